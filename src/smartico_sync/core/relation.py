@@ -1,0 +1,62 @@
+"""What is read from a source: one view, its columns and its order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Column", "Family", "Relation", "Snapshot"]
+
+Family = Literal[
+    "integer",  # any width, signed or not
+    "decimal",  # exact; reaches the frame as text
+    "float",
+    "text",
+    "boolean",
+    "timestamp",  # wall clock without zone: `timezone:` of the source says which
+    "instant",  # a point in time, with zone
+    "date",
+    "uuid",
+    "json",  # reaches the frame as JSON text
+    "array",  # reaches the frame as JSON text
+    "binary",
+    "other",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as the engine describes it; `type` is the engine's own word, for messages and casts."""
+
+    name: str
+    type: str
+    family: Family
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One view as it is polled. `name` is the view's name in the configuration, put into the query comment.
+
+    Exactly one of `relation` (maybe schema-qualified) and `query` is set. `key` makes `(cursor, *key)` unique and is empty
+    for a keyless view. `columns` is filled by `Source.describe`; empty before.
+    """
+
+    name: str
+    cursor: str
+    key: tuple[str, ...]
+    relation: str | None = None
+    query: str | None = None
+    timezone: str = "UTC"
+    columns: tuple[Column, ...] = ()
+
+    def column(self, name: str) -> Column | None:
+        """The described column of that name, or None."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Transaction ids of one PostgreSQL snapshot: everything below `xmin` has ended, nothing from `xmax` on has begun."""
+
+    xmin: int
+    xmax: int

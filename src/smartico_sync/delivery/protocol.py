@@ -1,0 +1,48 @@
+"""What the tracker asks of delivery."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from smartico_sync.core.events import Events
+
+__all__ = ["Delivery", "Receipt", "Refusal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An event the API will never take. `row` is its `@row`; `reason` holds no value of the row."""
+
+    row: int
+    eid: str
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Every event of one send has a verdict: `delivered + duplicates + len(refused) == events sent`."""
+
+    delivered: int
+    duplicates: int
+    refused: tuple[Refusal, ...]
+    requests: int
+    sent_bytes: int
+
+
+class Delivery(Protocol):
+    """Sends events; thread-safe."""
+
+    def send(self, view: str, events: Events, *, lane: Literal["live", "backfill"] = "live") -> Future[Receipt]:
+        """Encode and queue the events; returns at once unless too much is queued already (then it waits: back-pressure).
+
+        The future resolves when each event has its final verdict, however long the API is away. One player's events are
+        sent in the order of `send` calls and of rows, over all views, never two requests at once. It fails with
+        DeliveryHalted while the API refuses us (the caller sends the same page again later, same eids), and with
+        DeliveryStopped after `close`.
+        """
+
+    def close(self, timeout_ms: int) -> None:
+        """Take nothing new, give requests under way the time to finish, fail what is left with DeliveryStopped."""

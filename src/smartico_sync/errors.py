@@ -1,0 +1,170 @@
+"""The failure model. The class says what the daemon does; the hint says what the operator types next.
+
+    SyncError                     1  internal error
+    ├── ConfigError               2  the daemon does not start
+    │   └── DriverMissing            one line with the pip command
+    ├── SourceError               3  the view degrades and is tried again, with growing pauses
+    │   ├── SourceUnreachable        nobody answers, or the connection broke
+    │   ├── SourceRefused            wrong password, missing permission
+    │   ├── SourceCancelled          the server ended the read (standby conflict, timeout): again, with a smaller page
+    │   └── ViewBroken               the view is gone, or lacks a column the configuration names
+    ├── ViewHalted                4  this view stops until its configuration is mended
+    │   └── ViewRegressed            the source went back in time: nothing old is sent
+    ├── DeliveryError             4  nothing is committed; the watermark stays
+    │   ├── DeliveryHalted           wrong key, access denied, unknown brand: slow retries notice when it is mended
+    │   ├── DeliveryUnavailable      429, 5xx, no connection: backing off
+    │   ├── DeliveryUnknown          no answer in time: it may have been accepted; the same eids go again
+    │   └── DeliveryStopped          the daemon ends before the answer came
+    └── StateError                5  the daemon does not start, or stops delivering until it can write
+        ├── StateMissing             the file was there and is gone
+        ├── StateDamaged             SQLite finds it corrupt
+        ├── StateLocked              another process holds it
+        └── StateUnwritable          disk full, read-only, no permission
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+__all__ = [
+    "ConfigError",
+    "DeliveryError",
+    "DeliveryHalted",
+    "DeliveryStopped",
+    "DeliveryUnavailable",
+    "DeliveryUnknown",
+    "DriverMissing",
+    "ExitCode",
+    "SourceCancelled",
+    "SourceError",
+    "SourceRefused",
+    "SourceUnreachable",
+    "StateDamaged",
+    "StateError",
+    "StateLocked",
+    "StateMissing",
+    "StateUnwritable",
+    "SyncError",
+    "ViewBroken",
+    "ViewHalted",
+    "ViewRegressed",
+]
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller."""
+
+    FINE = 0
+    INTERNAL = 1
+    CONFIGURATION = 2
+    SOURCE = 3
+    API = 4
+    STATE = 5
+    DEAD_LETTERS = 6
+
+
+class SyncError(Exception):
+    """Anything an operator can cause or mend.
+
+    `message` says what happened and where; `hint` is the next command or change, one line. Neither may ever hold a
+    secret, a row's value or personal data.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ConfigError(SyncError):
+    """The configuration cannot be used."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
+class DriverMissing(ConfigError):
+    """The engine's driver is not installed; the hint is the pip command."""
+
+
+class SourceError(SyncError):
+    """The source cannot be read."""
+
+    exit_code = ExitCode.SOURCE
+
+
+class SourceUnreachable(SourceError):
+    """Nobody answers, or the connection broke."""
+
+
+class SourceRefused(SourceError):
+    """The server knows us and says no."""
+
+
+class SourceCancelled(SourceError):
+    """The server ended the read; a smaller page may pass."""
+
+
+class ViewBroken(SourceError):
+    """The view is gone or lacks a column the configuration names."""
+
+
+class ViewHalted(SyncError):
+    """The view stops; only a change by the operator starts it again."""
+
+    exit_code = ExitCode.API
+
+
+class ViewRegressed(ViewHalted):
+    """The source holds less than was already delivered: restored, failed over to a stale replica, or ids reset."""
+
+    exit_code = ExitCode.SOURCE
+
+
+class DeliveryError(SyncError):
+    """Events are not acknowledged."""
+
+    exit_code = ExitCode.API
+
+
+class DeliveryHalted(DeliveryError):
+    """The API refuses us: token, permission or brand."""
+
+
+class DeliveryUnavailable(DeliveryError):
+    """The API cannot take events now."""
+
+
+class DeliveryUnknown(DeliveryError):
+    """The API did not answer in time; the events may have been accepted."""
+
+
+class DeliveryStopped(DeliveryError):
+    """The daemon is ending; unacknowledged events stay unacknowledged."""
+
+
+class StateError(SyncError):
+    """The state file cannot be used."""
+
+    exit_code = ExitCode.STATE
+
+
+class StateMissing(StateError):
+    """A state that existed is gone."""
+
+
+class StateDamaged(StateError):
+    """SQLite finds the file corrupt, or it is not ours."""
+
+
+class StateLocked(StateError):
+    """Another process has the state open."""
+
+
+class StateUnwritable(StateError):
+    """The state cannot be written."""

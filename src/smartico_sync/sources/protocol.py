@@ -1,0 +1,126 @@
+"""The one seam between the daemon and ten databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import polars as pl
+
+from smartico_sync.core.position import Position
+from smartico_sync.core.relation import Column, Relation, Snapshot
+
+__all__ = ["Plan", "Reading", "ServerFacts", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What the server is, for `sync check` and for the choice of a late-commit mechanism.
+
+    `role`: primary, physical standby, logical replica, or unknown. `fence`: empty when the snapshot fence is valid here,
+    else the reason it is not. `replay_lag_ms`: how far a replica is behind, where it can be known. `warnings`: privileges
+    that are too wide, a session that is not read-only, and the like, one sentence each.
+    """
+
+    engine: str
+    version: str
+    role: str
+    fence: str
+    replay_lag_ms: int | None = None
+    timezone: str = "UTC"
+    warnings: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the engine runs the exact poll query. `uses_index`: whether the cursor is found by an index; None when unknown.
+
+    `text` is the engine's own plan; `advice` the statement that would mend it (a CREATE INDEX), empty when nothing is wrong.
+    """
+
+    uses_index: bool | None
+    text: str
+    advice: str = ""
+
+
+class Reading(Protocol):
+    """One short read-only transaction (one snapshot) over one relation. Never held during an HTTP call.
+
+    Frames hold the relation's columns under their source names, in the relation's column order, with these dtypes by
+    family: integer Int64 (UInt64 or String when wider) · decimal String · float Float64 · text String · boolean Boolean ·
+    timestamp Datetime('us') or ('ns'), naive and converted to UTC · instant Datetime('us'|'ns', 'UTC') · date Date ·
+    uuid String · json/array String of JSON text · binary Binary · other String. A value that does not fit (an infinite
+    timestamp, a zero date) arrives as null in its column and its text in the column `@unreadable` (String: `column: reason`,
+    no value), which is present only when needed. The column `@cursor` (String, always present) is the cursor at full
+    precision as the database prints it; the columns `@key.0`, `@key.1` … (String) are the key likewise.
+    """
+
+    @property
+    def clock_ms(self) -> int:
+        """The database's now in epoch ms; on a replica the time up to which it has replayed, where that is known."""
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The transaction's snapshot ids; None where the engine has none that can serve as a fence."""
+
+    def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
+        """Up to `limit` rows after the position (all rows from the start for None), in order `(cursor, *key)`.
+
+        Rows with a NULL cursor are never returned. `through` is an inclusive upper bound of the cursor.
+        """
+
+    def keys(self, low: str | None, high: str, limit: int, after: Position | None = None) -> pl.DataFrame:
+        """`@cursor` and `@key.*` only, for `low <= cursor <= high` (from the start for None), in order, up to `limit` rows.
+
+        `after` continues a previous answer.
+        """
+
+    def rows(self, positions: Iterable[Position]) -> pl.DataFrame:
+        """The rows at exactly these positions that still exist, any order; at most 1,000 positions a call."""
+
+    def by_cursor(self, values: Iterable[str]) -> pl.DataFrame:
+        """The rows whose cursor is one of these (missing ids asked again), any order; at most 1,000 values a call."""
+
+    def head(self) -> str | None:
+        """The highest cursor, by index; None for an empty relation."""
+
+    def null_cursors(self) -> int:
+        """How many rows have a NULL cursor (counting stops at 10,000)."""
+
+    def count(self, low: str | None, high: str) -> int:
+        """How many rows have `low <= cursor <= high` (from the start for None)."""
+
+
+class Source(Protocol):
+    """One database. Thread-safe: each reading takes its own connection from the pool.
+
+    Every method raises SourceUnreachable, SourceRefused, SourceCancelled or ViewBroken, with a hint, and never a driver's
+    exception; messages hold no password and no row values.
+    """
+
+    @property
+    def engine(self) -> str:
+        """The URL scheme: `postgresql`, `sqlite` …"""
+
+    def describe(self, relation: Relation) -> Relation:
+        """The relation with `columns` filled from the database. ViewBroken when the cursor or a key column is missing."""
+
+    def reading(self, relation: Relation) -> AbstractContextManager[Reading]:
+        """Open a reading over a described relation."""
+
+    def facts(self) -> ServerFacts:
+        """Ask the server what it is."""
+
+    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
+        """Explain the exact poll query."""
+
+    def relations(self) -> tuple[str, ...]:
+        """Names of the views and tables the user may read, schema-qualified where the engine has schemas."""
+
+    def close(self) -> None:
+        """Close every connection; later calls fail. Cancels reads that are under way."""
+
+
+Columns = tuple[Column, ...]
