@@ -1,0 +1,61 @@
+# Two commands do everything, set-up included: `make run` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-all check bench torture soak format reference clean
+
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+BIN := .venv/bin
+PYTHON ?= python3
+export UV_PROJECT_ENVIRONMENT := .venv
+export UV_LINK_MODE := copy
+export UV_PYTHON_DOWNLOADS := never
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(UV):
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "installing pip"; apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-pip >/dev/null; }
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv==$(UV_VERSION)
+
+.venv/.ready: pyproject.toml uv.lock | $(UV)
+	@$(UV) sync --quiet --frozen --all-extras --python $(PYTHON)
+	@touch $@
+
+setup: .venv/.ready ## Make the environment in .venv
+
+run: setup ## The daemon at work: a demo casino in SQLite, the sandbox API, the status page
+	@exec $(BIN)/sync demo
+
+servers: setup
+	@tests/servers/provision
+
+test: servers ## The tests, on a real PostgreSQL (installed by apt when it is missing)
+	$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-all: servers ## Every test, the slow ones included
+	$(BIN)/python -m pytest -n auto
+
+check: setup ## The gates: style, types, import rules, generated references
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: servers ## Events a second and CPU against a plain loop, in one run
+	$(BIN)/python -m bench
+
+torture: servers ## Late commits on a primary and its standby: lost, repeated, latency, for each strategy
+	$(BIN)/python -m bench.torture
+
+soak: servers ## Ten minutes under load with a faulty API
+	$(BIN)/python -m bench.soak
+
+format: setup ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+reference: setup ## Write the schema and the configuration reference again from the models
+	$(BIN)/python -m smartico_sync.config.reference --write
+
+clean: ## Remove what the targets made
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
