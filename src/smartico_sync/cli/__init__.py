@@ -1,0 +1,106 @@
+"""The command line: one file per command, loaded only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from smartico_sync import __version__
+from smartico_sync.errors import ExitCode, SyncError
+
+__all__ = ["app", "main"]
+
+# Command: (module under this package, what `sync --help` says). The module's attribute of the same name is the command.
+COMMANDS = {
+    "run": ("run", "Watch the views and send what changed; the daemon."),
+    "check": ("check", "Try everything out without sending: configuration, databases, views, API."),
+    "preview": ("preview", "Show the exact request body for some rows of a view; send nothing."),
+    "keys": ("keys", "Make encryption keys."),
+    "sandbox": ("sandbox", "A local ingest API to try things on."),
+    "demo": ("demo", "A casino, the daemon and the sandbox at once."),
+}
+
+EPILOG = """\b
+First steps:
+  sync demo                              see it work, on a built-in casino
+  sync keys new                          a key for e-mail and phone
+  sync check --config views.yaml         try your views.yaml, send nothing
+  sync run --config views.yaml --once    catch up once and end
+  sync run --config views.yaml           the daemon
+
+\b
+Exit codes: 0 fine, 1 internal error, 2 configuration, 3 source, 4 ingest API, 5 state file,
+6 finished with dead letters.
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is used, so that `sync --help` is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names in the order in which an operator meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """The command, or None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="smartico-sync", message="%(prog)s %(version)s")
+def app() -> None:
+    """Watch views in a replica database and tell Smartico what changed: once, soon and in order."""
+
+
+def main() -> NoReturn:
+    """Run a command and end the process with the exit code of the table; no traceback for what an operator can mend."""
+    try:
+        code = app.main(standalone_mode=False)
+    except SyncError as error:
+        report(error)
+        code = error.exit_code
+    except click.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.CONFIGURATION
+    except BrokenPipeError:  # `sync preview … | head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - must stay open until the interpreter has flushed
+        code = ExitCode.FINE
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        if os.environ.get("SYNC_DEBUG"):
+            raise
+        click.echo(f"internal error: {type(error).__name__}, {origin(error)}", err=True)
+        click.echo("  next: run it again with SYNC_DEBUG=1 and report what it prints", err=True)
+        code = ExitCode.INTERNAL
+    sys.exit(int(code or 0))
+
+
+def report(error: SyncError) -> None:
+    """Tell the operator what happened and what to type next, on standard error."""
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(error.message, err=True)
+    if error.hint:
+        click.secho("  next: ", fg="cyan", nl=False, err=True)
+        click.echo(error.hint, err=True)
+
+
+def origin(error: BaseException) -> str:
+    """Where an unexpected error began, without the values that its message may hold."""
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_code.co_name} line {frame.tb_lineno}" if frame else "nowhere"
