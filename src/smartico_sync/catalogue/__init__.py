@@ -1,0 +1,1 @@
+"""What Smartico knows: view kinds, event types, properties and their defaults, as data."""

@@ -1,0 +1,76 @@
+"""Event types: which ones exist, which create a player, and which are never sent because Smartico produces them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+__all__ = ["CLIENT_ACTION", "EVENTS", "NEVER_SENT", "UPDATE_PROFILE", "Event", "creates_user", "never_sent"]
+
+UPDATE_PROFILE = "update_profile"
+CLIENT_ACTION = "client_action"
+
+Mark = Literal["documented", "observed", "inferred"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One known event type.
+
+    `user`: whether it creates an unknown player or needs one that exists; `required`: payload properties the API insists
+    on; `since`: how sure we are of the name.
+    """
+
+    name: str
+    user: Literal["creates", "needs"] = "needs"
+    required: tuple[str, ...] = ()
+    since: Mark = "documented"
+
+
+EVENTS: dict[str, Event] = {
+    event.name: event
+    for event in (
+        Event(UPDATE_PROFILE, user="creates"),  # only this one is assumed to create a player, so profiles go first
+        Event("acc_deposit_approved"),
+        Event("acc_deposit_failed", since="inferred"),
+        Event("acc_withdrawal_approved", since="inferred"),
+        Event("acc_withdrawal_requested", since="observed"),
+        Event("acc_withdrawal_cancelled", since="observed"),
+        Event("casino_bet", since="inferred"),
+        Event("casino_win", since="inferred"),
+        Event("casino_bet_win"),
+        Event("sport_bet_open"),
+        Event("sport_bet_settled"),
+        Event("sport_bet_selection_open", since="inferred"),
+        Event("sport_bet_selection_settled", since="inferred"),
+        Event("acc_bonus_approved", since="observed"),
+        Event("acc_bonus_cancelled", since="observed"),
+        Event("acc_bonus_completed", since="observed"),
+        Event(CLIENT_ACTION, required=("client_action",)),
+    )
+}
+
+# Smartico produces these itself; sending one would make its own automations run twice.
+NEVER_SENT = (
+    "ach_*",
+    "minigame_*",
+    "tournament_*",
+    "core_bonus_given",
+    "core_bonus_failed",
+    "core_dynamic_bonus_*",
+    "shop_item_purchase_successed",
+    "gf_*",
+    "core_fav_game_update",
+)
+
+
+def never_sent(event_type: str) -> bool:
+    """Whether Smartico produces events of this type itself."""
+    return any(fnmatchcase(event_type, pattern) for pattern in NEVER_SENT)
+
+
+def creates_user(event_type: str) -> bool:
+    """Whether an event of this type makes an unknown player known; unknown types are assumed not to."""
+    event = EVENTS.get(event_type)
+    return event is not None and event.user == "creates"
