@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from smartico_sync.core.late import KeyScan, Mark
+from smartico_sync.errors import StateDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smartico_sync.core.late import AskIds, Moment, Pace, Page
+    from smartico_sync.core.late import Moment, Pace, Page
+    from smartico_sync.core.position import Position
 
-__all__ = ["Heads", "Waiting"]
+__all__ = ["BEHIND_MS", "Heads", "Waiting", "recall"]
 
-WAITING = 64  # enough to keep the spacing near a tenth of each head's age; every one costs a comparison a reading
+WAITING = 64  # keeps their spacing near a tenth of each head's age; every one costs a comparison a reading
 RECENT_MS = 5_000  # most late rows come within seconds: this much is scanned in every reading
 SHARE = 10  # full scans take at most a tenth of the time
 BEHIND_MS = 10_000  # a backlog wants throughput; its stragglers can wait this long
@@ -22,11 +25,14 @@ BEHIND_MS = 10_000  # a backlog wants throughput; its stragglers can wait this l
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A head since it was first seen. `page`: whole when everything up to the head was already closed in the very
-    snapshot its page was read from, so that no rescan can add anything; else open. `stamp` and `stamped_ms`: the fence's.
+    """A head since it was first seen, on both clocks.
+
+    `page`: whole when everything between the head before and this one was already closed in the snapshot its page was
+    read from, so that no rescan can add to it. `stamp` and `stamped_ms` belong to the fence.
     """
 
     mark: Mark
+    number: int
     steady_ms: int
     clock_ms: int
     page: Literal["open", "whole"] = "open"
@@ -39,75 +45,106 @@ class Heads:
     """Heads in the order in which they were committed, oldest first; `watermark` lies below all of them."""
 
     watermark: Mark | None = None
+    since: int = 0
     waiting: tuple[Waiting, ...] = ()
+    number: int = 0
     scanned_ms: int | None = None
     cost_ms: int = 0
 
+    @classmethod
+    def start(
+        cls, moment: Moment, watermark: Position | None, head: Position | None, memory: dict[str, Any], seq: int
+    ) -> Self:
+        """Begin from what the state holds; what lies between watermark and head waits again from now on.
+
+        `seq`: the newest ledger sequence. Without memory nothing of the ledger is known, and what is scanned goes again.
+        """
+        since = int(memory.get("since", seq))
+        mark = None if watermark is None else Mark(watermark, since, None)
+        waiting: tuple[Waiting, ...] = ()
+        if head is not None and head != watermark:
+            waiting = (Waiting(Mark(head, seq, memory.get("head_ms")), 1, moment.steady_ms, moment.clock_ms),)
+        return cls(mark, since, waiting, number=len(waiting))
+
+    @property
+    def last(self) -> Mark | None:
+        """Return the newest committed head."""
+        return self.waiting[-1].mark if self.waiting else self.watermark
+
+    def memory(self) -> dict[str, Any]:
+        """Return what `start` needs to begin again."""
+        return {"since": self.since, "head_ms": self.last.cursor_ms if self.last else None}
+
     def scan(self, moment: Moment, pace: Pace) -> KeyScan | None:
-        """The key scan that is due: full when its cost allows, else of the recent heads only; None when none is."""
+        """Return the key scan that is due: full when its cost allows, else of the recent heads; None when none is."""
         if pace == "busy" or not self.waiting:
             return None
-        upto = self.waiting[-1].mark
-        pause = self.cost_ms * SHARE
+        last, pause = self.scanned_ms, self.cost_ms * SHARE
         if pace == "behind":
-            pause = max(pause, BEHIND_MS)
-        started = self.waiting[0].steady_ms if pace == "behind" else None
-        last = started if self.scanned_ms is None else self.scanned_ms
+            last, pause = self.waiting[0].steady_ms if last is None else last, max(pause, BEHIND_MS)
         if last is None or moment.steady_ms - last >= pause:
-            return KeyScan(self.watermark.position if self.watermark else None, upto, "full")
-        if pace == "behind":
-            return None
-        old = [head for head in self.waiting if moment.steady_ms - head.steady_ms >= RECENT_MS]
-        if not old:
-            return KeyScan(self.watermark.position if self.watermark else None, upto, "full")
-        if old[-1].mark is upto:
-            old.pop()
-        return KeyScan(old[-1].mark.position, upto, "recent") if old else None
+            return self.upto_newest(self.watermark, "full")
+        old = [head.mark for head in self.waiting[:-1] if moment.steady_ms - head.steady_ms >= RECENT_MS]
+        return self.upto_newest(old[-1], "recent") if old and pace == "level" else None
 
-    def delivered(self, page: Page, state: Literal["open", "whole"], ready: Callable[[Waiting], bool]) -> Heads:
-        """A page and its scan were acknowledged: the watermark moves to the newest head that is ready and was scanned
-        in full, then over the whole pages that follow it; the page's own head joins the queue."""
-        heads = self.scanned(page.moment, page.scan, page.cost_ms)
-        if isinstance(page.scan, KeyScan) and page.scan.extent == "full":
-            covered = page.scan.upto.seq
-            settled = [i for i, head in enumerate(heads.waiting) if head.mark.seq <= covered and ready(head)]
-            if settled:
-                heads = heads.moved(settled[-1] + 1)
-        if page.head is not None:
-            head = Waiting(page.head, page.moment.steady_ms, page.moment.clock_ms, state)
-            heads = replace(heads, waiting=(*heads.waiting, head))
-        return heads.over_whole().thinned(page.moment.steady_ms)
+    def upto_newest(self, after: Mark | None, extent: Literal["full", "recent"]) -> KeyScan:
+        """Return the scan from a mark to the newest head."""
+        newest = self.waiting[-1]
+        return KeyScan(after.position if after else None, newest.mark.position.cursor, extent, newest.number)
 
-    def scanned(self, moment: Moment, scan: KeyScan | AskIds | None, cost_ms: int) -> Heads:
-        """Remember what a full scan cost."""
-        if isinstance(scan, KeyScan) and scan.extent == "full":
-            return replace(self, scanned_ms=moment.steady_ms, cost_ms=cost_ms)
-        return self
-
-    def moved(self, count: int) -> Heads:
-        """The watermark at the `count`-th waiting head."""
-        if not count:
+    def joined(self, page: Page, state: Literal["open", "whole"]) -> Heads:
+        """Let the page's head wait."""
+        if page.head is None:
             return self
-        return replace(self, watermark=self.waiting[count - 1].mark, waiting=self.waiting[count:])
+        number = self.number + 1
+        head = Waiting(page.head, number, page.moment.steady_ms, page.moment.clock_ms, state)
+        return replace(self, waiting=(*self.waiting, head), number=number).thinned(page.moment.steady_ms)
+
+    def settled(self, page: Page, ready: Callable[[Waiting], bool]) -> Heads:
+        """Move the watermark to the newest head that is ready and that the page's full scan covered."""
+        scan = page.scan
+        if not isinstance(scan, KeyScan) or scan.extent != "full":
+            return self
+        heads = replace(self, scanned_ms=page.moment.steady_ms, cost_ms=page.cost_ms)
+        covered = [i for i, head in enumerate(self.waiting) if head.number <= scan.number and ready(head)]
+        return heads.moved(covered[-1] + 1) if covered else heads
 
     def over_whole(self) -> Heads:
-        """The watermark moves over the whole pages that follow it without anything open in between."""
+        """Move the watermark over the whole pages that follow it with nothing open in between."""
         count = 0
         while count < len(self.waiting) and self.waiting[count].page == "whole":
             count += 1
         return self.moved(count)
 
+    def moved(self, count: int) -> Heads:
+        """Move the watermark to the `count`-th waiting head."""
+        if not count:
+            return self
+        mark = self.waiting[count - 1].mark
+        return replace(self, watermark=mark, since=max(self.since, mark.seq), waiting=self.waiting[count:])
+
     def thinned(self, steady_ms: int) -> Heads:
-        """At most WAITING heads. Those go whose absence is felt least for their age; never the last one."""
+        """Keep at most WAITING heads: those go whose absence is felt least for their age, never the last one."""
         waiting = list(self.waiting)
         while len(waiting) > WAITING:
             times = [head.steady_ms for head in waiting]
             before = [times[0], *times]
-            least = min(
-                range(len(waiting) - 1),
-                key=lambda i: (times[i + 1] - before[i]) / (1 + steady_ms - times[i]),
-            )
-            dropped = waiting.pop(least)
-            if dropped.page == "open" and waiting[least].page == "whole":
+            least = min(range(len(waiting) - 1), key=lambda i: (times[i + 1] - before[i]) / (1 + steady_ms - times[i]))
+            # What the dropped head covered now belongs to the next one, which is whole only if both were.
+            if waiting.pop(least).page == "open":
                 waiting[least] = replace(waiting[least], page="open")
         return replace(self, waiting=tuple(waiting))
+
+
+def recall(text: str) -> dict[str, Any]:
+    """Read a dump; empty text is an empty memory. Raises StateDamaged."""
+    try:
+        memory = json.loads(text) if text else {}
+    except ValueError:
+        memory = None
+    if not isinstance(memory, dict):
+        raise StateDamaged(
+            "what the state remembers of late rows cannot be read",
+            hint="restore a backup of the state, or: sync watermark rewind VIEW --to …",
+        )
+    return memory
