@@ -9,7 +9,7 @@ import polars as pl
 
 from smartico_sync.core.position import Position
 
-__all__ = ["Commit", "DeadLetter", "ViewRow"]
+__all__ = ["Commit", "DeadLetter", "Parked", "ViewRow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,19 @@ class DeadLetter:
     fingerprint: str
     at_ms: int
     id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parked(DeadLetter):
+    """A row that waits for something, most often for its player to become known, and is tried again.
+
+    It is due from `next_try_ms` on and becomes a dead letter at `deadline_ms`; `tries` counts the attempts so far. The
+    store keeps one letter per (view, event type, key, position): parking it again moves it, a dead letter replaces it.
+    """
+
+    next_try_ms: int = 0
+    deadline_ms: int = 0
+    tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +65,9 @@ class Commit:
     """All that one acknowledged page changes; written in one transaction or not at all.
 
     `profiles`: frame [id UInt64, whole Binary(8), parts Binary|null], upserted. `ledger`: frame [key UInt64, cursor_ms
-    Int64] of delivered rows (cursor_ms: a timestamp's epoch ms, or the id itself), packed by the store. `counts` are
-    added to the totals. None for head, watermark and late leaves them as they are.
+    Int64] of delivered rows (cursor_ms: a timestamp's epoch ms, or the id itself), packed by the store; rows with a null
+    in either have no place in the order and are left out. `counts` are added to the totals. None for head, watermark
+    and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles.
     """
 
     view: str
@@ -64,4 +78,6 @@ class Commit:
     profiles: pl.DataFrame | None = None
     ledger: pl.DataFrame | None = None
     dead_letters: tuple[DeadLetter, ...] = ()
+    parked: tuple[Parked, ...] = ()
+    resolved: tuple[int, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,44 @@
+"""The way back, as reference: what a reader of the daemon's values does."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from smartico_sync.errors import ConfigError
+from smartico_sync.pii import aes_gcm, hpke
+from smartico_sync.pii.aes_gcm import NONCE_BYTES, associated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["decrypt"]
+
+
+def decrypt(text: str, prop: str, keys: Mapping[str, bytes]) -> str:
+    """The value behind a text of `aes-256-gcm` or `hpke`.
+
+    `prop` is the property it was sent as; `keys` maps key ids to keys of 32 bytes (for hpke: the private key). Raises
+    ConfigError, never with the text or the value in it, for an unknown format or key id, a wrong key, another property
+    and a changed text.
+    """
+    version, _, rest = text.partition(".")
+    key_id, _, body = rest.partition(".")
+    if version not in (aes_gcm.VERSION, hpke.VERSION) or not body:
+        raise ConfigError("this is not text of the encryptors aes-256-gcm or hpke")
+    if key_id not in keys:
+        raise ConfigError(f"no key has the id {key_id!r}", hint="add the key that was in use when the value was sent")
+    data = associated(version, key_id, prop)
+    try:
+        sealed = urlsafe_b64decode(body + "=" * (-len(body) % 4))
+        if version == hpke.VERSION:
+            private = X25519PrivateKey.from_private_bytes(keys[key_id])
+            return hpke.SUITE.decrypt(sealed, private, data).decode()
+        return AESGCM(keys[key_id]).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], data).decode()
+    except (InvalidTag, ValueError, binascii.Error):
+        raise ConfigError(f"the value does not decrypt as {prop!r} with the key {key_id!r}") from None

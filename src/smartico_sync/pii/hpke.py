@@ -1,0 +1,47 @@
+"""The asymmetric encryptor: HPKE (RFC 9180) to a public key, so that the daemon's host cannot read what it sent.
+
+    sch1.<key id>.<base64url without padding of: encapsulated key (32 bytes) | ciphertext | tag (16 bytes)>
+
+Base mode, single shot, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM; `info` is `sch1.<key id>.<property>` and
+there is no associated data. Every value has its own ephemeral key, so equal values give different texts.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from smartico_sync.pii.aes_gcm import associated
+from smartico_sync.pii.keys import check_key_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["SUITE", "VERSION", "Hpke"]
+
+VERSION = "sch1"
+SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+
+
+class Hpke:
+    """Encrypts to one X25519 public key. Raises ConfigError for a key id that cannot travel, ValueError for a bad key."""
+
+    name = "hpke"
+
+    def __init__(self, key: bytes, key_id: str) -> None:
+        self._public = X25519PublicKey.from_public_bytes(key)
+        self._key_id = check_key_id(key_id)
+
+    def __repr__(self) -> str:
+        return f"Hpke(key_id={self._key_id!r})"
+
+    def encrypt(self, prop: str, values: Sequence[str]) -> list[str]:
+        """One text per value, in order."""
+        head, info = f"{VERSION}.{self._key_id}.", associated(VERSION, self._key_id, prop)
+        return [head + urlsafe_b64encode(self._seal(value, info)).rstrip(b"=").decode() for value in values]
+
+    def _seal(self, value: str, info: bytes) -> bytes:
+        return SUITE.encrypt(value.encode(), self._public, info)

@@ -1,0 +1,31 @@
+"""What an encryptor is: the plug-in point for the cipher that an operator has agreed with Smartico."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Encryptor", "EncryptorFactory"]
+
+
+class Encryptor(Protocol):
+    """Turns personal data into text that only the holder of the key can read. Called from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """The name it is configured by."""
+
+    def encrypt(self, prop: str, values: Sequence[str]) -> list[str]:
+        """One text per value, in order. `prop` is the property's name on the wire; `values` hold no null.
+
+        Equal values must not give equal texts: the diff works on keyed hashes of the values, never on the result.
+        """
+
+
+class EncryptorFactory(Protocol):
+    """What an entry point of the group `smartico_sync.encryptors` names: a class or a function."""
+
+    def __call__(self, key: bytes, key_id: str) -> Encryptor:
+        """An encryptor for one key of 32 bytes. Raises ConfigError, or ValueError without the key in it, for a bad one."""
