@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import polars as pl
-
-from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
+
+    import polars as pl
+
+    from smartico_sync.core.position import Position
 
 __all__ = ["Plan", "Reading", "ServerFacts", "Source"]
 

@@ -1,0 +1,329 @@
+"""From what drivers hand over to typed columns, in one place. A value that does not fit spoils only its own row."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import orjson
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from smartico_sync.core.relation import Column, Family, Relation
+
+__all__ = ["CURSOR", "UNREADABLE", "dtype", "frame", "from_texts", "key_column", "position_text", "schema"]
+
+CURSOR = "@cursor"
+UNREADABLE = "@unreadable"
+WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.f"
+REASONS: dict[str, str] = {
+    "integer": "not a whole number of 64 bits",
+    "decimal": "not a finite number",
+    "float": "not a finite number",
+    "boolean": "neither true nor false",
+    "timestamp": "not a time between the years 0001 and 9999",
+    "instant": "not a time between the years 0001 and 9999",
+    "date": "not a date between the years 0001 and 9999",
+    "binary": "not readable as bytes",
+}
+DTYPES: dict[str, pl.DataType] = {
+    "integer": pl.Int64(),
+    "float": pl.Float64(),
+    "boolean": pl.Boolean(),
+    "timestamp": pl.Datetime("us"),
+    "instant": pl.Datetime("us", "UTC"),
+    "date": pl.Date(),
+    "binary": pl.Binary(),
+}
+TRUE = ("t", "true", "1", "y", "yes", "on")
+FALSE = ("f", "false", "0", "n", "no", "off")
+MILLISECONDS_FROM = 100_000_000_000  # an epoch above this (the year 5138 in seconds) counts milliseconds
+
+
+def key_column(index: int) -> str:
+    """The name of the frame's column that holds the key's part of that index as text."""
+    return f"@key.{index}"
+
+
+def dtype(family: Family) -> pl.DataType:
+    """The dtype in which a frame holds that family; text for all that have no type of their own."""
+    return DTYPES.get(family, pl.String())
+
+
+@lru_cache(maxsize=256)
+def schema(relation: Relation) -> dict[str, pl.DataType]:
+    """The columns and dtypes of a reading's frame: the relation's own, then `@cursor` and `@key.*`."""
+    columns = {column.name: dtype(column.family) for column in relation.columns}
+    positions = [CURSOR, *(key_column(index) for index in range(len(relation.key)))]
+    return columns | {name: pl.String() for name in positions}
+
+
+def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: str = "UTC") -> pl.DataFrame:
+    """Columns of text, as the database prints them in ISO form and UTC, to typed columns.
+
+    `timezone` is the zone of `timestamp` columns. Adds `@unreadable` when some value does not fit.
+    """
+    series = []
+    reasons: list[tuple[str, pl.Series]] = []
+    for column, text in zip(columns, texts, strict=True):
+        parsed = _parse(column.family, text, timezone).alias(column.name)
+        if parsed.null_count() != text.null_count():
+            reasons.append((f"{column.name}: {REASONS[column.family]}", parsed.is_null() & text.is_not_null()))
+        series.append(parsed)
+    return _with_reasons(pl.DataFrame(series), reasons)
+
+
+def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: str = "UTC") -> pl.DataFrame:
+    """Rows as a driver hands them over to typed columns; as fast as their values are uniform.
+
+    Rows may be longer than `columns`; what stands behind is left out. A value of another type than its column's is converted where that loses nothing; otherwise it is null and `@unreadable`
+    tells the column. Integers beyond 64 bits make their column text.
+    """
+    if not rows:
+        return pl.DataFrame(schema={column.name: dtype(column.family) for column in columns})
+    series = []
+    reasons: list[tuple[str, pl.Series]] = []
+    for column, values in zip(columns, zip(*rows, strict=True), strict=False):
+        built = _uniform(column, values, timezone)
+        if built is None:
+            built, spoilt = _mixed(column, values, timezone)
+            if spoilt is not None:
+                reasons.append((f"{column.name}: {REASONS.get(column.family, 'not readable as text')}", spoilt))
+        series.append(built)
+    return _with_reasons(pl.DataFrame(series), reasons)
+
+
+def position_text(value: Any) -> str | None:
+    """A cursor or key value as text at full precision, the form `Position` holds."""
+    match value:
+        case None:
+            return None
+        case str():
+            return value
+        case bool():
+            return str(int(value))
+        case dt.datetime():
+            return value.isoformat(sep=" ")
+        case Decimal():
+            return format(value, "f")
+        case bytes():
+            return value.hex()
+        case _:
+            return str(value)
+
+
+def _with_reasons(data: pl.DataFrame, reasons: Sequence[tuple[str, pl.Series]]) -> pl.DataFrame:
+    if not reasons:
+        return data
+    told = [
+        pl.select(pl.when(spoilt).then(pl.lit(reason)).otherwise(None)).to_series().alias(str(number))
+        for number, (reason, spoilt) in enumerate(reasons)
+    ]
+    joined = pl.DataFrame(told).select(
+        pl.when(pl.any_horizontal(pl.all().is_not_null()))
+        .then(pl.concat_str(pl.all(), separator="; ", ignore_nulls=True))
+        .alias(UNREADABLE)
+    )
+    return data.with_columns(joined.to_series())
+
+
+def _parse(family: Family, text: pl.Series, timezone: str) -> pl.Series:
+    match family:
+        case "integer":
+            return text.cast(pl.Int64, strict=False)
+        case "decimal":
+            unfit = text.is_in(["NaN", "Infinity", "-Infinity"])
+            return text.set(unfit, None) if unfit.any() else text
+        case "float":
+            return _finite(text.cast(pl.Float64, strict=False))
+        case "boolean":
+            return _booleans(text)
+        case "timestamp":
+            return _to_utc(text.str.to_datetime(WALL_CLOCK, time_unit="us", strict=False), timezone)
+        case "instant":
+            wall = text.str.strip_suffix("+00").str.to_datetime(WALL_CLOCK, time_unit="us", strict=False)
+            return wall.dt.replace_time_zone("UTC")
+        case "date":
+            return text.str.to_date("%Y-%m-%d", strict=False)
+        case "binary":
+            return text.str.strip_prefix("\\x").str.decode("hex", strict=False)
+        case _:
+            return text
+
+
+def _finite(numbers: pl.Series) -> pl.Series:
+    unfit = ~numbers.is_finite()
+    return numbers.set(unfit, None) if unfit.any() else numbers
+
+
+def _booleans(text: pl.Series) -> pl.Series:
+    lower = text.str.to_lowercase()
+    return lower.replace_strict(
+        {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}, default=None, return_dtype=pl.Boolean
+    )
+
+
+def _to_utc(wall: pl.Series, timezone: str) -> pl.Series:
+    if timezone == "UTC":
+        return wall
+    # The autumn hour that happens twice counts as its first pass; a time that the spring skips is unreadable.
+    zoned = wall.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
+    return zoned.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+
+
+def _uniform(column: Column, values: Sequence[Any], timezone: str) -> pl.Series | None:
+    """The whole column at once, or None when some value needs a closer look."""
+    family = column.family
+    kinds = set(map(type, values)) - {type(None)}
+    if not kinds:
+        return pl.Series(column.name, values, dtype=dtype(family))
+    if len(kinds) > 1:
+        return None
+    (kind,) = kinds
+    try:
+        if kind is str and family in ("timestamp", "instant"):
+            return _uniform_times(column, pl.Series(column.name, values, dtype=pl.String), timezone)
+        if kind is dt.datetime and family == "timestamp":
+            return _to_utc(pl.Series(column.name, values, dtype=pl.Datetime("us")), timezone)
+        if kind is float and family == "float":
+            built = pl.Series(column.name, values, dtype=pl.Float64)
+            return built if built.is_finite().all() else None
+        if kind in _PLAIN.get(family, (str,)):
+            return pl.Series(column.name, values, dtype=dtype(family))
+    except (OverflowError, TypeError, ValueError, pl.exceptions.PolarsError):
+        pass
+    return None
+
+
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "float": (),
+    "boolean": (bool,),
+    "timestamp": (),
+    "instant": (),
+    "date": (dt.date,),
+    "binary": (bytes,),
+    "decimal": (),
+}
+
+
+def _uniform_times(column: Column, text: pl.Series, timezone: str) -> pl.Series | None:
+    plain = text.str.replace("T", " ", literal=True)
+    if plain.str.ends_with("Z").all():
+        plain, timezone = plain.str.strip_suffix("Z"), "UTC"
+    parsed = plain.str.to_datetime(WALL_CLOCK, time_unit="us", strict=False)
+    if parsed.null_count() != text.null_count():
+        return None
+    return parsed.dt.replace_time_zone("UTC") if column.family == "instant" else _to_utc(parsed, timezone)
+
+
+def _mixed(column: Column, values: Iterable[Any], timezone: str) -> tuple[pl.Series, pl.Series | None]:
+    """One value at a time; the second series tells the rows whose value does not fit."""
+    convert = _CONVERTERS.get(column.family, _text)
+    zone = ZoneInfo(timezone)
+    converted: list[Any] = []
+    spoilt: list[bool] = []
+    for value in values:
+        try:
+            fit = None if value is None else convert(value, zone)
+        except (OverflowError, TypeError, ValueError, ArithmeticError):
+            fit = None
+        converted.append(fit)
+        spoilt.append(fit is None and value is not None)
+    kind = dtype(column.family)
+    if column.family == "integer" and any(v is not None and not -(2**63) <= v < 2**63 for v in converted):
+        kind, converted = pl.String(), [None if v is None else str(v) for v in converted]
+    series = pl.Series(column.name, converted, dtype=kind)
+    return series, pl.Series(spoilt) if any(spoilt) else None
+
+
+def _whole(value: Any, _: ZoneInfo) -> int:
+    if isinstance(value, str | bytes) or int(value) != value:
+        raise ValueError
+    return int(value)
+
+
+def _decimal(value: Any, _: ZoneInfo) -> str:
+    if isinstance(value, bytes):
+        raise TypeError
+    number = Decimal(repr(value) if isinstance(value, float) else value)
+    if not number.is_finite():
+        raise ValueError
+    return format(number, "f")
+
+
+def _float(value: Any, _: ZoneInfo) -> float:
+    if isinstance(value, str | bytes) or not math.isfinite(value):
+        raise ValueError
+    return float(value)
+
+
+def _boolean(value: Any, _: ZoneInfo) -> bool:
+    word = str(value).lower()
+    if word not in TRUE and word not in FALSE:
+        raise ValueError
+    return word in TRUE
+
+
+def _time(value: Any, zone: ZoneInfo) -> dt.datetime:
+    """Text in ISO form, or an epoch in seconds or milliseconds, to naive UTC."""
+    match value:
+        case dt.datetime():
+            moment = value
+        case dt.date():
+            moment = dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001  - the zone comes below
+        case str():
+            moment = dt.datetime.fromisoformat(value.strip())
+        case int() | float():
+            seconds = value / 1000 if abs(value) >= MILLISECONDS_FROM else value
+            return dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds)  # noqa: DTZ001  - naive UTC by contract
+        case _:
+            raise TypeError
+    return moment.replace(tzinfo=moment.tzinfo or zone).astimezone(dt.UTC).replace(tzinfo=None)
+
+
+def _instant(value: Any, _: ZoneInfo) -> dt.datetime:
+    return _time(value, ZoneInfo("UTC")).replace(tzinfo=dt.UTC)
+
+
+def _date(value: Any, zone: ZoneInfo) -> dt.date:
+    if isinstance(value, int | float):
+        return _time(value, zone).date()
+    if isinstance(value, dt.datetime):
+        return value.date()
+    return value if isinstance(value, dt.date) else dt.datetime.fromisoformat(value.strip()).date()
+
+
+def _binary(value: Any, _: ZoneInfo) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _text(value: Any, _: ZoneInfo) -> str:
+    match value:
+        case str():
+            value.encode()  # a lone surrogate cannot travel
+            return value
+        case bytes():
+            return value.decode()
+        case list() | tuple() | dict():
+            return orjson.dumps(value, default=position_text).decode()
+        case _:
+            return position_text(value) or ""
+
+
+_CONVERTERS: dict[str, Callable[[Any, ZoneInfo], Any]] = {
+    "integer": _whole,
+    "decimal": _decimal,
+    "float": _float,
+    "boolean": _boolean,
+    "timestamp": _time,
+    "instant": _instant,
+    "date": _date,
+    "binary": _binary,
+}

@@ -1,0 +1,95 @@
+"""What a PostgreSQL server is, and whether its snapshots can serve as a fence."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from smartico_sync.errors import SourceError
+from smartico_sync.sources.protocol import ServerFacts
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.postgresql.session import Session
+
+__all__ = ["ask_facts"]
+
+FIRST_WITH_FENCE = 100_000  # PostgreSQL 10: pg_sequences, and snapshots as documented
+FORKS = ("Redshift", "CockroachDB", "YugabyteDB", "-YB-", "Greenplum", "Materialize", "Vertica")
+SERVER = """SELECT version(), pg_is_in_recovery(),
+ EXISTS (SELECT FROM pg_proc WHERE proname = 'aurora_version'),
+ (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
+ (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND n.nspname NOT LIKE 'pg\\_%' AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
+ (SELECT setting FROM pg_settings WHERE name = 'default_transaction_read_only'),
+ (SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'), quote_ident(current_user)"""
+LAG = """SELECT CASE WHEN pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_last_wal_replay_lsn() THEN 0
+ ELSE (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint END"""
+SUBSCRIBED = """SELECT count(*) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+ WHERE d.datname = current_database() AND s.subenabled"""
+CACHED = "SELECT schemaname || '.' || sequencename FROM pg_sequences WHERE cache_size > 1 ORDER BY 1 LIMIT 3"
+
+
+def ask_facts(session: Session) -> ServerFacts:
+    """Ask inside an open transaction. Questions the user may not ask count as unanswered."""
+    row = session.run(SERVER, "the server")[0].rows[0]
+    version, recovering, aurora, superuser, writable, read_only, timezone, user = (value or "" for value in row)
+    standby = recovering == "t"
+    subscribed = not standby and _number(session, SUBSCRIBED) > 0
+    role = "physical standby" if standby else "logical replica" if subscribed else "primary"
+    return ServerFacts(
+        engine="postgresql",
+        version=_short(version),
+        role=role,
+        fence=_no_fence(session, version, role, "aurora" if aurora == "t" else ""),
+        replay_lag_ms=_number(session, LAG) if standby else None,
+        timezone=timezone,
+        warnings=_warnings(superuser == "t", int(writable or 0), read_only, user),
+    )
+
+
+def _no_fence(session: Session, version: str, role: str, storage: str) -> str:
+    fork = next((name for name in FORKS if name in version), None)
+    if fork is not None:
+        return f"this is {fork.strip('-')}, whose snapshots mean something else"
+    if session.version < FIRST_WITH_FENCE:
+        return "PostgreSQL before 10"
+    if role == "logical replica":
+        return "a logical replica commits in its own order, with its own transaction ids"
+    if storage == "aurora" and role == "physical standby":
+        return "an Aurora reader replays without the standby's snapshots"
+    cached = _column(session, CACHED)
+    if cached:
+        return f"sequences with CACHE > 1 hand out ids ahead of their use: {', '.join(cached)}"
+    return ""
+
+
+def _warnings(superuser: bool, writable: int, read_only: str, user: str) -> tuple[str, ...]:  # noqa: FBT001  - a fact, not a policy
+    told = []
+    if superuser:
+        told.append(f"{user} is a superuser: a user that may only SELECT from the views is enough")
+    elif writable:
+        told.append(f"{user} may write to {writable} tables or views: SELECT is enough")
+    if told and read_only != "on":
+        told.append(f"as a second lock: ALTER ROLE {user} SET default_transaction_read_only = on")
+    return tuple(told)
+
+
+def _short(version: str) -> str:
+    found = re.search(r"\d+(\.\d+)*", version)
+    return found.group() if found else version
+
+
+def _column(session: Session, query: str) -> list[str]:
+    """The first column; empty when the server refuses. A savepoint keeps the transaction alive."""
+    with suppress(SourceError):
+        return [row[0] or "" for row in session.run(f"SAVEPOINT question;{query}", "the server")[-1].rows]
+    with suppress(SourceError):
+        session.run("ROLLBACK TO SAVEPOINT question", "the server")
+    return []
+
+
+def _number(session: Session, query: str) -> int:
+    answer = _column(session, query)
+    return int(answer[0] or 0) if answer else 0

@@ -1,0 +1,218 @@
+"""One connection to PostgreSQL that never waits longer than it was told to.
+
+It speaks the simple query protocol over psycopg's libpq: several statements travel in one round trip, `COPY … TO STDOUT`
+among them, and every wait for the socket has a limit, so that a silent network is noticed (`statement_timeout` cannot).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
+
+from smartico_sync.errors import ConfigError, SourceError, SourceUnreachable
+from smartico_sync.sources.postgresql.failures import connecting, failure
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.url import Url
+
+__all__ = ["Answer", "Login", "Session", "literal"]
+
+CONNECT_TIMEOUT_S = 10  # a server that is there answers sooner, over any distance
+CANCEL_TIMEOUT_S = 1.0  # asking the server to stop is a courtesy; closing the socket works anyway
+Row = tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one statement gave: rows as text, or the bytes of a COPY."""
+
+    rows: tuple[Row, ...] = ()
+    data: bytes = b""
+    names: tuple[str, ...] = ()
+    types: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to connect. `silence_s`: no byte for that long means that nobody is there."""
+
+    url: Url
+    silence_s: float
+    options: tuple[tuple[str, str], ...] = ()
+
+    def conninfo(self) -> str:
+        """libpq's connection string: our defaults, then the URL's parameters, then the source's options."""
+        url = self.url
+        keywords: dict[str, Any] = {
+            "host": ",".join(host for host, _ in url.hosts),
+            "port": ",".join(port for _, port in url.hosts),
+            "user": url.user,
+            "password": url.password,
+            "dbname": url.path,
+            "application_name": "smartico-sync",
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "keepalives_idle": 30,  # firewalls forget silent connections after minutes
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": int(self.silence_s * 1000),
+            **url.parameters,
+            **dict(self.options),
+            "client_encoding": "UTF8",
+        }
+        try:
+            return make_conninfo(**{name: value for name, value in keywords.items() if value not in ("", ",")})
+        except psycopg.Error:
+            known = {"host", "port", "user", "password", "dbname"}
+            names = sorted((set(url.parameters) | {name for name, _ in self.options}) - known)
+            raise ConfigError(
+                f"{url.place}: libpq does not know one of the url's parameters: {', '.join(names)}",
+                hint="see docs/databases/postgresql.md for those it takes",
+            ) from None
+
+
+class Session:
+    """A connection. Not thread-safe but for `abort`."""
+
+    def __init__(self, login: Login, place: str) -> None:
+        self._place = place
+        self._silence_ms = int(login.silence_s * 1000)
+        try:
+            self._connection = psycopg.connect(login.conninfo(), autocommit=True)
+        except psycopg.Error as error:
+            raise connecting(error.sqlstate, str(error), self._place) from None
+        self._pg = self._connection.pgconn
+        self._pg.nonblocking = 1
+        self._poll = select.poll()
+        self.version = self._pg.server_version
+
+    def run(self, script: str, what: str) -> list[Answer]:
+        """Run statements in one round trip; the answers in order. `what` names the view for messages.
+
+        SourceError for the first that failed; SourceUnreachable when the connection breaks or stays silent too long.
+        """
+        try:
+            self._pg.send_query(script.encode())
+            answers, fault = self._collect()
+        except psycopg.Error:
+            raise self._broken(what) from None
+        except UnicodeEncodeError:
+            raise SourceError(
+                f"{self._place}: {what}: a position is not valid text", hint="`sync watermark show`"
+            ) from None
+        if fault is not None:
+            raise failure(*fault, self._place, what)
+        return answers
+
+    def _collect(self) -> tuple[list[Answer], tuple[str, str] | None]:
+        answers: list[Answer] = []
+        fault: tuple[str, str] | None = None
+        while True:
+            self._wait_for_result()
+            result = self._pg.get_result()
+            if result is None:
+                break
+            match result.status:
+                case ExecStatus.TUPLES_OK:
+                    answers.append(_table(result))
+                case ExecStatus.COPY_OUT:
+                    answers.append(Answer(data=self._copied()))
+                case ExecStatus.FATAL_ERROR if fault is None:
+                    fault = (
+                        (result.error_field(DiagnosticField.SQLSTATE) or b"08006").decode(),
+                        (result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace"),
+                    )
+                case _:
+                    pass
+        return answers, fault
+
+    def _wait_for_result(self) -> None:
+        pg = self._pg
+        while pg.flush():
+            self._wait(select.POLLIN | select.POLLOUT)
+            pg.consume_input()
+        while pg.is_busy():
+            self._wait(select.POLLIN)
+            pg.consume_input()
+
+    def _copied(self) -> bytes:
+        chunks: list[bytes] = []
+        take = self._pg.get_copy_data
+        while True:
+            size, data = take(1)
+            if size > 0:
+                chunks.append(bytes(data))
+            elif size == 0:
+                self._wait(select.POLLIN)
+                self._pg.consume_input()
+            else:
+                return b"".join(chunks)
+
+    def _wait(self, events: int) -> None:
+        self._poll.register(self._pg.socket, events)
+        if not self._poll.poll(self._silence_ms):
+            self.close()
+            raise SourceUnreachable(
+                f"{self._place}: no answer for {self._silence_ms / 1000:g} s",
+                hint="check the network between here and the database; statement_timeout sets how long to wait",
+            )
+
+    def _broken(self, what: str) -> SourceError:
+        self.close()
+        return SourceUnreachable(f"{self._place}: {what}: the connection broke", hint="is the server running?")
+
+    def usable(self) -> bool:
+        """Alive, outside a transaction, and with nothing to read: a server that went away left its farewell there."""
+        pg = self._pg
+        if pg.status != ConnStatus.OK or pg.transaction_status != TransactionStatus.IDLE:
+            return False
+        self._poll.register(pg.socket, select.POLLIN)
+        if not self._poll.poll(0):
+            return True
+        try:
+            pg.consume_input()  # a notice or a changed parameter may also arrive unasked
+        except psycopg.Error:
+            return False
+        return pg.status == ConnStatus.OK and not self._poll.poll(0)
+
+    def abort(self) -> None:
+        """From another thread: ask the server to stop, and break the connection whatever it says."""
+        with suppress(psycopg.Error, OSError):
+            self._connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)
+        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(self._pg.socket)) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection; never raises, never waits."""
+        with suppress(psycopg.Error):
+            self._connection.close()
+
+
+def literal(value: str | int) -> str:
+    """A value as an SQL constant, whatever standard_conforming_strings says. NUL bytes do not exist in PostgreSQL."""
+    if isinstance(value, int):
+        return str(value)
+    quoted = value.replace("\0", "").replace("'", "''")
+    return "E'" + quoted.replace("\\", "\\\\") + "'" if "\\" in quoted else f"'{quoted}'"
+
+
+def _table(result: Any) -> Answer:
+    columns = range(result.nfields)
+    return Answer(
+        rows=tuple(
+            tuple(
+                None if (value := result.get_value(row, column)) is None else value.decode(errors="replace")
+                for column in columns
+            )
+            for row in range(result.ntuples)
+        ),
+        names=tuple((result.fname(column) or b"").decode(errors="replace") for column in columns),
+        types=tuple(result.ftype(column) for column in columns),
+    )

@@ -1,0 +1,297 @@
+"""The poll's SQL, for every SQL engine: built once with SQLAlchemy Core, kept as text, filled in for each poll."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.sql import quoted_name
+
+from smartico_sync.errors import ConfigError
+from smartico_sync.sources.frames import CURSOR, key_column
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smartico_sync.core.position import Position
+    from smartico_sync.core.relation import Column, Relation
+
+__all__ = [
+    "NULLS_COUNTED", "Grammar", "Statement", "among_parameters", "by_cursor", "count", "count_parameters", "either",
+    "exactly", "head", "keys", "names_of", "null_cursors", "page", "position_parameters", "rows", "shape", "star",
+]  # fmt: skip
+
+NULLS_COUNTED = 10_000  # a count of NULL cursors is for telling people; more than this says nothing new
+Scan = Literal["all", "from the start", "after", "after, ties by key"]
+Expression = sa.ColumnElement[Any]
+
+
+class Grammar(Protocol):
+    """Where engines differ. Instances are constants: statements are cached by them."""
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        """The SQLAlchemy dialect that compiles the statements."""
+
+    def bind(self, column: Column, name: str) -> Expression:
+        """The parameter of that name as a value of the column's type: the parameter is cast, never the column."""
+
+    def project(self, column: Column, expression: Expression) -> Expression:
+        """What a page selects for a column: itself, or a cast of a type the driver cannot carry."""
+
+    def position(self, column: Column, expression: Expression) -> Expression | None:
+        """The column's text at full precision for `@cursor` and `@key.*`; None when what `project` gives has it."""
+
+    def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
+        """The condition that the row's `above` stand after `binds`, compared column by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL text in the dialect's own parameter style, and what it selects: `columns`, then texts of positions.
+
+    `width` counts both; `positions` maps `@cursor` and `@key.*` to the index of the selected column that holds their text.
+    """
+
+    text: str
+    columns: tuple[Column, ...] = ()
+    width: int = 1
+    positions: tuple[tuple[str, int], ...] = ()
+
+
+def shape(relation: Relation, after: Position | None) -> Scan:
+    """How a page begins: at the start, after a cursor value, or in the middle of equal cursors."""
+    if after is None:
+        return "from the start"
+    return "after, ties by key" if relation.key and after.key else "after"
+
+
+@lru_cache(maxsize=1024)
+def page(grammar: Grammar, relation: Relation, scan: Scan, bound: Literal["open", "through"]) -> Statement:
+    """Rows after a position in order `(cursor, *key)`; parameters: position_parameters, `through`, `n`."""
+    return _ordered(grammar, relation, relation.columns, scan, "open" if bound == "open" else "high")
+
+
+@lru_cache(maxsize=1024)
+def keys(grammar: Grammar, relation: Relation, scan: Scan, low: Literal["open", "low"]) -> Statement:
+    """Cursor and key alone, up to `through`; parameters as of `page`, and `low`."""
+    return _ordered(grammar, relation, (), scan, "high" if low == "open" else "low and high")
+
+
+@lru_cache(maxsize=1024)
+def rows(grammar: Grammar, relation: Relation, cursors: int) -> Statement:
+    """Rows whose cursor is one of `c0`, `c1` … and each key part one of `k0_0`, `k0_1` …: a superset of these positions.
+
+    Filtering the pairs is left to the caller: so the statement stays flat and finds its index everywhere.
+    """
+    source = _source(grammar, relation)
+    conditions = [_among(grammar, relation, relation.cursor, "c", cursors, source)]
+    conditions += [
+        _among(grammar, relation, name, f"k{index}_", cursors, source) for index, name in enumerate(relation.key)
+    ]
+    selected, positions = _selected(grammar, relation, relation.columns, source)
+    return _compile(
+        grammar, relation, sa.select(*selected).select_from(source).where(*conditions), relation.columns, positions
+    )
+
+
+@lru_cache(maxsize=1024)
+def by_cursor(grammar: Grammar, relation: Relation, cursors: int) -> Statement:
+    """Rows whose cursor is one of `c0`, `c1` …"""
+    source = _source(grammar, relation)
+    condition = _among(grammar, relation, relation.cursor, "c", cursors, source)
+    selected, positions = _selected(grammar, relation, relation.columns, source)
+    query = sa.select(*selected).select_from(source).where(condition, *_whole(relation, source, "key"))
+    return _compile(grammar, relation, query, relation.columns, positions)
+
+
+@lru_cache(maxsize=256)
+def head(grammar: Grammar, relation: Relation) -> Statement:
+    """The highest cursor as text."""
+    source = _source(grammar, relation)
+    cursor = source.c[relation.cursor]
+    selected = _position(grammar, relation, relation.cursor, source)
+    query = sa.select(selected).where(cursor.is_not(None)).order_by(cursor.desc()).limit(sa.literal_column("1"))
+    return _compile(grammar, relation, query)
+
+
+@lru_cache(maxsize=256)
+def null_cursors(grammar: Grammar, relation: Relation) -> Statement:
+    """How many rows no page returns, because their cursor or a part of their key is NULL; stops at NULLS_COUNTED."""
+    source = _source(grammar, relation)
+    absent = sa.or_(*(source.c[name].is_(None) for name in (relation.cursor, *relation.key)))
+    found: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(source).where(absent)
+    inner = found.limit(sa.literal_column(str(NULLS_COUNTED))).subquery("found")
+    return _compile(grammar, relation, sa.select(sa.func.count()).select_from(inner))
+
+
+@lru_cache(maxsize=256)
+def count(grammar: Grammar, relation: Relation, low: Literal["open", "low"]) -> Statement:
+    """How many rows a scan from `low` through `through` returns; parameters: count_parameters."""
+    source = _source(grammar, relation)
+    conditions = _bounds(grammar, relation, source, "high" if low == "open" else "low and high")
+    query = sa.select(sa.func.count()).select_from(source).where(*conditions, *_whole(relation, source, "key"))
+    return _compile(grammar, relation, query)
+
+
+def star(grammar: Grammar, relation: Relation) -> str:
+    """Every column of no row, to learn names and types."""
+    source = _source(grammar, relation)
+    query = sa.select(sa.text("*")).select_from(source).where(sa.literal_column("1 = 0"))
+    return _compile(grammar, relation, query).text
+
+
+def either(above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
+    """`order` for every engine: `cursor >= :c AND (cursor > :c OR (cursor = :c AND key > :k0) OR …)`."""
+    steps = [
+        sa.and_(
+            *(left == right for left, right in zip(above[:last], binds[:last], strict=True)), above[last] > binds[last]
+        )
+        for last in range(len(above))
+    ]
+    return sa.and_(above[0] >= binds[0], sa.or_(*steps))
+
+
+def position_parameters(after: Position | None) -> dict[str, str]:
+    """Parameters of the position a page begins after."""
+    if after is None:
+        return {}
+    return {"c": after.cursor} | {f"k{index}": part for index, part in enumerate(after.key)}
+
+
+def count_parameters(low: str | None, high: str) -> dict[str, str]:
+    """Parameters of a range of cursors, both ends included."""
+    return {"through": high} if low is None else {"low": low, "through": high}
+
+
+def among_parameters(relation: Relation, positions: Sequence[Position]) -> tuple[int, dict[str, str]]:
+    """How many values the lists of `rows` hold for these positions, and its parameters.
+
+    Lists are filled up to a power of two with a value they hold already, so that few statements serve all calls.
+    """
+    parts = [[position.cursor for position in positions]]
+    parts += [[position.key[index] for position in positions] for index in range(len(relation.key))]
+    lists = [list(dict.fromkeys(part)) for part in parts]
+    size = 1 << (max(map(len, lists)) - 1).bit_length()
+    prefixes = ("c", *(f"k{index}_" for index in range(len(relation.key))))
+    return size, {
+        f"{prefix}{index}": values[min(index, len(values) - 1)]
+        for prefix, values in zip(prefixes, lists, strict=True)
+        for index in range(size)
+    }
+
+
+def exactly(relation: Relation, found: pl.DataFrame, positions: Sequence[Position]) -> pl.DataFrame:
+    """Of the rows that `rows` found, those at exactly these positions."""
+    names = [CURSOR, *(key_column(index) for index in range(len(relation.key)))]
+    wanted = [(position.cursor, *position.key) for position in positions]
+    return found.join(pl.DataFrame(wanted, dict.fromkeys(names, pl.String), orient="row"), on=names, how="semi")
+
+
+def names_of(relation: str) -> tuple[str, ...]:
+    """`crm.user_profile` or `"My.Schema"."View"` to its parts; parts are taken as written, capitals included."""
+    parts = re.findall(r'"((?:[^"]|"")+)"|([^".]+)', relation)
+    return tuple(quoted.replace('""', '"') or plain.strip() for quoted, plain in parts)
+
+
+def _ordered(grammar: Grammar, relation: Relation, columns: tuple[Column, ...], scan: Scan, bounds: str) -> Statement:
+    source = _source(grammar, relation)
+    order = tuple(source.c[name] for name in (relation.cursor, *relation.key))
+    conditions = [*_whole(relation, source, "cursor and key"), *_bounds(grammar, relation, source, bounds)]
+    binds: tuple[Expression, ...] = (_bind(grammar, relation, relation.cursor, "c"),)
+    if scan == "after":
+        conditions.append(order[0] > binds[0])
+    elif scan == "after, ties by key":
+        binds += tuple(_bind(grammar, relation, name, f"k{index}") for index, name in enumerate(relation.key))
+        conditions.append(grammar.order(order, binds))
+    selected, positions = _selected(grammar, relation, columns, source)
+    query = sa.select(*selected).select_from(source).where(*conditions).order_by(*order)
+    return _compile(grammar, relation, query.limit(sa.bindparam("n", type_=sa.Integer)), columns, positions)
+
+
+def _whole(relation: Relation, source: sa.FromClause, which: str) -> list[Expression]:
+    """A NULL has no place in the order: such rows are counted, never returned, and so never lost in silence."""
+    names = relation.key if which == "key" else (relation.cursor, *relation.key)
+    return [source.c[name].is_not(None) for name in names]
+
+
+def _bounds(grammar: Grammar, relation: Relation, source: sa.FromClause, bounds: str) -> list[Expression]:
+    cursor = source.c[relation.cursor]
+    low = [cursor >= _bind(grammar, relation, relation.cursor, "low")] if bounds == "low and high" else []
+    high = [cursor <= _bind(grammar, relation, relation.cursor, "through")] if bounds != "open" else []
+    return low + high
+
+
+def _among(
+    grammar: Grammar, relation: Relation, name: str, prefix: str, many: int, source: sa.FromClause
+) -> Expression:
+    binds = [_bind(grammar, relation, name, f"{prefix}{index}") for index in range(many)]
+    return source.c[name].in_(binds)
+
+
+def _bind(grammar: Grammar, relation: Relation, name: str, parameter: str) -> Expression:
+    column = relation.column(name)
+    assert column is not None, "describe() has checked cursor and key"
+    return grammar.bind(column, parameter)
+
+
+def _position(grammar: Grammar, relation: Relation, name: str, source: sa.FromClause) -> Expression:
+    column = relation.column(name)
+    assert column is not None, "describe() has checked cursor and key"
+    expression = source.c[name]
+    own = grammar.position(column, expression)
+    return grammar.project(column, expression) if own is None else own
+
+
+def _selected(
+    grammar: Grammar, relation: Relation, columns: tuple[Column, ...], source: sa.FromClause
+) -> tuple[list[Expression], tuple[tuple[str, int], ...]]:
+    """What to select, and where the texts of the position are in it; a column that already has the text serves twice."""
+    selected = [grammar.project(column, source.c[column.name]).label(column.name) for column in columns]
+    index = {column.name: number for number, column in enumerate(columns)}
+    positions = []
+    named = [(CURSOR, relation.cursor), *((key_column(part), name) for part, name in enumerate(relation.key))]
+    for label, name in named:
+        column = relation.column(name)
+        assert column is not None, "describe() has checked cursor and key"
+        if name in index and grammar.position(column, source.c[name]) is None:
+            positions.append((label, index[name]))
+        else:
+            positions.append((label, len(selected)))
+            selected.append(_position(grammar, relation, name, source).label(label))
+    return list(selected), tuple(positions)
+
+
+def _source(grammar: Grammar, relation: Relation) -> sa.FromClause:
+    names = [column.name for column in relation.columns]
+    if relation.query is not None:
+        # A colon would be taken for a parameter; the line break ends a comment that the query may end with.
+        query = re.sub(r"(?<!\\):", r"\:", relation.query.strip().rstrip(";"))
+        return (
+            sa.text(query + "\n").columns(*(sa.column(quoted_name(name, quote=True)) for name in names)).subquery("q")
+        )
+    parts = names_of(relation.relation or "")
+    if not parts:
+        raise ConfigError(f"view {relation.name!r} names neither a relation nor a query")
+    prepare = grammar.dialect.identifier_preparer
+    schema = ".".join(prepare.quote_identifier(part) for part in parts[:-1])
+    return sa.table(
+        quoted_name(parts[-1], quote=True),
+        *(sa.column(quoted_name(name, quote=True)) for name in names),
+        schema=quoted_name(schema, quote=False) if schema else None,
+    )
+
+
+def _compile(
+    grammar: Grammar,
+    relation: Relation,
+    query: sa.Select[Any],
+    columns: tuple[Column, ...] = (),
+    positions: tuple[tuple[str, int], ...] = (),
+) -> Statement:
+    text = f"/* smartico-sync view={relation.name} */ {query.compile(dialect=grammar.dialect)}"
+    return Statement(text, columns, len(query.selected_columns), positions)
