@@ -1,0 +1,1 @@
+"""The configuration: `views.yaml` as models, loaded with errors that name line and column."""

@@ -1,18 +1,21 @@
 """The models of `views.yaml`. Names are the contract with users: add, never rename.
 
-Durations are whole milliseconds and sizes whole bytes once parsed. Every default is a constant with its reason.
+Durations are whole milliseconds and sizes whole bytes once parsed. Every default is a constant with its reason. What
+needs more than one field to be judged is judged in `checks`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
 
-from smartico_sync.config.units import Duration, Size
+from smartico_sync.catalogue.kinds import kind
+from smartico_sync.config.units import Bytes, DurationOrOff, Milliseconds
 
 __all__ = [
-    "Brand", "Configuration", "Health", "KindName", "LateCommit", "Pii", "Smartico", "SourceConfig", "TypeColumn", "View",
+    "Brand", "Configuration", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
+    "SourceConfig", "TypeColumn", "View",
 ]  # fmt: skip
 
 KindName = Literal[
@@ -27,18 +30,55 @@ REQUESTS_PER_MINUTE = 6000  # Smartico's limit
 BATCH_EVENTS = 1000  # operators run 400-1000
 BATCH_BYTES = 10_000_000  # Smartico's limit of a request body
 API_TIMEOUT_MS = 30_000  # long enough for a full batch on a busy day
+PARK_MS = 600_000  # a profile that is not there ten minutes after the player's first bet is not coming by itself
 STATEMENT_TIMEOUT_MS = 30_000  # a poll query that takes longer has no index
 POOL = 4  # connections a source; polls are short
 EVERY_MS = 5_000  # soon enough for profiles, kind to a replica
 PAGE_ROWS = 10_000  # about 90 % of 12 batches, so that each request of a page is nearly full
 LOOKBACK_MS = 600_000  # ten minutes: longer than any sane transaction; measured and advised per view
+GAPS_WAIT_MS = 300_000  # most missing ids were rolled back; five minutes outlast the longest writers measured, 15 times
+FUTURE_TOLERANCE_MS = 300_000  # clocks of one data centre differ by less
+REFUSED_SHARE = 0.5  # when most rows are refused the view is misconfigured, not poisoned
+REFUSED_COUNT = 100  # fewer refusals say nothing about a share
+LEDGER_RETENTION_MS = 604_800_000  # seven days: a weekend's trouble is still found on Monday
 NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
+
+
+def numbered(version: object) -> object:
+    """Take `"1"` for 1."""
+    return 1 if version == "1" else version
+
+
+def listed(value: object) -> object:
+    """One column may be written without brackets."""
+    return [value] if isinstance(value, str) else value
+
+
+def filled(value: object) -> object:
+    """Take a heading with nothing below it for an empty mapping."""
+    return {} if value is None else value
+
+
+# Text that looks like a number, a date or a boolean to YAML (`bet: 1`, `start_from: 2026-01-01`, `listen: off`).
+Text = Annotated[str, Field(min_length=1), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Word = Annotated[str, Field(min_length=1)]
+Columns = Annotated[
+    tuple[Word, ...] | None,
+    BeforeValidator(listed),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 
 
 class Model(BaseModel):
     """Unknown keys are errors; parsed values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def nothing_is_empty(cls, value: Any) -> Any:
+        """Treat a heading with nothing below it as an empty mapping."""
+        return filled(value)
 
 
 class Brand(Model):
@@ -49,33 +89,35 @@ class Brand(Model):
     token: SecretStr | None = None
     """The token of this brand."""
     token_file: str | None = None
-    """A file that holds the token; read again when it changes."""
-    alias: str | None = None
+    """A file that holds the token, relative to the configuration file; read again when it changes."""
+    alias: Text | None = None
     """The `ext_brand_id` Smartico knows this brand by, when the database calls it otherwise."""
 
 
 class Smartico(Model):
     """Where events go, and how fast they may."""
 
-    url: str
+    url: Word
     """The whole URL of the ingest API, as in Back Office: `https://apis6.smartico.ai/api/external/events/v2`."""
     token: SecretStr | None = None
     """The API token, best as `${SMARTICO_TOKEN}`."""
     token_file: str | None = None
-    """A file that holds the token; read again when it changes."""
+    """A file that holds the token, relative to the configuration file; read again when it changes."""
     max_in_flight: Annotated[int, Field(ge=1, le=64)] = MAX_IN_FLIGHT
     """Parallel requests; Smartico allows 12."""
     requests_per_minute: Annotated[int, Field(ge=1)] = REQUESTS_PER_MINUTE
     """Requests a minute over all views and brands of one token; Smartico allows 6000."""
     batch_events: Annotated[int, Field(ge=1, le=10_000)] = BATCH_EVENTS
     """Events in one request at most."""
-    batch_bytes: Annotated[Size, Field(ge=10_000)] = BATCH_BYTES
+    batch_bytes: Annotated[int, Bytes(at_least=10_000)] = BATCH_BYTES
     """Bytes of one request body at most, before gzip."""
-    timeout: Annotated[Duration, Field(ge=100)] = API_TIMEOUT_MS
+    timeout: Annotated[int, Milliseconds(at_least=100)] = API_TIMEOUT_MS
     """How long one request may take. A timeout is an unknown delivery: the same events go again with the same ids."""
     gzip: bool = False
     """Compress request bodies. Not documented by Smartico: ask before switching it on."""
-    brands: dict[str, Brand] = {}
+    park: Annotated[int, Milliseconds()] = PARK_MS
+    """How long an event waits for its player to become known before it goes to the dead letters."""
+    brands: Annotated[dict[str, Brand], BeforeValidator(filled)] = {}
     """Overrides per `ext_brand_id`."""
 
 
@@ -83,23 +125,25 @@ class Pii(Model):
     """What happens to personal data before it leaves."""
 
     mode: Literal["encrypt", "drop", "plain"] = "encrypt"
-    """encrypt, drop (leave the properties out), or plain (send them in the clear, said in words)."""
-    encryptor: str = "aes-256-gcm"
+    """`encrypt`, `drop` (leave the properties out), or `plain` (send them in the clear, said in words)."""
+    encryptor: Word = "aes-256-gcm"
     """The encryptor's name, found by entry point."""
     key: SecretStr | None = None
-    """32 bytes in base64; `sync keys new` prints one."""
+    """The key, best as `${SYNC_PII_KEY}`: 32 bytes in base64 for aes-256-gcm; `sync keys new` prints one."""
     key_file: str | None = None
-    """A file that holds the key."""
-    key_id: str = "1"
+    """A file that holds the key, relative to the configuration file."""
+    key_id: Text = "1"
     """Names the key inside each encrypted value, so that the reader knows which one to use."""
-    properties: tuple[str, ...] = ("user_email", "user_phone")
+    properties: Annotated[tuple[Word, ...], BeforeValidator(listed)] = ("user_email", "user_phone")
     """Properties to protect, by their name on the wire."""
+    in_the_clear: Annotated[tuple[Word, ...], BeforeValidator(listed)] = ()
+    """Properties whose names look like an e-mail address or a phone number and that may leave in the clear all the same."""
 
 
 class Health(Model):
     """The endpoint that monitoring scrapes."""
 
-    listen: str = "127.0.0.1:8080"
+    listen: Text = "127.0.0.1:8080"
     """Address and port, or `off`."""
 
 
@@ -108,22 +152,36 @@ class SourceConfig(Model):
 
     url: SecretStr
     """`postgresql://user:password@host:port/database`, or another engine's scheme."""
-    timezone: str = "UTC"
+    password_file: str | None = None
+    """A file that holds the password, relative to the configuration file; the URL then has a user and no password."""
+    timezone: Word = "UTC"
     """The zone of timestamps that carry none (an IANA name)."""
-    statement_timeout: Annotated[Duration, Field(ge=100)] = STATEMENT_TIMEOUT_MS
+    statement_timeout: Annotated[int, Milliseconds(at_least=100)] = STATEMENT_TIMEOUT_MS
     """How long one query may run, enforced by the server and by the client."""
     pool: Annotated[int, Field(ge=1, le=64)] = POOL
     """Connections at most."""
-    options: dict[str, str] = {}
+    options: Annotated[dict[str, str], BeforeValidator(filled), Field(repr=False)] = {}
     """Driver options of this engine, see its page under docs/databases."""
 
 
 class TypeColumn(Model):
     """The column that says bet or win."""
 
-    column: str
-    bet: str
-    win: str
+    column: Word
+    """The column."""
+    bet: Text
+    """Its value in the row of a bet, as text."""
+    win: Text
+    """Its value in the row of a win, as text."""
+
+
+class MaxRefused(Model):
+    """When a view is simply misconfigured: both limits must be passed within one page."""
+
+    share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = REFUSED_SHARE
+    """Refused events of all events, 0 to 1."""
+    count: Annotated[int, Field(ge=1)] = REFUSED_COUNT
+    """Refused events."""
 
 
 class View(Model):
@@ -131,54 +189,91 @@ class View(Model):
 
     name: Annotated[str, Field(pattern=NAME)]
     """Names the view in state, logs and metrics. Renaming it begins anew."""
-    source: str
+    source: Word
     """Which of `sources`."""
-    relation: str | None = None
+    relation: Word | None = None
     """A view, table or collection."""
-    query: str | None = None
-    """A SELECT, instead of `relation`."""
+    query: Word | None = None
+    """A SELECT, instead of `relation`; for MongoDB a pipeline in JSON."""
     kind: KindName
     """What its rows are."""
-    cursor: str
+    cursor: Word
     """The column that grows: a timestamp or an incrementing id, indexed and not null."""
-    key: Annotated[tuple[str, ...] | None, Field(default=None)] = None
+    key: Columns = None
     """Column or columns that make a row unique; the kind's default when absent, `[]` for none."""
-    every: Annotated[Duration, Field(ge=50)] = EVERY_MS
+    brand: Text | None = None
+    """The `ext_brand_id` of every row, when the view has no such column."""
+    every: Annotated[int, Milliseconds(at_least=50)] = EVERY_MS
     """Pause between polls once caught up."""
     page_rows: Annotated[int, Field(ge=1, le=200_000)] = PAGE_ROWS
     """Rows a page."""
     type: TypeColumn | None = None
     """For `casino_bets_and_wins`: the column that tells a bet from a win, and its two values."""
-    event_type: str | None = None
-    """For `custom`: the event type."""
-    event_date: str | None = None
+    event_type: Word | None = None
+    """For `custom`: the event type. For a kind of one event type: another one than the kind's."""
+    event_date: Word | None = None
     """The column that holds the moment of the event; the kind's default when absent."""
-    columns: dict[str, str | None] = {}
+    columns: Annotated[dict[str, str | None], BeforeValidator(filled)] = {}
     """Column to property, over the kind's defaults; null leaves the column out."""
     payload: Literal["full", "changed"] = "full"
     """For profiles: every property, or only the changed ones."""
     on_null: Literal["omit", "clear"] = "omit"
     """For profiles: a column that is NULL is left out, or clears the property."""
+    skip_cjm: Literal["never", "first_load", "always"] = "never"
+    """For profiles: store the state without starting automations, for the first load or always."""
     late_commit: LateCommit = "auto"
     """How rows that commit late are found."""
-    lookback: Annotated[Duration, Field(ge=0)] = LOOKBACK_MS
+    lookback: Annotated[int, Milliseconds()] = LOOKBACK_MS
     """How far back timestamps are scanned again."""
-    start_from: str = "first"
+    gaps_wait: Annotated[int, Milliseconds()] = GAPS_WAIT_MS
+    """How long a missing id is asked for again before its writer counts as rolled back."""
+    start_from: Text = "first"
     """`first`, `now`, or a cursor value; only at the very first start."""
     on_null_cursor: Literal["report", "send", "stop"] = "report"
     """What to do about rows whose cursor is NULL."""
     on_invalid: Literal["report", "omit", "dead_letter"] = "report"
     """What to do about values that break the catalogue's rules."""
+    on_mutated: Literal["ignore", "warn", "resend"] = "warn"
+    """What to do about a delivered transaction that changed within the window that is scanned again."""
+    max_refused: MaxRefused = MaxRefused()
+    """When the share of refused events stops the view."""
+    future_tolerance: Annotated[int, Milliseconds()] = FUTURE_TOLERANCE_MS
+    """How far a timestamp may lie ahead of the database's clock before the watermark stays behind it."""
+    max_age: DurationOrOff = None
+    """Alert when the oldest row that is not delivered is older than this."""
+
+    def event_types(self) -> dict[str, str]:
+        """Map a row's role to its event type: the kind's, or {"": the configured one}."""
+        return {"": self.event_type} if self.event_type else kind(self.kind).event_types
+
+
+class Reconcile(Model):
+    """Compare what the source holds with what was acknowledged."""
+
+    every: DurationOrOff = None
+    """How often, or `off`: each run costs the replica one count per view and closed hour."""
+    send: Literal["report", "send"] = "report"
+    """Only list what is missing, or send it."""
+    ledger_retention: Annotated[int, Milliseconds(at_least=3_600_000)] = LEDGER_RETENTION_MS
+    """How long the keys of delivered rows are kept; then only their counts."""
 
 
 class Configuration(Model):
     """The whole of `views.yaml`."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(numbered)]
+    """The version of this format."""
     smartico: Smartico
-    state: str = "./state/sync.db"
+    """Where events go."""
+    state: Word = "./state/sync.db"
     """The state file; relative to the configuration file."""
     pii: Pii = Pii()
+    """Personal data."""
     health: Health = Health()
-    sources: Annotated[dict[str, SourceConfig], Field(min_length=1)]
+    """The endpoint for monitoring."""
+    reconcile: Reconcile = Reconcile()
+    """The safety net under every late-commit mechanism."""
+    sources: Annotated[dict[str, SourceConfig], BeforeValidator(filled), Field(min_length=1)]
+    """The databases to read, by a name of your choice."""
     views: Annotated[tuple[View, ...], Field(min_length=1)]
+    """The views to poll."""

@@ -1,0 +1,180 @@
+"""What no single field can tell: rules over a section, and between sections. Pure; each check yields problems."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from smartico_sync.config.problems import Loc, Problem, one_of
+from smartico_sync.config.view_checks import Where, view_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic import SecretStr
+
+    from smartico_sync.config.models import Brand, Health, Pii, Smartico, SourceConfig, View
+
+__all__ = ["SCHEMES", "Parts", "check", "engine_of", "key_problem"]
+
+SCHEMES = (
+    "postgresql", "mysql", "mariadb", "mssql", "oracle", "clickhouse", "snowflake", "bigquery", "mongodb", "redshift",
+    "sqlite",
+)  # fmt: skip
+OTHER_NAMES = {"postgres": "postgresql", "sqlserver": "mssql", "mongo": "mongodb", "sqlite3": "sqlite"}
+KEY_BYTES = 32  # AES-256
+PORTS = range(1, 65_536)
+
+
+@dataclass(slots=True)
+class Parts:
+    """The sections that are valid by themselves; what the models refused is not here, so it is not judged twice."""
+
+    smartico: Smartico | None = None
+    pii: Pii | None = None
+    health: Health | None = None
+    sources: dict[str, SourceConfig] = field(default_factory=dict)
+    views: dict[int, View] = field(default_factory=dict)
+    source_names: frozenset[str] = frozenset()
+
+
+def check(parts: Parts) -> Iterator[Problem]:
+    """All problems of the valid sections."""
+    if parts.smartico:
+        yield from smartico_problems(parts.smartico)
+    if parts.pii:
+        yield from pii_problems(parts.pii)
+    if parts.health:
+        yield from health_problems(parts.health)
+    for name, source in parts.sources.items():
+        yield from source_problems(("sources", name), source)
+    engines = {name: engine_of(source.url) for name, source in parts.sources.items()}
+    names: dict[str, int] = {}
+    for index, view in parts.views.items():
+        first = names.setdefault(view.name, index)
+        if first != index:
+            yield Problem(
+                ("views", index, "name"), f"the name {view.name!r} is taken by views[{first}]; names are unique"
+            )
+        yield from view_problems(view, Where(index, parts.source_names, engines.get(view.source, ""), parts.pii))
+
+
+def either(section: Any, loc: Loc, name: str, *, need: str) -> Iterator[Problem]:
+    """Exactly one of `name` and `name_file`, or at most one where `need` is empty."""
+    value: SecretStr | None = getattr(section, name)
+    in_file: str | None = getattr(section, f"{name}_file")
+    if value is not None and in_file is not None:
+        yield Problem((*loc, f"{name}_file"), f"{name} is there too; keep one of them", "key")
+    elif value is not None and not value.get_secret_value().strip():
+        yield Problem((*loc, name), "found nothing, expected a secret; an empty variable is no secret")
+    elif value is None and in_file is None and need:
+        yield Problem((*loc, name), f"missing: {need}", "key")
+
+
+def smartico_problems(smartico: Smartico) -> Iterator[Problem]:
+    """URLs and tokens."""
+    yield from url_problems(("smartico", "url"), smartico.url)
+    brands: Mapping[str, Brand] = smartico.brands
+    own = [brand.token is not None or brand.token_file is not None for brand in brands.values()]
+    everywhere = bool(own) and all(own)
+    need = "" if everywhere else "token, token_file, or one of them for every brand; best as ${SMARTICO_TOKEN}"
+    yield from either(smartico, ("smartico",), "token", need=need)
+    for name, brand in brands.items():
+        loc = ("smartico", "brands", name)
+        yield from either(brand, loc, "token", need="")
+        if brand.url is not None:
+            yield from url_problems((*loc, "url"), brand.url)
+
+
+def url_problems(loc: Loc, url: str) -> Iterator[Problem]:
+    """Expect an ingest URL: http or https, and a host."""
+    example = "such as https://apis6.smartico.ai/api/external/events/v2"
+    try:
+        parsed = urlsplit(url)
+        port = parsed.port
+    except ValueError:
+        yield Problem(loc, f"not a URL; expected the whole address of the API, {example}")
+        return
+    if parsed.scheme not in ("http", "https") or not parsed.hostname or re.search(r"\s", url):
+        yield Problem(loc, f"expected an http or https URL with a host, {example}")
+    elif port == 0:
+        yield Problem(loc, "expected a port from 1 to 65535")
+    elif parsed.username or parsed.password:
+        yield Problem(loc, "expected no user or password in the URL: the token is sent as a header")
+
+
+def pii_problems(pii: Pii) -> Iterator[Problem]:
+    """Expect a key for what is encrypted."""
+    need = "key or key_file, because mode is encrypt; `sync keys new` prints a key" if pii.mode == "encrypt" else ""
+    yield from either(pii, ("pii",), "key", need=need)
+    both = sorted(set(pii.properties) & set(pii.in_the_clear))
+    if both:
+        yield Problem(("pii", "in_the_clear"), f"{both[0]} is in pii.properties too; keep one of them")
+
+
+def key_problem(pii: Pii) -> str:
+    """Say what is wrong with the key, once it has been read, or nothing. Plug-ins judge their own keys."""
+    if pii.mode != "encrypt" or pii.encryptor != "aes-256-gcm" or pii.key is None:
+        return ""
+    text = pii.key.get_secret_value().strip()
+    make = f"expected {KEY_BYTES} bytes in base64; `sync keys new` prints such a key"
+    try:
+        key = base64.b64decode(text.translate({ord("-"): "+", ord("_"): "/"}), validate=True)
+    except (binascii.Error, ValueError):
+        return f"the key is not base64; {make}"
+    return "" if len(key) == KEY_BYTES else f"the key has {len(key)} bytes; {make}"
+
+
+def health_problems(health: Health) -> Iterator[Problem]:
+    """Expect an address to listen on."""
+    host, _, port = health.listen.rpartition(":")
+    plain = host.strip("[]")
+    fine = port.isdecimal() and port.isascii() and int(port) in PORTS and (":" not in plain or host.startswith("["))
+    if health.listen != "off" and not (fine and re.fullmatch(r"[A-Za-z0-9_.:%-]*", plain)):
+        yield Problem(("health", "listen"), "expected address and port such as 127.0.0.1:8080, or off")
+
+
+def engine_of(url: SecretStr) -> str:
+    """Tell the engine a source's URL names, in lower case; empty when it names none."""
+    scheme, separator, _ = url.get_secret_value().partition("://")
+    return scheme.lower().removesuffix("+srv") if separator else ""
+
+
+def source_problems(loc: Loc, source: SourceConfig) -> Iterator[Problem]:
+    """Expect a database URL; nothing of it but its scheme is ever shown."""
+    engine = engine_of(source.url)
+    if not engine:
+        yield Problem((*loc, "url"), f"expected engine://user:password@host:port/database; {one_of('', SCHEMES)}")
+    elif engine not in SCHEMES:
+        word = engine if re.fullmatch(r"[a-z0-9]{1,20}", engine) else ""
+        yield Problem(
+            (*loc, "url"),
+            f"unknown engine{f' {word!r}' if word else ''} before '://'; {one_of(OTHER_NAMES.get(word, word), SCHEMES)}",
+        )
+    else:
+        rest = source.url.get_secret_value().partition("://")[2]
+        hosts = re.split(r"[/?]", rest.rpartition("@")[2])[0]
+        ports = [found[1] for host in hosts.split(",") if (found := re.search(r"(?<![\[:]):([^:\]]*)$", host))]
+        if engine != "sqlite" and any(p and not (p.isascii() and p.isdecimal() and int(p) in PORTS) for p in ports):
+            yield Problem(
+                (*loc, "url"),
+                "the port is no number from 1 to 65535; percent-encode special characters of user and password",
+            )
+    if source.timezone != "UTC" and not zone_exists(source.timezone):
+        yield Problem(
+            (*loc, "timezone"), f"no time zone {source.timezone!r}; expected an IANA name such as Europe/Malta"
+        )
+
+
+def zone_exists(name: str) -> bool:
+    """Whether the system's time zone data knows the name."""
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # an unknown name is a KeyError, an odd one any of the others
+        return False
+    return True

@@ -1,0 +1,171 @@
+"""Load `views.yaml`: every problem of the file at once, each with line and column, found and expected."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from smartico_sync.config.checks import Parts, check, key_problem
+from smartico_sync.config.document import Document, parse
+from smartico_sync.config.explain import explained
+from smartico_sync.config.models import Configuration, Health, Pii, Smartico, SourceConfig, View
+from smartico_sync.config.problems import Loc, Problem, dotted
+from smartico_sync.config.secret_files import read_secret, with_password
+from smartico_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["load"]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[str] | None = None) -> Configuration:
+    """Read, check and complete a configuration.
+
+    Promised of the result: every secret is filled in (`token`, `key`, `sources.*.url`), also those that files hold;
+    `state` and the `*_file` paths are absolute. `warnings` collects what is worth telling and stops nothing, one
+    sentence each. Raises ConfigError with one line per problem, `file:line:column: path: found, expected`; no line holds
+    a secret.
+    """
+    document = parse(read(path), environ)
+    problems = list(document.problems)
+    if document.data is None and not problems:
+        problems.append(Problem((), "the file is empty; config/views.minimal.yaml is one to begin with"))
+    configuration: Configuration | None = None
+    if document.data is not None:
+        try:
+            configuration = Configuration.model_validate(document.data)
+        except ValidationError as error:
+            problems += explained(error, document)
+        parts = valid_parts(document.data)
+        problems += check(parts)
+        problems += fill(parts, path.parent, warnings if warnings is not None else [])
+        if configuration is not None and not problems:
+            return configuration.model_copy(
+                update={
+                    "smartico": parts.smartico,
+                    "pii": parts.pii,
+                    "sources": parts.sources,
+                    "state": absolute(path.parent, configuration.state),
+                }
+            )
+    raise ConfigError(told(path, document, problems), hint=f"correct {path}, then: sync check --config {path}")
+
+
+def read(path: Path) -> str:
+    """Return the file's text; ConfigError when there is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no configuration {path}",
+            hint="give it with --config FILE; config/views.minimal.yaml is one to begin with",
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}:1: not UTF-8", hint=f"save {path} as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", hint=f"make {path} readable for this user") from None
+
+
+def told(path: Path, document: Document, problems: list[Problem]) -> str:
+    """Write the problems in the order of the file; of several at one place only the first that was found."""
+    first: dict[Loc, Problem] = {}
+    for problem in problems:
+        first.setdefault(problem.loc or (str(problem.place),), problem)
+    placed = sorted(((document.place(problem), problem) for problem in first.values()), key=lambda pair: pair[0])
+    lines = [
+        f"{path}:{place.line}:{place.column}: {dotted(problem.loc) + ': ' if problem.loc else ''}{problem.text}"
+        for place, problem in placed
+    ]
+    return lines[0] if len(lines) == 1 else f"{path} has {len(lines)} problems:\n  " + "\n  ".join(lines)
+
+
+def valid_parts(data: Any) -> Parts:
+    """Validate each section by itself, so that one mistake hides no other."""
+    top = data if isinstance(data, dict) else {}
+    sources = top.get("sources")
+    sources = sources if isinstance(sources, dict) else {}
+    views = top.get("views")
+    each_view = {index: valid(View, view) for index, view in enumerate(views if isinstance(views, list) else [])}
+    each_source = {name: valid(SourceConfig, source) for name, source in sources.items()}
+    return Parts(
+        smartico=valid(Smartico, top.get("smartico")),
+        pii=valid(Pii, top.get("pii")),
+        health=valid(Health, top.get("health")),
+        sources={name: source for name, source in each_source.items() if source},
+        views={index: view for index, view in each_view.items() if view},
+        source_names=frozenset(sources),
+    )
+
+
+def valid(model: type[M], value: Any) -> M | None:
+    """Return the section, or None when the models refuse it."""
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def absolute(base: Path, name: str) -> str:
+    """Resolve a path of the configuration, which is relative to its file."""
+    return str((base / name).absolute())
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Reads secret files beside the configuration."""
+
+    base: Path
+    problems: list[Problem]
+    warnings: list[str]
+
+    def into(self, section: M, loc: Loc, name: str) -> M:
+        """Return the section with the secret `name` from `<name>_file`, whose path becomes absolute."""
+        value, file = self.secret((*loc, f"{name}_file"), getattr(section, f"{name}_file"))
+        return section if value is None else section.model_copy(update={name: value, f"{name}_file": file})
+
+    def secret(self, loc: Loc, name: str | None) -> tuple[SecretStr | None, str]:
+        """Read one file; remember what is wrong with it."""
+        if name is None:
+            return None, ""
+        file = absolute(self.base, name)
+        found = read_secret(Path(file))
+        if found.problem:
+            self.problems.append(Problem(loc, found.problem))
+        if found.warning:
+            self.warnings.append(f"{dotted(loc)}: {found.warning}")
+        return found.value, file
+
+
+def fill(parts: Parts, base: Path, warnings: list[str]) -> list[Problem]:
+    """Put the secrets that files hold into the sections, and judge the key."""
+    files = Files(base, [], warnings)
+    if parts.smartico:
+        brands = {
+            name: files.into(brand, ("smartico", "brands", name), "token")
+            for name, brand in parts.smartico.brands.items()
+        }
+        parts.smartico = files.into(parts.smartico, ("smartico",), "token").model_copy(update={"brands": brands})
+    if parts.pii:
+        parts.pii = files.into(parts.pii, ("pii",), "key")
+        wrong = key_problem(parts.pii)
+        if wrong:
+            files.problems.append(Problem(("pii", "key_file" if parts.pii.key_file else "key"), wrong))
+    for name, source in parts.sources.items():
+        password, file = files.secret(("sources", name, "password_file"), source.password_file)
+        if password is None:
+            continue
+        try:
+            url = with_password(source.url, password)
+        except ValueError as error:
+            files.problems.append(Problem(("sources", name, "url"), f"expected {error}, because password_file is set"))
+        else:
+            parts.sources[name] = source.model_copy(update={"url": url, "password_file": file})
+    return files.problems

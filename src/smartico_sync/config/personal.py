@@ -1,0 +1,70 @@
+"""E-mail addresses and phone numbers by the name of their column: what must not leave in the clear unasked.
+
+A name is all there is to go by: no value is looked at. Smartico's own flags (`core_is_email_disabled_by_platform`) and
+names that say something *about* an address (`email_verified`, `phone_model`) are no addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from smartico_sync.catalogue.properties import PROPERTIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from smartico_sync.config.models import Configuration, Pii, View
+
+__all__ = ["looks_personal", "unprotected_mappings", "unprotected_pii"]
+
+CONTACT = frozenset({"user_email", "user_phone"})
+ADDRESS = re.compile(
+    r"e_?mail|phone|msisdn|whatsapp"  # anywhere in the name: contactemail, phone2
+    r"|(?:^|_)(?:mail|mobile|tel|telephone|cell|cellular)(?:_?(?:no|nr|num|number|address|addr)?_?\d*$)"
+)
+NO_ADDRESS = re.compile(
+    r"^(?:is|has|can|allow|allows|accepts)_|_is_|(?:micro|head|gramo|saxo)phone"
+    r"|_(?:disabled|enabled|verified|confirmed|validated|valid|date|dt|at|time|count|status|subscribed|subscription"
+    r"|optin|opt_in|optout|opt_out|consent|allowed|bounced|bounces|type|model|os|brand|version|verification"
+    r"|template|language|frequency|marketing|notifications?|permission)$"
+)
+
+
+def looks_personal(name: str) -> bool:
+    """Whether a column or property of this name probably holds an e-mail address or a phone number."""
+    if name in PROPERTIES:
+        return name in CONTACT
+    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").replace(".", "_").replace(" ", "_").lower()
+    return bool(ADDRESS.search(plain)) and not NO_ADDRESS.search(plain)
+
+
+def protected(pii: Pii) -> frozenset[str]:
+    """Properties that may leave: protected, or in the clear because the configuration says so by name."""
+    return frozenset((*pii.properties, *pii.in_the_clear))
+
+
+def unprotected_pii(configuration: Configuration, view: View, wire_names: Iterable[str]) -> tuple[str, ...]:
+    """Properties of the view that would leave in the clear unasked, in the order given; empty when all is well.
+
+    `wire_names` are the view's payload properties as they go to the wire, once its real columns are known. The daemon
+    must not start the view while there are any: list each in `pii.properties` (or `pii.in_the_clear`), map its column to
+    `user_email` or `user_phone`, or leave it out with `columns: {name: null}`.
+    """
+    if configuration.pii.mode == "plain":
+        return ()
+    allowed = protected(configuration.pii)
+    from_contact = {target for column, target in view.columns.items() if target and looks_personal(column)}
+    return tuple(name for name in wire_names if name not in allowed and (looks_personal(name) or name in from_contact))
+
+
+def unprotected_mappings(pii: Pii, view: View) -> tuple[tuple[str, str], ...]:
+    """(column, property) of the view's `columns` that would carry a contact detail in the clear."""
+    if pii.mode == "plain":
+        return ()
+    allowed = protected(pii)
+    return tuple(
+        (column, target)
+        for column, target in view.columns.items()
+        if target is not None and target not in allowed and (looks_personal(column) or looks_personal(target))
+    )

@@ -1,0 +1,51 @@
+"""What is wrong with a configuration, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Loc", "Place", "Problem", "dotted", "one_of"]
+
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Line and column in the file, both from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to mend. `loc` is the path in the document; `at` says whether its key or its value is wrong.
+
+    `text` says what was found and what is expected; it never holds a secret. `place` is set where no path leads to it.
+    """
+
+    loc: Loc
+    text: str
+    at: Literal["key", "value"] = "value"
+    place: Place | None = None
+
+
+def dotted(loc: Loc) -> str:
+    """Write a path as people do: `views[1].every`."""
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def one_of(found: str, allowed: Iterable[str]) -> str:
+    """Say what is allowed; first of all the one that was probably meant."""
+    words = list(allowed)
+    close = get_close_matches(found.lower(), words, n=1, cutoff=0.6)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    return f"{meant}expected one of: {', '.join(words)}" if words else f"{meant}expected nothing here"

@@ -1,0 +1,149 @@
+"""Rules of one view. Pure; each check yields problems."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from smartico_sync.catalogue.events import NEVER_SENT, UPDATE_PROFILE, never_sent
+from smartico_sync.catalogue.kinds import kind
+from smartico_sync.catalogue.properties import MANAGED, NAME_PATTERN
+from smartico_sync.config.personal import unprotected_mappings
+from smartico_sync.config.problems import Problem, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smartico_sync.config.models import Pii, View
+    from smartico_sync.config.problems import Loc
+
+__all__ = ["Where", "statement_problem", "view_problems"]
+
+TWO_TYPES = "casino_bets_and_wins"
+PROFILE_ONLY = {"payload": "full", "on_null": "omit", "skip_cjm": "never"}  # key: the only value other kinds can have
+FENCED = "postgresql"
+QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a view stands among. `sources`: every name in the file; `engine`: empty when its source is not valid."""
+
+    index: int
+    sources: frozenset[str]
+    engine: str
+    pii: Pii | None
+
+    def at(self, *path: str) -> Loc:
+        """Make a path in this view."""
+        return ("views", self.index, *path)
+
+
+def view_problems(view: View, where: Where) -> Iterator[Problem]:
+    """All problems of one view."""
+    if view.source not in where.sources:
+        yield Problem(where.at("source"), f"no source {view.source!r}; {one_of(view.source, sorted(where.sources))}")
+    yield from relation_problems(view, where)
+    yield from type_problems(view, where)
+    yield from event_problems(view, where)
+    for name, only in PROFILE_ONLY.items():
+        if kind(view.kind).role != "profile" and getattr(view, name) != only:
+            yield Problem(where.at(name), f"{name} is for profiles (kind: users) only; take it out", "key")
+    if view.late_commit == "fence" and where.engine not in ("", FENCED):
+        yield Problem(
+            where.at("late_commit"),
+            f"fence needs PostgreSQL, this source is {where.engine}; expected auto, gaps or lookback",
+        )
+    yield from column_problems(view, where)
+
+
+def relation_problems(view: View, where: Where) -> Iterator[Problem]:
+    """Exactly one of relation and query, and a query that only reads."""
+    if view.relation is not None and view.query is not None:
+        yield Problem(where.at("query"), "relation is there too; keep one of them", "key")
+    elif view.relation is None and view.query is None:
+        yield Problem(where.at("relation"), "missing: a relation (view, table, collection) or a query", "key")
+    if view.query is not None:
+        said = pipeline_problem(view.query) if where.engine == "mongodb" else statement_problem(view.query)
+        if said and where.engine:
+            yield Problem(where.at("query"), said)
+
+
+def statement_problem(query: str) -> str:
+    """Say what is wrong with a query's form, or nothing: it must be one SELECT (or WITH) that can be put in brackets."""
+    bare = QUOTED.sub(lambda found: " " if found[0][:2] in ("--", "/*") else "''", query).strip()
+    if bare.endswith(";") and ";" not in bare.rstrip("; \t\r\n"):
+        return "found a semicolon at the end; leave it out, the query becomes part of a larger one"
+    if ";" in bare:
+        return "found several statements; expected one SELECT"
+    if not re.match(r"\(*\s*(SELECT|WITH)\b", bare, re.IGNORECASE):
+        return "expected a query that starts with SELECT or WITH"
+    return ""
+
+
+def pipeline_problem(query: str) -> str:
+    """Say what is wrong with a MongoDB pipeline, or nothing."""
+    try:
+        stages = json.loads(query)
+    except ValueError as error:
+        where = f" at line {error.lineno} of it" if isinstance(error, json.JSONDecodeError) else ""
+        return f"not JSON{where}; expected a pipeline: a list of stages"
+    if not isinstance(stages, list) or not all(isinstance(stage, dict) and len(stage) == 1 for stage in stages):
+        return "expected a pipeline in JSON: a list of stages, each with one operator"
+    writes = next((name for stage in stages for name in stage if name in ("$out", "$merge")), "")
+    return f"{writes} writes; the daemon only reads" if writes else ""
+
+
+def type_problems(view: View, where: Where) -> Iterator[Problem]:
+    """Judge the column that tells a bet from a win."""
+    if view.kind == TWO_TYPES:
+        if view.type is None:
+            yield Problem(
+                where.at("type"),
+                f"missing: type: {{column: …, bet: …, win: …}}, because the kind is {TWO_TYPES}",
+                "key",
+            )
+        elif view.type.bet == view.type.win:
+            yield Problem(where.at("type", "win"), "bet and win are the same value; expected two different ones")
+    elif view.type is not None:
+        yield Problem(where.at("type"), f"type is for the kind {TWO_TYPES} only; take it out", "key")
+
+
+def event_problems(view: View, where: Where) -> Iterator[Problem]:
+    """Judge the event type."""
+    if view.event_type is None:
+        if view.kind == "custom":
+            yield Problem(where.at("event_type"), "missing: the event type, because the kind is custom", "key")
+    elif view.kind in ("users", TWO_TYPES):
+        yield Problem(where.at("event_type"), f"the kind {view.kind} fixes its event types; take it out", "key")
+    elif never_sent(view.event_type):
+        yield Problem(
+            where.at("event_type"),
+            f"Smartico produces {view.event_type} itself; never sent are {', '.join(NEVER_SENT)}",
+        )
+    elif view.event_type == UPDATE_PROFILE:
+        yield Problem(where.at("event_type"), f"{UPDATE_PROFILE} needs kind: users, which compares profiles")
+    elif not re.fullmatch(NAME_PATTERN, view.event_type):
+        yield Problem(where.at("event_type"), "expected letters, digits, '_' and '.', beginning with a letter")
+
+
+def column_problems(view: View, where: Where) -> Iterator[Problem]:
+    """Names on the wire, and what must not leave in the clear."""
+    for column, target in view.columns.items():
+        if target is None:
+            continue
+        if target in MANAGED:
+            yield Problem(where.at("columns", column), f"Smartico computes {target} itself; write null to leave it out")
+        elif not re.fullmatch(NAME_PATTERN, target):
+            yield Problem(
+                where.at("columns", column),
+                "expected a property name: letters, digits, '_' and '.', beginning with a letter; or null",
+            )
+    for column, target in unprotected_mappings(where.pii, view) if where.pii else ():
+        yield Problem(
+            where.at("columns", column),
+            f"{column} as {target} would leave in the clear; add {target} to pii.properties, map the column to user_email"
+            f" or user_phone, or write null to leave it out (pii.in_the_clear says that it may)",
+        )
