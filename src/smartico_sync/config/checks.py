@@ -33,7 +33,10 @@ PORTS = range(1, 65_536)
 
 @dataclass(slots=True)
 class Parts:
-    """The sections that are valid by themselves; what the models refused is not here, so it is not judged twice."""
+    """The sections that are valid by themselves; what the models refused is not here, so it is not judged twice.
+
+    Names of sources and views are those of the whole file.
+    """
 
     smartico: Smartico | None = None
     pii: Pii | None = None
@@ -41,6 +44,8 @@ class Parts:
     sources: dict[str, SourceConfig] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
     source_names: frozenset[str] = frozenset()
+    view_names: dict[int, str] = field(default_factory=dict)
+    view_sources: dict[int, str] = field(default_factory=dict)
 
 
 def check(parts: Parts) -> Iterator[Problem]:
@@ -55,13 +60,16 @@ def check(parts: Parts) -> Iterator[Problem]:
         yield from source_problems(("sources", name), source)
     engines = {name: engine_of(source.url) for name, source in parts.sources.items()}
     names: dict[str, int] = {}
-    for index, view in parts.views.items():
-        first = names.setdefault(view.name, index)
+    for index, name in parts.view_names.items():
+        first = names.setdefault(name, index)
         if first != index:
-            yield Problem(
-                ("views", index, "name"), f"the name {view.name!r} is taken by views[{first}]; names are unique"
-            )
-        yield from view_problems(view, Where(index, parts.source_names, engines.get(view.source, ""), parts.pii))
+            yield Problem(("views", index, "name"), f"the name {name!r} is taken by views[{first}]; names are unique")
+    for index, source_name in parts.view_sources.items():
+        if source_name not in parts.source_names:
+            known = one_of(source_name, sorted(parts.source_names))
+            yield Problem(("views", index, "source"), f"no source {source_name!r}; {known}")
+    for index, view in parts.views.items():
+        yield from view_problems(view, Where(index, engines.get(view.source, ""), parts.pii))
 
 
 def either(section: Any, loc: Loc, name: str, *, need: str) -> Iterator[Problem]:

@@ -96,7 +96,7 @@ def mark(at: yaml.Mark | None) -> Place:
 
 def syntax(error: yaml.MarkedYAMLError) -> str:
     """Say what PyYAML says, without names of aliases and tags: a token may look like one."""
-    said = re.sub(r"'[^'<\s][^'\s]+'", "…", " ".join(part for part in (error.context, error.problem) if part))
+    said = re.sub(r"'[^'<\\\s][^'\s]+'", "…", " ".join(part for part in (error.context, error.problem) if part))
     hint = ""
     if "\\t" in said:
         hint = "; indent with spaces, not with tabs"
@@ -159,7 +159,7 @@ class Reader:
             elif key.value in found:
                 first = self.document.keys[*loc, key.value].line
                 text = f"the same key again; the first is in line {first}, keep one of them"
-                self.document.problems.append(Problem((*loc, key.value), text, place=mark(key.start_mark)))
+                self.document.problems.append(Problem((*loc, key.value), text, "key", mark(key.start_mark)))
             else:
                 self.document.keys[*loc, key.value] = mark(key.start_mark)
                 found[key.value] = self.value(value, (*loc, key.value))

@@ -76,9 +76,9 @@ def read(path: Path) -> str:
 
 def told(path: Path, document: Document, problems: list[Problem]) -> str:
     """Write the problems in the order of the file; of several at one place only the first that was found."""
-    first: dict[Loc, Problem] = {}
+    first: dict[tuple[Loc, str], Problem] = {}
     for problem in problems:
-        first.setdefault(problem.loc or (str(problem.place),), problem)
+        first.setdefault((problem.loc or (str(problem.place),), problem.at), problem)
     placed = sorted(((document.place(problem), problem) for problem in first.values()), key=lambda pair: pair[0])
     lines = [
         f"{path}:{place.line}:{place.column}: {dotted(problem.loc) + ': ' if problem.loc else ''}{problem.text}"
@@ -102,7 +102,15 @@ def valid_parts(data: Any) -> Parts:
         sources={name: source for name, source in each_source.items() if source},
         views={index: view for index, view in each_view.items() if view},
         source_names=frozenset(sources),
+        view_names=texts(views, "name"),
+        view_sources=texts(views, "source"),
     )
+
+
+def texts(views: Any, key: str) -> dict[int, str]:
+    """Collect one text of every view, also of those that are not valid."""
+    listed = enumerate(views if isinstance(views, list) else [])
+    return {index: view[key] for index, view in listed if isinstance(view, dict) and isinstance(view.get(key), str)}
 
 
 def valid(model: type[M], value: Any) -> M | None:

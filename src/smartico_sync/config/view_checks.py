@@ -11,7 +11,7 @@ from smartico_sync.catalogue.events import NEVER_SENT, UPDATE_PROFILE, never_sen
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.catalogue.properties import MANAGED, NAME_PATTERN
 from smartico_sync.config.personal import unprotected_mappings
-from smartico_sync.config.problems import Problem, one_of
+from smartico_sync.config.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +29,9 @@ QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*.*?
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What a view stands among. `sources`: every name in the file; `engine`: empty when its source is not valid."""
+    """What a view stands among. `engine`: empty when its source is not valid."""
 
     index: int
-    sources: frozenset[str]
     engine: str
     pii: Pii | None
 
@@ -43,8 +42,6 @@ class Where:
 
 def view_problems(view: View, where: Where) -> Iterator[Problem]:
     """All problems of one view."""
-    if view.source not in where.sources:
-        yield Problem(where.at("source"), f"no source {view.source!r}; {one_of(view.source, sorted(where.sources))}")
     yield from relation_problems(view, where)
     yield from type_problems(view, where)
     yield from event_problems(view, where)

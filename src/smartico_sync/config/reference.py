@@ -1,0 +1,191 @@
+"""The published reference: `config/views.schema.json` for editors and `docs/configuration.md` for people.
+
+`python -m smartico_sync.config.reference` says whether they are stale (exit code 1), `--write` writes them again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+
+from smartico_sync.catalogue.kinds import KINDS
+from smartico_sync.config import models
+from smartico_sync.config.explain import bare
+from smartico_sync.config.models import Configuration, KindName
+from smartico_sync.config.units import Bytes, Quantity
+
+__all__ = ["as_markdown", "as_schema", "main"]
+
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMA_FILE = ROOT / "config" / "views.schema.json"
+MARKDOWN_FILE = ROOT / "docs" / "configuration.md"
+REQUIRED = "required"
+# Model, its place in the file, in the order in which an operator meets them.
+SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
+    (Configuration, ""),
+    (models.Smartico, "smartico"),
+    (models.Brand, "smartico.brands.NAME"),
+    (models.Pii, "pii"),
+    (models.Health, "health"),
+    (models.Reconcile, "reconcile"),
+    (models.SourceConfig, "sources.NAME"),
+    (models.View, "views[]"),
+    (models.TypeColumn, "views[].type"),
+    (models.MaxRefused, "views[].max_refused"),
+)
+INTRODUCTION = """# Configuration
+
+Generated from the models by `python -m smartico_sync.config.reference --write`; do not edit.
+
+Start from [config/views.minimal.yaml](../config/views.minimal.yaml), or from
+[config/views.yaml](../config/views.yaml), which shows everything. Editors complete and check the file with
+[config/views.schema.json](../config/views.schema.json): its first line says so.
+`sync check --config views.yaml` names every mistake with file, line and column.
+
+- **Durations** are a whole number and a unit: `200ms`, `5s`, `10m`, `1h`, `7d`. A number alone is refused.
+- **Sizes** likewise: `512KB`, `10MB` (thousands), `8MiB` (1024s).
+- **Variables**: `${NAME}` and `${NAME:-default}` anywhere inside a value; a missing one is an error. `$$` is a `$`.
+  Inside user and password of a source's URL special characters of the variable are percent-encoded.
+- **Secrets in files**: `token_file`, `key_file` and `password_file`, relative to the configuration file.
+- **Text** is taken as it is written: `bet: 1`, `listen: off` and `start_from: 2026-01-01` need no quotes.
+- Unknown keys and keys that are there twice are errors.
+"""
+
+
+def as_schema() -> dict[str, Any]:
+    """Give the JSON Schema (draft 2020-12) of `views.yaml`; durations and sizes with defaults as people write them."""
+    schema = Configuration.model_json_schema()
+    for model, _ in SECTIONS:
+        properties = (schema if model is Configuration else schema["$defs"][model.__name__])["properties"]
+        for name, described in properties.items():
+            described.pop("title", None)
+            if "default" not in described:
+                continue
+            text = default_text(model, name)
+            if quantity_of(model, name) and described["default"] is not None:
+                described["default"] = text
+            elif isinstance(described["default"], dict) or described["default"] is None:
+                del described["default"]
+    schema["title"] = "views.yaml of smartico-sync"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def as_markdown() -> str:
+    """Give the reference for people: a table per section, and the kinds."""
+    parts = [INTRODUCTION]
+    for model, place in SECTIONS:
+        parts.append(f"## {f'`{place}`' if place else 'The file'}\n\n{one_line(model.__doc__ or '')}\n")
+        rows = [
+            f"| `{name}` | {type_text(model, name)} | {shown_default(model, name)} | {cell(field.description or '')} |"
+            for name, field in model.model_fields.items()
+        ]
+        parts.append("\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows]) + "\n")
+    parts.append("## Kinds\n\nWhat a view's rows become, and the columns it needs (any of those that `or` joins).\n")
+    parts.append(
+        "\n".join(["| kind | event types | key | required columns | moment of the event |", "|---|---|---|---|---|"])
+    )
+    parts[-1] += "\n" + "\n".join(kind_row(name) for name in get_args(KindName)) + "\n"
+    return "\n".join(parts)
+
+
+def kind_row(name: str) -> str:
+    """Describe one kind."""
+    known = KINDS[name]
+    types = ", ".join(f"`{event}`" for event in known.event_types.values()) or "your `event_type`"
+    keys = " or ".join(f"`{', '.join(key)}`" for key in known.key) or "none"
+    needed = ", ".join(" or ".join(f"`{column}`" for column in columns) for columns in known.required)
+    dates = " or ".join(f"`{column}`" for column in known.event_date)
+    return f"| `{name}` | {types} | {keys} | {needed} | {dates} or the cursor |"
+
+
+def quantity_of(model: type[BaseModel], name: str) -> Quantity | None:
+    """Find the unit of a field."""
+    return next((mark for mark in model.model_fields[name].metadata if isinstance(mark, Quantity)), None)
+
+
+def default_text(model: type[BaseModel], name: str) -> str:
+    """Write a default as it would stand in the file."""
+    field = model.model_fields[name]
+    value = field.get_default(call_default_factory=True)
+    quantity = quantity_of(model, name)
+    if quantity:
+        return quantity.text(value)
+    if field.is_required():
+        return REQUIRED
+    if isinstance(value, BaseModel) or value in (None, {}, ()):
+        return ""
+    return f"[{', '.join(value)}]" if isinstance(value, tuple) else json.dumps(value).strip('"')
+
+
+def shown_default(model: type[BaseModel], name: str) -> str:
+    """Write a default as a cell."""
+    if model.model_fields[name].is_required():
+        return f"**{REQUIRED}**"
+    text = default_text(model, name)
+    return f"`{text}`" if text else ""
+
+
+def type_text(model: type[BaseModel], name: str) -> str:
+    """Describe the type of a field."""
+    quantity = quantity_of(model, name)
+    if quantity:
+        unit = "size" if isinstance(quantity, Bytes) else "duration"
+        least = f", at least `{quantity.text(quantity.at_least)}`" if quantity.at_least else ""
+        return f"{unit}{' or `off`' if quantity.never else ''}{least}"
+    if name == "kind":
+        return "a [kind](#kinds)"
+    field = model.model_fields[name]
+    bounds = {key: getattr(mark, key) for mark in field.metadata for key in ("ge", "gt", "le") if hasattr(mark, key)}
+    words = {"ge": "at least", "gt": "more than", "le": "at most"}
+    limits = "".join(f", {words[key]} {bound}" for key, bound in bounds.items())
+    return words_of(bare(field.annotation)) + limits
+
+
+def words_of(annotation: Any) -> str:
+    """Describe an annotation."""
+    simple = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", SecretStr: "secret"}
+    if annotation in simple:
+        return simple[annotation]
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{word}`" for word in args)
+    if origin is dict:
+        return f"mapping of names to {words_of(bare(args[1]))}"
+    if origin is tuple:
+        return f"list of {words_of(bare(args[0]))}"
+    place = dict(SECTIONS).get(annotation, "")
+    return f"[{place}](#{''.join(letter for letter in place.lower() if letter.isalnum() or letter == '_')})"
+
+
+def cell(text: str) -> str:
+    """Fit a text into a table's cell."""
+    return one_line(text).replace("|", "\\|")
+
+
+def one_line(text: str) -> str:
+    """Join lines."""
+    return " ".join(text.split())
+
+
+def published() -> dict[Path, str]:
+    """Make the text of every generated file."""
+    return {SCHEMA_FILE: json.dumps(as_schema(), indent=2) + "\n", MARKDOWN_FILE: as_markdown()}
+
+
+def main(arguments: list[str]) -> int:
+    """Compare or write; 1 when something is stale."""
+    stale = [file for file, text in published().items() if not file.exists() or file.read_text("utf-8") != text]
+    for file in stale:
+        if "--write" in arguments:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(published()[file], "utf-8")
+        sys.stdout.write(f"{'written' if '--write' in arguments else 'stale'}: {file.relative_to(ROOT)}\n")
+    return 1 if stale and "--write" not in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
