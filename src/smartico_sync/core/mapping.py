@@ -1,0 +1,236 @@
+"""Rows to events: which column becomes which property, and which rows cannot be events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from smartico_sync.catalogue.properties import MANAGED, property_type
+from smartico_sync.core.conversion import Conversion, conversion, epoch_ms, natural
+from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, TYPE, USER, Events
+from smartico_sync.core.identity import eids, hash64
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping as Dictionary
+
+    from smartico_sync.catalogue.kinds import Kind
+    from smartico_sync.core.relation import Column, Relation
+
+__all__ = ["INVALID_ROW", "Mapped", "Mapping", "Options", "events", "keys_of", "plan"]
+
+INVALID_ROW = 0  # the code of dead letters of our own; the API's codes are positive
+BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a view's configuration adds to its kind. `roles` maps values of the type column to roles of the kind."""
+
+    columns: Dictionary[str, str | None] = field(default_factory=dict)
+    type_column: str = ""
+    roles: Dictionary[str, str] = field(default_factory=dict)
+    event_type: str = ""
+    event_date: str = ""
+    brand: str = ""
+    on_null: Literal["omit", "clear"] = "omit"
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One property: the columns it comes from, the first that is not NULL wins; `expected` for messages."""
+
+    name: str
+    columns: tuple[Column, ...]
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """How rows of one described relation become events.
+
+    `problems` are sentences for the operator; a mapping with problems must not be used.
+    """
+
+    view: str
+    kind: Kind
+    relation: Relation
+    options: Options
+    properties: tuple[Property, ...]
+    dates: tuple[Column, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """`events`, and `rejects` with `@row` (UInt32), `@key` (String) and `reason` (String, no value of the row)."""
+
+    events: Events
+    rejects: pl.DataFrame
+
+
+def keys_of(kind: Kind, configured: tuple[str, ...] | None, columns: tuple[Column, ...], type_column: str) -> tuple[str, ...]:
+    """The columns that make a row unique: the configured ones, else the kind's first that are all there, else none.
+
+    A bet and its win share an id, so the type column joins the key.
+    """
+    present = {column.name for column in columns}
+    if configured is None:
+        configured = next((key for key in kind.key if set(key) <= present), ())
+    return (*configured, type_column) if type_column and configured and type_column not in configured else configured
+
+
+def plan(view: str, kind: Kind, relation: Relation, options: Options) -> Mapping:
+    """Decide, once per view, what each column becomes. `relation` is described and has its key."""
+    present = {column.name: column for column in relation.columns}
+    sources: dict[str, list[Column]] = {}
+    renames: dict[str, list[str]] = {}
+    for source, target in kind.columns:
+        renames.setdefault(source, []).append(target)
+    hidden = kind.hidden | {BRAND_COLUMN, USER_COLUMN, relation.cursor, options.type_column}
+    order = [name for name, _ in kind.columns if name in present]
+    for name in dict.fromkeys([*options.columns, *order, *present]):
+        column = present.get(name)
+        if column is None:
+            continue
+        if name in options.columns:
+            chosen = options.columns[name]
+            targets = [chosen] if chosen else []
+        elif name in renames and not (name == relation.cursor and name != "id"):
+            targets = renames[name]
+        else:
+            targets = [] if name in hidden else [name]
+        for target in targets:
+            if target not in MANAGED:
+                sources.setdefault(target, []).append(column)
+    properties = tuple(
+        Property(target, tuple(columns), property_type(target) or natural(columns[0].family))
+        for target, columns in sources.items()
+    )
+    names = (options.event_date,) if options.event_date else kind.event_date
+    dates = tuple(present[name] for name in (*names, relation.cursor) if name in present)
+    usable = tuple(column for column in dates if column.family in ("timestamp", "instant", "date", "text"))
+    return Mapping(view, kind, relation, options, properties, usable, problems(kind, present, options, sources, usable))
+
+
+def problems(
+    kind: Kind,
+    present: dict[str, Column],
+    options: Options,
+    sources: dict[str, list[Column]],
+    dates: tuple[Column, ...],
+) -> tuple[str, ...]:
+    """What keeps the relation from being this kind, one sentence each."""
+    found = []
+    supplied = set(present) | set(sources)
+    for alternatives in kind.required:
+        if BRAND_COLUMN in alternatives and options.brand:
+            continue
+        if not supplied & set(alternatives):
+            found.append(f"it has no column {' or '.join(alternatives)}, which {kind.name} needs")
+    for name in (USER_COLUMN, *(() if options.brand else (BRAND_COLUMN,))):
+        if name not in present and not any(name in alternatives for alternatives in kind.required):
+            found.append(f"it has no column {name}, which every view needs")
+    found += [f"it has no column {name}, which columns: names" for name in options.columns if name not in present]
+    if options.type_column and options.type_column not in present:
+        found.append(f"it has no column {options.type_column}, which type: names")
+    if not dates:
+        found.append("no column says when an event happened: name one with event_date:")
+    for target, columns in sources.items():
+        expected = property_type(target)
+        for column in columns:
+            if column.family == "binary":
+                found.append(f"column {column.name} is binary: leave it out with columns: {{{column.name}: null}}")
+            elif expected == "date" and column.family in ("boolean", "json", "array", "uuid"):
+                found.append(f"column {column.name} is {column.type}, but {target} must be a date")
+            elif expected in ("number", "integer") and column.family in ("timestamp", "instant", "date", "json", "uuid", "array"):
+                found.append(f"column {column.name} is {column.type}, but {target} must be a number")
+    return tuple(found)
+
+
+def events(mapping: Mapping, page: pl.DataFrame) -> Mapped:
+    """The events of a page, in its order, and the rows that cannot be one. eids of profiles are set by the diff."""
+    conversions = [(known, converted(known)) for known in mapping.properties]
+    frame = page.with_row_index(POSITION).with_columns(envelope(mapping))
+    payload = frame.with_columns(expr.expr.alias(f"@@{known.name}") for known, expr in conversions)
+    reason = pl.coalesce(*reasons(mapping, page, conversions), pl.lit(None, pl.String))
+    judged = payload.with_columns(reason.alias("reason"))
+    rejects = judged.filter(pl.col("reason").is_not_null()).select(POSITION, KEY, "reason")
+    good = judged if rejects.is_empty() else judged.filter(pl.col("reason").is_null())
+    columns = [pl.col(f"@@{known.name}").alias(known.name) for known, _ in conversions]
+    raw = {known.name for known, expr in conversions if expr.form == "json"}
+    if mapping.options.on_null == "clear" and mapping.kind.role == "profile":
+        cleared = [pl.when(pl.col(f"@@{known.name}").is_null()).then(pl.lit("null")).alias(f"!{known.name}") for known, _ in conversions]
+        columns += cleared
+        raw |= {f"!{known.name}" for known, _ in conversions}
+    kept = good.select(DATE, BRAND, USER, TYPE, KEY, POSITION, *columns)
+    keys = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))] or whole_row(page)
+    seed = [pl.lit(mapping.view), pl.col(BRAND), pl.col(TYPE), *keys]
+    # A→B→A is three changes, and two contents at one cursor value are two.
+    content = [pl.col("@cursor"), *(pl.col(f"@@{known.name}") for known, _ in conversions)]
+    kept = kept.with_columns(
+        hash64(good, [pl.col(BRAND), pl.col(USER)]).alias(PLAYER),
+        eids(good, [*seed, *content] if mapping.kind.role == "profile" else seed).alias(EID),
+    )
+    return Mapped(Events(kept, frozenset(raw)), rejects)
+
+
+def whole_row(page: pl.DataFrame) -> list[pl.Expr]:
+    """Every value of a keyless row, which is then its own key."""
+    return [pl.col(name).cast(pl.String, strict=False) for name in page.columns if page.schema[name] != pl.Binary]
+
+
+def envelope(mapping: Mapping) -> list[pl.Expr]:
+    """Brand, user, type, date and key of each row; null where they cannot be told."""
+    present = {column.name for column in mapping.relation.columns}
+    brand = pl.lit(mapping.options.brand) if mapping.options.brand else pl.col(BRAND_COLUMN).cast(pl.String)
+    key = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))]
+    date = pl.coalesce(*(epoch_ms(pl.col(column.name), column.family) for column in mapping.dates))
+    return [
+        brand.replace("", None).alias(BRAND),
+        pl.col(USER_COLUMN).cast(pl.String).replace("", None).alias(USER),
+        event_type(mapping, present).alias(TYPE),
+        date.alias(DATE),
+        (pl.concat_str(key, separator=",", ignore_nulls=True) if key else pl.col("@cursor")).alias(KEY),
+    ]
+
+
+def event_type(mapping: Mapping, present: set[str]) -> pl.Expr:
+    """The event type of each row; null for a value of the type column that is neither."""
+    options, kind = mapping.options, mapping.kind
+    if options.type_column in present and options.roles:
+        types = {value: kind.event_types[role] for value, role in options.roles.items()}
+        column = pl.col(options.type_column).cast(pl.String)
+        return column.replace_strict(types, default=None, return_dtype=pl.String)
+    return pl.lit(options.event_type or kind.event_types[""])
+
+
+def converted(known: Property) -> Conversion:
+    """The property's value from its columns: the first that is not NULL."""
+    each = [conversion(column.name, column.family, property_type(known.name) or "any") for column in known.columns]
+    if len(each) == 1:
+        return each[0]
+    if any(part.form == "json" for part in each):
+        each = [part if part.form == "json" else replace(part, expr=part.expr.cast(pl.String)) for part in each]
+    return Conversion(pl.coalesce(*(part.expr for part in each)), each[0].form)
+
+
+def reasons(
+    mapping: Mapping, page: pl.DataFrame, conversions: list[tuple[Property, Conversion]]
+) -> list[pl.Expr]:
+    """Why a row cannot be an event, one expression each, null where it can."""
+    checks = [
+        pl.when(pl.col(USER).is_null()).then(pl.lit(f"{USER_COLUMN} is NULL or empty")),
+        pl.when(pl.col(BRAND).is_null()).then(pl.lit(f"{BRAND_COLUMN} is NULL or empty")),
+        pl.when(pl.col(TYPE).is_null()).then(pl.lit(f"{mapping.options.type_column or 'type'} is none of the configured values")),
+        pl.when(pl.col(DATE).is_null()).then(pl.lit("no column says when it happened")),
+    ]
+    if "@unreadable" in page.columns:
+        checks.append(pl.col("@unreadable"))
+    for known, _ in conversions:
+        given = pl.any_horizontal(pl.col(column.name).is_not_null() for column in known.columns)
+        columns = " or ".join(column.name for column in known.columns)
+        lost = pl.col(f"@@{known.name}").is_null() & given
+        checks.append(pl.when(lost).then(pl.lit(f"column {columns}: not a {known.expected}, which {known.name} must be")))
+    return checks

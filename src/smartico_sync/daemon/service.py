@@ -1,0 +1,100 @@
+"""The daemon: every view on its own schedule, profiles first, until somebody says stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor as JobThreads
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from smartico_sync.errors import ExitCode, SyncError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smartico_sync.daemon.tracker import Tracker
+
+__all__ = ["Service"]
+
+POLLING_THREADS = 16  # views polled at one moment; a poll mostly waits for the database or the API
+ONCE_PATIENCE_S = 30.0  # `--once` retries a source or an API that is away for this long
+MISFIRE_GRACE_S = 60  # a poll that could not start in time still starts; late is better than never
+
+log = structlog.get_logger()
+
+
+class Service:
+    """Runs trackers. Profiles go first: transactions wait until every profile view has caught up once or has failed."""
+
+    def __init__(self, trackers: Sequence[Tracker]) -> None:
+        self.trackers = tuple(trackers)
+        self.profiles = tuple(tracker for tracker in self.trackers if tracker.role == "profile")
+        self.stopping = threading.Event()
+
+    def forever(self) -> None:
+        """Poll every view on its schedule until `stop`. Trouble of one view never touches another."""
+        scheduler = BackgroundScheduler(
+            executors={"default": JobThreads(min(POLLING_THREADS, len(self.trackers)))},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": MISFIRE_GRACE_S},
+            timezone="UTC",
+        )
+        for tracker in self.trackers:
+            scheduler.add_job(self.turn, IntervalTrigger(seconds=tracker.every_ms / 1000), args=[tracker], id=tracker.name)
+            scheduler.modify_job(tracker.name, next_run_time=scheduler_now())
+        scheduler.start()
+        try:
+            self.stopping.wait()
+        finally:
+            self.stop()
+            scheduler.shutdown(wait=True)
+
+    def turn(self, tracker: Tracker) -> None:
+        """One scheduled poll of one view."""
+        if self.stopping.is_set() or not self.may_go(tracker):
+            return
+        tracker.poll(self.stopping)
+
+    def may_go(self, tracker: Tracker) -> bool:
+        """Whether the view's turn has come: profiles at once, the others after them."""
+        return tracker.role == "profile" or all(profile.settled for profile in self.profiles)
+
+    def once(self) -> ExitCode:
+        """Poll every view until it has caught up; the code of what remained after a bounded time of retries."""
+        others = [tracker for tracker in self.trackers if tracker not in self.profiles]
+        deadline = time.monotonic() + ONCE_PATIENCE_S
+        for group in (self.profiles, others):
+            if not group:
+                continue
+            with ThreadPoolExecutor(min(POLLING_THREADS, len(group)), thread_name_prefix="once") as threads:
+                wait([threads.submit(self.catch_up, tracker, deadline) for tracker in group])
+        return self.verdict()
+
+    def catch_up(self, tracker: Tracker, deadline: float) -> None:
+        """Poll one view until it has caught up, is halted for good, or the patience is over."""
+        while not self.stopping.is_set():
+            tracker.poll(self.stopping)
+            if tracker.caught_up or tracker.halted or time.monotonic() > deadline:
+                return
+            self.stopping.wait(min(tracker.pause_s, max(0.0, deadline - time.monotonic())) or 0.01)
+
+    def verdict(self) -> ExitCode:
+        """The exit code of what remained: the worst error of any view, else whether there are dead letters."""
+        errors = [tracker.error for tracker in self.trackers if tracker.error is not None]
+        for kind in (ExitCode.INTERNAL, ExitCode.STATE, ExitCode.CONFIGURATION, ExitCode.SOURCE, ExitCode.API):
+            if any(code_of(error) == kind for error in errors):
+                return kind
+        return ExitCode.DEAD_LETTERS if any(tracker.dead_lettered for tracker in self.trackers) else ExitCode.FINE
+
+    def stop(self) -> None:
+        """Ask every poll to end after the page it is at; idempotent, callable from a signal handler."""
+        self.stopping.set()
+
+
+def code_of(error: BaseException) -> ExitCode:
+    """The exit code that an error stands for."""
+    return error.exit_code if isinstance(error, SyncError) else ExitCode.INTERNAL
