@@ -1,0 +1,1 @@
+"""Personal data: encryptors behind one protocol, and their keys."""

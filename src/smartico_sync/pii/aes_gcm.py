@@ -56,5 +56,5 @@ class AesGcm:
 
 
 def associated(version: str, key_id: str, prop: str) -> bytes:
-    """What the tag protects beside the value: all that says how to read it."""
+    """Return what the tag protects beside the value: all that says how to read it."""
     return f"{version}.{key_id}.{prop}".encode()

@@ -21,7 +21,7 @@ __all__ = ["decrypt"]
 
 
 def decrypt(text: str, prop: str, keys: Mapping[str, bytes]) -> str:
-    """The value behind a text of `aes-256-gcm` or `hpke`.
+    """Return the value behind a text of `aes-256-gcm` or `hpke`.
 
     `prop` is the property it was sent as; `keys` maps key ids to keys of 32 bytes (for hpke: the private key). Raises
     ConfigError, never with the text or the value in it, for an unknown format or key id, a wrong key, another property

@@ -39,7 +39,7 @@ class Hpke:
         return f"Hpke(key_id={self._key_id!r})"
 
     def encrypt(self, prop: str, values: Sequence[str]) -> list[str]:
-        """One text per value, in order."""
+        """Return one text per value, in order."""
         head, info = f"{VERSION}.{self._key_id}.", associated(VERSION, self._key_id, prop)
         return [head + urlsafe_b64encode(self._seal(value, info)).rstrip(b"=").decode() for value in values]
 

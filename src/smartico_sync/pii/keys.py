@@ -20,19 +20,19 @@ _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")  # no dot (it separates the fields)
 
 
 def new_key() -> str:
-    """A fresh random key, in base64."""
+    """Make a random key, in base64."""
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def new_pair() -> tuple[str, str]:
-    """A fresh X25519 pair (private, public) for `hpke`, each in base64."""
+    """Make an X25519 pair (private, public) for `hpke`, each in base64."""
     private = X25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw()
     return base64.b64encode(private.private_bytes_raw()).decode(), base64.b64encode(public).decode()
 
 
 def parse_key(text: str) -> bytes:
-    """The 32 bytes of a key in base64 (standard or URL-safe, padded or not). Raises ConfigError, without the text."""
+    """Read the 32 bytes of a key in base64 (standard or URL-safe, padded or not). Raises ConfigError, without the text."""
     compact = text.strip().encode("utf-8", "replace").translate(_BASE64URL).rstrip(b"=")
     try:
         key = base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
@@ -49,7 +49,7 @@ def parse_key(text: str) -> bytes:
 
 
 def check_key_id(key_id: str) -> str:
-    """The same id, if it can travel inside a value. Raises ConfigError."""
+    """Return the same id, if it can travel inside a value. Raises ConfigError."""
     if not _KEY_ID.fullmatch(key_id):
         raise ConfigError(
             f"pii.key_id {key_id!r} cannot be used: it must have 1 to 32 letters, digits, '-' or '_'",

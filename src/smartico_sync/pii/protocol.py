@@ -15,10 +15,10 @@ class Encryptor(Protocol):
 
     @property
     def name(self) -> str:
-        """The name it is configured by."""
+        """Return the name it is configured by."""
 
     def encrypt(self, prop: str, values: Sequence[str]) -> list[str]:
-        """One text per value, in order. `prop` is the property's name on the wire; `values` hold no null.
+        """Return one text per value, in order. `prop` is the property's name on the wire; `values` hold no null.
 
         Equal values must not give equal texts: the diff works on keyed hashes of the values, never on the result.
         """
@@ -28,4 +28,4 @@ class EncryptorFactory(Protocol):
     """What an entry point of the group `smartico_sync.encryptors` names: a class or a function."""
 
     def __call__(self, key: bytes, key_id: str) -> Encryptor:
-        """An encryptor for one key of 32 bytes. Raises ConfigError, or ValueError without the key in it, for a bad one."""
+        """Make an encryptor for a key of 32 bytes. Raises ConfigError, or ValueError, for a key it cannot use."""

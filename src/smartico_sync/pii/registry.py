@@ -16,12 +16,12 @@ GROUP = "smartico_sync.encryptors"
 
 
 def installed() -> tuple[str, ...]:
-    """The names that `encryptor:` may have, sorted."""
+    """Return the names that `encryptor:` may have, sorted."""
     return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
 
 
 def create(name: str, key: bytes, key_id: str) -> Encryptor:
-    """The encryptor of that name with that key.
+    """Make the encryptor of that name with that key.
 
     Raises ConfigError when nothing of that name is installed, when the plug-in cannot be loaded, when it refuses the key
     and when what it makes is no encryptor.
@@ -38,7 +38,7 @@ def create(name: str, key: bytes, key_id: str) -> Encryptor:
         encryptor = factory(key, key_id)
     except ConfigError:
         raise
-    except Exception as error:  # its text may hold the key: only the class is told
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; its text may hold the key, so only its class is told
         raise ConfigError(
             f"the encryptor {name!r} ({point.value}) does not take the key: {type(error).__name__}",
             hint="look into its documentation for the key that it expects under pii.key",
@@ -53,7 +53,7 @@ def create(name: str, key: bytes, key_id: str) -> Encryptor:
 
 
 def find(name: str) -> EntryPoint:
-    """The one entry point of that name."""
+    """Find the one entry point of that name."""
     found = {point.value: point for point in entry_points(group=GROUP) if point.name == name}
     if not found:
         raise ConfigError(

@@ -1,0 +1,1 @@
+"""The state: what was delivered, and how far."""

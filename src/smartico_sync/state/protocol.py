@@ -48,7 +48,8 @@ class Parked(DeadLetter):
 class ViewRow:
     """What is known of one view. `head`: the position of the last delivered row in order (pages go on from here).
     `watermark`: at and below it nothing can still appear. `late`: the late-commit mechanism's memory, as JSON text.
-    `definition`: fingerprint of what decides eids (kind, key, cursor); `counts`: totals since the first start."""
+    `definition`: fingerprint of what decides eids (kind, key, cursor); `counts`: totals since the first start.
+    """
 
     view: str
     head: Position | None

@@ -1,0 +1,130 @@
+"""The SQLite connection: how it is tuned, checked, and what its errors mean.
+
+WAL with synchronous=NORMAL: a commit is appended to the log and not flushed, so it costs no disk wait; the log is flushed
+before its pages enter the file. After a power cut the file holds an exact prefix of the commits. Losing the last ones is
+safe, because their rows are read and sent again under the same event ids; a page out of order would not be.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from smartico_sync.errors import StateDamaged, StateError, StateUnwritable
+from smartico_sync.state.migrations import APPLICATION_ID, VERSION, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Access", "connect", "create", "examine", "restore_hint", "transaction", "translated"]
+
+Access = Literal["write", "read"]
+
+BUSY_S = 5.0  # an operator's sqlite3 shell may hold the file for a moment
+CACHE_KIB = 32_768  # holds the fingerprints of half a million profiles
+CHECKPOINT_PAGES = 4_000  # 16 MB of log: few flushes, and a log that is read quickly after a crash
+LOG_LIMIT_BYTES = 64 * 1024 * 1024  # a log that grew during a backup shrinks again
+
+WRITING = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_IOERR: "the disk reports an error",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_PERM: "permission is missing",
+    sqlite3.SQLITE_AUTH: "permission is missing",
+    sqlite3.SQLITE_BUSY: "another program holds it",
+    sqlite3.SQLITE_LOCKED: "another program holds it",
+    sqlite3.SQLITE_NOMEM: "memory is short",
+}
+
+
+def restore_hint(path: Path) -> str:
+    """Return what an operator types when a state is gone or damaged."""
+    return (
+        f"restore a backup: `sync state restore BACKUP` brings {path} back; without one, `sync state new` starts again "
+        "at the configured start_from"
+    )
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into StateUnwritable (it may pass) and StateDamaged (it will not)."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        reason = WRITING.get(code & 0xFF)
+        if reason is None or code == sqlite3.SQLITE_IOERR_SHORT_READ:
+            raise StateDamaged(f"the state {path} is damaged: {error}", hint=restore_hint(path)) from error
+        raise StateUnwritable(
+            f"the state {path} cannot be used: {reason}",
+            hint=f"check free space and permissions of {path.parent}; a running daemon goes on by itself",
+        ) from error
+
+
+def connect(path: Path, access: Access) -> sqlite3.Connection:
+    """Open an existing file; `read` never changes it. Raises sqlite3.Error."""
+    mode = "ro" if access == "read" else "rw"
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_S,
+        isolation_level=None,  # transactions are begun and ended in words
+        check_same_thread=False,  # the store's lock lets one thread in at a time
+    )
+    try:
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        if access == "write":
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
+            connection.execute("PRAGMA secure_delete = FAST")  # no key is secret: pruned pages need no overwriting
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def create(path: Path, state_id: str) -> None:
+    """Make a file with empty tables, complete on disk when this returns. Raises sqlite3.Error and OSError."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection)
+        connection.execute("INSERT INTO identity (state_id) VALUES (?)", (state_id,))
+
+
+def examine(connection: sqlite3.Connection, path: Path) -> None:
+    """Make sure that the file is ours, sound and not from the future. Raises StateError, StateDamaged, sqlite3.Error."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID:
+        raise StateDamaged(f"{path} is not a state of smartico-sync", hint=restore_hint(path))
+    if version > VERSION:
+        raise StateError(
+            f"the state {path} was written by a newer smartico-sync (its version is {version}, this one knows {VERSION})",
+            hint="install the newer smartico-sync again, or restore the backup made before the upgrade",
+        )
+    for (finding,) in connection.execute("PRAGMA quick_check(1)"):
+        if finding != "ok":
+            raise StateDamaged(f"the state {path} is damaged: {finding}", hint=restore_hint(path))
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing. Raises what its body raises, rolled back."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite rolls back by itself when the disk is full
+            connection.execute("ROLLBACK")
+        raise

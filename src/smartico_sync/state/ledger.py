@@ -1,0 +1,218 @@
+"""The ledger of acknowledged rows: the keys of a page in one blob, and counts that outlive them.
+
+A page's blob holds n keys of 8 bytes in ascending order, then n offsets of the cursor above the page's lowest, in the
+same order and of 0, 1, 2, 4 or 8 bytes each, whatever the widest needs; all little-endian. Counts per bucket stay when
+the keys are pruned.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+__all__ = [
+    "BUCKET_MS",
+    "Page",
+    "append",
+    "between",
+    "count_buckets",
+    "count_keys",
+    "pack",
+    "prune",
+    "remove_from",
+    "since",
+    "unpack",
+]
+
+BUCKET_MS = 3_600_000  # counts are kept per hour of a timestamp cursor, per 3.6 million ids of an id cursor
+PRUNE_PAGES = 256  # pages dropped in one transaction: a few milliseconds, so that commits hardly wait
+READ_PAGES = 64  # pages read under the store's lock at a time
+
+WIDTHS: dict[int, tuple[str, type[pl.DataType]]] = {
+    1: ("B", pl.UInt8),
+    2: ("H", pl.UInt16),
+    4: ("I", pl.UInt32),
+    8: ("Q", pl.UInt64),
+}
+SCHEMA = {"key": pl.UInt64, "cursor_ms": pl.Int64}
+COUNTS = {"bucket": pl.Int64, "n": pl.Int64}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The keys of one acknowledged page, packed."""
+
+    low_ms: int
+    high_ms: int
+    n: int
+    blob: bytes
+
+
+def pack(rows: pl.DataFrame) -> Page | None:
+    """Pack a frame [key UInt64, cursor_ms Int64]; None when no row has both."""
+    rows = (
+        rows.select(pl.col("key").cast(pl.UInt64), pl.col("cursor_ms").cast(pl.Int64))
+        .drop_nulls()
+        .sort("key", "cursor_ms")
+    )
+    if rows.is_empty():
+        return None
+    cursors = rows.get_column("cursor_ms")
+    low, high = bound(cursors.min()), bound(cursors.max())
+    span = high - low
+    width = next(width for width in (0, 1, 2, 4, 8) if span < 1 << 8 * width)
+    blob = little("Q", rows.get_column("key").to_list())
+    if width:
+        # The difference of two Int64 fits UInt64 only when it wraps: both are taken as bits first.
+        offsets = cursors.reinterpret(signed=False) - pl.Series([low % (1 << 64)], dtype=pl.UInt64)
+        blob += little(WIDTHS[width][0], offsets.to_list())
+    return Page(low, high, rows.height, blob)
+
+
+def unpack(page: Page) -> pl.DataFrame:
+    """Return the frame [key UInt64, cursor_ms Int64] of a page, in ascending order of keys."""
+    keys = numbers(page.blob[: 8 * page.n], pl.UInt64, page.n).alias("key")
+    width = (len(page.blob) - 8 * page.n) // page.n
+    if width == 0:
+        return pl.DataFrame([keys]).with_columns(cursor_ms=pl.lit(page.low_ms, pl.Int64))
+    offsets = numbers(page.blob[8 * page.n :], WIDTHS[width][1], page.n).cast(pl.UInt64)
+    cursors = (offsets + pl.Series([page.low_ms % (1 << 64)], dtype=pl.UInt64)).reinterpret(signed=True)
+    return pl.DataFrame([keys, cursors.alias("cursor_ms")])
+
+
+def count_buckets(cursors: pl.Series, bucket: int = BUCKET_MS) -> pl.DataFrame:
+    """Count [bucket Int64 (its lowest cursor), n Int64], ascending; buckets of negative cursors are floored too."""
+    floors = (cursors.rename("bucket") // bucket) * bucket
+    return floors.to_frame().group_by("bucket").agg(n=pl.len().cast(pl.Int64)).sort("bucket")
+
+
+def append(connection: sqlite3.Connection, view_no: int, at_ms: int, rows: pl.DataFrame) -> int:
+    """Add a page inside the caller's transaction; its sequence number, or 0 when there is nothing to keep."""
+    page = pack(rows)
+    if page is None:
+        return 0
+    cursor = connection.execute(
+        "INSERT INTO ledger (view_no, at_ms, low_ms, high_ms, n, keys) VALUES (?, ?, ?, ?, ?, ?)",
+        (view_no, at_ms, page.low_ms, page.high_ms, page.n, page.blob),
+    )
+    add_counts(connection, view_no, rows.drop_nulls().get_column("cursor_ms").cast(pl.Int64), sign=1)
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def add_counts(connection: sqlite3.Connection, view_no: int, cursors: pl.Series, *, sign: int) -> None:
+    """Add rows to the counts, or take them away."""
+    connection.executemany(
+        "INSERT INTO ledger_count (view_no, bucket, n) VALUES (?, ?, ?) "
+        "ON CONFLICT (view_no, bucket) DO UPDATE SET n = n + excluded.n",
+        [(view_no, bucket, sign * n) for bucket, n in count_buckets(cursors).iter_rows()],
+    )
+
+
+def since(connection: sqlite3.Connection, view_no: int, seq: int) -> list[tuple[int, Page]]:
+    """Read the next pages after a sequence number, at most READ_PAGES."""
+    found = connection.execute(
+        "SELECT seq, low_ms, high_ms, n, keys FROM ledger WHERE view_no = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (view_no, seq, READ_PAGES),
+    )
+    return [(row[0], Page(*row[1:])) for row in found]
+
+
+def between(connection: sqlite3.Connection, view_no: int, low_ms: int, high_ms: int) -> Iterator[pl.DataFrame]:
+    """Yield the rows with low_ms <= cursor < high_ms, a frame per page."""
+    # The page numbers come from the index alone; the blobs are read one by one.
+    found = connection.execute(
+        "SELECT seq FROM ledger INDEXED BY ledger_range WHERE view_no = ? AND high_ms >= ? AND low_ms < ?",
+        (view_no, low_ms, high_ms),
+    ).fetchall()
+    for (seq,) in found:
+        row = connection.execute("SELECT low_ms, high_ms, n, keys FROM ledger WHERE seq = ?", (seq,)).fetchone()
+        page = Page(*row)
+        rows = unpack(page)
+        if page.low_ms < low_ms or page.high_ms >= high_ms:
+            rows = rows.filter(pl.col("cursor_ms").is_between(low_ms, high_ms, closed="left"))
+        yield rows
+
+
+def count_keys(connection: sqlite3.Connection, view_no: int, low_ms: int, high_ms: int, bucket: int) -> pl.DataFrame:
+    """Count [bucket, n] from what is kept: whole hours from the counts, anything finer from the keys."""
+    if low_ms % BUCKET_MS == high_ms % BUCKET_MS == bucket % BUCKET_MS == 0:
+        kept = connection.execute(
+            "SELECT bucket, n FROM ledger_count WHERE view_no = ? AND bucket >= ? AND bucket < ?",
+            (view_no, low_ms, high_ms),
+        ).fetchall()
+        counts = pl.DataFrame(kept, schema=COUNTS, orient="row")
+    else:
+        pages = [
+            count_buckets(rows.get_column("cursor_ms"), bucket)
+            for rows in between(connection, view_no, low_ms, high_ms)
+        ]
+        counts = pl.concat(pages) if pages else pl.DataFrame(schema=COUNTS)
+    coarse = counts.group_by((pl.col("bucket") // bucket) * bucket).agg(pl.col("n").sum())
+    return coarse.filter(pl.col("n") != 0).sort("bucket")
+
+
+def prune(connection: sqlite3.Connection, view_no: int, before_ms: int) -> int:
+    """Drop the keys of the oldest pages acknowledged before that time, at most PRUNE_PAGES; how many were dropped."""
+    oldest = connection.execute(
+        "SELECT seq, at_ms FROM ledger INDEXED BY ledger_seq WHERE view_no = ? ORDER BY seq LIMIT ?",
+        (view_no, PRUNE_PAGES),
+    )
+    due = [(seq,) for seq, at_ms in oldest if at_ms < before_ms]
+    connection.executemany("DELETE FROM ledger WHERE seq = ?", due)
+    return len(due)
+
+
+def remove_from(connection: sqlite3.Connection, view_no: int, low_ms: int | None) -> None:
+    """Forget every row from a cursor on (all of them for None), keys and counts, inside the caller's transaction."""
+    if low_ms is None:
+        connection.execute("DELETE FROM ledger WHERE view_no = ?", (view_no,))
+        connection.execute("DELETE FROM ledger_count WHERE view_no = ?", (view_no,))
+        return
+    hour = low_ms // BUCKET_MS * BUCKET_MS
+    straddling = connection.execute(
+        "SELECT seq, low_ms, high_ms, n, keys FROM ledger INDEXED BY ledger_range "
+        "WHERE view_no = ? AND high_ms >= ? AND low_ms < ?",
+        (view_no, low_ms, low_ms),
+    ).fetchall()
+    # The hour that is cut keeps what was counted before the cut, also where its keys are pruned.
+    cut = [rows.get_column("cursor_ms") for rows in between(connection, view_no, low_ms, hour + BUCKET_MS)]
+    for cursors in cut:
+        add_counts(connection, view_no, cursors, sign=-1)
+    first_whole = hour if hour == low_ms else hour + BUCKET_MS
+    connection.execute("DELETE FROM ledger_count WHERE view_no = ? AND bucket >= ?", (view_no, first_whole))
+    connection.execute("DELETE FROM ledger WHERE view_no = ? AND low_ms >= ?", (view_no, low_ms))
+    for seq, *fields in straddling:
+        kept = pack(unpack(Page(*fields)).filter(pl.col("cursor_ms") < low_ms))
+        assert kept is not None
+        connection.execute(
+            "UPDATE ledger SET low_ms = ?, high_ms = ?, n = ?, keys = ? WHERE seq = ?",
+            (kept.low_ms, kept.high_ms, kept.n, kept.blob, seq),
+        )
+
+
+def little(code: str, values: list[int]) -> bytes:
+    """Write integers as little-endian bytes."""
+    packed = array(code, values)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def numbers(blob: bytes, dtype: type[pl.DataType], n: int) -> pl.Series:
+    """Read little-endian integers from bytes, without a Python object per number."""
+    return pl.Series([blob]).bin.reinterpret(dtype=pl.Array(dtype, n), endianness="little").explode()
+
+
+def bound(value: object) -> int:
+    """Narrow what polars says of a minimum or maximum."""
+    assert isinstance(value, int)
+    return value

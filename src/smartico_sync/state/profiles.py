@@ -1,0 +1,60 @@
+"""Fingerprints of the profiles that Smartico has acknowledged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["SCHEMA", "forget", "known", "remember"]
+
+SCHEMA = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary}
+CHUNK = 20_000  # ids looked up by one statement: bounds its memory, large enough that its cost does not show
+
+
+def known(connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
+    """Read the profiles with these ids, in no order; ids that are not known have no row."""
+    wanted = signed(ids).drop_nulls().unique().sort()  # ascending: neighbours share a database page
+    rows = []
+    for start in range(0, wanted.len(), CHUNK):
+        numbers = ",".join(map(str, wanted.slice(start, CHUNK).to_list()))
+        rows += connection.execute(
+            "SELECT p.id, p.whole, p.parts FROM json_each(?) AS wanted "
+            "CROSS JOIN profile AS p ON p.view_no = ? AND p.id = wanted.value",
+            (f"[{numbers}]", view_no),
+        ).fetchall()
+    if not rows:
+        return pl.DataFrame(schema=SCHEMA)
+    found, whole, parts = zip(*rows, strict=True)
+    return pl.DataFrame(
+        [
+            pl.Series("id", found, dtype=pl.Int64).reinterpret(signed=False),
+            pl.Series("whole", whole, dtype=pl.Binary),
+            pl.Series("parts", parts, dtype=pl.Binary),
+        ]
+    )
+
+
+def remember(connection: sqlite3.Connection, view_no: int, profiles: pl.DataFrame) -> None:
+    """Insert or replace profiles, inside the caller's transaction; of equal ids the last one stays."""
+    # The number of a view is a constant of the statement: binding it for every row costs a tenth of the speed.
+    connection.executemany(
+        f"INSERT INTO profile (view_no, id, whole, parts) VALUES ({view_no:d}, ?, ?, ?) "  # noqa: S608 - an integer
+        "ON CONFLICT (view_no, id) DO UPDATE SET whole = excluded.whole, parts = excluded.parts",
+        profiles.select(signed(profiles.get_column("id")), "whole", "parts")
+        .sort("id", maintain_order=True)
+        .iter_rows(),
+    )
+
+
+def forget(connection: sqlite3.Connection, view_no: int) -> None:
+    """Drop every profile of a view, inside the caller's transaction."""
+    connection.execute("DELETE FROM profile WHERE view_no = ?", (view_no,))
+
+
+def signed(ids: pl.Series) -> pl.Series:
+    """Reinterpret UInt64 as Int64: SQLite's integers are signed; equal bits, equal ids."""
+    return ids.cast(pl.UInt64).reinterpret(signed=True)

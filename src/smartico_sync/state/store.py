@@ -1,0 +1,325 @@
+"""The state store: one SQLite file, one process, one connection, one transaction per acknowledged page."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
+from smartico_sync.state import ledger, letters, profiles, recovery, views
+from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
+from smartico_sync.state.lock import ProcessLock
+from smartico_sync.state.migrations import migrate
+from smartico_sync.state.secret import key_path, read_key_file
+
+if TYPE_CHECKING:
+    import os
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from smartico_sync.core.position import Position
+    from smartico_sync.state.database import Access
+    from smartico_sync.state.protocol import Commit, DeadLetter, Parked, ViewRow
+    from smartico_sync.state.secret import KeyFile
+
+__all__ = ["Store"]
+
+LETTERS = 1_000  # letters read at a time where the caller names no limit: a screen is less, memory holds more
+
+
+class Store:
+    """What the daemon remembers. Every method may be called from any thread.
+
+    Every method raises StateUnwritable while the disk is full, read-only or failing (nothing of the call has happened,
+    and a later call may succeed), StateMissing while the file is not where it was, and StateDamaged when SQLite finds it
+    corrupt. A view must have been begun before anything else names it, or the method raises LookupError.
+    """
+
+    def __init__(self, path: Path, key: KeyFile, connection: sqlite3.Connection, lock: ProcessLock | None) -> None:
+        self.path = path
+        self.secret = key.secret
+        self.state_id = key.state_id
+        self._key = key
+        self._connection = connection
+        self._process = lock
+        self._turn = threading.RLock()
+        self._files = {file: inode(file.stat()) for file in self._own_files() if file.exists()}
+        self._numbers = views.numbers(connection)
+
+    @classmethod
+    def open(cls, path: Path, *, access: Access = "write") -> Store:
+        """Open the state at `path`, making it (and its directory) at the very first start.
+
+        `read` takes no lock, so it works beside a running daemon, and never changes anything. Raises StateLocked,
+        StateMissing, StateDamaged, StateUnwritable, and StateError for a file of a newer version.
+        """
+        if access == "read":
+            if not path.exists():
+                raise StateMissing(f"there is no state {path}", hint="start the daemon once: sync run")
+            return cls._opened(path, read_key_file(key_path(path)), access, None)
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StateUnwritable(
+                f"the directory {path.parent} cannot be made: {error.strerror}", hint=f"mkdir -p {path.parent}"
+            ) from error
+        lock = ProcessLock(path)
+        try:
+            return cls._opened(path, recovery.found_or_first(path), access, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _opened(cls, path: Path, key: KeyFile, access: Access, lock: ProcessLock | None) -> Store:
+        with translated(path):
+            connection = connect(path, access)
+            try:
+                examine(connection, path)
+                if access == "write":
+                    migrate(connection)
+                if recovery.read_identity(connection, path) != key.state_id:
+                    raise StateDamaged(
+                        f"{key_path(path)} belongs to another state than {path}", hint=restore_hint(path)
+                    )
+                store = cls(path, key, connection, lock)
+                store.views()
+            except BaseException:
+                connection.close()
+                raise
+            return store
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r})"
+
+    def close(self) -> None:
+        """Close the file and let the next process have it; idempotent."""
+        with self._turn:
+            self._connection.close()
+            if self._process:
+                self._process.release()
+
+    # Views
+
+    def view(self, name: str) -> ViewRow | None:
+        """Return what is known of a view, None if it was never begun."""
+        return next((row for row in self.views() if row.view == name), None)
+
+    def views(self) -> tuple[ViewRow, ...]:
+        """Return every view, in the order in which they were begun."""
+        with self._reading() as connection:
+            try:
+                return tuple(views.read(connection, self.secret))
+            except StateDamaged as error:
+                raise StateDamaged(f"{error.message} ({self.path})", hint=restore_hint(self.path)) from None
+
+    def begin(self, name: str, definition: str, started_from: str, at_ms: int) -> ViewRow:
+        """Register a view at its first start. One that is known stays as it is; its row is returned either way."""
+        with self._writing() as connection:
+            views.begin(connection, self.secret, name, definition, started_from, at_ms)
+        with self._reading() as connection:
+            self._numbers = views.numbers(connection)
+        row = self.view(name)
+        assert row is not None
+        return row
+
+    def rewind(
+        self,
+        view: str,
+        position: Position | None,
+        *,
+        at_ms: int,
+        from_ms: int | None = None,
+        fingerprints: Literal["keep", "forget"] = "keep",
+    ) -> None:
+        """Put a view back: head and watermark to `position` (None: its start), late-commit memory empty.
+
+        The ledger forgets rows with a cursor_ms of `from_ms` or more (None: all), so that they can be delivered and
+        counted again. `forget` lets every profile be sent again, also an unchanged one.
+        """
+        number = self._number(view)
+        with self._writing() as connection:
+            views.place(connection, self.secret, number, position, at_ms)
+            ledger.remove_from(connection, number, from_ms)
+            if fingerprints == "forget":
+                profiles.forget(connection, number)
+
+    # Pages
+
+    def profiles(self, view: str, ids: pl.Series) -> pl.DataFrame:
+        """Return the known profiles among `ids` (UInt64): [id UInt64, whole Binary, parts Binary|null], in no order."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return profiles.known(connection, number, ids)
+
+    def commit(self, commit: Commit) -> int:
+        """Write all that an acknowledged page changes, or nothing; the page's sequence number in the ledger.
+
+        0 when the page has no ledger rows. A commit that returned survives the end of the process. It may be lost in a
+        power cut, together with all later ones and never without them.
+        """
+        number = self._number(commit.view)
+        with self._writing() as connection:
+            views.advance(connection, self.secret, number, commit)
+            views.add_totals(connection, number, commit.counts)
+            if commit.profiles is not None and not commit.profiles.is_empty():
+                profiles.remember(connection, number, commit.profiles)
+            letters.remove(connection, commit.resolved)
+            letters.keep(connection, number, commit.parked)
+            letters.keep(connection, number, commit.dead_letters)
+            return 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
+
+    # Letters
+
+    def dead_letters(
+        self,
+        view: str | None = None,
+        *,
+        code: int | None = None,
+        key: str | None = None,
+        after_id: int = 0,
+        limit: int = LETTERS,
+    ) -> list[DeadLetter]:
+        """Return dead letters that fit every given filter, ascending by id; `after_id` reads on."""
+        with self._reading() as connection:
+            return letters.dead(connection, view, code, key, after_id, limit)
+
+    def dead_letter_counts(self) -> dict[str, dict[int, int]]:
+        """Count dead letters as {view: {reason code: n}}; views without any are left out."""
+        return self._letter_counts("dead")
+
+    def remove_dead_letters(self, ids: Sequence[int]) -> int:
+        """Remove dead letters; how many there were."""
+        with self._writing() as connection:
+            return letters.remove(connection, ids)
+
+    def parked(self, view: str, due_ms: int, limit: int = LETTERS) -> list[Parked]:
+        """Return parked rows due at `due_ms`, the longest due first."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return letters.due(connection, number, due_ms, limit)
+
+    def parked_counts(self) -> dict[str, dict[int, int]]:
+        """Count parked rows as {view: {reason code: n}}; views without any are left out."""
+        return self._letter_counts("parked")
+
+    def unpark(self, ids: Sequence[int]) -> int:
+        """Remove parked rows; how many there were."""
+        with self._writing() as connection:
+            return letters.remove(connection, ids)
+
+    def _letter_counts(self, stage: Literal["dead", "parked"]) -> dict[str, dict[int, int]]:
+        found: dict[str, dict[int, int]] = {}
+        with self._reading() as connection:
+            for view, parked, code, n in letters.counts(connection):
+                if bool(parked) == (stage == "parked"):
+                    found.setdefault(view, {})[code] = n
+        return found
+
+    # Ledger
+
+    def ledger_since(self, view: str, seq: int = 0) -> Iterator[tuple[int, pl.Series]]:
+        """Yield the pages after `seq` in order of delivery, each as its sequence number and its keys (UInt64, ascending)."""
+        number = self._number(view)
+        while True:
+            with self._reading() as connection:
+                pages = ledger.since(connection, number, seq)
+            for seq, page in pages:
+                yield seq, ledger.unpack(page).get_column("key")
+            if not pages:
+                return
+
+    def ledger_between(self, view: str, low_ms: int, high_ms: int) -> pl.DataFrame:
+        """Return the delivered rows with low_ms <= cursor_ms < high_ms that are still kept: [key UInt64, cursor_ms Int64]."""
+        number = self._number(view)
+        with self._reading() as connection:
+            pages = list(ledger.between(connection, number, low_ms, high_ms))
+        return pl.concat(pages) if pages else pl.DataFrame(schema=ledger.SCHEMA)
+
+    def ledger_counts(self, view: str, low_ms: int, high_ms: int, bucket_ms: int = ledger.BUCKET_MS) -> pl.DataFrame:
+        """Count delivered rows with low_ms <= cursor_ms < high_ms: [bucket Int64, n Int64], ascending, no empty buckets.
+
+        A bucket is named by its lowest cursor, a multiple of `bucket_ms`. Exact for ever where all three arguments are
+        multiples of an hour (BUCKET_MS; 3.6 million for id cursors), else exact as far back as keys are kept.
+        """
+        number = self._number(view)
+        with self._reading() as connection:
+            return ledger.count_keys(connection, number, low_ms, high_ms, bucket_ms)
+
+    def prune_ledger(self, view: str, before_ms: int) -> int:
+        """Drop the keys of pages delivered before that time; their counts stay. Return how many pages were dropped.
+
+        Bounded work: call it again while it returns more than 0.
+        """
+        number = self._number(view)
+        with self._writing() as connection:
+            return ledger.prune(connection, number, before_ms)
+
+    # The file
+
+    def backup(self, target: Path) -> None:
+        """Copy state and key file to `target` and `target.key` while the daemon works; commits do not wait.
+
+        The copy holds the key of the fingerprints: keep it as you keep the state.
+        """
+        self._check_files()
+        recovery.write_backup(self.path, self._key, target)
+
+    def _number(self, view: str) -> int:
+        try:
+            return self._numbers[view]
+        except KeyError:
+            raise LookupError(f"the view {view!r} was never begun in {self.path}") from None
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._turn, translated(self.path):
+            yield self._connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._turn:
+            self._check_files()
+            with translated(self.path), transaction(self._connection):
+                yield self._connection
+            self._remember_files()
+
+    def _own_files(self) -> tuple[Path, Path]:
+        return self.path, self.path.with_name(self.path.name + "-wal")
+
+    def _remember_files(self) -> None:
+        for file in self._own_files():
+            if file not in self._files:
+                with suppress(OSError):
+                    self._files[file] = inode(file.stat())
+
+    def _check_files(self) -> None:
+        """Notice that the file, or its log, was removed or replaced: what is written then goes nowhere."""
+        for file, known in self._files.items():
+            try:
+                there = inode(file.stat())
+            except OSError:
+                there = None
+            if there != known:
+                raise StateMissing(
+                    f"{file} was {'removed' if there is None else 'replaced'} while it was in use",
+                    hint=f"put it back, or stop the daemon and {restore_hint(self.path)}",
+                )
+
+
+def inode(status: os.stat_result) -> tuple[int, int]:
+    """Return what makes a file the same file, whatever its name."""
+    return status.st_dev, status.st_ino
