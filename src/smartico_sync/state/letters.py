@@ -46,7 +46,7 @@ def keep(connection: sqlite3.Connection, view_no: int, letters: Iterable[DeadLet
 
 
 def dead(
-    connection: sqlite3.Connection, view: str | None, code: int | None, key: str | None, after_id: int, limit: int
+    connection: sqlite3.Connection, *, view: str | None, code: int | None, key: str | None, after_id: int, limit: int
 ) -> list[DeadLetter]:
     """Read dead letters that fit every filter, in order of their ids."""
     found = connection.execute(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-from smartico_sync.core.position import Position
+    import polars as pl
+
+    from smartico_sync.core.position import Position
 
 __all__ = ["Commit", "DeadLetter", "Parked", "ViewRow"]
 
@@ -46,9 +49,11 @@ class Parked(DeadLetter):
 
 @dataclass(frozen=True, slots=True)
 class ViewRow:
-    """What is known of one view. `head`: the position of the last delivered row in order (pages go on from here).
-    `watermark`: at and below it nothing can still appear. `late`: the late-commit mechanism's memory, as JSON text.
-    `definition`: fingerprint of what decides eids (kind, key, cursor); `counts`: totals since the first start.
+    """What is known of one view.
+
+    `head`: the position of the last delivered row in order (pages go on from here). `watermark`: at and below it nothing
+    can still appear. `late`: the late-commit mechanism's memory, as JSON text. `definition`: fingerprint of what decides
+    eids (kind, key, cursor); `counts`: totals since the first start.
     """
 
     view: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import time
 from contextlib import closing
@@ -16,7 +15,7 @@ from smartico_sync.state.secret import KeyFile, key_path, new_key_file, read_key
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["found_or_first", "read_identity", "renew", "restore", "write_backup"]
+__all__ = ["check_identity", "found_or_first", "renew", "restore", "write_backup"]
 
 FILES = ("", "-wal", "-shm", ".key")  # what makes up a state, as endings of its name
 
@@ -81,6 +80,15 @@ def read_identity(connection: sqlite3.Connection, path: Path) -> str:
     return state_id
 
 
+def check_identity(connection: sqlite3.Connection, path: Path, key: KeyFile) -> None:
+    """Make sure that a state and a key file belong together. Raises StateDamaged, and sqlite3.Error."""
+    if read_identity(connection, path) != key.state_id:
+        raise StateDamaged(
+            f"{key_path(path)} belongs to another state than {path}",
+            hint=f"put the pair of one state together; or {restore_hint(path)}",
+        )
+
+
 def renew(path: Path) -> Path | None:
     """Begin a new, empty state at `path`; what lay there is moved aside, not removed. Return where it went, if anything.
 
@@ -112,6 +120,7 @@ def restore(backup: Path, path: Path) -> Path | None:
     try:
         with translated(path), closing(connect(backup, "read")) as source, closing(sqlite3.connect(draft)) as target:
             source.backup(target)
+        draft.chmod(0o600)
         aside = move_aside(path)
         write_key_file(key_path(path), key)
         draft.replace(path)
@@ -157,10 +166,7 @@ def sound(backup: Path) -> KeyFile:
     key = read_key_file(key_path(backup))
     with translated(backup), closing(connect(backup, "read")) as connection:
         examine(connection, backup)
-        if read_identity(connection, backup) != key.state_id:
-            raise StateDamaged(
-                f"{key_path(backup)} belongs to another state than {backup}", hint="use the pair of one backup"
-            )
+        check_identity(connection, backup, key)
     return key
 
 
@@ -171,5 +177,5 @@ def move_aside(path: Path) -> Path | None:
         return None
     aside = path.with_name(f"{path.name}.replaced-{time.time_ns() // 1_000_000}")
     for file in there:
-        shutil.move(file, aside.with_name(aside.name + file.name[len(path.name) :]))
+        file.rename(aside.with_name(aside.name + file.name[len(path.name) :]))
     return aside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import polars as pl
 
@@ -83,10 +83,7 @@ class Store:
                 examine(connection, path)
                 if access == "write":
                     migrate(connection)
-                if recovery.read_identity(connection, path) != key.state_id:
-                    raise StateDamaged(
-                        f"{key_path(path)} belongs to another state than {path}", hint=restore_hint(path)
-                    )
+                recovery.check_identity(connection, path, key)
                 store = cls(path, key, connection, lock)
                 store.views()
             except BaseException:
@@ -94,7 +91,7 @@ class Store:
                 raise
             return store
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -129,7 +126,9 @@ class Store:
     def begin(self, name: str, definition: str, started_from: str, at_ms: int) -> ViewRow:
         """Register a view at its first start. One that is known stays as it is; its row is returned either way."""
         with self._writing() as connection:
-            views.begin(connection, self.secret, name, definition, started_from, at_ms)
+            views.begin(
+                connection, self.secret, name=name, definition=definition, started_from=started_from, at_ms=at_ms
+            )
         with self._reading() as connection:
             self._numbers = views.numbers(connection)
         row = self.view(name)
@@ -195,7 +194,7 @@ class Store:
     ) -> list[DeadLetter]:
         """Return dead letters that fit every given filter, ascending by id; `after_id` reads on."""
         with self._reading() as connection:
-            return letters.dead(connection, view, code, key, after_id, limit)
+            return letters.dead(connection, view=view, code=code, key=key, after_id=after_id, limit=limit)
 
     def dead_letter_counts(self) -> dict[str, dict[int, int]]:
         """Count dead letters as {view: {reason code: n}}; views without any are left out."""
@@ -234,13 +233,14 @@ class Store:
     def ledger_since(self, view: str, seq: int = 0) -> Iterator[tuple[int, pl.Series]]:
         """Yield the pages after `seq` in order of delivery, each as its sequence number and its keys (UInt64, ascending)."""
         number = self._number(view)
+        last = seq
         while True:
             with self._reading() as connection:
-                pages = ledger.since(connection, number, seq)
-            for seq, page in pages:
-                yield seq, ledger.unpack(page).get_column("key")
+                pages = ledger.since(connection, number, last)
             if not pages:
                 return
+            for last, page in pages:
+                yield last, ledger.unpack(page).get_column("key")
 
     def ledger_between(self, view: str, low_ms: int, high_ms: int) -> pl.DataFrame:
         """Return the delivered rows with low_ms <= cursor_ms < high_ms that are still kept: [key UInt64, cursor_ms Int64]."""

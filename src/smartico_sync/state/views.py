@@ -53,7 +53,7 @@ def checked(secret: bytes, seal: bytes, texts: list[Any], totals: Mapping[str, i
 
 
 def begin(
-    connection: sqlite3.Connection, secret: bytes, name: str, definition: str, started_from: str, at_ms: int
+    connection: sqlite3.Connection, secret: bytes, *, name: str, definition: str, started_from: str, at_ms: int
 ) -> None:
     """Register a view, inside the caller's transaction; one that is known stays as it is."""
     texts = [name, None, None, "", definition, started_from, at_ms]
