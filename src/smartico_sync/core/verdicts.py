@@ -1,0 +1,149 @@
+"""What an answer of the ingest API means for each event of the request."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Outcome", "Refused", "Verdict", "judge"]
+
+ACCEPTED = 0
+UNPARSED = 2
+DENIED = frozenset({4, 10000})
+UNKNOWN_BRAND = 125
+DUPLICATE = 20056
+RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+NOTHING_FITS = 413
+LONGEST_REASON = 160  # characters of an API message that are kept
+# What follows these words in a message of the API is a value of the row; values never reach a log or a dead letter.
+VALUE = re.compile(r"(value|found|got|was)\b.*", re.IGNORECASE | re.DOTALL)
+PERSONAL = re.compile(r"\S+@\S+|\+?\d[\d\s().-]{5,}\d|\"[^\"]*\"|'[^']*'")
+
+Outcome = Literal["answered", "timeout", "not connected", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why one event was refused; `reason` holds no value."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with a request.
+
+    done: every event is delivered but those in `refused` and `duplicates`, by their place. retry: all again later.
+    unknown: it may have been accepted, all again with the same eids. halt: the API refuses us, or the brand.
+    bisect: some event is refused, and only halves of the request can tell which.
+    """
+
+    decision: Literal["done", "retry", "unknown", "halt", "bisect"]
+    reason: str = ""
+    code: int = 0
+    refused: Mapping[int, Refused] = field(default_factory=dict)
+    duplicates: frozenset[int] = frozenset()
+
+
+def judge(
+    eids: Sequence[str], users: Sequence[str], outcome: Outcome, status: int, body: bytes
+) -> Verdict:
+    """Judge one answer. Never raises, and nothing is delivered unless the answer says so with `err_code` 0."""
+    if outcome == "timeout":
+        return Verdict("unknown", "no answer in time")
+    if outcome == "broken":
+        return Verdict("unknown", "the connection broke before the answer")
+    if outcome == "not connected":
+        return Verdict("retry", "no connection")
+    if status in RETRY_STATUS:
+        return Verdict("retry", f"HTTP {status}", status)
+    answer = parsed(body)
+    code = first_integer(answer, "err_code", "errCode")
+    said = cleaned(str(answer.get("err_msg") or answer.get("errMsg") or ""))
+    if status in (401, 403) or code in DENIED:
+        return Verdict("halt", said or "access denied", code if code is not None else status)
+    if code == UNKNOWN_BRAND:
+        return Verdict("halt", said or "unknown ext_brand_id", UNKNOWN_BRAND)
+    if status == NOTHING_FITS:
+        return Verdict("bisect", "the body is too large", status)
+    named = attributed(answer, eids, users)
+    if status == 200 and code == ACCEPTED:
+        return shared(named, "done")
+    if code == DUPLICATE and not named:
+        return Verdict("done", duplicates=frozenset(range(len(eids))))
+    if status in (200, 400, 422) and code is not None and code > 0:
+        if named:
+            return shared(named, "retry" if status != 200 else "done", said)
+        return Verdict("bisect", said or f"err_code {code}", code)
+    if status == 400:
+        return Verdict("bisect", said or "HTTP 400", 400)
+    return Verdict("retry", f"an answer nobody can read (HTTP {status})", status)
+
+
+def shared(named: dict[int, Refused], decision: Literal["done", "retry"], reason: str = "") -> Verdict:
+    """A verdict with the named events told apart; with `retry` the unnamed ones go again at once, without the refused."""
+    duplicates = frozenset(place for place, why in named.items() if why.code == DUPLICATE)
+    refused = {place: why for place, why in named.items() if why.code != DUPLICATE}
+    return Verdict(decision, reason, 0, refused, duplicates)
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """The answer as an object; empty when it is none."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def first_integer(answer: Mapping[str, Any], *names: str) -> int | None:
+    """The first of these that is an integer, also when it is written as text."""
+    for name in names:
+        value = answer.get(name)
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, int):
+            return value
+        if isinstance(value, str) and value.lstrip("-").isdigit() and len(value) < 12:
+            return int(value)
+    return None
+
+
+def attributed(answer: Mapping[str, Any], eids: Sequence[str], users: Sequence[str]) -> dict[int, Refused]:
+    """Errors by the place of their event: keys are matched with eids first, then with user ids."""
+    errors: dict[int, Refused] = {}
+    by_eid: dict[str, int] | None = None
+    for name in ("event_errors", "failed_events"):
+        listed = answer.get(name)
+        if not isinstance(listed, dict):
+            continue
+        if by_eid is None:
+            by_eid = {eid: place for place, eid in enumerate(eids)}
+        for key, value in listed.items():
+            why = refusal(value)
+            if key in by_eid:
+                errors[by_eid[key]] = why
+            else:
+                errors.update({place: why for place, user in enumerate(users) if user == key})
+    return errors
+
+
+def refusal(value: Any) -> Refused:
+    """The first error of an event's list; `UNPARSED` where the API gives only a sentence."""
+    first = value[0] if isinstance(value, list) and value else value
+    if isinstance(first, dict):
+        code = first_integer(first, "error_code", "errorCode", "err_code", "code")
+        said = str(first.get("error_message") or first.get("errorMessage") or first.get("message") or "")
+        return Refused(UNPARSED if code is None else code, cleaned(said) or "refused")
+    return Refused(UNPARSED, cleaned(str(first)) or "refused")
+
+
+def cleaned(message: str) -> str:
+    """A message of the API without anything that could be a value of the row."""
+    return PERSONAL.sub("…", VALUE.sub(r"\1 …", message[: 4 * LONGEST_REASON]))[:LONGEST_REASON].strip()

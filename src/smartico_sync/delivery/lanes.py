@@ -1,0 +1,85 @@
+"""A lane is a player: a request starts only when no earlier unfinished one holds any of its players."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smartico_sync.core.batches import Batch
+    from smartico_sync.delivery.sending import Sending
+
+__all__ = ["Lanes", "Request"]
+
+LIVE_TURNS = 4  # of five requests, when a backfill waits too
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """One request on its way. `waits` counts the earlier requests that hold a player of this one."""
+
+    batch: Batch
+    sending: Sending
+    players: list[int]
+    waits: int = 0
+    followers: list[Request] = field(default_factory=list)
+    attempts: int = 0
+
+
+class Lanes:
+    """The order in which requests may start. Not thread-safe: the destination holds its lock around every call."""
+
+    def __init__(self) -> None:
+        self.tails: dict[int, Request] = {}
+        self.ready: dict[str, dict[str, deque[Request]]] = {"live": {}, "backfill": {}}
+        self.turn = 0
+
+    def add(self, request: Request) -> None:
+        """Queue a request behind the unfinished ones that share a player with it."""
+        before = {id(tail): tail for player in request.players if (tail := self.tails.get(player)) is not None}
+        for tail in before.values():
+            tail.followers.append(request)
+        request.waits = len(before)
+        self.tails.update(dict.fromkeys(request.players, request))
+        if not request.waits:
+            self.offer(request)
+
+    def offer(self, request: Request) -> None:
+        """Make a request ready to start, in its view's queue."""
+        queues = self.ready[request.sending.lane]
+        queues.setdefault(request.sending.view, deque()).append(request)
+
+    def again(self, request: Request) -> None:
+        """Put back a request that was taken but could not start."""
+        self.ready[request.sending.lane].setdefault(request.sending.view, deque()).appendleft(request)
+
+    def take(self) -> Request | None:
+        """The next request: views in turn, live ones first but never alone."""
+        self.turn += 1
+        order = ("backfill", "live") if self.turn % (LIVE_TURNS + 1) == 0 else ("live", "backfill")
+        for lane in order:
+            queues = self.ready[lane]
+            if queues:
+                view, queue = next(iter(queues.items()))
+                request = queue.popleft()
+                del queues[view]
+                if queue:
+                    queues[view] = queue  # to the end of the round
+                return request
+        return None
+
+    def finish(self, request: Request) -> None:
+        """Let those behind the request go."""
+        for player in request.players:
+            if self.tails.get(player) is request:
+                del self.tails[player]
+        for follower in request.followers:
+            follower.waits -= 1
+            if not follower.waits:
+                self.offer(follower)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.tails.clear()
+        self.ready = {"live": {}, "backfill": {}}
