@@ -1,0 +1,150 @@
+"""The contract of the ingest API as far as it is known: what makes an event acceptable.
+
+Events of one view look alike, so the names and types of an envelope or a payload (its shape) are judged once and
+remembered; what remains per event is a look-up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+from smartico_sync.catalogue.events import EVENTS, never_sent
+from smartico_sync.catalogue.properties import PROPERTIES, PropertyType
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Contract", "Finding"]
+
+SHAPES = 20_000  # remembered at most; custom payloads could bring new ones forever
+EARLIEST_MS = 10**11  # 1973; a smaller event_date is seconds taken for milliseconds
+LATEST_MS = 10**14  # 5138; a larger one is microseconds taken for milliseconds
+
+ENVELOPE: dict[str, tuple[type, str]] = {
+    "eid": (str, "a string"),
+    "event_date": (int, "epoch milliseconds as an integer"),
+    "ext_brand_id": (str, "a string"),
+    "user_ext_id": (str, "a string"),
+    "event_type": (str, "a string"),
+    "payload": (dict, "an object"),
+}
+TYPES: dict[PropertyType, tuple[frozenset[type], str]] = {
+    "string": (frozenset({str}), "a string"),
+    "number": (frozenset({int, float}), "a number"),
+    "integer": (frozenset({int}), "an integer"),
+    "boolean": (frozenset({bool}), "a boolean"),
+    "date": (frozenset({int}), "epoch milliseconds as an integer"),
+    "array": (frozenset({list}), "an array"),
+    "any": (frozenset({str, int, float, bool, list}), "a flat value"),
+}
+JSON_NAMES = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    list: "array",
+    dict: "object",
+    NoneType: "null",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with an event: `reason` refuses it (empty: accepted), `violation` is only counted."""
+
+    reason: str = ""
+    violation: str = ""
+
+
+CLEAN = Finding()
+
+
+class Contract:
+    """Judges events; not thread-safe in its memory, but every race only judges a shape twice."""
+
+    def __init__(self) -> None:
+        self.envelopes: dict[tuple[Any, ...], Finding] = {}
+        self.payloads: dict[tuple[Any, ...], Finding] = {}
+
+    def findings(self, events: Sequence[Any]) -> dict[int, Finding]:
+        """Tell what is wrong, by index; an event that is not mentioned is clean. Messages hold names and types, no values."""
+        found: dict[int, Finding] = {}
+        envelopes, payloads = self.envelopes, self.payloads
+        for index, event in enumerate(events):
+            if type(event) is not dict:
+                found[index] = Finding("an event must be an object")
+                continue
+            shape = (*event, *map(type, event.values()))
+            finding = envelopes.get(shape) or self.learn(envelopes, shape, envelope(event))
+            if finding.reason:
+                found[index] = finding
+                continue
+            payload = event["payload"]
+            shape = (event["event_type"], *payload, *map(type, payload.values()))
+            known = payloads.get(shape) or self.learn(payloads, shape, content(event["event_type"], payload))
+            if not event["eid"] or not event["user_ext_id"]:
+                known = Finding("eid and user_ext_id must not be empty")
+            elif not EARLIEST_MS < event["event_date"] < LATEST_MS:
+                known = Finding("event_date is not in epoch milliseconds")
+            if known is not CLEAN:
+                found[index] = known
+        return found
+
+    def learn(self, memory: dict[tuple[Any, ...], Finding], shape: tuple[Any, ...], finding: Finding) -> Finding:
+        """Remember what a shape was found to be."""
+        if len(memory) >= SHAPES:
+            memory.clear()
+        memory[shape] = finding
+        return finding
+
+
+def envelope(event: dict[str, Any]) -> Finding:
+    """Judge the fields around the payload."""
+    for name, (kind, words) in ENVELOPE.items():
+        if name not in event:
+            return Finding(f"Field {name} is missing")
+        if type(event[name]) is not kind:
+            return Finding(
+                f"Field {name} failed to parse value of type {json_name(event[name])}, error: expected {words}"
+            )
+    unknown = event.keys() - ENVELOPE.keys()
+    return Finding(violation=f"unknown field {min(unknown)}") if unknown else CLEAN
+
+
+def content(event_type: str, payload: dict[str, Any]) -> Finding:
+    """Judge the event type and the payload's names and types."""
+    if not event_type:
+        return Finding("event_type must not be empty")
+    if never_sent(event_type):
+        return Finding(f"Event {event_type} is produced by the platform and cannot be sent")
+    known = EVENTS.get(event_type)
+    for name in known.required if known else ():
+        if name not in payload:
+            return Finding(f"Property {name} is missing")
+    for name, value in payload.items():
+        expected = wrong(name, value)
+        if expected:
+            return Finding(
+                f"Property {name} failed to parse value of type {json_name(value)}, error: expected {expected}"
+            )
+    managed = [name for name in payload if name in PROPERTIES and PROPERTIES[name].owner == "smartico"]
+    return Finding(violation=f"managed property {managed[0]}") if managed else CLEAN
+
+
+def wrong(name: str, value: object) -> str:
+    """Name what was expected of a property, empty when its value has the right type."""
+    operator, bare = (name[0], name[1:]) if name[:1] in {"!", "+", "-", "^"} else ("", name)
+    if operator == "!":
+        return "" if value is None else "null, which clears it"
+    if operator:
+        return "" if type(value) is list else "an array"
+    known = PROPERTIES.get(bare)
+    allowed, words = TYPES[known.type if known else "any"]
+    return "" if type(value) in allowed else words
+
+
+def json_name(value: object) -> str:
+    """Name a value's JSON type."""
+    return JSON_NAMES.get(type(value), "unknown")

@@ -1,0 +1,189 @@
+"""One request, judged: from bytes to an answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from itertools import count
+from operator import itemgetter
+from random import Random
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+
+from smartico_sync.sandbox.answers import BRAND_UNKNOWN, PARSE_ERROR, Answer, Dialect, ErrorKeys, judged, unparsable
+from smartico_sync.sandbox.book import Book, player, split
+from smartico_sync.sandbox.contract import Contract
+from smartico_sync.sandbox.faults import Decision, Fault, decide, refuses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from smartico_sync.sandbox.limits import Limits, Ticket
+
+__all__ = ["Check", "Ingest"]
+
+Check = Literal["full", "count"]
+
+Errors = dict[int, tuple[int, str]]
+identity = itemgetter("ext_brand_id", "user_ext_id", "event_type")
+
+
+class Ingest:
+    """Judges requests and counts; thread-safe. What it parses it parses outside its lock.
+
+    `check` full: the whole contract, order per player, one request per player. count: JSON, eids and types only.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: Path | None,
+        faults: Iterable[Fault],
+        check: Check,
+        dialect: Dialect,
+        error_keys: ErrorKeys,
+        seed: int,
+        limits: Limits,
+    ) -> None:
+        self.book = Book(log, order="watched" if check == "full" else "ignored")
+        self.contract = Contract()
+        self.limits = limits
+        self.check = check
+        self.dialect: Dialect = dialect
+        self.error_keys: ErrorKeys = error_keys
+        self.seed = seed
+        self.random = Random(seed)  # noqa: S311 - faults are to be repeatable, not secret
+        self.faults = tuple(faults)
+        self.lock = threading.Lock()
+        self.numbers = count(1)
+        self.received = 0
+        self.accepted = 0
+        self.refused: Counter[int] = Counter()
+        self.returned = 0
+        self.answers: Counter[str] = Counter()
+        self.faulted: Counter[str] = Counter()
+        self.bytes = 0
+        self.started = time.monotonic()
+
+    def enter(self, ticket: Ticket) -> bool:
+        """Let a request in, or refuse it for breaking a limit."""
+        with self.lock:
+            return self.limits.enter(ticket, time.monotonic())
+
+    def leave(self, ticket: Ticket) -> None:
+        """Give the request's place back; idempotent."""
+        with self.lock:
+            self.limits.leave(ticket)
+
+    def draw(self) -> Decision:
+        """Decide what happens to the next request."""
+        with self.lock:
+            decision = decide(self.faults, self.random.random)
+            if decision.latency_s:
+                self.faulted["latency"] += 1
+            for fault in (decision.before, decision.after):
+                if fault is not None:
+                    self.faulted[fault.kind] += 1
+            return decision
+
+    def judge(self, body: bytes, decision: Decision, ticket: Ticket, wait: Callable[[float], object]) -> Answer:
+        """Accept what may be accepted, written and flushed before the answer exists."""
+        number = next(self.numbers)
+        try:
+            events = orjson.loads(body)
+        except ValueError:
+            return unparsable(number, "the body is not JSON")
+        if not isinstance(events, list):
+            return unparsable(number, "the body must be an array of events")
+        errors, violations = self.inspected(events)
+        self.troubled(events, errors, decision)
+        good = [index for index in range(len(events)) if index not in errors] if errors else range(len(events))
+        chosen = [events[index] for index in good] if errors else events
+        raw = split(body) if self.book.log is not None else None
+        kept = [raw[index] for index in good] if raw is not None else None
+        if self.check == "full":
+            players = frozenset(map(player, chosen))
+            with self.lock:
+                self.limits.carry(ticket, players)
+        wait(decision.latency_s)
+        # Nobody outside knows whether a refused batch is taken in part: the careful answer is that it is not.
+        whole = self.dialect == "failed_events" and any(code == PARSE_ERROR for code, _ in errors.values())
+        with self.lock:
+            refused = {} if whole else self.book.accept(chosen, kept, users=decision.users)
+            errors.update((good[place], (code, "")) for place, code in refused.items())
+            self.received += len(events)
+            self.bytes += len(body)
+            self.refused.update(code for code, _ in errors.values())
+            self.returned += len(chosen) if whole else 0
+            self.accepted += 0 if whole else len(chosen) - len(refused)
+            self.limits.violations.update(violations)
+        return judged(number, events, errors, self.dialect, self.error_keys)
+
+    def inspected(self, events: list[Any]) -> tuple[Errors, Counter[str]]:
+        """Tell what the contract says of each event."""
+        if self.check == "count" and identified(events):
+            return {}, Counter()
+        found = self.contract.findings(events)
+        errors = {index: (PARSE_ERROR, finding.reason) for index, finding in found.items() if finding.reason}
+        return errors, Counter(finding.violation for finding in found.values() if finding.violation)
+
+    def troubled(self, events: list[Any], errors: Errors, decision: Decision) -> None:
+        """Add the refusals that were asked for."""
+        if decision.brand is None and not decision.refuse:
+            return
+        for index, event in enumerate(events):
+            if index in errors:
+                continue
+            if decision.brand is not None and decision.brand in {"", event["ext_brand_id"]}:
+                errors[index] = (BRAND_UNKNOWN, "")
+            elif decision.refuse and refuses(event["eid"], decision.refuse, self.seed):
+                errors[index] = (PARSE_ERROR, "Property refused on demand")
+
+    def answered(self, kind: str) -> None:
+        """Count an answer by its HTTP status, or by what came in its place."""
+        with self.lock:
+            self.answers[kind] += 1
+
+    def stats(self) -> dict[str, Any]:
+        """Everything counted since the start; `received == accepted + duplicates + refused + returned`.
+
+        `returned` are clean events of a request that was refused as a whole. `by_event_type`, `eids` and `players`
+        include what the log held at the start.
+        """
+        with self.lock:
+            book, limits = self.book, self.limits
+            violations = dict(limits.violations)
+            if book.misordered:
+                violations["a profile older than the one before it"] = book.misordered
+            return {
+                "accepted": self.accepted,
+                "duplicates": book.duplicates,
+                "refused": {str(code): n for code, n in sorted(self.refused.items()) if code != 20056},
+                "returned": self.returned,
+                "received": self.received,
+                "by_event_type": dict(sorted(book.types.items())),
+                "eids": len(book.eids),
+                "players": len(book.players),
+                "requests": sum(self.answers.values()),
+                "answers": dict(sorted(self.answers.items())),
+                "bytes": self.bytes,
+                "in_flight": len(limits.tickets),
+                "max_in_flight": limits.peak,
+                "violations": violations,
+                "order_violations": book.misordered,
+                "faults": [str(fault) for fault in self.faults],
+                "faulted": dict(sorted(self.faulted.items())),
+                "seconds": round(time.monotonic() - self.started, 3),
+            }
+
+
+def identified(events: list[Any]) -> bool:
+    """Whether every event has what counting needs."""
+    try:
+        set(map(identity, events))  # there, and hashable
+        return {type(event["eid"]) for event in events} <= {str}
+    except (KeyError, TypeError):
+        return False
