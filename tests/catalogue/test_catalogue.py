@@ -11,10 +11,23 @@ from smartico_sync.catalogue.events import EVENTS, NEVER_SENT, creates_user, nev
 from smartico_sync.catalogue.kinds import KINDS, kind
 from smartico_sync.catalogue.properties import MANAGED, NAME_PATTERN, PROPERTIES, PropertyType, property_type
 
-KIND_NAMES = (
-    "users deposits deposits_failed withdrawals withdrawals_requested casino_bets casino_wins casino_bets_and_wins "
-    "casino_rounds sport_bets_open sport_bets_settled sport_selections_open sport_selections_settled bonuses custom"
-).split()
+KIND_NAMES = [
+    "users",
+    "deposits",
+    "deposits_failed",
+    "withdrawals",
+    "withdrawals_requested",
+    "casino_bets",
+    "casino_wins",
+    "casino_bets_and_wins",
+    "casino_rounds",
+    "sport_bets_open",
+    "sport_bets_settled",
+    "sport_selections_open",
+    "sport_selections_settled",
+    "bonuses",
+    "custom",
+]
 
 
 def test_every_kind_of_the_contract_exists():

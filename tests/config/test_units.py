@@ -58,7 +58,9 @@ def test_editors_and_the_daemon_agree(text, quantity):
         assert re.fullmatch(quantity.pattern.strip("^$"), text)
 
 
-@pytest.mark.parametrize("text", ["5", "", "s", "5 minutes", "-5s", "1.5h", "5s5s", "١s", "9" * 16 + "s", "off"])
+@pytest.mark.parametrize(
+    "text", ["5", "", "s", "5 minutes", "-5s", "1.5h", "5s5s", "\N{ARABIC-INDIC DIGIT ONE}s", "9" * 16 + "s", "off"]
+)
 def test_anything_else_is_refused_with_what_is_expected(text):
     """A number without a unit is not guessed at."""
     with pytest.raises(ValueError, match="200ms, 5s, 10m, 1h, 7d"):

@@ -140,9 +140,15 @@ def key_problem(pii: Pii) -> str:
 
 def health_problems(health: Health) -> Iterator[Problem]:
     """Expect an address to listen on."""
-    host, _, port = health.listen.rpartition(":")
+    host, colon, port = health.listen.rpartition(":")
     plain = host.strip("[]")
-    fine = port.isdecimal() and port.isascii() and int(port) in PORTS and (":" not in plain or host.startswith("["))
+    fine = (
+        colon
+        and port.isdecimal()
+        and port.isascii()
+        and int(port) in PORTS
+        and (":" not in plain or host.startswith("["))
+    )
     if health.listen != "off" and not (fine and re.fullmatch(r"[A-Za-z0-9_.:%-]*", plain)):
         yield Problem(("health", "listen"), "expected address and port such as 127.0.0.1:8080, or off")
 
@@ -159,7 +165,9 @@ def source_problems(loc: Loc, source: SourceConfig) -> Iterator[Problem]:
     if not engine:
         yield Problem((*loc, "url"), f"expected engine://user:password@host:port/database; {one_of('', SCHEMES)}")
     elif engine not in SCHEMES:
-        word = engine if re.fullmatch(r"[a-z0-9]{1,20}", engine) else ""
+        word = (
+            found[0] if (found := re.match(r"[a-z]{1,12}(?=$|\+)", engine)) else ""
+        )  # anything longer may be a secret
         yield Problem(
             (*loc, "url"),
             f"unknown engine{f' {word!r}' if word else ''} before '://'; {one_of(OTHER_NAMES.get(word, word), SCHEMES)}",

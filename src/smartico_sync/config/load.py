@@ -136,6 +136,8 @@ class Files:
 
     def into(self, section: M, loc: Loc, name: str) -> M:
         """Return the section with the secret `name` from `<name>_file`, whose path becomes absolute."""
+        if getattr(section, name) is not None:
+            return section
         value, file = self.secret((*loc, f"{name}_file"), getattr(section, f"{name}_file"))
         return section if value is None else section.model_copy(update={name: value, f"{name}_file": file})
 
@@ -162,10 +164,11 @@ def fill(parts: Parts, base: Path, warnings: list[str]) -> list[Problem]:
         }
         parts.smartico = files.into(parts.smartico, ("smartico",), "token").model_copy(update={"brands": brands})
     if parts.pii:
+        given = "key" if parts.pii.key else "key_file"
         parts.pii = files.into(parts.pii, ("pii",), "key")
         wrong = key_problem(parts.pii)
         if wrong:
-            files.problems.append(Problem(("pii", "key_file" if parts.pii.key_file else "key"), wrong))
+            files.problems.append(Problem(("pii", given), wrong))
     for name, source in parts.sources.items():
         password, file = files.secret(("sources", name, "password_file"), source.password_file)
         if password is None:

@@ -37,6 +37,7 @@ SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (models.TypeColumn, "views[].type"),
     (models.MaxRefused, "views[].max_refused"),
 )
+KIND_HEADING = "| kind | event types | key | required columns | moment of the event |"
 INTRODUCTION = """# Configuration
 
 Generated from the models by `python -m smartico_sync.config.reference --write`; do not edit.
@@ -85,10 +86,8 @@ def as_markdown() -> str:
         ]
         parts.append("\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows]) + "\n")
     parts.append("## Kinds\n\nWhat a view's rows become, and the columns it needs (any of those that `or` joins).\n")
-    parts.append(
-        "\n".join(["| kind | event types | key | required columns | moment of the event |", "|---|---|---|---|---|"])
-    )
-    parts[-1] += "\n" + "\n".join(kind_row(name) for name in get_args(KindName)) + "\n"
+    kinds = [kind_row(name) for name in get_args(KindName)]
+    parts.append("\n".join([KIND_HEADING, "|---|---|---|---|---|", *kinds]) + "\n")
     return "\n".join(parts)
 
 

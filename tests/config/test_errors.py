@@ -1,0 +1,259 @@
+"""Every mistake is told with line and column, what was found, and what is expected."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+import pytest
+
+from .conftest import ENVIRON, MINIMAL
+
+USERS = "cursor: dt_update"
+BETS = "cursor: id"
+TYPE = "type: {column: tx_type, bet: BET, win: WIN}"
+
+# (what the file holds, what is written instead, the place and the beginning of the message, words of the rest)
+CASES = [
+    ("version: 1", "version: 2", "1:10: version: found '2'", "expected 1"),
+    ("version: 1\n", "", "1:1: version: missing", ""),
+    ("  token: ${SMARTICO_TOKEN}\n", "  tokn: abc\n  token: x\n", "4:3: smartico.tokn: unknown key", "did you mean 'token'?"),
+    ("pii:\n", "pii:\n  zzz: 1\n", "6:3: pii.zzz: unknown key; expected one of", "mode"),
+    ("pii:\n", "  timeout: 5\npii:\n", "5:12: smartico.timeout: found '5', expected a duration", "200ms, 5s, 10m, 1h, 7d"),
+    ("pii:\n", "  timeout: 5ms\npii:\n", "5:12: smartico.timeout: found '5ms', expected at least 100ms", ""),
+    ("pii:\n", "  batch_bytes: 10\npii:\n", "5:16: smartico.batch_bytes: found '10', expected a size", "10MB"),
+    ("pii:\n", "  gzip: perhaps\npii:\n", "5:9: smartico.gzip: found 'perhaps', expected true or false", ""),
+    ("pii:\n", "  max_in_flight: 65\npii:\n", "5:18: smartico.max_in_flight: found '65', expected at most 64", ""),
+    ("pii:\n", "  max_in_flight: many\npii:\n", "5:18: smartico.max_in_flight: found 'many', expected a whole number", ""),
+    ("pii:\n", "  url: again\npii:\n", "5:3: smartico.url: the same key again; the first is in line 3", ""),
+    ("pii:\n", "  brands: [a]\npii:\n", "5:11: smartico.brands: found a list, expected a mapping", ""),
+    ("pii:\n", "pii:\n  mode: crypt\n", "6:9: pii.mode: found 'crypt', did you mean 'encrypt'?", "drop, plain"),
+    ("  key: ${SYNC_PII_KEY}\n", "  mode: encrypt\n", "6:3: pii.key: missing", "keys new"),
+    ("${SYNC_PII_KEY}", "${NOPE}", "6:8: pii.key: the environment has no variable NOPE", "${NOPE:-default}"),
+    ("${SYNC_PII_KEY}", "${NO-PE}", "6:8: pii.key: expected ${NAME} or ${NAME:-default}", "$$"),
+    ("${SYNC_PII_KEY}", "YWJj", "6:8: pii.key: the key has 3 bytes; expected 32 bytes in base64", "keys new"),
+    ("${SYNC_PII_KEY}", "not base64!", "6:8: pii.key: the key is not base64", "keys new"),
+    ("${SYNC_PII_KEY}", "${SYNC_PII_KEY}\n  key_file: y", "7:3: pii.key_file: key is there too", ""),
+    ("${SMARTICO_TOKEN}", "x\n  token_file: y", "5:3: smartico.token_file: token is there too", ""),
+    ("  token: ${SMARTICO_TOKEN}\n", "", "3:3: smartico.token: missing", "token_file"),
+    ("  token: ${SMARTICO_TOKEN}\n", "  brands: {A: {token: x}, B: {alias: b}}\n", "3:3: smartico.token: missing", "every brand"),
+    ("${SMARTICO_TOKEN}", "''", "4:10: smartico.token: found nothing", "empty"),
+    ("${SMARTICO_TOKEN}", "[a]", "4:10: smartico.token: found a list, expected text", ""),
+    ("token: ${SMARTICO_TOKEN}", "token_file: none", "4:15: smartico.token_file: the file ", "does not exist"),
+    ("https://apis6", "ftp://apis6", "3:8: smartico.url: expected an http or https URL with a host", "such as https://"),
+    ("https://apis6.smartico.ai/api/external/events/v2", "https://", "3:8: smartico.url: expected an http", ""),
+    ("https://apis6.smartico.ai/api/external/events/v2", "http://a:x/", "3:8: smartico.url: not a URL", ""),
+    ("https://apis6.smartico.ai/", "https://u:p@apis6/", "3:8: smartico.url: expected no user or password", ""),
+    ("mysql:", "postgres:", "11:10: sources.other.url: unknown engine 'postgres'", "did you mean 'postgresql'?"),
+    ("mysql:", "mysqll:", "11:10: sources.other.url: unknown engine 'mysqll'", "did you mean 'mysql'?"),
+    ("mysql://reader@replica/casino", "replica", "11:10: sources.other.url: expected engine://", "mongodb"),
+    ("reader@replica/casino", "reader@replica:x/casino", "11:10: sources.other.url: the port", "percent-encode"),
+    ("reader@replica/casino", "r@h/c\n    timezone: Mars/X", "12:15: sources.other.timezone: no time zone 'Mars/X'", "Europe/Malta"),
+    ("reader@replica/casino", "r:a@h/c\n    password_file: views.yaml", "11:10: sources.other.url: expected scheme://user@", ""),
+    ("sources:\n", "health: {listen: 8080}\nsources:\n", "7:18: health.listen: expected address and port", "or off"),
+    ("sources:\n", "reconcile: {every: 5}\nsources:\n", "7:20: reconcile.every: found '5', expected a duration", "or off"),
+    ("source: casino", "source: casio", "14:13: views[0].source: no source 'casio'; did you mean 'casino'?", "other"),
+    ("name: bets", "name: users", "18:11: views[1].name: the name 'users' is taken by views[0]", ""),
+    ("name: bets", "name: 1 bet", "18:11: views[1].name: found '1 bet', expected a letter, then", ""),
+    ("kind: users", "kind: user", "16:11: views[0].kind: found 'user', did you mean 'users'?", "deposits"),
+    ("    relation: crm.user_profile\n", "", "13:5: views[0].relation: missing", "query"),
+    (USERS, USERS + "\n    query: SELECT 1", "18:5: views[0].query: relation is there too", ""),
+    (USERS, USERS + "\n    type: {column: a, bet: b, win: c}", "18:5: views[0].type: type is for", "take it out"),
+    (USERS, USERS + "\n    event_type: x", "18:5: views[0].event_type: the kind users fixes", ""),
+    (USERS, USERS + "\n    columns: {a: core_tags}", "18:18: views[0].columns.a: Smartico computes core_tags", "null"),
+    (USERS, USERS + "\n    columns: {a: 'x y'}", "18:18: views[0].columns.a: expected a property name", ""),
+    (USERS, USERS + "\n    columns: {a: [b]}", "18:18: views[0].columns.a: found a list, expected text", ""),
+    (USERS, USERS + "\n    max_refused: {share: 2}", "18:26: views[0].max_refused.share: found '2', expected at most 1", ""),
+    (USERS, USERS + "\n    key: {a: b}", "18:10: views[0].key: found a mapping, expected a list", ""),
+    (BETS, BETS + "\n    payload: changed", "24:5: views[1].payload: payload is for profiles", ""),
+    (BETS, BETS + "\n    on_null: clear", "24:5: views[1].on_null: on_null is for profiles", ""),
+    (BETS, BETS + "\n    late_commit: fence", "24:18: views[1].late_commit: fence needs PostgreSQL", "mysql"),
+    (BETS, BETS + "\n    event_type: x", "24:5: views[1].event_type: the kind casino_bets_and_wins fixes", ""),
+    (f"    {TYPE}\n", "", "18:5: views[1].type: missing", "casino_bets_and_wins"),
+    ("win: WIN", "win: BET", "22:44: views[1].type.win: bet and win are the same", ""),
+    (TYPE, "type: tx_type", "22:11: views[1].type: found text, expected a mapping", ""),
+    (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: custom", "18:5: views[1].event_type: missing", "custom"),
+    (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: custom\n    event_type: ach_x", "22:17: views[1].event_type: Smartico produces ach_x", "ach_*"),
+    (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: custom\n    event_type: update_profile", "22:17: views[1].event_type: update_profile needs kind: users", ""),
+    ("relation: bets", "query: DELETE FROM a", "20:12: views[1].query: expected a query that starts with SELECT", ""),
+    ("relation: bets", "query: SELECT 1;", "20:12: views[1].query: found a semicolon at the end", ""),
+    ("relation: bets", "query: SELECT 1; SELECT 2", "20:12: views[1].query: found several statements", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "start", "rest"), CASES, ids=[case[2].split(": ")[1] + str(i) for i, case in enumerate(CASES)]
+)
+def test_a_mistake_is_told_at_its_place(desk, old, new, start, rest):
+    """One mistake, one line: where, what was found, what is expected."""
+    found = desk.error(old, new)
+    assert found.startswith(start), found
+    assert rest in found
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("", "1:1: the file is empty"),
+        ("# nothing\n", "1:1: the file is empty"),
+        ("just text", "1:1: found text, expected a mapping"),
+        ("a: [1\nb: 2\n", "2:2: not YAML"),
+        ("a: 1\n\tb: 2\n", "2:1: not YAML"),
+        ("a: b: c\n", "1:5: not YAML"),
+        ("a: 1\nb: *none\n", "2:4: not YAML: found undefined alias …"),
+        ("a: 'x\n", "2:1: not YAML"),
+        ("a: 1\nb: \x07\n", "2:4: a character that YAML does not allow"),
+        ("a: 1\n---\nb: 2\n", "2:1: not YAML"),
+    ],
+)
+def test_what_is_not_yaml_is_told_at_its_place(desk, text, start):
+    """Syntax errors have line and column too, and show nothing that may be a secret."""
+    assert desk.errors(text)[0].startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        ("a: &x [*x]", "an alias that repeats itself"),
+        ("a: !secret x", "tags such as !name"),
+        ("{a: b}: c", "expected plain text as key"),
+    ],
+)
+def test_yaml_that_is_not_for_a_configuration(desk, new, expected):
+    """Features that configurations do not need are refused, not followed."""
+    assert any(expected in line for line in desk.errors(MINIMAL + new + "\n"))
+
+
+def test_a_bomb_of_aliases_is_refused(desk):
+    """A small file cannot fill the memory."""
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+    assert any("repeats itself" in line for line in desk.errors(bomb))
+
+
+def test_all_mistakes_are_told_together_in_the_order_of_the_file(desk):
+    """An operator mends a file once: mistakes in one section hide none of another."""
+    found = desk.errors(
+        MINIMAL.replace("https:", "ftp:")
+        .replace("${SYNC_PII_KEY}", "${NOPE}")
+        .replace("mysql:", "postgres:")
+        .replace("source: casino", "source: casio")
+        .replace("kind: users", "kind: user")
+        .replace(BETS, BETS + "\n    payload: changed\n    every: 5")
+    )
+    assert [line.split(": ")[0] for line in found] == ["3:8", "6:8", "11:10", "14:13", "16:11", "25:12"]
+
+
+def test_a_missing_variable_is_told_once(desk):
+    """What follows from a missing variable is not told as well."""
+    assert len(desk.errors(MINIMAL, {})) == 3
+
+
+def test_secrets_in_the_wrong_place_are_not_shown(desk):
+    """A literal secret never appears in a message, wherever it was written by mistake."""
+    secret = "hunter2hunter2"
+    for old, new in [
+        ("${SYNC_PII_KEY}", secret),
+        ("mysql://reader@replica/casino", f"postgres://u:{secret}@h:x/db"),
+        ("mysql://reader@replica/casino", f"{secret}://u"),
+        ("mysql://reader@replica/casino", f"mysql://u:{secret}/x@h:{secret}/db"),
+        ("  token: ${SMARTICO_TOKEN}\n", f"  tokem: {secret}\n"),
+        ("${SMARTICO_TOKEN}", f"{{a: {secret}}}"),
+        ("${SMARTICO_TOKEN}", f"*{secret}"),
+        ("${SMARTICO_TOKEN}", f"!{secret} x"),
+        ("${SMARTICO_TOKEN}", f"x\n  brands: {secret}"),
+        ("https://apis6.smartico.ai/", f"https://u:{secret}@apis6/"),
+        ("reader@replica/casino", f"r@h/d\n    options: {{password: [{secret}]}}"),
+    ]:
+        assert MINIMAL.count(old) == 1
+        assert not any(secret in line for line in desk.errors(MINIMAL.replace(old, new))), old
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"", "is empty"), (b"\n\n", "is empty"), (b"\xff\xfe", "is not text"), (b"a" * 70_000, "larger than")],
+)
+def test_secret_files_that_hold_no_secret(desk, content, expected):
+    """A file without a secret is told at the line that names it."""
+    (desk.directory / "token").write_bytes(content)
+    found = desk.error("token: ${SMARTICO_TOKEN}", "token_file: token")
+    assert found.startswith("4:15: smartico.token_file: the file ")
+    assert expected in found
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_secret_file_without_permission(desk):
+    """A file that this user may not read is told as such."""
+    (desk.directory / "token").write_text("x")
+    (desk.directory / "token").chmod(0)
+    assert "permission denied" in desk.error("token: ${SMARTICO_TOKEN}", "token_file: token")
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        "query: SELECT ';' AS a, \"x;y\" FROM t -- ; no end",
+        "query: |\n      -- bets\n      WITH a AS (SELECT 1) /* ; */ SELECT * FROM a",
+        "query: (select 1)",
+        "query: SELECT 'it''s'",
+    ],
+)
+def test_queries_that_only_read_are_fine(desk, new):
+    """Comments and quotes may hold anything."""
+    assert desk.edited("relation: bets", new)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ('[{"$match": {"a": 1}}]', ""),
+        ('[{"$match": ', "not JSON"),
+        ('{"$match": 1}', "a list of stages"),
+        ('[{"$out": "x"}]', "$out writes"),
+    ],
+)
+def test_mongodb_takes_a_pipeline(desk, query, expected):
+    """A MongoDB source has JSON pipelines instead of SQL, and only reading ones."""
+    text = MINIMAL.replace("mysql:", "mongodb:").replace("relation: bets", f"query: '{query}'")
+    if expected:
+        (found,) = desk.errors(text)
+        assert found.startswith("20:12: views[1].query: ")
+        assert expected in found
+    else:
+        assert desk.load(text)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///casino?host=/var/run/postgresql", "postgresql://r@h1:5432,h2:5433/c", "postgresql://r@[::1]:5432/c",
+        "sqlite:///casino.db", "mongodb+srv://u:p@cluster/db", "oracle://u:p@h:1521/?service_name=X", "bigquery://project/set",
+        "snowflake://u:p@account/db/schema?warehouse=w", "mssql://u:p%40@h:1433/db", "clickhouse://h:8123", "redshift://u@h:5439/d",
+    ],
+)  # fmt: skip
+def test_urls_as_operators_have_them(desk, url):
+    """Every engine's usual forms pass."""
+    assert desk.edited("mysql://reader@replica/casino", url).sources["other"].url.get_secret_value() == url
+
+
+@pytest.mark.parametrize("listen", ["off", "0.0.0.0:80", "':8080'", "'[::1]:8080'", "localhost:1"])
+def test_addresses_to_listen_on(desk, listen):
+    """Host names, IPv4, IPv6, every interface, or not at all."""
+    assert desk.edited("sources:\n", f"health: {{listen: {listen}}}\nsources:\n")
+
+
+def test_keys_in_either_base64(desk):
+    """URL-safe base64 is a key too."""
+    key = base64.urlsafe_b64encode(b"\xff" * 32).decode()
+    assert desk.load(MINIMAL, {**ENVIRON, "SYNC_PII_KEY": key})
+
+
+def test_plugins_judge_their_own_keys(desk):
+    """Only the built-in encryptor insists on 32 bytes."""
+    assert desk.edited("key: ${SYNC_PII_KEY}", "key: some-public-key\n  encryptor: hpke").pii.encryptor == "hpke"
+
+
+def test_tokens_of_brands_may_replace_the_common_one(desk):
+    """With a token for every brand there need be none for all."""
+    found = desk.edited("  token: ${SMARTICO_TOKEN}\n", "  brands: {A: {token: x}, 2: {token: y, alias: 7}}\n")
+    assert found.smartico.token is None
+    assert found.smartico.brands["2"].alias == "7"

@@ -1,0 +1,115 @@
+"""Contact details never leave in the clear unasked."""
+
+from __future__ import annotations
+
+import pytest
+
+from smartico_sync.catalogue.properties import PROPERTIES
+from smartico_sync.config.personal import looks_personal, unprotected_pii
+
+from .conftest import MINIMAL
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "user_email",
+        "email",
+        "e_mail",
+        "Email",
+        "contactEmail",
+        "email_address",
+        "mail",
+        "e_mail_2",
+        "user_phone",
+        "phone",
+        "phone2",
+        "mobile",
+        "mobile_no",
+        "mobileNumber",
+        "msisdn",
+        "telephone",
+        "tel",
+        "whatsapp_id",
+        "contact-phone",
+        "PHONE_NUMBER",
+        "secondary.email",
+        "cell_phone",
+    ],
+)
+def test_names_of_contact_details(name):
+    """However a column for an e-mail address or a phone number is written, it is noticed."""
+    assert looks_personal(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "core_is_email_disabled_by_platform",
+        "mail_last_clicked_date",
+        "email_verified",
+        "is_phone_confirmed",
+        "phone_model",
+        "mobile_os",
+        "is_mobile",
+        "mobile_app_version",
+        "telemetry_id",
+        "hotel",
+        "cellar_id",
+        "user_first_name",
+        "email_opt_in",
+        "microphone",
+        "detail",
+    ],
+)
+def test_names_that_only_speak_of_them(name):
+    """Flags, dates and models of phones are no contact details."""
+    assert not looks_personal(name)
+
+
+def test_of_smarticos_own_properties_only_two_are_contact_details():
+    """The catalogue knows which of its properties need protection."""
+    assert {name for name in PROPERTIES if looks_personal(name)} == {"user_email", "user_phone"}
+
+
+WIRE = ("core_username", "user_email", "user_phone", "email", "lottery")
+
+
+@pytest.mark.parametrize(
+    ("pii", "expected"),
+    [
+        ("mode: encrypt", ("email",)),
+        ("mode: drop", ("email",)),
+        ("mode: plain", ()),
+        ("properties: []", ("user_email", "user_phone", "email")),
+        ("properties: [user_email, user_phone, email]", ()),
+        ("in_the_clear: email", ()),
+        ("{properties: user_email, in_the_clear: [email]}", ("user_phone",)),
+    ],
+)
+def test_what_would_leave_in_the_clear(desk, pii, expected):
+    """Every contact detail on the wire is protected, or in the clear because the configuration says so by name."""
+    lines = pii.strip("{}").replace(", in_the", "\n  in_the")
+    found = desk.edited("pii:\n", f"pii:\n  {lines}\n")
+    assert unprotected_pii(found, found.views[0], WIRE) == expected
+
+
+def test_a_renamed_contact_detail_is_still_one(desk):
+    """A column of e-mail addresses under an innocent name is refused, at its line, with the ways out."""
+    assert desk.error("cursor: dt_update", "cursor: dt_update\n    columns: {user_email: contact, x: y}") == (
+        "18:27: views[0].columns.user_email: user_email as contact would leave in the clear; add contact to "
+        "pii.properties, map the column to user_email or user_phone, or write null to leave it out (pii.in_the_clear "
+        "says that it may)"
+    )
+
+
+@pytest.mark.parametrize("target", ["user_email", "null"])
+def test_ways_out(desk, target):
+    """Mapping a contact column to a protected property, or leaving it out, is fine."""
+    assert desk.edited("cursor: dt_update", f"cursor: dt_update\n    columns: {{email: {target}}}")
+
+
+def test_plain_says_it_in_words(desk):
+    """With `mode: plain` everything may leave, and no key is needed."""
+    text = MINIMAL.replace("key: ${SYNC_PII_KEY}", "mode: plain").replace("dt_update", "dt\n    columns: {email: mail}")
+    assert desk.load(text).pii.mode == "plain"

@@ -1,0 +1,61 @@
+"""The published schema and reference."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+import yaml
+
+from smartico_sync.config import models, reference
+from smartico_sync.config.models import Configuration
+
+from .test_load import DESIGN
+
+
+def test_the_published_files_are_fresh():
+    """Schema and reference say what the models say; mend with `python -m smartico_sync.config.reference --write`."""
+    for file, text in reference.published().items():
+        assert file.read_text("utf-8") == text, f"{file.name} is stale"
+    assert reference.main([]) == 0
+
+
+def test_every_key_is_documented():
+    """No key without a meaning, in every model, and no model without a place in the reference."""
+    listed = {model for model, _ in reference.SECTIONS}
+    made = {getattr(models, name) for name in models.__all__}
+    every = {model for model in made if isinstance(model, type) and issubclass(model, models.Model)} - {models.Model}
+    assert listed == every
+    for model in listed:
+        assert all(field.description for field in model.model_fields.values()), model
+
+
+@pytest.mark.parametrize("text", [DESIGN, (reference.ROOT / "config" / "views.yaml").read_text("utf-8")])
+def test_editors_accept_the_examples(text):
+    """The schema finds nothing wrong with what the daemon loads."""
+    schema = reference.as_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(yaml.safe_load(text), schema)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("every", 5), ("every", "5"), ("kind", "user"), ("evry", "5s"), ("name", "1x"), ("max_age", "soon")],
+)
+def test_editors_refuse_what_the_daemon_refuses(path, value):
+    """A typing error is seen while typing."""
+    document = yaml.safe_load(DESIGN)
+    document["views"][0][path] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, reference.as_schema())
+
+
+def test_defaults_read_as_people_write_them():
+    """Durations and sizes have defaults with units."""
+    view = reference.as_schema()["$defs"]["View"]["properties"]
+    assert view["every"]["default"] == "5s"
+    assert view["lookback"]["default"] == "10m"
+    assert reference.as_schema()["$defs"]["Smartico"]["properties"]["batch_bytes"]["default"] == "10MB"
+    assert json.loads(json.dumps(reference.as_schema()))["required"] == ["version", "smartico", "sources", "views"]
+    assert Configuration.model_fields["views"].is_required()
