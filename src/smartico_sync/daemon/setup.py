@@ -1,0 +1,91 @@
+"""What must be known before a view's first poll: its columns, its key, its mapping, how its late rows are found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from smartico_sync.catalogue.kinds import kind
+from smartico_sync.config import unprotected_pii
+from smartico_sync.core.late import Choice, choose
+from smartico_sync.core.mapping import Mapping, Options, keys_of, plan
+from smartico_sync.core.relation import Relation
+from smartico_sync.errors import ConfigError, ViewBroken
+
+if TYPE_CHECKING:
+    from smartico_sync.config.models import Configuration, View
+    from smartico_sync.sources.protocol import Source
+
+__all__ = ["Setup", "definition", "options", "prepare", "relation_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A view, ready to poll."""
+
+    relation: Relation
+    mapping: Mapping
+    choice: Choice
+
+
+def relation_of(view: View, timezone: str) -> Relation:
+    """The relation as configured, not described yet."""
+    return Relation(view.name, view.cursor, (), view.relation, view.query, timezone)
+
+
+def options(view: View) -> Options:
+    """The mapping's options as configured."""
+    roles = {view.type.bet: "bet", view.type.win: "win"} if view.type else {}
+    return Options(
+        columns=view.columns,
+        type_column=view.type.column if view.type else "",
+        roles=roles,
+        event_type=view.event_type or "",
+        event_date=view.event_date or "",
+        brand=view.brand or "",
+        on_null=view.on_null,
+    )
+
+
+def prepare(configuration: Configuration, view: View, source: Source) -> Setup:
+    """Describe the relation and plan its mapping.
+
+    Raises ViewBroken when the relation cannot be this kind, ConfigError when personal data would leave unprotected or
+    the late-commit policy cannot work here, and what the source raises.
+    """
+    described = source.describe(relation_of(view, configuration.sources[view.source].timezone))
+    chosen = options(view)
+    key = keys_of(kind(view.kind), view.key, described.columns, chosen.type_column)
+    relation = replace(described, key=key)
+    if missing := [name for name in key if relation.column(name) is None]:
+        raise ViewBroken(
+            f"view {view.name}: {where(view)} has no column {missing[0]}, which key: names",
+            hint="name the columns that make a row unique with key:, or key: [] for none",
+        )
+    mapping = plan(view.name, kind(view.kind), relation, chosen)
+    if mapping.problems:
+        more = f" (and {len(mapping.problems) - 1} more)" if len(mapping.problems) > 1 else ""
+        raise ViewBroken(
+            f"view {view.name}: {where(view)}: {mapping.problems[0]}{more}", hint="sync check --config … lists what is missing"
+        )
+    if open_names := unprotected_pii(configuration, view, [known.name for known in mapping.properties]):
+        raise ConfigError(
+            f"view {view.name}: {', '.join(open_names)} would leave in the clear",
+            hint="add the property to pii.properties, or leave the column out with columns: {name: null}",
+        )
+    cursor = relation.column(view.cursor)
+    assert cursor is not None
+    choice = choose(view.late_commit, cursor.family, source.engine, source.facts().fence)
+    if choice.problem and view.late_commit != "auto":
+        raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
+    return Setup(relation, mapping, choice)
+
+
+def where(view: View) -> str:
+    """The relation as a person calls it."""
+    return view.relation or "its query"
+
+
+def definition(setup: Setup) -> str:
+    """What decides event ids and the meaning of the watermark, as text."""
+    return f"{setup.mapping.kind.name} cursor={setup.relation.cursor} key={','.join(setup.relation.key)}"
