@@ -90,7 +90,7 @@ class Heads:
     def upto_newest(self, after: Mark | None, extent: Literal["full", "recent"]) -> KeyScan:
         """Return the scan from a mark to the newest head."""
         newest = self.waiting[-1]
-        return KeyScan(after.position if after else None, newest.mark.position.cursor, extent, newest.number)
+        return KeyScan(after.position if after else None, newest.mark.position, extent, newest.number)
 
     def joined(self, page: Page, state: Literal["open", "whole"]) -> Heads:
         """Let the page's head wait."""
@@ -124,7 +124,7 @@ class Heads:
         return replace(self, watermark=mark, since=max(self.since, mark.seq), waiting=self.waiting[count:])
 
     def thinned(self, steady_ms: int) -> Heads:
-        """Keep at most WAITING heads: those go whose absence is felt least for their age, never the last one."""
+        """Keep at most WAITING heads: those go whose absence is felt least for their age, never the first or last."""
         waiting = list(self.waiting)
         while len(waiting) > WAITING:
             times = [head.steady_ms for head in waiting]

@@ -3,8 +3,9 @@
 How a reading uses a mechanism (every value is frozen; each step returns the next one):
 
     mechanism, scan = mechanism.rescan(moment, pace)       inside each reading, before its rows are sent
-        KeyScan: keys(scan.low, scan.high, after=scan.after) in the same snapshot, minus the known → stragglers
-        AskIds: by_cursor(ids) and the keys of each range in the same snapshot, minus the known → stragglers
+        KeyScan: scan.covered(keys(scan.low, scan.high, after=scan.after)) in the same snapshot → stragglers
+        AskIds: by_cursor(ids) and the keys of each range in the same snapshot → stragglers
+        from stragglers and page alike: subtract what is known, and what is on its way
     … page and stragglers are delivered and acknowledged …
     after = mechanism.delivered(Page(…))                   right before the commit, in page order
     commit(watermark=after.watermark, late=after.dump())   only when it succeeded `after` replaces `mechanism`
@@ -17,9 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
-if TYPE_CHECKING:
-    import polars as pl
+import polars as pl
 
+if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Family, Snapshot
 
@@ -71,15 +72,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class KeyScan:
-    """Read all keys after the position `after` (from the start for None) with cursor <= `high`.
+    """Read all keys after the position `after` (from the start for None) with cursor <= `high`, up to the head `upto`.
 
-    Keys beyond the head that share its cursor are part of the answer: subtract the page of the same reading as well as
-    the known ones. `extent`: only a full scan lets the watermark move; a recent one finds fresh stragglers cheaply.
-    `number`: of the newest head it covers.
+    `extent`: only a full scan lets the watermark move; a recent one finds fresh stragglers cheaply. `number`: of the
+    head it reaches.
     """
 
     after: Position | None
-    high: str
+    upto: Position
     extent: Literal["full", "recent"]
     number: int
 
@@ -87,6 +87,23 @@ class KeyScan:
     def low(self) -> str | None:
         """Return the inclusive lower cursor bound, for an index; None from the start."""
         return None if self.after is None else self.after.cursor
+
+    @property
+    def high(self) -> str:
+        """Return the inclusive upper cursor bound."""
+        return self.upto.cursor
+
+    def covered(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """Cut off what shares the head's cursor and lies beyond it: it comes in order, and sent now it would go twice.
+
+        `keys`: the whole answer, in the database's order, with `@cursor` and `@key.*` as text. Where the head's own row
+        is gone nothing is cut: sent twice is better than never.
+        """
+        if not self.upto.key:
+            return keys
+        wanted = {"@cursor": self.upto.cursor, **{f"@key.{i}": value for i, value in enumerate(self.upto.key)}}
+        here = keys.select(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items())).to_series()
+        return keys.head(int(here.arg_true()[0]) + 1) if here.any() else keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ import polars as pl
 __all__ = ["Known"]
 
 CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
+# A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
+SEARCH = 5
 EMPTY = pl.Series(dtype=pl.UInt64)
 
 
@@ -65,7 +67,13 @@ class Known:
         known = pl.repeat(value=False, n=wanted.len(), dtype=pl.Boolean, eager=True)
         for chunk in (*(chunk.keys for chunk in self.chunks), self.held):
             if chunk.len():
-                # A binary search beats building a hash set of millions of keys for every scan of thousands.
-                place = chunk.search_sorted(wanted).clip(upper_bound=chunk.len() - 1)
-                known = known | (chunk.gather(place) == wanted)
+                known = known | found(chunk, wanted)
         return ~known
+
+
+def found(chunk: pl.Series, wanted: pl.Series) -> pl.Series:
+    """Return which of the keys are in a sorted chunk."""
+    if wanted.len() * SEARCH > chunk.len():
+        return wanted.is_in(chunk.implode())
+    place = chunk.search_sorted(wanted).clip(upper_bound=chunk.len() - 1)
+    return chunk.gather(place) == wanted

@@ -1,0 +1,187 @@
+"""A scripted database: values taken early, commits in any order, rollbacks, snapshots, a standby that replays, clocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from smartico_sync.core.late import Moment
+from smartico_sync.core.position import Position
+from smartico_sync.core.relation import Snapshot
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row; `cursor` is its id or its time, whichever the view is tracked by."""
+
+    cursor: int
+    key: int
+
+    @property
+    def position(self):
+        return Position(str(self.cursor), (str(self.key),))
+
+    @property
+    def order(self):
+        return (self.cursor, self.key)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of the write-ahead log."""
+
+    kind: str  # write | commit | abort
+    xid: int
+    clock_ms: int
+    rows: tuple[Row, ...] = ()
+
+
+@dataclass
+class Transaction:
+    """`taken`: values given out but not yet written; a transaction has an id only from its first write on."""
+
+    began_ms: int
+    xid: int | None = None
+    taken: list[tuple[Row, int]] = field(default_factory=list)
+    written: list[Row] = field(default_factory=list)
+
+
+@dataclass
+class Database:
+    """`cursor`: what the view is tracked by. `longest_ms`: no transaction outlives it. `dawdle_ms`: a value is written at
+    most so long after it was taken. Time passes only by `advance`."""
+
+    cursor: str = "id"
+    role: str = "primary"
+    longest_ms: int = 1 << 60
+    dawdle_ms: int = 1_900
+    true_ms: int = 1_000_000
+    skew_ms: int = 0
+    next_id: int = 1
+    next_key: int = 1
+    next_xid: int = 100
+    log: list[Record] = field(default_factory=list)
+    replayed: int = 0
+    open: list[Transaction] = field(default_factory=list)
+
+    @property
+    def clock_ms(self):
+        return self.true_ms + self.skew_ms
+
+    def begin(self):
+        self.open.append(Transaction(self.true_ms))
+        return self.open[-1]
+
+    def take(self, transaction):
+        """Give out the next value, as nextval() or now() does."""
+        row = Row(self.next_id if self.cursor == "id" else self.clock_ms, self.next_key)
+        self.next_id += 1
+        self.next_key += 1
+        transaction.taken.append((row, self.true_ms))
+
+    def write(self, transaction):
+        """Insert what was taken; not yet visible to others."""
+        if not transaction.taken:
+            return
+        if transaction.xid is None:
+            transaction.xid = self.next_xid
+            self.next_xid += 1
+        transaction.written += [row for row, _ in transaction.taken]
+        transaction.taken.clear()
+        self.log.append(Record("write", transaction.xid, self.clock_ms))
+
+    def commit(self, transaction):
+        self.write(transaction)
+        self.end(transaction, "commit")
+
+    def rollback(self, transaction):
+        transaction.taken.clear()
+        self.end(transaction, "abort")
+
+    def end(self, transaction, kind):
+        self.open.remove(transaction)
+        if transaction.xid is not None:
+            self.log.append(Record(kind, transaction.xid, self.clock_ms, tuple(transaction.written)))
+
+    def advance(self, ms):
+        """Let time pass; writers that would break an assumption of the model write or commit first."""
+        self.hurry(ms)
+        self.true_ms += ms
+
+    def jump(self, ms):
+        """Set the clock."""
+        self.hurry(max(ms, 0))
+        self.skew_ms += ms
+
+    def hurry(self, ms):
+        for transaction in list(self.open):
+            if any(self.true_ms + ms - since > self.dawdle_ms for _, since in transaction.taken):
+                self.write(transaction)
+            values = [row.cursor for row in transaction.written] + [row.cursor for row, _ in transaction.taken]
+            late = self.clock_ms + ms - min(values, default=0) if self.cursor == "ts" and values else 0
+            if max(self.true_ms + ms - transaction.began_ms, late) > self.longest_ms:
+                self.commit(transaction)
+
+    def replay(self, records):
+        """The standby goes on. What was not followed by a commit is not even sent: it waits in the primary's buffers."""
+        flushed = max((i + 1 for i, record in enumerate(self.log) if record.kind == "commit"), default=0)
+        self.replayed = max(self.replayed, min(flushed, self.replayed + records))
+
+    def restore(self, records):
+        """Back to an older state; ids given out since are given out again."""
+        self.log = self.log[:records]
+        self.open.clear()
+        self.replayed = min(self.replayed, records)
+        self.next_id = max((row.cursor for record in self.log for row in record.rows), default=0) + 1
+
+    def committed(self):
+        return [row for record in self.log if record.kind == "commit" for row in record.rows]
+
+    def reading(self, steady_ms, flaw=""):
+        return Reading(self, steady_ms, flaw)
+
+
+class Reading:
+    """One snapshot. `flaw` breaks one assumption on purpose: `completed` (xmax as PostgreSQL's own snapshot has it) or
+    `wall clock` (the clock runs on while replay stands still)."""
+
+    def __init__(self, database, steady_ms, flaw):
+        log = database.log if database.role == "primary" else database.log[: database.replayed]
+        seen = [record.xid for record in log]
+        ended = [record.xid for record in log if record.kind != "write"]
+        running = set(seen) - set(ended)
+        completed = max(ended, default=99) + 1
+        upcoming = database.next_xid if database.role == "primary" else max(seen, default=99) + 1
+        xmin = min(running | {completed})
+        clock = database.clock_ms
+        if database.role == "standby" and flaw != "wall clock":
+            clock = next((record.clock_ms for record in reversed(log) if record.kind == "commit"), 0)
+        self.moment = Moment(clock, steady_ms, Snapshot(xmin, completed if flaw == "completed" else upcoming))
+        self.rows = sorted(
+            (row for record in log if record.kind == "commit" for row in record.rows), key=lambda row: row.order
+        )
+
+    def page(self, after, limit, through=None):
+        low = (-1, -1) if after is None else order(after)
+        high = 1 << 62 if through is None else int(through)
+        return [row for row in self.rows if row.order > low and row.cursor <= high][:limit]
+
+    def keys(self, after, high):
+        low = (-1, -1) if after is None else order(after)
+        return [row for row in self.rows if row.order > low and row.cursor <= int(high)]
+
+    def ask(self, ids, ranges):
+        wanted = set(ids)
+        return [
+            row for row in self.rows if row.cursor in wanted or any(low <= row.cursor <= high for low, high in ranges)
+        ]
+
+    def head(self):
+        return self.rows[-1] if self.rows else None
+
+
+def order(position):
+    return (int(position.cursor), int(position.key[0]))
+
+
+def shifted(moment, ms):
+    return replace(moment, steady_ms=moment.steady_ms + ms)

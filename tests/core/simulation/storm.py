@@ -1,0 +1,63 @@
+"""A seeded casino: writers that take values early, some that stay long, rollbacks, a standby that lags, an API that fails."""
+
+from __future__ import annotations
+
+import random
+
+from core.simulation.database import Database
+from core.simulation.poller import Lost, Poller
+
+ROUNDS = 120
+
+
+def storm(seed, mechanism, *, cursor="id", role="primary", faults="none", pace=1.0, **options):
+    """Play one seed to its end; the poller, for its API and state. `pace` below 1: a quieter database."""
+    dice = random.Random(seed)
+    longest = {"lookback": 20_000, "gaps": 20_000}.get(mechanism, 60_000)
+    database = Database(cursor, role, longest_ms=longest)
+    poller = Poller(database, mechanism, **options)
+    for _ in range(ROUNDS):
+        for _ in range(dice.randrange(4)):
+            if dice.random() < pace:
+                step(dice, database)
+        database.replay(dice.randrange(6))
+        outcome = "accept"
+        if faults == "all" and dice.random() < 0.3:
+            outcome = dice.choice(["refuse", "unknown", "crash before", "crash between", "crash after"])
+        poller.read()
+        if dice.random() < 0.7:
+            poller.settle(outcome)
+        poller.check()
+        poller.advance(dice.choice([1, 100, 300, 1_000, 2_500]))
+    poller.quiesce(120_000)
+    return poller
+
+
+def step(dice, database):
+    """One writer does one thing."""
+    action = dice.random()
+    if action < 0.3 or not database.open:
+        database.take(database.begin())
+        return
+    # The young end soon, and one in a while stays.
+    transaction = database.open[dice.randrange(len(database.open)) if dice.random() < 0.8 else -1]
+    if action < 0.5:
+        database.take(transaction)
+    elif action < 0.65:
+        database.write(transaction)
+    elif action < 0.93:
+        database.commit(transaction)
+    else:
+        database.rollback(transaction)
+
+
+def losses(seeds, mechanism, **options):
+    """In how many of the seeds rows were lost."""
+    return sum(loses(seed, mechanism, **options) for seed in seeds)
+
+
+def loses(seed, mechanism, **options):
+    try:
+        return bool(storm(seed, mechanism, **options).lost())
+    except Lost:
+        return True

@@ -1,0 +1,126 @@
+"""Hypothesis against the model: any order of writers, replay, polls, faults, crashes and clocks."""
+
+from __future__ import annotations
+
+import pytest
+from core.simulation.database import Database, order
+from core.simulation.poller import Poller
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+PATIENCE_MS = 70_000  # beyond every lookback, wait and settle of the model
+
+FAULTS = ["accept", "refuse", "unknown", "crash before", "crash between", "crash after"]
+
+
+class NoLoss(RuleBasedStateMachine):
+    """The tracker's part over a scripted database; subclasses choose the mechanism, the cursor and the role."""
+
+    mechanism = "fence"
+    cursor = "id"
+    role = "primary"
+    longest_ms = 20_000
+
+    def __init__(self):
+        super().__init__()
+        self.database = Database(self.cursor, self.role, longest_ms=self.longest_ms)
+        self.poller = Poller(self.database, self.mechanism)
+        self.trouble = False
+
+    @rule()
+    def begin_and_take(self):
+        self.database.take(self.database.begin())
+
+    @precondition(lambda self: self.database.open)
+    @rule(which=st.integers(0, 5), end=st.sampled_from(["take", "write", "commit", "commit", "rollback"]))
+    def writer(self, which, end):
+        getattr(self.database, end)(self.database.open[which % len(self.database.open)])
+
+    @rule(rows=st.integers(1, 8))
+    def burst(self, rows):
+        transaction = self.database.begin()
+        for _ in range(rows):
+            self.database.take(transaction)
+        self.database.commit(transaction)
+
+    @rule(records=st.integers(1, 6))
+    def replay(self, records):
+        self.database.replay(records)
+
+    @rule(ms=st.sampled_from([1, 50, 400, 1_500, 2_100, 6_000]))
+    def time_passes(self, ms):
+        self.poller.advance(ms)
+
+    @precondition(lambda self: self.role == "primary" and (self.cursor == "id" or self.mechanism == "lookback"))
+    @rule(ms=st.sampled_from([-4_000, -500, 500, 4_000]))
+    def clock_jumps(self, ms):
+        self.database.jump(ms)
+
+    @rule()
+    def read(self):
+        self.poller.read()
+
+    @rule(outcome=st.sampled_from(FAULTS))
+    def settle(self, outcome):
+        self.trouble |= outcome != "accept" and bool(self.poller.flying)
+        self.poller.settle(outcome)
+
+    @rule()
+    def poll(self):
+        self.poller.poll()
+
+    @invariant()
+    def nothing_below_the_watermark_is_missing(self):
+        self.poller.check()
+
+    @invariant()
+    def the_watermark_is_at_or_below_the_head(self):
+        state = self.poller.state
+        assert state.watermark is None or order(state.watermark) <= order(state.head)
+
+    @invariant()
+    def what_was_delivered_above_the_watermark_is_known(self):
+        poller = self.poller
+        if poller.late is None:
+            return
+        low = order(poller.state.watermark) if poller.state.watermark else (-1, -1)
+        committed = {key for _, keys in poller.state.ledger for key in keys}
+        above = [row for row in self.database.committed() if row.order > low and row.key in committed]
+        assert not poller.unseen(above)
+
+    def teardown(self):
+        self.poller.quiesce(PATIENCE_MS)
+        assert not self.poller.lost()
+        ledger = [key for _, keys in self.poller.state.ledger for key in keys]
+        assert len(ledger) == len(set(ledger)) == len(self.database.committed())
+        if not self.trouble:
+            assert set(self.poller.api.times.values()) <= {1}
+
+
+MACHINES = [
+    ("fence", "id", "primary"),
+    ("fence", "id", "standby"),
+    ("fence", "ts", "standby"),
+    ("gaps", "id", "primary"),
+    ("gaps", "id", "standby"),
+    ("lookback", "ts", "primary"),
+    ("lookback", "ts", "standby"),
+]
+
+
+@pytest.mark.parametrize(("mechanism", "cursor", "role"), MACHINES)
+def test_no_order_of_events_loses_a_row(mechanism, cursor, role):
+    """Whatever writers, replay, API, crashes and clocks do, every committed row is delivered, once without trouble."""
+    longest = 1 << 60 if mechanism == "fence" else 20_000
+    machine = type(
+        "Machine", (NoLoss,), {"mechanism": mechanism, "cursor": cursor, "role": role, "longest_ms": longest}
+    )
+    machine.TestCase.settings = settings(
+        max_examples=15,
+        stateful_step_count=40,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    )
+    machine.TestCase("runTest").runTest()

@@ -1,0 +1,108 @@
+"""Seeded storms: the mechanisms lose nothing where the naive reader does, and each assumption is needed."""
+
+from __future__ import annotations
+
+import pytest
+from core.simulation.database import Database
+from core.simulation.poller import Poller
+from core.simulation.storm import losses, storm
+
+SEEDS = range(6)
+EVERY = [("fence", "id"), ("fence", "ts"), ("gaps", "id"), ("lookback", "ts")]
+
+
+@pytest.mark.parametrize("role", ["primary", "standby"])
+@pytest.mark.parametrize(("mechanism", "cursor"), EVERY)
+def test_nothing_is_lost_whatever_fails(mechanism, cursor, role):
+    """With refusals, timeouts after acceptance and crashes between any two steps, every committed row arrives."""
+    assert losses(SEEDS[:3], mechanism, cursor=cursor, role=role, faults="all") == 0
+
+
+@pytest.mark.parametrize(("mechanism", "cursor"), EVERY)
+def test_nothing_is_sent_twice_without_trouble(mechanism, cursor):
+    """While the API answers and the process lives, each row is sent exactly once."""
+    poller = storm(7, mechanism, cursor=cursor)
+    assert set(poller.api.times.values()) == {1}
+    assert len(poller.api.times) == len(poller.database.committed())
+
+
+@pytest.mark.parametrize("cursor", ["id", "ts"])
+@pytest.mark.parametrize("role", ["primary", "standby"])
+def test_the_naive_reader_loses_rows_in_the_same_storms(cursor, role):
+    """Reading on after the highest value loses rows in every seed: the model can fail."""
+    assert losses(SEEDS, "naive", cursor=cursor, role=role) == len(SEEDS)
+
+
+def quiet_orm(**options):
+    """An id is taken early by a writer that inserts a moment later and stays open, while nobody else writes."""
+    database = Database(role=options.pop("role", "primary"))
+    poller = Poller(database, "fence", **options)
+    early = database.begin()
+    database.take(early)
+    other = database.begin()
+    database.take(other)
+    database.commit(other)
+    database.replay(10)
+    poller.poll()
+    poller.advance(1_500)
+    database.write(early)
+    for _ in range(8):
+        poller.poll()
+        poller.advance(1_500)
+    database.commit(early)
+    poller.quiesce(20_000)
+    return poller
+
+
+@pytest.mark.parametrize("role", ["primary", "standby"])
+def test_a_quiet_database_loses_nothing(role):
+    """One writer that takes its id early and stays open is waited for, even when no other transaction ends."""
+    assert not quiet_orm(role=role).lost()
+
+
+def test_a_stamp_must_be_the_next_transaction_id():
+    """PostgreSQL's snapshot xmax is one past the last that ended: as a stamp it passes an open writer by."""
+    assert quiet_orm(flaw="completed").lost()
+
+
+def test_the_clock_of_a_standby_must_stand_still_with_its_replay():
+    """A wall clock settles heads although the standby has not heard of the writers yet."""
+    assert quiet_orm(role="standby", flaw="wall clock").lost()
+
+
+def test_a_head_must_settle_before_it_is_stamped():
+    """A writer that has its id but no transaction id yet is invisible to a stamp that is taken at once."""
+    assert losses(range(40, 60), "fence", settle_ms=0, pace=0.3) > 0
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "cursor", "options"), [("lookback", "ts", {"lookback_ms": 5_000}), ("gaps", "id", {"wait_ms": 5_000})]
+)
+def test_a_bound_shorter_than_the_transactions_loses_rows(mechanism, cursor, options):
+    """Lookback and gaps keep their promise only for rows that come within their bound."""
+    assert losses(SEEDS, mechanism, cursor=cursor, **options) > 0
+
+
+@pytest.mark.parametrize(("mechanism", "cursor"), EVERY)
+def test_a_first_load_remembers_little(mechanism, cursor):
+    """However long the view, what is known while it is loaded stays a small part of it, and each row is sent once."""
+    database = Database(cursor, longest_ms=20_000)
+    for _ in range(150):
+        batch = database.begin()
+        for _ in range(10):
+            database.take(batch)
+        database.commit(batch)
+        database.advance(300)
+    poller = Poller(database, mechanism, limit=10, lookback_ms=5_000, wait_ms=5_000)
+    pending = []
+    while poller.state.head is None or poller.behind():
+        poller.read()
+        poller.settle("accept")
+        poller.advance(200)
+        low = poller.late.since
+        pending.append(sum(len(keys) for seq, keys in poller.state.ledger if seq > low))
+    poller.quiesce(40_000)
+    assert not poller.lost()
+    assert set(poller.api.times.values()) == {1}
+    assert max(pending) < 900
+    assert pending[-5] < 300
