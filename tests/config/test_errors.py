@@ -111,6 +111,15 @@ def test_what_is_not_yaml_is_told_at_its_place(desk, text, start):
     assert desk.errors(text)[0].startswith(start)
 
 
+def test_empty_lists_are_told(desk):
+    """Without a view or a source there is nothing to do."""
+    found = desk.errors(MINIMAL[: MINIMAL.index("sources:")] + "sources: {}\nviews: []\n")
+    assert found == [
+        "7:10: sources: found a mapping, expected at least one",
+        "8:8: views: found a list, expected at least one",
+    ]
+
+
 @pytest.mark.parametrize(
     ("new", "expected"),
     [
@@ -138,7 +147,7 @@ def test_all_mistakes_are_told_together_in_the_order_of_the_file(desk):
         .replace("mysql:", "postgres:")
         .replace("source: casino", "source: casio")
         .replace("kind: users", "kind: user")
-        .replace(BETS, BETS + "\n    payload: changed\n    every: 5")
+        .replace(BETS, BETS + "\n    payload: full\n    every: 5")
     )
     assert [line.split(": ")[0] for line in found] == ["3:8", "6:8", "11:10", "14:13", "16:11", "25:12"]
 

@@ -55,14 +55,19 @@ class Document:
             return f"found {text[:60] + '…' if len(text) > 60 else text!r}" if text else "found nothing"
         return "found " + self.shape(loc)
 
-    def shape(self, loc: Loc) -> str:
-        """Describe the value without showing it."""
-        value: Any = self.data
+    def at(self, loc: Loc) -> Any:
+        """Return the value at that path; None where there is none."""
+        value = self.data
         for part in loc:
             try:
                 value = value[part]
             except (KeyError, IndexError, TypeError):
-                return "nothing"
+                return None
+        return value
+
+    def shape(self, loc: Loc) -> str:
+        """Describe the value without showing it."""
+        value = self.at(loc)
         if isinstance(value, dict):
             return "a mapping"
         return "a list" if isinstance(value, list) else "text" if isinstance(value, str) else "nothing"

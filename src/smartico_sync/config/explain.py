@@ -41,7 +41,10 @@ CONTAINERS = ("model_type", "dict_type", "tuple_type")  # what stands there inst
 
 def explained(error: ValidationError, document: Document) -> list[Problem]:
     """One problem per refusal, in the order of the models."""
-    return [problem(dict(item), document) for item in error.errors(include_url=False, include_input=False)]
+    items = error.errors(include_url=False, include_input=False)
+    # Pydantic calls a list empty, too, when it refused every item: then the items say more.
+    told = [item for item in items if item["type"] != "too_short" or not document.at(item["loc"])]
+    return [problem(dict(item), document) for item in told]
 
 
 def problem(item: dict[str, Any], document: Document) -> Problem:

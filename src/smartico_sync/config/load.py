@@ -164,7 +164,7 @@ def fill(parts: Parts, base: Path, warnings: list[str]) -> list[Problem]:
         }
         parts.smartico = files.into(parts.smartico, ("smartico",), "token").model_copy(update={"brands": brands})
     if parts.pii:
-        given = "key" if parts.pii.key else "key_file"
+        given = "key" if parts.pii.key is not None else "key_file"
         parts.pii = files.into(parts.pii, ("pii",), "key")
         wrong = key_problem(parts.pii)
         if wrong:
