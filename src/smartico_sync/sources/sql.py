@@ -55,12 +55,14 @@ class Statement:
     """SQL text in the dialect's own parameter style, and what it selects: `columns`, then texts of positions.
 
     `width` counts both; `positions` maps `@cursor` and `@key.*` to the index of the selected column that holds their text.
+    `constants` are parameters that the dialect added, with their values.
     """
 
     text: str
     columns: tuple[Column, ...] = ()
     width: int = 1
     positions: tuple[tuple[str, int], ...] = ()
+    constants: tuple[tuple[str, Any], ...] = ()
 
 
 def shape(relation: Relation, after: Position | None) -> Scan:
@@ -200,13 +202,14 @@ def names_of(relation: str) -> tuple[str, ...]:
 
 def _ordered(grammar: Grammar, relation: Relation, columns: tuple[Column, ...], scan: Scan, bounds: str) -> Statement:
     source = _source(grammar, relation)
-    order = tuple(source.c[name] for name in (relation.cursor, *relation.key))
+    # A key that is the cursor, or holds it, breaks no tie there.
+    ties = [(f"k{index}", name) for index, name in enumerate(relation.key) if name != relation.cursor]
+    order = tuple(source.c[name] for name in (relation.cursor, *(name for _, name in ties)))
+    binds = tuple(_bind(grammar, relation, name, parameter) for parameter, name in [("c", relation.cursor), *ties])
     conditions = [*_whole(relation, source, "cursor and key"), *_bounds(grammar, relation, source, bounds)]
-    binds: tuple[Expression, ...] = (_bind(grammar, relation, relation.cursor, "c"),)
-    if scan == "after":
+    if scan == "after" or (scan == "after, ties by key" and not ties):
         conditions.append(order[0] > binds[0])
     elif scan == "after, ties by key":
-        binds += tuple(_bind(grammar, relation, name, f"k{index}") for index, name in enumerate(relation.key))
         conditions.append(grammar.order(order, binds))
     selected, positions = _selected(grammar, relation, columns, source)
     query = sa.select(*selected).select_from(source).where(*conditions).order_by(*order)
@@ -216,7 +219,7 @@ def _ordered(grammar: Grammar, relation: Relation, columns: tuple[Column, ...], 
 def _whole(relation: Relation, source: sa.FromClause, which: str) -> list[Expression]:
     """A NULL has no place in the order: such rows are counted, never returned, and so never lost in silence."""
     names = relation.key if which == "key" else (relation.cursor, *relation.key)
-    return [source.c[name].is_not(None) for name in names]
+    return [source.c[name].is_not(None) for name in dict.fromkeys(names)]
 
 
 def _bounds(grammar: Grammar, relation: Relation, source: sa.FromClause, bounds: str) -> list[Expression]:
@@ -293,5 +296,11 @@ def _compile(
     columns: tuple[Column, ...] = (),
     positions: tuple[tuple[str, int], ...] = (),
 ) -> Statement:
-    text = f"/* smartico-sync view={relation.name} */ {query.compile(dialect=grammar.dialect)}"
-    return Statement(text, columns, len(query.selected_columns), positions)
+    compiled = query.compile(dialect=grammar.dialect)
+    return Statement(
+        text=f"/* smartico-sync view={relation.name} */ {compiled}",
+        columns=columns,
+        width=len(query.selected_columns),
+        positions=positions,
+        constants=tuple((name, value) for name, value in compiled.params.items() if value is not None),
+    )

@@ -55,7 +55,7 @@ STORED: dict[str, Family] = {"integer": "integer", "real": "float", "text": "tex
 class SqliteGrammar:
     """SQLite compares by the column's affinity; parameters arrive as Python values of the column's family."""
 
-    dialect: sa.Dialect = SQLiteDialect(paramstyle="named")  # type: ignore[no-untyped-call]
+    dialect: sa.Dialect = SQLiteDialect(paramstyle="named")
 
     def bind(self, column: Column, name: str) -> Expression:  # noqa: ARG002  - see _value
         """The parameter as it is."""
@@ -135,7 +135,7 @@ class SqliteReading:
     def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
         """Rows after the position, in order."""
         bound = "open" if through is None else "through"
-        statement = sql.page(SQLITE, self._relation, sql.shape(self._relation, after), bound)  # type: ignore[arg-type]
+        statement = sql.page(SQLITE, self._relation, sql.shape(self._relation, after), bound)
         values = sql.position_parameters(after) | ({} if through is None else {"through": through})
         return self._whole_groups(statement, values, limit)
 
@@ -162,23 +162,25 @@ class SqliteReading:
 
     def head(self) -> str | None:
         """The highest cursor."""
-        rows = self.ask(sql.head(SQLITE, self._relation).text, {})
+        rows = self._told(sql.head(SQLITE, self._relation), {})
         return position_text(rows[0][0]) if rows else None
 
     def null_cursors(self) -> int:
         """How many rows have no place in the order."""
-        return int(self.ask(sql.null_cursors(SQLITE, self._relation).text, {})[0][0])
+        return int(self._told(sql.null_cursors(SQLITE, self._relation), {})[0][0])
 
     def count(self, low: str | None, high: str) -> int:
         """How many rows are in the range."""
         statement = sql.count(SQLITE, self._relation, "open" if low is None else "low")
-        return int(self.ask(statement.text, self._bound(sql.count_parameters(low, high)))[0][0])
+        return int(self._told(statement, sql.count_parameters(low, high))[0][0])
 
     def explained(self, after: Position | None, limit: int) -> list[str]:
         """SQLite's plan for the page, one line a step."""
         statement = sql.page(SQLITE, self._relation, sql.shape(self._relation, after), "open")
-        values = self._bound(sql.position_parameters(after)) | {"n": limit}
-        return [row[3] for row in self.ask(f"EXPLAIN QUERY PLAN {statement.text}", values)]
+        values = self._bound(sql.position_parameters(after)) | {"n": limit} | dict(statement.constants)
+        # Python keeps prepared statements, and a prepared EXPLAIN does not notice a new index: make each its own.
+        fresh = f"EXPLAIN QUERY PLAN /* {time.monotonic_ns()} */ {statement.text}"
+        return [row[3] for row in self.ask(fresh, values)]
 
     def ask(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of a statement."""
@@ -206,7 +208,7 @@ class SqliteReading:
         return groups.complete(lambda rows: self._frame(statement, values, rows), limit)
 
     def _frame(self, statement: Statement, values: dict[str, str], limit: int | None = None) -> pl.DataFrame:
-        rows = self.ask(statement.text, self._bound(values) | ({} if limit is None else {"n": limit}))
+        rows = self._told(statement, values, limit)
         positions = [
             pl.Series(name, [position_text(row[index]) for row in rows], dtype=pl.String)
             for name, index in statement.positions
@@ -214,6 +216,9 @@ class SqliteReading:
         if not statement.columns:
             return pl.DataFrame(positions)
         return frame(statement.columns, rows, self._relation.timezone).hstack(positions)
+
+    def _told(self, statement: Statement, values: Mapping[str, str], limit: int | None = None) -> list[tuple[Any, ...]]:
+        return self.ask(statement.text, self._bound(values) | dict(statement.constants) | {"n": limit})
 
     def _bound(self, values: Mapping[str, str]) -> dict[str, Any]:
         """Parameters as values of their columns; `k3` and `k3_17` belong to the key's part 3, all others to the cursor."""
@@ -287,7 +292,8 @@ class SqliteSource:
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """How the poll runs at the head."""
         with self.reading(relation) as reading:
-            if after is None and (head := reading.head()) is not None:
+            head = reading.head()  # also makes SQLite notice an index that has just been created
+            if after is None and head is not None:
                 after = Position(head)
             lines = reading.explained(after, limit)
             loops = [line for line in lines if line.startswith(("SCAN", "SEARCH"))]

@@ -136,10 +136,9 @@ class PostgresSource:
         wanted = sql.names_of(relation.relation)
         with suppress(SourceError):
             names = self.relations()
-            near = get_close_matches(".".join(wanted), names, n=3, cutoff=0.5)
-            near += [
-                name for name in names if sql.names_of(name)[-1].lower() == wanted[-1].lower() and name not in near
-            ]
+            called = {name: sql.names_of(name)[-1].lower() for name in names}
+            close = get_close_matches(wanted[-1].lower(), called.values(), n=3, cutoff=0.5)
+            near = [name for name in names if called[name] in close]
             if near:
                 return f"did you mean {', '.join(near)}? names are taken as written, capitals included"
         return ""

@@ -111,7 +111,7 @@ class PostgresReading:
 
     def end(self) -> None:
         """End the transaction if one was begun."""
-        if self._facts:
+        if self._session.in_transaction:
             self._session.run("ROLLBACK", self._what)
 
     def end_quietly(self) -> None:

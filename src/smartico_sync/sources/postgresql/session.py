@@ -165,8 +165,20 @@ class Session:
             )
 
     def _broken(self, what: str) -> SourceError:
+        """Why the connection broke: the server's last words, if there are any."""
+        words = None
+        with suppress(psycopg.Error):
+            words = self._pg.get_result()
+        code = words.error_field(DiagnosticField.SQLSTATE) if words is not None else None
         self.close()
+        if code:
+            return failure(code.decode(), "", self._place, what)
         return SourceUnreachable(f"{self._place}: {what}: the connection broke", hint="is the server running?")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the connection lives and a transaction is open on it, failed or not."""
+        return self._pg.status == ConnStatus.OK and self._pg.transaction_status != TransactionStatus.IDLE
 
     def usable(self) -> bool:
         """Alive, outside a transaction, and with nothing to read: a server that went away left its farewell there."""

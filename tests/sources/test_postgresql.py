@@ -1,0 +1,473 @@
+"""What PostgreSQL promises beyond the contract: types, failures, a bad network, standbys."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+
+import polars as pl
+import pytest
+from servers.postgresql import PASSWORD
+
+from smartico_sync.config.models import SourceConfig
+from smartico_sync.core.position import Position
+from smartico_sync.core.relation import Relation
+from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.sources.open import open_source
+
+BETS = Relation("bets", "id", ("id",), relation="bets")
+
+
+def configured(url, **fields):
+    return open_source("replica", SourceConfig.model_validate({"url": url, **fields}))
+
+
+def one(engine, expression, relation=None):
+    """The value of an expression as a page carries it, and the page."""
+    source = engine.source()
+    described = source.describe(relation or Relation("v", "id", (), query=f"SELECT 1 AS id, {expression} AS value"))
+    with source.reading(described) as reading:
+        page = reading.page(None, 10)
+    source.close()
+    return page["value"].to_list()[0], page
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("12345678901234567890123456789012345678::numeric", "12345678901234567890123456789012345678"),
+        ("0.10::numeric(10,2)", "0.10"),
+        ("1234.5::money", "1234.50"),
+        ("9223372036854775807::bigint", 2**63 - 1),
+        ("1.5::real", 1.5),
+        ("0.1::float8", 0.1),
+        ("true", True),
+        ("'EUR'::char(5)", "EUR"),
+        ("'2024-02-29'::date", dt.date(2024, 2, 29)),
+        ("'2024-02-29 10:00:00.123456'::timestamp", dt.datetime(2024, 2, 29, 10, 0, 0, 123456)),
+        ("'2024-02-29 10:00:00.5+02'::timestamptz", dt.datetime(2024, 2, 29, 8, 0, 0, 500000, dt.UTC)),
+        ("'2024-02-29 10:00'::timestamp(0)", dt.datetime(2024, 2, 29, 10)),
+        ("'10:11:12.5'::time", "10:11:12.5"),
+        ("'10:11:12+02'::timetz", "10:11:12+02"),
+        ("'1 day 2 hours'::interval", "1 day 02:00:00"),
+        ("'10.0.0.0/8'::inet", "10.0.0.0/8"),
+        ("'[1,5)'::int4range", "[1,5)"),
+        ("B'101'::bit(3)", "101"),
+        ("'\\xdeadbeef'::bytea", b"\xde\xad\xbe\xef"),
+        ("'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+        ('\'{"a": "b, \\"c\\""}\'::jsonb', '{"a": "b, \\"c\\""}'),
+        ("'{\"a\":1}'::json", '{"a":1}'),
+        ("ARRAY['a', NULL, 'b\"c']", '["a",null,"b\\"c"]'),
+        ("ARRAY[[1,2],[3,4]]", "[[1,2],[3,4]]"),
+        ("ARRAY[]::text[]", "[]"),
+        ("'point'::name", "point"),
+        ("NULL::int", None),
+        ("NULL::text[]", None),
+        ("''::text", ""),
+    ],
+)
+def test_every_type_arrives_without_loss(on_postgresql, expression, value):
+    """Types that frames know arrive as such, all others as the text PostgreSQL prints."""
+    assert one(on_postgresql, expression)[0] == value
+
+
+def test_types_of_the_operators_own(on_postgresql):
+    """Enums, domains over domains and citext behave like what they stand for, as columns, cursors and keys."""
+    on_postgresql.execute(
+        "CREATE EXTENSION citext",
+        'CREATE SCHEMA "My Types"',
+        "CREATE TYPE \"My Types\".\"Status\" AS ENUM ('PENDING', 'ACTIVE', 'BLOCKED')",
+        "CREATE DOMAIN cents AS numeric(20,2)",
+        "CREATE DOMAIN stake AS cents CHECK (VALUE >= 0)",
+        'CREATE TABLE bets (status "My Types"."Status", amount stake, mail citext, id bigint)',
+        "INSERT INTO bets VALUES ('ACTIVE', 1.10, 'A@x', 1), ('PENDING', 2, 'a@y', 2), ('BLOCKED', 3, 'B@x', 3)",
+    )
+    source = on_postgresql.source()
+    described = source.describe(Relation("bets", "status", ("mail", "amount"), relation="bets"))
+    assert [column.family for column in described.columns] == ["text", "decimal", "text", "integer"]
+    found, after = [], None
+    for _ in range(3):
+        with source.reading(described) as reading:
+            page = reading.page(after, 1)
+            assert reading.rows([Position(page["@cursor"][0], (page["@key.0"][0], page["@key.1"][0]))]).height == 1
+        found.append(page["status"][0])
+        after = Position(page["@cursor"][0], (page["@key.0"][0], page["@key.1"][0]))
+    assert found == ["PENDING", "ACTIVE", "BLOCKED"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("timestamp", ["'infinity'", "'-infinity'", "'294276-12-31'", "'0044-03-15 BC'"]),
+        ("timestamptz", ["'infinity'", "'294276-12-31'", "'4713-01-01 BC'"]),
+        ("date", ["'infinity'", "'5874897-12-31'", "'0044-03-15 BC'"]),
+        ("numeric", ["'NaN'"]),
+        ("float8", ["'NaN'", "'Infinity'"]),
+    ],
+)
+def test_impossible_values_spoil_only_their_row(on_postgresql, kind, values):
+    """A value no frame can hold is null, `@unreadable` names its column and no value, and its neighbours are fine."""
+    good = "'2024-01-01'" if "time" in kind or kind == "date" else "1"
+    rows = [good, *values, "NULL"]
+    on_postgresql.execute(f"CREATE TABLE bets (id int, value {kind}, also {kind})")
+    for number, value in enumerate(rows):
+        on_postgresql.execute(f"INSERT INTO bets VALUES ({number}, {value}, {value})")
+    _, page = one(on_postgresql, "", BETS)
+    assert page["value"].is_null().to_list() == [False, *[True] * (len(values) + 1)]
+    told = page["@unreadable"].to_list()
+    assert told[0] is None
+    assert told[-1] is None
+    assert all(text.startswith("value: not a ") and "; also: not a " in text for text in told[1:-1])
+
+
+def test_an_infinite_cursor_is_unreadable_and_ordered(on_postgresql):
+    """`infinity` in the cursor comes last, its text stands in `@cursor`, and the page is whole."""
+    on_postgresql.execute(
+        "CREATE TABLE bets (id int, value timestamptz)", "INSERT INTO bets VALUES (1, 'infinity'), (2, '2024-01-01 00:00+00')"
+    )
+    _, page = one(on_postgresql, "", Relation("bets", "value", ("id",), relation="bets"))
+    assert page["@cursor"].to_list() == ["2024-01-01 00:00:00+00", "infinity"]
+    assert page["@unreadable"].is_null().to_list() == [True, False]
+
+
+def test_local_timestamps_become_utc(on_postgresql):
+    """`timezone:` tells what wall-clock columns mean; the session's own zone never matters."""
+    query = "SELECT 1 AS id, timestamp '2024-07-01 12:00' AS value, timestamptz '2024-07-01 12:00+00' AS moment"
+    value, page = one(on_postgresql, "", Relation("v", "id", (), query=query, timezone="Europe/Malta"))
+    assert value == dt.datetime(2024, 7, 1, 10)
+    assert page["moment"][0] == dt.datetime(2024, 7, 1, 12, tzinfo=dt.UTC)
+
+
+def test_null_is_never_taken_for_text(on_postgresql):
+    """Whatever stands for NULL on the wire, a stored text of that look stays text."""
+    _, page = one(
+        on_postgresql,
+        "",
+        Relation(
+            "v",
+            "id",
+            (),
+            query="SELECT i AS id, v AS value FROM (VALUES (1, ''), (2, NULL), (3, '\\N'), (4, 'NULL'), (5, '\\')) x(i, v)",
+        ),
+    )
+    assert page["value"].to_list() == ["", None, "\\N", "NULL", "\\"]
+
+
+def test_two_columns_of_one_name_are_refused(on_postgresql):
+    """A query whose columns cannot be told apart is broken, and says which."""
+    with pytest.raises(ViewBroken, match="dt"):
+        on_postgresql.source().describe(Relation("v", "dt", (), query="SELECT 1 AS dt, 2 AS dt"))
+
+
+def test_a_column_dropped_later_is_named(on_postgresql):
+    """A view that loses a column after describe(): ViewBroken that names it."""
+    on_postgresql.execute("CREATE TABLE bets (id int, amount int, amount_real int)")
+    source = on_postgresql.source()
+    described = source.describe(BETS)
+    on_postgresql.execute("ALTER TABLE bets DROP COLUMN amount")
+    with pytest.raises(ViewBroken, match="'amount'") as broken, source.reading(described) as reading:
+        reading.page(None, 5)
+    assert "amount_real" in broken.value.hint
+
+
+def test_a_view_that_fails_for_a_row_shows_no_value(on_postgresql):
+    """The server's message quotes the value that failed; ours does not."""
+    on_postgresql.execute(
+        "CREATE TABLE raw (id text)",
+        "INSERT INTO raw VALUES ('secret-mail')",
+        "CREATE VIEW bets AS SELECT id::int FROM raw",
+    )
+    source = on_postgresql.source()
+    described = source.describe(BETS)
+    with pytest.raises(ViewBroken) as broken, source.reading(described) as reading:
+        reading.page(None, 5)
+    assert "secret" not in broken.value.message + broken.value.hint
+
+
+def test_no_permission_is_refused(on_postgresql):
+    """A view that the user may not read: SourceRefused, and what to grant."""
+    on_postgresql.execute("CREATE TABLE bets (id int)", "CREATE ROLE nobody_in_particular LOGIN PASSWORD 'p'")
+    try:
+        url = on_postgresql.url.replace(on_postgresql.url.split("//")[1].split("@")[0], "nobody_in_particular:p")
+        source = configured(url)
+        with pytest.raises(SourceRefused) as refused:
+            source.describe(BETS)
+        assert "GRANT SELECT" in refused.value.hint
+        assert source.relations() == ()
+        source.close()
+    finally:
+        on_postgresql.execute("DROP ROLE nobody_in_particular")
+
+
+def test_a_wrong_password_is_refused_and_not_repeated(on_postgresql):
+    """SourceRefused; neither password appears anywhere in the failure or in the source."""
+    database = on_postgresql.url.rpartition("/")[2]
+    url = f"postgresql://reader:wrong-sesame@127.0.0.1:{on_postgresql.url.rpartition('/')[0].rpartition(':')[2]}/{database}"
+    source = configured(url)
+    with pytest.raises(SourceRefused) as refused:
+        source.facts()
+    assert "sesame" not in refused.value.message + refused.value.hint + repr(source.__dict__)
+
+
+def test_an_unknown_database_is_refused(on_postgresql):
+    """A database that does not exist is not worth waiting for."""
+    with pytest.raises(SourceRefused):
+        configured(on_postgresql.url + "_not").facts()
+
+
+def test_a_raw_password_needs_no_encoding(on_postgresql, postgresql_server):
+    """`${DB_PASSWORD}` may hold `@`, `/`, `:`, `?`, `#` and `%` as they are."""
+    database = on_postgresql.url.rpartition("/")[2]
+    source = configured(
+        f"postgresql://{on_postgresql.url.split('//')[1].split(':')[0]}:{PASSWORD}@127.0.0.1:{postgresql_server.port}/{database}"
+    )
+    assert source.facts().engine == "postgresql"
+    source.close()
+
+
+def test_url_parameters_reach_libpq(on_postgresql):
+    """sslmode and its like pass through; a server without TLS then cannot be reached; unknown ones are a ConfigError."""
+    with pytest.raises(SourceUnreachable, match="TLS"):
+        configured(on_postgresql.url + "?sslmode=require").facts()
+    with pytest.raises(ConfigError, match="sslmood"):
+        configured(on_postgresql.url + "?sslmood=require")
+    source = configured(on_postgresql.url, options={"application_name": "mine"})
+    source.facts()
+    names = {
+        row[0]
+        for row in on_postgresql.execute(
+            "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
+        )
+    }
+    assert "mine" in names
+    source.close()
+
+
+def test_a_unix_socket_serves(private_postgresql):
+    """`?host=/directory` connects through the socket."""
+    source = configured(private_postgresql.admin_url())
+    facts = source.facts()
+    assert any("superuser" in warning for warning in facts.warnings)
+    source.close()
+
+
+def test_a_reader_draws_no_warning(on_postgresql):
+    """A user that may only SELECT: no warnings, and the fence is valid."""
+    on_postgresql.execute("CREATE TABLE bets (id int)")
+    facts = on_postgresql.source().facts()
+    assert facts.warnings == ()
+    assert facts.fence == ""
+    assert facts.version.startswith(("1", "2"))
+
+
+def test_cached_sequences_spoil_the_fence(on_postgresql):
+    """CACHE > 1 hands out ids ahead of time: facts() names the sequence."""
+    on_postgresql.execute("CREATE SEQUENCE bet_ids CACHE 20")
+    assert "public.bet_ids" in on_postgresql.source().facts().fence
+
+
+def test_nobody_listens(proxied):
+    """A refused connection: SourceUnreachable at once."""
+    proxy = proxied(1)
+    proxy.refuse()
+    with pytest.raises(SourceUnreachable):
+        configured(f"postgresql://reader:x@127.0.0.1:{proxy.port}/d").facts()
+
+
+@pytest.fixture
+def through_proxy(on_postgresql, postgresql_server, proxied):
+    """A described source behind a network that may misbehave; 20,000 rows of 200 bytes."""
+    on_postgresql.execute(
+        "CREATE TABLE bets AS SELECT i AS id, repeat('x', 200) AS note FROM generate_series(1, 20000) i",
+        "CREATE INDEX ON bets (id)",
+    )
+    proxy = proxied(postgresql_server.port)
+    source = configured(
+        postgresql_server.url(on_postgresql.url.rpartition("/")[2], port=proxy.port), statement_timeout=300
+    )
+    yield source, source.describe(BETS), proxy
+    source.close()
+
+
+def test_a_black_hole_is_noticed(through_proxy):
+    """A network that swallows everything: SourceUnreachable within the client's own timeout; mended, the next reading works."""
+    source, described, proxy = through_proxy
+    with pytest.raises(SourceUnreachable, match="no answer"), source.reading(described) as reading:
+        reading.page(None, 5)
+        proxy.black_hole()
+        reading.page(None, 5)
+    proxy.mend()
+    proxy.drop()
+    with source.reading(described) as reading:
+        assert reading.page(None, 5).height == 5
+
+
+def test_a_reset_amid_the_answer_loses_the_page_only(through_proxy):
+    """A connection reset half-way through a page: SourceUnreachable, no half page, and the next reading works."""
+    source, described, proxy = through_proxy
+    proxy.cut_after = 500_000
+    with pytest.raises(SourceUnreachable), source.reading(described) as reading:
+        reading.page(None, 20_000)
+    with source.reading(described) as reading:
+        assert reading.page(None, 20_000).height == 20_000
+
+
+def test_a_refusing_network_recovers(through_proxy):
+    """Connections lost while idle cost nothing: the next reading opens new ones."""
+    source, described, proxy = through_proxy
+    proxy.refuse()
+    with pytest.raises(SourceUnreachable), source.reading(described) as reading:
+        reading.page(None, 5)
+    proxy.mend()
+    with source.reading(described) as reading:
+        assert reading.page(None, 5).height == 5
+
+
+def test_latency_is_only_latency(through_proxy):
+    """A slow network delivers whole pages."""
+    source, described, proxy = through_proxy
+    proxy.latency_s = 0.02
+    with source.reading(described) as reading:
+        assert reading.page(None, 500).height == 500
+
+
+def test_a_killed_backend_is_transient(on_postgresql):
+    """pg_terminate_backend: a transient failure, and the next reading works."""
+    on_postgresql.execute("CREATE TABLE bets (id int)")
+    source = on_postgresql.source()
+    described = source.describe(BETS)
+    kill = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'smartico-sync' AND datname = current_database()"
+    with pytest.raises((SourceCancelled, SourceUnreachable)), source.reading(described) as reading:
+        reading.page(None, 5)
+        on_postgresql.execute(kill)
+        reading.page(None, 5)
+    with source.reading(described) as reading:
+        assert reading.page(None, 5).height == 0
+    on_postgresql.execute(kill)
+    with source.reading(described) as reading:
+        assert reading.page(None, 5).height == 0
+
+
+def test_a_slow_query_is_cancelled_by_the_server(on_postgresql):
+    """statement_timeout: SourceCancelled, so that a smaller page is tried."""
+    source = on_postgresql.source(statement_timeout=100)
+    described = source.describe(Relation("v", "id", (), query="SELECT 1 AS id, pg_sleep(20)::text AS slept"))
+    with pytest.raises(SourceCancelled), source.reading(described) as reading:
+        reading.page(None, 5)
+
+
+def test_close_ends_what_is_under_way(on_postgresql):
+    """close() from another thread ends a waiting read with a SourceError."""
+    source = on_postgresql.source()
+    described = source.describe(Relation("v", "id", (), query="SELECT 1 AS id, pg_sleep(60)::text AS slept"))
+    failures = []
+
+    def read():
+        try:
+            with source.reading(described) as reading:
+                reading.page(None, 5)
+        except SourceError as failure:
+            failures.append(failure)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    while on_postgresql.execute(asleep) != [(1,)]:
+        pass
+    source.close()
+    reader.join(20)
+    assert failures
+
+
+def test_a_restarted_server_is_found_again(private_postgresql):
+    """Restarted while idle or while reading: at most that reading fails, the next one works."""
+    private_postgresql.admin("CREATE TABLE bets (id int)", "INSERT INTO bets VALUES (1)")
+    source = configured(private_postgresql.url())
+    described = source.describe(BETS)
+    private_postgresql.restart()
+    with source.reading(described) as reading:
+        assert reading.page(None, 5).height == 1
+    with pytest.raises((SourceCancelled, SourceUnreachable)), source.reading(described) as reading:
+        reading.page(None, 5)
+        private_postgresql.stop()
+        reading.page(None, 5)
+    with pytest.raises(SourceUnreachable), source.reading(described) as reading:
+        reading.page(None, 5)
+    private_postgresql.start()
+    with source.reading(described) as reading:
+        assert reading.page(None, 5).height == 1
+    source.close()
+
+
+def test_a_standby_is_a_source(private_postgresql, standby):
+    """A physical standby: its role, its clock, and snapshots that follow the primary's transactions."""
+    private_postgresql.admin("CREATE TABLE bets (id bigint PRIMARY KEY)", "INSERT INTO bets VALUES (1)")
+    source = configured(standby.url())
+    while not source.relations():
+        pass
+    described = source.describe(BETS)
+    facts = source.facts()
+    assert facts.role == "physical standby"
+    assert facts.fence == ""
+    assert facts.replay_lag_ms is not None
+    with source.reading(described) as reading:
+        before, clock = reading.snapshot, reading.clock_ms
+        now = private_postgresql.admin("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")[0][0]
+        assert abs(now - clock) < 60_000
+    private_postgresql.admin("INSERT INTO bets VALUES (2)")
+    while True:
+        with source.reading(described) as reading:
+            if reading.page(None, 5).height == 2:
+                assert reading.snapshot.xmin > before.xmin
+                break
+    source.close()
+
+
+def test_statements_name_their_view(on_postgresql):
+    """The database's own statistics show which view costs what."""
+    on_postgresql.execute("CREATE TABLE bets (id int)")
+    source = on_postgresql.source()
+    described = source.describe(BETS)
+    with source.reading(described) as reading:
+        assert "/* smartico-sync view=bets */" in reading.explained(None, 5)
+        reading.page(None, 5)
+        shown = on_postgresql.execute(
+            "SELECT query FROM pg_stat_activity WHERE application_name = 'smartico-sync' AND datname = current_database()"
+        )
+    assert any("/* smartico-sync view=bets */" in row[0] for row in shown)
+
+
+def test_plans_look_through_views_and_joins(on_postgresql):
+    """The advice names the base table and its own column, whatever the view calls it; a computed cursor is told."""
+    on_postgresql.execute(
+        'CREATE TABLE "Users" (uid bigint PRIMARY KEY, touched timestamptz)',
+        "CREATE TABLE wallet (uid bigint PRIMARY KEY, balance numeric)",
+        'CREATE VIEW users AS SELECT u.uid AS user_ext_id, u.touched AS dt_update, w.balance FROM "Users" u LEFT JOIN wallet w USING (uid)',
+        'INSERT INTO "Users" SELECT i, now() FROM generate_series(1, 100) i',
+    )
+    source = on_postgresql.source()
+    described = source.describe(Relation("users", "dt_update", ("user_ext_id",), relation="users"))
+    plan = source.plan(described, None, 10)
+    assert plan.uses_index is False
+    assert plan.advice.startswith('CREATE INDEX CONCURRENTLY ON public."Users" (touched')
+    on_postgresql.execute(plan.advice)
+    assert source.plan(described, None, 10).uses_index is True
+    computed = Relation("v", "day", (), query="SELECT date_trunc('day', touched) AS day, uid FROM \"Users\"")
+    plan = source.plan(source.describe(computed), None, 10)
+    assert plan.uses_index is False
+    assert "stored column" in plan.advice
+
+
+def test_pages_have_the_declared_dtypes_even_when_empty(on_postgresql):
+    """An empty page and a full one have one schema."""
+    on_postgresql.execute(
+        "CREATE TABLE bets (id bigint, at timestamptz, n numeric, b boolean, raw bytea, f real, d date)"
+    )
+    source = on_postgresql.source()
+    described = source.describe(BETS)
+    with source.reading(described) as reading:
+        empty = reading.page(None, 5)
+    on_postgresql.execute("INSERT INTO bets VALUES (1, now(), 1, true, '\\x00', 1, now())")
+    with source.reading(described) as reading:
+        assert reading.page(None, 5).schema == empty.schema
+    assert empty.schema["raw"] == pl.Binary
