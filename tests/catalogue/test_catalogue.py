@@ -96,6 +96,13 @@ def test_default_keys():
     assert kind("custom").key == ()
 
 
+def test_a_profile_may_be_spread_over_several_views():
+    """One view needs only the player's id; what Smartico requires may come from any view of the kind."""
+    assert kind("users").required == (("user_ext_id",),)
+    assert set(kind("users").expected) <= set(PROPERTIES) - MANAGED
+    assert "core_wallet_currency" in kind("users").expected
+
+
 def test_only_profiles_create_players():
     """Everything but a profile needs a player that exists."""
     assert [name for name in EVENTS if creates_user(name)] == ["update_profile"]

@@ -22,7 +22,8 @@ class Kind:
     property, the first present and not NULL wins in the order given. `event_date` are the view columns that may hold the
     moment of the business event, the first present wins, the cursor last. `key` is the default key, first alternative
     present wins; none present: the view has no unique key. Columns that `columns` does not name pass through under their
-    own name, but for `hidden`. `since` says how sure we are of event type and columns.
+    own name, but for `hidden`. `expected` are columns a player needs from any one view of this kind (a profile may be
+    spread over several), so that one view without them is no mistake. `since` says how sure we are of event type and columns.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Kind:
     key: tuple[tuple[str, ...], ...]
     hidden: frozenset[str]
     since: Literal["documented", "observed", "inferred"]
+    expected: tuple[str, ...] = ()
 
 
 # A property and the view columns it may come from. A column already named like the property comes first.
@@ -165,13 +167,7 @@ USERS = Kind(
     name="users",
     role="profile",
     event_types={"": "update_profile"},
-    required=(
-        ("user_ext_id",),
-        ("core_account_status",),
-        ("core_registration_date",),
-        ("core_user_language",),
-        ("core_wallet_currency",),
-    ),
+    required=(("user_ext_id",),),
     optional=(
         "ext_brand_id", "core_username", "user_birthdate", "user_country", "user_email", "user_first_name",
         "user_last_name", "user_phone", "core_affiliate_id", "core_affiliate_str",
@@ -183,6 +179,7 @@ USERS = Kind(
     key=(PLAYER, ("user_ext_id",)),
     hidden=HIDDEN,
     since="documented",
+    expected=("core_account_status", "core_registration_date", "core_user_language", "core_wallet_currency"),
 )  # fmt: skip
 
 BONUSES = Kind(

@@ -97,6 +97,7 @@ def kind_row(name: str) -> str:
     types = ", ".join(f"`{event}`" for event in known.event_types.values()) or "your `event_type`"
     keys = " or ".join(f"`{', '.join(key)}`" for key in known.key) or "none"
     needed = ", ".join(" or ".join(f"`{column}`" for column in columns) for columns in known.required)
+    needed += "".join(f", `{column}` (from any view)" for column in known.expected)
     dates = " or ".join(f"`{column}`" for column in known.event_date)
     return f"| `{name}` | {types} | {keys} | {needed} | {dates} or the cursor |"
 
