@@ -56,6 +56,8 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:
         raise
+    except UnicodeDecodeError as error:  # a table's definition that is no text any more; its bytes are not quoted
+        raise StateDamaged(f"the state {path} is damaged: unreadable text", hint=restore_hint(path)) from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         reason = WRITING.get(code & 0xFF)

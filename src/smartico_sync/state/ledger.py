@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from array import array
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -57,21 +58,16 @@ class Page:
 
 
 def pack(rows: pl.DataFrame) -> Page | None:
-    """Pack a frame [key UInt64, cursor_ms Int64]; None when no row has both."""
-    rows = (
-        rows.select(pl.col("key").cast(pl.UInt64), pl.col("cursor_ms").cast(pl.Int64))
-        .drop_nulls()
-        .sort("key", "cursor_ms")
-    )
+    """Pack a frame [key UInt64, cursor_ms Int64] without nulls; None when it is empty."""
     if rows.is_empty():
         return None
+    rows = rows.sort("key")
     cursors = rows.get_column("cursor_ms")
     low, high = bound(cursors.min()), bound(cursors.max())
-    span = high - low
-    width = next(width for width in (0, 1, 2, 4, 8) if span < 1 << 8 * width)
+    width = next(width for width in (0, 1, 2, 4, 8) if high - low < 1 << 8 * width)
     blob = little("Q", rows.get_column("key").to_list())
     if width:
-        # The difference of two Int64 fits UInt64 only when it wraps: both are taken as bits first.
+        # Unsigned and wrapping, because the difference of two Int64 may need all 64 bits.
         offsets = cursors.reinterpret(signed=False) - pl.Series([low % (1 << 64)], dtype=pl.UInt64)
         blob += little(WIDTHS[width][0], offsets.to_list())
     return Page(low, high, rows.height, blob)
@@ -90,12 +86,18 @@ def unpack(page: Page) -> pl.DataFrame:
 
 def count_buckets(cursors: pl.Series, bucket: int = BUCKET_MS) -> pl.DataFrame:
     """Count [bucket Int64 (its lowest cursor), n Int64], ascending; buckets of negative cursors are floored too."""
+    if cursors.is_empty():
+        return pl.DataFrame(schema=COUNTS)
+    low, high = bound(cursors.min()) // bucket, bound(cursors.max()) // bucket
+    if low == high:  # nearly every page: grouping costs more than packing it
+        return pl.DataFrame({"bucket": [low * bucket], "n": [cursors.len()]}, schema=COUNTS)
     floors = (cursors.rename("bucket") // bucket) * bucket
     return floors.to_frame().group_by("bucket").agg(n=pl.len().cast(pl.Int64)).sort("bucket")
 
 
 def append(connection: sqlite3.Connection, view_no: int, at_ms: int, rows: pl.DataFrame) -> int:
     """Add a page inside the caller's transaction; its sequence number, or 0 when there is nothing to keep."""
+    rows = rows.select(pl.col("key").cast(pl.UInt64), pl.col("cursor_ms").cast(pl.Int64)).drop_nulls()
     page = pack(rows)
     if page is None:
         return 0
@@ -103,7 +105,7 @@ def append(connection: sqlite3.Connection, view_no: int, at_ms: int, rows: pl.Da
         "INSERT INTO ledger (view_no, at_ms, low_ms, high_ms, n, keys) VALUES (?, ?, ?, ?, ?, ?)",
         (view_no, at_ms, page.low_ms, page.high_ms, page.n, page.blob),
     )
-    add_counts(connection, view_no, rows.drop_nulls().get_column("cursor_ms").cast(pl.Int64), sign=1)
+    add_counts(connection, view_no, rows.get_column("cursor_ms"), sign=1)
     assert cursor.lastrowid is not None
     return cursor.lastrowid
 
@@ -151,11 +153,10 @@ def count_keys(connection: sqlite3.Connection, view_no: int, low_ms: int, high_m
         ).fetchall()
         counts = pl.DataFrame(kept, schema=COUNTS, orient="row")
     else:
-        pages = [
-            count_buckets(rows.get_column("cursor_ms"), bucket)
-            for rows in between(connection, view_no, low_ms, high_ms)
-        ]
-        counts = pl.concat(pages) if pages else pl.DataFrame(schema=COUNTS)
+        pages = between(connection, view_no, low_ms, high_ms)
+        counts = pl.DataFrame(schema=COUNTS)
+        while some := list(islice(pages, READ_PAGES)):
+            counts.extend(count_buckets(pl.concat(some).get_column("cursor_ms"), bucket))
     coarse = counts.group_by((pl.col("bucket") // bucket) * bucket).agg(pl.col("n").sum())
     return coarse.filter(pl.col("n") != 0).sort("bucket")
 

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from smartico_sync.core.position import Position
+from smartico_sync.state.protocol import Commit, DeadLetter, Parked
+from smartico_sync.state.store import Store
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "sync.db"
+
+
+@pytest.fixture
+def store(path):
+    with Store.open(path) as opened:
+        opened.begin("users", "definition", "first", 1)
+        opened.begin("bets", "definition", "now", 2)
+        yield opened
+
+
+@pytest.fixture
+def rows():
+    def make(keys, cursors):
+        return pl.DataFrame({"key": keys, "cursor_ms": cursors}, schema={"key": pl.UInt64, "cursor_ms": pl.Int64})
+
+    return make
+
+
+@pytest.fixture
+def profiles():
+    def make(ids, whole=b"12345678", parts=None):
+        schema = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary}
+        return pl.DataFrame({"id": ids, "whole": [whole] * len(ids), "parts": [parts] * len(ids)}, schema=schema)
+
+    return make
+
+
+@pytest.fixture
+def letter():
+    def make(key="7", *, code=2, cursor="c", at_ms=5, parked=None, view="bets"):
+        fields = {"view": view, "key": key, "position": Position(cursor, (key,)), "eid": f"eid-{key}", "code": code}
+        fields |= {"event_type": "casino_bet", "reason": "not a number", "fingerprint": "00ff", "at_ms": at_ms}
+        return DeadLetter(**fields) if parked is None else Parked(**fields, next_try_ms=parked, deadline_ms=99, tries=1)
+
+    return make
+
+
+@pytest.fixture
+def page(rows):
+    def make(number, view="bets"):
+        position = Position(str(number), (f"k{number}",))
+        ledger = rows([number, 2**64 - 1 - number], [number, number])
+        return Commit(view, number, head=position, watermark=position, ledger=ledger, counts={"delivered": 2})
+
+    return make

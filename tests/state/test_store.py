@@ -1,0 +1,153 @@
+"""What the store promises to the daemon while nothing is wrong."""
+
+from __future__ import annotations
+
+import stat
+import threading
+
+import polars as pl
+import pytest
+
+from smartico_sync.core.position import Position
+from smartico_sync.state.protocol import Commit
+from smartico_sync.state.store import Store
+
+
+def test_first_start_makes_state_and_key(path):
+    """The first start makes the directory, the state and its key, readable by their owner only."""
+    with Store.open(path) as store:
+        assert len(store.secret) == 32
+        assert store.views() == ()
+        assert store.view("users") is None
+    for file in (path, path.with_name("sync.db.key")):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_everything_survives_a_restart(path, rows, profiles, letter):
+    """What a commit wrote is there after the file was closed and opened again, to the last character."""
+    head, watermark = Position("2026-01-01 00:00:00.123456789", ("ä", "7")), Position("2025-12-31", ())
+    with Store.open(path) as store:
+        secret, state_id = store.secret, store.state_id
+        store.begin("bets", "definition", "first", 1)
+        done = Commit(
+            "bets", 9, head, watermark, '{"gaps":[1]}', profiles([1, 2**64 - 1], parts=b"x"), rows([5, 6], [1, 2])
+        )
+        assert store.commit(done) == 1
+        store.commit(Commit("bets", 10, dead_letters=(letter(),), counts={"read": 3, "delivered": 2}))
+        store.commit(Commit("bets", 11, counts={"read": 1}))
+    with Store.open(path) as store:
+        assert (store.secret, store.state_id) == (secret, state_id)
+        row = store.view("bets")
+        assert (row.head, row.watermark, row.late, row.definition) == (head, watermark, '{"gaps":[1]}', "definition")
+        assert (row.counts, row.started_from, row.updated_ms) == ({"read": 4, "delivered": 2}, "first", 11)
+        assert sorted(store.profiles("bets", pl.Series([1, 2, 2**64 - 1], dtype=pl.UInt64)).rows()) == [
+            (1, b"12345678", b"x"),
+            (2**64 - 1, b"12345678", b"x"),
+        ]
+        assert [(seq, keys.to_list()) for seq, keys in store.ledger_since("bets")] == [(1, [5, 6])]
+        assert [found.key for found in store.dead_letters()] == ["7"]
+
+
+def test_begin_changes_nothing_that_is_known(store, page):
+    """Beginning a view again leaves it where it is."""
+    store.commit(page(3))
+    before = store.view("bets")
+    assert store.begin("bets", "another", "first", 99) == before
+
+
+def test_views_stay_apart(store, profiles):
+    """Profiles of one view are not known to another."""
+    store.commit(Commit("users", 1, profiles=profiles([1])))
+    assert store.profiles("bets", pl.Series([1], dtype=pl.UInt64)).is_empty()
+    assert store.profiles("users", pl.Series([1], dtype=pl.UInt64)).schema == {
+        "id": pl.UInt64,
+        "whole": pl.Binary,
+        "parts": pl.Binary,
+    }
+
+
+def test_profiles_are_replaced(store, profiles):
+    """A later fingerprint of a profile replaces the earlier one, also within a page."""
+    store.commit(Commit("users", 1, profiles=profiles([1, 2], whole=b"old")))
+    twice = pl.concat([profiles([1], whole=b"mid"), profiles([1], whole=b"new")])
+    store.commit(Commit("users", 1, profiles=twice))
+    found = store.profiles("users", pl.Series([2, 1, 1], dtype=pl.UInt64))
+    assert dict(found.select("id", "whole").rows()) == {1: b"new", 2: b"old"}
+
+
+def test_unknown_view_is_a_mistake_of_the_caller(store):
+    """A commit for a view that was never begun changes nothing and raises LookupError."""
+    with pytest.raises(LookupError):
+        store.commit(Commit("nowhere", 1))
+
+
+def test_dead_letters(store, letter):
+    """Dead letters are listed by filter, counted by reason, replaced when they come again, and removed."""
+    store.commit(Commit("bets", 1, dead_letters=(letter("1"), letter("2", code=10001), letter("3"))))
+    store.commit(Commit("bets", 2, dead_letters=(letter("3", code=7, at_ms=6),)))
+    assert store.dead_letter_counts() == {"bets": {2: 1, 7: 1, 10001: 1}}
+    assert [found.key for found in store.dead_letters("bets", code=10001)] == ["2"]
+    assert store.dead_letters("users") == []
+    (one,) = store.dead_letters(key="3")
+    assert (one.code, one.at_ms, one.position) == (7, 6, Position("c", ("3",)))
+    assert [found.key for found in store.dead_letters(after_id=1, limit=1)] == ["2"]
+    assert store.remove_dead_letters([one.id, 999]) == 1
+    assert store.dead_letter_counts() == {"bets": {2: 1, 10001: 1}}
+
+
+def test_parked_rows_come_due_and_end(store, letter):
+    """A parked row is no dead letter, comes when it is due, moves when parked again, ends as delivered or dead."""
+    store.commit(Commit("bets", 1, parked=(letter("1", parked=10), letter("2", parked=20), letter("3", parked=20))))
+    assert store.dead_letter_counts() == {}
+    assert store.parked_counts() == {"bets": {2: 3}}
+    assert [found.key for found in store.parked("bets", 10)] == ["1"]
+    store.commit(Commit("bets", 2, parked=(letter("1", parked=30),)))
+    first, second = store.parked("bets", 20)
+    assert (first.key, first.next_try_ms, first.deadline_ms, first.tries) == ("2", 20, 99, 1)
+    store.commit(Commit("bets", 3, resolved=(first.id,), dead_letters=(letter("3"),)))
+    assert [found.key for found in store.parked("bets", 100)] == ["1"]
+    assert [(found.key, found.id) for found in store.dead_letters()] == [("3", second.id)]
+    assert store.unpark([found.id for found in store.parked("bets", 100)]) == 1
+
+
+def test_rewind(store, rows, profiles):
+    """A rewound view starts over from there: the ledger behind it stays, what is above it may be delivered again."""
+    store.commit(Commit("bets", 1, Position("9"), Position("9"), "late", profiles([1]), rows([1, 2, 3], [10, 20, 30])))
+    store.rewind("bets", Position("2"), at_ms=5, from_ms=20)
+    row = store.view("bets")
+    assert (row.head, row.watermark, row.late, row.updated_ms) == (Position("2"), Position("2"), "", 5)
+    assert store.ledger_between("bets", 0, 100).rows() == [(1, 10)]
+    assert store.ledger_counts("bets", 0, 3_600_000).rows() == [(0, 1)]
+    assert store.profiles("bets", pl.Series([1], dtype=pl.UInt64)).height == 1
+    store.rewind("bets", None, at_ms=6, fingerprints="forget")
+    assert store.view("bets").head is None
+    assert store.ledger_counts("bets", 0, 3_600_000).is_empty()
+    assert store.profiles("bets", pl.Series([1], dtype=pl.UInt64)).is_empty()
+
+
+def test_many_threads(store, rows):
+    """Trackers in many threads commit into one store; every sequence number is given once, every total adds up."""
+    numbers = []
+
+    def track(thread):
+        for number in range(25):
+            seq = store.commit(Commit("bets", 1, ledger=rows([thread * 100 + number], [1]), counts={"delivered": 1}))
+            numbers.append(seq)
+            store.profiles("bets", pl.Series([number], dtype=pl.UInt64))
+
+    threads = [threading.Thread(target=track, args=(thread,)) for thread in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(numbers) == list(range(1, 201))
+    assert store.view("bets").counts == {"delivered": 200}
+
+
+def test_reading_beside_a_running_daemon(path, store, page):
+    """Another process may look at the state while the daemon works, and sees what was committed last."""
+    store.commit(page(4))
+    with Store.open(path, access="read") as other:
+        assert other.view("bets").head == Position("4", ("k4",))
+        store.commit(page(5))
+        assert other.view("bets").head == Position("5", ("k5",))
