@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.config import unprotected_pii
+from smartico_sync.config.personal import unprotected_pii
 from smartico_sync.core.late import Choice, choose
 from smartico_sync.core.mapping import Mapping, Options, keys_of, plan
 from smartico_sync.core.relation import Relation

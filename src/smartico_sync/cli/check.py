@@ -1,0 +1,143 @@
+"""`sync check`: everything is tried, nothing is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from smartico_sync.cli.options import config_option
+from smartico_sync.config.load import load
+from smartico_sync.core.verdicts import judge
+from smartico_sync.daemon.assembly import protection_of
+from smartico_sync.daemon.setup import Setup, prepare
+from smartico_sync.delivery.ingest import Ingest
+from smartico_sync.errors import ExitCode, SyncError
+from smartico_sync.sources.open import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smartico_sync.config.models import Configuration, View
+    from smartico_sync.sources.protocol import Source
+
+__all__ = ["check"]
+
+MARKS = {"fine": ("✓", "green"), "advice": ("!", "yellow"), "wrong": ("✗", "red")}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing that was tried. `code` is the exit code it stands for."""
+
+    mark: Literal["fine", "advice", "wrong"]
+    subject: str
+    message: str
+    hint: str = ""
+    code: ExitCode = ExitCode.FINE
+
+
+@click.command()
+@config_option
+def check(path: Path) -> int:
+    """Try everything without sending: configuration, databases, columns, indexes, late commits, the API.
+
+    Says what to change. Ends with 0 when the daemon would deliver, else with the code of the first thing that is wrong.
+    """
+    warnings: list[str] = []
+    configuration = load(path, warnings=warnings)
+    protection_of(configuration)
+    results = [Result("fine", str(path), f"{len(configuration.views)} views of {len(configuration.sources)} sources")]
+    results += [Result("advice", str(path), warning) for warning in warnings]
+    for result in results:
+        show(result)
+    for name in configuration.sources:
+        source = open_source(name, configuration.sources[name])
+        try:
+            for result in source_results(configuration, name, source):
+                show(result)
+                results.append(result)
+        finally:
+            source.close()
+    for result in api_results(configuration, path.absolute().parent):
+        show(result)
+        results.append(result)
+    wrong = [result for result in results if result.mark == "wrong"]
+    click.echo("nothing was sent" if not wrong else f"{len(wrong)} things to mend; nothing was sent")
+    return wrong[0].code if wrong else ExitCode.FINE
+
+
+def show(result: Result) -> None:
+    """Print one result."""
+    sign, colour = MARKS[result.mark]
+    click.secho(f"{sign} ", fg=colour, nl=False)
+    click.echo(f"{result.subject}: {result.message}")
+    if result.hint:
+        click.echo(f"    next: {result.hint}")
+
+
+def source_results(configuration: Configuration, name: str, source: Source) -> Iterator[Result]:
+    """A source, then each of its views."""
+    try:
+        facts = source.facts()
+    except SyncError as error:
+        yield Result("wrong", f"source {name}", error.message, error.hint, error.exit_code)
+        return
+    lag = "" if facts.replay_lag_ms is None else f", replay lag {facts.replay_lag_ms} ms"
+    yield Result("fine", f"source {name}", f"{facts.engine} {facts.version}, {facts.role}{lag}")
+    for warning in facts.warnings:
+        yield Result("advice", f"source {name}", warning)
+    for view in configuration.views:
+        if view.source == name:
+            yield from view_results(configuration, view, source)
+
+
+def view_results(configuration: Configuration, view: View, source: Source) -> Iterator[Result]:
+    """One view: columns, key, index, cursors, late commits."""
+    subject = f"view {view.name}"
+    try:
+        setup = prepare(configuration, view, source)
+        yield Result("fine", subject, f"{len(setup.mapping.properties)} properties, key {', '.join(setup.relation.key) or 'none'}")
+        yield from order_results(subject, setup, source)
+        yield Result("fine", subject, f"late commits: {setup.choice.mechanism or 'none'}, {setup.choice.why}")
+    except SyncError as error:
+        yield Result("wrong", subject, error.message, error.hint, error.exit_code)
+
+
+def order_results(subject: str, setup: Setup, source: Source) -> Iterator[Result]:
+    """Whether the poll finds its rows by an index, and whether cursors are there."""
+    with source.reading(setup.relation) as reading:
+        first = reading.page(None, 1)
+        nulls = reading.null_cursors()
+    after = None
+    if first.height:
+        from smartico_sync.daemon.work import position_at  # noqa: PLC0415 - one command in many needs it
+
+        after = position_at(first.select(name for name in first.columns if name == "@cursor" or name.startswith("@key.")), 0)
+    plan = source.plan(setup.relation, after, 1000)
+    if plan.uses_index is False:
+        yield Result("advice", subject, f"no index serves the cursor {setup.relation.cursor}: each poll reads the whole table", plan.advice)
+    elif plan.uses_index:
+        yield Result("fine", subject, f"an index serves the cursor {setup.relation.cursor}")
+    if nulls:
+        yield Result("advice", subject, f"{nulls} rows have a NULL {setup.relation.cursor} and are never sent", "fill the cursor, or see on_null_cursor")
+    if not setup.relation.key:
+        yield Result("advice", subject, "no unique key: rows of one cursor value travel together", "name it with key:")
+
+
+def api_results(configuration: Configuration, base: Path) -> Iterator[Result]:
+    """Whether the API answers an empty request."""
+    delivery = Ingest(configuration.smartico, base)
+    try:
+        for name, answer in delivery.probe():
+            verdict = judge([], [], answer.outcome, answer.status, answer.body)
+            if verdict.decision == "halt":
+                yield Result("wrong", f"API {name}", f"refuses us: {verdict.reason}", "mend token or URL under smartico:", ExitCode.API)
+            elif verdict.decision in ("retry", "unknown"):
+                yield Result("wrong", f"API {name}", verdict.reason, "mend url under smartico:, or wait until the API is back", ExitCode.API)
+            else:
+                yield Result("fine", f"API {name}", f"answers in {answer.seconds * 1000:.0f} ms")
+    finally:
+        delivery.close(0)

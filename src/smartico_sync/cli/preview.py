@@ -1,0 +1,47 @@
+"""`sync preview`: the exact request body for some rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import orjson
+
+from smartico_sync.cli.options import config_option
+from smartico_sync.config.load import load
+from smartico_sync.core.batches import encode
+from smartico_sync.core.mapping import events
+from smartico_sync.daemon.assembly import protection_of
+from smartico_sync.daemon.setup import prepare
+from smartico_sync.errors import ConfigError, ExitCode
+from smartico_sync.sources.open import open_source
+
+__all__ = ["preview"]
+
+NONCE = "previewpreview"  # nothing is sent, so nobody could gain by guessing it
+
+
+@click.command()
+@click.argument("name", metavar="VIEW")
+@config_option
+@click.option("--limit", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many rows.")
+def preview(name: str, path: Path, limit: int) -> int:
+    """Show the exact request body for the first rows of VIEW, PII protected. Nothing is sent, nothing moves."""
+    configuration = load(path)
+    view = next((view for view in configuration.views if view.name == name), None)
+    if view is None:
+        names = ", ".join(view.name for view in configuration.views)
+        raise ConfigError(f"{path} has no view {name}", hint=f"sync preview with one of: {names}")
+    source = open_source(view.source, configuration.sources[view.source])
+    try:
+        setup = prepare(configuration, view, source)
+        with source.reading(setup.relation) as reading:
+            page = reading.page(None, limit)
+    finally:
+        source.close()
+    mapped = events(setup.mapping, page)
+    body = encode(protection_of(configuration).apply(mapped.events), NONCE)
+    click.echo(orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode() if not mapped.events.raw else body.decode().replace('},{"eid"', '},\n {"eid"'))
+    for row, key, reason in mapped.rejects.iter_rows():
+        click.echo(f"row {row + 1} (key {key}) would be a dead letter: {reason}", err=True)
+    return ExitCode.FINE

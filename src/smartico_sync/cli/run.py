@@ -1,0 +1,76 @@
+"""`sync run`: the daemon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+
+from smartico_sync import __version__
+from smartico_sync.cli.options import config_option
+from smartico_sync.config.load import load
+from smartico_sync.daemon.assembly import Parts, assemble
+from smartico_sync.daemon.endpoint import Endpoint
+from smartico_sync.daemon.log import configure
+from smartico_sync.daemon.progress import Progress, summary
+from smartico_sync.daemon.service import Service
+from smartico_sync.errors import ExitCode
+
+__all__ = ["run", "serve"]
+
+log = structlog.get_logger()
+
+
+@click.command()
+@config_option
+@click.option("--once", "once", is_flag=True, help="Poll every view until it has caught up, then end.")
+@click.option("--log", "form", type=click.Choice(["auto", "json", "console"]), default="auto", show_default=True, help="How logs look; auto: JSON unless on a terminal.")
+def run(path: Path, once: bool, form: str) -> int:
+    """Watch the views and send what changed; the daemon.
+
+    Ends with Ctrl-C or SIGTERM, after the requests under way. With --once it ends by itself: 0 everything delivered,
+    3 a source or 4 the API could not be used, 6 done but some rows are dead letters.
+    """
+    configure(form)  # type: ignore[arg-type]
+    warnings: list[str] = []
+    configuration = load(path, warnings=warnings)
+    for warning in warnings:
+        log.warning("configuration", reason=warning)
+    with ExitStack() as stack:
+        parts = assemble(configuration, path.absolute().parent, stack)
+        service = Service(parts.trackers)
+        return int(serve(service, parts, configuration.health.listen, "once" if once else "forever", stack))
+
+
+def serve(service: Service, parts: Parts, listen: str, mode: str, stack: ExitStack) -> ExitCode:
+    """Run the service with its endpoint until it ends or a signal comes."""
+
+    def end(number: int, _: Any) -> None:
+        if service.stopping.is_set():
+            os._exit(128 + number)  # asked twice: at once
+        service.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    where = "no status page"
+    if listen != "off" and mode == "forever":
+        endpoint = Endpoint(listen, parts.board, parts.delivery.status)
+        stack.callback(endpoint.close)
+        where = endpoint.url
+    log.info("started", version=__version__, views=len(parts.trackers), page=where)
+    progress = stack.enter_context(Progress(parts.board, where)) if sys.stderr.isatty() else None
+    code = service.once() if mode == "once" else (service.forever() or ExitCode.FINE)
+    if progress is not None:
+        progress.stop()
+    if mode == "once":
+        summary(parts.board.views())
+        for view in parts.board.views():
+            log.info("view", view=view.name, state=view.state, **view.counts)
+    log.info("ended", code=int(code))
+    return ExitCode(code)
