@@ -1,0 +1,136 @@
+"""What the encryptors promise to operators and to readers of the values."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smartico_sync.errors import ConfigError
+from smartico_sync.pii.aes_gcm import AesGcm
+from smartico_sync.pii.decryption import decrypt
+from smartico_sync.pii.hpke import SUITE, Hpke
+from smartico_sync.pii.keys import new_key, new_pair, parse_key
+
+KEY = bytes(range(32))
+PRIVATE, PUBLIC = new_pair()
+KINDS = {"aes-256-gcm": (AesGcm, KEY, KEY), "hpke": (Hpke, parse_key(PUBLIC), parse_key(PRIVATE))}
+
+
+@pytest.fixture(params=sorted(KINDS))
+def kind(request):
+    return KINDS[request.param]
+
+
+@given(st.lists(st.text(), max_size=5), st.sampled_from(sorted(KINDS)))
+@settings(max_examples=50, deadline=None)
+def test_every_value_comes_back(values, name):
+    """Whatever text a value is, also empty or a megabyte, the reader gets it back, in order."""
+    make, key, read = KINDS[name]
+    texts = make(key, "k-1").encrypt("user_email", values)
+    assert [decrypt(text, "user_email", {"k-1": read}) for text in texts] == values
+
+
+def test_the_text_describes_itself(kind):
+    """A text names its version and its key and needs no escaping in JSON or a URL."""
+    make, key, _ = kind
+    (text,) = make(key, "2026").encrypt("user_phone", ["+35699123456"])
+    assert re.fullmatch(r"sch?1\.2026\.[A-Za-z0-9_-]+", text)
+    assert make(key, "2026").encrypt("user_phone", []) == []
+
+
+def test_equal_values_give_different_texts(kind):
+    """Nobody sees that two players share a value."""
+    make, key, _ = kind
+    texts = make(key, "1").encrypt("user_phone", ["same"] * 50)
+    assert len(set(texts)) == 50
+
+
+def test_a_value_cannot_be_moved_or_changed(kind):
+    """Another property, another key id, another key, a flipped letter: none decrypts, and nothing is quoted."""
+    make, key, read = kind
+    (text,) = make(key, "1").encrypt("user_email", ["secret@example.com"])
+    version, _, body = text.split(".")
+    flipped = body[:-4] + ("A" if body[-4] != "A" else "B") + body[-3:]
+    tries = [(text, "user_phone", {"1": read}), (f"{version}.2.{body}", "user_email", {"2": read})]
+    tries += [(text, "user_email", {"1": bytes(32)}), (f"{version}.1.{flipped}", "user_email", {"1": read})]
+    tries += [(f"{version}.1.AAAA", "user_email", {"1": read}), (f"{version}.1.ä", "user_email", {"1": read})]
+    for attempt in tries:
+        with pytest.raises(ConfigError, match="does not decrypt"):
+            decrypt(*attempt)
+    for attempt in [("user@example.com", "user_email", {"1": read}), (text, "user_email", {})]:
+        with pytest.raises(ConfigError) as caught:
+            decrypt(*attempt)
+        assert "example.com" not in caught.value.message
+
+
+def test_several_keys_while_one_replaces_the_other(kind):
+    """During a rotation the reader holds both keys and reads old and new values."""
+    make, key, read = kind
+    old, new = AesGcm(bytes(32), "old").encrypt("p", ["a"]) + make(key, "new").encrypt("p", ["b"])
+    ring = {"old": bytes(32), "new": read}
+    assert [decrypt(old, "p", ring), decrypt(new, "p", ring)] == ["a", "b"]
+
+
+def test_no_key_is_shown(kind):
+    """An encryptor's repr tells the key's id, not the key."""
+    make, key, _ = kind
+    shown = repr(make(key, "7"))
+    assert "'7'" in shown
+    assert str(key) not in shown
+
+
+@pytest.mark.parametrize("key_id", ["", "a.b", "ä", "x" * 33, "1\n"])
+def test_a_key_id_that_cannot_travel_is_refused(kind, key_id):
+    """A key id must be readable inside the text."""
+    make, key, _ = kind
+    with pytest.raises(ConfigError, match="key_id"):
+        make(key, key_id)
+
+
+def test_keys_are_read_in_every_dialect_of_base64():
+    """Standard and URL-safe, padded or not, with a line break: one key. Two new keys are never the same."""
+    key = bytes([255] * 16 + [251] * 16)
+    for text in (base64.b64encode(key).decode(), base64.urlsafe_b64encode(key).decode().rstrip("=") + "\n"):
+        assert parse_key(text) == key
+    assert new_key() != new_key()
+    assert len(parse_key(new_key())) == 32
+
+
+@pytest.mark.parametrize("text", ["", "hunter2", "not base64!", "ключ", "QUJD", "A" * 88])
+def test_a_bad_key_is_refused_without_being_quoted(text):
+    """What is no key of 32 bytes is a configuration error that does not show it."""
+    with pytest.raises(ConfigError) as caught:
+        parse_key(text)
+    assert not text or text not in caught.value.message + caught.value.hint
+    assert "sync keys new" in caught.value.hint
+
+
+def test_hpke_is_that_of_the_rfc():
+    """The suite is the RFC's: a ciphertext made step by step from its key schedule opens."""
+    from cryptography.hazmat.primitives import hashes, hmac
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    def extract(salt, data):
+        mac = hmac.HMAC(salt or bytes(32), hashes.SHA256())
+        mac.update(data)
+        return mac.finalize()
+
+    def expand(key, info, length):  # one block is enough for every length here
+        return extract(key, info + b"\x01")[:length]
+
+    kem, suite = b"KEM\x00\x20", b"HPKE\x00\x20\x00\x01\x00\x02"
+    reader, ephemeral = X25519PrivateKey.from_private_bytes(parse_key(PRIVATE)), X25519PrivateKey.generate()
+    enc, public = ephemeral.public_key().public_bytes_raw(), reader.public_key().public_bytes_raw()
+    eae = extract(b"", b"HPKE-v1" + kem + b"eae_prk" + ephemeral.exchange(reader.public_key()))
+    shared = expand(eae, b"\x00\x20HPKE-v1" + kem + b"shared_secret" + enc + public, 32)
+    context = b"\x00" + extract(b"", b"HPKE-v1" + suite + b"psk_id_hash")
+    context += extract(b"", b"HPKE-v1" + suite + b"info_hash" + b"sch1.1.p")
+    secret = extract(shared, b"HPKE-v1" + suite + b"secret")
+    key = expand(secret, b"\x00\x20HPKE-v1" + suite + b"key" + context, 32)
+    nonce = expand(secret, b"\x00\x0cHPKE-v1" + suite + b"base_nonce" + context, 12)
+    assert SUITE.decrypt(enc + AESGCM(key).encrypt(nonce, b"value", b""), reader, b"sch1.1.p") == b"value"
