@@ -1,0 +1,106 @@
+"""`sync demo`: a casino, the sandbox and the real daemon, at once."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from smartico_sync.cli.run import serve
+from smartico_sync.config import load
+from smartico_sync.config.units import Milliseconds
+from smartico_sync.daemon.assembly import assemble
+from smartico_sync.daemon.log import configure
+from smartico_sync.daemon.service import Service
+from smartico_sync.errors import ExitCode
+from smartico_sync.pii.keys import new_key
+from smartico_sync.sandbox.api import Sandbox
+from smartico_sync.sandbox.casino import LiveCasino
+from smartico_sync.sandbox.replica import create, expected, views_yaml
+
+__all__ = ["demo"]
+
+PATIENCE_S = 20.0  # after the casino stands still, for the last rows to arrive
+GLANCE_S = 0.1
+
+
+@click.command()
+@click.option("--for", "duration", default=None, help="End by itself after this long, as 20s or 2m, with a summary.")
+@click.option("--listen", default="127.0.0.1:8080", show_default=True, help="Where the status page is.")
+@click.option("--sandbox", "api", default="127.0.0.1:8090", show_default=True, help="Where the local ingest API is.")
+def demo(duration: str | None, listen: str, api: str) -> int:
+    """A small casino in SQLite that never stands still, the local ingest API, and the daemon between them."""
+    seconds = seconds_of(duration)
+    configure("auto")
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="smartico-sync-demo-")))
+        replica = home / "replica.db"
+        create(replica, now=datetime.now(UTC))
+        sandbox = stack.enter_context(Sandbox(api, log=home / "events.jsonl"))
+        path = home / "views.yaml"
+        path.write_text(views_yaml(replica, sandbox.url, home / "state.db", listen, new_key()))
+        configuration = load(path)
+        parts = assemble(configuration, home, stack)
+        service = Service(parts.trackers)
+        click.echo(f"  page       http://{listen}/", err=True)
+        click.echo(f"  API        {sandbox.url.split('/api')[0]}/", err=True)
+        click.echo(f"  views      {path}", err=True)
+        click.echo(f"  events     {home / 'events.jsonl'}", err=True)
+        casino = LiveCasino(replica)
+        director = threading.Thread(target=direct, args=(casino, sandbox, service, replica, seconds), daemon=True)
+        director.start()
+        serve(service, parts, configuration.health.listen, "forever", stack)
+        casino.stop()
+        return int(told(expected(replica), sandbox, seconds))
+
+
+def seconds_of(duration: str | None) -> float | None:
+    """The duration in seconds; None: until Ctrl-C."""
+    if duration is None:
+        return None
+    try:
+        return Milliseconds().parse(duration) / 1000
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--for") from None
+
+
+def direct(casino: LiveCasino, sandbox: Sandbox, service: Service, replica: Path, seconds: float | None) -> None:
+    """Open the casino once the first load is in; close it in time, and end when all has arrived."""
+    began = time.monotonic()
+    arrived(sandbox, replica, service)
+    casino.start()
+    if seconds is None:
+        return
+    service.stopping.wait(max(0.0, seconds - (time.monotonic() - began)))
+    casino.stop()
+    arrived(sandbox, replica, service)
+    service.stop()
+
+
+def arrived(sandbox: Sandbox, replica: Path, service: Service) -> None:
+    """Wait until the API has taken every event there should be, for a bounded time."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and not service.stopping.is_set():
+        if sandbox.stats()["by_event_type"] == expected(replica):
+            return
+        service.stopping.wait(GLANCE_S)
+
+
+def told(wanted: dict[str, int], sandbox: Sandbox, seconds: float | None) -> ExitCode:
+    """Print what changed beside what was accepted. INTERNAL when a finished demo does not add up."""
+    accepted = sandbox.stats()["by_event_type"]
+    click.echo(f"{'event':<28}{'changed':>10}{'accepted':>10}")
+    for name in sorted({*wanted, *accepted}):
+        click.echo(f"{name:<28}{wanted.get(name, 0):>10,}{accepted.get(name, 0):>10,}")
+    total, sent = sum(wanted.values()), sum(accepted.values())
+    click.echo(f"{'sum':<28}{total:>10,}{sent:>10,}")
+    if wanted == accepted:
+        click.echo("it adds up: rows changed in the source = events accepted")
+        return ExitCode.FINE
+    click.echo("ended before the last rows had arrived" if seconds is None else "it does not add up")
+    return ExitCode.FINE if seconds is None else ExitCode.INTERNAL
