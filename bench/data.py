@@ -21,7 +21,7 @@ def casino_sql(rows: int) -> list[str]:
           CASE WHEN g % 3 = 0 THEN 1.25::numeric(18,2) END AS win_amount_real,
           'Book of ' || g % 300 AS game_name, 'game-' || g % 300 AS game_id, 'slots' AS game_category,
           'provider ' || g % 20 AS game_provider
-        FROM generate_series(1, {rows}) AS g""",  # noqa: S608 - a number of our own
+        FROM generate_series(1, {rows}) AS g""",
         "ALTER TABLE casino_base ADD PRIMARY KEY (id)",
         f"CREATE VIEW {CASINO} AS SELECT * FROM casino_base",
         "ANALYZE casino_base",
@@ -40,7 +40,7 @@ def users_sql(rows: int) -> list[str]:
           'player' || g || '@example.com' AS user_email, 'First' || g % 500 AS user_first_name,
           'Last' || g % 700 AS user_last_name, '+35699' || lpad((g % 1000000)::text, 6, '0') AS user_phone,
           g % 2 = 0 AS core_is_email_disabled_by_platform
-        FROM generate_series(1, {rows}) AS g""",  # noqa: S608 - a number of our own
+        FROM generate_series(1, {rows}) AS g""",
         "CREATE INDEX ON user_base (dt_update, ext_brand_id, user_ext_id)",
         f"CREATE VIEW {USERS} AS SELECT * FROM user_base",
         "ANALYZE user_base",

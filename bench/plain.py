@@ -75,10 +75,10 @@ def main(what: str, database: str, api: str) -> None:
     make: Callable[[tuple[Any, ...]], dict[str, Any]] = {"casino": casino, "users": users}[what]
     view, order = {"casino": (CASINO, "id"), "users": (USERS, "dt_update")}[what]
     headers = {"Authorization": "bench", "Content-Type": "application/json"}
-    with psycopg.connect(database) as connection, httpx.Client(headers=headers) as client:
-        with connection.cursor(name="plain") as cursor:
+    with httpx.Client(headers=headers) as client, psycopg.connect(database) as connection:
+        with connection.cursor(name="plain") as cursor:  # noqa: SIM117 - the cursor needs the connection
             cursor.itersize = 10_000
-            cursor.execute(f"SELECT * FROM {view} ORDER BY {order}")  # noqa: S608 - names of our own
+            cursor.execute(f"SELECT * FROM {view} ORDER BY {order}")
             batch = []
             for row in cursor:
                 batch.append(make(row))

@@ -59,7 +59,9 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="smartico-sync", message="%(prog)s %(version)s")
 def app() -> None:
     """Watch views in a replica database and tell Smartico what changed: once, soon and in order."""
@@ -80,7 +82,7 @@ def main() -> NoReturn:
     except BrokenPipeError:  # `sync preview … | head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - must stay open until the interpreter has flushed
         code = ExitCode.FINE
-    except Exception as error:  # noqa: BLE001 - the last line of defence
+    except Exception as error:
         if os.environ.get("SYNC_DEBUG"):
             raise
         click.echo(f"internal error: {type(error).__name__}, {origin(error)}", err=True)

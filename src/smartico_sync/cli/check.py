@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -19,6 +18,7 @@ from smartico_sync.sources.open import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.sources.protocol import Source
@@ -99,7 +99,11 @@ def view_results(configuration: Configuration, view: View, source: Source) -> It
     subject = f"view {view.name}"
     try:
         setup = prepare(configuration, view, source)
-        yield Result("fine", subject, f"{len(setup.mapping.properties)} properties, key {', '.join(setup.relation.key) or 'none'}")
+        yield Result(
+            "fine",
+            subject,
+            f"{len(setup.mapping.properties)} properties, key {', '.join(setup.relation.key) or 'none'}",
+        )
         yield from order_results(subject, setup, source)
         yield Result("fine", subject, f"late commits: {setup.choice.mechanism or 'none'}, {setup.choice.why}")
     except SyncError as error:
@@ -115,14 +119,26 @@ def order_results(subject: str, setup: Setup, source: Source) -> Iterator[Result
     if first.height:
         from smartico_sync.daemon.work import position_at  # noqa: PLC0415 - one command in many needs it
 
-        after = position_at(first.select(name for name in first.columns if name == "@cursor" or name.startswith("@key.")), 0)
+        after = position_at(
+            first.select(name for name in first.columns if name == "@cursor" or name.startswith("@key.")), 0
+        )
     plan = source.plan(setup.relation, after, 1000)
     if plan.uses_index is False:
-        yield Result("advice", subject, f"no index serves the cursor {setup.relation.cursor}: each poll reads the whole table", plan.advice)
+        yield Result(
+            "advice",
+            subject,
+            f"no index serves the cursor {setup.relation.cursor}: each poll reads the whole table",
+            plan.advice,
+        )
     elif plan.uses_index:
         yield Result("fine", subject, f"an index serves the cursor {setup.relation.cursor}")
     if nulls:
-        yield Result("advice", subject, f"{nulls} rows have a NULL {setup.relation.cursor} and are never sent", "fill the cursor, or see on_null_cursor")
+        yield Result(
+            "advice",
+            subject,
+            f"{nulls} rows have a NULL {setup.relation.cursor} and are never sent",
+            "fill the cursor, or see on_null_cursor",
+        )
     if not setup.relation.key:
         yield Result("advice", subject, "no unique key: rows of one cursor value travel together", "name it with key:")
 
@@ -134,9 +150,21 @@ def api_results(configuration: Configuration, base: Path) -> Iterator[Result]:
         for name, answer in delivery.probe():
             verdict = judge([], [], answer.outcome, answer.status, answer.body)
             if verdict.decision == "halt":
-                yield Result("wrong", f"API {name}", f"refuses us: {verdict.reason}", "mend token or URL under smartico:", ExitCode.API)
+                yield Result(
+                    "wrong",
+                    f"API {name}",
+                    f"refuses us: {verdict.reason}",
+                    "mend token or URL under smartico:",
+                    ExitCode.API,
+                )
             elif verdict.decision in ("retry", "unknown"):
-                yield Result("wrong", f"API {name}", verdict.reason, "mend url under smartico:, or wait until the API is back", ExitCode.API)
+                yield Result(
+                    "wrong",
+                    f"API {name}",
+                    verdict.reason,
+                    "mend url under smartico:, or wait until the API is back",
+                    ExitCode.API,
+                )
             else:
                 yield Result("fine", f"API {name}", f"answers in {answer.seconds * 1000:.0f} ms")
     finally:

@@ -64,7 +64,7 @@ def seconds_of(duration: str | None) -> float | None:
     if duration is None:
         return None
     try:
-        return Milliseconds().parse(duration) / 1000
+        return (Milliseconds().parse(duration) or 0) / 1000
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--for") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import orjson
@@ -15,6 +15,9 @@ from smartico_sync.daemon.assembly import protection_of
 from smartico_sync.daemon.setup import prepare
 from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.sources.open import open_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["preview"]
 
@@ -41,7 +44,11 @@ def preview(name: str, path: Path, limit: int) -> int:
         source.close()
     mapped = events(setup.mapping, page)
     body = encode(protection_of(configuration).apply(mapped.events), NONCE)
-    click.echo(orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode() if not mapped.events.raw else body.decode().replace('},{"eid"', '},\n {"eid"'))
+    click.echo(
+        orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
+        if not mapped.events.raw
+        else body.decode().replace('},{"eid"', '},\n {"eid"')
+    )
     for row, key, reason in mapped.rejects.iter_rows():
         click.echo(f"row {row + 1} (key {key}) would be a dead letter: {reason}", err=True)
     return ExitCode.FINE

@@ -6,8 +6,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
@@ -22,6 +21,9 @@ from smartico_sync.daemon.progress import Progress, summary
 from smartico_sync.daemon.service import Service
 from smartico_sync.errors import ExitCode
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = ["run", "serve"]
 
 log = structlog.get_logger()
@@ -30,7 +32,14 @@ log = structlog.get_logger()
 @click.command()
 @config_option
 @click.option("--once", "once", is_flag=True, help="Poll every view until it has caught up, then end.")
-@click.option("--log", "form", type=click.Choice(["auto", "json", "console"]), default="auto", show_default=True, help="How logs look; auto: JSON unless on a terminal.")
+@click.option(
+    "--log",
+    "form",
+    type=click.Choice(["auto", "json", "console"]),
+    default="auto",
+    show_default=True,
+    help="How logs look; auto: JSON unless on a terminal.",
+)
 def run(path: Path, once: bool, form: str) -> int:
     """Watch the views and send what changed; the daemon.
 
@@ -65,7 +74,11 @@ def serve(service: Service, parts: Parts, listen: str, mode: str, stack: ExitSta
         where = endpoint.url
     log.info("started", version=__version__, views=len(parts.trackers), page=where)
     progress = stack.enter_context(Progress(parts.board, where)) if sys.stderr.isatty() else None
-    code = service.once() if mode == "once" else (service.forever() or ExitCode.FINE)
+    code = ExitCode.FINE
+    if mode == "once":
+        code = service.once()
+    else:
+        service.forever()
     if progress is not None:
         progress.stop()
     if mode == "once":

@@ -63,7 +63,7 @@ Examples:
     "--max-in-flight", type=click.IntRange(1), default=MAX_IN_FLIGHT, show_default=True, help="Parallel requests."
 )
 @click.option("--requests-per-minute", type=click.IntRange(1), default=REQUESTS_PER_MINUTE, show_default=True)
-def sandbox(  # noqa: PLR0917 - one argument per option
+def sandbox(
     listen: str,
     log: Path | None,
     faults: tuple[str, ...],

@@ -33,9 +33,7 @@ def parts(events: Events, most: int) -> list[Events]:
         return [events] if frame.height else []
     count = -(-frame.height // max(1, int(most * FILL)))
     split = frame.with_columns((pl.col(PLAYER) % count).alias("part")).partition_by("part", include_key=False)
-    return [
-        Events(piece.slice(start, most), events.raw) for piece in split for start in range(0, piece.height, most)
-    ]
+    return [Events(piece.slice(start, most), events.raw) for piece in split for start in range(0, piece.height, most)]
 
 
 def batches(events: Events, most: int, most_bytes: int, nonce: str) -> tuple[list[Batch], list[Events]]:

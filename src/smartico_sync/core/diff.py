@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.events import ENVELOPE, EID, PLAYER, Events
+from smartico_sync.core.events import EID, ENVELOPE, PLAYER, Events
 from smartico_sync.core.identity import fingerprints, joined
 
 if TYPE_CHECKING:
@@ -21,8 +21,11 @@ DIGITS = 16  # hexadecimal digits of one fingerprint: 8 bytes
 
 @dataclass(frozen=True, slots=True)
 class Diffed:
-    """`events` to send in order; `unchanged` rows that need not be; `upserts` [id UInt64, whole Binary, parts Binary] to
-    commit once these events are acknowledged, one row a player, with `eid` of the event each stands for."""
+    """What to send, and what to remember.
+
+    `events` to send in order; `unchanged` rows that need not be; `upserts` [id UInt64, whole Binary, parts Binary] to
+    commit once these events are acknowledged, one row a player, with `eid` of the event each stands for.
+    """
 
     events: Events
     unchanged: int
@@ -55,7 +58,12 @@ def diff(events: Events, known: pl.DataFrame, secret: bytes, payload: Literal["f
     if parts:
         same_layout = before.get_column("known_parts").str.starts_with(layout).fill_null(value=False)
         sent = frame.with_columns(
-            pl.when(~(same_layout & (before.get_column("known_parts").str.slice(DIGITS * (place + 1), DIGITS) == parts[name])))
+            pl.when(
+                ~(
+                    same_layout
+                    & (before.get_column("known_parts").str.slice(DIGITS * (place + 1), DIGITS) == parts[name])
+                )
+            )
             .then(pl.col(name))
             .alias(name)
             for place, name in enumerate(properties)
@@ -85,5 +93,3 @@ def decoded(known: pl.DataFrame) -> pl.DataFrame:
         pl.col("whole").bin.encode("hex").alias("known_whole"),
         pl.col("parts").bin.encode("hex").alias("known_parts"),
     )
-
-

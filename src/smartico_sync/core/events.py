@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["BRAND", "DATE", "EID", "ENVELOPE", "KEY", "PLAYER", "POSITION", "TYPE", "USER", "Events"]
 

@@ -90,7 +90,8 @@ class Heads:
     def upto_newest(self, after: Mark | None, extent: Literal["full", "recent"]) -> KeyScan:
         """Return the scan from a mark to the newest head."""
         newest = self.waiting[-1]
-        return KeyScan(after.position if after else None, newest.mark.position, extent, newest.number)
+        head = newest.mark.position
+        return KeyScan(after.position if after else None, head.cursor, extent, newest.number, head.key)
 
     def joined(self, page: Page, state: Literal["open", "whole"]) -> Heads:
         """Let the page's head wait."""
@@ -129,7 +130,9 @@ class Heads:
         while len(waiting) > WAITING:
             times = [head.steady_ms for head in waiting]
             before = [times[0], *times]
-            least = min(range(len(waiting) - 1), key=lambda i: (times[i + 1] - before[i]) / (1 + steady_ms - times[i]))
+            least = min(
+                range(1, len(waiting) - 1), key=lambda i: (times[i + 1] - before[i]) / (1 + steady_ms - times[i])
+            )
             # What the dropped head covered now belongs to the next one, which is whole only if both were.
             if waiting.pop(least).page == "open":
                 waiting[least] = replace(waiting[least], page="open")

@@ -31,7 +31,7 @@ def framed(expr: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
 
 def eids(frame: pl.DataFrame, parts: Iterable[pl.Expr]) -> pl.Series:
     """UUIDs of version 8 (String) from the SHA-256 of the parts: 120 of its bits in order, around version and variant."""
-    digest = frame.select(joined(parts).alias("seed")).select(plh.col("seed").chash.sha2_256())  # type: ignore[attr-defined]
+    digest = frame.select(joined(parts).alias("seed")).select(plh.col("seed").chash.sha2_256())
     hexes = pl.col("seed").str
     return digest.select(
         pl.concat_str(
@@ -48,14 +48,14 @@ def fingerprints(seeds: pl.Series, secret: bytes) -> pl.Series:
     states of one player collide.
     """
     frame = seeds.alias("seed").to_frame()
-    hashed = frame.select(plh.col("seed").chash.hmac_sha256(key=secret.hex()))  # type: ignore[attr-defined]
+    hashed = frame.select(plh.col("seed").chash.hmac_sha256(key=secret.hex()))
     return hashed.to_series().str.slice(0, 16)
 
 
 def hash64(frame: pl.DataFrame, parts: Iterable[pl.Expr]) -> pl.Series:
     """XXH64 of the parts (UInt64)."""
     seeds = frame.select(joined(parts).alias("seed"))
-    return seeds.select(plh.col("seed").nchash.xxhash64()).to_series()  # type: ignore[attr-defined]
+    return seeds.select(plh.col("seed").nchash.xxhash64()).to_series()
 
 
 def ledger_keys(page: pl.DataFrame) -> pl.Series:

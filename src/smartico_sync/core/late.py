@@ -72,26 +72,22 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class KeyScan:
-    """Read all keys after the position `after` (from the start for None) with cursor <= `high`, up to the head `upto`.
+    """Read all keys after the position `after` (from the start for None) with cursor <= `high`.
 
     `extent`: only a full scan lets the watermark move; a recent one finds fresh stragglers cheaply. `number`: of the
-    head it reaches.
+    head it reaches, whose cursor is `high` and whose key is `key`.
     """
 
     after: Position | None
-    upto: Position
+    high: str
     extent: Literal["full", "recent"]
     number: int
+    key: tuple[str, ...] = ()
 
     @property
     def low(self) -> str | None:
         """Return the inclusive lower cursor bound, for an index; None from the start."""
         return None if self.after is None else self.after.cursor
-
-    @property
-    def high(self) -> str:
-        """Return the inclusive upper cursor bound."""
-        return self.upto.cursor
 
     def covered(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Cut off what shares the head's cursor and lies beyond it: it comes in order, and sent now it would go twice.
@@ -99,9 +95,9 @@ class KeyScan:
         `keys`: the whole answer, in the database's order, with `@cursor` and `@key.*` as text. Where the head's own row
         is gone nothing is cut: sent twice is better than never.
         """
-        if not self.upto.key:
+        if not self.key:
             return keys
-        wanted = {"@cursor": self.upto.cursor, **{f"@key.{i}": value for i, value in enumerate(self.upto.key)}}
+        wanted = {"@cursor": self.high, **{f"@key.{i}": value for i, value in enumerate(self.key)}}
         here = keys.select(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items())).to_series()
         return keys.head(int(here.arg_true()[0]) + 1) if here.any() else keys
 

@@ -70,7 +70,9 @@ class Mapped:
     rejects: pl.DataFrame
 
 
-def keys_of(kind: Kind, configured: tuple[str, ...] | None, columns: tuple[Column, ...], type_column: str) -> tuple[str, ...]:
+def keys_of(
+    kind: Kind, configured: tuple[str, ...] | None, columns: tuple[Column, ...], type_column: str
+) -> tuple[str, ...]:
     """The columns that make a row unique: the configured ones, else the kind's first that are all there, else none.
 
     A bet and its win share an id, so the type column joins the key.
@@ -129,9 +131,13 @@ def problems(
             continue
         if not supplied & set(alternatives):
             found.append(f"it has no column {' or '.join(alternatives)}, which {kind.name} needs")
-    for name in (USER_COLUMN, *(() if options.brand else (BRAND_COLUMN,))):
-        if name not in present and not any(name in alternatives for alternatives in kind.required):
-            found.append(f"it has no column {name}, which every view needs")
+    needed = (USER_COLUMN, *(() if options.brand else (BRAND_COLUMN,)))
+    demanded = {name for alternatives in kind.required for name in alternatives}
+    found += [
+        f"it has no column {name}, which every view needs"
+        for name in needed
+        if name not in present and name not in demanded
+    ]
     found += [f"it has no column {name}, which columns: names" for name in options.columns if name not in present]
     if options.type_column and options.type_column not in present:
         found.append(f"it has no column {options.type_column}, which type: names")
@@ -144,7 +150,14 @@ def problems(
                 found.append(f"column {column.name} is binary: leave it out with columns: {{{column.name}: null}}")
             elif expected == "date" and column.family in ("boolean", "json", "array", "uuid"):
                 found.append(f"column {column.name} is {column.type}, but {target} must be a date")
-            elif expected in ("number", "integer") and column.family in ("timestamp", "instant", "date", "json", "uuid", "array"):
+            elif expected in ("number", "integer") and column.family in (
+                "timestamp",
+                "instant",
+                "date",
+                "json",
+                "uuid",
+                "array",
+            ):
                 found.append(f"column {column.name} is {column.type}, but {target} must be a number")
     return tuple(found)
 
@@ -161,7 +174,10 @@ def events(mapping: Mapping, page: pl.DataFrame) -> Mapped:
     columns = [pl.col(f"@@{known.name}").alias(known.name) for known, _ in conversions]
     raw = {known.name for known, expr in conversions if expr.form == "json"}
     if mapping.options.on_null == "clear" and mapping.kind.role == "profile":
-        cleared = [pl.when(pl.col(f"@@{known.name}").is_null()).then(pl.lit("null")).alias(f"!{known.name}") for known, _ in conversions]
+        cleared = [
+            pl.when(pl.col(f"@@{known.name}").is_null()).then(pl.lit("null")).alias(f"!{known.name}")
+            for known, _ in conversions
+        ]
         columns += cleared
         raw |= {f"!{known.name}" for known, _ in conversions}
     kept = good.select(DATE, BRAND, USER, TYPE, KEY, POSITION, *columns)
@@ -216,14 +232,14 @@ def converted(known: Property) -> Conversion:
     return Conversion(pl.coalesce(*(part.expr for part in each)), each[0].form)
 
 
-def reasons(
-    mapping: Mapping, page: pl.DataFrame, conversions: list[tuple[Property, Conversion]]
-) -> list[pl.Expr]:
+def reasons(mapping: Mapping, page: pl.DataFrame, conversions: list[tuple[Property, Conversion]]) -> list[pl.Expr]:
     """Why a row cannot be an event, one expression each, null where it can."""
-    checks = [
+    checks: list[pl.Expr] = [
         pl.when(pl.col(USER).is_null()).then(pl.lit(f"{USER_COLUMN} is NULL or empty")),
         pl.when(pl.col(BRAND).is_null()).then(pl.lit(f"{BRAND_COLUMN} is NULL or empty")),
-        pl.when(pl.col(TYPE).is_null()).then(pl.lit(f"{mapping.options.type_column or 'type'} is none of the configured values")),
+        pl.when(pl.col(TYPE).is_null()).then(
+            pl.lit(f"{mapping.options.type_column or 'type'} is none of the configured values")
+        ),
         pl.when(pl.col(DATE).is_null()).then(pl.lit("no column says when it happened")),
     ]
     if "@unreadable" in page.columns:
@@ -232,5 +248,7 @@ def reasons(
         given = pl.any_horizontal(pl.col(column.name).is_not_null() for column in known.columns)
         columns = " or ".join(column.name for column in known.columns)
         lost = pl.col(f"@@{known.name}").is_null() & given
-        checks.append(pl.when(lost).then(pl.lit(f"column {columns}: not a {known.expected}, which {known.name} must be")))
+        checks.append(
+            pl.when(lost).then(pl.lit(f"column {columns}: not a {known.expected}, which {known.name} must be"))
+        )
     return checks

@@ -51,9 +51,7 @@ class Verdict:
     duplicates: frozenset[int] = frozenset()
 
 
-def judge(
-    eids: Sequence[str], users: Sequence[str], outcome: Outcome, status: int, body: bytes
-) -> Verdict:
+def judge(eids: Sequence[str], users: Sequence[str], outcome: Outcome, status: int, body: bytes) -> Verdict:
     """Judge one answer. Never raises, and nothing is delivered unless the answer says so with `err_code` 0."""
     if outcome == "timeout":
         return Verdict("unknown", "no answer in time")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from smartico_sync.sources.open import open_source
 from smartico_sync.state.store import Store
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
     from pathlib import Path
 
     from smartico_sync.config.models import Configuration
@@ -47,7 +47,9 @@ def protection_of(configuration: Configuration) -> Protection:
     if pii.mode != "encrypt":
         return Protection(pii.mode, pii.properties)
     assert pii.key is not None
-    return Protection("encrypt", pii.properties, create(pii.encryptor, parse_key(pii.key.get_secret_value()), pii.key_id))
+    return Protection(
+        "encrypt", pii.properties, create(pii.encryptor, parse_key(pii.key.get_secret_value()), pii.key_id)
+    )
 
 
 def sources_of(configuration: Configuration) -> dict[str, Source]:

@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "smartico-sync"
     sys_version = ""
 
-    def do_GET(self) -> None:  # noqa: N802 - the standard library's name
+    def do_GET(self) -> None:
         """Answer with what is known now."""
         status, kind, body = self.server.endpoint.answer(self.path.split("?")[0])
         self.send_response(status)

@@ -40,17 +40,37 @@ def assess(views: Sequence[Vitals], destinations: Sequence[DestinationStatus], n
     findings = []
     for view in views:
         if view.error:
-            severity: Literal["warning", "critical"] = "critical" if view.state in ("halted", "regressed") else "warning"
+            severity: Literal["warning", "critical"] = (
+                "critical" if view.state in ("halted", "regressed") else "warning"
+            )
             findings.append(Finding(severity, view.name, view.error, view.hint))
         findings += [Finding("warning", view.name, warning) for warning in view.warnings]
         dead = view.counts.get("dead_lettered", 0)
         if dead:
-            findings.append(Finding("warning", view.name, f"{dead} rows are dead letters", f"sync dead-letters list --view {view.name}"))
+            findings.append(
+                Finding(
+                    "warning", view.name, f"{dead} rows are dead letters", f"sync dead-letters list --view {view.name}"
+                )
+            )
     for destination in destinations:
         if destination.state == "halted":
-            findings.append(Finding("critical", destination.name, f"the API refuses us: {destination.last_error}", "mend the token or URL, then: sync check"))
+            findings.append(
+                Finding(
+                    "critical",
+                    destination.name,
+                    f"the API refuses us: {destination.last_error}",
+                    "mend the token or URL, then: sync check",
+                )
+            )
         elif destination.state == "backing_off":
-            findings.append(Finding("warning", destination.name, f"the API is away: {destination.last_error}", "nothing: it is tried again by itself"))
+            findings.append(
+                Finding(
+                    "warning",
+                    destination.name,
+                    f"the API is away: {destination.last_error}",
+                    "nothing: it is tried again by itself",
+                )
+            )
     late = [view for view in views if now_ms - (view.last_poll_ms or started_ms) > max(PATIENCE_MS, 10 * view.every_ms)]
     stuck = bool(views) and len(late) == len(views)
     bad = any(finding.severity == "critical" for finding in findings)

@@ -29,10 +29,16 @@ class Views:
 
     def collect(self) -> Iterable[Metric]:
         """Yield every metric family."""
-        rows = CounterMetricFamily("smartico_sync_rows", "Rows by what became of them, since the first start.", labels=["view", "outcome"])
+        rows = CounterMetricFamily(
+            "smartico_sync_rows", "Rows by what became of them, since the first start.", labels=["view", "outcome"]
+        )
         state = GaugeMetricFamily("smartico_sync_view_state", "1 for the state a view is in.", labels=["view", "state"])
-        lag = GaugeMetricFamily("smartico_sync_lag_seconds", "Seconds since the view was last level with its source.", labels=["view"])
-        success = GaugeMetricFamily("smartico_sync_last_success_timestamp_seconds", "When a poll last went well.", labels=["view"])
+        lag = GaugeMetricFamily(
+            "smartico_sync_lag_seconds", "Seconds since the view was last level with its source.", labels=["view"]
+        )
+        success = GaugeMetricFamily(
+            "smartico_sync_last_success_timestamp_seconds", "When a poll last went well.", labels=["view"]
+        )
         for view in self.board.views():
             for outcome, count in view.counts.items():
                 rows.add_metric([view.name, outcome], count)
@@ -41,8 +47,12 @@ class Views:
             lag.add_metric([view.name], view.lag_ms / 1000)
             success.add_metric([view.name], view.last_success_ms / 1000)
         flight = GaugeMetricFamily("smartico_sync_requests_in_flight", "Requests under way.", labels=["destination"])
-        queued = GaugeMetricFamily("smartico_sync_queued_events", "Events that wait for their turn.", labels=["destination"])
-        minute = GaugeMetricFamily("smartico_sync_requests_last_minute", "Requests of the last 60 seconds.", labels=["destination"])
+        queued = GaugeMetricFamily(
+            "smartico_sync_queued_events", "Events that wait for their turn.", labels=["destination"]
+        )
+        minute = GaugeMetricFamily(
+            "smartico_sync_requests_last_minute", "Requests of the last 60 seconds.", labels=["destination"]
+        )
         for destination in self.destinations():
             flight.add_metric([destination.name], destination.in_flight)
             queued.add_metric([destination.name], destination.queued_events)

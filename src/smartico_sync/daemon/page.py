@@ -51,7 +51,8 @@ def page(board: Board, health: Health, destinations: Sequence[DestinationStatus]
         f'<header><h1>smartico-sync</h1><p class="headline {tone}">{escape(headline)}</p></header>'
         + (f'<h2>To do</h2><div class="card">{findings}</div>' if findings else "")
         + '<h2>Views</h2><div class="card"><table><thead><tr><th>View</th><th>State</th><th>Delivered up to</th><th class="n">Lag</th>'
-        '<th class="n">Rows/s</th><th></th>' + "".join(f'<th class="n">{name.replace("_", " ").capitalize()}</th>' for name in COUNTED)
+        '<th class="n">Rows/s</th><th></th>'
+        + "".join(f'<th class="n">{name.replace("_", " ").capitalize()}</th>' for name in COUNTED)
         + f'</tr></thead><tbody>{rows}</tbody></table></div><h2>Ingest API</h2><div class="card"><table><thead><tr><th>Destination</th><th>State</th>'
         f'<th class="n">In flight</th><th class="n">Queued</th><th class="n">Requests/min</th><th>Last error</th></tr></thead><tbody>{sent}</tbody></table></div>'
         f'<footer>Version {escape(version)} · {clock(now_ms)} UTC · <a href="/status.json">status.json</a> · <a href="/metrics">metrics</a></footer></main></body></html>'
@@ -63,7 +64,9 @@ def sentence(views: Sequence[Vitals], health: Health) -> tuple[str, str]:
     broken = [view.name for view in views if view.state in ("degraded", "halted", "regressed")]
     behind = [view.name for view in views if view.state == "behind"]
     if broken:
-        return ("bad" if health.ready == "not delivering" else "warn"), f"{', '.join(broken[:3])} {'needs' if len(broken) == 1 else 'need'} attention"
+        return (
+            "bad" if health.ready == "not delivering" else "warn"
+        ), f"{', '.join(broken[:3])} {'needs' if len(broken) == 1 else 'need'} attention"
     if health.ready == "not delivering":
         return "bad", "Not delivering"
     if behind:
@@ -90,7 +93,10 @@ def sparkline(trend: Sequence[float]) -> str:
     if len(trend) < 2:
         return ""
     top = max(trend) or 1.0
-    points = " ".join(f"{place * 90 / (len(trend) - 1):.1f},{20 - 18 * max(0.0, value) / top:.1f}" for place, value in enumerate(trend))
+    points = " ".join(
+        f"{place * 90 / (len(trend) - 1):.1f},{20 - 18 * max(0.0, value) / top:.1f}"
+        for place, value in enumerate(trend)
+    )
     return f'<svg width="90" height="22" role="img" aria-label="rate over time"><polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.5" opacity=".6"/></svg>'
 
 

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "summary", "table"]
 
 REFRESH_S = 0.5  # quick enough to see life, slow enough to cost nothing
-COLOURS = {"live": "green", "behind": "blue", "starting": "blue", "degraded": "yellow", "halted": "red", "regressed": "red"}
+COLOURS = {
+    "live": "green",
+    "behind": "blue",
+    "starting": "blue",
+    "degraded": "yellow",
+    "halted": "red",
+    "regressed": "red",
+}
 
 
 def table(views: Sequence[Vitals], title: str) -> Table:
@@ -84,5 +91,7 @@ class Progress:
             self.thread.join()
             self.live.stop()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()

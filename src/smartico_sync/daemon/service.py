@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -44,8 +45,8 @@ class Service:
             timezone="UTC",
         )
         for tracker in self.trackers:
-            scheduler.add_job(self.turn, IntervalTrigger(seconds=tracker.every_ms / 1000), args=[tracker], id=tracker.name)
-            scheduler.modify_job(tracker.name, next_run_time=scheduler_now())
+            every = IntervalTrigger(seconds=tracker.every_ms / 1000)
+            scheduler.add_job(self.turn, every, args=[tracker], id=tracker.name, next_run_time=datetime.now(UTC))
         scheduler.start()
         try:
             self.stopping.wait()

@@ -66,7 +66,8 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Setup:
     if mapping.problems:
         more = f" (and {len(mapping.problems) - 1} more)" if len(mapping.problems) > 1 else ""
         raise ViewBroken(
-            f"view {view.name}: {where(view)}: {mapping.problems[0]}{more}", hint="sync check --config … lists what is missing"
+            f"view {view.name}: {where(view)}: {mapping.problems[0]}{more}",
+            hint="sync check --config … lists what is missing",
         )
     if open_names := unprotected_pii(configuration, view, [known.name for known in mapping.properties]):
         raise ConfigError(

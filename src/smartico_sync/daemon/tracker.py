@@ -13,6 +13,7 @@ import structlog
 
 from smartico_sync.core.fence import Fence
 from smartico_sync.core.gaps import Gaps
+from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.late import KeyScan, Mark, Moment, Page
 from smartico_sync.core.lookback import Lookback
 from smartico_sync.core.position import Position
@@ -127,7 +128,6 @@ class Tracker:
         """Read, deliver and commit until the view is level, the daemon ends or something fails."""
         if self.pause_s:
             return
-        began = time.monotonic()
         try:
             if self.setup is None:
                 self.begin()
@@ -138,7 +138,7 @@ class Tracker:
             self.trouble(error)
         else:
             self.failures, self.error = 0, None
-            self.publish("live" if self.caught_up else "behind", began)
+            self.publish("live" if self.caught_up else "behind")
         finally:
             self.tried = True
 
@@ -224,7 +224,7 @@ class Tracker:
             late, cost = None, 0
             if scan is not None:
                 began = steady_ms()
-                known = self.known.hold(stragglers.ledger_keys(page)) if page.height else self.known
+                known = self.known.hold(ledger_keys(page)) if page.height else self.known
                 late = stragglers.find(reading, scan, known)
                 cost = steady_ms() - began
         return Read(moment, page, late, scan, cost, through)
@@ -320,7 +320,7 @@ class Tracker:
                 problem = self.delivery.problem()
                 if problem is not None:
                     self.error = problem
-                    self.publish("degraded", time.monotonic())
+                    self.publish("degraded")
 
     def guard(self, work: Work, commit: Commit) -> None:
         """Stop a view that is misconfigured rather than poisoned: most of its rows are refused."""
@@ -346,7 +346,7 @@ class Tracker:
             watermark=commit.watermark.cursor if commit.watermark else self.vitals.watermark,
         )
         if not self.caught_up:
-            self.publish("behind", time.monotonic())
+            self.publish("behind")
 
     def trouble(self, error: SyncError) -> None:
         """Remember what happened, and pause longer each time."""
@@ -363,9 +363,9 @@ class Tracker:
         state: State = "regressed" if isinstance(error, ViewRegressed) else "degraded"
         if isinstance(error, ViewHalted | ConfigError | DeliveryHalted):
             state = "halted"
-        self.publish(state, time.monotonic())
+        self.publish(state)
 
-    def publish(self, state: State, began: float) -> None:
+    def publish(self, state: State) -> None:
         """Tell the board."""
         now = now_ms()
         before, seconds = self.vitals, max(0.001, (now - self.vitals.last_poll_ms) / 1000)
@@ -395,5 +395,3 @@ def now_ms() -> int:
 def steady_ms() -> int:
     """A clock that never jumps, ms."""
     return time.monotonic_ns() // 1_000_000
-
-

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Board", "State", "Vitals"]
 
@@ -16,8 +18,11 @@ TREND = 60  # points of the sparkline
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """One view. Times are epoch ms. `head` is the cursor of the last delivered row in order; at and below `watermark`
-    nothing can still appear. `lag_ms`: how long ago the last poll that found nothing newer was, 0 when level."""
+    """One view at one moment.
+
+    Times are epoch ms. `head` is the cursor of the last delivered row in order; at and below `watermark`
+    nothing can still appear. `lag_ms`: how long ago the last poll that found nothing newer was, 0 when level.
+    """
 
     name: str
     kind: str

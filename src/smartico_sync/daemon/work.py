@@ -77,7 +77,9 @@ def position_at(places: pl.DataFrame, row: int) -> Position:
 def commit_of(view: str, work: Work, receipt: Receipt, secret: bytes, at_ms: int) -> Commit:
     """What acknowledged rows change in the state: read = unchanged + duplicate + delivered + dead_lettered."""
     letters = [
-        DeadLetter(view, key, position_at(work.places, row), "", "", INVALID_ROW, reason, trace(secret, key, reason), at_ms)
+        DeadLetter(
+            view, key, position_at(work.places, row), "", "", INVALID_ROW, reason, trace(secret, key, reason), at_ms
+        )
         for row, key, reason in work.rejects.iter_rows()
     ]
     profiles = work.profiles

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
@@ -13,6 +12,8 @@ from smartico_sync import __version__
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from smartico_sync.core.verdicts import Outcome
 
 __all__ = ["Answer", "Client", "Token"]
@@ -52,7 +53,9 @@ class Token:
                 self.value, self.changed = self.path.read_text().strip(), changed
         except OSError as error:
             if self.value is None:
-                raise ConfigError(f"cannot read the token file {self.path}: {error.strerror}", hint="mend its path or mode") from None
+                raise ConfigError(
+                    f"cannot read the token file {self.path}: {error.strerror}", hint="mend its path or mode"
+                ) from None
         return self.value or ""
 
 

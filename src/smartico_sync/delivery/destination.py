@@ -292,9 +292,7 @@ class Destination:
             return self.refusal()
         if self.failures:
             kind = DeliveryUnknown if self.last_error.startswith("no answer") else DeliveryUnavailable
-            return kind(
-                f"the ingest API does not take events: {self.last_error}", hint="try its URL: sync check"
-            )
+            return kind(f"the ingest API does not take events: {self.last_error}", hint="try its URL: sync check")
         return None
 
     def status(self) -> DestinationStatus:
@@ -306,7 +304,14 @@ class Destination:
             if self.halted:
                 state = "halted"
             return DestinationStatus(
-                self.name, state, self.last_error, self.last_success_ms, self.in_flight, max(0, self.queued), self.limit.used(), ()
+                self.name,
+                state,
+                self.last_error,
+                self.last_success_ms,
+                self.in_flight,
+                max(0, self.queued),
+                self.limit.used(),
+                (),
             )
 
 

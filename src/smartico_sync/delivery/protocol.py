@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from smartico_sync.core.events import Events
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from smartico_sync.core.events import Events
 
 __all__ = ["Delivery", "Receipt", "Refusal"]
 

@@ -45,9 +45,7 @@ class Sending:
     def close_if_done(self) -> None:
         """Resolve the future when nothing is open."""
         if self.open == 0:
-            receipt = Receipt(
-                self.delivered, self.duplicates, tuple(self.refused), self.requests, self.sent_bytes
-            )
+            receipt = Receipt(self.delivered, self.duplicates, tuple(self.refused), self.requests, self.sent_bytes)
             with suppress(InvalidStateError):
                 self.future.set_result(receipt)
 
