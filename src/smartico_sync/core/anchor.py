@@ -27,15 +27,14 @@ CAUSE = {
 class Facts:
     """What one reading saw.
 
-    `asked`: how many of the rows delivered last (at most ANCHORS, spread over the last pages) were asked for by key, and
-    `found` of them exist. `highest`: the source's highest cursor, as the database compared it. `rows`: whether rows stay
-    where they are, or move up when they are updated (profiles; their anchors are asked for by key without the cursor).
+    `asked`: how many of the rows delivered last (at most ANCHORS, spread over the last pages) were asked for, by cursor and
+    key, or by key alone where rows move up when they are updated; `found` of them exist. `highest`: the source's highest
+    cursor, as the database compared it.
     """
 
     asked: int
     found: int
     highest: Highest
-    rows: Literal["stay", "move up"] = "stay"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from core.simulation.database import Database, order
-from core.simulation.poller import Poller
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from core.simulation.database import Database, order
+from core.simulation.poller import Poller
 
 PATIENCE_MS = 70_000  # beyond every lookback, wait and settle of the model
 

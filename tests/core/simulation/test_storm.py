@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from core.simulation.database import Database
+
+from core.simulation.database import Database, order
 from core.simulation.poller import Poller
 from core.simulation.storm import losses, storm
+from smartico_sync.core.anchor import Facts, judge
 
 SEEDS = range(6)
 EVERY = [("fence", "id"), ("fence", "ts"), ("gaps", "id"), ("lookback", "ts")]
@@ -35,6 +37,7 @@ def test_the_naive_reader_loses_rows_in_the_same_storms(cursor, role):
 
 def quiet_orm(**options):
     """An id is taken early by a writer that inserts a moment later and stays open, while nobody else writes."""
+    pause = options.pop("pause", 1_500)
     database = Database(role=options.pop("role", "primary"))
     poller = Poller(database, "fence", **options)
     early = database.begin()
@@ -43,8 +46,9 @@ def quiet_orm(**options):
     database.take(other)
     database.commit(other)
     database.replay(10)
-    poller.poll()
-    poller.advance(1_500)
+    for _ in range(3):
+        poller.poll()
+        poller.advance(pause // 3)
     database.write(early)
     for _ in range(8):
         poller.poll()
@@ -72,7 +76,7 @@ def test_the_clock_of_a_standby_must_stand_still_with_its_replay():
 
 def test_a_head_must_settle_before_it_is_stamped():
     """A writer that has its id but no transaction id yet is invisible to a stamp that is taken at once."""
-    assert losses(range(40, 60), "fence", settle_ms=0, pace=0.3) > 0
+    assert quiet_orm(settle_ms=0).lost()
 
 
 @pytest.mark.parametrize(
@@ -106,3 +110,24 @@ def test_a_first_load_remembers_little(mechanism, cursor):
     assert set(poller.api.times.values()) == {1}
     assert max(pending) < 900
     assert pending[-5] < 300
+
+
+@pytest.mark.parametrize("records", [0, 60, 150])
+def test_a_restored_database_is_noticed(records):
+    """After a restore the newest rows are gone and the source ends below the watermark: the view stops before it reads."""
+    poller = storm(3, "fence")
+    database, before = poller.database, poller.state
+    anchors = sorted(database.committed(), key=lambda row: row.order)[-16:]
+    database.restore(records)
+    reading = database.reading(poller.steady_ms)
+    there = {row.order for row in reading.rows}
+    source = reading.head()
+    highest = (
+        "none"
+        if source is None
+        else "below watermark"
+        if source.order < order(before.watermark)
+        else "at head or above"
+    )
+    facts = Facts(len(anchors), sum(row.order in there for row in anchors), highest)
+    assert judge("casino", facts).state == "regressed"

@@ -1,0 +1,168 @@
+"""The delayed fence: when a head may become the watermark, and what a pinned window costs."""
+
+from __future__ import annotations
+
+import pytest
+
+from smartico_sync.core.fence import SETTLE_MS, Fence
+from smartico_sync.core.late import KeyScan, Mark, Moment, Page
+from smartico_sync.core.position import Position
+from smartico_sync.core.relation import Snapshot
+from smartico_sync.errors import StateDamaged
+
+HOUR_S = 3_600
+
+
+def at(ms, xmin=100, upcoming=100, clock=None):
+    return Moment(ms if clock is None else clock, ms, Snapshot(xmin, upcoming))
+
+
+def head(cursor, seq=0, ms=None):
+    return Mark(Position(str(cursor), (str(cursor),)), seq, ms)
+
+
+def seen(fence, moment, mark, **more):
+    fence, scan = fence.rescan(moment, "level")
+    return fence.delivered(Page(moment, mark, scan=scan, **more))
+
+
+def begun(**options):
+    return Fence.start(at(0), None, None, "", 0, **options)
+
+
+def test_a_head_waits_settles_is_stamped_and_passed():
+    """The watermark moves only after the settle time, and when every writer of that moment has ended."""
+    fence = seen(begun(), at(0), head(7, seq=3))
+    fence = seen(fence, at(SETTLE_MS - 1, 100, 101), None)
+    fence = seen(fence, at(SETTLE_MS, 100, 105), None)
+    assert fence.pinned_ms(at(SETTLE_MS + 500)) == 500
+    fence = seen(fence, at(SETTLE_MS + 1, 104, 106), None)
+    assert fence.watermark is None
+    fence = seen(fence, at(SETTLE_MS + 2, 105, 106), None)
+    assert fence.watermark == head(7, seq=3)
+    assert fence.since == 3
+    assert fence.rescan(at(SETTLE_MS + 3, 105, 106), "level")[1] is None
+    assert fence.pinned_ms(at(SETTLE_MS + 3)) == 0
+
+
+def test_no_scan_no_watermark():
+    """Without a full scan acknowledged together with it, the watermark stays."""
+    fence = seen(begun(), at(0), head(7))
+    fence, _ = fence.rescan(at(2_000), "level")
+    fence, scan = fence.rescan(at(2_001), "level")
+    assert scan == KeyScan(None, "7", "full", 1, ("7",))
+    assert fence.delivered(Page(at(2_001))).watermark is None
+    assert fence.delivered(Page(at(2_001), scan=scan)).watermark == head(7)
+    assert fence.rescan(at(2_002), "busy")[1] is None
+
+
+def test_a_head_committed_after_the_scan_is_not_covered_by_it():
+    """Pages read ahead: a scan speaks only for the heads that were committed when it ran."""
+    fence = seen(begun(), at(0), head(7))
+    fence, _ = fence.rescan(at(5_000), "level")
+    fence, scan = fence.rescan(at(5_001), "level")
+    fence = fence.delivered(Page(at(1), head(9)))
+    fence, _ = fence.rescan(at(9_000), "busy")
+    assert fence.delivered(Page(at(9_001), scan=scan)).watermark == head(7)
+
+
+def test_replay_that_stands_still_settles_nothing():
+    """While the source's clock stands still, our own clock proves nothing about its writers."""
+    fence = seen(begun(), at(0, clock=0), head(7))
+    for ms in range(0, 60_000, 1_000):
+        fence = seen(fence, at(ms, clock=0), None)
+    assert fence.watermark is None
+
+
+def test_a_clock_set_back_starts_the_wait_again():
+    """A head does not wait for the hour to come round again; and it never settles early by a jump ahead."""
+    fence = seen(begun(), at(0, clock=3_600_000), head(7))
+    for ms in range(0, 4_000, 100):
+        fence = seen(fence, at(ms, clock=ms), None)
+    assert fence.watermark == head(7)
+    fence = seen(fence, at(5_000, clock=5_000), head(8))
+    fence = seen(fence, at(5_001, clock=3_600_000), None)
+    assert fence.heads.waiting[0].stamp is None
+
+
+def test_a_head_ahead_of_the_clock_waits_for_its_time():
+    """Until the clock has passed the head's own time, any writer may still take a lower one."""
+    fence = seen(begun(), at(0), head(50_000, ms=50_000))
+    for ms in range(0, 51_900, 100):
+        fence = seen(fence, at(ms), None)
+    assert fence.watermark is None
+    for ms in range(52_000, 52_300, 100):
+        fence = seen(fence, at(ms), None)
+    assert fence.watermark is not None
+
+
+def test_a_restart_begins_again_from_what_lies_between():
+    """Stamps are gone after a restart: the last head waits anew, and the ledger is loaded from where it matters."""
+    fence = begun()
+    for second in range(10):
+        fence = seen(fence, at(second * 1_000), head(second, seq=second))
+    mark = fence.watermark
+    again = Fence.start(at(99_000), mark.position, Position("9", ("9",)), fence.dump(), 12)
+    assert again.since == mark.seq
+    assert again.watermark.position == mark.position
+    again, scan = again.rescan(at(99_000), "level")
+    assert (scan.after, scan.high) == (mark.position, "9")
+    again = seen(again, at(101_000), None)
+    again = seen(again, at(101_001), None)
+    assert again.watermark.position == Position("9", ("9",))
+
+
+def test_memory_that_cannot_be_read_stops():
+    """A damaged memory is said, never taken for an empty one."""
+    with pytest.raises(StateDamaged):
+        Fence.start(at(0), None, None, "{", 0)
+    with pytest.raises(StateDamaged):
+        Fence.start(at(0), None, None, "[]", 0)
+
+
+def test_an_hour_pinned_stays_small_and_cheap():
+    """With a writer open for an hour: a bounded queue, full scans in a tenth of the time, fresh rows in every reading."""
+    fence, scanning, recent = begun(), 0, 0
+    for second in range(HOUR_S):
+        moment = at(second * 1_000, 100, 101 + second)
+        fence, scan = fence.rescan(moment, "level")
+        cost = second  # a million keys a second, a thousand rows a second
+        if scan is not None and scan.extent == "full":
+            scanning += cost
+        elif scan is not None:
+            recent += 1
+            assert second - int(scan.after.cursor) < 15
+        fence = fence.delivered(Page(moment, head(second, seq=second), scan=scan, cost_ms=cost))
+    assert fence.watermark is None
+    assert len(fence.heads.waiting) <= 64
+    assert fence.heads.waiting[0].mark.position.cursor == "0"
+    assert scanning < HOUR_S * 1_000 * 0.12
+    assert recent > HOUR_S * 0.8
+    for second in range(HOUR_S, HOUR_S + 60):
+        fence = seen(fence, at(second * 1_000, 99_999, 99_999), None)
+    assert fence.watermark == head(HOUR_S - 1, seq=HOUR_S - 1)
+
+
+@pytest.mark.parametrize(("pin", "moves"), [("wait", 0), ("release", 1)])
+def test_the_cap_is_a_policy(pin, moves):
+    """By default a pinned watermark waits for ever; `release` moves it after the cap and counts a broken promise."""
+    fence = seen(begun(pin=pin, pin_cap_ms=10_000), at(0, 5, 6), head(7))
+    for ms in range(0, 20_000, 1_000):
+        fence = seen(fence, at(ms, 5, 6), None)
+    assert fence.broken == moves
+    assert (fence.watermark is not None) == bool(moves)
+    assert Fence.start(at(0), None, None, fence.dump(), 0).broken == moves
+
+
+def test_below_a_ceiling_pages_need_no_scan():
+    """Once the source's head of the beginning is passed, pages up to it move the watermark by themselves."""
+    fence = begun().aimed(at(0), head(1_000))
+    assert fence.ceiling is None
+    fence, _ = fence.rescan(at(2_000), "behind")
+    fence, _ = fence.rescan(at(2_001), "behind")
+    assert fence.ceiling == "1000"
+    fence = fence.delivered(Page(at(2_001), head(10, seq=4), through="1000"))
+    assert fence.watermark == head(10, seq=4)
+    # A replica of the pool that is further back cannot promise it.
+    assert fence.rescan(at(2_002, 50, 60), "behind")[0].ceiling is None
+    assert fence.aimed(at(2_003), None).rescan(at(9_000), "behind")[0].ceiling is None

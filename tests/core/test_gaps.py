@@ -1,0 +1,231 @@
+"""Gaps: which ids are missing, how often they are asked for, and when they are given up."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartico_sync.core.gaps import ASK_IDS, ASK_RANGES, FAR_IDS, WAIT_MS, Gaps
+from smartico_sync.core.holes import RANGES, bounded, missing, split
+from smartico_sync.core.late import Mark, Moment, Page
+from smartico_sync.core.position import Position
+from smartico_sync.errors import ConfigError
+
+
+def at(ms, clock=None):
+    return Moment(ms if clock is None else clock, ms)
+
+
+def begun(head=0):
+    position = Position(str(head))
+    return Gaps.start(at(0), position, position, "", 0)
+
+
+def page(ids, ms=0, dtype=None, **more):
+    return Page(at(ms), Mark(Position(str(ids[-1])), 1), ids=pl.Series(ids, dtype=dtype), **more)
+
+
+def ranges(gaps):
+    return list(gaps.open.select("low", "high").iter_rows())
+
+
+def asked(gaps, ms, pace="level"):
+    gaps, scan = gaps.rescan(at(ms), pace)
+    return gaps.delivered(Page(at(ms), scan=scan)), scan
+
+
+def test_what_is_missing_is_recorded():
+    """Ids missing after the head and between the ids of a page become ranges; a jump is one range."""
+    gaps = begun(2).delivered(page([3, 5, 9, 9, 2**40]))
+    assert ranges(gaps) == [(4, 4), (6, 8), (10, 2**40 - 1)]
+    assert gaps.waiting() == 1 + 3 + 2**40 - 10
+    gaps, scan = asked(gaps, 1)
+    assert scan.ids == (4, 6, 7, 8)
+    assert scan.ranges == ((10, 2**40 - 1),)
+
+
+def test_below_the_very_first_id_writers_may_be_at_work():
+    """Without a head a stretch below the first id is asked for; never a negative id where ids are not negative."""
+    first = Gaps.start(at(0), None, None, "", 0)
+    assert ranges(first.delivered(page([3]))) == [(0, 2)]
+    assert ranges(first.delivered(page([-5]))) == []
+    low, high = ranges(first.delivered(page([2**50])))[0]
+    assert high == 2**50 - 1
+    assert low > 2**49
+
+
+@pytest.mark.parametrize(
+    ("ids", "dtype"),
+    [
+        ([2**64 - 4, 2**64 - 1], pl.UInt64),
+        (["1" + "0" * 36, "1" + "0" * 35 + "3"], pl.String),
+        (["7", "10.00"], pl.String),
+    ],
+)
+def test_wide_ids_are_exact(ids, dtype):
+    """Unsigned 64-bit ids and decimals of 38 digits arrive without loss, and survive a restart."""
+    first, last = int(ids[0]), int(str(ids[-1]).removesuffix(".00"))
+    gaps = begun(first - 1).delivered(page(ids, dtype=dtype))
+    assert ranges(gaps) == [(first + 1, last - 1)]
+    again = Gaps.start(at(0), None, Position(str(ids[-1])), gaps.dump(), 1)
+    assert ranges(again) == ranges(gaps)
+
+
+def test_what_is_not_whole_is_refused():
+    """A fractional cursor is a configuration error with a way out, and no value in its text."""
+    with pytest.raises(ConfigError) as caught:
+        begun().delivered(page(["1.5"]))
+    assert caught.value.hint
+    assert "1.5" not in str(caught.value)
+
+
+def test_found_ids_split_their_range():
+    """A found id leaves its range; what lies above it begins its wait anew."""
+    gaps = begun().delivered(page([10]))
+    moment = at(100_000)
+    gaps = gaps.delivered(Page(moment, found=pl.Series(["4", "5", "99"])))
+    assert list(gaps.open.select("low", "high", "steady").iter_rows()) == [(1, 3, 0), (6, 9, 100_000)]
+    assert gaps.found == 2
+
+
+def test_the_watermark_stays_below_the_lowest_missing_id():
+    """The watermark follows the head only where nothing is missing below it."""
+    gaps = begun().delivered(page([1, 2])).delivered(page([4])).delivered(page([5]))
+    assert gaps.watermark.position.cursor == "2"
+    gaps = gaps.delivered(Page(at(5), found=pl.Series([3])))
+    assert gaps.watermark.position.cursor == "5"
+
+
+def test_the_cadence_grows_and_ends():
+    """Asked in every reading at first, then ever more seldom, a last time when the wait is over, then never again."""
+    gaps, times = begun().delivered(page([5])), []
+    for ms in range(0, WAIT_MS + 20_000, 200):
+        gaps, scan = asked(gaps, ms)
+        times += [ms] if scan else []
+    assert len([ms for ms in times if ms < 2_000]) == 10
+    assert 6 <= len([ms for ms in times if 2_000 <= ms < 10_000]) <= 9
+    assert len(times) < 110
+    assert WAIT_MS <= times[-1] < WAIT_MS + 6_000
+    assert gaps.open.height == 0
+    assert gaps.given_up == 4
+    assert gaps.watermark.position.cursor == "5"
+
+
+def test_a_replica_that_stands_still_gives_nothing_up():
+    """Ages are counted by the source's clock too: while replay stands still nobody could have appeared."""
+    gaps = begun().delivered(page([5]))
+    for ms in range(0, 2 * WAIT_MS, 5_000):
+        moment = at(ms, clock=0)
+        gaps, scan = gaps.rescan(moment, "level")
+        gaps = gaps.delivered(Page(moment, scan=scan))
+    assert gaps.waiting() == 4
+
+
+def test_nothing_is_given_up_unasked_or_undelivered():
+    """An answer that was not acknowledged ends no wait."""
+    gaps = begun().delivered(page([5]))
+    gaps, scan = gaps.rescan(at(WAIT_MS), "level")
+    assert scan is not None
+    assert gaps.delivered(Page(at(WAIT_MS))).waiting() == 4
+    assert gaps.delivered(Page(at(WAIT_MS), scan=scan)).waiting() == 0
+
+
+def test_ages_survive_a_restart():
+    """A restart goes on with the age reached; the time without us does not count."""
+    gaps, _ = asked(begun().delivered(page([5])), 200_000)
+    again = Gaps.start(Moment(9_000_000, 50), None, Position("5"), gaps.dump(), 1)
+    for ms in range(0, 99_000, 1_000):
+        moment = Moment(9_000_000 + ms, 50 + ms)
+        again, scan = again.rescan(moment, "level")
+        again = again.delivered(Page(moment, scan=scan))
+    assert again.waiting() == 4
+    moment = Moment(9_105_000, 105_050)
+    again, scan = again.rescan(moment, "level")
+    assert again.delivered(Page(moment, scan=scan)).given_up == 4
+
+
+def test_after_another_mechanism_its_window_is_one_range():
+    """Changing the mechanism loses nothing of what lies between watermark and head."""
+    gaps = Gaps.start(at(0), Position("10"), Position("20"), '{"since": 3, "head_ms": null}', 9)
+    assert ranges(gaps) == [(11, 19)]
+    assert gaps.since == 3
+
+
+def test_a_stride_is_learned_and_unlearned():
+    """With auto_increment_increment = 2 half of the ids never come; one odd id ends that belief for good."""
+    gaps = begun(2).delivered(page([i for i in range(4, 400, 2) if i != 100]))
+    assert ranges(gaps) == [(100, 100)]
+    gaps = Gaps.start(at(0), None, Position("398"), gaps.dump(), 1).delivered(page([402]))
+    assert ranges(gaps) == [(100, 100), (400, 400)]
+    gaps = gaps.delivered(page([405]))
+    assert ranges(gaps)[-1] == (403, 404)
+    assert gaps.delivered(page(list(range(407, 900, 2)))).open.height > 200
+
+
+def test_millions_rolled_back_cost_little():
+    """However many ids are missing: bounded ranges, bounded questions, a bounded dump."""
+    gaps = begun()
+    for number in range(20):
+        start = number * 30_000 + 1
+        gaps = gaps.delivered(page(range(start, start + 30_000, 3), ms=number)).delivered(Page(at(number)))
+        gaps, scan = asked(gaps, number)
+        assert gaps.open.height <= RANGES
+        assert len(scan.ids) <= ASK_IDS
+        assert len(scan.ranges) <= ASK_RANGES
+    assert len(gaps.dump()) < 250_000
+
+
+def test_a_backlog_does_not_ask_for_the_distant_past():
+    """In a first load, holes far below the source's head are given up at once; those near it wait as always."""
+    far = 10 * FAR_IDS
+    gaps = begun().aimed(at(0), Mark(Position(str(far)), 0))
+    gaps = gaps.delivered(page([1, 1_000, far - 10, far - 8]))
+    assert ranges(gaps) == [(1_001, far - 11), (far - 9, far - 9)]
+    assert gaps.given_up == 998
+    late = gaps.delivered(page([far - 6, far + 2], ms=WAIT_MS))
+    assert ranges(late)[-1] == (far - 5, far + 1)
+    assert late.given_up == 999
+    assert gaps.aimed(at(1), None).aim is None
+
+
+def test_a_backlog_asks_seldom():
+    """While behind, questions leave the room to the pages; while a rescan is under way there are none."""
+    gaps = begun().delivered(page([5]))
+    gaps, first = asked(gaps, 0, "behind")
+    assert first is not None
+    assert asked(gaps, 5_000, "behind")[1] is None
+    assert asked(gaps, 10_000, "busy")[1] is None
+    assert asked(gaps, 10_000, "behind")[1] is not None
+
+
+@given(st.sets(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=60), st.data())
+def test_ranges_are_exactly_what_is_missing(ids, data):
+    """Between the first and the last id: seen, or in exactly one range; splitting takes out exactly what was found."""
+    ordered = sorted(ids)
+    holes = missing(pl.Series(ordered, dtype=pl.Int128), ordered[0] - 1, 1, at(0))
+    spans = list(holes.select("low", "high").iter_rows())
+    total = sum(high - low + 1 for low, high in spans)
+    assert total + len(ordered) == ordered[-1] - ordered[0] + 1
+    assert not any(low <= i <= high for low, high in spans for i in ordered)
+    if spans:
+        low, high = data.draw(st.sampled_from(spans))
+        found = data.draw(st.sets(st.integers(low, high), max_size=5))
+        rest, hits = split(holes, pl.Series(sorted(found), dtype=pl.Int128), at(1))
+        left = list(rest.select("low", "high").iter_rows())
+        assert hits == len(found)
+        assert sum(high - low + 1 for low, high in left) == total - hits
+        assert not any(low <= i <= high for low, high in left for i in found)
+
+
+def test_merging_keeps_every_missing_id():
+    """Merged ranges cover all that their parts did, with the youngest age, and stay in order."""
+    ids = pl.Series(range(0, 40_000, 4), dtype=pl.Int128)
+    holes = missing(ids, -4, 1, at(3))
+    merged = bounded(holes)
+    assert merged.height <= RANGES // 2
+    assert merged["low"].is_sorted()
+    assert (merged["low"][0], merged["high"][-1]) == (holes["low"][0], holes["high"][-1])
+    covered = merged.join_where(holes, pl.col("low") <= pl.col("low_right"), pl.col("high") >= pl.col("high_right"))
+    assert covered.height == holes.height
