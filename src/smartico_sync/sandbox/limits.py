@@ -48,13 +48,13 @@ class Limits:
         self.peak = max(self.peak, len(self.tickets))
         while self.arrivals and self.arrivals[0] <= now - WINDOW_S:
             self.arrivals.popleft()
-        self.arrivals.append(now)
         if len(self.tickets) > self.max_in_flight:
             self.violations["too many parallel requests"] += 1
             return False
-        if len(self.arrivals) > self.requests_per_minute:
+        if len(self.arrivals) >= self.requests_per_minute:
             self.violations["too many requests a minute"] += 1
             return False
+        self.arrivals.append(now)
         return True
 
     def carry(self, ticket: Ticket, players: AbstractSet[Player]) -> None:

@@ -1,0 +1,89 @@
+"""What makes an event acceptable."""
+
+from __future__ import annotations
+
+import pytest
+
+from smartico_sync.sandbox.contract import Contract
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"eid": 5}, "Field eid failed to parse value of type integer, error: expected a string"),
+        ({"eid": ""}, "eid and user_ext_id must not be empty"),
+        ({"user_ext_id": 7}, "Field user_ext_id failed"),
+        ({"ext_brand_id": None}, "Field ext_brand_id failed to parse value of type null"),
+        ({"event_date": "2026-01-01"}, "Field event_date failed to parse value of type string"),
+        ({"event_date": 1_717_508_861}, "event_date is not in epoch milliseconds"),
+        ({"event_date": 1.5e12}, "Field event_date failed to parse value of type number"),
+        ({"event_date": True}, "Field event_date failed to parse value of type boolean"),
+        ({"payload": []}, "Field payload failed to parse value of type array"),
+        ({"event_type": ""}, "event_type must not be empty"),
+        ({"event_type": "ach_level_up"}, "produced by the platform"),
+        ({"event_type": "client_action"}, "Property client_action is missing"),
+    ],
+)
+def test_envelope(make, change, reason):
+    """Each field of the envelope has its type; the reason names field and type and no value."""
+    found = Contract().findings([make(1), make(2) | change])
+    assert list(found) == [1]
+    assert reason in found[1].reason
+
+
+@pytest.mark.parametrize("missing", ["eid", "event_date", "ext_brand_id", "user_ext_id", "event_type", "payload"])
+def test_missing_field(make, missing):
+    """An event without one of the envelope's fields is refused."""
+    event = make(1)
+    del event[missing]
+    assert Contract().findings([event])[0].reason == f"Field {missing} is missing"
+
+
+@pytest.mark.parametrize(
+    ("payload", "wrong"),
+    [
+        ({"core_is_email_disabled_by_platform": None}, "expected a boolean"),
+        ({"core_is_email_disabled_by_platform": 1}, "expected a boolean"),
+        ({"user_birthdate": "1980-01-01"}, "expected epoch milliseconds"),
+        ({"core_registration_date": 1.5}, "expected epoch milliseconds"),
+        ({"casino_last_bet_amount": "1.50"}, "expected a number"),
+        ({"casino_last_bet_amount": True}, "expected a number"),
+        ({"casino_last_bet_id": 17}, "expected a string"),
+        ({"my_own": None}, "expected a flat value"),
+        ({"my_own": {"deep": 1}}, "expected a flat value"),
+        ({"!core_username": "x"}, "expected null"),
+        ({"+core_external_markers": "x"}, "expected an array"),
+        ({"core_external_markers": "x"}, "expected an array"),
+    ],
+)
+def test_property_types(make, payload, wrong):
+    """A property of the wrong type is refused, a null too unless the property is cleared by name."""
+    assert wrong in Contract().findings([make(1, "update_profile", payload=payload)])[0].reason
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"!core_username": None, "+core_external_markers": ["a"], "-core_external_markers": []},
+        {"user_birthdate": -3_600_000, "core_affiliate_id": 7, "skip_cjm": True},
+        {"casino_last_bet_amount": 3, "my_own": 1.5, "my_flag": False, "my_list": ["x"]},
+        {},
+    ],
+)
+def test_good_payloads(make, payload):
+    """Right types, operators and custom properties pass, for known and custom event types."""
+    events = [make(1, "update_profile", payload=payload), make(2, "my_custom_event", payload=payload)]
+    assert Contract().findings(events) == {}
+
+
+def test_managed_properties_are_violations(make):
+    """A property that Smartico manages is not refused, but noticed."""
+    found = Contract().findings([make(1, "update_profile", payload={"core_tags": ["vip"]})])
+    assert (found[0].reason, found[0].violation) == ("", "managed property core_tags")
+
+
+def test_shapes_are_judged_by_type_each_time(make):
+    """A remembered shape never lets another type through."""
+    contract = Contract()
+    good, bad = make(1, payload={"casino_last_bet_amount": 1}), make(2, payload={"casino_last_bet_amount": "1"})
+    assert [list(contract.findings([good, bad, good])) for _ in range(3)] == [[1], [1], [1]]
