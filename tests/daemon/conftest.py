@@ -1,0 +1,57 @@
+"""A daemon under test: its configuration, its sandbox, and the command as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smartico_sync.pii.keys import new_key
+from smartico_sync.sandbox.api import Sandbox
+
+COMMAND = Path(sys.executable).parent / "smartico-sync"
+
+
+class Operator:
+    """Somebody with a configuration and a terminal."""
+
+    def __init__(self, home: Path, sandbox: Sandbox) -> None:
+        self.home = home
+        self.sandbox = sandbox
+        self.key = new_key()
+        self.config = home / "views.yaml"
+        self.log = home / "events.jsonl"
+
+    def configure(self, source_url: str, views: str, **smartico: str) -> None:
+        lines = "".join(f"  {name}: {value}\n" for name, value in smartico.items())
+        self.config.write_text(
+            f"version: 1\nsmartico:\n  url: {self.sandbox.url}\n  token: test\n{lines}"
+            f"state: ./state/sync.db\npii:\n  key: {self.key}\nhealth:\n  listen: off\n"
+            f"sources:\n  db:\n    url: {source_url}\nviews:\n{views}"
+        )
+
+    def sync(self, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [COMMAND, *arguments, "--config", self.config],
+            capture_output=True, text=True, timeout=timeout, check=False, cwd=self.home, env={**os.environ, "NO_COLOR": "1"},
+        )  # fmt: skip
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [COMMAND, *arguments, "--config", self.config],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.home,
+        )  # fmt: skip
+
+    def accepted(self) -> list[dict]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+
+@pytest.fixture
+def operator(tmp_path):
+    """An operator with an empty sandbox."""
+    with Sandbox(log=tmp_path / "events.jsonl") as sandbox:
+        yield Operator(tmp_path, sandbox)
