@@ -64,7 +64,9 @@ def _private_directory() -> Path:
 
 
 def _run(*command: object) -> None:
-    done = subprocess.run([str(part) for part in command], capture_output=True, cwd="/", **_account())
+    done = subprocess.run(  # noqa: PLW1510  - the message is raised below
+        [str(part) for part in command], capture_output=True, cwd="/", **_account()
+    )
     if done.returncode:
         raise RuntimeError(done.stderr.decode(errors="replace"))
 

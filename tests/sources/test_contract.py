@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartico_sync.core.position import Position
@@ -38,6 +38,7 @@ def test_pages_hold_every_row_once_and_in_order(engine, walk):
         assert ids(walk(source, described, limit)) == [number for _, number in sorted(rows)]
 
 
+@settings(max_examples=25)  # each makes a table
 @given(cursors=st.lists(st.integers(0, 6), max_size=25), limit=st.integers(1, 9))
 def test_keyless_pages_never_cut_a_cursor_value(engine, walk, cursors, limit):
     """A view without a key is read whole, each cursor value on one page only, though many rows share it."""
@@ -207,6 +208,7 @@ NASTY = st.sampled_from(
 )
 
 
+@settings(max_examples=25)
 @given(texts=st.lists(st.none() | TEXTS | NASTY, min_size=1, max_size=8))
 def test_text_arrives_as_it_is(engine, walk, texts):
     """Emoji, quotes, line breaks, empty strings and control characters arrive unchanged; only NULL is null."""
@@ -219,6 +221,7 @@ def test_text_arrives_as_it_is(engine, walk, texts):
     assert page["note"].to_list() == texts
 
 
+@settings(max_examples=25)
 @given(keys=st.lists(TEXTS | NASTY, min_size=1, max_size=8, unique=True))
 def test_positions_carry_any_text(engine, walk, keys):
     """A key of any text finds its way out and back: walked one by one, and asked for again."""
@@ -246,7 +249,7 @@ def test_the_session_cannot_write(engine):
     table(engine, ["1, 1, 'n'"])
     source = engine.source()
     described = relation(engine, source)
-    with pytest.raises(SourceError), source.reading(described) as reading:
+    with pytest.raises(SourceError), source.reading(described) as reading:  # noqa: PT012  - the dialects differ
         if engine.name == "sqlite":
             reading.ask("DELETE FROM bets", {})
         else:

@@ -1,5 +1,6 @@
 """What PostgreSQL promises beyond the contract: types, failures, a bad network, standbys."""
 
+# ruff: noqa: DTZ001  - wall clocks without a zone are what is tested
 from __future__ import annotations
 
 import datetime as dt
@@ -7,8 +8,8 @@ import threading
 
 import polars as pl
 import pytest
-from servers.postgresql import PASSWORD
 
+from servers.postgresql import PASSWORD
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
@@ -123,7 +124,8 @@ def test_impossible_values_spoil_only_their_row(on_postgresql, kind, values):
 def test_an_infinite_cursor_is_unreadable_and_ordered(on_postgresql):
     """`infinity` in the cursor comes last, its text stands in `@cursor`, and the page is whole."""
     on_postgresql.execute(
-        "CREATE TABLE bets (id int, value timestamptz)", "INSERT INTO bets VALUES (1, 'infinity'), (2, '2024-01-01 00:00+00')"
+        "CREATE TABLE bets (id int, value timestamptz)",
+        "INSERT INTO bets VALUES (1, 'infinity'), (2, '2024-01-01 00:00+00')",
     )
     _, page = one(on_postgresql, "", Relation("bets", "value", ("id",), relation="bets"))
     assert page["@cursor"].to_list() == ["2024-01-01 00:00:00+00", "infinity"]
@@ -292,7 +294,7 @@ def through_proxy(on_postgresql, postgresql_server, proxied):
 def test_a_black_hole_is_noticed(through_proxy):
     """A network that swallows everything: SourceUnreachable within the client's own timeout; mended, the next reading works."""
     source, described, proxy = through_proxy
-    with pytest.raises(SourceUnreachable, match="no answer"), source.reading(described) as reading:
+    with pytest.raises(SourceUnreachable, match="no answer"), source.reading(described) as reading:  # noqa: PT012  - it works, then it fails
         reading.page(None, 5)
         proxy.black_hole()
         reading.page(None, 5)
@@ -337,7 +339,7 @@ def test_a_killed_backend_is_transient(on_postgresql):
     source = on_postgresql.source()
     described = source.describe(BETS)
     kill = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'smartico-sync' AND datname = current_database()"
-    with pytest.raises((SourceCancelled, SourceUnreachable)), source.reading(described) as reading:
+    with pytest.raises((SourceCancelled, SourceUnreachable)), source.reading(described) as reading:  # noqa: PT012  - it works, then it fails
         reading.page(None, 5)
         on_postgresql.execute(kill)
         reading.page(None, 5)
@@ -387,7 +389,7 @@ def test_a_restarted_server_is_found_again(private_postgresql):
     private_postgresql.restart()
     with source.reading(described) as reading:
         assert reading.page(None, 5).height == 1
-    with pytest.raises((SourceCancelled, SourceUnreachable)), source.reading(described) as reading:
+    with pytest.raises((SourceCancelled, SourceUnreachable)), source.reading(described) as reading:  # noqa: PT012  - it works, then it fails
         reading.page(None, 5)
         private_postgresql.stop()
         reading.page(None, 5)

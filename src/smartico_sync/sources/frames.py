@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
-from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
-import orjson
 import polars as pl
 
+from smartico_sync.sources.values import CONVERTERS, FALSE, TRUE, Converter, as_text
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from smartico_sync.core.relation import Column, Family, Relation
 
-__all__ = ["CURSOR", "UNREADABLE", "dtype", "frame", "from_texts", "key_column", "position_text", "schema"]
+__all__ = ["CURSOR", "UNREADABLE", "dtype", "empty", "frame", "from_texts", "key_column", "schema"]
 
 CURSOR = "@cursor"
 UNREADABLE = "@unreadable"
@@ -41,9 +40,6 @@ DTYPES: dict[str, pl.DataType] = {
     "date": pl.Date(),
     "binary": pl.Binary(),
 }
-TRUE = ("t", "true", "1", "y", "yes", "on")
-FALSE = ("f", "false", "0", "n", "no", "off")
-MILLISECONDS_FROM = 100_000_000_000  # an epoch above this (the year 5138 in seconds) counts milliseconds
 
 
 def key_column(index: int) -> str:
@@ -62,6 +58,14 @@ def schema(relation: Relation) -> dict[str, pl.DataType]:
     columns = {column.name: dtype(column.family) for column in relation.columns}
     positions = [CURSOR, *(key_column(index) for index in range(len(relation.key)))]
     return columns | {name: pl.String() for name in positions}
+
+
+@lru_cache(maxsize=256)
+def empty(relation: Relation, which: Literal["rows", "positions"]) -> pl.DataFrame:
+    """A reading's frame of no rows: what an idle poll gives, hundreds of times a minute."""
+    names = schema(relation)
+    positions = {name: kind for name, kind in names.items() if name.startswith("@")}
+    return pl.DataFrame(schema=names if which == "rows" else positions)
 
 
 def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: str = "UTC") -> pl.DataFrame:
@@ -97,25 +101,6 @@ def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: st
                 reasons.append((f"{column.name}: {REASONS.get(column.family, 'not readable as text')}", spoilt))
         series.append(built)
     return _with_reasons(pl.DataFrame(series), reasons)
-
-
-def position_text(value: Any) -> str | None:
-    """A cursor or key value as text at full precision, the form `Position` holds."""
-    match value:
-        case None:
-            return None
-        case str():
-            return value
-        case bool():
-            return str(int(value))
-        case dt.datetime():
-            return value.isoformat(sep=" ")
-        case Decimal():
-            return format(value, "f")
-        case bytes():
-            return value.hex()
-        case _:
-            return str(value)
 
 
 def _with_reasons(data: pl.DataFrame, reasons: Sequence[tuple[str, pl.Series]]) -> pl.DataFrame:
@@ -183,6 +168,9 @@ def _uniform(column: Column, values: Sequence[Any], timezone: str) -> pl.Series 
     kinds = set(map(type, values)) - {type(None)}
     if not kinds:
         return pl.Series(column.name, values, dtype=dtype(family))
+    if family == "decimal" and kinds <= {int, float}:
+        text = pl.Series(column.name, [None if value is None else repr(value) for value in values], dtype=pl.String)
+        return None if text.str.contains("[a-z]").any() else text  # exponents, nan and inf need a closer look
     if len(kinds) > 1:
         return None
     (kind,) = kinds
@@ -225,7 +213,7 @@ def _uniform_times(column: Column, text: pl.Series, timezone: str) -> pl.Series 
 
 def _mixed(column: Column, values: Iterable[Any], timezone: str) -> tuple[pl.Series, pl.Series | None]:
     """One value at a time; the second series tells the rows whose value does not fit."""
-    convert = _CONVERTERS.get(column.family, _text)
+    convert: Converter = CONVERTERS.get(column.family, as_text)
     zone = ZoneInfo(timezone)
     converted: list[Any] = []
     spoilt: list[bool] = []
@@ -241,89 +229,3 @@ def _mixed(column: Column, values: Iterable[Any], timezone: str) -> tuple[pl.Ser
         kind, converted = pl.String(), [None if v is None else str(v) for v in converted]
     series = pl.Series(column.name, converted, dtype=kind)
     return series, pl.Series(spoilt) if any(spoilt) else None
-
-
-def _whole(value: Any, _: ZoneInfo) -> int:
-    if isinstance(value, str | bytes) or int(value) != value:
-        raise ValueError
-    return int(value)
-
-
-def _decimal(value: Any, _: ZoneInfo) -> str:
-    if isinstance(value, bytes):
-        raise TypeError
-    number = Decimal(repr(value) if isinstance(value, float) else value)
-    if not number.is_finite():
-        raise ValueError
-    return format(number, "f")
-
-
-def _float(value: Any, _: ZoneInfo) -> float:
-    if isinstance(value, str | bytes) or not math.isfinite(value):
-        raise ValueError
-    return float(value)
-
-
-def _boolean(value: Any, _: ZoneInfo) -> bool:
-    word = str(value).lower()
-    if word not in TRUE and word not in FALSE:
-        raise ValueError
-    return word in TRUE
-
-
-def _time(value: Any, zone: ZoneInfo) -> dt.datetime:
-    """Text in ISO form, or an epoch in seconds or milliseconds, to naive UTC."""
-    match value:
-        case dt.datetime():
-            moment = value
-        case dt.date():
-            moment = dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001  - the zone comes below
-        case str():
-            moment = dt.datetime.fromisoformat(value.strip())
-        case int() | float():
-            seconds = value / 1000 if abs(value) >= MILLISECONDS_FROM else value
-            return dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds)  # noqa: DTZ001  - naive UTC by contract
-        case _:
-            raise TypeError
-    return moment.replace(tzinfo=moment.tzinfo or zone).astimezone(dt.UTC).replace(tzinfo=None)
-
-
-def _instant(value: Any, _: ZoneInfo) -> dt.datetime:
-    return _time(value, ZoneInfo("UTC")).replace(tzinfo=dt.UTC)
-
-
-def _date(value: Any, zone: ZoneInfo) -> dt.date:
-    if isinstance(value, int | float):
-        return _time(value, zone).date()
-    if isinstance(value, dt.datetime):
-        return value.date()
-    return value if isinstance(value, dt.date) else dt.datetime.fromisoformat(value.strip()).date()
-
-
-def _binary(value: Any, _: ZoneInfo) -> bytes:
-    return value.encode() if isinstance(value, str) else bytes(value)
-
-
-def _text(value: Any, _: ZoneInfo) -> str:
-    match value:
-        case str():
-            value.encode()  # a lone surrogate cannot travel
-            return value
-        case bytes():
-            return value.decode()
-        case list() | tuple() | dict():
-            return orjson.dumps(value, default=position_text).decode()
-        case _:
-            return position_text(value) or ""
-
-
-_CONVERTERS: dict[str, Callable[[Any, ZoneInfo], Any]] = {
-    "integer": _whole,
-    "decimal": _decimal,
-    "float": _float,
-    "boolean": _boolean,
-    "timestamp": _time,
-    "instant": _instant,
-    "date": _date,
-    "binary": _binary,
-}

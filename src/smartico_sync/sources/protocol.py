@@ -105,7 +105,7 @@ class Source(Protocol):
 
     @property
     def engine(self) -> str:
-        """The URL scheme: `postgresql`, `sqlite` …"""
+        """The URL scheme: `postgresql`, `sqlite` and so on."""
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with `columns` filled from the database. ViewBroken when the cursor or a key column is missing."""

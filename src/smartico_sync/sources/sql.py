@@ -91,10 +91,8 @@ def rows(grammar: Grammar, relation: Relation, cursors: int) -> Statement:
     Filtering the pairs is left to the caller: so the statement stays flat and finds its index everywhere.
     """
     source = _source(grammar, relation)
-    conditions = [_among(grammar, relation, relation.cursor, "c", cursors, source)]
-    conditions += [
-        _among(grammar, relation, name, f"k{index}_", cursors, source) for index, name in enumerate(relation.key)
-    ]
+    lists = [("c", relation.cursor), *((f"k{index}_", name) for index, name in enumerate(relation.key))]
+    conditions = [source.c[name].in_(_listed(grammar, relation, name, prefix, cursors)) for prefix, name in lists]
     selected, positions = _selected(grammar, relation, relation.columns, source)
     return _compile(
         grammar, relation, sa.select(*selected).select_from(source).where(*conditions), relation.columns, positions
@@ -103,9 +101,9 @@ def rows(grammar: Grammar, relation: Relation, cursors: int) -> Statement:
 
 @lru_cache(maxsize=1024)
 def by_cursor(grammar: Grammar, relation: Relation, cursors: int) -> Statement:
-    """Rows whose cursor is one of `c0`, `c1` …"""
+    """Rows whose cursor is one of `c0`, `c1` and so on."""
     source = _source(grammar, relation)
-    condition = _among(grammar, relation, relation.cursor, "c", cursors, source)
+    condition = source.c[relation.cursor].in_(_listed(grammar, relation, relation.cursor, "c", cursors))
     selected, positions = _selected(grammar, relation, relation.columns, source)
     query = sa.select(*selected).select_from(source).where(condition, *_whole(relation, source, "key"))
     return _compile(grammar, relation, query, relation.columns, positions)
@@ -229,11 +227,8 @@ def _bounds(grammar: Grammar, relation: Relation, source: sa.FromClause, bounds:
     return low + high
 
 
-def _among(
-    grammar: Grammar, relation: Relation, name: str, prefix: str, many: int, source: sa.FromClause
-) -> Expression:
-    binds = [_bind(grammar, relation, name, f"{prefix}{index}") for index in range(many)]
-    return source.c[name].in_(binds)
+def _listed(grammar: Grammar, relation: Relation, name: str, prefix: str, many: int) -> list[Expression]:
+    return [_bind(grammar, relation, name, f"{prefix}{index}") for index in range(many)]
 
 
 def _bind(grammar: Grammar, relation: Relation, name: str, parameter: str) -> Expression:

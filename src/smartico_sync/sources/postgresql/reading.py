@@ -13,7 +13,7 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation, Snapshot
 from smartico_sync.errors import SourceError
 from smartico_sync.sources import groups, sql
-from smartico_sync.sources.frames import from_texts, schema
+from smartico_sync.sources.frames import empty, from_texts
 from smartico_sync.sources.postgresql.session import Answer, Session, literal
 from smartico_sync.sources.postgresql.types import POSTGRESQL
 
@@ -82,7 +82,7 @@ class PostgresReading:
         """The rows at these positions."""
         wanted = list(positions)
         if not wanted:
-            return pl.DataFrame(schema=schema(self._relation))
+            return empty(self._relation, "rows")
         size, values = sql.among_parameters(self._relation, wanted)
         return sql.exactly(self._relation, self._frame(sql.rows(POSTGRESQL, self._relation, size), values), wanted)
 
@@ -91,23 +91,23 @@ class PostgresReading:
         keyless = replace(self._relation, key=())
         wanted = [Position(value) for value in values]
         if not wanted:
-            return pl.DataFrame(schema=schema(self._relation))
+            return empty(self._relation, "rows")
         size, parameters = sql.among_parameters(keyless, wanted)
         return self._frame(sql.by_cursor(POSTGRESQL, self._relation, size), parameters)
 
     def head(self) -> str | None:
         """The highest cursor."""
-        rows = self._ask(sql.head(POSTGRESQL, self._relation).text % {}).rows
+        rows = self.ask(sql.head(POSTGRESQL, self._relation).text % {}).rows
         return rows[0][0] if rows else None
 
     def null_cursors(self) -> int:
         """How many rows have no place in the order."""
-        return int(self._ask(sql.null_cursors(POSTGRESQL, self._relation).text % {}).rows[0][0] or 0)
+        return int(self.ask(sql.null_cursors(POSTGRESQL, self._relation).text % {}).rows[0][0] or 0)
 
     def count(self, low: str | None, high: str) -> int:
         """How many rows are in the range."""
         statement = sql.count(POSTGRESQL, self._relation, "open" if low is None else "low")
-        return int(self._ask(_filled(statement, sql.count_parameters(low, high))).rows[0][0] or 0)
+        return int(self.ask(_filled(statement, sql.count_parameters(low, high))).rows[0][0] or 0)
 
     def end(self) -> None:
         """End the transaction if one was begun."""
@@ -120,8 +120,12 @@ class PostgresReading:
             self.end()
 
     def ask(self, statement: str) -> Answer:
-        """Any other statement in the same transaction."""
-        return self._ask(statement)
+        """One statement in the reading's transaction, which the first question opens in the same round trip."""
+        if self._facts:
+            return self._session.run(statement, self._what)[0]
+        facts, *answers = self._session.run(self._opening + statement, self._what)
+        self._facts = facts.rows[0]
+        return answers[0]
 
     def explained(self, after: Position | None, limit: int) -> str:
         """The exact text of the page's statement."""
@@ -134,13 +138,6 @@ class PostgresReading:
             self._facts = self._session.run(self._opening, self._what)[0].rows[0]
         return self._facts
 
-    def _ask(self, statement: str) -> Answer:
-        if self._facts:
-            return self._session.run(statement, self._what)[0]
-        facts, answer = self._session.run(self._opening + statement, self._what)
-        self._facts = facts.rows[0]
-        return answer
-
     def _whole_groups(self, statement: Statement, values: dict[str, str], limit: int) -> pl.DataFrame:
         if self._relation.key:
             return self._frame(statement, {**values, "n": limit})
@@ -148,11 +145,10 @@ class PostgresReading:
 
     def _frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
         query = _filled(statement, values)
-        data = self._ask(f"COPY ({query}) TO STDOUT (FORMAT csv, NULL {literal(ABSENT)})").data
+        data = self.ask(f"COPY ({query}) TO STDOUT (FORMAT csv, NULL {literal(ABSENT)})").data
         columns = statement.columns
         if not data:
-            full = schema(self._relation)
-            return pl.DataFrame(schema=full if columns else {name: full[name] for name, _ in statement.positions})
+            return empty(self._relation, "rows" if columns else "positions")
         texts = _parsed(data, statement.width, self._what)
         frame = from_texts(columns, texts[: len(columns)], self._relation.timezone)
         positions = [texts[index].alias(name) for name, index in statement.positions]
@@ -166,7 +162,7 @@ def _facts(version: int) -> str:
         snapshot = "txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot())"
     else:
         snapshot = "pg_snapshot_xmin(pg_current_snapshot()), pg_snapshot_xmax(pg_current_snapshot())"
-    return f"SELECT floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot};"
+    return f"SELECT floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot};"  # noqa: S608  - constants only
 
 
 def _filled(statement: Statement, values: Mapping[str, str | int]) -> str:

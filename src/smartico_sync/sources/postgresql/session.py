@@ -11,6 +11,7 @@ import select
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -49,7 +50,7 @@ class Login:
     options: tuple[tuple[str, str], ...] = ()
 
     def conninfo(self) -> str:
-        """libpq's connection string: our defaults, then the URL's parameters, then the source's options."""
+        """Everything libpq is told: our defaults, then the URL's parameters, then the source's options."""
         url = self.url
         keywords: dict[str, Any] = {
             "host": ",".join(host for host, _ in url.hosts),
@@ -58,7 +59,7 @@ class Login:
             "password": url.password,
             "dbname": url.path,
             "application_name": "smartico-sync",
-            "connect_timeout": CONNECT_TIMEOUT_S,
+            "connect_timeout": min(CONNECT_TIMEOUT_S, ceil(self.silence_s)),
             "keepalives_idle": 30,  # firewalls forget silent connections after minutes
             "keepalives_interval": 10,
             "keepalives_count": 3,

@@ -47,7 +47,7 @@ class _Named(UserDefinedType[Any]):
 class PostgresGrammar:
     """Pages travel as CSV, so every type arrives as the text the server prints; only few need a cast."""
 
-    dialect: sa.Dialect = PGDialect(paramstyle="pyformat")
+    dialect: sa.Dialect = PGDialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 
     def bind(self, column: Column, name: str) -> sa.ColumnElement[Any]:
         """The text becomes a constant of the column's own type, which the planner can estimate and match to an index."""

@@ -1,0 +1,43 @@
+"""Whether an index can serve the poll, judged from SQLite's own plan."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from smartico_sync.core.position import Position
+from smartico_sync.sources.protocol import Plan
+
+if TYPE_CHECKING:
+    from smartico_sync.core.relation import Relation
+    from smartico_sync.sources.sqlite.reading import SqliteReading
+
+__all__ = ["explain"]
+
+
+def explain(reading: SqliteReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+    """Explain the page after this position, or, from the start, the page that a running poll reads at the head."""
+    head = reading.head()  # also makes SQLite notice an index that has just been created
+    if after is None and head is not None:
+        after = Position(head)
+    lines = reading.explained(after, limit)
+    loops = [line for line in lines if line.startswith(("SCAN", "SEARCH"))]
+    sorts = any(line.startswith("USE TEMP B-TREE FOR ORDER BY") for line in lines)
+    searched = bool(loops) and (loops[0].startswith("SEARCH") or (after is None and " USING " in loops[0]))
+    if searched and not sorts:
+        return Plan(uses_index=True, text="\n".join(lines))
+    return Plan(uses_index=False, text="\n".join(lines), advice=_advice(reading, relation, loops))
+
+
+def _advice(reading: SqliteReading, relation: Relation, loops: list[str]) -> str:
+    """CREATE INDEX on the table that the first loop walks through, when it stores the cursor itself."""
+    found = re.match(r"(?:SCAN|SEARCH) (\w+)", loops[0]) if loops else None
+    wanted = (relation.cursor, *relation.key)
+    candidates = [found.group(1)] if found else []
+    candidates += [row[0] for row in reading.ask("SELECT name FROM sqlite_master WHERE type = 'table'", {})]
+    for table in dict.fromkeys(candidates):
+        names = {row[0] for row in reading.ask("SELECT name FROM pragma_table_info(:table)", {"table": table})}
+        if relation.cursor in names:
+            columns = ", ".join(name for name in wanted if name in names)
+            return f"CREATE INDEX {table}_{relation.cursor} ON {table} ({columns});"
+    return f"no table stores {relation.cursor}: the view must pass an indexed column through as its cursor"

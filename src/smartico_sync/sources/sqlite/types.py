@@ -1,0 +1,91 @@
+"""SQLite's types: declared ones are words, stored ones are what counts."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+
+from smartico_sync.sources import sql
+
+if TYPE_CHECKING:
+    from smartico_sync.core.relation import Column, Family
+    from smartico_sync.sources.sql import Expression
+
+__all__ = ["SQLITE", "STORED", "SqliteGrammar", "family", "stored", "text_or_bytes"]
+
+FAMILIES: tuple[tuple[str, Family], ...] = (
+    (r"BOOL", "boolean"),
+    (r"TIMESTAMPTZ|DATETIMETZ|WITH TIME ZONE", "instant"),
+    (r"DATETIME|TIMESTAMP", "timestamp"),
+    (r"^DATE", "date"),
+    (r"JSON", "json"),
+    (r"UUID|GUID", "uuid"),
+    (r"INT", "integer"),
+    (r"CHAR|CLOB|TEXT|STRING", "text"),
+    (r"BLOB|BINARY", "binary"),
+    (r"REAL|FLOA|DOUB", "float"),
+    (r"DEC|NUM|MONEY", "decimal"),
+)
+# What typeof() says.
+STORED: dict[str, Family] = {"integer": "integer", "real": "float", "text": "text", "blob": "binary"}
+
+
+class SqliteGrammar:
+    """SQLite compares by the column's affinity; parameters arrive as Python values of the column's family."""
+
+    dialect: sa.Dialect = SQLiteDialect(paramstyle="named")
+
+    def bind(self, column: Column, name: str) -> Expression:  # noqa: ARG002  - see _value
+        """The parameter as it is."""
+        return sa.bindparam(name)
+
+    def project(self, column: Column, expression: Expression) -> Expression:  # noqa: ARG002
+        """The column as it is."""
+        return expression
+
+    def position(self, column: Column, expression: Expression) -> Expression | None:  # noqa: ARG002
+        """Python's values hold everything."""
+        return None
+
+    def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
+        """The form every planner understands."""
+        return sql.either(above, binds)
+
+
+SQLITE = SqliteGrammar()
+
+
+def family(declared: str) -> Family:
+    """The family of a declared type."""
+    upper = declared.upper()
+    return next((found for pattern, found in FAMILIES if re.search(pattern, upper)), "other")
+
+
+def stored(kind: Family, text: str) -> int | float | str | bytes:
+    """A position's text as SQLite stores it."""
+    with suppress(ValueError):
+        match kind:
+            case "integer" | "boolean":
+                number = int(text)
+                return number if -(2**63) <= number < 2**63 else text
+            case "float":
+                return float(text)
+            case "decimal":
+                return text  # numeric affinity converts it exactly as it did when it was stored
+            case "binary":
+                return bytes.fromhex(text)
+            case _:
+                return text
+    return text
+
+
+def text_or_bytes(data: bytes) -> str | bytes:
+    """A text factory that lets pass what is not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data

@@ -1,0 +1,183 @@
+"""URLs, the table of engines, frames from rows, and the pool."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartico_sync.config.models import SourceConfig
+from smartico_sync.core.relation import Column
+from smartico_sync.errors import ConfigError, DriverMissing, SourceCancelled, SourceUnreachable
+from smartico_sync.sources import open as opening
+from smartico_sync.sources.frames import frame, from_texts
+from smartico_sync.sources.groups import complete
+from smartico_sync.sources.open import ENGINES, open_source
+from smartico_sync.sources.pool import Pool
+from smartico_sync.sources.url import parse
+
+
+@given(
+    password=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12).filter(lambda text: "%" not in text)
+)
+def test_any_password_survives_unencoded(password):
+    """A password may hold every character that a URL uses itself; only `%` is special."""
+    url = parse(f"postgresql://me:{password}@h1:1,h2/db?sslmode=require")
+    assert (url.user, url.password, url.path) == ("me", password, "db")
+    assert url.hosts == (("h1", "1"), ("h2", ""))
+    assert url.parameters == {"sslmode": "require"}
+    assert url.place == "h1:1,h2/db"
+
+
+def test_a_url_never_shows_its_password():
+    """Neither repr nor place holds the password; an IPv6 host keeps its colons."""
+    url = parse("mysql://me:se%40same@[::1]:3306/db")
+    assert url.password == "se@same"
+    assert url.hosts == (("::1", "3306"),)
+    assert "same" not in repr(url) + url.place
+
+
+@pytest.mark.parametrize(("url", "words"), [("nonsense", "no scheme"), ("ftp://h/d", "nothing reads ftp")])
+def test_an_unknown_url_is_a_configuration_error(url, words):
+    """What nothing reads is told before anything starts, with the schemes that are read."""
+    with pytest.raises(ConfigError, match=words):
+        open_source("casino", SourceConfig.model_validate({"url": url}))
+
+
+def test_a_missing_driver_names_the_pip_command(monkeypatch):
+    """Each engine is imported only when a URL asks for it; what is missing is one command away."""
+
+    def absent(module):
+        raise ModuleNotFoundError(name="psycopg")
+
+    monkeypatch.setattr(opening, "import_module", absent)
+    with pytest.raises(DriverMissing) as missing:
+        open_source("casino", SourceConfig.model_validate({"url": "postgresql://h/d"}))
+    assert missing.value.hint == "pip install 'smartico-sync[postgresql]'"
+
+
+def test_every_engine_of_the_configuration_is_in_the_table():
+    """The schemes that views.yaml promises."""
+    promised = "postgresql mysql mariadb mssql oracle clickhouse snowflake bigquery mongodb redshift sqlite"
+    assert set(ENGINES) == set(promised.split())
+
+
+def column(family):
+    return Column("c", family, family)
+
+
+@pytest.mark.parametrize(
+    ("family", "values", "expected", "spoilt"),
+    [
+        ("integer", [1, None, 2**63 - 1], [1, None, 2**63 - 1], []),
+        ("integer", [1, 2.0, True], [1, 2, 1], []),
+        ("integer", [1, "x", 1.5], [1, None, None], [1, 2]),
+        ("integer", [1, 2**64], ["1", str(2**64)], []),
+        ("decimal", [Decimal("1.10"), 2, 0.1, "3.50"], ["1.10", "2", "0.1", "3.50"], []),
+        ("decimal", [Decimal("1E+3"), Decimal("NaN"), "x"], ["1000", None, None], [1, 2]),
+        ("float", [1.5, float("nan"), None], [1.5, None, None], [1]),
+        ("float", [1, 2], [1.0, 2.0], []),
+        ("text", ["a", 1, b"b", None], ["a", "1", "b", None], []),
+        ("text", ["a", "\ud800"], ["a", None], [1]),
+        ("boolean", [True, 0, "t", "maybe"], [True, False, True, None], [3]),
+        (
+            "date",
+            [dt.date(2024, 1, 1), "2024-01-02", "0000-00-00"],
+            [dt.date(2024, 1, 1), dt.date(2024, 1, 2), None],
+            [2],
+        ),
+        ("instant", ["2024-01-01T00:00:00+02:00", "x"], [dt.datetime(2023, 12, 31, 22, tzinfo=dt.UTC), None], [1]),
+        ("binary", [b"a", "b"], [b"a", b"b"], []),
+        ("json", [{"a": [1]}, '{"b": 2}'], ['{"a":[1]}', '{"b": 2}'], []),
+        ("text", [None, None], [None, None], []),
+    ],
+)
+def test_rows_become_columns_value_by_value(family, values, expected, spoilt):
+    """What can be converted without loss is; the rest is null and told, row by row."""
+    built = frame([column(family)], [(value,) for value in values])
+    assert built["c"].to_list() == expected
+    told = built["@unreadable"].is_not_null().to_list() if "@unreadable" in built.columns else [False] * len(values)
+    assert [number for number, bad in enumerate(told) if bad] == spoilt
+
+
+def test_no_rows_still_have_their_types():
+    """An empty frame has the dtypes of a full one."""
+    assert frame([column("integer"), Column("d", "d", "instant")], []).schema == {
+        "c": pl.Int64,
+        "d": pl.Datetime("us", "UTC"),
+    }
+
+
+def test_the_hour_that_happens_twice_is_read_as_its_first_pass():
+    """Local times of the autumn night are the earlier ones; a time that the spring skips is unreadable."""
+    texts = pl.Series(["2024-10-27 02:30:00", "2024-03-31 02:30:00", "2024-07-01 12:00:00"])
+    built = from_texts([column("timestamp")], [texts], "Europe/Malta")
+    hours = [None if moment is None else moment.hour for moment in built["c"]]
+    assert hours == [0, None, 10]
+    assert built["@unreadable"].is_not_null().to_list() == [False, True, False]
+
+
+@given(cursors=st.lists(st.integers(0, 5), max_size=30).map(sorted), limit=st.integers(1, 12))
+def test_groups_are_whole_and_from_the_start(cursors, limit):
+    """complete() gives a beginning of the rows that ends where a cursor value ends, never empty unless all is read."""
+    texts = [str(cursor) for cursor in cursors]
+    page = complete(lambda rows: pl.DataFrame({"@cursor": texts[:rows]}, schema={"@cursor": pl.String}), limit)
+    taken = page["@cursor"].to_list()
+    assert taken == texts[: len(taken)]
+    assert not set(taken) & set(texts[len(taken) :])
+    assert taken or not texts
+
+
+class Link:
+    def __init__(self):
+        self.state = "fine"
+
+    def usable(self):
+        return self.state == "fine"
+
+    def abort(self):
+        self.state = "aborted"
+
+    def close(self):
+        self.state = "closed"
+
+
+def test_a_pool_lends_each_link_to_one_and_replaces_broken_ones():
+    """Links are used again while they are usable, and never more than the pool's size at once."""
+    made = []
+    pool = Pool(lambda: made.append(Link()) or made[-1], 1, 0.01)
+    with pool.link() as first, pytest.raises(SourceCancelled), pool.link():
+        pass
+    with pool.link() as second:
+        assert second is first
+        second.state = "broken"
+    with pool.link() as third:
+        assert third is not first
+    assert len(made) == 2
+
+
+def test_closing_a_pool_aborts_what_is_busy():
+    """close() aborts links in use, wakes those who wait, and refuses later use."""
+    pool = Pool(Link, 1, 60)
+    woken = []
+
+    def wait():
+        try:
+            with pool.link():
+                pass
+        except SourceUnreachable:
+            woken.append("refused")
+
+    with pool.link() as busy:
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        pool.close()
+        waiter.join(20)
+        assert busy.state == "aborted"
+    assert woken == ["refused"]
+    assert busy.state == "closed"

@@ -1,0 +1,147 @@
+"""What SQLite promises beyond the contract: types that are only words, files that move, writers that lock."""
+
+# ruff: noqa: DTZ001  - wall clocks without a zone are what is tested
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import sqlite3
+
+import pytest
+
+from smartico_sync.config.models import SourceConfig
+from smartico_sync.core.relation import Relation
+from smartico_sync.errors import SourceCancelled, SourceRefused, SourceUnreachable
+from smartico_sync.sources.open import open_source
+
+BETS = Relation("bets", "id", ("id",), relation="bets")
+
+
+def configured(path, **fields):
+    return open_source("replica", SourceConfig.model_validate({"url": f"sqlite:///{path}", **fields}))
+
+
+def read(engine, relation=BETS):
+    source = engine.source()
+    described = source.describe(relation)
+    with source.reading(described) as reading:
+        return reading.page(None, 100)
+
+
+def test_declared_types_make_families(on_sqlite):
+    """The declared word tells the family; a column without one has the type of its first values."""
+    on_sqlite.execute(
+        "CREATE TABLE bets (id INTEGER PRIMARY KEY, at DATETIME, day DATE, amount DECIMAL(18,2), odds REAL, ok BOOLEAN,"
+        " raw BLOB, doc JSON, uid UUID, name VARCHAR(20))",
+        "INSERT INTO bets VALUES (1, '2024-02-29 10:00:00.123456', '2024-02-29', 1.10, 0.5, 1, x'00ff', '{}', 'u', 'n')",
+        "CREATE VIEW seen AS SELECT *, id + 1 AS next, upper(name) AS loud FROM bets",
+    )
+    source = on_sqlite.source()
+    described = source.describe(Relation("v", "id", ("id",), relation="seen"))
+    assert [column.family for column in described.columns] == [
+        "integer", "timestamp", "date", "decimal", "float", "boolean", "binary", "json", "uuid", "text", "integer", "text",
+    ]  # fmt: skip
+    page = read(on_sqlite, Relation("v", "id", ("id",), relation="seen"))
+    assert page.drop("@cursor", "@key.0").row(0) == (
+        1, dt.datetime(2024, 2, 29, 10, 0, 0, 123456), dt.date(2024, 2, 29), "1.1", 0.5, True, b"\x00\xff", "{}", "u", "n", 2, "N",
+    )  # fmt: skip
+
+
+def test_a_value_of_another_type_spoils_only_its_row(on_sqlite):
+    """Text in an integer column, an impossible date, bytes that are no text: null, and `@unreadable` names the column."""
+    on_sqlite.execute(
+        "CREATE TABLE bets (id INTEGER PRIMARY KEY, n INTEGER, at DATETIME, name TEXT)",
+        "INSERT INTO bets VALUES (1, 5, '2024-01-01T10:00:00Z', 'a'), (2, 'many', '2024-13-45', CAST(x'ff' AS TEXT)),"
+        " (3, NULL, 1704103200, 'c'), (4, 7, 1704103200123, 'd')",
+    )
+    page = read(on_sqlite)
+    assert page["n"].to_list() == [5, None, None, 7]
+    assert page["name"].to_list() == ["a", None, "c", "d"]
+    moment = dt.datetime(2024, 1, 1, 10)
+    assert page["at"].to_list() == [moment, None, moment, moment.replace(microsecond=123000)]
+    assert page["@unreadable"].is_null().to_list() == [True, False, True, True]
+    assert [part.split(":")[0] for part in page["@unreadable"][1].split("; ")] == ["n", "at", "name"]
+
+
+@pytest.mark.parametrize(
+    "values", [["1.5", "2.25", "1e3"], ["'2024-01-01 00:00:00'", "'2024-01-02 00:00:00'"], ["1704103200", "1704103201"]]
+)
+def test_any_stored_type_may_be_a_cursor(on_sqlite, walk, values):
+    """Numbers, epochs and ISO text walk in order, whatever the column was declared as."""
+    for declared in ("DATETIME", "NUMERIC", "REAL" if "." in values[0] else "", ""):
+        on_sqlite.execute("DROP TABLE IF EXISTS bets", f"CREATE TABLE bets (id INTEGER PRIMARY KEY, moved {declared})")
+        for value in values:
+            on_sqlite.execute(f"INSERT INTO bets (moved) VALUES ({value})")
+        source = on_sqlite.source()
+        described = source.describe(Relation("bets", "moved", ("id",), relation="bets"))
+        assert [number for page in walk(source, described, 1) for number in page["id"]] == list(
+            range(1, len(values) + 1)
+        )
+        source.close()
+
+
+def test_a_missing_file_is_unreachable_and_not_created(tmp_path):
+    """No file: SourceUnreachable, and none is made."""
+    with pytest.raises(SourceUnreachable) as unreachable:
+        configured(tmp_path / "none.db").facts()
+    assert "url" in unreachable.value.hint
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_another_file_is_refused(tmp_path):
+    """A file that is no SQLite database says so."""
+    (tmp_path / "notes.txt").write_text("dear diary " * 100)
+    with pytest.raises(SourceRefused):
+        configured(tmp_path / "notes.txt").facts()
+
+
+def test_a_relative_path_starts_here(tmp_path, monkeypatch):
+    """`sqlite:///replica.db` is relative to the current directory, `sqlite:////tmp/replica.db` is not."""
+    sqlite3.connect(tmp_path / "replica.db").execute("CREATE TABLE bets (id)").connection.close()
+    monkeypatch.chdir(tmp_path)
+    source = configured("replica.db")
+    assert source.relations() == ("bets",)
+    source.close()
+
+
+def test_a_restored_file_is_opened_anew(tmp_path):
+    """A file put in the place of the old one is the one that is read."""
+    for name, rows in (("replica.db", 1), ("backup.db", 3)):
+        connection = sqlite3.connect(tmp_path / name)
+        connection.execute("CREATE TABLE bets (id INTEGER PRIMARY KEY)")
+        connection.executemany("INSERT INTO bets VALUES (?)", [(number,) for number in range(rows)])
+        connection.commit()
+        connection.close()
+    source = configured(tmp_path / "replica.db")
+    described = source.describe(BETS)
+    shutil.move(tmp_path / "backup.db", tmp_path / "replica.db")
+    with source.reading(described) as reading:
+        assert reading.page(None, 9).height == 3
+    source.close()
+
+
+def test_a_locked_file_is_tried_again(tmp_path):
+    """A writer that holds the file: SourceCancelled after the statement timeout."""
+    writer = sqlite3.connect(tmp_path / "replica.db", isolation_level=None)
+    writer.execute("CREATE TABLE bets (id INTEGER PRIMARY KEY)")
+    source = configured(tmp_path / "replica.db", statement_timeout=100)
+    described = source.describe(BETS)
+    writer.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(SourceCancelled), source.reading(described) as reading:
+        reading.page(None, 5)
+    writer.execute("ROLLBACK")
+    with source.reading(described) as reading:
+        assert reading.page(None, 5).height == 0
+    source.close()
+    writer.close()
+
+
+def test_a_slow_query_is_interrupted(on_sqlite):
+    """A query that runs longer than the statement timeout ends as SourceCancelled."""
+    endless = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT max(id) AS id FROM n"
+    source = on_sqlite.source(statement_timeout=200)
+    described = Relation("v", "id", (), query="SELECT 1 AS id")
+    described = source.describe(described)
+    slow = Relation("v", "id", (), query=endless, columns=described.columns)
+    with pytest.raises(SourceCancelled), source.reading(slow) as reading:
+        reading.page(None, 5)
