@@ -21,14 +21,16 @@ def test_start_send_end(make, tmp_path):
         [*RUN, "--listen", "127.0.0.1:0", "--log", log], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        base = re.search(r"http://\S+", process.stdout.readline())[0]
+        first = process.stdout.readline()
+        base = re.search(r"http://\S+", first)[0]
         httpx.post(base + "/api/external/events/v2", json=[make(1)], headers={"Authorization": "x"}).raise_for_status()
         assert orjson.loads(log.read_bytes()) == make(1)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.stdout.read(), process.stderr.read()
+        process.wait(timeout=30)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
     assert (process.returncode, err) == (0, "")
     assert "smartico: {url: " + base in out
     assert "1 events accepted" in out

@@ -103,7 +103,8 @@ def test_a_profile_changes_again_only_after_all_others(path):
     casino.step(NOW, 1500)
     casino.stop()
     for view in ("crm_users", "crm_user_consents"):
-        order = [row[0] for row in rows(path, f"SELECT player FROM profile_changes WHERE view = '{view}' ORDER BY id")]
+        changes = rows(path, f"SELECT player FROM profile_changes WHERE view = '{view}' ORDER BY id")
+        order = [row[0] for row in changes[40:]]  # the first ones are the players of the first load
         last: dict[int, int] = {}
         for place, player in enumerate(order):
             assert place - last.get(player, -100) >= 40
