@@ -75,18 +75,21 @@ def main(what: str, database: str, api: str) -> None:
     make: Callable[[tuple[Any, ...]], dict[str, Any]] = {"casino": casino, "users": users}[what]
     view, order = {"casino": (CASINO, "id"), "users": (USERS, "dt_update")}[what]
     headers = {"Authorization": "bench", "Content-Type": "application/json"}
-    with httpx.Client(headers=headers) as client, psycopg.connect(database) as connection:
-        with connection.cursor(name="plain") as cursor:  # noqa: SIM117 - the cursor needs the connection
-            cursor.itersize = 10_000
-            cursor.execute(f"SELECT * FROM {view} ORDER BY {order}")
-            batch = []
-            for row in cursor:
-                batch.append(make(row))
-                if len(batch) == BATCH:
-                    client.post(api, content=orjson.dumps(batch)).raise_for_status()
-                    batch = []
-            if batch:
+    with (
+        httpx.Client(headers=headers) as client,
+        psycopg.connect(database) as connection,
+        connection.cursor(name="plain") as cursor,
+    ):
+        cursor.itersize = 10_000
+        cursor.execute(f"SELECT * FROM {view} ORDER BY {order}")
+        batch = []
+        for row in cursor:
+            batch.append(make(row))
+            if len(batch) == BATCH:
                 client.post(api, content=orjson.dumps(batch)).raise_for_status()
+                batch = []
+        if batch:
+            client.post(api, content=orjson.dumps(batch)).raise_for_status()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ UNKNOWN_BRAND = 125
 DUPLICATE = 20056
 RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 NOTHING_FITS = 413
+INTEGER = re.compile(r"-?[0-9]{1,11}")
 LONGEST_REASON = 160  # characters of an API message that are kept
 # What follows these words in a message of the API is a value of the row; values never reach a log or a dead letter.
 VALUE = re.compile(r"(value|found|got|was)\b.*", re.IGNORECASE | re.DOTALL)
@@ -108,7 +109,7 @@ def first_integer(answer: Mapping[str, Any], *names: str) -> int | None:
             continue
         if isinstance(value, int):
             return value
-        if isinstance(value, str) and value.lstrip("-").isdigit() and len(value) < 12:
+        if isinstance(value, str) and INTEGER.fullmatch(value):
             return int(value)
     return None
 

@@ -40,8 +40,9 @@ def window_keys(reading: Reading, scan: KeyScan) -> Iterator[pl.DataFrame]:
     after = scan.after
     while True:
         batch = reading.keys(scan.low, scan.high, SCAN_ROWS, after)
-        yield batch
-        if batch.height < SCAN_ROWS:
+        covered = scan.covered(batch)
+        yield covered
+        if batch.height < SCAN_ROWS or covered.height < batch.height:
             return
         after = positions_of(batch.tail(1))[0]
 

@@ -50,6 +50,7 @@ __all__ = ["Tracker"]
 PAGES_IN_FLIGHT = 3  # reading, working and sending overlap; more only costs memory
 SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)  # after trouble; a database that is down is not hammered
+DAY_MS = 86_400_000
 GLANCE_S = 0.2  # how often a wait for the API looks whether the daemon is ending
 
 log = structlog.get_logger()
@@ -189,7 +190,7 @@ class Tracker:
         pace: Pace = "level"
         try:
             while True:
-                read = self.read("busy" if flying else pace)
+                read = self.read("busy" if any(sent.read.scan is not None for sent in flying) else pace)
                 full = read.page.height >= self.limit
                 self.caught_up = not full and read.through is None
                 pace = "behind" if full else "level"
@@ -233,6 +234,7 @@ class Tracker:
         """The late-commit mechanism, from what the state holds, with the keys delivered above the watermark."""
         assert self.setup is not None
         row = self.stored
+        self.seq = self.store.newest_seq(self.name)
         common: tuple[Any, ...] = (moment, row.watermark, row.head, row.late, self.seq)
         mechanism: Mechanism | None = None
         match self.setup.choice.mechanism:
@@ -254,7 +256,16 @@ class Tracker:
         if page.height < self.limit:
             return mechanism.aimed(moment, None)
         head = reading.head() if through is None else None
-        return mechanism.aimed(moment, Mark(Position(head), self.seq)) if head is not None else mechanism
+        if head is None:
+            return mechanism
+        cursor = page.get_column(self.view.cursor)
+        if not cursor.dtype.is_temporal():
+            return mechanism.aimed(moment, Mark(Position(head), self.seq))
+        # The head's own time counts too: one dated far ahead must not become the ceiling.
+        top = reading.by_cursor([head])
+        if not top.height:
+            return mechanism
+        return mechanism.aimed(moment, Mark(Position(head), self.seq, latest_ms(top.get_column(self.view.cursor))))
 
     def deliver(self, read: Read) -> Sent:
         """Map, diff, protect and queue the rows; the head moves on in memory only."""
@@ -297,7 +308,7 @@ class Tracker:
         read, relation = sent.read, sent.read.page.get_column(self.view.cursor)
         late = read.late.get_column(self.view.cursor) if read.late is not None else None
         temporal = relation.dtype.is_temporal()
-        newest = int(cursor_ms(relation.tail(1)).item()) if head is not None and temporal else None
+        newest = latest_ms(relation.tail(1)) if head is not None and temporal else None
         return Page(
             read.moment,
             Mark(head, self.seq, newest) if head is not None else None,
@@ -390,6 +401,12 @@ class Tracker:
 def now_ms() -> int:
     """Wall clock, epoch ms: for records only, never for decisions."""
     return time.time_ns() // 1_000_000
+
+
+def latest_ms(cursor: pl.Series) -> int:
+    """The last epoch ms that the first of these cursors may stand for: the end of the day for a date."""
+    day = DAY_MS - 1 if cursor.dtype == pl.Date else 0
+    return int(cursor_ms(cursor)[0]) + day
 
 
 def steady_ms() -> int:

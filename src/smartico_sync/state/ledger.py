@@ -128,6 +128,14 @@ def since(connection: sqlite3.Connection, view_no: int, seq: int) -> list[tuple[
     return [(row[0], Page(*row[1:])) for row in found]
 
 
+def newest(connection: sqlite3.Connection, view_no: int) -> int:
+    """Return the newest sequence number of a view, 0 without any."""
+    found = connection.execute(
+        "SELECT seq FROM ledger WHERE view_no = ? ORDER BY seq DESC LIMIT 1", (view_no,)
+    ).fetchone()
+    return int(found[0]) if found else 0
+
+
 def between(connection: sqlite3.Connection, view_no: int, low_ms: int, high_ms: int) -> Iterator[pl.DataFrame]:
     """Yield the rows with low_ms <= cursor < high_ms, a frame per page."""
     # The page numbers come from the index alone; the blobs are read one by one.

@@ -242,6 +242,12 @@ class Store:
             for last, page in pages:
                 yield last, ledger.unpack(page).get_column("key")
 
+    def newest_seq(self, view: str) -> int:
+        """Return the sequence number of the view's newest ledger page; 0 when there is none."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return ledger.newest(connection, number)
+
     def ledger_between(self, view: str, low_ms: int, high_ms: int) -> pl.DataFrame:
         """Return the delivered rows with low_ms <= cursor_ms < high_ms that are still kept: [key UInt64, cursor_ms Int64]."""
         number = self._number(view)

@@ -28,9 +28,10 @@ FIRST_WITH_PG_SNAPSHOT = 130_000  # before 13 the same functions are called txid
 FIRST_WITH_FENCE = 100_000
 # What COPY prints for NULL: nobody can have stored it, so it never hides a value.
 ABSENT = "\\" + secrets.token_hex(4)
-# Replayed up to what was received: the standby knows everything until now. Else: until the last commit it has replayed.
-CLOCK = """CASE WHEN pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
- THEN coalesce(pg_last_xact_replay_timestamp(), now()) ELSE now() END"""
+# A standby knows everything up to the last commit it has replayed, and no more: also when all that was received is
+# replayed, for what the primary has not shipped yet may be older than now.
+CLOCK = """CASE WHEN pg_is_in_recovery()
+ THEN coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time()) ELSE now() END"""
 
 
 def begin(timeout_ms: int) -> str:
@@ -159,9 +160,12 @@ def _facts(version: int) -> str:
     if version < FIRST_WITH_FENCE:
         return "SELECT floor(extract(epoch FROM now()) * 1000)::bigint, NULL, NULL;"
     if version < FIRST_WITH_PG_SNAPSHOT:
-        snapshot = "txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot())"
+        xmax = "txid_snapshot_xmax(txid_current_snapshot())"
+        snapshot = f"txid_snapshot_xmin(txid_current_snapshot()), {xmax} + age((({xmax}) % 4294967296)::text::xid)"
     else:
-        snapshot = "pg_snapshot_xmin(pg_current_snapshot()), pg_snapshot_xmax(pg_current_snapshot())"
+        # A snapshot's xmax is one past the last id that ended; its age leads to the next one that will be given out.
+        xmax = "pg_snapshot_xmax(pg_current_snapshot())"
+        snapshot = f"pg_snapshot_xmin(pg_current_snapshot()), {xmax}::text::bigint + age({xmax}::xid)"
     return f"SELECT floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot};"  # noqa: S608  - constants only
 
 

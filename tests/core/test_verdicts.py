@@ -1,0 +1,101 @@
+"""What an answer means."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartico_sync.core.verdicts import judge
+
+EIDS, USERS = ["e1", "e2", "e3"], ["u1", "u2", "u3"]
+
+
+def verdict(body, status=200, outcome="answered"):
+    return judge(EIDS, USERS, outcome, status, body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+def test_accepted_is_only_what_says_so():
+    """`err_code` 0 with HTTP 200 delivers; nothing else does."""
+    assert verdict({"req_id": "x", "pd": 26, "err_code": 0}).decision == "done"
+    assert verdict({}).decision == "retry"
+    assert verdict(b"<html>ok</html>").decision == "retry"
+
+
+@pytest.mark.parametrize("name", ["event_errors", "failed_events"])
+@pytest.mark.parametrize("key", ["e2", "u2"])
+def test_errors_find_their_event_by_eid_or_by_user(name, key):
+    """Both names of the list and both kinds of key are understood."""
+    told = verdict({"err_code": 0, name: {key: [{"error_message": "user not found", "error_code": 10001}]}})
+    assert told.decision == "done"
+    assert {place: why.code for place, why in told.refused.items()} == {1: 10001}
+
+
+def test_a_duplicate_is_a_success():
+    """20056 is a duplicate, never a refusal."""
+    told = verdict({"err_code": 0, "event_errors": {"e1": [{"error_code": 20056, "error_message": "dup"}]}})
+    assert told.duplicates == {0}
+    assert not told.refused
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, {}),
+        (403, {}),
+        (200, {"errCode": 4, "errMsg": "Access denied"}),
+        (200, {"err_code": 10000}),
+        (200, {"err_code": 125}),
+    ],
+)
+def test_a_refusal_of_us_halts(status, body):
+    """Denied, a wrong key and an unknown brand halt, in both dialects and with any status."""
+    assert verdict(body, status).decision == "halt"
+
+
+def test_the_reason_of_a_refusal_holds_no_value():
+    """The API quotes values; a dead letter never does."""
+    told = verdict(
+        {
+            "err_code": 2,
+            "failed_events": {"e1": ["Property user_email faled to parse value joe@example.com, error: x"]},
+        },
+        400,
+    )
+    assert told.decision == "retry"
+    assert "joe" not in told.refused[0].reason
+    assert "user_email" in told.refused[0].reason
+
+
+def test_a_refusal_without_a_name_is_bisected():
+    """Where nobody is named, halves find the guilty one."""
+    assert verdict({"err_code": 2}, 400).decision == "bisect"
+
+
+@given(st.binary(max_size=200), st.sampled_from([200, 204, 301, 400, 404, 500, 503]))
+def test_bytes_nobody_understands_never_deliver(body, status):
+    """Any bytes: no exception, and nothing is delivered that was not accepted in words."""
+    told = judge(EIDS, USERS, "answered", status, body)
+    assert told.decision != "done" or b"err" in body
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["err_code", "errCode", "event_errors", "failed_events", "err_msg"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=8,
+        ),
+    )
+)
+def test_any_answer_has_a_verdict(answer):
+    """Any JSON object is judged without an exception."""
+    told = verdict(answer)
+    if told.decision == "done" and not told.duplicates:
+        assert 0 in (answer.get("err_code"), answer.get("errCode")) or "0" in (
+            answer.get("err_code"),
+            answer.get("errCode"),
+        )

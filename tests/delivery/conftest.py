@@ -1,0 +1,48 @@
+"""Delivery against the sandbox."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from smartico_sync.config.models import Smartico
+from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, TYPE, USER, Events
+from smartico_sync.delivery.ingest import Ingest
+from smartico_sync.sandbox.api import Sandbox
+
+
+def some_events(count: int, players: int = 7, start: int = 0) -> Events:
+    rows = range(start, start + count)
+    return Events(
+        pl.DataFrame(
+            {
+                EID: [f"00000000-0000-8000-8000-{row:012d}" for row in rows],
+                DATE: [1_700_000_000_000 + row for row in rows],
+                BRAND: ["b"] * count,
+                USER: [f"u{row % players}" for row in rows],
+                TYPE: ["acc_deposit_approved"] * count,
+                KEY: [str(row) for row in rows],
+                PLAYER: pl.Series([row % players for row in rows], dtype=pl.UInt64),
+                POSITION: pl.Series(range(count), dtype=pl.UInt32),
+                "acc_last_deposit_amount": [f"{row}.10" for row in rows],
+                "acc_last_transaction_id": [str(row) for row in rows],
+            }
+        ),
+        frozenset({"acc_last_deposit_amount"}),
+    )
+
+
+@pytest.fixture
+def sandbox():
+    """An empty ingest API."""
+    with Sandbox(token="secret") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def ingest(sandbox):
+    """Delivery to the sandbox, with short pauses."""
+    config = Smartico.model_validate({"url": sandbox.url, "token": "secret", "batch_events": 50, "timeout": 500})
+    delivery = Ingest(config, pauses_s=(0.01, 0.02, 0.05))
+    yield delivery
+    delivery.close(1000)
