@@ -19,9 +19,9 @@ ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
 PROFILES = int(os.environ.get("BENCH_PROFILES", "500000"))
 COMMAND = Path(sys.executable).parent / "smartico-sync"
 VIEWS = {
-    "casino": "{name: casino, source: db, relation: %s, kind: casino_bets_and_wins, cursor: id, key: bet_id, "
-    "type: {column: tx_type, bet: BET, win: WIN}}" % CASINO,
-    "users": "{name: users, source: db, relation: %s, kind: users, cursor: dt_update}" % USERS,
+    "casino": f"{{name: casino, source: db, relation: {CASINO}, kind: casino_bets_and_wins, cursor: id, key: bet_id, "
+    "type: {column: tx_type, bet: BET, win: WIN}}",
+    "users": f"{{name: users, source: db, relation: {USERS}, kind: users, cursor: dt_update}}",
 }
 
 
