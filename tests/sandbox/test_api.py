@@ -36,6 +36,26 @@ def test_accepts_and_counts(running, make, check):
     assert adds_up(caller.stats)
 
 
+def test_counting_by_a_glance_counts_the_same(running, make):
+    """Counting without parsing tells the same as parsing, whatever a payload holds and however the body is written."""
+    odd = make(4, payload={"note": '"eid":"x","event_type":"y"', "eid": "inner", "event_type": "inner"})
+    bodies = [
+        orjson.dumps(events)
+        for events in ([make(1), make(2)], [make(2), make(3)], [odd], [make(5, "update_profile", payload={})])
+    ]
+    bodies += [
+        orjson.dumps([make(6), make(7)], option=orjson.OPT_INDENT_2),
+        b"[]",
+        orjson.dumps([make(8, "custom")]) + b"\n",
+    ]
+    callers = [running(check="count"), running(check="full")]
+    for body in bodies:
+        first, second = (caller.post(body).json() for caller in callers)
+        assert first.get("event_errors") == second.get("event_errors")
+    for name in ("accepted", "duplicates", "received", "by_event_type", "eids", "players"):
+        assert callers[0].stats[name] == callers[1].stats[name], name
+
+
 @pytest.mark.parametrize("check", ["full", "count"])
 def test_duplicates(running, make, check):
     """An eid is accepted once, within one request and over many; the answer names it with 20056."""

@@ -88,6 +88,15 @@ class Book:
         self.enter([events[index] for index in chosen], {keys[index] for index in chosen}, kept)
         return refused
 
+    def glance(self, keys: Sequence[bytes], types: Counter[str]) -> bool:
+        """Accept transactions of which only packed eids and types are known, if all are new; False changes nothing."""
+        fresh = set(keys)
+        if len(fresh) != len(keys) or not self.eids.isdisjoint(fresh):
+            return False
+        self.eids |= fresh
+        self.types.update(types)
+        return True
+
     def enter(self, events: Sequence[Any], keys: set[bytes], raw: Sequence[bytes] | None) -> None:
         """Write down events that are known to be new."""
         types = Counter(map(type_of, events))
