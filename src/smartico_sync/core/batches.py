@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import io
+import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, PLAYER, TYPE, USER, Events
+from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, TYPE, USER, Events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Batch", "batches", "encode", "parts"]
 
 FILL = 0.9  # players spread unevenly: a part aims below the limit, so that few spill over
-WIRE = ((EID, "eid"), (DATE, "event_date"), (BRAND, "ext_brand_id"), (USER, "user_ext_id"), (TYPE, "event_type"))
+JSON = "@json"  # an event's JSON text while a page is cut into requests
+BRACKETS = 2  # bytes around the events of a body
+# JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
+ESCAPED = ('"', "\\", *(chr(code) for code in range(0x20)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,59 +35,89 @@ def parts(events: Events, most: int) -> list[Events]:
 
     A player with more than that fills several consecutive parts; parts that share players stand in their order.
     """
-    frame = events.frame
+    return [Events(piece, events.raw) for piece in pieces(events.frame, most)]
+
+
+def pieces(frame: pl.DataFrame, most: int) -> list[pl.DataFrame]:
+    """The frames of `parts`."""
     if frame.height <= most:
-        return [events] if frame.height else []
+        return [frame] if frame.height else []
     count = -(-frame.height // max(1, int(most * FILL)))
-    split = frame.with_columns((pl.col(PLAYER) % count).alias("part")).partition_by("part", include_key=False)
-    return [Events(piece.slice(start, most), events.raw) for piece in split for start in range(0, piece.height, most)]
+    split = frame.with_columns((pl.col(PLAYER) % count).alias("@part")).partition_by("@part", include_key=False)
+    return [piece.slice(start, most) for piece in split for start in range(0, piece.height, most)]
 
 
-def batches(events: Events, most: int, most_bytes: int, nonce: str) -> tuple[list[Batch], list[Events]]:
-    """Requests of at most `most` events and `most_bytes` bytes, and the single events that are larger than that."""
+def batches(events: Events, most: int, most_bytes: int, _nonce: str = "") -> tuple[list[Batch], list[Events]]:
+    """Requests of at most `most` events and `most_bytes` bytes, and the single events that are larger than that.
+
+    Requests that share players stand in their order, as in `parts`. Each event is encoded once.
+    """
     ready: list[Batch] = []
     large: list[Events] = []
-    waiting = parts(events, most)[::-1]
+    waiting = pieces(events.frame.with_columns(objects(events).alias(JSON)), most)[::-1]
     while waiting:
         piece = waiting.pop()
-        body = encode(piece, nonce)
-        if len(body) <= most_bytes:
-            ready.append(Batch(body, piece))
-        elif len(piece) == 1:
-            large.append(piece)
+        texts = piece.get_column(JSON)
+        if int(texts.str.len_bytes().sum()) + texts.len() - 1 + BRACKETS <= most_bytes:
+            ready.append(Batch(array(texts), Events(piece.drop(JSON), events.raw)))
+        elif piece.height == 1:
+            large.append(Events(piece.drop(JSON), events.raw))
         else:
-            half = len(piece) // 2
-            waiting += [Events(piece.frame.slice(half), piece.raw), Events(piece.frame.slice(0, half), piece.raw)]
+            half = piece.height // 2
+            waiting += [piece.slice(half), piece.slice(0, half)]
     return ready, large
 
 
-def encode(events: Events, nonce: str) -> bytes:
-    """The JSON array of these events. Properties that are null are left out; `raw` columns go as they stand.
+def encode(events: Events, _nonce: str = "") -> bytes:
+    """The JSON array of these events, UTF-8. Properties that are null are left out; `raw` columns go as they stand."""
+    return array(objects(events))
 
-    `nonce` is a random text of letters that no value can know: it marks raw values while polars quotes them.
+
+def array(texts: pl.Series) -> bytes:
+    """The body that holds these JSON texts."""
+    return b"[%s]" % b",".join(texts.cast(pl.Binary).to_list())
+
+
+def objects(events: Events) -> pl.Series:
+    """Each event as a JSON object (String), in order.
+
+    Whole columns are glued together; what is the same in every row is one literal. Around the first property that no row
+    lacks, the commas of the others stand on its side, so that those left out take theirs along.
     """
     frame = events.frame
     names = [name for name in frame.columns if name not in ENVELOPE]
-    opening, closing = f"{nonce}<", f">{nonce}"
-    columns = [
-        (pl.lit(opening) + pl.col(name).str.replace_all('"', nonce, literal=True).str.replace_all("\\", f"{nonce}_", literal=True) + pl.lit(closing)).alias(name)
-        if name in events.raw else pl.col(name)
-        for name in names
+    value = wire_values(events)
+    opening = [
+        pl.lit('{"eid":"'), pl.col(EID), pl.lit('","event_date":'), pl.col(DATE).cast(pl.String),
+        pl.lit(',"ext_brand_id":'), *value(BRAND), pl.lit(',"user_ext_id":'), *value(USER),
+        pl.lit(',"event_type":'), *value(TYPE), pl.lit(',"payload":{'),
     ]  # fmt: skip
-    payload = [pl.struct(columns).alias("payload")] if names else []
-    buffer = io.BytesIO()
-    frame.select(*(pl.col(column).alias(name) for column, name in WIRE), *payload).write_ndjson(buffer)
-    body = buffer.getvalue()[:-1].replace(b"\n", b",")
-    for name in names:
-        if frame.get_column(name).null_count():
-            # Quotes inside JSON strings are escaped, so these bytes occur only between properties.
-            body = body.replace(b',"%s":null' % name.encode(), b"")
-            body = body.replace(b'{"%s":null,' % name.encode(), b"{").replace(b'{"%s":null}' % name.encode(), b"{}")
-    if events.raw:
-        mark = nonce.encode()
-        body = body.replace(b'"' + mark + b"<", b"").replace(b">" + mark + b'"', b"")
-        if mark in body:
-            body = body.replace(mark + b"_", b"\\").replace(mark, b'"')
-    if not names:
-        body = body.replace(b'"}', b'","payload":{}}')
-    return b"[" + body + b"]"
+    certain = next((place for place, name in enumerate(names) if not frame.get_column(name).null_count()), None)
+    payload: list[pl.Expr] = []
+    for place, name in enumerate(names):
+        before, after = (",", "") if certain is None or place > certain else ("", "" if place == certain else ",")
+        glued = [pl.lit(f"{before}{json.dumps(name)}:"), *value(name), *([pl.lit(after)] if after else [])]
+        payload += [pl.concat_str(glued)] if frame.get_column(name).null_count() else glued
+    if payload and certain is None:
+        payload = [pl.concat_str(payload, ignore_nulls=True).str.strip_prefix(",")]
+    return frame.select(pl.concat_str([*opening, *payload, pl.lit("}}")], ignore_nulls=True).alias(JSON)).to_series()
+
+
+def wire_values(events: Events) -> Callable[[str], list[pl.Expr]]:
+    """What stands after the colon, by column name: expressions to be glued."""
+    frame = events.frame
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String and name not in (*events.raw, EID, KEY)]
+    found = frame.select(pl.col(texts).str.contains_any(ESCAPED).any()) if texts else pl.DataFrame()
+    escaped = {name for name in texts if found.get_column(name).item()}
+
+    def value(name: str) -> list[pl.Expr]:
+        column = pl.col(name)
+        if name in escaped:
+            # polars escapes only inside an object, here {"":"…"}.
+            wrapped = pl.struct(column.alias("")).struct.json_encode()
+            return [pl.when(column.is_not_null()).then(wrapped.str.slice(4).str.head(-1))]
+        if name in texts:
+            return [pl.lit('"'), column, pl.lit('"')]
+        return [column.cast(pl.String)]
+
+    return value

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.relation import Family
 
-__all__ = ["Conversion", "conversion", "epoch_ms", "natural"]
+__all__ = ["Conversion", "Form", "conversion", "epoch_ms", "natural"]
 
 # A JSON number, as databases print decimals; what else looks like a number is not carried.
 NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
-PADDED = r"^(-?)0+([0-9])"  # leading zeros are no JSON
+# How people and other programs write numbers: a plus sign, leading zeros, nothing before or after the point.
+SIGNED, PADDED, BARE, OPEN = r"^\+", r"^(-?)0+([0-9])", r"^(-?)\.", r"\.($|[eE])"
 TRUE = ("true", "t", "1", "y", "yes")
 FALSE = ("false", "f", "0", "n", "no")
 
@@ -24,9 +25,13 @@ Form = Literal["value", "json"]
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """`expr` yields the wire value, null where the value cannot be one (or was null); `form` json: it is JSON text."""
+    """How a value is made: `expr` yields it, null where it cannot be made or `given` is not true.
+
+    `form` json: the value is JSON text (String) that goes to the wire as it stands.
+    """
 
     expr: pl.Expr
+    given: pl.Expr
     form: Form = "value"
 
 
@@ -42,19 +47,28 @@ def natural(family: Family) -> PropertyType:
 def conversion(name: str, family: Family, target: PropertyType) -> Conversion:
     """How the column `name` of that family becomes a property of type `target`."""
     column = pl.col(name)
+    given = column.is_not_null()
     if target == "string":
-        return Conversion(text(column, family))
+        return Conversion(text(column, family), given)
     if target == "date":
-        return Conversion(epoch_ms(column, family))
+        return Conversion(epoch_ms(column, family), given)
     if target == "boolean":
-        return Conversion(boolean(column, family))
+        return Conversion(boolean(column, family), given)
     if target in ("number", "integer"):
-        return number(column, family, target)
-    if family in ("json", "array"):
-        return Conversion(column, "json")
-    if target == "array":
-        return Conversion(pl.when(column.cast(pl.String).str.starts_with("[")).then(column.cast(pl.String)), "json")
+        expr, form = number(column, family, target)
+        return Conversion(expr, given, form)
+    if target == "array" or family in ("json", "array"):
+        return document(column, target)
     return conversion(name, family, natural(family))
+
+
+def document(column: pl.Expr, target: PropertyType) -> Conversion:
+    """JSON text, checked: one broken document would spoil the whole request. JSON's own null counts as NULL."""
+    texts = column.cast(pl.String).str.strip_chars(" \t\r\n")
+    valid = texts.str.json_path_match("$").is_not_null()
+    if target == "array":
+        valid &= texts.str.starts_with("[")
+    return Conversion(pl.when(valid).then(texts), texts != "null", "json")
 
 
 def text(column: pl.Expr, family: Family) -> pl.Expr:
@@ -87,15 +101,23 @@ def boolean(column: pl.Expr, family: Family) -> pl.Expr:
     return pl.when(words.is_in(TRUE)).then(pl.lit(value=True)).when(words.is_in(FALSE)).then(pl.lit(value=False))
 
 
-def number(column: pl.Expr, family: Family, target: PropertyType) -> Conversion:
+def number(column: pl.Expr, family: Family, target: PropertyType) -> tuple[pl.Expr, Form]:
     """An exact JSON number: decimals as their own text, never through a float."""
+    if family == "integer":
+        return column, "value"
     if family == "boolean":
-        return Conversion(column.cast(pl.Int64))
+        return column.cast(pl.Int64), "value"
     if family == "float" and target == "number":
-        return Conversion(pl.when(column.is_finite()).then(column))
+        return pl.when(column.is_finite()).then(column), "value"
     texts = column.cast(pl.String, strict=False)
-    plain = texts.str.replace(PADDED, "${1}${2}") if family == "text" else texts
+    plain = tidy(texts) if family == "text" else texts
     valid = pl.when(plain.str.contains(NUMBER)).then(plain)
     if target == "integer":
-        return Conversion(valid.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False))
-    return Conversion(column) if family == "integer" else Conversion(valid, "json")
+        return valid.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False), "value"
+    return valid, "json"
+
+
+def tidy(texts: pl.Expr) -> pl.Expr:
+    """The same number as JSON writes it: `+1`, `007`, `.5` and `5.` become `1`, `7`, `0.5` and `5`."""
+    plain = texts.str.replace(SIGNED, "").str.replace(BARE, "${1}0.").str.replace(OPEN, "${1}")
+    return plain.str.replace(PADDED, "${1}${2}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, Events
-from smartico_sync.core.identity import fingerprints, joined
+from smartico_sync.core.identity import content, eids, fingerprints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +21,10 @@ DIGITS = 16  # hexadecimal digits of one fingerprint: 8 bytes
 
 @dataclass(frozen=True, slots=True)
 class Diffed:
-    """What to send, and what to remember.
+    """What to send, and what to remember once that is acknowledged.
 
-    `events` to send in order; `unchanged` rows that need not be; `upserts` [id UInt64, whole Binary, parts Binary] to
-    commit once these events are acknowledged, one row a player, with `eid` of the event each stands for.
+    `events` in order; `unchanged` rows that need not be sent; `upserts` [id UInt64, eid String, whole Binary(8), parts
+    Binary|null], one row a player, with the eid of the event it stands for.
     """
 
     events: Events
@@ -36,54 +36,72 @@ def diff(events: Events, known: pl.DataFrame, secret: bytes, payload: Literal["f
     """Compare each profile with the row before it of the same player, in the frame or else in `known`.
 
     A column that is NULL, or is not there, counts as the same: a new empty column resends nothing. With `changed` only
-    changed properties stay in an event, and a player whose known properties had another layout is sent in full.
+    changed properties stay in an event, a player whose known properties had another layout is sent in full, and a change
+    that leaves nothing to say (a value became NULL) is remembered and not sent.
+
+    A profile's final eid is made here, of the one it has and its keyed fingerprint: two contents at one cursor value are
+    two events, and nobody can try out an encrypted phone number against an eid.
     """
     frame = events.frame
-    properties = sorted(name for name in frame.columns if name not in ENVELOPE)
-    parts = {name: keyed(frame, [name], secret) for name in properties} if payload == "changed" else {}
-    layout = fingerprints(pl.Series(["\n".join(properties)]), secret).item()
-    blob = pl.select(pl.concat_str([pl.lit(layout), *parts.values()])).to_series() if parts else None
-    state = frame.select(
-        pl.col(PLAYER).alias("id"),
-        pl.col(EID).alias("eid"),
-        keyed(frame, properties, secret).alias("whole"),
-        (blob if blob is not None else pl.lit(None, pl.String)).alias("parts"),
+    names = sorted(name for name in frame.columns if name not in ENVELOPE)
+    whole = keyed(frame, names, secret)
+    layout = fingerprints(pl.Series(["\n".join(names)]), secret).item()
+    parts = {name: keyed(frame, [name], secret) for name in names} if payload == "changed" else {}
+    state = pl.DataFrame(
+        {
+            "id": frame.get_column(PLAYER),
+            "eid": eids(frame.with_columns(whole.alias("@whole")), [pl.col(EID), pl.col("@whole")]),
+            "whole": whole,
+            "parts": together(layout, parts)
+            if parts
+            else pl.Series([None], dtype=pl.String).new_from_index(0, len(whole)),
+        }
     )
-    before = state.join(decoded(known), on="id", how="left", maintain_order="left").with_columns(
-        pl.col("whole").shift(1).over("id").fill_null(pl.col("known_whole")).alias("known_whole"),
-        pl.col("parts").shift(1).over("id").fill_null(pl.col("known_parts")).alias("known_parts"),
-    )
-    changed = before.get_column("whole").ne_missing(before.get_column("known_whole"))
-    sent = frame
-    if parts:
-        same_layout = before.get_column("known_parts").str.starts_with(layout).fill_null(value=False)
-        sent = frame.with_columns(
-            pl.when(
-                ~(
-                    same_layout
-                    & (before.get_column("known_parts").str.slice(DIGITS * (place + 1), DIGITS) == parts[name])
-                )
-            )
-            .then(pl.col(name))
-            .alias(name)
-            for place, name in enumerate(properties)
+    before = state.join(decoded(known), on="id", how="left", maintain_order="left")
+    last = before.select("known_whole", "known_parts")
+    if before.get_column("id").n_unique() < before.height:
+        last = before.select(
+            pl.coalesce(pl.col(name).shift(1).over("id"), pl.col(f"known_{name}")).alias(f"known_{name}")
+            for name in ("whole", "parts")
         )
-    upserts = state.filter(changed).group_by("id", maintain_order=True).last()
+    changed = whole.ne_missing(last.get_column("known_whole"))
+    sent = frame.with_columns(state.get_column("eid").alias(EID))
+    worth = changed
+    if parts:
+        # Also what differs from the state: the page's row in between may yet be refused.
+        earlier = [last.get_column("known_parts"), before.get_column("known_parts")]
+        sent = sent.with_columns(
+            pl.when(news(earlier, layout, place, parts[name])).then(pl.col(name)).alias(name)
+            for place, name in enumerate(names)
+        )
+        worth = changed & sent.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
+    upserts = state.filter(changed).unique("id", keep="last", maintain_order=True)
     return Diffed(
-        Events(sent.filter(changed), events.raw),
-        frame.height - int(changed.sum()),
+        Events(sent.filter(worth), events.raw),
+        frame.height - int(worth.sum()),
         upserts.with_columns(pl.col("whole", "parts").str.decode("hex")),
     )
 
 
 def keyed(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> pl.Series:
     """The keyed fingerprint of some properties, those that are NULL left out, bound to the player."""
-    named = [
-        pl.when(pl.col(name).is_not_null()).then(joined([pl.lit(name), pl.col(name)])).otherwise(pl.lit(""))
-        for name in names
-    ]
-    seeds = frame.select(pl.concat_str([pl.col(PLAYER).cast(pl.String), *named], separator=";"))
-    return fingerprints(seeds.to_series(), secret)
+    player = [pl.col(PLAYER).cast(pl.String), pl.lit(";")]
+    seeds = frame.select(pl.concat_str([*player, *content(frame, names)], ignore_nulls=True)).to_series()
+    return fingerprints(seeds, secret)
+
+
+def together(layout: str, parts: dict[str, pl.Series]) -> pl.Series:
+    """The fingerprints of all properties as one text, after that of their names."""
+    return pl.DataFrame(parts).select(pl.concat_str([pl.lit(layout), *(pl.col(name) for name in parts)])).to_series()
+
+
+def news(earlier: Sequence[pl.Series], layout: str, place: int, part: pl.Series) -> pl.Series:
+    """Where the property at this place differs from one of the earlier fingerprints, or they are of another layout."""
+    same = pl.Series([True]).new_from_index(0, len(part))
+    for known in earlier:
+        equal = known.str.slice(DIGITS * (place + 1), DIGITS) == part
+        same &= (known.str.starts_with(layout) & equal).fill_null(value=False)
+    return ~same
 
 
 def decoded(known: pl.DataFrame) -> pl.DataFrame:

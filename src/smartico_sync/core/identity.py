@@ -13,9 +13,9 @@ import polars as pl
 import polars_hash as plh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["eids", "fingerprints", "hash64", "joined", "ledger_keys"]
+__all__ = ["content", "eids", "fingerprints", "hash64", "joined", "ledger_keys"]
 
 
 def joined(parts: Iterable[pl.Expr]) -> pl.Expr:
@@ -27,6 +27,24 @@ def framed(expr: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     """A part's length in bytes, and the part; NULL and the empty text differ."""
     text = expr.cast(pl.String)
     return (text.str.len_bytes().cast(pl.String) + ":").fill_null("-"), text.fill_null("")
+
+
+def content(frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:
+    """The named values of each row, to be glued with NULLs ignored: different values never make the same text.
+
+    A value stands after its column's name, texts as `<bytes>:<text>`, all others as `<value>;`. What is NULL leaves no
+    trace, so a row reads the same whether or not it has a further, empty column.
+    """
+    glued: list[pl.Expr] = []
+    for name in names:
+        column = frame.get_column(name)
+        value = pl.col(name).cast(pl.String)
+        length = [value.str.len_bytes().cast(pl.String), pl.lit(":"), value]
+        named = [
+            pl.lit(f"{len(name.encode())}:{name}"), *(length if column.dtype == pl.String else [value, pl.lit(";")])
+        ]  # fmt: skip
+        glued += [pl.concat_str(named)] if column.null_count() else named
+    return glued
 
 
 def eids(frame: pl.DataFrame, parts: Iterable[pl.Expr]) -> pl.Series:

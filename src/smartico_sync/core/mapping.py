@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.catalogue.properties import MANAGED, property_type
-from smartico_sync.core.conversion import Conversion, conversion, epoch_ms, natural
+from smartico_sync.catalogue.properties import MANAGED, NAME_PATTERN, property_type
+from smartico_sync.core.conversion import Conversion, Form, conversion, epoch_ms, natural
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, TYPE, USER, Events
 from smartico_sync.core.identity import eids, hash64
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["INVALID_ROW", "Mapped", "Mapping", "Options", "events", "keys_of", "plan"]
 
+REASON = "@reason"
 INVALID_ROW = 0  # the code of dead letters of our own; the API's codes are positive
+NO_NUMBER = frozenset({"timestamp", "instant", "date", "json", "uuid", "array"})
 BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
 
 
@@ -112,7 +115,13 @@ def plan(view: str, kind: Kind, relation: Relation, options: Options) -> Mapping
     )
     names = (options.event_date,) if options.event_date else kind.event_date
     dates = tuple(present[name] for name in (*names, relation.cursor) if name in present)
-    usable = tuple(column for column in dates if column.family in ("timestamp", "instant", "date", "text"))
+    moments = {"timestamp", "instant", "date", "text"}
+    usable = tuple(
+        # A whole number is a moment (epoch ms) only where the configuration says so; an id is none.
+        column
+        for column in dates
+        if column.family in moments or (column.name == options.event_date and column.family == "integer")
+    )
     return Mapping(view, kind, relation, options, properties, usable, problems(kind, present, options, sources, usable))
 
 
@@ -141,36 +150,37 @@ def problems(
     found += [f"it has no column {name}, which columns: names" for name in options.columns if name not in present]
     if options.type_column and options.type_column not in present:
         found.append(f"it has no column {options.type_column}, which type: names")
-    if not dates:
+    if options.event_date and options.event_date not in {column.name for column in dates}:
+        found.append(f"it has no column {options.event_date} with moments, which event_date: names")
+    elif not dates:
         found.append("no column says when an event happened: name one with event_date:")
     for target, columns in sources.items():
         expected = property_type(target)
+        if not re.fullmatch(NAME_PATTERN, target):
+            names = ", ".join(column.name for column in columns)
+            found.append(f"column {names!r} cannot be a property by that name: name another or null with columns:")
         for column in columns:
             if column.family == "binary":
                 found.append(f"column {column.name} is binary: leave it out with columns: {{{column.name}: null}}")
             elif expected == "date" and column.family in ("boolean", "json", "array", "uuid"):
                 found.append(f"column {column.name} is {column.type}, but {target} must be a date")
-            elif expected in ("number", "integer") and column.family in (
-                "timestamp",
-                "instant",
-                "date",
-                "json",
-                "uuid",
-                "array",
-            ):
+            elif expected in ("number", "integer") and column.family in NO_NUMBER:
                 found.append(f"column {column.name} is {column.type}, but {target} must be a number")
     return tuple(found)
 
 
 def events(mapping: Mapping, page: pl.DataFrame) -> Mapped:
-    """The events of a page, in its order, and the rows that cannot be one. eids of profiles are set by the diff."""
-    conversions = [(known, converted(known)) for known in mapping.properties]
+    """The events of a page, in its order, and the rows that cannot be one.
+
+    The eid of a profile is that of its row, from view, brand, type, key and cursor; the diff adds the content.
+    """
+    conversions = [(known, converted(known, page)) for known in mapping.properties]
     frame = page.with_row_index(POSITION).with_columns(envelope(mapping))
     payload = frame.with_columns(expr.expr.alias(f"@@{known.name}") for known, expr in conversions)
     reason = pl.coalesce(*reasons(mapping, page, conversions), pl.lit(None, pl.String))
-    judged = payload.with_columns(reason.alias("reason"))
-    rejects = judged.filter(pl.col("reason").is_not_null()).select(POSITION, KEY, "reason")
-    good = judged if rejects.is_empty() else judged.filter(pl.col("reason").is_null())
+    judged = payload.with_columns(reason.alias(REASON))
+    rejects = judged.filter(pl.col(REASON).is_not_null()).select(POSITION, KEY, pl.col(REASON).alias("reason"))
+    good = judged if rejects.is_empty() else judged.filter(pl.col(REASON).is_null())
     columns = [pl.col(f"@@{known.name}").alias(known.name) for known, _ in conversions]
     raw = {known.name for known, expr in conversions if expr.form == "json"}
     if mapping.options.on_null == "clear" and mapping.kind.role == "profile":
@@ -183,11 +193,11 @@ def events(mapping: Mapping, page: pl.DataFrame) -> Mapped:
     kept = good.select(DATE, BRAND, USER, TYPE, KEY, POSITION, *columns)
     keys = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))] or whole_row(page)
     seed = [pl.lit(mapping.view), pl.col(BRAND), pl.col(TYPE), *keys]
-    # A→B→A is three changes, and two contents at one cursor value are two.
-    content = [pl.col("@cursor"), *(pl.col(f"@@{known.name}") for known, _ in conversions)]
+    # A→B→A is three changes.
+    change = [pl.col("@cursor")] if mapping.kind.role == "profile" else []
     kept = kept.with_columns(
         hash64(good, [pl.col(BRAND), pl.col(USER)]).alias(PLAYER),
-        eids(good, [*seed, *content] if mapping.kind.role == "profile" else seed).alias(EID),
+        eids(good, [*seed, *change]).alias(EID),
     )
     return Mapped(Events(kept, frozenset(raw)), rejects)
 
@@ -200,16 +210,25 @@ def whole_row(page: pl.DataFrame) -> list[pl.Expr]:
 def envelope(mapping: Mapping) -> list[pl.Expr]:
     """Brand, user, type, date and key of each row; null where they cannot be told."""
     present = {column.name for column in mapping.relation.columns}
-    brand = pl.lit(mapping.options.brand) if mapping.options.brand else pl.col(BRAND_COLUMN).cast(pl.String)
+    brand = pl.lit(mapping.options.brand) if mapping.options.brand else name_of(mapping, BRAND_COLUMN)
     key = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))]
     date = pl.coalesce(*(epoch_ms(pl.col(column.name), column.family) for column in mapping.dates))
     return [
         brand.replace("", None).alias(BRAND),
-        pl.col(USER_COLUMN).cast(pl.String).replace("", None).alias(USER),
+        name_of(mapping, USER_COLUMN).replace("", None).alias(USER),
         event_type(mapping, present).alias(TYPE),
         date.alias(DATE),
         (pl.concat_str(key, separator=",", ignore_nulls=True) if key else pl.col("@cursor")).alias(KEY),
     ]
+
+
+def name_of(mapping: Mapping, name: str) -> pl.Expr:
+    """A brand or a user as text; a whole number has no point, however the database stores it."""
+    column = mapping.relation.column(name)
+    text = pl.col(name).cast(pl.String)
+    if column is not None and column.family in ("float", "decimal"):
+        return text.str.replace(r"^(-?[0-9]+)\.0*$", "${1}")
+    return text
 
 
 def event_type(mapping: Mapping, present: set[str]) -> pl.Expr:
@@ -222,19 +241,38 @@ def event_type(mapping: Mapping, present: set[str]) -> pl.Expr:
     return pl.lit(options.event_type or kind.event_types[""])
 
 
-def converted(known: Property) -> Conversion:
+def converted(known: Property, page: pl.DataFrame) -> Conversion:
     """The property's value from its columns: the first that is not NULL."""
-    each = [conversion(column.name, column.family, property_type(known.name) or "any") for column in known.columns]
+    expected = property_type(known.name) or "any"
+    each = [
+        # A whole number wider than 64 bits comes as text, like a decimal.
+        conversion(column.name, "decimal" if is_wide(column, page) else column.family, expected)
+        for column in known.columns
+    ]
     if len(each) == 1:
         return each[0]
-    if any(part.form == "json" for part in each):
-        each = [part if part.form == "json" else replace(part, expr=part.expr.cast(pl.String)) for part in each]
-    return Conversion(pl.coalesce(*(part.expr for part in each)), each[0].form)
+    form: Form = "json" if any(part.form == "json" for part in each) else "value"
+    if form == "json":
+        each = [part if part.form == "json" else replace(part, expr=as_json(part.expr)) for part in each]
+    values, given = pl.coalesce(*(part.expr for part in each)), pl.any_horizontal(part.given for part in each)
+    return Conversion(values, given, form)
+
+
+def is_wide(column: Column, page: pl.DataFrame) -> bool:
+    """Whether whole numbers come as text."""
+    return column.family == "integer" and page.schema[column.name] == pl.String
+
+
+def as_json(value: pl.Expr) -> pl.Expr:
+    """The value as JSON text, null where it is null."""
+    # polars writes JSON only for an object, here {"":…}.
+    return pl.when(value.is_not_null()).then(pl.struct(value.alias("")).struct.json_encode().str.slice(4).str.head(-1))
 
 
 def reasons(mapping: Mapping, page: pl.DataFrame, conversions: list[tuple[Property, Conversion]]) -> list[pl.Expr]:
     """Why a row cannot be an event, one expression each, null where it can."""
-    checks: list[pl.Expr] = [
+    checks: list[pl.Expr] = [pl.col("@unreadable")] if "@unreadable" in page.columns else []
+    checks += [
         pl.when(pl.col(USER).is_null()).then(pl.lit(f"{USER_COLUMN} is NULL or empty")),
         pl.when(pl.col(BRAND).is_null()).then(pl.lit(f"{BRAND_COLUMN} is NULL or empty")),
         pl.when(pl.col(TYPE).is_null()).then(
@@ -242,12 +280,9 @@ def reasons(mapping: Mapping, page: pl.DataFrame, conversions: list[tuple[Proper
         ),
         pl.when(pl.col(DATE).is_null()).then(pl.lit("no column says when it happened")),
     ]
-    if "@unreadable" in page.columns:
-        checks.append(pl.col("@unreadable"))
-    for known, _ in conversions:
-        given = pl.any_horizontal(pl.col(column.name).is_not_null() for column in known.columns)
+    for known, made in conversions:
         columns = " or ".join(column.name for column in known.columns)
-        lost = pl.col(f"@@{known.name}").is_null() & given
+        lost = pl.col(f"@@{known.name}").is_null() & made.given
         checks.append(
             pl.when(lost).then(pl.lit(f"column {columns}: not a {known.expected}, which {known.name} must be"))
         )
