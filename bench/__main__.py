@@ -56,7 +56,7 @@ def main() -> None:
     server = Server.create()
     home = Path(tempfile.mkdtemp(prefix="smartico-sync-bench-"))
     api = subprocess.Popen(
-        [COMMAND, "sandbox", "--listen", "127.0.0.1:18090", "--check", "count"],
+        [COMMAND, "sandbox", "--listen", "127.0.0.1:18090", "--check", "count", "--requests-per-minute", "1000000"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     url = "http://127.0.0.1:18090/api/external/events/v2"
