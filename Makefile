@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check bench torture soak format reference clean
+.PHONY: help setup run test test-all check bench format reference clean
 
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
@@ -42,13 +42,7 @@ check: setup ## The gates: style, types, import rules, generated references
 	$(BIN)/lint-imports
 
 bench: servers ## Events a second and CPU against a plain loop, in one run
-	$(BIN)/python -m bench
-
-torture: servers ## Late commits on a primary and its standby: lost, repeated, latency, for each strategy
-	$(BIN)/python -m bench.torture
-
-soak: servers ## Ten minutes under load with a faulty API
-	$(BIN)/python -m bench.soak
+	PYTHONPATH=tests $(BIN)/python -m bench
 
 format: setup ## Format the code
 	$(BIN)/ruff format .
