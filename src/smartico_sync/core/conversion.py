@@ -16,7 +16,7 @@ __all__ = ["Conversion", "Form", "conversion", "epoch_ms", "natural"]
 # A JSON number, as databases print decimals; what else looks like a number is not carried.
 NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 # How people and other programs write numbers: a plus sign, leading zeros, nothing before or after the point.
-SIGNED, PADDED, BARE, OPEN = r"^\+", r"^(-?)0+([0-9])", r"^(-?)\.", r"\.($|[eE])"
+SIGNED, PADDED, BARE, OPEN = r"^\+", r"^(-?)0+([0-9])", r"^(-?)\.([0-9])", r"([0-9])\.($|[eE])"
 TRUE = ("true", "t", "1", "y", "yes")
 FALSE = ("false", "f", "0", "n", "no")
 
@@ -119,5 +119,5 @@ def number(column: pl.Expr, family: Family, target: PropertyType) -> tuple[pl.Ex
 
 def tidy(texts: pl.Expr) -> pl.Expr:
     """The same number as JSON writes it: `+1`, `007`, `.5` and `5.` become `1`, `7`, `0.5` and `5`."""
-    plain = texts.str.replace(SIGNED, "").str.replace(BARE, "${1}0.").str.replace(OPEN, "${1}")
+    plain = texts.str.replace(SIGNED, "").str.replace(BARE, "${1}0.${2}").str.replace(OPEN, "${1}${2}")
     return plain.str.replace(PADDED, "${1}${2}")
