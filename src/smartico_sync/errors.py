@@ -1,25 +1,25 @@
 """The failure model. The class says what the daemon does; the hint says what the operator types next.
 
-    SyncError                     1  internal error
-    ├── ConfigError               2  the daemon does not start
-    │   └── DriverMissing            one line with the pip command
-    ├── SourceError               3  the view degrades and is tried again, with growing pauses
-    │   ├── SourceUnreachable        nobody answers, or the connection broke
-    │   ├── SourceRefused            wrong password, missing permission
-    │   ├── SourceCancelled          the server ended the read (standby conflict, timeout): again, with a smaller page
-    │   └── ViewBroken               the view is gone, or lacks a column the configuration names
-    ├── ViewHalted                4  this view stops until its configuration is mended
-    │   └── ViewRegressed            the source went back in time: nothing old is sent
-    ├── DeliveryError             4  nothing is committed; the watermark stays
-    │   ├── DeliveryHalted           wrong key, access denied, unknown brand: slow retries notice when it is mended
-    │   ├── DeliveryUnavailable      429, 5xx, no connection: backing off
-    │   ├── DeliveryUnknown          no answer in time: it may have been accepted; the same eids go again
-    │   └── DeliveryStopped          the daemon ends before the answer came
-    └── StateError                5  the daemon does not start, or stops delivering until it can write
-        ├── StateMissing             the file was there and is gone
-        ├── StateDamaged             SQLite finds it corrupt
-        ├── StateLocked              another process holds it
-        └── StateUnwritable          disk full, read-only, no permission
+SyncError                     1  internal error
+├── ConfigError               2  the daemon does not start
+│   └── DriverMissing            one line with the pip command
+├── SourceError               3  the view degrades and is tried again, with growing pauses
+│   ├── SourceUnreachable        nobody answers, or the connection broke
+│   ├── SourceRefused            wrong password, missing permission
+│   ├── SourceCancelled          the server ended the read (standby conflict, timeout): again, with a smaller page
+│   └── ViewBroken               the view is gone, or lacks a column the configuration names
+├── ViewHalted                4  this view stops until its configuration is mended
+│   └── ViewRegressed            the source went back in time: nothing old is sent
+├── DeliveryError             4  nothing is committed; the watermark stays
+│   ├── DeliveryHalted           wrong key, access denied, unknown brand: slow retries notice when it is mended
+│   ├── DeliveryUnavailable      429, 5xx, no connection: backing off
+│   ├── DeliveryUnknown          no answer in time: it may have been accepted; the same eids go again
+│   └── DeliveryStopped          the daemon ends before the answer came
+└── StateError                5  the daemon does not start, or stops delivering until it can write
+    ├── StateMissing             the file was there and is gone
+    ├── StateDamaged             SQLite finds it corrupt
+    ├── StateLocked              another process holds it
+    └── StateUnwritable          disk full, read-only, no permission
 """
 
 from __future__ import annotations
