@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["INVALID_ROW", "Mapped", "Mapping", "Options", "events", "keys_of", "plan"]
 
-REASON = "@reason"
 INVALID_ROW = 0  # the code of dead letters of our own; the API's codes are positive
 NO_NUMBER = frozenset({"timestamp", "instant", "date", "json", "uuid", "array"})
 BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
@@ -177,10 +176,7 @@ def events(mapping: Mapping, page: pl.DataFrame) -> Mapped:
     conversions = [(known, converted(known, page)) for known in mapping.properties]
     frame = page.with_row_index(POSITION).with_columns(envelope(mapping))
     payload = frame.with_columns(expr.expr.alias(f"@@{known.name}") for known, expr in conversions)
-    reason = pl.coalesce(*reasons(mapping, page, conversions), pl.lit(None, pl.String))
-    judged = payload.with_columns(reason.alias(REASON))
-    rejects = judged.filter(pl.col(REASON).is_not_null()).select(POSITION, KEY, pl.col(REASON).alias("reason"))
-    good = judged if rejects.is_empty() else judged.filter(pl.col(REASON).is_null())
+    good, rejects = sorted_out(payload, flaws(mapping, page, conversions))
     columns = [pl.col(f"@@{known.name}").alias(known.name) for known, _ in conversions]
     raw = {known.name for known, expr in conversions if expr.form == "json"}
     if mapping.options.on_null == "clear" and mapping.kind.role == "profile":
@@ -269,21 +265,30 @@ def as_json(value: pl.Expr) -> pl.Expr:
     return pl.when(value.is_not_null()).then(pl.struct(value.alias("")).struct.json_encode().str.slice(4).str.head(-1))
 
 
-def reasons(mapping: Mapping, page: pl.DataFrame, conversions: list[tuple[Property, Conversion]]) -> list[pl.Expr]:
-    """Why a row cannot be an event, one expression each, null where it can."""
-    checks: list[pl.Expr] = [pl.col("@unreadable")] if "@unreadable" in page.columns else []
-    checks += [
-        pl.when(pl.col(USER).is_null()).then(pl.lit(f"{USER_COLUMN} is NULL or empty")),
-        pl.when(pl.col(BRAND).is_null()).then(pl.lit(f"{BRAND_COLUMN} is NULL or empty")),
-        pl.when(pl.col(TYPE).is_null()).then(
-            pl.lit(f"{mapping.options.type_column or 'type'} is none of the configured values")
-        ),
-        pl.when(pl.col(DATE).is_null()).then(pl.lit("no column says when it happened")),
+Flaw = tuple[pl.Expr, pl.Expr]  # whether a row has it (never null), and the reason to give
+
+
+def flaws(mapping: Mapping, page: pl.DataFrame, conversions: list[tuple[Property, Conversion]]) -> list[Flaw]:
+    """What keeps a row from being an event; the first that a row has is named."""
+    kinds = mapping.options.type_column or "type"
+    said = pl.col("@unreadable")
+    found: list[Flaw] = [(said.is_not_null(), said)] if "@unreadable" in page.columns else []
+    found += [
+        (pl.col(USER).is_null(), pl.lit(f"{USER_COLUMN} is NULL or empty")),
+        (pl.col(BRAND).is_null(), pl.lit(f"{BRAND_COLUMN} is NULL or empty")),
+        (pl.col(TYPE).is_null(), pl.lit(f"{kinds} is none of the configured values")),
+        (pl.col(DATE).is_null(), pl.lit("no column says when it happened")),
     ]
     for known, made in conversions:
         columns = " or ".join(column.name for column in known.columns)
-        lost = pl.col(f"@@{known.name}").is_null() & made.given
-        checks.append(
-            pl.when(lost).then(pl.lit(f"column {columns}: not a {known.expected}, which {known.name} must be"))
-        )
-    return checks
+        lost = pl.col(f"@@{known.name}").is_null() & made.given.fill_null(value=False)
+        found.append((lost, pl.lit(f"column {columns}: not a {known.expected}, which {known.name} must be")))
+    return found
+
+
+def sorted_out(rows: pl.DataFrame, found: list[Flaw]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows without a flaw, and `@row`, `@key` and `reason` of the others."""
+    flawed = rows.select(pl.any_horizontal(flaw for flaw, _ in found)).to_series()
+    reason = pl.coalesce(pl.when(flaw).then(said) for flaw, said in found)
+    rejects = rows.filter(flawed).select(POSITION, KEY, reason.alias("reason"))
+    return (rows.filter(~flawed) if rejects.height else rows), rejects
