@@ -73,7 +73,8 @@ def show(result: Result) -> None:
     """Print one result."""
     sign, colour = MARKS[result.mark]
     click.secho(f"{sign} ", fg=colour, nl=False)
-    click.echo(f"{result.subject}: {result.message}")
+    told = result.message.removeprefix(f"{result.subject}: ")
+    click.echo(f"{result.subject}: {told}")
     if result.hint:
         click.echo(f"    next: {result.hint}")
 

@@ -68,6 +68,8 @@ class Service:
         """Poll every view until it has caught up; the code of what remained after a bounded time of retries."""
         others = [tracker for tracker in self.trackers if tracker not in self.profiles]
         deadline = time.monotonic() + ONCE_PATIENCE_S
+        for tracker in self.trackers:
+            tracker.patience_s = ONCE_PATIENCE_S
         for group in (self.profiles, others):
             if not group:
                 continue

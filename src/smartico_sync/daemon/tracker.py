@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from concurrent.futures import TimeoutError as NotYet
@@ -107,6 +108,7 @@ class Tracker:
         self.dead_lettered = 0
         self.failures = 0
         self.resume_at = 0.0
+        self.patience_s = math.inf  # how long a page waits for an API that is away before the poll gives up
         self.vitals = Vitals(view.name, view.kind, view.source, view.cursor, view.every)
         board.publish(self.vitals)
 
@@ -322,6 +324,7 @@ class Tracker:
 
     def receipt(self, future: Future[Receipt], stopping: threading.Event) -> Receipt:
         """The receipt, however long it takes; DeliveryStopped when the daemon ends before."""
+        since: float | None = None
         while True:
             try:
                 return future.result(GLANCE_S)
@@ -329,7 +332,12 @@ class Tracker:
                 if stopping.is_set():
                     raise DeliveryStopped("the daemon is ending") from None
                 problem = self.delivery.problem()
-                if problem is not None:
+                if problem is None:
+                    since = None
+                else:
+                    since = since or time.monotonic()
+                    if time.monotonic() - since > self.patience_s:
+                        raise problem from None
                     self.error = problem
                     self.publish("degraded")
 
