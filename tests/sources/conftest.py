@@ -2,69 +2,25 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
 
-from smartico_sync.config.models import SourceConfig
+import engines
 from smartico_sync.core.position import Position
-from smartico_sync.sources.open import open_source
-
-TYPES = {
-    "postgresql": {"big": "bigint", "timestamp": "timestamp", "instant": "timestamptz", "decimal": "numeric(38,10)"},
-    "sqlite": {"big": "INTEGER", "timestamp": "TIMESTAMP", "instant": "TIMESTAMPTZ", "decimal": "TEXT"},
-}
-
-
-class Engine:
-    """One database to test: `execute` writes as its owner, `source` reads as an operator would."""
-
-    def __init__(self, name, url, execute):
-        self.name = name
-        self.url = url
-        self.execute = execute
-        self.types = TYPES[name]
-        self._open = []
-
-    def source(self, **config):
-        source = open_source("replica", SourceConfig.model_validate({"url": self.url, **config}))
-        self._open.append(source)
-        return source
-
-    def close(self):
-        for source in self._open:
-            source.close()
 
 
 @pytest.fixture
 def on_postgresql(request):
-    database = request.getfixturevalue("postgresql")
-    engine = Engine("postgresql", database.url, database.execute)
-    yield engine
-    engine.close()
+    yield from engines.serve("postgresql", request)
 
 
 @pytest.fixture
-def on_sqlite(tmp_path):
-    path = tmp_path / "replica.db"
-    writer = sqlite3.connect(path, isolation_level=None)
-    writer.execute("PRAGMA journal_mode=WAL")
-
-    def execute(*statements):
-        rows = []
-        for statement in statements:
-            rows = writer.execute(statement).fetchall()
-        return rows
-
-    engine = Engine("sqlite", f"sqlite:///{path}", execute)
-    yield engine
-    engine.close()
-    writer.close()
+def on_sqlite(request):
+    yield from engines.serve("sqlite", request)
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=engines.parameters())
 def engine(request):
-    return request.getfixturevalue(f"on_{request.param}")
+    yield from engines.serve(request.param, request)
 
 
 def position(frame, row=-1):

@@ -1,0 +1,102 @@
+"""A database as the contract suite sees it: written by its owner, read through the source as an operator would."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from smartico_sync.config.models import SourceConfig
+from smartico_sync.sources.open import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """An empty database of one test's own.
+
+    Families in tables are those of `core.relation`; `types` says what the engine calls them. `lacks` names what the engine
+    cannot do at all, in the words of the tests (`query`, `schemas`, `indexes`, `snapshots` …): the tests that need it skip and
+    say so, and the engine's module says why.
+    """
+
+    name = ""
+    types: Mapping[str, str] = {}
+    lacks: frozenset[str] = frozenset()
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._open: list[Any] = []
+
+    def source(self, **config: object) -> Any:
+        """A source of its own, closed when the test ends."""
+        source = open_source("replica", SourceConfig.model_validate({"url": self.url, **config}))
+        self._open.append(source)
+        return source
+
+    def close(self) -> None:
+        for source in self._open:
+            source.close()
+
+    def execute(self, *statements: str) -> list[tuple]:
+        """Run statements as the owner; the rows of the last."""
+        raise NotImplementedError
+
+    def quoted(self, name: str) -> str:
+        """An identifier exactly as written."""
+        return '"' + name.replace('"', '""') + '"'
+
+    def literal(self, value: object) -> str:
+        """A value as the engine writes it in a statement."""
+        match value:
+            case None:
+                return "NULL"
+            case str():
+                return "'" + value.replace("'", "''") + "'"
+            case datetime():
+                return f"'{value.replace(tzinfo=None)}{'+00' if value.tzinfo else ''}'"
+        return str(value)
+
+    def table(self, name: str, columns: Mapping[str, str], rows: Iterable[Sequence[object]] = ()) -> None:
+        """Make a table of `{column: family}` and fill it. `name` may be `schema.name`; names are taken as written."""
+        declared = ", ".join(f"{self.quoted(column)} {self.types[family]}" for column, family in columns.items())
+        self.execute(f"CREATE TABLE {self.place(name)} ({declared})")
+        self.insert(name, rows)
+
+    def insert(self, name: str, rows: Iterable[Sequence[object]]) -> None:
+        """Add rows of Python values."""
+        values = [f"({', '.join(self.literal(value) for value in row)})" for row in rows]
+        if values:
+            self.execute(f"INSERT INTO {self.place(name)} VALUES {', '.join(values)}")
+
+    def view(self, name: str, relation: str, columns: Mapping[str, str]) -> None:
+        """A view of `{its column: the relation's column}`."""
+        shown = ", ".join(f"{self.quoted(of)} AS {self.quoted(column)}" for column, of in columns.items())
+        self.execute(f"CREATE VIEW {self.place(name)} AS SELECT {shown} FROM {self.place(relation)}")
+
+    def index(self, relation: str, column: str) -> None:
+        """An index on one column."""
+        self.execute(f"CREATE INDEX {relation}_{column} ON {self.place(relation)} ({self.quoted(column)})")
+
+    def drop(self, name: str) -> None:
+        """Drop a table if it is there."""
+        self.execute(f"DROP TABLE IF EXISTS {self.place(name)}")
+
+    def rename(self, name: str, to: str) -> None:
+        """Call a table something else."""
+        self.execute(f"ALTER TABLE {self.place(name)} RENAME TO {self.place(to)}")
+
+    def schema(self, name: str) -> str:
+        """Make a schema (or what the engine has for it) and say what it is called."""
+        self.execute(f"CREATE SCHEMA {self.quoted(name)}")
+        return name
+
+    def count(self, name: str) -> int:
+        """How many rows a table has."""
+        return self.execute(f"SELECT count(*) FROM {self.place(name)}")[0][0]
+
+    def place(self, name: str) -> str:
+        """A relation's name, each part quoted; one that is already quoted stays."""
+        return name if name.startswith('"') else ".".join(self.quoted(part) for part in name.split("."))
