@@ -35,7 +35,10 @@ class Grammar(Protocol):
 
     @property
     def dialect(self) -> sa.Dialect:
-        """The SQLAlchemy dialect that compiles the statements."""
+        """The SQLAlchemy dialect that compiles the statements.
+
+        Where it says `requires_name_normalize`, its `denormalize_name` tells how the database stores a name (upper-case, mostly).
+        """
 
     def bind(self, column: Column, name: str) -> Expression:
         """The parameter of that name as a value of the column's type: the parameter is cast, never the column."""
@@ -92,7 +95,9 @@ def rows(grammar: Grammar, relation: Relation, cursors: int) -> Statement:
     """
     source = _source(grammar, relation)
     lists = [("c", relation.cursor), *((f"k{index}_", name) for index, name in enumerate(relation.key))]
-    conditions = [source.c[name].in_(_listed(grammar, relation, name, prefix, cursors)) for prefix, name in lists]
+    conditions = [
+        _at(grammar, source, name).in_(_listed(grammar, relation, name, prefix, cursors)) for prefix, name in lists
+    ]
     selected, positions = _selected(grammar, relation, relation.columns, source)
     return _compile(
         grammar, relation, sa.select(*selected).select_from(source).where(*conditions), relation.columns, positions
@@ -103,9 +108,9 @@ def rows(grammar: Grammar, relation: Relation, cursors: int) -> Statement:
 def by_cursor(grammar: Grammar, relation: Relation, cursors: int) -> Statement:
     """Rows whose cursor is one of `c0`, `c1` and so on."""
     source = _source(grammar, relation)
-    condition = source.c[relation.cursor].in_(_listed(grammar, relation, relation.cursor, "c", cursors))
+    condition = _at(grammar, source, relation.cursor).in_(_listed(grammar, relation, relation.cursor, "c", cursors))
     selected, positions = _selected(grammar, relation, relation.columns, source)
-    query = sa.select(*selected).select_from(source).where(condition, *_whole(relation, source, "key"))
+    query = sa.select(*selected).select_from(source).where(condition, *_whole(grammar, relation, source, "key"))
     return _compile(grammar, relation, query, relation.columns, positions)
 
 
@@ -113,7 +118,7 @@ def by_cursor(grammar: Grammar, relation: Relation, cursors: int) -> Statement:
 def head(grammar: Grammar, relation: Relation) -> Statement:
     """The highest cursor as text."""
     source = _source(grammar, relation)
-    cursor = source.c[relation.cursor]
+    cursor = _at(grammar, source, relation.cursor)
     selected = _position(grammar, relation, relation.cursor, source)
     query = sa.select(selected).where(cursor.is_not(None)).order_by(cursor.desc()).limit(sa.literal_column("1"))
     return _compile(grammar, relation, query)
@@ -123,7 +128,7 @@ def head(grammar: Grammar, relation: Relation) -> Statement:
 def null_cursors(grammar: Grammar, relation: Relation) -> Statement:
     """How many rows no page returns, because their cursor or a part of their key is NULL; stops at NULLS_COUNTED."""
     source = _source(grammar, relation)
-    absent = sa.or_(*(source.c[name].is_(None) for name in (relation.cursor, *relation.key)))
+    absent = sa.or_(*(_at(grammar, source, name).is_(None) for name in (relation.cursor, *relation.key)))
     found: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(source).where(absent)
     inner = found.limit(sa.literal_column(str(NULLS_COUNTED))).subquery("found")
     return _compile(grammar, relation, sa.select(sa.func.count()).select_from(inner))
@@ -134,7 +139,7 @@ def count(grammar: Grammar, relation: Relation, low: Literal["open", "low"]) -> 
     """How many rows a scan from `low` through `through` returns; parameters: count_parameters."""
     source = _source(grammar, relation)
     conditions = _bounds(grammar, relation, source, "high" if low == "open" else "low and high")
-    query = sa.select(sa.func.count()).select_from(source).where(*conditions, *_whole(relation, source, "key"))
+    query = sa.select(sa.func.count()).select_from(source).where(*conditions, *_whole(grammar, relation, source, "key"))
     return _compile(grammar, relation, query)
 
 
@@ -194,17 +199,32 @@ def exactly(relation: Relation, found: pl.DataFrame, positions: Sequence[Positio
 
 def names_of(relation: str) -> tuple[str, ...]:
     """`crm.user_profile` or `"My.Schema"."View"` to its parts; parts are taken as written, capitals included."""
+    return tuple(name for name, _ in _parts(relation))
+
+
+def _parts(relation: str) -> list[tuple[str, Literal["quoted", "plain"]]]:
     parts = re.findall(r'"((?:[^"]|"")+)"|([^".]+)', relation)
-    return tuple(quoted.replace('""', '"') or plain.strip() for quoted, plain in parts)
+    return [(quoted.replace('""', '"'), "quoted") if quoted else (plain.strip(), "plain") for quoted, plain in parts]
+
+
+def _stored(grammar: Grammar, name: str) -> str:
+    """A name as the database stores it."""
+    dialect = grammar.dialect
+    return (dialect.denormalize_name(name) or name) if dialect.requires_name_normalize else name
+
+
+def _at(grammar: Grammar, source: sa.FromClause, name: str) -> Expression:
+    """The source's column of that name."""
+    return source.c[_stored(grammar, name)]
 
 
 def _ordered(grammar: Grammar, relation: Relation, columns: tuple[Column, ...], scan: Scan, bounds: str) -> Statement:
     source = _source(grammar, relation)
     # A key that is the cursor, or holds it, breaks no tie there.
     ties = [(f"k{index}", name) for index, name in enumerate(relation.key) if name != relation.cursor]
-    order = tuple(source.c[name] for name in (relation.cursor, *(name for _, name in ties)))
+    order = tuple(_at(grammar, source, name) for name in (relation.cursor, *(name for _, name in ties)))
     binds = tuple(_bind(grammar, relation, name, parameter) for parameter, name in [("c", relation.cursor), *ties])
-    conditions = [*_whole(relation, source, "cursor and key"), *_bounds(grammar, relation, source, bounds)]
+    conditions = [*_whole(grammar, relation, source, "cursor and key"), *_bounds(grammar, relation, source, bounds)]
     if scan == "after" or (scan == "after, ties by key" and not ties):
         conditions.append(order[0] > binds[0])
     elif scan == "after, ties by key":
@@ -214,14 +234,14 @@ def _ordered(grammar: Grammar, relation: Relation, columns: tuple[Column, ...], 
     return _compile(grammar, relation, query.limit(sa.bindparam("n", type_=sa.Integer)), columns, positions)
 
 
-def _whole(relation: Relation, source: sa.FromClause, which: str) -> list[Expression]:
+def _whole(grammar: Grammar, relation: Relation, source: sa.FromClause, which: str) -> list[Expression]:
     """A NULL has no place in the order: such rows are counted, never returned, and so never lost in silence."""
     names = relation.key if which == "key" else (relation.cursor, *relation.key)
-    return [source.c[name].is_not(None) for name in dict.fromkeys(names)]
+    return [_at(grammar, source, name).is_not(None) for name in dict.fromkeys(names)]
 
 
 def _bounds(grammar: Grammar, relation: Relation, source: sa.FromClause, bounds: str) -> list[Expression]:
-    cursor = source.c[relation.cursor]
+    cursor = _at(grammar, source, relation.cursor)
     low = [cursor >= _bind(grammar, relation, relation.cursor, "low")] if bounds == "low and high" else []
     high = [cursor <= _bind(grammar, relation, relation.cursor, "through")] if bounds != "open" else []
     return low + high
@@ -240,7 +260,7 @@ def _bind(grammar: Grammar, relation: Relation, name: str, parameter: str) -> Ex
 def _position(grammar: Grammar, relation: Relation, name: str, source: sa.FromClause) -> Expression:
     column = relation.column(name)
     assert column is not None, "describe() has checked cursor and key"
-    expression = source.c[name]
+    expression = _at(grammar, source, name)
     own = grammar.position(column, expression)
     return grammar.project(column, expression) if own is None else own
 
@@ -249,14 +269,17 @@ def _selected(
     grammar: Grammar, relation: Relation, columns: tuple[Column, ...], source: sa.FromClause
 ) -> tuple[list[Expression], tuple[tuple[str, int], ...]]:
     """What to select, and where the texts of the position are in it; a column that already has the text serves twice."""
-    selected = [grammar.project(column, source.c[column.name]).label(column.name) for column in columns]
+    selected = [
+        grammar.project(column, _at(grammar, source, column.name)).label(quoted_name(column.name, quote=True))
+        for column in columns
+    ]
     index = {column.name: number for number, column in enumerate(columns)}
     positions = []
     named = [(CURSOR, relation.cursor), *((key_column(part), name) for part, name in enumerate(relation.key))]
     for label, name in named:
         column = relation.column(name)
         assert column is not None, "describe() has checked cursor and key"
-        if name in index and grammar.position(column, source.c[name]) is None:
+        if name in index and grammar.position(column, _at(grammar, source, name)) is None:
             positions.append((label, index[name]))
         else:
             positions.append((label, len(selected)))
@@ -265,14 +288,14 @@ def _selected(
 
 
 def _source(grammar: Grammar, relation: Relation) -> sa.FromClause:
-    names = [column.name for column in relation.columns]
+    names = [_stored(grammar, column.name) for column in relation.columns]
     if relation.query is not None:
         # A colon would be taken for a parameter; the line break ends a comment that the query may end with.
         query = re.sub(r"(?<!\\):", r"\:", relation.query.strip().rstrip(";"))
         return (
             sa.text(query + "\n").columns(*(sa.column(quoted_name(name, quote=True)) for name in names)).subquery("q")
         )
-    parts = names_of(relation.relation or "")
+    parts = [name if how == "quoted" else _stored(grammar, name) for name, how in _parts(relation.relation or "")]
     if not parts:
         raise ConfigError(f"view {relation.name!r} names neither a relation nor a query")
     prepare = grammar.dialect.identifier_preparer
