@@ -76,9 +76,10 @@ class Engine:
         shown = ", ".join(f"{self.quoted(of)} AS {self.quoted(column)}" for column, of in columns.items())
         self.execute(f"CREATE VIEW {self.place(name)} AS SELECT {shown} FROM {self.place(relation)}")
 
-    def index(self, relation: str, column: str) -> None:
-        """An index on one column."""
-        self.execute(f"CREATE INDEX {relation}_{column} ON {self.place(relation)} ({self.quoted(column)})")
+    def index(self, relation: str, *columns: str) -> None:
+        """An index on these columns."""
+        listed = ", ".join(self.quoted(column) for column in columns)
+        self.execute(f"CREATE INDEX {relation}_{columns[0]} ON {self.place(relation)} ({listed})")
 
     def drop(self, name: str) -> None:
         """Drop a table if it is there."""

@@ -293,7 +293,7 @@ def test_plan_tells_whether_an_index_serves(engine):
     plan = source.plan(described, None, 10)
     assert plan.uses_index is False
     assert plan.text
-    engine.index("bets", "cur")
+    engine.index("bets", "cur", "id")
     assert source.plan(described, Position("7", ("7",)), 10).uses_index is True
     assert source.plan(described, None, 10).advice == ""
 

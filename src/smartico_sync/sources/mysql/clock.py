@@ -1,0 +1,93 @@
+"""Up to which moment a server's data is complete: its own now, or on a replica the time it has replayed up to."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from smartico_sync.errors import SourceError
+from smartico_sync.sources.mysql.failures import NO_SYNTAX, NOT_ALLOWED
+from smartico_sync.sources.mysql.session import Failed
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.mysql.session import Session
+
+__all__ = ["Clock", "Replay"]
+
+NOW = "SELECT FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000)"
+# MariaDB knows the first, for all its primaries; MySQL the second, older ones the third.
+QUESTIONS = ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
+BEHIND = ("Seconds_Behind_Master", "Seconds_Behind_Source")
+STATES = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Uptime', 'Slaves_running', 'Slave_running')"
+TICK_MS = 1_000  # Seconds_Behind counts whole seconds: the replica may be that much further behind
+
+State = Literal["primary", "replica", "stopped", "hidden"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """How a server stands. `hidden`: it may be a replica, and the user may not ask. `lag_ms` where it is known."""
+
+    state: State
+    now_ms: int
+    lag_ms: int | None = None
+
+
+class Clock:
+    """The clock of one source, whichever of its connections asks. Never runs backwards while replication stands still."""
+
+    def __init__(self) -> None:
+        self._replayed_ms = 0
+
+    def read(self, session: Session, what: str) -> int:
+        """Epoch ms up to which this server knows everything. Ask before the snapshot: then it holds for the snapshot."""
+        replay = self.replay(session, what)
+        if replay.state in ("primary", "hidden"):
+            return replay.now_ms
+        if replay.lag_ms is not None:
+            self._replayed_ms = replay.now_ms - replay.lag_ms - TICK_MS
+        elif not self._replayed_ms:
+            # Stopped since before we looked: what it knows is older than the server process.
+            self._replayed_ms = replay.now_ms - session.run(STATES, what).pairs["Uptime"] * 1000
+        return self._replayed_ms
+
+    def replay(self, session: Session, what: str) -> Replay:
+        """Ask the server; a primary is asked once a connection."""
+        state, lag_ms = _state(session, what)
+        return Replay(state, int(session.run(NOW, what).rows[0][0] or 0), lag_ms)
+
+
+def _state(session: Session, what: str) -> tuple[State, int | None]:
+    if session.standing in ("primary", "hidden"):
+        return ("primary", None) if session.standing == "primary" else ("hidden", None)
+    for question in (session.standing,) if session.standing in QUESTIONS else QUESTIONS:
+        try:
+            answer = session.attempt(question, what, NO_SYNTAX, *NOT_ALLOWED)
+        except Failed as failed:
+            if failed.code == NO_SYNTAX:
+                continue
+            session.standing = "hidden" if _replicates(session, what) else "primary"
+            return _state(session, what)
+        if not answer.values:
+            session.standing = "primary"
+            return "primary", None
+        session.standing = question
+        behind = next(index for index, name in enumerate(answer.names) if name in BEHIND)
+        lags = [row[behind] for row in answer.rows]
+        if None in lags:
+            return "stopped", None
+        return "replica", max(int(lag or 0) for lag in lags) * 1000
+    session.standing = "primary"
+    return "primary", None
+
+
+def _replicates(session: Session, what: str) -> bool:
+    """Whether a server that does not tell its replication status looks like a replica."""
+    with suppress(SourceError):
+        states = session.run(STATES, what).rows
+        if any(value not in ("0", "OFF") for name, value in states if name != "Uptime"):
+            return True
+    with suppress(SourceError):
+        return session.run("SELECT @@global.read_only", what).rows[0][0] == "1"
+    return False

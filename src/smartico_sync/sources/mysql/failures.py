@@ -1,0 +1,107 @@
+"""What MySQL and MariaDB say when they fail, told as our failures. Neither values nor passwords get through."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["NOT_ALLOWED", "NO_SYNTAX", "NO_VARIABLE", "absent_column", "failure"]
+
+NO_SYNTAX, NO_VARIABLE = 1064, 1193
+CANCELLED = {
+    1969: "the query ran longer than statement_timeout",
+    3024: "the query ran longer than statement_timeout",
+    1317: "somebody ended the query",
+    1927: "somebody ended the connection",
+    1205: "a lock of somebody who changes the table lasted longer than statement_timeout",
+    1213: "the server ended the read to break a deadlock",
+    1412: "the table has just been altered",
+    1615: "the view has just been altered",
+    1037: "the server is out of memory",
+    1038: "the server has too little memory to sort",
+    1041: "the server is out of memory",
+    1114: "the server has no room for a temporary table",
+    1021: "the server's disk is full",
+}
+SLOW = (1969, 3024, 1038, 1114)
+LOGIN = {
+    1045: "user or password is refused",
+    1044: "the user may not use this database",
+    1049: "the database does not exist",
+    1130: "the server takes no connections from this host",
+    1129: "the server has blocked this host after too many failures",
+    1251: "the user's way to authenticate is not supported",
+    1396: "the user does not exist",
+    1698: "user or password is refused",
+    1862: "the password has expired",
+    1820: "the password has expired",
+    3118: "the account is locked",
+    4151: "the account is locked",
+    3159: "the server takes connections with TLS only",
+    3955: "the account is locked after too many failures",
+}
+NOT_ALLOWED = (1142, 1143, 1227, 1345, 1370)
+READ_ONLY = (1792, 1290, 1836)
+# Their messages hold names and no values.
+BROKEN = {
+    1146: "does not exist",
+    1054: "lacks a column that the configuration or the view names",
+    1356: "uses a table, a column or a right that is gone",
+    1449: "has a definer who does not exist",
+    1305: "calls a function that does not exist",
+    1052: "names a column that is in two tables",
+    1060: "has two columns of one name",
+    1109: "names a table that it does not have",
+    1347: "is not a view",
+    1267: "compares texts of two collations",
+    1271: "compares texts of two collations",
+}
+BUSY = (1040, 1203, 1226, 1053, 1047, 1077, 1078, 1079, 1080, 1152, 1153, 1158, 1159, 1160, 1161, 1184)
+LOST = (0, 2002, 2003, 2006, 2013, 2014, 2027, 2055)
+
+
+def failure(code: int, place: str, what: str) -> SourceError:
+    """The failure for an error number of the server or of the driver."""
+    if code in CANCELLED:
+        hint = "raise statement_timeout, or see `sync check` for a missing index" if code in SLOW else "tried again"
+        return SourceCancelled(f"{place}: {what}: {CANCELLED[code]} ({code})", hint=hint)
+    if code in LOGIN:
+        return SourceRefused(
+            f"{place}: {LOGIN[code]} ({code})", hint="check user, password and database in the url, and the user's host"
+        )
+    if code in NOT_ALLOWED:
+        return SourceRefused(
+            f"{place}: {what}: permission denied ({code})",
+            hint="GRANT SELECT on the view to the user: `SHOW GRANTS` tells",
+        )
+    if code in READ_ONLY:
+        return SourceRefused(f"{place}: {what}: the session is read-only ({code})", hint="a view must only read")
+    if code in BROKEN:
+        return ViewBroken(
+            f"{place}: {what} {BROKEN[code]} ({code})", hint="compare the view with views.yaml: `sync check`"
+        )
+    if code in LOST:
+        return SourceUnreachable(f"{place}: {what}: the connection broke ({code})", hint="is the server running?")
+    if code in BUSY:
+        return SourceUnreachable(
+            f"{place}: {what}: the server cannot serve us now ({code})",
+            hint="is it starting up, shutting down or full? see max_connections",
+        )
+    if code == NO_SYNTAX:
+        return ViewBroken(f"{place}: {what}: the server cannot parse it ({code})", hint="run the query: by hand")
+    return ViewBroken(
+        f"{place}: {what}: the view cannot be computed ({code})",
+        hint="SELECT from the view by hand to see the server's own words; a row's value may be in them",
+    )
+
+
+def absent_column(place: str, what: str, column: str, names: Sequence[str]) -> ViewBroken:
+    """The configuration names a column that the view does not have."""
+    near = get_close_matches(column, names, n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(near)}?" if near else f"it has: {', '.join(names)}"
+    return ViewBroken(f"{place}: {what} has no column {column!r}", hint=hint)

@@ -1,0 +1,137 @@
+"""How to connect, from a URL as operators write it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from smartico_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.url import Url
+
+__all__ = ["CONNECT_TIMEOUT_S", "Login"]
+
+CONNECT_TIMEOUT_S = 10.0  # a server that is there answers sooner, over any distance
+PORT = 3306
+KNOWN = (
+    "unix_socket", "connect_timeout", "bind_address", "program_name",
+    "ssl_mode", "ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password", "server_public_key",
+)  # fmt: skip
+SPELLED = {"socket": "unix_socket", "sslmode": "ssl_mode", "ssl": "ssl_mode"}
+MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
+KEEPALIVE = (
+    (socket.TCP_KEEPIDLE, 30),
+    (socket.TCP_KEEPINTVL, 10),
+    (socket.TCP_KEEPCNT, 3),
+)  # firewalls forget the silent
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A URL and what its parameters mean. `silence_s`: no byte for that long means that nobody is there.
+
+    ConfigError for a parameter that is not known, a mode of TLS that does not exist, or a certificate that cannot be read.
+    """
+
+    url: Url
+    silence_s: float
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The URL's parameters, then the source's options, by the names this page of the manual uses."""
+        written = {**self.url.parameters, **dict(self.options)}
+        named = {name.lower().replace("-", "_"): value for name, value in written.items()}
+        named = {SPELLED.get(name, name): value for name, value in named.items()}
+        unknown = sorted(set(named) - set(KNOWN))
+        if unknown:
+            raise ConfigError(
+                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
+                hint=f"use some of: {', '.join(KNOWN)}",
+            )
+        return named
+
+    def arguments(self) -> dict[str, Any]:
+        """What PyMySQL is told."""
+        parameters = self.parameters
+        arguments: dict[str, Any] = {
+            "user": self.url.user or None,
+            "password": self.url.password.encode(),  # as text the driver would take it for Latin-1
+            "database": self.url.path or None,
+            "charset": "utf8mb4",
+            "autocommit": None,
+            "use_unicode": False,
+            "read_timeout": self.silence_s,
+            "write_timeout": self.silence_s,
+            "program_name": parameters.get("program_name", "smartico-sync"),
+            **self._tls(parameters),
+        }
+        if "server_public_key" in parameters:
+            arguments["server_public_key"] = _file(parameters["server_public_key"])
+        return arguments
+
+    def _tls(self, parameters: dict[str, str]) -> dict[str, Any]:
+        given = parameters.get("ssl_mode", "VERIFY_IDENTITY" if "ssl_ca" in parameters else "PREFERRED")
+        mode = given.upper().replace("-", "_")
+        if mode not in MODES:
+            raise ConfigError(
+                f"{self.url.place}: no ssl_mode is called {given!r}", hint=f"use one of: {', '.join(MODES)}"
+            )
+        if mode == "DISABLED" or (mode == "PREFERRED" and "unix_socket" in parameters):
+            return {"ssl_disabled": True}
+        if mode == "PREFERRED" and "ssl_cert" not in parameters:
+            return {}  # the driver's own: TLS where the server offers it, unverified
+        try:
+            context = ssl.create_default_context(cafile=parameters.get("ssl_ca"))
+            # The certificates that MySQL makes for itself are not strictly what RFC 5280 asks for.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            context.check_hostname = mode == "VERIFY_IDENTITY"
+            if mode in ("PREFERRED", "REQUIRED"):
+                context.verify_mode = ssl.CERT_NONE
+            if "ssl_cert" in parameters:
+                context.load_cert_chain(
+                    parameters["ssl_cert"], parameters.get("ssl_key"), parameters.get("ssl_key_password")
+                )
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"{self.url.place}: a certificate or key of the url cannot be read: {getattr(error, 'strerror', '') or error}",
+                hint="check the paths of ssl_ca, ssl_cert and ssl_key",
+            ) from None
+        return {"ssl": context}
+
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        """Hosts in the order in which they are tried; none for a Unix socket."""
+        if "unix_socket" in self.parameters:
+            return ()
+        try:
+            return tuple((host or "localhost", int(port or PORT)) for host, port in self.url.hosts or (("", ""),))
+        except ValueError:
+            raise ConfigError(f"{self.url.place}: a port is not a number", hint="write host:3306") from None
+
+    def dial(self, host: str, port: int) -> socket.socket:
+        """A connected socket; raises OSError."""
+        parameters = self.parameters
+        patience = min(float(parameters.get("connect_timeout", CONNECT_TIMEOUT_S)), self.silence_s)
+        if not host:
+            wire = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            wire.settimeout(patience)
+            wire.connect(parameters["unix_socket"])
+            return wire
+        bound = (parameters["bind_address"], 0) if "bind_address" in parameters else None
+        wire = socket.create_connection((host, port), patience, bound)
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in KEEPALIVE:
+            wire.setsockopt(socket.IPPROTO_TCP, option, value)
+        return wire
+
+
+def _file(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", hint="check server_public_key in the url") from None

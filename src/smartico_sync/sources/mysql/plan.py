@@ -1,0 +1,120 @@
+"""Whether an index can serve the poll, judged from the server's own plan."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from smartico_sync.core.position import Position
+from smartico_sync.sources.mysql.failures import NO_SYNTAX, NOT_ALLOWED
+from smartico_sync.sources.mysql.session import Failed
+from smartico_sync.sources.protocol import Plan
+
+if TYPE_CHECKING:
+    from smartico_sync.core.relation import Relation
+    from smartico_sync.sources.mysql.reading import MySQLReading
+    from smartico_sync.sources.mysql.session import Answer, Session
+
+__all__ = ["explain"]
+
+SORTS = ("Using filesort", "Using temporary")
+FOUND = ("range", "ref", "eq_ref", "const", "system")
+NAME = r"`((?:[^`]|``)+)`"
+UNINDEXED = ("text", "blob", "json", "geometry")  # MySQL indexes only prefixes of these
+MANY = 1_000  # rows scanned for one page: so many are never read by choice when an index serves
+WORDS = {"id", "select_type", "table", "type", "possible_keys", "key", "rows", "Extra"}
+
+
+def explain(session: Session, reading: MySQLReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+    """Explain the page after this position, or, from the start, the page that a running poll reads at the head.
+
+    A user who may read a view and not its tables may not see its plan; then the work that one page makes is counted.
+    """
+    if after is None and (head := reading.head()) is not None:
+        after = Position(head)
+    query = reading.explained(after, limit)
+    try:
+        steps, rewritten = _explained(session, reading, query)
+    except Failed:
+        return _counted(session, reading, relation, query)
+    text = "\n".join(_line(step) for step in steps)
+    first, sorts = steps[0], any(word in (step.get("Extra") or "") for step in steps for word in SORTS)
+    kind = first.get("type") or ""
+    found = kind in FOUND or (kind == "index" and after is None) or "Impossible" in (first.get("Extra") or "")
+    if found and not sorts and not (first.get("table") or "").startswith("<"):
+        return Plan(uses_index=True, text=text)
+    return Plan(uses_index=False, text=text, advice=_advice(rewritten, relation))
+
+
+def _explained(session: Session, reading: MySQLReading, query: str) -> tuple[list[dict[str, str | None]], str]:
+    """The plan's lines, and the statement as the server rewrote it, with tables instead of views."""
+    word = "EXPLAIN EXTENDED" if session.flavour == "mariadb" else "EXPLAIN"
+    assert reading.clock_ms is not None, "opens the transaction"
+    answer = session.attempt(f"{word} {query}", "the plan", *NOT_ALLOWED, NO_SYNTAX)
+    notes = session.run("SHOW WARNINGS", "the plan").rows
+    return _steps(answer), next((note[2] or "" for note in notes if "select" in (note[2] or "")), "")
+
+
+def _steps(answer: Answer) -> list[dict[str, str | None]]:
+    return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
+
+
+def _line(step: dict[str, str | None]) -> str:
+    return "  ".join(f"{name}={value}" for name, value in step.items() if name in WORDS and value is not None)
+
+
+def _counted(session: Session, reading: MySQLReading, relation: Relation, query: str) -> Plan:
+    """Read the page, and tell from the session's own counters how many rows the server touched for it."""
+    counters = "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_read_rnd_next', 'Sort_rows')"
+    session.run(counters, "the plan")
+    idle = session.run(counters, "the plan").pairs
+    before = session.run(counters, "the plan").pairs
+    given = len(reading.ask(query).rows)
+    after = session.run(counters, "the plan").pairs
+    # The counters count the reading of themselves as well.
+    scanned, sort = (after[name] - 2 * before[name] + idle[name] for name in ("Handler_read_rnd_next", "Sort_rows"))
+    text = (
+        f"the user may not EXPLAIN the view (that takes SHOW VIEW, and SELECT on its tables); one page of {given} rows made the "
+        f"server scan {scanned} rows without an index and sort {sort}"
+    )
+    if not sort and not scanned:
+        return Plan(uses_index=True, text=text)
+    # A few rows are scanned, index or not.
+    return Plan(uses_index=False if max(scanned, sort) > MANY else None, text=text, advice=_plainly(relation))
+
+
+def _plainly(relation: Relation) -> str:
+    listed = ", ".join((relation.cursor, *relation.key))
+    return f"if no index on ({listed}) exists, make one on the table that stores them"
+
+
+def _advice(rewritten: str, relation: Relation) -> str:
+    """CREATE INDEX on the base table, from the ORDER BY of the rewritten statement."""
+    bare = ", ".join((relation.cursor, *relation.key))
+    order = rewritten.rpartition(" order by ")[2].partition(" limit ")[0]
+    terms = [re.fullmatch(rf"(?:{NAME}\.)?{NAME}\.{NAME}", term.strip()) for term in order.split(",")]
+    if not order or terms[0] is None:
+        return f"the view computes {relation.cursor}: select a stored column instead, and index it with {bare}"
+    alias, cursor = terms[0].group(2), terms[0].group(3)
+    same = [term.group(3) for term in terms if term is not None and term.group(2) == alias]
+    table = _table(rewritten, alias)
+    if table is None:
+        return f"no index gives the order of {bare}: the view must pass an indexed column of one table through as its cursor"
+    listed = ", ".join(f"`{name}`" for name in same if not _long(relation, name))
+    name = f"{table[1]}_{cursor}".replace("`", "")
+    return f"CREATE INDEX `{name}` ON `{table[0]}`.`{table[1]}` ({listed});"
+
+
+def _table(rewritten: str, alias: str) -> tuple[str, str] | None:
+    """`database`.`table` behind an alias of the FROM clause."""
+    source = rewritten.rpartition(" from ")[2]
+    for found in re.finditer(rf"{NAME}\.{NAME}(?: {NAME})?", source):
+        database, table, called = found.groups()
+        if (called or table) == alias:
+            return database, table
+    return None
+
+
+def _long(relation: Relation, name: str) -> bool:
+    column = relation.column(name)
+    return column is not None and column.type in UNINDEXED

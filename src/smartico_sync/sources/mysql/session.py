@@ -1,0 +1,233 @@
+"""One connection to MySQL or MariaDB that never waits longer than it was told to, and never writes."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING, Any, Literal
+
+import pymysql
+from pymysql.constants import SERVER_STATUS
+
+from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
+from smartico_sync.sources.mysql.failures import NO_VARIABLE, failure
+from smartico_sync.sources.mysql.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smartico_sync.sources.mysql.login import Login
+
+__all__ = ["BEGIN", "Answer", "Failed", "Session", "literal"]
+
+Row = tuple[str | None, ...]
+Flavour = Literal["mysql", "mariadb", "neither"]
+BEGIN = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+# An empty sql_mode: zero dates compare, backslashes escape, CHAR comes without padding, whatever the server's default is.
+SETTINGS = (
+    "SET SESSION autocommit=1, time_zone='+00:00', sql_mode='', sql_auto_is_null=0",
+    "SET SESSION lock_wait_timeout={seconds}, net_write_timeout={silence}",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+)
+TIMEOUTS: tuple[tuple[Flavour, str], ...] = (
+    ("mysql", "SET SESSION max_execution_time={milliseconds}"),
+    ("mariadb", "SET SESSION max_statement_time={exact}"),
+)
+ESCAPES = str.maketrans({"\\": "\\\\", "'": "''", "\0": "\\0"})
+
+
+class Failed(SourceError):
+    """A statement failed; `code` is the server's number. Always caught here, and told as the failure it means."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the server's error {code}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one statement gave: `fields` of the result set, and its values as bytes, row behind row."""
+
+    fields: Sequence[Any]
+    values: Sequence[bytes | None]
+
+    @property
+    def rows(self) -> list[Row]:
+        """Rows of text, for answers of a few."""
+        texts = [None if value is None else value.decode(errors="replace") for value in self.values]
+        width = len(self.fields) or 1
+        return [tuple(texts[at : at + width]) for at in range(0, len(texts), width)]
+
+    @property
+    def pairs(self) -> dict[str, int]:
+        """Rows of a name and a number, as SHOW STATUS gives them; words count as 0."""
+        return {name or "": int(value) if value and value.isdigit() else 0 for name, value in self.rows}
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names."""
+        return [field.name for field in self.fields]
+
+
+class Session:
+    """A connection. Not thread-safe but for `abort`."""
+
+    def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
+        self._place = place
+        self._silence_s = login.silence_s
+        self.flavour: Flavour = "neither"
+        self.standing = "unknown"  # what `clock` has found out about this server
+        self._connection, self._wire = self._connect(login)
+        self._poll = select.poll()
+        self._poll.register(self._wire, select.POLLIN)
+        try:
+            self._prepare(timeout_ms)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, login: Login) -> tuple[Wire, socket.socket]:
+        """The first host that answers; a refusal counts as an answer."""
+        arguments = login.arguments()
+        told: SourceError = SourceUnreachable(f"{self._place}: nobody answers")
+        for host, port in login.hosts() or (("", 0),):
+            try:
+                dialled = login.dial(host, port)
+            except OSError as error:
+                told = SourceUnreachable(f"{self._place}: {_unreached(error)}", hint=_hint(error))
+                continue
+            wire = socket.socket(fileno=os.dup(dialled.fileno()))  # TLS takes the other one over
+            connection = Wire(host=host, port=port, defer_connect=True, **arguments)
+            try:
+                connection.connect(dialled)
+            except BaseException as error:
+                wire.close()
+                dialled.close()
+                if isinstance(error, SourceError | KeyboardInterrupt):
+                    raise
+                told = self._connecting(error)
+                if not isinstance(told, SourceUnreachable):
+                    raise told from None
+                continue
+            return connection, wire
+        raise told
+
+    def _connecting(self, error: BaseException) -> SourceError:
+        cause = getattr(error, "original_exception", error)
+        if isinstance(cause, ssl.SSLError):
+            return SourceUnreachable(
+                f"{self._place}: no TLS connection ({cause.reason or 'the certificate does not fit'})",
+                hint="check ssl_mode and ssl_ca in the url; MySQL's own certificates pass VERIFY_CA, not VERIFY_IDENTITY",
+            )
+        code = _code(error)
+        if code == pymysql.constants.CR.CR_SSL_CONNECTION_ERROR:
+            return SourceUnreachable(
+                f"{self._place}: the server offers no TLS",
+                hint="set ssl_mode=DISABLED in the url, or give it a certificate",
+            )
+        if isinstance(cause, TimeoutError) or "timed out" in str(error):
+            return SourceUnreachable(f"{self._place}: nobody answered in time", hint="check host, port and firewall")
+        if isinstance(error, pymysql.err.MySQLError):
+            return failure(code, self._place, "connecting")
+        return SourceRefused(
+            f"{self._place}: the server asks for a login that this client cannot give ({type(error).__name__})",
+            hint="use caching_sha2_password, ed25519 (needs pip install pynacl) or mysql_native_password",
+        )
+
+    def _prepare(self, timeout_ms: int) -> None:
+        seconds = ceil(timeout_ms / 1000)
+        told = {
+            "seconds": seconds,
+            "silence": ceil(self._silence_s),
+            "milliseconds": timeout_ms,
+            "exact": timeout_ms / 1000,
+        }
+        for setting in SETTINGS:
+            self.run(setting.format(**told), "connecting")
+        for flavour, setting in TIMEOUTS:
+            with suppress(Failed):
+                self.attempt(setting.format(**told), "connecting", NO_VARIABLE)
+                self.flavour = flavour
+                return
+
+    def run(self, statement: str, what: str) -> Answer:
+        """Run one statement and take its whole answer. `what` names the view for messages.
+
+        SourceError when it fails; SourceUnreachable when the connection breaks or stays silent too long.
+        """
+        return self.attempt(statement, what)
+
+    def attempt(self, statement: str, what: str, *expected: int) -> Answer:
+        """As `run`, but Failed for these numbers of the server, so that something else may be tried."""
+        try:
+            result = self._connection.ask(statement)
+        except UnicodeEncodeError:
+            raise SourceError(
+                f"{self._place}: {what}: a position is not valid text", hint="`sync watermark show`"
+            ) from None
+        except pymysql.err.MySQLError as error:
+            code = _code(error)
+            if code in expected:
+                raise Failed(code) from None
+            if "timed out" in str(error):
+                raise SourceUnreachable(
+                    f"{self._place}: {what}: no answer for {self._silence_s:g} s",
+                    hint="check the network between here and the database; statement_timeout sets how long to wait",
+                ) from None
+            raise failure(code, self._place, what) from None
+        except (OSError, AttributeError, ValueError, TypeError, IndexError, AssertionError):
+            # Broken by `abort` from another thread, or by something that does not speak MySQL.
+            self.close()
+            raise SourceUnreachable(
+                f"{self._place}: {what}: the connection broke", hint="is the server running?"
+            ) from None
+        return Answer(result.fields, result.values)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the connection lives and a transaction is open on it."""
+        connection = self._connection
+        return connection.open and bool(connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS)
+
+    def usable(self) -> bool:
+        """Alive, outside a transaction, and with nothing to read: a server that went away left its farewell there."""
+        return self._connection.open and not self.in_transaction and not self._poll.poll(0)
+
+    def abort(self) -> None:
+        """From another thread: break the connection."""
+        with suppress(OSError):
+            self._wire.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection; never raises, never waits."""
+        with suppress(pymysql.err.MySQLError, OSError):
+            self._connection.close()
+        self._wire.close()
+
+
+def literal(value: str | int) -> str:
+    """A value as an SQL constant under the session's sql_mode."""
+    return str(value) if isinstance(value, int) else f"'{value.translate(ESCAPES)}'"
+
+
+def _code(error: BaseException) -> int:
+    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
+def _unreached(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "nobody answered in time"
+    return "the host name is unknown" if isinstance(error, socket.gaierror) else "nobody answers"
+
+
+def _hint(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "check the host in the url"
+    if isinstance(error, TimeoutError):
+        return "check host, port and firewall"
+    return "check host and port, or the socket's path, in the url; is the server running?"
