@@ -12,7 +12,7 @@ def casino_sql(rows: int) -> list[str]:
     """Statements that make a 15-column casino view of that many rows with an incrementing id."""
     return [
         f"""CREATE TABLE casino_base AS
-        SELECT g AS id, 'brand' || g % 3 AS ext_brand_id, (g * 7919) % 50000 AS user_ext_id,
+        SELECT g AS id, 'brand' || g % 3 AS ext_brand_id, (g * 7919::bigint) % 50000 AS user_ext_id,
           CASE WHEN g % 3 = 0 THEN 'WIN' ELSE 'BET' END AS tx_type,
           'r' || g / 2 AS bet_id, timestamptz '2026-01-01' + g * interval '37 milliseconds' AS bet_date,
           (g % 10000)::numeric(18,2) / 100 AS bet_amount, ((g % 10000) / 200.0)::numeric(18,4) AS bet_amount_real,

@@ -19,7 +19,7 @@ FILL = 0.9  # players spread unevenly: a part aims below the limit, so that few 
 JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
-ESCAPED = ('"', "\\", *(chr(code) for code in range(0x20)))
+ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
 
 
 @dataclass(frozen=True, slots=True)
