@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 import pytest
 from hypothesis import HealthCheck, settings
 
+import engines
 from servers.mariadb import mariadb, mariadb_server, mysql, mysql_server, private_mariadb, replica
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
@@ -32,3 +36,40 @@ def proxied():
     yield between
     for proxy in proxies:
         proxy.close()
+
+
+def coverage(reporter):
+    """The engines whose contract was tested in this run, and why others were not, by name."""
+    covered, left_out = set(), {}
+    for outcome in ("passed", "failed", "skipped"):
+        for report in reporter.stats.get(outcome, []):
+            found = re.search(r"test_contract\.py::.*\[(\w+)", report.nodeid)
+            if found is None or found[1] not in engines.NAMES:
+                continue
+            if outcome != "skipped":
+                covered.add(found[1])
+            elif isinstance(report.longrepr, tuple):
+                left_out.setdefault(found[1], report.longrepr[2].removeprefix("Skipped: "))
+    return covered, left_out
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say which databases this run covered, and which it left out and why."""
+    covered, left_out = coverage(terminalreporter)
+    if not covered and not left_out:
+        return
+    terminalreporter.write_line(f"engines covered: {', '.join(sorted(covered)) or 'none'}")
+    for name in sorted(set(engines.NAMES) - covered):
+        terminalreporter.write_line(f"  not covered: {name}: {left_out.get(name, 'see make test-all')}")
+
+
+def pytest_sessionfinish(session):
+    """`SYNC_TEST_REQUIRE=postgresql,mariadb` fails a run that did not cover one of these."""
+    required = {name for name in os.environ.get("SYNC_TEST_REQUIRE", "").split(",") if name}
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not required or reporter is None or hasattr(session.config, "workerinput"):
+        return
+    missing = required - coverage(reporter)[0]
+    if missing:
+        reporter.write_line(f"required, and not covered: {', '.join(sorted(missing))}", red=True)
+        session.exitstatus = 1

@@ -153,6 +153,9 @@ def test_keys_are_the_pages_positions(engine, position):
         assert reading.keys(None, "0", 9)["@key.0"].to_list() == ["0", "1"]
         assert reading.keys(None, "-1", 9).columns == first.columns
         assert reading.count("1", "4") == 8
+        assert reading.keys("1", "4", 9, end="below")["@key.0"].to_list() == [str(number) for number in range(2, 8)]
+        assert reading.count("1", "4", "below") == 6
+        assert reading.count(None, "1", "below") == 2
 
 
 def test_rows_and_by_cursor_find_exactly_these(engine):
@@ -167,6 +170,41 @@ def test_rows_and_by_cursor_find_exactly_these(engine):
         assert reading.by_cursor([]).height == 0
         many = [Position(str(number // 3), (str(number),)) for number in range(1000)]
         assert reading.rows(many).height == 30
+
+
+def test_by_key_finds_rows_wherever_they_are(engine):
+    """by_key() gives the rows with exactly these keys, though their cursor has moved since they were seen."""
+    table(engine, [(number, number % 4, f"k{number}") for number in range(16)])
+    source = engine.source()
+    with source.reading(relation(engine, source, key=("id", "note"))) as reading:
+        assert sorted(reading.by_key([("1", "k5"), ("2", "k6"), ("1", "k6"), ("9", "k1")])["note"]) == ["k5", "k6"]
+        assert reading.by_key([]).columns == reading.page(None, 1).columns
+
+
+def test_rows_without_a_cursor_can_be_read_by_their_key(engine):
+    """without_cursor() walks the rows whose cursor is NULL, in order of their key; `@cursor` is null."""
+    table(engine, [(None, number, "n") for number in range(5)] + [(1, 9, "n"), (None, None, "n")])
+    source = engine.source()
+    with source.reading(relation(engine, source)) as reading:
+        first = reading.without_cursor(3)
+        assert first["id"].to_list() == [0, 1, 2]
+        assert first["@cursor"].to_list() == [None] * 3
+        assert reading.without_cursor(3, ("2",))["id"].to_list() == [3, 4]
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "instant", "date"])
+def test_a_moment_bounds_a_range(engine, kind):
+    """moment() writes an epoch ms so that the database compares it with the cursor as the moment it is."""
+    days = [datetime(2024, 3, day, tzinfo=UTC) for day in (1, 2, 3)]
+    values = {"date": [day.date().isoformat() for day in days], "timestamp": [day.replace(tzinfo=None) for day in days]}
+    table(engine, [(value, number, "n") for number, value in enumerate(values.get(kind, days))], cursor=kind)
+    source = engine.source()
+    described = relation(engine, source)
+    low, high = (source.moment(described, int(day.timestamp() * 1000)) for day in days[1:])
+    with source.reading(described) as reading:
+        assert reading.keys(low, high, 9)["@key.0"].to_list() == ["1", "2"]
+        assert reading.count(low, high, "below") == 1
+        assert reading.count(None, low, "below") == 1
 
 
 def test_head_is_the_highest_cursor(engine):

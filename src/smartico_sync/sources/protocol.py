@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
-
-from smartico_sync.core.relation import Column, Relation, Snapshot
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,8 +12,14 @@ if TYPE_CHECKING:
     import polars as pl
 
     from smartico_sync.core.position import Position
+    from smartico_sync.core.relation import Relation, Snapshot
 
-__all__ = ["Plan", "Reading", "ServerFacts", "Source"]
+__all__ = ["End", "Plan", "Reading", "ServerFacts", "Source"]
+
+End = Literal[
+    "through",  # the upper bound of a range belongs to it
+    "below",  # it does not
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +78,12 @@ class Reading(Protocol):
         Rows with a NULL cursor are never returned. `through` is an inclusive upper bound of the cursor.
         """
 
-    def keys(self, low: str | None, high: str, limit: int, after: Position | None = None) -> pl.DataFrame:
+    def keys(
+        self, low: str | None, high: str, limit: int, after: Position | None = None, end: End = "through"
+    ) -> pl.DataFrame:
         """`@cursor` and `@key.*` only, for `low <= cursor <= high` (from the start for None), in order, up to `limit` rows.
 
-        `after` continues a previous answer.
+        With `end` below, for `cursor < high`. `after` continues a previous answer.
         """
 
     def rows(self, positions: Iterable[Position]) -> pl.DataFrame:
@@ -86,14 +92,23 @@ class Reading(Protocol):
     def by_cursor(self, values: Iterable[str]) -> pl.DataFrame:
         """The rows whose cursor is one of these (missing ids asked again), any order; at most 1,000 values a call."""
 
+    def by_key(self, keys: Iterable[tuple[str, ...]]) -> pl.DataFrame:
+        """The rows with one of these keys, whatever their cursor, any order; at most 1,000 keys a call. Not for keyless views."""
+
+    def without_cursor(self, limit: int, after: tuple[str, ...] = ()) -> pl.DataFrame:
+        """Up to `limit` rows whose cursor is NULL (`@cursor` is null), in order of their key, after that key.
+
+        Rows with a NULL in the key are left out. Not for keyless views.
+        """
+
     def head(self) -> str | None:
         """The highest cursor, by index; None for an empty relation."""
 
     def null_cursors(self) -> int:
         """How many rows have a NULL cursor (counting stops at 10,000)."""
 
-    def count(self, low: str | None, high: str) -> int:
-        """How many rows have `low <= cursor <= high` (from the start for None)."""
+    def count(self, low: str | None, high: str, end: End = "through") -> int:
+        """How many rows `keys` returns for this range."""
 
 
 class Source(Protocol):
@@ -113,6 +128,12 @@ class Source(Protocol):
     def reading(self, relation: Relation) -> AbstractContextManager[Reading]:
         """Open a reading over a described relation."""
 
+    def moment(self, relation: Relation, at_ms: int) -> str:
+        """An epoch ms as the text of a cursor of this described relation; only for cursors that are times.
+
+        For bounds of ranges that a person or a schedule chose; a watermark is never made like this.
+        """
+
     def facts(self) -> ServerFacts:
         """Ask the server what it is."""
 
@@ -124,6 +145,3 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Close every connection; later calls fail. Cancels reads that are under way."""
-
-
-Columns = tuple[Column, ...]

@@ -19,19 +19,25 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.sources.protocol import End
 
 __all__ = [
-    "NULLS_COUNTED", "Grammar", "Statement", "among_parameters", "by_cursor", "count", "count_parameters", "either",
-    "exactly", "head", "keys", "names_of", "null_cursors", "page", "position_parameters", "rows", "shape", "star",
+    "NULLS_COUNTED", "Grammar", "Statement", "among_parameters", "by_cursor", "by_key", "count", "either", "exactly", "head",
+    "key_parameters", "keys", "names_of", "null_cursors", "page", "position_parameters", "range_parameters", "rows", "shape",
+    "star", "with_keys", "without_cursor",
 ]  # fmt: skip
 
 NULLS_COUNTED = 10_000  # a count of NULL cursors is for telling people; more than this says nothing new
 Scan = Literal["all", "from the start", "after", "after, ties by key"]
+Bounds = Literal["open", "through", "below", "low and through", "low and below"]
 Expression = sa.ColumnElement[Any]
 
 
 class Grammar(Protocol):
     """Where engines differ. Instances are constants: statements are cached by them."""
+
+    def __hash__(self) -> int:
+        """One constant differs from another."""
 
     @property
     def dialect(self) -> sa.Dialect:
@@ -77,14 +83,14 @@ def shape(relation: Relation, after: Position | None) -> Scan:
 
 @lru_cache(maxsize=1024)
 def page(grammar: Grammar, relation: Relation, scan: Scan, bound: Literal["open", "through"]) -> Statement:
-    """Rows after a position in order `(cursor, *key)`; parameters: position_parameters, `through`, `n`."""
-    return _ordered(grammar, relation, relation.columns, scan, "open" if bound == "open" else "high")
+    """Rows after a position in order `(cursor, *key)`; parameters: position_parameters, `high`, `n`."""
+    return _ordered(grammar, relation, relation.columns, scan, bound)
 
 
 @lru_cache(maxsize=1024)
-def keys(grammar: Grammar, relation: Relation, scan: Scan, low: Literal["open", "low"]) -> Statement:
-    """Cursor and key alone, up to `through`; parameters as of `page`, and `low`."""
-    return _ordered(grammar, relation, (), scan, "high" if low == "open" else "low and high")
+def keys(grammar: Grammar, relation: Relation, scan: Scan, low: Literal["open", "low"], end: End) -> Statement:
+    """Cursor and key alone, in a range; parameters: range_parameters, position_parameters, `n`."""
+    return _ordered(grammar, relation, (), scan, _range(low, end))
 
 
 @lru_cache(maxsize=1024)
@@ -93,25 +99,34 @@ def rows(grammar: Grammar, relation: Relation, cursors: int) -> Statement:
 
     Filtering the pairs is left to the caller: so the statement stays flat and finds its index everywhere.
     """
-    source = _source(grammar, relation)
-    lists = [("c", relation.cursor), *((f"k{index}_", name) for index, name in enumerate(relation.key))]
-    conditions = [
-        _at(grammar, source, name).in_(_listed(grammar, relation, name, prefix, cursors)) for prefix, name in lists
-    ]
-    selected, positions = _selected(grammar, relation, relation.columns, source)
-    return _compile(
-        grammar, relation, sa.select(*selected).select_from(source).where(*conditions), relation.columns, positions
-    )
+    return _among(grammar, relation, [("c", relation.cursor), *_key_lists(relation)], cursors)
 
 
 @lru_cache(maxsize=1024)
 def by_cursor(grammar: Grammar, relation: Relation, cursors: int) -> Statement:
     """Rows whose cursor is one of `c0`, `c1` and so on."""
+    return _among(grammar, relation, [("c", relation.cursor)], cursors)
+
+
+@lru_cache(maxsize=1024)
+def by_key(grammar: Grammar, relation: Relation, keys: int) -> Statement:
+    """Rows each of whose key parts is one of `k0_0`, `k0_1` …, whatever their cursor: a superset of these keys."""
+    return _among(grammar, relation, _key_lists(relation), keys)
+
+
+@lru_cache(maxsize=256)
+def without_cursor(grammar: Grammar, relation: Relation, scan: Literal["from the start", "after"]) -> Statement:
+    """Rows whose cursor is NULL in order of their key; parameters: key_parameters, `n`. Only for relations with a key."""
     source = _source(grammar, relation)
-    condition = _at(grammar, source, relation.cursor).in_(_listed(grammar, relation, relation.cursor, "c", cursors))
+    names = [name for name in relation.key if name != relation.cursor]
+    order = tuple(_at(grammar, source, name) for name in names)
+    conditions = [_at(grammar, source, relation.cursor).is_(None), *_whole(grammar, relation, source, "key")]
+    if scan == "after":
+        binds = tuple(_bind(grammar, relation, name, f"k{relation.key.index(name)}") for name in names)
+        conditions.append(grammar.order(order, binds))
     selected, positions = _selected(grammar, relation, relation.columns, source)
-    query = sa.select(*selected).select_from(source).where(condition, *_whole(grammar, relation, source, "key"))
-    return _compile(grammar, relation, query, relation.columns, positions)
+    query = sa.select(*selected).select_from(source).where(*conditions).order_by(*order)
+    return _compile(grammar, relation, query.limit(sa.bindparam("n", type_=sa.Integer)), relation.columns, positions)
 
 
 @lru_cache(maxsize=256)
@@ -135,10 +150,10 @@ def null_cursors(grammar: Grammar, relation: Relation) -> Statement:
 
 
 @lru_cache(maxsize=256)
-def count(grammar: Grammar, relation: Relation, low: Literal["open", "low"]) -> Statement:
-    """How many rows a scan from `low` through `through` returns; parameters: count_parameters."""
+def count(grammar: Grammar, relation: Relation, low: Literal["open", "low"], end: End) -> Statement:
+    """How many rows are in a range; parameters: range_parameters."""
     source = _source(grammar, relation)
-    conditions = _bounds(grammar, relation, source, "high" if low == "open" else "low and high")
+    conditions = _bounds(grammar, relation, source, _range(low, end))
     query = sa.select(sa.func.count()).select_from(source).where(*conditions, *_whole(grammar, relation, source, "key"))
     return _compile(grammar, relation, query)
 
@@ -163,26 +178,26 @@ def either(above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expr
 
 def position_parameters(after: Position | None) -> dict[str, str]:
     """Parameters of the position a page begins after."""
-    if after is None:
-        return {}
-    return {"c": after.cursor} | {f"k{index}": part for index, part in enumerate(after.key)}
+    return {} if after is None else {"c": after.cursor} | key_parameters(after.key)
 
 
-def count_parameters(low: str | None, high: str) -> dict[str, str]:
-    """Parameters of a range of cursors, both ends included."""
-    return {"through": high} if low is None else {"low": low, "through": high}
+def key_parameters(key: Sequence[str]) -> dict[str, str]:
+    """Parameters of a key."""
+    return {f"k{index}": part for index, part in enumerate(key)}
 
 
-def among_parameters(relation: Relation, positions: Sequence[Position]) -> tuple[int, dict[str, str]]:
-    """How many values the lists of `rows` hold for these positions, and its parameters.
+def range_parameters(low: str | None, high: str) -> dict[str, str]:
+    """Parameters of a range of cursors."""
+    return {"high": high} if low is None else {"low": low, "high": high}
+
+
+def among_parameters(wanted: Sequence[Sequence[str]], prefixes: Sequence[str]) -> tuple[int, dict[str, str | int]]:
+    """How many values the lists of a statement hold for these tuples, and its parameters; a prefix for each part.
 
     Lists are filled up to a power of two with a value they hold already, so that few statements serve all calls.
     """
-    parts = [[position.cursor for position in positions]]
-    parts += [[position.key[index] for position in positions] for index in range(len(relation.key))]
-    lists = [list(dict.fromkeys(part)) for part in parts]
+    lists = [list(dict.fromkeys(part)) for part in zip(*wanted, strict=True)]
     size = 1 << (max(map(len, lists)) - 1).bit_length()
-    prefixes = ("c", *(f"k{index}_" for index in range(len(relation.key))))
     return size, {
         f"{prefix}{index}": values[min(index, len(values) - 1)]
         for prefix, values in zip(prefixes, lists, strict=True)
@@ -192,8 +207,19 @@ def among_parameters(relation: Relation, positions: Sequence[Position]) -> tuple
 
 def exactly(relation: Relation, found: pl.DataFrame, positions: Sequence[Position]) -> pl.DataFrame:
     """Of the rows that `rows` found, those at exactly these positions."""
-    names = [CURSOR, *(key_column(index) for index in range(len(relation.key)))]
-    wanted = [(position.cursor, *position.key) for position in positions]
+    return _matching(found, [CURSOR, *_key_columns(relation)], [(each.cursor, *each.key) for each in positions])
+
+
+def with_keys(relation: Relation, found: pl.DataFrame, keys: Sequence[tuple[str, ...]]) -> pl.DataFrame:
+    """Of the rows that `by_key` found, those with exactly these keys."""
+    return _matching(found, _key_columns(relation), keys)
+
+
+def _key_columns(relation: Relation) -> list[str]:
+    return [key_column(index) for index in range(len(relation.key))]
+
+
+def _matching(found: pl.DataFrame, names: list[str], wanted: Sequence[tuple[str, ...]]) -> pl.DataFrame:
     return found.join(pl.DataFrame(wanted, dict.fromkeys(names, pl.String), orient="row"), on=names, how="semi")
 
 
@@ -218,7 +244,9 @@ def _at(grammar: Grammar, source: sa.FromClause, name: str) -> Expression:
     return source.c[_stored(grammar, name)]
 
 
-def _ordered(grammar: Grammar, relation: Relation, columns: tuple[Column, ...], scan: Scan, bounds: str) -> Statement:
+def _ordered(
+    grammar: Grammar, relation: Relation, columns: tuple[Column, ...], scan: Scan, bounds: Bounds
+) -> Statement:
     source = _source(grammar, relation)
     # A key that is the cursor, or holds it, breaks no tie there.
     ties = [(f"k{index}", name) for index, name in enumerate(relation.key) if name != relation.cursor]
@@ -240,11 +268,35 @@ def _whole(grammar: Grammar, relation: Relation, source: sa.FromClause, which: s
     return [_at(grammar, source, name).is_not(None) for name in dict.fromkeys(names)]
 
 
-def _bounds(grammar: Grammar, relation: Relation, source: sa.FromClause, bounds: str) -> list[Expression]:
+def _range(low: Literal["open", "low"], end: End) -> Bounds:
+    if end == "through":
+        return "through" if low == "open" else "low and through"
+    return "below" if low == "open" else "low and below"
+
+
+def _bounds(grammar: Grammar, relation: Relation, source: sa.FromClause, bounds: Bounds) -> list[Expression]:
     cursor = _at(grammar, source, relation.cursor)
-    low = [cursor >= _bind(grammar, relation, relation.cursor, "low")] if bounds == "low and high" else []
-    high = [cursor <= _bind(grammar, relation, relation.cursor, "through")] if bounds != "open" else []
-    return low + high
+    conditions = []
+    if bounds.startswith("low"):
+        conditions.append(cursor >= _bind(grammar, relation, relation.cursor, "low"))
+    if bounds != "open":
+        high = _bind(grammar, relation, relation.cursor, "high")
+        conditions.append(cursor <= high if bounds.endswith("through") else cursor < high)
+    return conditions
+
+
+def _key_lists(relation: Relation) -> list[tuple[str, str]]:
+    return [(f"k{index}_", name) for index, name in enumerate(relation.key)]
+
+
+def _among(grammar: Grammar, relation: Relation, lists: list[tuple[str, str]], size: int) -> Statement:
+    source = _source(grammar, relation)
+    conditions = [
+        _at(grammar, source, name).in_(_listed(grammar, relation, name, prefix, size)) for prefix, name in lists
+    ]
+    selected, positions = _selected(grammar, relation, relation.columns, source)
+    query = sa.select(*selected).select_from(source).where(*conditions, *_whole(grammar, relation, source, "key"))
+    return _compile(grammar, relation, query, relation.columns, positions)
 
 
 def _listed(grammar: Grammar, relation: Relation, name: str, prefix: str, many: int) -> list[Expression]:

@@ -6,12 +6,17 @@ import datetime as dt
 import math
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import orjson
 
-__all__ = ["CONVERTERS", "FALSE", "TRUE", "Converter", "as_text", "position_text"]
+from smartico_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from smartico_sync.core.relation import Column
+
+__all__ = ["CONVERTERS", "FALSE", "MILLISECONDS_FROM", "TRUE", "Converter", "as_text", "moment_text", "position_text"]
 
 Converter = Callable[[Any, ZoneInfo], Any]
 TRUE = ("t", "true", "1", "y", "yes", "on")
@@ -36,6 +41,25 @@ def position_text(value: Any) -> str | None:
             return value.hex()
         case _:
             return str(value)
+
+
+def moment_text(column: Column, timezone: str, at_ms: int, *, offset: str = "") -> str:
+    """An epoch ms as databases print a time of that column: a wall clock in `timezone`, or UTC followed by `offset`.
+
+    A fraction of zero is left out, so that where texts are compared the moment stands before every form of itself.
+    ConfigError for a column that is no time.
+    """
+    if column.family not in ("timestamp", "instant", "date"):
+        raise ConfigError(
+            f"{column.name} is {column.type}, not a time",
+            hint="give an id where the cursor is an id, a time where it is a time",
+        )
+    zone = dt.UTC if column.family == "instant" else ZoneInfo(timezone)
+    wall = dt.datetime.fromtimestamp(at_ms / 1000, zone).replace(tzinfo=None)
+    if column.family == "date":
+        return str(wall.date())
+    text = wall.isoformat(sep=" ", timespec="milliseconds").removesuffix(".000")
+    return text + (offset if column.family == "instant" else "")
 
 
 def _whole(value: Any, _: ZoneInfo) -> int:

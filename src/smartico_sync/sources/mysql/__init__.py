@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources import sql
 from smartico_sync.sources.mysql.clock import Clock
 from smartico_sync.sources.mysql.facts import ask_facts
-from smartico_sync.sources.mysql.failures import absent_column
 from smartico_sync.sources.mysql.login import Login
 from smartico_sync.sources.mysql.plan import explain
 from smartico_sync.sources.mysql.reading import MySQLReading
 from smartico_sync.sources.mysql.session import BEGIN, Session
 from smartico_sync.sources.mysql.types import MYSQL, column_of
+from smartico_sync.sources.names import absent_column, check_columns, like
 from smartico_sync.sources.pool import Pool
 from smartico_sync.sources.url import parse
+from smartico_sync.sources.values import moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,16 +65,7 @@ class MySQLSource:
                 answer = session.run(sql.star(MYSQL, replace(relation, columns=())) % {}, what)
             except ViewBroken as broken:
                 raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
-        names = answer.names
-        twice = {column for column in names if names.count(column) > 1}
-        if twice:
-            raise ViewBroken(
-                f"{self._place}: {what} has several columns called {', '.join(sorted(twice))}",
-                hint="give each an alias of its own",
-            )
-        for column in (relation.cursor, *relation.key):
-            if column not in names:
-                raise absent_column(self._place, what, column, names)
+        check_columns(self._place, what, relation, answer.names)
         return replace(relation, columns=tuple(column_of(field) for field in answer.fields))
 
     @contextmanager
@@ -91,6 +82,12 @@ class MySQLSource:
                 reading.end_quietly()
                 raise
             reading.end()
+
+    def moment(self, relation: Relation, at_ms: int) -> str:
+        """An epoch ms as a cursor's text; the session's zone is UTC."""
+        column = relation.column(relation.cursor)
+        assert column is not None, "describe() has checked the cursor"
+        return moment_text(column, relation.timezone, at_ms)
 
     def facts(self) -> ServerFacts:
         """What the server is."""
@@ -128,16 +125,8 @@ class MySQLSource:
 
     def _like(self, relation: Relation) -> str:
         """Names close to a relation that does not exist."""
-        if relation.relation is None:
-            return ""
-        wanted = sql.names_of(relation.relation)
         with suppress(SourceError):
-            names = self.relations()
-            called = {name: sql.names_of(name)[-1].lower() for name in names}
-            close = get_close_matches(wanted[-1].lower(), called.values(), n=3, cutoff=0.5)
-            near = [name for name in names if called[name] in close]
-            if near:
-                return f"did you mean {', '.join(near)}? names are taken as written"
+            return like(relation, self.relations())
         return ""
 
 

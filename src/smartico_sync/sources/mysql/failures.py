@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["NOT_ALLOWED", "NO_SYNTAX", "NO_VARIABLE", "absent_column", "failure"]
+__all__ = ["NOT_ALLOWED", "NO_SYNTAX", "NO_VARIABLE", "failure"]
 
 NO_SYNTAX, NO_VARIABLE = 1064, 1193
 CANCELLED = {
@@ -98,10 +92,3 @@ def failure(code: int, place: str, what: str) -> SourceError:
         f"{place}: {what}: the view cannot be computed ({code})",
         hint="SELECT from the view by hand to see the server's own words; a row's value may be in them",
     )
-
-
-def absent_column(place: str, what: str, column: str, names: Sequence[str]) -> ViewBroken:
-    """The configuration names a column that the view does not have."""
-    near = get_close_matches(column, names, n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else f"it has: {', '.join(names)}"
-    return ViewBroken(f"{place}: {what} has no column {column!r}", hint=hint)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.core.position import Position
 from smartico_sync.sources.mysql.failures import NO_SYNTAX, NOT_ALLOWED
+from smartico_sync.sources.mysql.reading import filled
 from smartico_sync.sources.mysql.session import Failed
 from smartico_sync.sources.protocol import Plan
 
@@ -32,7 +33,7 @@ def explain(session: Session, reading: MySQLReading, relation: Relation, after: 
     """
     if after is None and (head := reading.head()) is not None:
         after = Position(head)
-    query = reading.explained(after, limit)
+    query = filled(*reading.explained(after, limit))
     try:
         steps, rewritten = _explained(session, reading, query)
     except Failed:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources import sql
+from smartico_sync.sources.names import absent_column, check_columns, like
 from smartico_sync.sources.pool import Pool
 from smartico_sync.sources.postgresql.facts import ask_facts
-from smartico_sync.sources.postgresql.failures import absent_column
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading, begin
 from smartico_sync.sources.postgresql.session import Login, Session
 from smartico_sync.sources.postgresql.types import POSTGRESQL, family
 from smartico_sync.sources.url import parse
+from smartico_sync.sources.values import moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,16 +72,8 @@ class PostgresSource:
                 star = session.run(sql.star(POSTGRESQL, bare) % {}, what)[0]
             except ViewBroken as broken:
                 raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
-            twice = {column for column in star.names if star.names.count(column) > 1}
-            if twice:
-                raise ViewBroken(
-                    f"{self._place}: {what} has several columns called {', '.join(sorted(twice))}",
-                    hint="give each an alias of its own",
-                )
+            check_columns(self._place, what, relation, star.names)
             known = _types(session, set(star.types), what)
-        for column in (relation.cursor, *relation.key):
-            if column not in star.names:
-                raise absent_column(self._place, what, column, star.names)
         columns = tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
         return replace(relation, columns=columns)
 
@@ -99,6 +91,12 @@ class PostgresSource:
                 reading.end_quietly()
                 raise
             reading.end()
+
+    def moment(self, relation: Relation, at_ms: int) -> str:
+        """An epoch ms as a cursor's text."""
+        column = relation.column(relation.cursor)
+        assert column is not None, "describe() has checked the cursor"
+        return moment_text(column, relation.timezone, at_ms, offset="+00")
 
     def facts(self) -> ServerFacts:
         """What the server is."""
@@ -131,16 +129,8 @@ class PostgresSource:
 
     def _like(self, relation: Relation) -> str:
         """Names close to a relation that does not exist."""
-        if relation.relation is None:
-            return ""
-        wanted = sql.names_of(relation.relation)
         with suppress(SourceError):
-            names = self.relations()
-            called = {name: sql.names_of(name)[-1].lower() for name in names}
-            close = get_close_matches(wanted[-1].lower(), called.values(), n=3, cutoff=0.5)
-            near = [name for name in names if called[name] in close]
-            if near:
-                return f"did you mean {', '.join(near)}? names are taken as written, capitals included"
+            return like(relation, self.relations())
         return ""
 
 

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["absent_column", "connecting", "failure"]
+__all__ = ["connecting", "failure"]
 
 CANCELLED = {
     "40001": "the standby had to end the read to go on replaying",
@@ -47,13 +41,6 @@ def failure(code: str, message: str, place: str, what: str) -> SourceError:
             hint="SELECT from the view by hand to see the row; a cast or a division in it fails",
         )
     return SourceError(f"{place}: {what}: the server failed ({code})", hint="see the server's log")
-
-
-def absent_column(place: str, what: str, column: str, names: Sequence[str]) -> ViewBroken:
-    """The configuration names a column that the view does not have."""
-    near = get_close_matches(column, names, n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else f"it has: {', '.join(names)}"
-    return ViewBroken(f"{place}: {what} has no column {column!r}", hint=hint)
 
 
 def connecting(code: str | None, message: str, place: str) -> SourceError:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.core.position import Position
+from smartico_sync.sources.postgresql.reading import filled
 from smartico_sync.sources.protocol import Plan
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def explain(reading: PostgresReading, relation: Relation, after: Position | None
     """
     if after is None and (head := reading.head()) is not None:
         after = Position(head)
-    query = reading.explained(after, limit)
+    query = filled(*reading.explained(after, limit))
     text = "\n".join(row[0] or "" for row in reading.ask(f"EXPLAIN {query}").rows)
     document = "\n".join(row[0] or "" for row in reading.ask(f"{WILLING}EXPLAIN (FORMAT JSON, VERBOSE) {query}").rows)
     root = json.loads(document)[0]["Plan"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from urllib.parse import quote
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import SourceUnreachable, ViewBroken
 from smartico_sync.sources import sql
+from smartico_sync.sources.names import check_columns, like
 from smartico_sync.sources.pool import Pool
 from smartico_sync.sources.protocol import Plan, ServerFacts
 from smartico_sync.sources.sqlite.failures import failure
@@ -22,6 +23,7 @@ from smartico_sync.sources.sqlite.plan import explain
 from smartico_sync.sources.sqlite.reading import SqliteReading
 from smartico_sync.sources.sqlite.types import SQLITE, STORED, family
 from smartico_sync.sources.url import parse
+from smartico_sync.sources.values import MILLISECONDS_FROM, moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["SqliteSource", "connect"]
 
 STEPS = 20_000  # virtual machine steps between two looks at the clock: a few milliseconds
+# How a time is written in text; what stands there decides how texts compare.
+FORM = re.compile(r"\d{4}-\d\d-\d\d(?P<between>[ T])\d\d:\d\d:\d\d(?P<fraction>(?:\.\d+)?)(?P<zone>Z|(?:[+-][\d:]+)?)")
 SAMPLED = 1_000  # rows that tell the type of a column declared without one
 
 
@@ -100,16 +104,9 @@ class SqliteSource:
                 reading.ask(f"CREATE TEMP VIEW smartico_sync_described AS {sql.star(SQLITE, bare)}", {})
                 listed = reading.ask("PRAGMA temp.table_info(smartico_sync_described)", {})
             except ViewBroken as broken:
-                near = get_close_matches(relation.relation or "", self._names(reading), n=3, cutoff=0.5)
-                raise ViewBroken(
-                    broken.message, hint=f"did you mean {', '.join(near)}?" if near else broken.hint
-                ) from None
+                raise ViewBroken(broken.message, hint=like(relation, self._names(reading)) or broken.hint) from None
             names = [row[1] for row in listed]
-            for column in (relation.cursor, *relation.key):
-                if column not in names:
-                    near = get_close_matches(column, names, n=3, cutoff=0.5)
-                    hint = f"did you mean {', '.join(near)}?" if near else f"it has: {', '.join(names)}"
-                    raise ViewBroken(f"{self._place}: view {relation.name} has no column {column!r}", hint=hint)
+            check_columns(self._place, f"view {relation.name}", relation, names)
             columns = tuple(Column(row[1], row[2], family(row[2])) for row in listed)
             described = replace(relation, columns=columns)
             return replace(relation, columns=tuple(_sampled(reading, described, column) for column in columns))
@@ -130,6 +127,23 @@ class SqliteSource:
                 connection.set_progress_handler(None, 0)
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
+
+    def moment(self, relation: Relation, at_ms: int) -> str:
+        """An epoch ms in the form the file's newest cursor has: texts are compared letter by letter."""
+        with self.reading(relation) as reading:
+            head = reading.head() or ""
+        column = relation.column(relation.cursor)
+        assert column is not None, "describe() has checked the cursor"
+        if head.lstrip("-").isdigit():
+            return str(at_ms if int(head) >= MILLISECONDS_FROM else at_ms // 1000)
+        text = moment_text(column, relation.timezone, at_ms)
+        form = FORM.fullmatch(head)
+        if form is None:
+            return text
+        day, _, time_of_day = text.partition(" ")
+        second, _, fraction = time_of_day.partition(".")
+        fraction = fraction.ljust(len(form["fraction"]) - 1, "0")
+        return f"{day}{form['between']}{second}{'.' if fraction else ''}{fraction}{form['zone']}"
 
     def facts(self) -> ServerFacts:
         """What SQLite is: a file, always the primary."""

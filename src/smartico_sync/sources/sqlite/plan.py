@@ -20,7 +20,7 @@ def explain(reading: SqliteReading, relation: Relation, after: Position | None, 
     head = reading.head()  # also makes SQLite notice an index that has just been created
     if after is None and head is not None:
         after = Position(head)
-    lines = reading.explained(after, limit)
+    lines = reading.steps(after, limit)
     loops = [line for line in lines if line.startswith(("SCAN", "SEARCH"))]
     sorts = any(line.startswith("USE TEMP B-TREE FOR ORDER BY") for line in lines)
     searched = bool(loops) and (loops[0].startswith("SEARCH") or (after is None and " USING " in loops[0]))

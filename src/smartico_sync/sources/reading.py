@@ -1,0 +1,124 @@
+"""The questions of `protocol.Reading`, asked in SQL: an engine only says how a statement is run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from smartico_sync.sources import groups, sql
+from smartico_sync.sources.frames import empty
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import polars as pl
+
+    from smartico_sync.core.position import Position
+    from smartico_sync.core.relation import Relation, Snapshot
+    from smartico_sync.sources.protocol import End
+    from smartico_sync.sources.sql import Grammar, Statement
+
+__all__ = ["SqlReading"]
+
+Values = dict[str, str | int]
+
+
+class SqlReading(ABC):
+    """One short read-only transaction over one described relation, see `protocol.Reading`."""
+
+    grammar: Grammar
+
+    def __init__(self, relation: Relation) -> None:
+        self.relation = relation
+        self.what = f"view {relation.name}"
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """None: most engines have none that can serve as a fence."""
+        return None
+
+    @abstractmethod
+    def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
+        """Run a statement in the reading's transaction; its columns, typed, and its positions (`statement.positions`).
+
+        `values` are the parameters by name; `n` is a number of rows, all others are texts of positions. For no row the
+        frame is `frames.empty`.
+        """
+
+    @abstractmethod
+    def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
+        """Run a statement of one column; the first row's value as text, None for NULL or no row."""
+
+    def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
+        """Rows after the position, in order."""
+        bound = "open" if through is None else "through"
+        statement = sql.page(self.grammar, self.relation, sql.shape(self.relation, after), bound)
+        values: Values = {**sql.position_parameters(after), **({} if through is None else {"high": through})}
+        return self._whole_groups(statement, values, limit)
+
+    def keys(
+        self, low: str | None, high: str, limit: int, after: Position | None = None, end: End = "through"
+    ) -> pl.DataFrame:
+        """Cursor and key of a range."""
+        scan, begin = sql.shape(self.relation, after), "open" if low is None else "low"
+        statement = sql.keys(self.grammar, self.relation, scan, begin, end)
+        return self._whole_groups(
+            statement, {**sql.position_parameters(after), **sql.range_parameters(low, high)}, limit
+        )
+
+    def rows(self, positions: Iterable[Position]) -> pl.DataFrame:
+        """The rows at these positions."""
+        wanted = list(positions)
+        if not wanted:
+            return empty(self.relation, "rows")
+        size, values = sql.among_parameters([(each.cursor, *each.key) for each in wanted], ("c", *self._key_lists()))
+        found = self.frame(sql.rows(self.grammar, self.relation, size), values)
+        return sql.exactly(self.relation, found, wanted)
+
+    def by_cursor(self, values: Iterable[str]) -> pl.DataFrame:
+        """The rows with one of these cursors."""
+        wanted = [(value,) for value in values]
+        if not wanted:
+            return empty(self.relation, "rows")
+        size, parameters = sql.among_parameters(wanted, ("c",))
+        return self.frame(sql.by_cursor(self.grammar, self.relation, size), parameters)
+
+    def by_key(self, keys: Iterable[tuple[str, ...]]) -> pl.DataFrame:
+        """The rows with one of these keys, whatever their cursor."""
+        wanted = list(keys)
+        if not wanted:
+            return empty(self.relation, "rows")
+        size, parameters = sql.among_parameters(wanted, self._key_lists())
+        found = self.frame(sql.by_key(self.grammar, self.relation, size), parameters)
+        return sql.with_keys(self.relation, found, wanted)
+
+    def without_cursor(self, limit: int, after: tuple[str, ...] = ()) -> pl.DataFrame:
+        """Rows whose cursor is NULL, in order of their key."""
+        statement = sql.without_cursor(self.grammar, self.relation, "after" if after else "from the start")
+        return self.frame(statement, {**sql.key_parameters(after), "n": limit})
+
+    def head(self) -> str | None:
+        """The highest cursor."""
+        return self.value(sql.head(self.grammar, self.relation), {})
+
+    def null_cursors(self) -> int:
+        """How many rows have no place in the order."""
+        return int(self.value(sql.null_cursors(self.grammar, self.relation), {}) or 0)
+
+    def count(self, low: str | None, high: str, end: End = "through") -> int:
+        """How many rows are in the range."""
+        statement = sql.count(self.grammar, self.relation, "open" if low is None else "low", end)
+        return int(self.value(statement, sql.range_parameters(low, high)) or 0)
+
+    def explained(self, after: Position | None, limit: int) -> tuple[Statement, Values]:
+        """The exact statement of a page, and its parameters."""
+        statement = sql.page(self.grammar, self.relation, sql.shape(self.relation, after), "open")
+        return statement, {**sql.position_parameters(after), "n": limit}
+
+    def _key_lists(self) -> tuple[str, ...]:
+        return tuple(f"k{index}_" for index in range(len(self.relation.key)))
+
+    def _whole_groups(self, statement: Statement, values: Values, limit: int) -> pl.DataFrame:
+        if self.relation.key:
+            return self.frame(statement, {**values, "n": limit})
+        return groups.complete(lambda rows: self.frame(statement, {**values, "n": rows}), limit)
