@@ -19,7 +19,7 @@ from smartico_sync.core.relation import Column, Relation
 ROWS = 10_000  # a page
 REPEATS = 9
 MOST, MOST_BYTES = 1000, 10_000_000  # the API's limits as configured by default
-NONCE, SECRET = "qwertyuiopasdfgh", bytes(32)
+SECRET = bytes(32)
 START = datetime(2026, 1, 1)  # noqa: DTZ001  - frames hold naive UTC
 
 CASINO = (
@@ -109,8 +109,8 @@ def report(title: str, page: pl.DataFrame, chosen: Mapping) -> Events:
     measure("map (with eids and player hashes)", lambda: events(chosen, page))
     measure("ledger keys", lambda: ledger_keys(page))
     measure("split by player", lambda: parts(mapped, MOST))
-    measure("encode", lambda: [encode(part, NONCE) for part in parts(mapped, MOST)])
-    measure("map to request bodies", lambda: batches(events(chosen, page).events, MOST, MOST_BYTES, NONCE))
+    measure("encode", lambda: [encode(part) for part in parts(mapped, MOST)])
+    measure("map to request bodies", lambda: batches(events(chosen, page).events, MOST, MOST_BYTES))
     return mapped
 
 

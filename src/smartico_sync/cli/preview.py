@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["preview"]
 
-NONCE = "previewpreview"  # nothing is sent, so nobody could gain by guessing it
 
 
 @click.command()
@@ -43,7 +42,7 @@ def preview(name: str, path: Path, limit: int) -> int:
     finally:
         source.close()
     mapped = events(setup.mapping, page)
-    body = encode(protection_of(configuration).apply(mapped.events), NONCE)
+    body = encode(protection_of(configuration).apply(mapped.events))
     click.echo(
         orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
         if not mapped.events.raw

@@ -47,7 +47,7 @@ def pieces(frame: pl.DataFrame, most: int) -> list[pl.DataFrame]:
     return [piece.slice(start, most) for piece in split for start in range(0, piece.height, most)]
 
 
-def batches(events: Events, most: int, most_bytes: int, _nonce: str = "") -> tuple[list[Batch], list[Events]]:
+def batches(events: Events, most: int, most_bytes: int) -> tuple[list[Batch], list[Events]]:
     """Requests of at most `most` events and `most_bytes` bytes, and the single events that are larger than that.
 
     Requests that share players stand in their order, as in `parts`. Each event is encoded once.
@@ -68,14 +68,15 @@ def batches(events: Events, most: int, most_bytes: int, _nonce: str = "") -> tup
     return ready, large
 
 
-def encode(events: Events, _nonce: str = "") -> bytes:
+def encode(events: Events) -> bytes:
     """The JSON array of these events, UTF-8. Properties that are null are left out; `raw` columns go as they stand."""
     return array(objects(events))
 
 
 def array(texts: pl.Series) -> bytes:
     """The body that holds these JSON texts."""
-    return b"[%s]" % b",".join(texts.cast(pl.Binary).to_list())
+    body: bytes = texts.str.join(",").cast(pl.Binary).item()
+    return b"[%s]" % body
 
 
 def objects(events: Events) -> pl.Series:

@@ -64,14 +64,12 @@ class Destination:
         limit: MinuteLimit,
         *,
         workers: int,
-        nonce: str,
         observe: Callable[[str, Answer, int], None],
         pauses_s: tuple[float, ...] = BACK_OFF_S,
     ) -> None:
         self.name = name
         self.client = client
         self.limit = limit
-        self.nonce = nonce
         self.observe = observe
         self.pauses_s = pauses_s
         self.lanes = Lanes()
@@ -204,7 +202,7 @@ class Destination:
         mask = pl.Series(range(len(events))).is_in(places)
         rest = events.take(~mask)
         if len(rest):
-            request.batch = Batch(encode(rest, self.nonce), rest)
+            request.batch = Batch(encode(rest), rest)
             self.lanes.offer(request)
         else:
             self.lanes.finish(request)
@@ -227,12 +225,12 @@ class Destination:
         first = Events(events.frame.slice(0, half), events.raw)
         second = Events(events.frame.slice(half), events.raw)
         # The second half waits for the first: they may share players, and whoever waited for the whole waits for it.
-        later = Request(Batch(encode(second, self.nonce), second), request.sending, request.players, waits=1)
+        later = Request(Batch(encode(second), second), request.sending, request.players, waits=1)
         later.followers, request.followers = request.followers, [later]
         for player in request.players:
             if self.lanes.tails.get(player) is request:
                 self.lanes.tails[player] = later
-        request.batch = Batch(encode(first, self.nonce), first)
+        request.batch = Batch(encode(first), first)
         self.lanes.offer(request)
 
     def trouble(self, request: Request, verdict: Verdict, answer: Answer) -> None:

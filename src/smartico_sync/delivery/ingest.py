@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["TOO_LARGE", "Ingest"]
 
 TOO_LARGE = -1  # our own code of a dead letter; the API's are positive
-NONCE_BYTES = 9  # 18 letters: no value can guess them
 
 
 def unseen(decision: str, answer: Answer, size: int) -> None:
@@ -47,7 +45,6 @@ class Ingest:
         pauses_s: tuple[float, ...] = BACK_OFF_S,
     ) -> None:
         self.config = config
-        self.nonce = "".join(chr(ord("a") + byte % 16) for byte in secrets.token_bytes(2 * NONCE_BYTES))
         self.lock = threading.Lock()
         self.base = base
         self.observe = observe
@@ -71,7 +68,6 @@ class Ingest:
             client,
             MinuteLimit(self.config.requests_per_minute),
             workers=self.config.max_in_flight,
-            nonce=self.nonce,
             observe=self.observe,
             pauses_s=self.pauses_s,
         )
@@ -89,7 +85,7 @@ class Ingest:
         sending = Sending(view, lane, len(events))
         with self.lock:  # sends keep their order over all views
             for destination, piece in self.routed(events):
-                ready, large = batches(piece, self.config.batch_events, self.config.batch_bytes, self.nonce)
+                ready, large = batches(piece, self.config.batch_events, self.config.batch_bytes)
                 for batch in ready:
                     destination.send(batch, sending)
                 if large:

@@ -21,6 +21,8 @@ __all__ = ["CURSOR", "UNREADABLE", "dtype", "empty", "frame", "from_texts", "key
 CURSOR = "@cursor"
 UNREADABLE = "@unreadable"
 WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.f"
+WHOLE_CLOCK = "%Y-%m-%d %H:%M:%S.%6f"
+WHOLE, SECONDS = len("2026-01-01 00:00:00.000000"), len("2026-01-01 00:00:00")
 REASONS: dict[str, str] = {
     "integer": "not a whole number of 64 bits",
     "decimal": "not a finite number",
@@ -130,16 +132,25 @@ def _parse(family: Family, text: pl.Series, timezone: str) -> pl.Series:
         case "boolean":
             return _booleans(text)
         case "timestamp":
-            return _to_utc(text.str.to_datetime(WALL_CLOCK, time_unit="us", strict=False), timezone)
+            return _to_utc(_wall_clock(text), timezone)
         case "instant":
-            wall = text.str.strip_suffix("+00").str.to_datetime(WALL_CLOCK, time_unit="us", strict=False)
-            return wall.dt.replace_time_zone("UTC")
+            return _wall_clock(text.str.strip_suffix("+00")).dt.replace_time_zone("UTC")
         case "date":
             return text.str.to_date("%Y-%m-%d", strict=False)
         case "binary":
             return text.str.strip_prefix("\\x").str.decode("hex", strict=False)
         case _:
             return text
+
+
+def _wall_clock(text: pl.Series) -> pl.Series:
+    """Times to the microsecond. A pattern of one length is read four times as fast, so whatever is shorter is filled up."""
+    seconds = text.str.len_bytes() == SECONDS
+    pointed = text.zip_with(~seconds, text + ".") if seconds.any() else text
+    full = pointed.str.pad_end(WHOLE, "0").str.to_datetime(WHOLE_CLOCK, time_unit="us", strict=False)
+    if full.null_count() == text.null_count():
+        return full
+    return full.fill_null(text.str.to_datetime(WALL_CLOCK, time_unit="us", strict=False))
 
 
 def _finite(numbers: pl.Series) -> pl.Series:
