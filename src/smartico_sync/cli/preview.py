@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["preview"]
 
 
-
 @click.command()
 @click.argument("name", metavar="VIEW")
 @config_option

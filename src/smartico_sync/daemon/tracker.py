@@ -5,24 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 import structlog
 
-from smartico_sync.core.fence import Fence
-from smartico_sync.core.gaps import Gaps
-from smartico_sync.core.identity import ledger_keys
-from smartico_sync.core.late import KeyScan, Mark, Moment, Page
-from smartico_sync.core.lookback import Lookback
 from smartico_sync.core.position import Position
-from smartico_sync.core.window import Known
-from smartico_sync.daemon import stragglers
+from smartico_sync.daemon.clocks import now_ms
+from smartico_sync.daemon.fingerprints import Fingerprints
+from smartico_sync.daemon.late_rows import LateRows, Read
 from smartico_sync.daemon.setup import Setup, definition, prepare
 from smartico_sync.daemon.vitals import Board, State, Vitals
-from smartico_sync.daemon.work import Work, commit_of, cursor_ms, position_at, work_of
+from smartico_sync.daemon.work import Work, commit_of, position_at, work_of
 from smartico_sync.errors import (
     ConfigError,
     DeliveryHalted,
@@ -36,37 +33,26 @@ from smartico_sync.state.protocol import Commit
 
 if TYPE_CHECKING:
     import threading
-    from concurrent.futures import Future
 
     from smartico_sync.config.models import Configuration, View
-    from smartico_sync.core.late import AskIds, Mechanism, Pace
+    from smartico_sync.core.late import Pace
     from smartico_sync.daemon.protection import Protection
     from smartico_sync.delivery.ingest import Ingest
     from smartico_sync.delivery.protocol import Receipt
-    from smartico_sync.sources.protocol import Reading, Source
+    from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
 
 __all__ = ["Tracker"]
 
 PAGES_IN_FLIGHT = 3  # reading, working and sending overlap; more only costs memory
-SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads
+FIRST_PAGE = 1_000  # rows, before it is known how long they are
+SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads, or where rows are huge
+GROWTH = 4  # from page to page, while they stay small
+PAGE_BYTES = 32_000_000  # of a page in memory; three are in flight, and a request body is about as large
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)  # after trouble; a database that is down is not hammered
-DAY_MS = 86_400_000
 GLANCE_S = 0.2  # how often a wait for the API looks whether the daemon is ending
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """What one reading brought: the page in order, and the stragglers a rescan found below it."""
-
-    moment: Moment
-    page: pl.DataFrame
-    late: pl.DataFrame | None
-    scan: KeyScan | AskIds | None
-    cost_ms: int
-    through: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +61,7 @@ class Sent:
 
     read: Read
     work: Work
-    future: Future[Receipt]
+    receipt: Future[Receipt]
 
 
 class Tracker:
@@ -96,12 +82,11 @@ class Tracker:
         self.name, self.every_ms = view.name, view.every
         self.role = "profile" if view.kind == "users" else "transaction"
         self.setup: Setup | None = None
+        self.late: LateRows | None = None
         self.head: Position | None = None
-        self.mechanism: Mechanism | None = None
-        self.known = Known()
-        self.seq = 0
-        self.overlay: deque[pl.DataFrame] = deque()
-        self.limit = view.page_rows
+        self.fingerprints = Fingerprints(store, view.name)
+        self.most = view.page_rows
+        self.limit = min(FIRST_PAGE, self.most)
         self.error: SyncError | None = None
         self.caught_up = False
         self.tried = False
@@ -148,7 +133,6 @@ class Tracker:
     def begin(self) -> None:
         """Describe the view and take up where the state says."""
         setup = prepare(self.configuration, self.view, self.source)
-        self.limit = self.limit or self.view.page_rows
         row = self.store.view(self.name)
         if row is None:
             row = self.store.begin(self.name, definition(setup), self.view.start_from, now_ms())
@@ -170,10 +154,8 @@ class Tracker:
             late_commit=f"{setup.choice.mechanism or 'none'}: {setup.choice.why}",
             warnings=(setup.choice.problem,) if setup.choice.problem else (),
         )
-        self.mechanism = None
-        self.overlay.clear()
-        self.known, self.seq = Known(), 0
-        self.stored = row
+        self.fingerprints = Fingerprints(self.store, self.name)
+        self.late = LateRows(self.view, setup.choice, self.store, row)
         self.setup = setup
 
     def first_position(self, setup: Setup) -> Position | None:
@@ -187,140 +169,86 @@ class Tracker:
         return Position(head) if head is not None else None
 
     def catch_up(self, stopping: threading.Event) -> None:
-        """Page after page, a few of them on their way at once; committed in order."""
-        flying: deque[Sent] = deque()
-        pace: Pace = "level"
+        """Page after page until the view is level, or the daemon ends."""
         try:
-            while True:
-                read = self.read("busy" if any(sent.read.scan is not None for sent in flying) else pace)
-                full = read.page.height >= self.limit
-                self.caught_up = not full and read.through is None
-                pace = "behind" if full else "level"
-                if read.page.height or read.late is not None or read.scan is not None:
-                    flying.append(self.deliver(read))
-                while flying and (len(flying) >= PAGES_IN_FLIGHT or not full):
-                    self.commit(flying.popleft(), stopping)
-                if stopping.is_set() or self.caught_up:
-                    break
-            while flying:
-                self.commit(flying.popleft(), stopping)
+            read = self.read("level")
+            if self.caught_up:
+                if read.speaks:
+                    self.commit(self.deliver(read), stopping)
+            else:
+                self.hurry(read, stopping)
         except BaseException:
             # Whatever was not committed is read again, and makes the same event ids.
             self.setup, self.caught_up = None, False
             raise
 
+    def hurry(self, read: Read, stopping: threading.Event) -> None:
+        """A backlog: the next page is read while the one before is worked on and others are sent; committed in order."""
+        flying: deque[tuple[Read, Future[Sent]]] = deque()
+        with ThreadPoolExecutor(1, thread_name_prefix=f"work-{self.name}") as worker:
+            try:
+                while True:
+                    if read.speaks:
+                        flying.append((read, worker.submit(self.deliver, read)))
+                    while flying and (len(flying) >= PAGES_IN_FLIGHT or self.caught_up or stopping.is_set()):
+                        self.commit(flying.popleft()[1].result(), stopping)
+                    if self.caught_up or stopping.is_set():
+                        return
+                    scanning = any(earlier.scan is not None for earlier, _ in flying)
+                    read = self.read("busy" if scanning else "behind")
+            except BaseException:
+                for _, sent in flying:
+                    sent.cancel()
+                wait([sent for _, sent in flying if not sent.cancelled()])
+                raise
+
     def read(self, pace: Pace) -> Read:
-        """One short transaction: the next page, and what a rescan finds below it."""
+        """One short transaction: the next page, and what a rescan finds below it. The head moves on in memory only."""
         assert self.setup is not None
-        relation = self.setup.relation
-        with self.source.reading(relation) as reading:
-            moment = Moment(reading.clock_ms, steady_ms(), reading.snapshot)
-            mechanism = self.mechanism or self.started(moment)
-            scan = None
-            if mechanism is not None:
-                mechanism, scan = mechanism.rescan(moment, pace)
-                self.mechanism = mechanism
-            through = mechanism.ceiling if mechanism else None
-            page = reading.page(self.head, self.limit, through)
-            if mechanism is not None:
-                self.mechanism = self.aimed(mechanism, moment, reading, page, through)
-            late, cost = None, 0
-            if scan is not None:
-                began = steady_ms()
-                known = self.known.hold(ledger_keys(page)) if page.height else self.known
-                late = stragglers.find(reading, scan, known)
-                cost = steady_ms() - began
-        return Read(moment, page, late, scan, cost, through)
+        assert self.late is not None
+        with self.source.reading(self.setup.relation) as reading:
+            read = self.late.read(reading, self.head, self.limit, pace)
+        self.caught_up = read.page.height < self.limit and read.through is None
+        self.resize(read.page)
+        if read.page.height:
+            self.head = position_at(read.page, read.page.height - 1)
+        return read
 
-    def started(self, moment: Moment) -> Mechanism | None:
-        """The late-commit mechanism, from what the state holds, with the keys delivered above the watermark."""
-        assert self.setup is not None
-        row = self.stored
-        self.seq = self.store.newest_seq(self.name)
-        common: tuple[Any, ...] = (moment, row.watermark, row.head, row.late, self.seq)
-        mechanism: Mechanism | None = None
-        match self.setup.choice.mechanism:
-            case "fence":
-                mechanism = Fence.start(*common)
-            case "gaps":
-                mechanism = Gaps.start(*common)
-            case "lookback":
-                mechanism = Lookback.start(*common, lookback_ms=self.view.lookback)
-        if mechanism is not None:
-            for seq, keys in self.store.ledger_since(self.name, mechanism.since):
-                self.known, self.seq = self.known.append(seq, keys), seq
-        return mechanism
-
-    def aimed(
-        self, mechanism: Mechanism, moment: Moment, reading: Reading, page: pl.DataFrame, through: str | None
-    ) -> Mechanism:
-        """While behind, aim at the source's head, so that a first load need not remember every row."""
-        if page.height < self.limit:
-            return mechanism.aimed(moment, None)
-        head = reading.head() if through is None else None
-        if head is None:
-            return mechanism
-        cursor = page.get_column(self.view.cursor)
-        if not cursor.dtype.is_temporal():
-            return mechanism.aimed(moment, Mark(Position(head), self.seq))
-        # The head's own time counts too: one dated far ahead must not become the ceiling.
-        top = reading.by_cursor([head])
-        if not top.height:
-            return mechanism
-        return mechanism.aimed(moment, Mark(Position(head), self.seq, latest_ms(top.get_column(self.view.cursor))))
+    def resize(self, page: pl.DataFrame) -> None:
+        """Choose how many rows the next page has: as many as memory and database take well."""
+        size = page.estimated_size()
+        if size > PAGE_BYTES:
+            self.limit = max(SMALLEST_PAGE, self.limit * PAGE_BYTES // int(size))
+        elif page.height >= self.limit and size * GROWTH <= PAGE_BYTES:
+            self.limit = min(self.limit * GROWTH, self.most)
+        if self.caught_up:
+            self.most = self.view.page_rows
 
     def deliver(self, read: Read) -> Sent:
-        """Map, diff, protect and queue the rows; the head moves on in memory only."""
+        """Map, diff, protect and queue the rows."""
         assert self.setup is not None
         rows = read.page if read.late is None else pl.concat([read.late, read.page], how="diagonal_relaxed")
-        work = work_of(rows, self.setup.mapping, self.store.secret, self.view.payload, self.fingerprints)
+        work = work_of(rows, self.setup.mapping, self.store.secret, self.view.payload, self.fingerprints.known)
         if work.profiles is not None:
-            self.overlay.append(work.profiles.select("id", "whole", "parts"))
-        if read.page.height:
-            self.head = position_at(work.places, work.rows - 1)
+            self.fingerprints.sent(work.profiles)
         return Sent(read, work, self.delivery.send(self.name, self.protection.apply(work.send)))
-
-    def fingerprints(self, ids: pl.Series) -> pl.DataFrame:
-        """What was delivered of these players, pages that are still on their way included."""
-        frames = [self.store.profiles(self.name, ids), *(frame for frame in self.overlay)]
-        return pl.concat(frames, how="vertical_relaxed").unique("id", keep="last") if self.overlay else frames[0]
 
     def commit(self, sent: Sent, stopping: threading.Event) -> None:
         """Wait for the receipt, then write all that the page changes in one transaction."""
-        receipt = self.receipt(sent.future, stopping)
+        assert self.late is not None
+        receipt = self.receipt(sent.receipt, stopping)
         work, read = sent.work, sent.read
         commit = commit_of(self.name, work, receipt, self.store.secret, now_ms())
         self.guard(work, commit)
         head = position_at(work.places, work.rows - 1) if read.page.height else None
-        after = self.mechanism and self.mechanism.delivered(self.page_of(sent, head))
+        after = self.late.after(read, head)
         watermark = after.watermark.position if after and after.watermark else (None if after else head)
         commit = replace(commit, head=head, watermark=watermark, late=after.dump() if after else None)
-        if work.rows or commit.watermark != self.stored.watermark:
-            self.seq = max(self.seq, self.store.commit(commit))
-            self.stored = replace(self.stored, watermark=commit.watermark or self.stored.watermark)
-        if after is not None:
-            self.mechanism = after
-            self.known = self.known.append(self.seq, work.ledger.get_column("key")).forget(after.since)
+        seq = self.store.commit(commit) if work.rows or watermark != self.late.watermark else 0
+        self.late.adopt(after, seq, work.ledger.get_column("key"), watermark)
         if work.profiles is not None:
-            self.overlay.popleft()
+            self.fingerprints.settled()
         self.count(commit)
-
-    def page_of(self, sent: Sent, head: Position | None) -> Page:
-        """The acknowledged page in the words of the late-commit mechanism."""
-        read, relation = sent.read, sent.read.page.get_column(self.view.cursor)
-        late = read.late.get_column(self.view.cursor) if read.late is not None else None
-        temporal = relation.dtype.is_temporal()
-        newest = latest_ms(relation.tail(1)) if head is not None and temporal else None
-        return Page(
-            read.moment,
-            Mark(head, self.seq, newest) if head is not None else None,
-            ids=relation if head is not None and not temporal else None,
-            found=late,
-            found_ms=cursor_ms(late) if late is not None and temporal else None,
-            scan=read.scan,
-            cost_ms=read.cost_ms,
-            through=read.through,
-        )
 
     def receipt(self, future: Future[Receipt], stopping: threading.Event) -> Receipt:
         """The receipt, however long it takes; DeliveryStopped when the daemon ends before."""
@@ -374,7 +302,7 @@ class Tracker:
         self.resume_at = time.monotonic() + pause
         self.setup, self.caught_up = None, False
         if isinstance(error, SourceCancelled):
-            self.limit = max(SMALLEST_PAGE, self.limit // 2)
+            self.limit = self.most = max(min(SMALLEST_PAGE, self.most), self.limit // 2)
         told = self.error is None or self.error.message != error.message
         self.error = error
         if told:
@@ -404,19 +332,3 @@ class Tracker:
             error_ms=now if error else 0,
         )
         self.board.publish(self.vitals)
-
-
-def now_ms() -> int:
-    """Wall clock, epoch ms: for records only, never for decisions."""
-    return time.time_ns() // 1_000_000
-
-
-def latest_ms(cursor: pl.Series) -> int:
-    """The last epoch ms that the first of these cursors may stand for: the end of the day for a date."""
-    day = DAY_MS - 1 if cursor.dtype == pl.Date else 0
-    return int(cursor_ms(cursor)[0]) + day
-
-
-def steady_ms() -> int:
-    """A clock that never jumps, ms."""
-    return time.monotonic_ns() // 1_000_000

@@ -14,6 +14,7 @@ from smartico_sync.core.events import EID, KEY, POSITION, TYPE, Events
 from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.mapping import INVALID_ROW, events
 from smartico_sync.core.position import Position
+from smartico_sync.daemon.clocks import cursor_ms
 from smartico_sync.state.protocol import Commit, DeadLetter
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.mapping import Mapping
     from smartico_sync.delivery.protocol import Receipt
 
-__all__ = ["Work", "commit_of", "cursor_ms", "position_at", "work_of"]
+__all__ = ["Work", "commit_of", "position_at", "work_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,10 @@ def work_of(
     return Work(places, ledger, diffed.events, mapped.rejects, diffed.unchanged, diffed.upserts)
 
 
-def cursor_ms(cursor: pl.Series) -> pl.Series:
-    """A cursor as a whole number for the ledger (Int64): epoch ms of a time, or the id itself; 0 where it is neither."""
-    if cursor.dtype.is_temporal():
-        return cursor.cast(pl.Datetime("ms")).to_physical().fill_null(0)
-    return cursor.cast(pl.Int64, strict=False).fill_null(0)
-
-
-def position_at(places: pl.DataFrame, row: int) -> Position:
-    """The position of one row."""
-    cursor, *key = places.row(row)
-    return Position(cursor, tuple(key))
+def position_at(rows: pl.DataFrame, row: int) -> Position:
+    """The position of one row of a page, or of its `places`."""
+    place = rows.row(row, named=True)
+    return Position(place["@cursor"], tuple(value for name, value in place.items() if name.startswith("@key.")))
 
 
 def commit_of(view: str, work: Work, receipt: Receipt, secret: bytes, at_ms: int) -> Commit:

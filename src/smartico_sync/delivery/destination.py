@@ -102,7 +102,7 @@ class Destination:
                 return
             if self.halted:
                 self.probe_at = time.monotonic() + HALT_PAUSES_S[min(self.halts, len(HALT_PAUSES_S) - 1)]
-            players = batch.events.frame.get_column(PLAYER).unique().to_list()
+            players = frozenset(batch.events.frame.get_column(PLAYER).to_list())
             self.sendings.add(sending)
             self.queued += len(batch.events)
             self.lanes.add(Request(batch, sending, players))

@@ -21,7 +21,7 @@ class Request:
 
     batch: Batch
     sending: Sending
-    players: list[int]
+    players: frozenset[int]
     waits: int = 0
     followers: list[Request] = field(default_factory=list)
     attempts: int = 0
@@ -37,8 +37,8 @@ class Lanes:
 
     def add(self, request: Request) -> None:
         """Queue a request behind the unfinished ones that share a player with it."""
-        before = {id(tail): tail for player in request.players if (tail := self.tails.get(player)) is not None}
-        for tail in before.values():
+        before = {tail for tail in map(self.tails.get, request.players) if tail is not None}
+        for tail in before:
             tail.followers.append(request)
         request.waits = len(before)
         self.tails.update(dict.fromkeys(request.players, request))
@@ -71,9 +71,10 @@ class Lanes:
 
     def finish(self, request: Request) -> None:
         """Let those behind the request go."""
+        tails = self.tails
         for player in request.players:
-            if self.tails.get(player) is request:
-                del self.tails[player]
+            if tails.get(player) is request:
+                del tails[player]
         for follower in request.followers:
             follower.waits -= 1
             if not follower.waits:

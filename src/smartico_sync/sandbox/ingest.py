@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from smartico_sync.catalogue.events import creates_user
 from smartico_sync.sandbox.answers import BRAND_UNKNOWN, PARSE_ERROR, Answer, Dialect, ErrorKeys, judged, unparsable
 from smartico_sync.sandbox.book import Book, packed, player, split
 from smartico_sync.sandbox.contract import Contract
@@ -30,10 +31,11 @@ __all__ = ["Check", "Ingest"]
 Check = Literal["full", "count"]
 
 Errors = dict[int, tuple[int, str]]
-EID = re.compile(r'"eid":"([^"\\]*)"')
-TYPE = re.compile(r'"event_type":"([^"\\]*)"')
-PAYLOAD = '"payload":{'
-PROFILE = '"event_type":"update_profile"'
+# The envelope as compact writers put it; a quote inside a JSON string is escaped, so this matches no value.
+ENVELOPE = re.compile(
+    rb'\{"eid":"([^"\\]{36})","event_date":\d+,"ext_brand_id":"[^"\\]*","user_ext_id":"[^"\\]*","event_type":"([^"\\]*)","payload":\{'
+)
+PAYLOAD = b'"payload":{'
 identity = itemgetter("ext_brand_id", "user_ext_id", "event_type")
 
 
@@ -136,14 +138,14 @@ class Ingest:
 
     def glanced(self, body: bytes) -> bool:
         """Accept a compact body of new transactions by its eids, without parsing it; False leaves it to a closer look."""
-        text = body.decode(errors="replace")
-        if PROFILE in text or text[:1] + text[-1:] != "[]":
+        found = ENVELOPE.findall(body)
+        if not found or len(found) != body.count(PAYLOAD) or body[:1] + body[-1:] != b"[]":
             return False
-        # A quote inside a JSON string is always escaped, so these match names only.
-        eids, types = EID.findall(text), Counter(TYPE.findall(text))
-        if not eids or not len(eids) == types.total() == text.count(PAYLOAD):  # a property may be named like a field
+        eids, names = zip(*found, strict=True)
+        types = Counter(name.decode() for name in names)
+        if any(map(creates_user, types)):
             return False
-        keys = packed(eids)
+        keys = packed(b",".join(eids).decode(errors="replace").split(","))
         with self.lock:
             if not self.book.glance(keys, types):
                 return False
