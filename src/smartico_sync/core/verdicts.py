@@ -36,6 +36,9 @@ class Refused:
     reason: str
 
 
+DELIVERED_BEFORE = Refused(DUPLICATE, "duplicate")  # after a rewind there are millions: no word of the API is looked at
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What to do with a request.
@@ -138,6 +141,8 @@ def refusal(value: Any) -> Refused:
     first = value[0] if isinstance(value, list) and value else value
     if isinstance(first, dict):
         code = first_integer(first, "error_code", "errorCode", "err_code", "code")
+        if code == DUPLICATE:
+            return DELIVERED_BEFORE
         said = str(first.get("error_message") or first.get("errorMessage") or first.get("message") or "")
         return Refused(UNPARSED if code is None else code, cleaned(said) or "refused")
     return Refused(UNPARSED, cleaned(str(first)) or "refused")

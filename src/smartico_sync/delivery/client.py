@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import time
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from smartico_sync import __version__
+from smartico_sync.delivery.wire import Wire
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,14 +65,15 @@ class Token:
 class Client:
     """Posts bodies to one URL over kept-alive connections; thread-safe."""
 
-    def __init__(self, url: str, token: Token, *, connections: int, timeout_ms: int, encoding: str) -> None:
+    def __init__(self, url: str, token: Token, *, timeout_ms: int, encoding: str) -> None:
         self.url = url
         self.token = token
         self.timeout_s = timeout_ms / 1000
         self.encoding = encoding
         self.http = httpx.Client(
             timeout=httpx.Timeout(self.timeout_s, pool=None),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            # A proxy of the environment is httpx's own business.
+            transport=None if proxied(url) else Wire(url),
             headers={"User-Agent": f"smartico-sync/{__version__}", "Content-Type": "application/json"},
         )
 
@@ -101,6 +105,12 @@ class Client:
     def close(self) -> None:
         """Close every connection."""
         self.http.close()
+
+
+def proxied(url: str) -> bool:
+    """Whether the environment names a proxy for this URL."""
+    parts = urlsplit(url)
+    return parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
 
 
 def retry_after(value: str) -> float:

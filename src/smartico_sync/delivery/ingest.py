@@ -59,7 +59,6 @@ class Ingest:
         client = Client(
             url,
             Token(secret, self.base / token_file if token_file else None),
-            connections=self.config.max_in_flight,
             timeout_ms=self.config.timeout,
             encoding="gzip" if self.config.gzip else "identity",
         )

@@ -33,7 +33,7 @@ Check = Literal["full", "count"]
 Errors = dict[int, tuple[int, str]]
 # The envelope as compact writers put it; a quote inside a JSON string is escaped, so this matches no value.
 ENVELOPE = re.compile(
-    rb'\{"eid":"([^"\\]{36})","event_date":\d+,"ext_brand_id":"[^"\\]*","user_ext_id":"[^"\\]*","event_type":"([^"\\]*)","payload":\{'
+    rb'\{"eid":"([^"\\]+)","event_date":\d+,"ext_brand_id":"[^"\\]*","user_ext_id":"[^"\\]*","event_type":"([^"\\]*)","payload":\{'
 )
 PAYLOAD = b'"payload":{'
 identity = itemgetter("ext_brand_id", "user_ext_id", "event_type")
