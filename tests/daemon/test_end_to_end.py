@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from smartico_sync.pii.decryption import decrypt
-from smartico_sync.pii.keys import parse_key
+from smartico_sync.pii.keys import new_key, parse_key
 
 USERS, DEPOSITS, BETS, WINS = 10_000, 5_000, 20_000, 8_000
 SCHEMA = (
@@ -78,6 +78,31 @@ def test_a_first_run_delivers_every_row_once_and_later_runs_only_changes(casino,
     postgresql.execute("UPDATE users SET dt_update = now(), user_first_name = 'Second' WHERE user_ext_id <= 50")
     assert casino.sync("run", "--once").returncode == 0
     assert len(casino.accepted()) == len(events) + 50
+
+
+def test_a_profile_that_changes_back_is_three_events_and_a_new_pii_key_is_none(operator, postgresql):
+    """A→B→A is three events with three ids; rotating the PII key sends no profile again, and new values carry its id."""
+    postgresql.execute(*SCHEMA[:2], "DELETE FROM users WHERE user_ext_id > 3")
+    operator.configure(postgresql.url, VIEWS.partition("  - {name: deposits")[0])
+    assert operator.sync("run", "--once").returncode == 0
+    for name in ("Second", "First"):
+        postgresql.execute(f"UPDATE users SET dt_update = now(), user_first_name = '{name}' WHERE user_ext_id = 1")
+        assert operator.sync("run", "--once").returncode == 0
+    first = [event for event in operator.accepted() if event["user_ext_id"] == "1"]
+    assert [event["payload"]["user_first_name"] for event in first] == ["First", "Second", "First"]
+    assert len({event["eid"] for event in first}) == 3
+
+    key = new_key()
+    operator.config.write_text(
+        operator.config.read_text().replace(f"key: {operator.key}", f"key: {key}\n  key_id: next")
+    )
+    postgresql.execute("UPDATE users SET dt_update = now()")
+    assert operator.sync("run", "--once").returncode == 0
+    assert len(operator.accepted()) == 5
+    postgresql.execute("UPDATE users SET dt_update = now(), user_email = 'new@example.com' WHERE user_ext_id = 2")
+    assert operator.sync("run", "--once").returncode == 0
+    email = operator.accepted()[-1]["payload"]["user_email"]
+    assert decrypt(email, "user_email", {"next": parse_key(key)}) == "new@example.com"
 
 
 def test_a_kill_at_any_moment_loses_nothing_and_repeats_only_the_same_ids(casino):
