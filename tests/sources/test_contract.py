@@ -200,11 +200,12 @@ def test_a_moment_bounds_a_range(engine, kind):
     table(engine, [(value, number, "n") for number, value in enumerate(values.get(kind, days))], cursor=kind)
     source = engine.source()
     described = relation(engine, source)
-    low, high = (source.moment(described, int(day.timestamp() * 1000)) for day in days[1:])
     with source.reading(described) as reading:
+        low, high = (reading.moment(int(day.timestamp() * 1000)) for day in days[1:])
         assert reading.keys(low, high, 9)["@key.0"].to_list() == ["1", "2"]
         assert reading.count(low, high, "below") == 1
         assert reading.count(None, low, "below") == 1
+        assert reading.head(low) == reading.keys(low, low, 1)["@cursor"][0]
 
 
 def test_head_is_the_highest_cursor(engine):
@@ -218,6 +219,8 @@ def test_head_is_the_highest_cursor(engine):
     engine.insert("bets", [(9, 1, "n"), (10, 2, "n"), (None, 3, "n")])
     with source.reading(described) as reading:
         assert reading.head() == "10"
+        assert reading.head("9") == "9"
+        assert reading.head("8") is None
 
 
 def test_a_reading_sees_one_moment(engine):

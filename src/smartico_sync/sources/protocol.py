@@ -101,8 +101,14 @@ class Reading(Protocol):
         Rows with a NULL in the key are left out. Not for keyless views.
         """
 
-    def head(self) -> str | None:
-        """The highest cursor, by index; None for an empty relation."""
+    def head(self, through: str | None = None) -> str | None:
+        """The highest cursor, up to an inclusive bound, by index; None when there is none."""
+
+    def moment(self, at_ms: int) -> str:
+        """An epoch ms as the text of a cursor; only for cursors that are times, ConfigError for others.
+
+        For bounds that a clock, a person or a schedule chose; a watermark is never made like this.
+        """
 
     def null_cursors(self) -> int:
         """How many rows have a NULL cursor (counting stops at 10,000)."""
@@ -127,12 +133,6 @@ class Source(Protocol):
 
     def reading(self, relation: Relation) -> AbstractContextManager[Reading]:
         """Open a reading over a described relation."""
-
-    def moment(self, relation: Relation, at_ms: int) -> str:
-        """An epoch ms as the text of a cursor of this described relation; only for cursors that are times.
-
-        For bounds of ranges that a person or a schedule chose; a watermark is never made like this.
-        """
 
     def facts(self) -> ServerFacts:
         """Ask the server what it is."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.sources import groups, sql
 from smartico_sync.sources.frames import empty
+from smartico_sync.sources.values import moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ class SqlReading(ABC):
     """One short read-only transaction over one described relation, see `protocol.Reading`."""
 
     grammar: Grammar
+    offset = ""  # what the engine writes behind an instant in UTC
 
     def __init__(self, relation: Relation) -> None:
         self.relation = relation
@@ -97,9 +99,14 @@ class SqlReading(ABC):
         statement = sql.without_cursor(self.grammar, self.relation, "after" if after else "from the start")
         return self.frame(statement, {**sql.key_parameters(after), "n": limit})
 
-    def head(self) -> str | None:
-        """The highest cursor."""
-        return self.value(sql.head(self.grammar, self.relation), {})
+    def head(self, through: str | None = None) -> str | None:
+        """The highest cursor, up to a bound."""
+        statement = sql.head(self.grammar, self.relation, "open" if through is None else "through")
+        return self.value(statement, {} if through is None else {"high": through})
+
+    def moment(self, at_ms: int) -> str:
+        """An epoch ms as a cursor's text."""
+        return moment_text(self.relation, at_ms, offset=self.offset)
 
     def null_cursors(self) -> int:
         """How many rows have no place in the order."""

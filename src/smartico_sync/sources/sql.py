@@ -130,12 +130,13 @@ def without_cursor(grammar: Grammar, relation: Relation, scan: Literal["from the
 
 
 @lru_cache(maxsize=256)
-def head(grammar: Grammar, relation: Relation) -> Statement:
-    """The highest cursor as text."""
+def head(grammar: Grammar, relation: Relation, bound: Literal["open", "through"]) -> Statement:
+    """The highest cursor as text; parameters: `high`."""
     source = _source(grammar, relation)
     cursor = _at(grammar, source, relation.cursor)
     selected = _position(grammar, relation, relation.cursor, source)
-    query = sa.select(selected).where(cursor.is_not(None)).order_by(cursor.desc()).limit(sa.literal_column("1"))
+    conditions = [cursor.is_not(None), *_bounds(grammar, relation, source, bound)]
+    query = sa.select(selected).where(*conditions).order_by(cursor.desc()).limit(sa.literal_column("1"))
     return _compile(grammar, relation, query)
 
 

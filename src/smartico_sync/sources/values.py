@@ -14,7 +14,7 @@ import orjson
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from smartico_sync.core.relation import Column
+    from smartico_sync.core.relation import Relation
 
 __all__ = ["CONVERTERS", "FALSE", "MILLISECONDS_FROM", "TRUE", "Converter", "as_text", "moment_text", "position_text"]
 
@@ -43,18 +43,20 @@ def position_text(value: Any) -> str | None:
             return str(value)
 
 
-def moment_text(column: Column, timezone: str, at_ms: int, *, offset: str = "") -> str:
-    """An epoch ms as databases print a time of that column: a wall clock in `timezone`, or UTC followed by `offset`.
+def moment_text(relation: Relation, at_ms: int, *, offset: str = "") -> str:
+    """An epoch ms as databases print the relation's cursor: a wall clock in its `timezone`, or UTC followed by `offset`.
 
     A fraction of zero is left out, so that where texts are compared the moment stands before every form of itself.
-    ConfigError for a column that is no time.
+    ConfigError for a cursor that is no time.
     """
+    column = relation.column(relation.cursor)
+    assert column is not None, "describe() has checked the cursor"
     if column.family not in ("timestamp", "instant", "date"):
         raise ConfigError(
             f"{column.name} is {column.type}, not a time",
             hint="give an id where the cursor is an id, a time where it is a time",
         )
-    zone = dt.UTC if column.family == "instant" else ZoneInfo(timezone)
+    zone = ZoneInfo(relation.timezone) if column.family == "timestamp" else dt.UTC
     wall = dt.datetime.fromtimestamp(at_ms / 1000, zone).replace(tzinfo=None)
     if column.family == "date":
         return str(wall.date())

@@ -18,7 +18,6 @@ from smartico_sync.sources.mysql.types import MYSQL, column_of
 from smartico_sync.sources.names import absent_column, check_columns, like
 from smartico_sync.sources.pool import Pool
 from smartico_sync.sources.url import parse
-from smartico_sync.sources.values import moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,12 +81,6 @@ class MySQLSource:
                 reading.end_quietly()
                 raise
             reading.end()
-
-    def moment(self, relation: Relation, at_ms: int) -> str:
-        """An epoch ms as a cursor's text; the session's zone is UTC."""
-        column = relation.column(relation.cursor)
-        assert column is not None, "describe() has checked the cursor"
-        return moment_text(column, relation.timezone, at_ms)
 
     def facts(self) -> ServerFacts:
         """What the server is."""

@@ -17,7 +17,6 @@ from smartico_sync.sources.postgresql.reading import PostgresReading, begin
 from smartico_sync.sources.postgresql.session import Login, Session
 from smartico_sync.sources.postgresql.types import POSTGRESQL, family
 from smartico_sync.sources.url import parse
-from smartico_sync.sources.values import moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,12 +90,6 @@ class PostgresSource:
                 reading.end_quietly()
                 raise
             reading.end()
-
-    def moment(self, relation: Relation, at_ms: int) -> str:
-        """An epoch ms as a cursor's text."""
-        column = relation.column(relation.cursor)
-        assert column is not None, "describe() has checked the cursor"
-        return moment_text(column, relation.timezone, at_ms, offset="+00")
 
     def facts(self) -> ServerFacts:
         """What the server is."""

@@ -46,6 +46,7 @@ class PostgresReading(SqlReading):
     """Reads through one session; the transaction opens with the first question and travels with it."""
 
     grammar = POSTGRESQL
+    offset = "+00"
 
     def __init__(self, session: Session, relation: Relation, timeout_ms: int) -> None:
         super().__init__(relation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import time
 from contextlib import contextmanager, suppress
@@ -23,7 +22,6 @@ from smartico_sync.sources.sqlite.plan import explain
 from smartico_sync.sources.sqlite.reading import SqliteReading
 from smartico_sync.sources.sqlite.types import SQLITE, STORED, family
 from smartico_sync.sources.url import parse
-from smartico_sync.sources.values import MILLISECONDS_FROM, moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["SqliteSource", "connect"]
 
 STEPS = 20_000  # virtual machine steps between two looks at the clock: a few milliseconds
-# How a time is written in text; what stands there decides how texts compare.
-FORM = re.compile(r"\d{4}-\d\d-\d\d(?P<between>[ T])\d\d:\d\d:\d\d(?P<fraction>(?:\.\d+)?)(?P<zone>Z|(?:[+-][\d:]+)?)")
 SAMPLED = 1_000  # rows that tell the type of a column declared without one
 
 
@@ -127,23 +123,6 @@ class SqliteSource:
                 connection.set_progress_handler(None, 0)
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
-
-    def moment(self, relation: Relation, at_ms: int) -> str:
-        """An epoch ms in the form the file's newest cursor has: texts are compared letter by letter."""
-        with self.reading(relation) as reading:
-            head = reading.head() or ""
-        column = relation.column(relation.cursor)
-        assert column is not None, "describe() has checked the cursor"
-        if head.lstrip("-").isdigit():
-            return str(at_ms if int(head) >= MILLISECONDS_FROM else at_ms // 1000)
-        text = moment_text(column, relation.timezone, at_ms)
-        form = FORM.fullmatch(head)
-        if form is None:
-            return text
-        day, _, time_of_day = text.partition(" ")
-        second, _, fraction = time_of_day.partition(".")
-        fraction = fraction.ljust(len(form["fraction"]) - 1, "0")
-        return f"{day}{form['between']}{second}{'.' if fraction else ''}{fraction}{form['zone']}"
 
     def facts(self) -> ServerFacts:
         """What SQLite is: a file, always the primary."""

@@ -13,7 +13,7 @@ from smartico_sync.sources.frames import empty, frame
 from smartico_sync.sources.reading import SqlReading
 from smartico_sync.sources.sqlite.failures import failure
 from smartico_sync.sources.sqlite.types import SQLITE, stored, text_or_bytes
-from smartico_sync.sources.values import position_text
+from smartico_sync.sources.values import MILLISECONDS_FROM, position_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from smartico_sync.sources.sql import Statement
 
 __all__ = ["SqliteReading"]
+
+# How a time is written in text; what stands there decides how texts compare.
+FORM = re.compile(r"\d{4}-\d\d-\d\d(?P<between>[ T])\d\d:\d\d:\d\d(?P<fraction>(?:\.\d+)?)(?P<zone>Z|(?:[+-][\d:]+)?)")
 
 
 class SqliteReading(SqlReading):
@@ -35,6 +38,20 @@ class SqliteReading(SqlReading):
         self._connection = connection
         self._place = place
         self.clock_ms = time.time_ns() // 1_000_000  # file and daemon share one clock
+
+    def moment(self, at_ms: int) -> str:
+        """An epoch ms in the form the file's newest cursor has: texts are compared letter by letter."""
+        head = self.head() or ""
+        if head.lstrip("-").isdigit():
+            return str(at_ms if int(head) >= MILLISECONDS_FROM else at_ms // 1000)
+        text = super().moment(at_ms)
+        form = FORM.fullmatch(head)
+        if form is None:
+            return text
+        day, _, time_of_day = text.partition(" ")
+        second, _, fraction = time_of_day.partition(".")
+        fraction = fraction.ljust(len(form["fraction"]) - 1, "0")
+        return f"{day}{form['between']}{second}{'.' if fraction else ''}{fraction}{form['zone']}"
 
     def steps(self, after: Position | None, limit: int) -> list[str]:
         """SQLite's plan for the page, one line a step."""
