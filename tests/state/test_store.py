@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import threading
+from contextlib import closing
 
 import polars as pl
 import pytest
 
+from smartico_sync.core.anchor import ANCHORS
 from smartico_sync.core.position import Position
-from smartico_sync.state.protocol import Commit
+from smartico_sync.errors import StateError
+from smartico_sync.state.protocol import Anchor, Commit
 from smartico_sync.state.store import Store
 
 
@@ -123,6 +127,47 @@ def test_rewind(store, rows, profiles):
     assert store.view("bets").head is None
     assert store.ledger_counts("bets", 0, 3_600_000).is_empty()
     assert store.profiles("bets", pl.Series([1], dtype=pl.UInt64)).is_empty()
+
+
+def test_the_newest_anchors_are_kept_and_a_rewind_forgets_them(store):
+    """Each view keeps its newest anchors, oldest first; a rewind leaves none."""
+    for number in range(ANCHORS + 5):
+        for view in ("users", "bets"):
+            anchor = Anchor(Position(str(number), (view,)), number, -number)
+            store.commit(Commit(view, 1, anchors=(anchor,)))
+    kept = store.anchors("bets")
+    assert [anchor.cursor_ms for anchor in kept] == list(range(5, ANCHORS + 5))
+    assert kept[-1] == Anchor(Position(str(ANCHORS + 4), ("bets",)), ANCHORS + 4, -(ANCHORS + 4))
+    store.rewind("bets", None, at_ms=2)
+    assert store.anchors("bets") == []
+    assert len(store.anchors("users")) == ANCHORS
+
+
+def test_event_ids_are_begun_anew_only_when_asked(path, store):
+    """A rewind keeps the generation of event ids unless it is told that the source gives out its ids again."""
+    store.rewind("bets", None, at_ms=2)
+    assert store.view("bets").generation == 0
+    store.rewind("bets", None, at_ms=2, ids="new")
+    store.commit(Commit("bets", 3, head=Position("1")))
+    assert store.view("bets").generation == 1
+    assert store.view("users").generation == 0
+    store.close()
+    with Store.open(path) as again:
+        assert again.view("bets").generation == 1
+
+
+def test_a_state_of_the_first_version_goes_on(path):
+    """What an older version wrote is brought up to date at start, its seals included; reading beside it says so."""
+    with Store.open(path) as opened:
+        opened.begin("bets", "definition", "first", 1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        for statement in ("DROP TABLE anchor", "ALTER TABLE view DROP COLUMN generation", "PRAGMA user_version = 1"):
+            old.execute(statement)
+    with pytest.raises(StateError, match="older"):
+        Store.open(path, access="read")
+    with Store.open(path) as opened:
+        assert opened.view("bets").generation == 0
+        opened.commit(Commit("bets", 2, anchors=(Anchor(Position("1"), 1, 1),)))
 
 
 def test_many_threads(store, rows):

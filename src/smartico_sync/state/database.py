@@ -103,8 +103,8 @@ def create(path: Path, state_id: str) -> None:
         connection.execute("INSERT INTO identity (state_id) VALUES (?)", (state_id,))
 
 
-def examine(connection: sqlite3.Connection, path: Path) -> None:
-    """Make sure that the file is ours, sound and not from the future. Raises StateError, StateDamaged, sqlite3.Error."""
+def examine(connection: sqlite3.Connection, path: Path, access: Access = "write") -> None:
+    """Make sure that the file is ours, sound and of a version that can be used. Raises StateError, StateDamaged, sqlite3.Error."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
@@ -114,6 +114,13 @@ def examine(connection: sqlite3.Connection, path: Path) -> None:
             f"the state {path} was written by a newer smartico-sync (its version is {version}, this one knows {VERSION})",
             hint="install the newer smartico-sync again, or restore the backup made before the upgrade",
         )
+    if access == "read" and version < VERSION:
+        raise StateError(
+            f"the state {path} was written by an older smartico-sync",
+            hint="start the daemon once, which brings it up to date",
+        )
+    if access == "read":
+        return  # the daemon has looked; a person who asks for the status does not wait for all pages to be read
     for (finding,) in connection.execute("PRAGMA quick_check(1)"):
         if finding != "ok":
             raise StateDamaged(f"the state {path} is damaged: {finding}", hint=restore_hint(path))

@@ -69,7 +69,21 @@ FIRST = (
     ) STRICT, WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST,)
+SECOND = (
+    # Rows delivered last: whether they still exist tells a restored source.
+    """CREATE TABLE anchor (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        view_no INTEGER NOT NULL,
+        position TEXT NOT NULL,
+        cursor_ms INTEGER NOT NULL,
+        print INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX anchor_view ON anchor (view_no)",
+    # How often event ids were begun anew because the source gave out its ids again.
+    "ALTER TABLE view ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND)
 VERSION = len(MIGRATIONS)
 
 

@@ -12,7 +12,19 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.position import Position
 
-__all__ = ["Commit", "DeadLetter", "Parked", "ViewRow"]
+__all__ = ["Anchor", "Commit", "DeadLetter", "Parked", "ViewRow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A row that was delivered lately. `print`: hash64 (as a signed integer) of what never changes in it.
+
+    `cursor_ms` as in the ledger.
+    """
+
+    position: Position
+    cursor_ms: int
+    print: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,8 @@ class ViewRow:
 
     `head`: the position of the last delivered row in order (pages go on from here). `watermark`: at and below it nothing
     can still appear. `late`: the late-commit mechanism's memory, as JSON text. `definition`: fingerprint of what decides
-    eids (kind, key, cursor); `counts`: totals since the first start.
+    eids (kind, key, cursor); `counts`: totals since the first start. `generation`: how often event ids were begun anew,
+    because the source gave out its own ids again.
     """
 
     view: str
@@ -64,6 +77,7 @@ class ViewRow:
     counts: Mapping[str, int]
     started_from: str
     updated_ms: int
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,8 @@ class Commit:
     `profiles`: frame [id UInt64, whole Binary(8), parts Binary|null], upserted. `ledger`: frame [key UInt64, cursor_ms
     Int64] of delivered rows (cursor_ms: a timestamp's epoch ms, or the id itself), packed by the store; rows with a null
     in either have no place in the order and are left out. `counts` are added to the totals. None for head, watermark
-    and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles.
+    and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`
+    join those of earlier pages; the newest few are kept.
     """
 
     view: str
@@ -86,4 +101,5 @@ class Commit:
     dead_letters: tuple[DeadLetter, ...] = ()
     parked: tuple[Parked, ...] = ()
     resolved: tuple[int, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)

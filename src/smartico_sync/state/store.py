@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import polars as pl
 
 from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
-from smartico_sync.state import ledger, letters, profiles, recovery, views
+from smartico_sync.state import anchors, ledger, letters, profiles, recovery, views
 from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.position import Position
     from smartico_sync.state.database import Access
-    from smartico_sync.state.protocol import Commit, DeadLetter, Parked, ViewRow
+    from smartico_sync.state.protocol import Anchor, Commit, DeadLetter, Parked, ViewRow
     from smartico_sync.state.secret import KeyFile
 
 __all__ = ["Store"]
@@ -80,7 +80,7 @@ class Store:
         with translated(path):
             connection = connect(path, access)
             try:
-                examine(connection, path)
+                examine(connection, path, access)
                 if access == "write":
                     migrate(connection)
                 recovery.check_identity(connection, path, key)
@@ -143,15 +143,18 @@ class Store:
         at_ms: int,
         from_ms: int | None = None,
         fingerprints: Literal["keep", "forget"] = "keep",
+        ids: Literal["same", "new"] = "same",
     ) -> None:
-        """Put a view back: head and watermark to `position` (None: its start), late-commit memory empty.
+        """Put a view back: head and watermark to `position` (None: its start), late-commit memory and anchors empty.
 
         The ledger forgets rows with a cursor_ms of `from_ms` or more (None: all), so that they can be delivered and
-        counted again. `forget` lets every profile be sent again, also an unchanged one.
+        counted again. `forget` lets every profile be sent again, also an unchanged one. With `ids` new, rows get event
+        ids that none had before: for a source that gave out its own ids again.
         """
         number = self._number(view)
         with self._writing() as connection:
-            views.place(connection, self.secret, number, position, at_ms)
+            views.place(connection, self.secret, number, position, at_ms, ids)
+            anchors.drop(connection, number)
             ledger.remove_from(connection, number, from_ms)
             if fingerprints == "forget":
                 profiles.forget(connection, number)
@@ -179,7 +182,14 @@ class Store:
             letters.remove(connection, commit.resolved)
             letters.keep(connection, number, commit.parked)
             letters.keep(connection, number, commit.dead_letters)
+            anchors.keep(connection, number, commit.anchors)
             return 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
+
+    def anchors(self, view: str) -> list[Anchor]:
+        """Return the rows of a view that were delivered last, oldest first."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return anchors.read(connection, number)
 
     # Letters
 
@@ -275,6 +285,11 @@ class Store:
             return ledger.prune(connection, number, before_ms)
 
     # The file
+
+    def probe(self) -> None:
+        """Make sure that the state can be written to, before anything is delivered that could not be remembered."""
+        with self._writing() as connection:
+            connection.execute("UPDATE identity SET state_id = state_id")
 
     def backup(self, target: Path) -> None:
         """Copy state and key file to `target` and `target.key` while the daemon works; commits do not wait.

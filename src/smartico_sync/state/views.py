@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from smartico_sync.errors import StateDamaged
 from smartico_sync.state.letters import as_position, as_text
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_totals", "advance", "begin", "numbers", "place", "read"]
 
-COLUMNS = "name, head, watermark, late, definition, started_from, updated_ms"
+COLUMNS = "name, head, watermark, late, definition, started_from, updated_ms, generation"
 
 
 def numbers(connection: sqlite3.Connection) -> dict[str, int]:
@@ -39,7 +39,7 @@ def checked(secret: bytes, seal: bytes, texts: list[Any], totals: Mapping[str, i
     """Make a view's row of its columns, once the seal agrees."""
     if seal != sealed(secret, texts):
         raise StateDamaged("the state is damaged: the row of a view does not match its seal")
-    name, head, watermark, late, definition, started_from, updated_ms = texts
+    name, head, watermark, late, definition, started_from, updated_ms, generation = texts
     return ViewRow(
         view=name,
         head=as_position(head),
@@ -49,6 +49,7 @@ def checked(secret: bytes, seal: bytes, texts: list[Any], totals: Mapping[str, i
         counts=totals,
         started_from=started_from,
         updated_ms=updated_ms,
+        generation=generation,
     )
 
 
@@ -56,9 +57,9 @@ def begin(
     connection: sqlite3.Connection, secret: bytes, *, name: str, definition: str, started_from: str, at_ms: int
 ) -> None:
     """Register a view, inside the caller's transaction; one that is known stays as it is."""
-    texts = [name, None, None, "", definition, started_from, at_ms]
+    texts = [name, None, None, "", definition, started_from, at_ms, 0]
     connection.execute(
-        f"INSERT INTO view (seal, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",  # noqa: S608 - a constant
+        f"INSERT INTO view (seal, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",  # noqa: S608 - a constant
         (sealed(secret, texts), *texts),
     )
 
@@ -69,14 +70,22 @@ def advance(connection: sqlite3.Connection, secret: bytes, view_no: int, commit:
     head = old[1] if commit.head is None else as_text(commit.head)
     watermark = old[2] if commit.watermark is None else as_text(commit.watermark)
     late = old[3] if commit.late is None else commit.late
-    write(connection, secret, view_no, [old[0], head, watermark, late, *old[4:6], commit.at_ms])
+    write(connection, secret, view_no, [old[0], head, watermark, late, *old[4:6], commit.at_ms, old[7]])
 
 
-def place(connection: sqlite3.Connection, secret: bytes, view_no: int, position: Position | None, at_ms: int) -> None:
-    """Put a view to a position, or to its start for None, without any memory of late rows."""
+def place(
+    connection: sqlite3.Connection,
+    secret: bytes,
+    view_no: int,
+    position: Position | None,
+    at_ms: int,
+    ids: Literal["same", "new"] = "same",
+) -> None:
+    """Put a view to a position, or to its start for None, without any memory of late rows; `new` begins its event ids anew."""
     old = columns(connection, view_no)
     text = as_text(position)
-    write(connection, secret, view_no, [old[0], text, text, "", *old[4:6], at_ms])
+    generation = old[7] + (1 if ids == "new" else 0)
+    write(connection, secret, view_no, [old[0], text, text, "", *old[4:6], at_ms, generation])
 
 
 def add_totals(connection: sqlite3.Connection, view_no: int, counts: Mapping[str, int]) -> None:
@@ -95,11 +104,12 @@ def columns(connection: sqlite3.Connection, view_no: int) -> list[Any]:
 def write(connection: sqlite3.Connection, secret: bytes, view_no: int, texts: list[Any]) -> None:
     """Write the sealed columns of a view."""
     connection.execute(
-        "UPDATE view SET head = ?, watermark = ?, late = ?, updated_ms = ?, seal = ? WHERE no = ?",
-        (*texts[1:4], texts[6], sealed(secret, texts), view_no),
+        "UPDATE view SET head = ?, watermark = ?, late = ?, updated_ms = ?, generation = ?, seal = ? WHERE no = ?",
+        (*texts[1:4], *texts[6:8], sealed(secret, texts), view_no),
     )
 
 
 def sealed(secret: bytes, texts: list[Any]) -> bytes:
-    """Hash a view's columns with the state's secret: 16 bytes."""
+    """Hash a view's columns with the state's secret: 16 bytes. A generation of 0 leaves no trace: older seals stay valid."""
+    texts = texts if texts[-1] else texts[:-1]
     return hashlib.blake2b(repr(texts).encode(), digest_size=16, key=secret, person=b"view row").digest()
