@@ -8,7 +8,8 @@ import pytest
 
 from delivery.conftest import some_events
 from smartico_sync.config.models import Smartico
-from smartico_sync.delivery.ingest import TOO_LARGE, Ingest
+from smartico_sync.core.reasons import TOO_LARGE
+from smartico_sync.delivery.ingest import Ingest
 from smartico_sync.errors import DeliveryHalted
 
 

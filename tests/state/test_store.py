@@ -161,7 +161,12 @@ def test_a_state_of_the_first_version_goes_on(path):
     with Store.open(path) as opened:
         opened.begin("bets", "definition", "first", 1)
     with closing(sqlite3.connect(path, isolation_level=None)) as old:
-        for statement in ("DROP TABLE anchor", "ALTER TABLE view DROP COLUMN generation", "PRAGMA user_version = 1"):
+        for statement in (
+            "DROP TABLE anchor",
+            "ALTER TABLE view DROP COLUMN generation",
+            "ALTER TABLE letter DROP COLUMN player",
+            "PRAGMA user_version = 1",
+        ):
             old.execute(statement)
     with pytest.raises(StateError, match="older"):
         Store.open(path, access="read")

@@ -35,6 +35,8 @@ STATEMENT_TIMEOUT_MS = 30_000  # a poll query that takes longer has no index
 POOL = 4  # connections a source; polls are short
 EVERY_MS = 5_000  # soon enough for profiles, kind to a replica
 PAGE_ROWS = 20_000  # what a page costs by itself hardly shows; three of them in flight stay below 100 MB
+SETTLE_MS = 2_000  # an ORM takes its id milliseconds before the insert; two seconds forgive a pause of the writer
+PIN_CAP_MS = 3_600_000  # an hour: longer than any sane transaction
 LOOKBACK_MS = 600_000  # ten minutes: longer than any sane transaction; measured and advised per view
 GAPS_WAIT_MS = 300_000  # most missing ids were rolled back; five minutes outlast the longest writers measured, 15 times
 FUTURE_TOLERANCE_MS = 300_000  # clocks of one data centre differ by less
@@ -234,7 +236,15 @@ class View(Model):
     on_invalid: Literal["report", "omit", "dead_letter"] = "report"
     """What to do about values that break the catalogue's rules."""
     on_mutated: Literal["ignore", "warn", "resend"] = "warn"
-    """What to do about a delivered transaction that changed within the window that is scanned again."""
+    """What to do about a delivered transaction that changed within `lookback`; sent again it is a new event."""
+    on_regressed: Literal["stop", "warn"] = "stop"
+    """What to do when rows delivered last are gone: the source was restored, or a stale replica took over."""
+    settle: Annotated[int, Milliseconds()] = SETTLE_MS
+    """For the fence: how long a writer may hold an id or a time before its first change."""
+    on_pinned: Literal["wait", "release"] = "wait"
+    """For the fence: a writer that stays open keeps the watermark, or lets it go after `pin_cap` (rows may be lost then)."""
+    pin_cap: Annotated[int, Milliseconds()] = PIN_CAP_MS
+    """For the fence: how long a writer may keep the watermark before it is told, or let go."""
     max_refused: MaxRefused = MaxRefused()
     """When the share of refused events stops the view."""
     future_tolerance: Annotated[int, Milliseconds()] = FUTURE_TOLERANCE_MS

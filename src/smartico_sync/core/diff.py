@@ -13,7 +13,7 @@ from smartico_sync.core.identity import content, eids, fingerprints
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["NOTHING_KNOWN", "Diffed", "diff"]
+__all__ = ["NOTHING_KNOWN", "Diffed", "diff", "keyed"]
 
 NOTHING_KNOWN = pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary})
 DIGITS = 16  # hexadecimal digits of one fingerprint: 8 bytes

@@ -24,7 +24,20 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Family, Snapshot
 
-__all__ = ["AskIds", "Choice", "KeyScan", "Mark", "Mechanism", "Moment", "Name", "Pace", "Page", "Policy", "choose"]
+__all__ = [
+    "TIMES",
+    "AskIds",
+    "Choice",
+    "KeyScan",
+    "Mark",
+    "Mechanism",
+    "Moment",
+    "Name",
+    "Pace",
+    "Page",
+    "Policy",
+    "choose",
+]
 
 Name = Literal["fence", "gaps", "lookback"]
 Policy = Literal["auto", "fence", "gaps", "lookback"]

@@ -19,16 +19,18 @@ if TYPE_CHECKING:
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.core.relation import Column, Relation
 
-__all__ = ["INVALID_ROW", "Mapped", "Mapping", "Options", "events", "keys_of", "plan"]
+__all__ = ["Mapped", "Mapping", "Options", "events", "keys_of", "plan"]
 
-INVALID_ROW = 0  # the code of dead letters of our own; the API's codes are positive
 NO_NUMBER = frozenset({"timestamp", "instant", "date", "json", "uuid", "array"})
 BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a view's configuration adds to its kind. `roles` maps values of the type column to roles of the kind."""
+    """What a view's configuration adds to its kind. `roles` maps values of the type column to roles of the kind.
+
+    `generation`: how often event ids were begun anew; each generation has ids of its own.
+    """
 
     columns: Dictionary[str, str | None] = field(default_factory=dict)
     type_column: str = ""
@@ -37,6 +39,7 @@ class Options:
     event_date: str = ""
     brand: str = ""
     on_null: Literal["omit", "clear"] = "omit"
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +194,11 @@ def events(mapping: Mapping, page: pl.DataFrame) -> Mapped:
     seed = [pl.lit(mapping.view), pl.col(BRAND), pl.col(TYPE), *keys]
     # A→B→A is three changes.
     change = [pl.col("@cursor")] if mapping.kind.role == "profile" else []
+    generation = mapping.options.generation
+    anew = [pl.lit(f"generation {generation}")] if generation else []
     kept = kept.with_columns(
         hash64(good, [pl.col(BRAND), pl.col(USER)]).alias(PLAYER),
-        eids(good, [*seed, *change]).alias(EID),
+        eids(good, [*seed, *change, *anew]).alias(EID),
     )
     return Mapped(Events(kept, frozenset(raw)), rejects)
 

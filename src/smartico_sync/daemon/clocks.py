@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
-__all__ = ["cursor_ms", "latest_ms", "now_ms", "steady_ms"]
+if TYPE_CHECKING:
+    from smartico_sync.core.relation import Family
+
+__all__ = ["DAY_MS", "cursor_ms", "latest_ms", "now_ms", "steady_ms"]
 
 DAY_MS = 86_400_000
 
@@ -28,7 +34,19 @@ def cursor_ms(cursor: pl.Series) -> pl.Series:
     return cursor.cast(pl.Int64, strict=False).fill_null(0)
 
 
-def latest_ms(cursor: pl.Series) -> int:
-    """The last epoch ms that the first of these cursors may stand for: the end of the day for a date."""
-    day = DAY_MS - 1 if cursor.dtype == pl.Date else 0
-    return int(cursor_ms(cursor)[0]) + day
+def latest_ms(cursor: pl.Series, family: Family, timezone: str) -> int:
+    """The last epoch ms that the first of these cursors may stand for.
+
+    The end of the day for a date; for a wall clock in the autumn hour that happens twice its second pass, because rows of
+    that pass stand between those of the first.
+    """
+    first = int(cursor_ms(cursor)[0])
+    if family == "date":
+        return first + DAY_MS - 1
+    if family != "timestamp" or timezone == "UTC":
+        return first
+    wall = datetime.fromtimestamp(first / 1000, UTC).astimezone(ZoneInfo(timezone))
+    passes = [wall.replace(fold=fold).utcoffset() for fold in (0, 1)]
+    assert passes[0] is not None
+    assert passes[1] is not None
+    return first + max(0, (passes[0] - passes[1]) // timedelta(milliseconds=1)) * (1 - wall.fold)

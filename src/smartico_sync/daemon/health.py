@@ -45,13 +45,12 @@ def assess(views: Sequence[Vitals], destinations: Sequence[DestinationStatus], n
             )
             findings.append(Finding(severity, view.name, view.error, view.hint))
         findings += [Finding("warning", view.name, warning) for warning in view.warnings]
-        dead = view.counts.get("dead_lettered", 0)
-        if dead:
-            findings.append(
-                Finding(
-                    "warning", view.name, f"{dead} rows are dead letters", f"sync dead-letters list --view {view.name}"
-                )
-            )
+        if dead := sum(view.dead.values()):
+            hint = f"sync dead-letters list --view {view.name}"
+            findings.append(Finding("warning", view.name, f"{dead} rows are dead letters", hint))
+        if view.missing:
+            hint = f"sync reconcile --view {view.name} --send"
+            findings.append(Finding("warning", view.name, f"{view.missing} rows were never acknowledged", hint))
     for destination in destinations:
         if destination.state == "halted":
             findings.append(

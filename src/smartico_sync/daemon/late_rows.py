@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 from smartico_sync.core.fence import Fence
 from smartico_sync.core.gaps import Gaps
 from smartico_sync.core.identity import ledger_keys
-from smartico_sync.core.late import Mark, Moment, Page
+from smartico_sync.core.late import TIMES, KeyScan, Mark, Moment, Page
 from smartico_sync.core.lookback import Lookback
 from smartico_sync.core.position import Position
 from smartico_sync.core.window import Known
 from smartico_sync.daemon import stragglers
 from smartico_sync.daemon.clocks import cursor_ms, latest_ms, steady_ms
+from smartico_sync.daemon.vitals import LateVitals
 
 if TYPE_CHECKING:
     import polars as pl
 
     from smartico_sync.config.models import View
-    from smartico_sync.core.late import AskIds, Choice, KeyScan, Mechanism, Pace
+    from smartico_sync.core.late import AskIds, Mechanism, Pace
+    from smartico_sync.daemon.setup import Setup
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.state.protocol import ViewRow
     from smartico_sync.state.store import Store
@@ -27,48 +29,97 @@ if TYPE_CHECKING:
 __all__ = ["LateRows", "Read"]
 
 
+AHEAD_EVERY_MS = 5_000  # rows dated ahead of the clock are rare, and a few seconds are nothing to them
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What one reading brought: the page in order, and the stragglers that a rescan found below it."""
+    """What one reading brought.
+
+    `page`: rows in order; `late`: stragglers that a rescan found below them; `extra`: rows out of the order, such as those
+    dated ahead of the clock. `repeated` tells the rows of the page that were sent ahead of their time. `ahead` are the keys
+    of such rows that `extra` holds.
+    """
 
     moment: Moment
     page: pl.DataFrame
-    late: pl.DataFrame | None
-    scan: KeyScan | AskIds | None
-    cost_ms: int
-    through: str | None
+    late: pl.DataFrame | None = None
+    extra: pl.DataFrame | None = None
+    repeated: pl.Series | None = None
+    ahead: pl.Series | None = None
+    scan: KeyScan | AskIds | None = None
+    cost_ms: int = 0
+    through: str | None = None
 
     @property
     def speaks(self) -> bool:
         """Whether there is anything to commit."""
-        return self.page.height > 0 or self.late is not None or self.scan is not None
+        return self.page.height > 0 or any(part is not None for part in (self.late, self.extra, self.scan))
 
 
 class LateRows:
     """Used by the tracker's own thread only; begins with the first reading after `begin`."""
 
-    def __init__(self, view: View, choice: Choice, store: Store, row: ViewRow) -> None:
-        self.view, self.choice, self.store, self.row = view, choice, store, row
+    def __init__(self, view: View, setup: Setup, store: Store, row: ViewRow) -> None:
+        self.view, self.choice, self.store, self.row = view, setup.choice, store, row
+        cursor = setup.relation.column(view.cursor)
+        assert cursor is not None, "describe() has checked the cursor"
+        self.cursor, self.timezone = cursor, setup.relation.timezone
         self.mechanism: Mechanism | None = None
         self.known = Known()
         self.seq = 0
         self.watermark: Position | None = row.watermark
+        self.ahead = Known()
+        self.looked_ahead_ms: int | None = None
+        self.stragglers = 0
 
     def read(self, reading: Reading, after: Position | None, limit: int, pace: Pace) -> Read:
         """The next page, and what a rescan finds below it, from one snapshot."""
         moment = Moment(reading.clock_ms, steady_ms(), reading.snapshot)
+        bound = self.bound(reading, moment)
         mechanism = self.mechanism or self.started(moment)
         if mechanism is None:
-            return Read(moment, reading.page(after, limit), None, None, 0, None)
+            return Read(moment, reading.page(after, limit, bound))
         mechanism, scan = mechanism.rescan(moment, pace)
         through = mechanism.ceiling
-        page = reading.page(after, limit, through)
-        self.mechanism = self.aimed(mechanism, moment, reading, page, limit)
+        page = reading.page(after, limit, through or bound)
+        self.mechanism = self.aimed(mechanism, moment, reading, page, limit, bound)
         late, began = None, steady_ms()
         if scan is not None:
             known = self.known.hold(ledger_keys(page)) if page.height else self.known
             late = stragglers.find(reading, scan, known)
-        return Read(moment, page, late, scan, steady_ms() - began, through)
+        cost = steady_ms() - began
+        repeated = self.repeated(page)
+        extra = self.dated_ahead(reading, bound, moment) if bound is not None and page.height < limit else None
+        ahead = ledger_keys(extra) if extra is not None else None
+        return Read(moment, page, late, extra, repeated, ahead, scan, cost, through)
+
+    def bound(self, reading: Reading, moment: Moment) -> str | None:
+        """How far the order reaches: the database's now and the tolerance. None where the cursor is no time.
+
+        A row dated beyond it must not carry the head along: all that comes after it in time would be behind the head.
+        """
+        if self.cursor.family not in TIMES:
+            return None
+        return reading.moment(moment.clock_ms + self.view.future_tolerance)
+
+    def dated_ahead(self, reading: Reading, bound: str, moment: Moment) -> pl.DataFrame | None:
+        """Rows beyond the bound that have not been sent yet, looked for now and then."""
+        if self.looked_ahead_ms is not None and moment.steady_ms - self.looked_ahead_ms < AHEAD_EVERY_MS:
+            return None
+        self.looked_ahead_ms = moment.steady_ms
+        head = reading.head()
+        if head is None or head == reading.head(bound):
+            self.ahead = Known()
+            return None
+        return stragglers.find(reading, KeyScan(Position(bound), head, "recent", 0), self.ahead)
+
+    def repeated(self, page: pl.DataFrame) -> pl.Series | None:
+        """Which rows of the page were sent ahead of their time; None when there are none."""
+        if not page.height or not len(self.ahead):
+            return None
+        seen = ~self.ahead.unseen(ledger_keys(page))
+        return seen if seen.any() else None
 
     def started(self, moment: Moment) -> Mechanism | None:
         """The mechanism, from what the state holds, with the keys delivered above the watermark."""
@@ -77,7 +128,9 @@ class LateRows:
         mechanism: Mechanism
         match self.choice.mechanism:
             case "fence":
-                mechanism = Fence.start(*common)
+                mechanism = Fence.start(
+                    *common, settle_ms=self.view.settle, pin=self.view.on_pinned, pin_cap_ms=self.view.pin_cap
+                )
             case "gaps":
                 mechanism = Gaps.start(*common, wait_ms=self.view.gaps_wait)
             case "lookback":
@@ -89,21 +142,32 @@ class LateRows:
         return mechanism
 
     def aimed(
-        self, mechanism: Mechanism, moment: Moment, reading: Reading, page: pl.DataFrame, limit: int
+        self,
+        mechanism: Mechanism,
+        moment: Moment,
+        reading: Reading,
+        page: pl.DataFrame,
+        limit: int,
+        bound: str | None,
     ) -> Mechanism:
         """While behind, aim at the source's head, so that a first load need not remember every row."""
         if page.height < limit:
             return mechanism.aimed(moment, None)
-        head = reading.head() if mechanism.ceiling is None else None
+        head = reading.head(bound) if mechanism.ceiling is None else None
         if head is None:
             return mechanism
         if not page.get_column(self.view.cursor).dtype.is_temporal():
             return mechanism.aimed(moment, Mark(Position(head), self.seq))
-        # The head's own time counts too: one dated far ahead must not become the ceiling.
+        # The head's own time counts too.
         top = reading.by_cursor([head])
         if not top.height:
             return mechanism
-        return mechanism.aimed(moment, Mark(Position(head), self.seq, latest_ms(top.get_column(self.view.cursor))))
+        return mechanism.aimed(
+            moment,
+            Mark(
+                Position(head), self.seq, latest_ms(top.get_column(self.view.cursor), self.cursor.family, self.timezone)
+            ),
+        )
 
     def after(self, read: Read, head: Position | None) -> Mechanism | None:
         """The mechanism as it is to be committed together with this acknowledged reading, whose last row is `head`."""
@@ -114,7 +178,9 @@ class LateRows:
         cursors = read.page.get_column(self.view.cursor)
         late = read.late.get_column(self.view.cursor) if read.late is not None else None
         temporal = cursors.dtype.is_temporal()
-        newest = latest_ms(cursors.tail(1)) if head is not None and temporal else None
+        newest = (
+            latest_ms(cursors.tail(1), self.cursor.family, self.timezone) if head is not None and temporal else None
+        )
         return Page(
             read.moment,
             Mark(head, self.seq, newest) if head is not None else None,
@@ -126,10 +192,50 @@ class LateRows:
             through=read.through,
         )
 
-    def adopt(self, after: Mechanism | None, seq: int, keys: pl.Series, watermark: Position | None) -> None:
+    def adopt(self, after: Mechanism | None, read: Read, seq: int, keys: pl.Series, watermark: Position | None) -> None:
         """Go on from a commit that succeeded: `seq` is its place in the ledger, 0 when it has none."""
         self.seq = max(self.seq, seq)
+        self.stragglers += 0 if read.late is None else read.late.height
+        if read.ahead is not None:
+            self.ahead = self.ahead.hold(read.ahead)
         self.watermark = watermark or self.watermark
         if after is not None:
             self.mechanism = after
             self.known = self.known.append(self.seq, keys).forget(after.since)
+
+    def also(self, seq: int, keys: pl.Series) -> None:
+        """Rows were delivered out of turn."""
+        self.seq = max(self.seq, seq)
+        self.known = self.known.append(self.seq, keys)
+
+    def seen(self, moment: Moment) -> LateVitals:
+        """What the mechanism sees, for people and monitoring."""
+        keys = len(self.known) + len(self.ahead)
+        match self.mechanism:
+            case Fence() as fence:
+                return LateVitals(self.stragglers, pinned_ms=fence.pinned_ms(moment), window_keys=keys)
+            case Gaps() as gaps:
+                return LateVitals(gaps.found, missing_ids=gaps.waiting(), given_up_ids=gaps.given_up, window_keys=keys)
+            case Lookback(lateness=late):
+                return LateVitals(
+                    late.count, counts=late.counts, total_ms=late.total_ms, most_ms=late.most_ms,
+                    advice_ms=late.advice_ms(), window_keys=keys,
+                )  # fmt: skip
+        return LateVitals()
+
+    def warning(self, moment: Moment) -> str:
+        """What is about to go wrong with late rows; empty when nothing is."""
+        match self.mechanism:
+            case Fence() as fence if fence.pinned_ms(moment) >= self.view.pin_cap:
+                return (
+                    f"a writer has kept the watermark for {fence.pinned_ms(moment) // 1000} s, and memory grows until it ends: "
+                    "pg_stat_activity on the primary, in order of xact_start, names it"
+                )
+            case Lookback() as lookback:
+                return lookback.lateness.warning(lookback.lookback_ms)
+            case Fence() as fence if fence.broken:
+                return (
+                    f"the watermark was let go {fence.broken} times because a writer stayed open longer than pin_cap: rows may be "
+                    f"missing, run sync reconcile --view {self.view.name}"
+                )
+        return ""

@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.personal import unprotected_pii
-from smartico_sync.core.late import Choice, choose
+from smartico_sync.core.late import TIMES, Choice, choose
 from smartico_sync.core.mapping import Mapping, Options, keys_of, plan
+from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
-from smartico_sync.errors import ConfigError, ViewBroken
+from smartico_sync.daemon.clocks import now_ms
+from smartico_sync.errors import ConfigError, ViewBroken, ViewHalted
+from smartico_sync.state.protocol import Commit
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.sources.protocol import Source
+    from smartico_sync.state.protocol import ViewRow
+    from smartico_sync.state.store import Store
 
-__all__ = ["Setup", "definition", "options", "prepare", "relation_of"]
+__all__ = ["Setup", "begun", "definition", "options", "prepare", "relation_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,44 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Setup:
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
     return Setup(relation, mapping, choice)
+
+
+def begun(configuration: Configuration, view: View, source: Source, store: Store) -> tuple[Setup, ViewRow]:
+    """Prepare the view and read its row in the state, made at the very first start.
+
+    Raises what `prepare` raises, and ViewHalted when the view was tracked under another cursor or key.
+    """
+    setup = prepare(configuration, view, source)
+    row = store.view(view.name)
+    if row is None:
+        row = store.begin(view.name, definition(setup), view.start_from, now_ms())
+        start = first_position(view, setup, source)
+        if start is not None:
+            store.commit(Commit(view.name, now_ms(), head=start, watermark=start))
+            row = replace(row, head=start, watermark=start)
+    elif row.definition != definition(setup):
+        raise ViewHalted(
+            f"view {view.name} was tracked as {row.definition} and is now {definition(setup)}: its watermark means nothing",
+            hint="give the view a new name, or set the old cursor and key again",
+        )
+    if row.generation:
+        chosen = replace(setup.mapping.options, generation=row.generation)
+        setup = replace(setup, mapping=replace(setup.mapping, options=chosen))
+    return setup, row
+
+
+def first_position(view: View, setup: Setup, source: Source) -> Position | None:
+    """Where the first start begins: None at the first row."""
+    if view.start_from == "first":
+        return None
+    if view.start_from != "now":
+        return Position(view.start_from)
+    cursor = setup.relation.column(view.cursor)
+    assert cursor is not None, "describe() has checked the cursor"
+    with source.reading(setup.relation) as reading:
+        bound = reading.moment(reading.clock_ms + view.future_tolerance) if cursor.family in TIMES else None
+        head = reading.head(bound)
+    return Position(head) if head is not None else None
 
 
 def where(view: View) -> str:

@@ -13,33 +13,37 @@ from typing import TYPE_CHECKING
 import polars as pl
 import structlog
 
-from smartico_sync.core.position import Position
+from smartico_sync.daemon import redelivery
 from smartico_sync.daemon.clocks import now_ms
 from smartico_sync.daemon.fingerprints import Fingerprints
+from smartico_sync.daemon.inspection import Inspection
 from smartico_sync.daemon.late_rows import LateRows, Read
-from smartico_sync.daemon.setup import Setup, definition, prepare
-from smartico_sync.daemon.vitals import Board, State, Vitals
+from smartico_sync.daemon.report import Report
+from smartico_sync.daemon.setup import Setup, begun
 from smartico_sync.daemon.work import Work, commit_of, position_at, work_of
 from smartico_sync.errors import (
     ConfigError,
     DeliveryHalted,
     DeliveryStopped,
     SourceCancelled,
+    StateError,
     SyncError,
     ViewHalted,
     ViewRegressed,
 )
-from smartico_sync.state.protocol import Commit
 
 if TYPE_CHECKING:
     import threading
 
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.late import Pace
+    from smartico_sync.core.position import Position
     from smartico_sync.daemon.protection import Protection
+    from smartico_sync.daemon.vitals import Board, State
     from smartico_sync.delivery.ingest import Ingest
     from smartico_sync.delivery.protocol import Receipt
     from smartico_sync.sources.protocol import Source
+    from smartico_sync.state.protocol import Commit
     from smartico_sync.state.store import Store
 
 __all__ = ["Tracker"]
@@ -78,13 +82,16 @@ class Tracker:
         board: Board,
     ) -> None:
         self.configuration, self.view, self.source = configuration, view, source
-        self.store, self.delivery, self.protection, self.board = store, delivery, protection, board
+        self.store, self.delivery, self.protection = store, delivery, protection
         self.name, self.every_ms = view.name, view.every
         self.role = "profile" if view.kind == "users" else "transaction"
+        self.report = Report(view, board)
+        self.inspection = Inspection(view, store)
+        self.fingerprints = Fingerprints(store, view.name)
         self.setup: Setup | None = None
         self.late: LateRows | None = None
         self.head: Position | None = None
-        self.fingerprints = Fingerprints(store, view.name)
+        self.waiting: frozenset[int] = frozenset()
         self.most = view.page_rows
         self.limit = min(FIRST_PAGE, self.most)
         self.error: SyncError | None = None
@@ -94,8 +101,6 @@ class Tracker:
         self.failures = 0
         self.resume_at = 0.0
         self.patience_s = math.inf  # how long a page waits for an API that is away before the poll gives up
-        self.vitals = Vitals(view.name, view.kind, view.source, view.cursor, view.every)
-        board.publish(self.vitals)
 
     @property
     def settled(self) -> bool:
@@ -117,56 +122,60 @@ class Tracker:
         if self.pause_s:
             return
         try:
+            if isinstance(self.error, StateError):
+                self.store.probe()  # what cannot be remembered is not sent
             if self.setup is None:
                 self.begin()
+            self.redeliver(stopping)
             self.catch_up(stopping)
+            if self.caught_up and not stopping.is_set():
+                self.look_around(stopping)
         except DeliveryStopped:
             self.setup = None
         except SyncError as error:
             self.trouble(error)
         else:
             self.failures, self.error = 0, None
-            self.publish("live" if self.caught_up else "behind")
+            self.report.state("live" if self.caught_up else "behind")
         finally:
             self.tried = True
 
     def begin(self) -> None:
-        """Describe the view and take up where the state says."""
-        setup = prepare(self.configuration, self.view, self.source)
-        row = self.store.view(self.name)
-        if row is None:
-            row = self.store.begin(self.name, definition(setup), self.view.start_from, now_ms())
-            start = self.first_position(setup)
-            if start is not None:
-                self.store.commit(Commit(self.name, now_ms(), head=start, watermark=start))
-                row = replace(row, head=start, watermark=start)
-        elif row.definition != definition(setup):
-            raise ViewHalted(
-                f"view {self.name} was tracked as {row.definition} and is now {definition(setup)}: its watermark means nothing",
-                hint="give the view a new name, or set the old cursor and key again",
-            )
+        """Describe the view, take up where the state says, and make sure that the source is still the same."""
+        self.setup = None
+        setup, row = begun(self.configuration, self.view, self.source, self.store)
         self.head = row.head
-        self.vitals = replace(
-            self.vitals,
-            head=row.head.cursor if row.head else "",
-            watermark=row.watermark.cursor if row.watermark else "",
-            counts=dict(row.counts),
-            late_commit=f"{setup.choice.mechanism or 'none'}: {setup.choice.why}",
-            warnings=(setup.choice.problem,) if setup.choice.problem else (),
-        )
+        self.report.begun(setup, row)
+        self.report.letters(*self.letters())
         self.fingerprints = Fingerprints(self.store, self.name)
-        self.late = LateRows(self.view, setup.choice, self.store, row)
+        self.late = LateRows(self.view, setup, self.store, row)
+        self.inspection.begin(setup)
+        with self.source.reading(setup.relation) as reading:
+            self.inspection.anchored(reading, row.head, row.watermark)
         self.setup = setup
 
-    def first_position(self, setup: Setup) -> Position | None:
-        """Where the first start begins."""
-        if self.view.start_from == "first":
-            return None
-        if self.view.start_from != "now":
-            return Position(self.view.start_from)
-        with self.source.reading(setup.relation) as reading:
-            head = reading.head()
-        return Position(head) if head is not None else None
+    def redeliver(self, stopping: threading.Event) -> None:
+        """Try parked rows again whose time has come."""
+        assert self.setup is not None
+        letters = self.store.parked(self.name, now_ms(), redelivery.LETTERS_AT_ONCE)
+        if not letters:
+            return
+        with self.source.reading(self.setup.relation) as reading:
+            found = redelivery.find(reading, self.setup.mapping, letters)
+        work = work_of(
+            found.rows,
+            self.setup.mapping,
+            self.store.secret,
+            self.view.payload,
+            self.fingerprints.known,
+            anew=found.anew,
+        )
+        receipt = self.receipt(self.send(work), stopping)
+        commit = redelivery.settled(self.name, found, work, receipt, now_ms())
+        seq = self.store.commit(commit)
+        if seq and self.late is not None and commit.ledger is not None:
+            self.late.also(seq, commit.ledger.get_column("key"))
+        self.count(commit)
 
     def catch_up(self, stopping: threading.Event) -> None:
         """Page after page until the view is level, or the daemon ends."""
@@ -211,14 +220,18 @@ class Tracker:
         self.caught_up = read.page.height < self.limit and read.through is None
         self.resize(read.page)
         if read.page.height:
-            self.head = position_at(read.page, read.page.height - 1)
+            last = position_at(read.page, read.page.height - 1)
+            if self.caught_up:
+                self.inspection.delivering(self.head, last, read.page)
+            self.head = last
+        self.report.read(read, self.late)
         return read
 
     def resize(self, page: pl.DataFrame) -> None:
         """Choose how many rows the next page has: as many as memory and database take well."""
         size = page.estimated_size()
         if size > PAGE_BYTES:
-            self.limit = max(SMALLEST_PAGE, self.limit * PAGE_BYTES // int(size))
+            self.limit = max(min(SMALLEST_PAGE, self.most), self.limit * PAGE_BYTES // int(size))
         elif page.height >= self.limit and size * GROWTH <= PAGE_BYTES:
             self.limit = min(self.limit * GROWTH, self.most)
         if self.caught_up:
@@ -227,25 +240,34 @@ class Tracker:
     def deliver(self, read: Read) -> Sent:
         """Map, diff, protect and queue the rows."""
         assert self.setup is not None
-        rows = read.page if read.late is None else pl.concat([read.late, read.page], how="diagonal_relaxed")
-        work = work_of(rows, self.setup.mapping, self.store.secret, self.view.payload, self.fingerprints.known)
+        page = read.page if read.repeated is None else read.page.filter(~read.repeated)
+        parts = [part for part in (read.late, read.extra, page) if part is not None]
+        rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
+        work = work_of(
+            rows, self.setup.mapping, self.store.secret, self.view.payload, self.fingerprints.known, self.waiting
+        )
         if work.profiles is not None:
             self.fingerprints.sent(work.profiles)
-        return Sent(read, work, self.delivery.send(self.name, self.protection.apply(work.send)))
+        return Sent(read, replace(work, repeated=read.page.height - page.height), self.send(work))
+
+    def send(self, work: Work) -> Future[Receipt]:
+        """Protect the events and queue them."""
+        return self.delivery.send(self.name, self.protection.apply(work.send))
 
     def commit(self, sent: Sent, stopping: threading.Event) -> None:
         """Wait for the receipt, then write all that the page changes in one transaction."""
         assert self.late is not None
         receipt = self.receipt(sent.receipt, stopping)
         work, read = sent.work, sent.read
-        commit = commit_of(self.name, work, receipt, self.store.secret, now_ms())
+        park_ms = self.configuration.smartico.park
+        commit = commit_of(self.name, work, receipt, self.store.secret, now_ms(), park_ms)
         self.guard(work, commit)
-        head = position_at(work.places, work.rows - 1) if read.page.height else None
+        head = position_at(read.page, read.page.height - 1) if read.page.height else None
         after = self.late.after(read, head)
         watermark = after.watermark.position if after and after.watermark else (None if after else head)
         commit = replace(commit, head=head, watermark=watermark, late=after.dump() if after else None)
-        seq = self.store.commit(commit) if work.rows or watermark != self.late.watermark else 0
-        self.late.adopt(after, seq, work.ledger.get_column("key"), watermark)
+        seq = self.store.commit(commit) if work.rows or head or watermark != self.late.watermark else 0
+        self.late.adopt(after, read, seq, work.ledger.get_column("key"), watermark)
         if work.profiles is not None:
             self.fingerprints.settled()
         self.count(commit)
@@ -267,7 +289,7 @@ class Tracker:
                     if time.monotonic() - since > self.patience_s:
                         raise problem from None
                     self.error = problem
-                    self.publish("degraded")
+                    self.report.state("degraded", problem)
 
     def guard(self, work: Work, commit: Commit) -> None:
         """Stop a view that is misconfigured rather than poisoned: most of its rows are refused."""
@@ -281,19 +303,34 @@ class Tracker:
             )
 
     def count(self, commit: Commit) -> None:
-        """Add a commit to the vitals."""
-        counts = dict(self.vitals.counts)
-        for name, count in commit.counts.items():
-            counts[name] = counts.get(name, 0) + count
+        """Add a commit to what is told."""
         self.dead_lettered += commit.counts.get("dead_lettered", 0)
-        self.vitals = replace(
-            self.vitals,
-            counts=counts,
-            head=commit.head.cursor if commit.head else self.vitals.head,
-            watermark=commit.watermark.cursor if commit.watermark else self.vitals.watermark,
-        )
+        self.report.committed(commit)
+        if commit.parked or commit.dead_letters or commit.resolved:
+            self.waiting = self.store.waiting_players(self.name)
+            self.report.letters(*self.letters())
         if not self.caught_up:
-            self.publish("behind")
+            self.report.state("behind")
+
+    def letters(self) -> tuple[dict[int, int], dict[int, int]]:
+        """How many rows wait and were given up, by reason code."""
+        self.waiting = self.store.waiting_players(self.name)
+        counts = self.store.parked_counts(), self.store.dead_letter_counts()
+        return counts[0].get(self.name, {}), counts[1].get(self.name, {})
+
+    def look_around(self, stopping: threading.Event) -> None:
+        """Beside the polls: whether the source is the same, rows lack a place in the order, or delivered ones changed."""
+        assert self.setup is not None
+        assert self.late is not None
+        if not self.inspection.due:
+            return
+        with self.source.reading(self.setup.relation) as reading:
+            seen = self.inspection.look(reading, self.head, self.late)
+        self.report.inspected(null_cursors=seen.null_cursors, warnings=seen.warnings)
+        self.report.mutated(seen.mutated)
+        if seen.extra is not None:
+            self.commit(self.deliver(Read(seen.moment, seen.extra.clear(), extra=seen.extra)), stopping)
+            self.inspection.sent(seen.extra)
 
     def trouble(self, error: SyncError) -> None:
         """Remember what happened, and pause longer each time."""
@@ -308,27 +345,6 @@ class Tracker:
         if told:
             log.error("view.trouble", view=self.name, reason=error.message, hint=error.hint, pause_s=pause)
         state: State = "regressed" if isinstance(error, ViewRegressed) else "degraded"
-        if isinstance(error, ViewHalted | ConfigError | DeliveryHalted):
+        if isinstance(error, ConfigError | DeliveryHalted) or (isinstance(error, ViewHalted) and state == "degraded"):
             state = "halted"
-        self.publish(state)
-
-    def publish(self, state: State) -> None:
-        """Tell the board."""
-        now = now_ms()
-        before, seconds = self.vitals, max(0.001, (now - self.vitals.last_poll_ms) / 1000)
-        done = self.vitals.counts.get("read", 0)
-        rate = (done - getattr(self, "read_before", done)) / seconds if before.last_poll_ms else 0.0
-        self.read_before = done
-        error = self.error if state != "live" else None
-        self.vitals = replace(
-            before,
-            state=state,
-            last_poll_ms=now,
-            last_success_ms=now if state in ("live", "behind") else before.last_success_ms,
-            per_second=rate,
-            lag_ms=0 if state == "live" else now - (before.last_success_ms or now),
-            error=error.message if error else "",
-            hint=error.hint if error else "",
-            error_ms=now if error else 0,
-        )
-        self.board.publish(self.vitals)
+        self.report.state(state, error)

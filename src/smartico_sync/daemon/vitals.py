@@ -10,10 +10,31 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Board", "State", "Vitals"]
+__all__ = ["Board", "LateVitals", "State", "Vitals"]
 
 State = Literal["starting", "live", "behind", "degraded", "halted", "regressed"]
 TREND = 60  # points of the sparkline
+
+
+@dataclass(frozen=True, slots=True)
+class LateVitals:
+    """What a view's late-commit mechanism sees.
+
+    `stragglers` rows were found below the head, so many since the first start for lookback and gaps, since this start for
+    the fence. `pinned_ms`: how long a writer has been keeping the watermark. `missing_ids` are waited for, `given_up_ids`
+    never came. `counts` of lateness by bucket (`core.lookback.BUCKETS_MS`, one more for the rest), their sum `total_ms` and
+    `most_ms` are measured for lookback; `advice_ms` is the lookback they ask for. `window_keys` are kept in memory.
+    """
+
+    stragglers: int = 0
+    pinned_ms: int = 0
+    missing_ids: int = 0
+    given_up_ids: int = 0
+    counts: tuple[int, ...] = ()
+    total_ms: int = 0
+    most_ms: int = 0
+    advice_ms: int | None = None
+    window_keys: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +43,10 @@ class Vitals:
 
     Times are epoch ms. `head` is the cursor of the last delivered row in order; at and below `watermark`
     nothing can still appear. `lag_ms`: how long ago the last poll that found nothing newer was, 0 when level.
+    `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
+    `mutated` delivered rows were found changed; `largest_tie` rows shared one cursor value; `skew_ms`: the source's clock
+    minus ours, on a replica its lag included. `parked` and `dead` are waiting and given up now, by reason code.
+    `missing` rows the source had and the ledger had not at the last comparison, `compared_ms`.
     """
 
     name: str
@@ -42,6 +67,16 @@ class Vitals:
     hint: str = ""
     error_ms: int = 0
     warnings: tuple[str, ...] = ()
+    late: LateVitals = field(default_factory=LateVitals)
+    null_cursors: int = 0
+    ahead: int = 0
+    mutated: int = 0
+    largest_tie: int = 0
+    skew_ms: int = 0
+    parked: Mapping[int, int] = field(default_factory=dict)
+    dead: Mapping[int, int] = field(default_factory=dict)
+    missing: int = 0
+    compared_ms: int = 0
 
 
 class Board:

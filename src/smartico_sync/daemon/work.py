@@ -1,41 +1,54 @@
-"""A page on its way from the source to the state."""
+"""Rows on their way from the source to the state."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.diff import NOTHING_KNOWN, diff
-from smartico_sync.core.events import EID, KEY, POSITION, TYPE, Events
-from smartico_sync.core.identity import ledger_keys
-from smartico_sync.core.mapping import INVALID_ROW, events
+from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
+from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
+from smartico_sync.core.identity import eids, hash64, ledger_keys
+from smartico_sync.core.mapping import events
 from smartico_sync.core.position import Position
+from smartico_sync.core.reasons import INVALID_ROW, UNKNOWN_USER, WAITS_BEHIND
 from smartico_sync.daemon.clocks import cursor_ms
-from smartico_sync.state.protocol import Commit, DeadLetter
+from smartico_sync.state.protocol import Anchor, Commit, DeadLetter, Parked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
     from smartico_sync.core.mapping import Mapping
     from smartico_sync.delivery.protocol import Receipt
 
-__all__ = ["Work", "commit_of", "position_at", "work_of"]
+__all__ = ["PARK_PAUSES_MS", "Work", "anchor_print", "commit_of", "position_at", "work_of"]
+
+# A profile usually follows within a poll or two; later ones are asked for rarely.
+PARK_PAUSES_MS = (2_000, 4_000, 8_000, 16_000, 32_000, 60_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Rows that were read, and what became of them so far. `places` holds `@cursor` and `@key.*` of every row."""
+    """Rows that were read, and what became of them so far.
+
+    `places` holds `@cursor` and `@key.*` of every row, `ledger` its key and cursor [key UInt64, cursor_ms Int64]. `send` are
+    the events to deliver; `rejects` rows that cannot be events, `behind` events that wait because one of the same player
+    does; `unchanged` profiles are not sent, `repeated` rows were delivered before their time.
+    """
 
     places: pl.DataFrame
     ledger: pl.DataFrame
     send: Events
     rejects: pl.DataFrame
-    unchanged: int
-    profiles: pl.DataFrame | None
+    behind: pl.DataFrame
+    unchanged: int = 0
+    repeated: int = 0
+    profiles: pl.DataFrame | None = None
+    anchors: tuple[Anchor, ...] = field(default=())
 
     @property
     def rows(self) -> int:
@@ -49,68 +62,134 @@ def work_of(
     secret: bytes,
     payload: str,
     known: Callable[[pl.Series], pl.DataFrame],
+    waiting: AbstractSet[int] = frozenset(),
+    anew: pl.Series | None = None,
 ) -> Work:
-    """Map the rows, and for profiles leave out those that did not change. `known` returns fingerprints by player id."""
+    """Map the rows, and for profiles leave out those that did not change.
+
+    `known` returns fingerprints by player id. Events of `waiting` players are kept back. Transactions in rows where `anew`
+    is true get an event id that depends on what they hold.
+    """
     mapped = events(mapping, rows)
     places = rows.select(name for name in rows.columns if name == "@cursor" or name.startswith("@key."))
-    ledger = pl.DataFrame({"key": ledger_keys(rows), "cursor_ms": cursor_ms(rows.get_column(mapping.relation.cursor))})
+    moments = cursor_ms(rows.get_column(mapping.relation.cursor))
+    ledger = pl.DataFrame({"key": ledger_keys(rows), "cursor_ms": moments})
+    if places.get_column("@cursor").null_count():
+        absent = places.get_column("@cursor").is_null()
+        ledger = ledger.with_columns(pl.when(~absent).then("cursor_ms").alias("cursor_ms"))
+    anchors = anchored(mapped.events.frame, mapping, places, moments)
+    send, behind = mapped.events, mapped.events.frame.clear()
+    if anew is not None and anew.any() and mapping.kind.role != "profile":
+        send = with_new_ids(send, anew, secret)
+    if waiting:
+        held = send.frame.get_column(PLAYER).is_in(list(waiting))
+        behind, send = send.frame.filter(held), send.take(~held)
     if mapping.kind.role != "profile":
-        return Work(places, ledger, mapped.events, mapped.rejects, 0, None)
-    ids = mapped.events.frame.get_column("@player").unique()
+        return Work(places, ledger, send, mapped.rejects, behind, anchors=anchors)
+    ids = send.frame.get_column(PLAYER).unique()
     before = known(ids) if ids.len() else NOTHING_KNOWN
-    diffed = diff(mapped.events, before, secret, "changed" if payload == "changed" else "full")
-    return Work(places, ledger, diffed.events, mapped.rejects, diffed.unchanged, diffed.upserts)
+    diffed = diff(send, before, secret, "changed" if payload == "changed" else "full")
+    return Work(places, ledger, diffed.events, mapped.rejects, behind, diffed.unchanged, 0, diffed.upserts, anchors)
+
+
+def with_new_ids(sent: Events, anew: pl.Series, secret: bytes) -> Events:
+    """The events, those of some rows with ids made of the ones they have and of their content."""
+    names = sorted(name for name in sent.frame.columns if name not in ENVELOPE)
+    frame = sent.frame.with_columns(keyed(sent.frame, names, secret).alias("@content"))
+    ids = eids(frame, [pl.col(EID), pl.col("@content")])
+    chosen = anew.gather(frame.get_column(POSITION))
+    return Events(
+        frame.with_columns(frame.get_column(EID).zip_with(~chosen, ids).alias(EID)).drop("@content"), sent.raw
+    )
+
+
+def anchored(frame: pl.DataFrame, mapping: Mapping, places: pl.DataFrame, moments: pl.Series) -> tuple[Anchor, ...]:
+    """The last event's row, by which the source can be recognised later."""
+    last = frame.tail(1)
+    if not last.height:
+        return ()
+    row = int(last.get_column(POSITION).item())
+    if places.get_column("@cursor")[row] is None:
+        return ()
+    return (Anchor(position_at(places, row), int(moments[row]), int(anchor_print(last, mapping).item())),)
+
+
+def anchor_print(frame: pl.DataFrame, mapping: Mapping) -> pl.Series:
+    """What never changes in a row, hashed (Int64): whose it is, and for a transaction also what it is and when it was."""
+    names = (BRAND, USER) if mapping.kind.role == "profile" else (BRAND, USER, TYPE, DATE)
+    return hash64(frame, [pl.col(name) for name in names]).reinterpret(signed=True)
 
 
 def position_at(rows: pl.DataFrame, row: int) -> Position:
     """The position of one row of a page, or of its `places`."""
     place = rows.row(row, named=True)
-    return Position(place["@cursor"], tuple(value for name, value in place.items() if name.startswith("@key.")))
+    return Position(place["@cursor"] or "", tuple(value for name, value in place.items() if name.startswith("@key.")))
 
 
-def commit_of(view: str, work: Work, receipt: Receipt, secret: bytes, at_ms: int) -> Commit:
-    """What acknowledged rows change in the state: read = unchanged + duplicate + delivered + dead_lettered."""
+def commit_of(view: str, work: Work, receipt: Receipt, secret: bytes, at_ms: int, park_ms: int) -> Commit:
+    """What acknowledged rows change in the state: read = unchanged + duplicate + delivered + dead_lettered + parked.
+
+    An event whose player is not known yet is parked for `park_ms` (0: never), and with it those behind it.
+    """
     letters = [
         DeadLetter(
             view, key, position_at(work.places, row), "", "", INVALID_ROW, reason, trace(secret, key, reason), at_ms
         )
         for row, key, reason in work.rejects.iter_rows()
     ]
+    parked = [parked_until(letter, at_ms, park_ms) for letter in letters_of(view, work, work.behind, secret, at_ms)]
+    refused = {refusal.row: refusal for refusal in receipt.refused}
+    sent = work.send.frame
+    for letter in letters_of(view, work, sent.filter(sent.get_column(POSITION).is_in(list(refused))), secret, at_ms):
+        refusal = refused[letter.id]
+        told = replace(letter, id=0, code=refusal.code, reason=refusal.reason)
+        if refusal.code == UNKNOWN_USER and park_ms and work.profiles is None:
+            parked.append(parked_until(told, at_ms, park_ms))
+        else:
+            letters.append(told)
     profiles = work.profiles
-    if receipt.refused:
-        sent = work.send.frame.select(POSITION, KEY, TYPE)
-        named = {row: (key, kind) for row, key, kind in sent.join(
-            pl.DataFrame({POSITION: [refusal.row for refusal in receipt.refused]}, schema={POSITION: sent.schema[POSITION]}),
-            on=POSITION, how="semi",
-        ).iter_rows()}  # fmt: skip
-        for refusal in receipt.refused:
-            key, kind = named[refusal.row]
-            letters.append(
-                DeadLetter(
-                    view, key, position_at(work.places, refusal.row), refusal.eid, kind, refusal.code, refusal.reason,
-                    trace(secret, key, refusal.eid), at_ms,
-                )
-            )  # fmt: skip
-        if profiles is not None:
+    if profiles is not None:
+        if refused:
             # A refused profile was not delivered: its next change must go out in full.
-            profiles = profiles.filter(~pl.col(EID[1:]).is_in([refusal.eid for refusal in receipt.refused]))
-    dead = work.rejects.height + len(receipt.refused)
+            profiles = profiles.filter(~pl.col("eid").is_in([refusal.eid for refusal in receipt.refused]))
+        profiles = profiles.select("id", "whole", "parts")
     counts = {
         "read": work.rows,
         "unchanged": work.unchanged,
-        "duplicate": receipt.duplicates,
+        "duplicate": receipt.duplicates + work.repeated,
         "delivered": receipt.delivered,
-        "dead_lettered": dead,
+        "dead_lettered": len(letters),
+        "parked": len(parked),
     }
-    assert work.rows == work.unchanged + receipt.duplicates + receipt.delivered + dead, "a row is unaccounted for"
+    assert work.rows == sum(counts.values()) - work.rows, "a row is unaccounted for"
     return Commit(
         view,
         at_ms,
-        profiles=profiles.select("id", "whole", "parts") if profiles is not None else None,
+        profiles=profiles,
         ledger=work.ledger,
         dead_letters=tuple(letters),
+        parked=tuple(replace(letter, id=0) for letter in parked),
+        anchors=work.anchors,
         counts={name: count for name, count in counts.items() if count},
     )
+
+
+def letters_of(view: str, work: Work, frame: pl.DataFrame, secret: bytes, at_ms: int) -> list[DeadLetter]:
+    """A letter for each of these events, whose `id` is for now the event's row."""
+    return [
+        DeadLetter(
+            view, key, position_at(work.places, row), eid, kind, WAITS_BEHIND, "an earlier event of this player waits",
+            trace(secret, key, eid), at_ms, id=row, player=player,
+        )
+        for row, key, eid, kind, player in frame.select(POSITION, KEY, EID, TYPE, PLAYER).iter_rows()
+    ]  # fmt: skip
+
+
+def parked_until(letter: DeadLetter, at_ms: int, park_ms: int, tries: int = 0) -> Parked:
+    """The letter, waiting for its next try; it is given up `park_ms` after `at_ms`."""
+    pause = PARK_PAUSES_MS[min(tries, len(PARK_PAUSES_MS) - 1)]
+    fields = {name: getattr(letter, name) for name in DeadLetter.__dataclass_fields__}
+    return Parked(**fields, next_try_ms=at_ms + pause, deadline_ms=at_ms + park_ms, tries=tries)
 
 
 def trace(secret: bytes, *parts: str) -> str:

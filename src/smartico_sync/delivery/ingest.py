@@ -10,6 +10,7 @@ import polars as pl
 
 from smartico_sync.core.batches import batches
 from smartico_sync.core.events import BRAND, EID, POSITION, Events
+from smartico_sync.core.reasons import TOO_LARGE
 from smartico_sync.delivery.client import Client, Token
 from smartico_sync.delivery.destination import BACK_OFF_S, Destination, DestinationStatus
 from smartico_sync.delivery.limits import MinuteLimit
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     from smartico_sync.delivery.client import Answer
     from smartico_sync.errors import DeliveryError
 
-__all__ = ["TOO_LARGE", "Ingest"]
-
-TOO_LARGE = -1  # our own code of a dead letter; the API's are positive
+__all__ = ["Ingest"]
 
 
 def unseen(decision: str, answer: Answer, size: int) -> None:

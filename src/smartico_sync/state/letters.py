@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-__all__ = ["as_position", "as_text", "counts", "dead", "due", "keep", "remove"]
+__all__ = ["as_position", "as_text", "counts", "dead", "due", "keep", "remove", "total", "waiting_players"]
 
-LETTER = "l.id, v.name, l.key, l.position, l.eid, l.event_type, l.code, l.reason, l.fingerprint, l.at_ms"
+LETTER = "l.id, v.name, l.key, l.position, l.eid, l.event_type, l.code, l.reason, l.fingerprint, l.at_ms, l.player"
 KEEP = """
     INSERT INTO letter (view_no, key, position, eid, event_type, code, reason, fingerprint, at_ms,
-                        next_try_ms, deadline_ms, tries)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        next_try_ms, deadline_ms, tries, player)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (view_no, event_type, key, position) DO UPDATE SET
         eid = excluded.eid, code = excluded.code, reason = excluded.reason, fingerprint = excluded.fingerprint,
         at_ms = excluded.at_ms, next_try_ms = excluded.next_try_ms, deadline_ms = excluded.deadline_ms,
-        tries = excluded.tries
+        tries = excluded.tries, player = excluded.player
 """
 
 
@@ -39,6 +39,7 @@ def keep(connection: sqlite3.Connection, view_no: int, letters: Iterable[DeadLet
                     if isinstance(letter, Parked)
                     else (None,) * 3
                 ),
+                signed(letter.player),
             )
             for letter in letters
         ],
@@ -65,7 +66,20 @@ def due(connection: sqlite3.Connection, view_no: int, due_ms: int, limit: int) -
         "WHERE l.view_no = ? AND l.next_try_ms <= ? ORDER BY l.next_try_ms, l.id LIMIT ?",
         (view_no, due_ms, limit),
     )
-    return [Parked(**fields(row), next_try_ms=row[10], deadline_ms=row[11], tries=row[12]) for row in found]
+    return [Parked(**fields(row), next_try_ms=row[11], deadline_ms=row[12], tries=row[13]) for row in found]
+
+
+def waiting_players(connection: sqlite3.Connection, view_no: int) -> list[int]:
+    """The players of whom something is parked."""
+    found = connection.execute(
+        "SELECT DISTINCT player FROM letter WHERE view_no = ? AND next_try_ms IS NOT NULL AND player <> 0", (view_no,)
+    )
+    return [player % (1 << 64) for (player,) in found]
+
+
+def total(connection: sqlite3.Connection, view_no: int) -> int:
+    """Count the letters of a view."""
+    return int(connection.execute("SELECT count(*) FROM letter WHERE view_no = ?", (view_no,)).fetchone()[0])
 
 
 def remove(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
@@ -85,10 +99,16 @@ def counts(connection: sqlite3.Connection) -> list[tuple[str, bool, int, int]]:
 
 def fields(row: tuple[Any, ...]) -> dict[str, Any]:
     """Name the columns of LETTER as DeadLetter names them."""
-    names = ("id", "view", "key", "position", "eid", "event_type", "code", "reason", "fingerprint", "at_ms")
+    names = ("id", "view", "key", "position", "eid", "event_type", "code", "reason", "fingerprint", "at_ms", "player")
     named = dict(zip(names, row, strict=False))
     named["position"] = as_position(named["position"])
+    named["player"] %= 1 << 64
     return named
+
+
+def signed(number: int) -> int:
+    """A hash of 64 bits as SQLite's integers are: signed."""
+    return number - (1 << 64) if number >= 1 << 63 else number
 
 
 def as_text(position: Position | None) -> str | None:

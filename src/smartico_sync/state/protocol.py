@@ -31,7 +31,8 @@ class Anchor:
 class DeadLetter:
     """A row that will not be sent: where to find it again, and why. No value of the row but its key and cursor.
 
-    `key` as operators know it; `position` to read the source row again; `fingerprint` a keyed hash (hex) of its content.
+    `key` as operators know it; `position` to read the source row again; `fingerprint` a keyed hash (hex) of its content;
+    `player` the hash of the player, 0 where it cannot be told.
     """
 
     view: str
@@ -44,6 +45,7 @@ class DeadLetter:
     fingerprint: str
     at_ms: int
     id: int = 0
+    player: int = 0
 
 
 @dataclass(frozen=True, slots=True)

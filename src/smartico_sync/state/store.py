@@ -215,11 +215,26 @@ class Store:
         with self._writing() as connection:
             return letters.remove(connection, ids)
 
+    def enqueue(self, view: str, parked: Sequence[Parked]) -> None:
+        """Park rows for a try at their time. Those that are new count as read."""
+        number = self._number(view)
+        with self._writing() as connection:
+            before = letters.total(connection, number)
+            letters.keep(connection, number, parked)
+            new = letters.total(connection, number) - before
+            views.add_totals(connection, number, {"read": new, "parked": new})
+
     def parked(self, view: str, due_ms: int, limit: int = LETTERS) -> list[Parked]:
         """Return parked rows due at `due_ms`, the longest due first."""
         number = self._number(view)
         with self._reading() as connection:
             return letters.due(connection, number, due_ms, limit)
+
+    def waiting_players(self, view: str) -> frozenset[int]:
+        """Return the players of whom something is parked: what comes after it waits behind it."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return frozenset(letters.waiting_players(connection, number))
 
     def parked_counts(self) -> dict[str, dict[int, int]]:
         """Count parked rows as {view: {reason code: n}}; views without any are left out."""

@@ -1,0 +1,14 @@
+"""Why a row waits or was given up: the ingest API's codes are positive, these are our own."""
+
+from __future__ import annotations
+
+__all__ = ["GONE", "INVALID_ROW", "MUTATED", "TOO_LARGE", "UNACKNOWLEDGED", "UNKNOWN_USER", "WAITS_BEHIND"]
+
+UNKNOWN_USER = 10001  # the API's: the player's profile has not come yet
+
+INVALID_ROW = 0  # it cannot be an event: a value does not fit, the player is missing
+TOO_LARGE = -1  # no request can hold it
+UNACKNOWLEDGED = -2  # the source has it, the ledger does not: found by a comparison
+MUTATED = -3  # it was delivered and has changed since, though rows of its kind never should
+WAITS_BEHIND = -4  # an earlier event of the same player waits
+GONE = -5  # the source does not have it any more

@@ -1,0 +1,106 @@
+"""What one tracker tells the board."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from smartico_sync.daemon.clocks import now_ms
+from smartico_sync.daemon.vitals import Board, State, Vitals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from smartico_sync.config.models import View
+    from smartico_sync.daemon.late_rows import LateRows, Read
+    from smartico_sync.daemon.setup import Setup
+    from smartico_sync.errors import SyncError
+    from smartico_sync.state.protocol import Commit, ViewRow
+
+__all__ = ["Report"]
+
+
+class Report:
+    """The vitals of one view; every change is published at once. Used by the tracker's own thread."""
+
+    def __init__(self, view: View, board: Board) -> None:
+        self.board = board
+        self.vitals = Vitals(view.name, view.kind, view.source, view.cursor, view.every)
+        self.read_before = 0
+        self.board.publish(self.vitals)
+
+    def begun(self, setup: Setup, row: ViewRow) -> None:
+        """The view is described and its state is read."""
+        self.read_before = row.counts.get("read", 0)
+        self.vitals = replace(
+            self.vitals,
+            head=row.head.cursor if row.head else "",
+            watermark=row.watermark.cursor if row.watermark else "",
+            counts=dict(row.counts),
+            late_commit=f"{setup.choice.mechanism or 'none'}: {setup.choice.why}",
+            warnings=(setup.choice.problem,) if setup.choice.problem else (),
+        )
+
+    def read(self, read: Read, late: LateRows) -> None:
+        """A reading brought something, or nothing."""
+        tie = 0
+        if read.page.height:
+            cursors = read.page.get_column("@cursor")
+            tie = int((cursors == cursors[-1]).sum())
+        self.vitals = replace(
+            self.vitals,
+            late=late.seen(read.moment),
+            ahead=len(late.ahead),
+            largest_tie=max(self.vitals.largest_tie, tie),
+            skew_ms=read.moment.clock_ms - now_ms(),
+        )
+
+    def committed(self, commit: Commit) -> None:
+        """A commit was written."""
+        counts = dict(self.vitals.counts)
+        for name, count in commit.counts.items():
+            counts[name] = counts.get(name, 0) + count
+        self.vitals = replace(
+            self.vitals,
+            counts=counts,
+            head=commit.head.cursor if commit.head else self.vitals.head,
+            watermark=commit.watermark.cursor if commit.watermark else self.vitals.watermark,
+        )
+
+    def letters(self, parked: Mapping[int, int], dead: Mapping[int, int]) -> None:
+        """So many rows wait and were given up, by reason code."""
+        self.vitals = replace(self.vitals, parked=dict(parked), dead=dict(dead))
+
+    def inspected(self, *, null_cursors: int, warnings: tuple[str, ...]) -> None:
+        """What was looked at beside the polls."""
+        self.vitals = replace(self.vitals, null_cursors=null_cursors, warnings=warnings)
+
+    def mutated(self, rows: int) -> None:
+        """So many delivered rows were found changed."""
+        self.vitals = replace(self.vitals, mutated=self.vitals.mutated + rows)
+
+    def compared(self, missing: int) -> None:
+        """The source was compared with the ledger; so many rows are not in it."""
+        self.vitals = replace(self.vitals, missing=missing, compared_ms=now_ms())
+        self.board.publish(self.vitals)
+
+    def state(self, state: State, error: SyncError | None = None) -> None:
+        """Say how the view does now."""
+        now, before = now_ms(), self.vitals
+        done = before.counts.get("read", 0)
+        seconds = max(0.001, (now - before.last_poll_ms) / 1000)
+        rate = (done - self.read_before) / seconds if before.last_poll_ms else 0.0
+        self.read_before = done
+        told = error if state != "live" else None
+        self.vitals = replace(
+            before,
+            state=state,
+            last_poll_ms=now,
+            last_success_ms=now if state in ("live", "behind") else before.last_success_ms,
+            per_second=max(0.0, rate),
+            lag_ms=0 if state == "live" else now - (before.last_success_ms or now),
+            error=told.message if told else "",
+            hint=told.hint if told else "",
+            error_ms=now if told else 0,
+        )
+        self.board.publish(self.vitals)
