@@ -126,10 +126,9 @@ class Tracker:
                 self.store.probe()  # what cannot be remembered is not sent
             if self.setup is None:
                 self.begin()
+            self.look_around(stopping)
             self.redeliver(stopping)
             self.catch_up(stopping)
-            if self.caught_up and not stopping.is_set():
-                self.look_around(stopping)
         except DeliveryStopped:
             self.setup = None
         except SyncError as error:
@@ -268,6 +267,7 @@ class Tracker:
         commit = replace(commit, head=head, watermark=watermark, late=after.dump() if after else None)
         seq = self.store.commit(commit) if work.rows or head or watermark != self.late.watermark else 0
         self.late.adopt(after, read, seq, work.ledger.get_column("key"), watermark)
+        self.report.read(read, self.late)
         if work.profiles is not None:
             self.fingerprints.settled()
         self.count(commit)

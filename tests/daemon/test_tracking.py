@@ -1,0 +1,208 @@
+"""What happens to a view whose source does not behave, poll by poll, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+
+import pytest
+
+from smartico_sync.config.load import load
+from smartico_sync.core.reasons import GONE
+from smartico_sync.daemon.assembly import assemble
+
+DEPOSITS = (
+    """CREATE TABLE deposits (transaction_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', user_ext_id bigint DEFAULT 1,
+        dt_finalized timestamptz, transaction_date timestamptz DEFAULT '2026-01-01', deposit_amount numeric DEFAULT 1)""",
+    "CREATE INDEX ON deposits (dt_finalized, transaction_id)",
+)
+VIEW = "{name: deposits, source: db, relation: deposits, kind: deposits, cursor: dt_finalized, every: 50ms%s}"
+
+
+class Desk:
+    """The daemon's parts over one view, polled by hand."""
+
+    def __init__(self, operator, stack):
+        self.operator, self.stack = operator, stack
+        self.parts = assemble(load(operator.config), operator.home, stack)
+        (self.tracker,) = self.parts.trackers
+
+    def poll(self):
+        self.tracker.resume_at = 0.0
+        self.tracker.inspection.next_ms = 0
+        self.tracker.poll(threading.Event())
+        return self.vitals
+
+    @property
+    def vitals(self):
+        (vitals,) = self.parts.board.views()
+        return vitals
+
+    def sent(self):
+        return [event["payload"]["acc_last_transaction_id"] for event in self.operator.accepted()]
+
+
+@pytest.fixture
+def desk(operator, postgresql):
+    """A desk over the deposits of a real PostgreSQL, configured by `more` keys of the view."""
+    postgresql.execute(*DEPOSITS)
+    with ExitStack() as stack:
+
+        def made(more="", **smartico):
+            operator.configure(postgresql.url, f"  - {VIEW % more}\n", **smartico)
+            return Desk(operator, stack)
+
+        yield made
+
+
+def insert(database, *ids, at="now()"):
+    values = ", ".join(f"({number}, {at})" for number in ids)
+    database.execute(f"INSERT INTO deposits (transaction_id, dt_finalized) VALUES {values}")
+
+
+def test_a_restored_source_stops_its_view_until_it_is_itself_again(desk, postgresql):
+    """All rows delivered last are gone: the view sends nothing, says what it saw and what to type; it goes on by itself."""
+    day = desk()
+    for number in range(1, 8):
+        insert(postgresql, number)
+        day.poll()
+    postgresql.execute("CREATE TABLE kept AS SELECT * FROM deposits", "DELETE FROM deposits")
+    insert(postgresql, 99)
+    vitals = day.poll()
+    assert vitals.state == "regressed"
+    assert "are gone" in vitals.error
+    assert "sync watermark rewind deposits" in vitals.hint
+    assert "99" not in day.sent()
+    postgresql.execute("INSERT INTO deposits SELECT * FROM kept")
+    assert day.poll().state == "live"
+    assert "99" in day.sent()
+
+
+def test_ids_that_are_given_out_again_are_noticed(desk, postgresql):
+    """The same ids with other rows behind them are not the rows that were delivered."""
+    day = desk()
+    for number in range(1, 8):
+        insert(postgresql, number)
+        day.poll()
+    postgresql.execute("UPDATE deposits SET user_ext_id = 77, transaction_date = '2026-02-02'")
+    assert day.poll().state == "regressed"
+
+
+def test_a_regression_may_be_only_a_warning(desk, postgresql):
+    """With `on_regressed: warn` the view goes on and says so."""
+    day = desk(", on_regressed: warn")
+    for number in range(1, 8):
+        insert(postgresql, number)
+        day.poll()
+    postgresql.execute("DELETE FROM deposits")
+    insert(postgresql, 99)
+    vitals = day.poll()
+    assert vitals.state == "live"
+    assert "99" in day.sent()
+    assert "are gone" in day.poll().warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "sent", "state"), [("report", [], "live"), ("send", ["1", "2"], "live"), ("stop", [], "halted")]
+)
+def test_rows_without_a_cursor_follow_the_policy(desk, postgresql, policy, sent, state):
+    """Rows with a NULL cursor are counted; by policy they are reported, sent once, or stop the view."""
+    insert(postgresql, 1, 2, at="NULL")
+    day = desk(f", on_null_cursor: {policy}")
+    day.poll()
+    vitals = day.poll()
+    assert vitals.state == state
+    assert sorted(day.sent()) == sent
+    if policy != "stop":
+        assert vitals.null_cursors == 2
+
+
+def test_a_row_from_the_future_is_sent_and_hides_nothing(desk, postgresql):
+    """A row dated ahead goes out at once and never carries the head along; it is not sent again when its time comes."""
+    insert(postgresql, 1)
+    insert(postgresql, 2, at="now() + interval '10 years'")
+    day = desk()
+    vitals = day.poll()
+    assert sorted(day.sent()) == ["1", "2"]
+    assert vitals.ahead == 1
+    insert(postgresql, 3)
+    vitals = day.poll()
+    assert sorted(day.sent()) == ["1", "2", "3"]
+    assert vitals.head.startswith(str(postgresql.execute("SELECT now()")[0][0].date()))
+    assert any("dated" in warning for warning in vitals.warnings)
+    postgresql.execute("UPDATE deposits SET dt_finalized = dt_finalized - interval '10 years' WHERE transaction_id = 2")
+    day.tracker.late.looked_ahead_ms = None
+    assert day.poll().ahead == 0
+    assert sorted(day.sent()) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("policy", ["ignore", "warn", "resend"])
+def test_a_transaction_that_changes_is_noticed(desk, postgresql, policy):
+    """Within `lookback` a delivered row that changes is counted; with `resend` it goes again, as a new event."""
+    day = desk(f", on_mutated: {policy}")
+    day.poll()
+    insert(postgresql, 1, 2)
+    day.poll()
+    postgresql.execute("UPDATE deposits SET deposit_amount = 7 WHERE transaction_id = 2")
+    if day.tracker.inspection.sweep is not None:
+        day.tracker.inspection.sweep.next_ms = 0
+    vitals = day.poll()
+    assert vitals.mutated == (0 if policy == "ignore" else 1)
+    day.poll()
+    assert sorted(day.sent()) == (["1", "2", "2"] if policy == "resend" else ["1", "2"])
+    events = day.operator.accepted()
+    assert len({event["eid"] for event in events}) == len(events)
+    assert day.vitals.counts["read"] == sum(n for name, n in day.vitals.counts.items() if name != "read")
+
+
+def test_events_of_unknown_players_wait_for_the_profile(desk, postgresql):
+    """An unknown player's events are parked in order, others go on; they arrive once the player is known."""
+    day = desk()
+    day.operator.sandbox.set_faults(["unknown-users"])
+    insert(postgresql, 1, 2)
+    vitals = day.poll()
+    assert day.sent() == []
+    assert sum(vitals.parked.values()) == 2
+    assert vitals.counts["parked"] == 2
+    insert(postgresql, 3)
+    assert sum(day.poll().parked.values()) == 3
+    day.operator.sandbox.set_faults([])
+    day.parts.store._connection.execute("UPDATE letter SET next_try_ms = 0")
+    vitals = day.poll()
+    assert day.sent() == ["1", "2", "3"]
+    assert vitals.parked == {}
+    assert vitals.counts["delivered"] == 3
+    assert vitals.counts["parked"] == 0
+
+
+def test_a_parked_event_is_given_up_in_the_end(desk, postgresql):
+    """After `park` the event is a dead letter with the reason; a row that is gone meanwhile is one too."""
+    day = desk(park="1s")
+    day.operator.sandbox.set_faults(["unknown-users"])
+    insert(postgresql, 1, 2)
+    day.poll()
+    postgresql.execute("DELETE FROM deposits WHERE transaction_id = 2")
+    day.parts.store._connection.execute("UPDATE letter SET next_try_ms = 0, deadline_ms = 0")
+    vitals = day.poll()
+    assert vitals.dead == {10001: 1, GONE: 1}
+    assert vitals.counts["dead_lettered"] == 2
+    assert vitals.counts["parked"] == 0
+
+
+def test_nothing_is_sent_that_could_not_be_remembered(desk, postgresql, monkeypatch):
+    """While the state cannot be written the view delivers nothing; it goes on by itself when the disk has room again."""
+    day = desk()
+    insert(postgresql, 1)
+    day.poll()
+    connection = day.parts.store._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    insert(postgresql, *range(2, 3000))
+    vitals = day.poll()
+    assert vitals.state == "degraded"
+    assert "disk is full" in vitals.error
+    known = len(day.sent())
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert day.poll().state == "live"
+    assert len(day.sent()) == 2999
+    assert known <= 2999
