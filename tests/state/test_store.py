@@ -95,7 +95,7 @@ def test_dead_letters(store, letter):
     (one,) = store.dead_letters(key="3")
     assert (one.code, one.at_ms, one.position) == (7, 6, Position("c", ("3",)))
     assert [found.key for found in store.dead_letters(after_id=1, limit=1)] == ["2"]
-    assert store.remove_dead_letters([one.id, 999]) == 1
+    assert store.drop("bets", [one.id, 999]) == 1
     assert store.dead_letter_counts() == {"bets": {2: 1, 10001: 1}}
 
 
@@ -111,7 +111,7 @@ def test_parked_rows_come_due_and_end(store, letter):
     store.commit(Commit("bets", 3, resolved=(first.id,), dead_letters=(letter("3"),)))
     assert [found.key for found in store.parked("bets", 100)] == ["1"]
     assert [(found.key, found.id) for found in store.dead_letters()] == [("3", second.id)]
-    assert store.unpark([found.id for found in store.parked("bets", 100)]) == 1
+    store.commit(Commit("bets", 9, resolved=tuple(found.id for found in store.parked("bets", 100))))
 
 
 def test_rewind(store, rows, profiles):

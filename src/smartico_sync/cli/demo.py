@@ -46,7 +46,7 @@ def demo(duration: str | None, listen: str, api: str) -> int:
         path.write_text(views_yaml(replica, sandbox.url, home / "state.db", listen, new_key()))
         configuration = load(path)
         parts = assemble(configuration, home, stack)
-        service = Service(parts.trackers)
+        service = Service(parts.trackers, parts.store, configuration.reconcile)
         click.echo(f"  page       http://{listen}/", err=True)
         click.echo(f"  API        {sandbox.url.split('/api')[0]}/", err=True)
         click.echo(f"  views      {path}", err=True)

@@ -16,8 +16,10 @@ from smartico_sync import __version__
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.daemon.assembly import Parts, assemble
+from smartico_sync.daemon.control import Control
 from smartico_sync.daemon.endpoint import Endpoint
 from smartico_sync.daemon.log import configure
+from smartico_sync.daemon.operations import Operations
 from smartico_sync.daemon.progress import Progress, summary
 from smartico_sync.daemon.service import Service
 from smartico_sync.errors import ExitCode
@@ -54,7 +56,7 @@ def run(path: Path, once: bool, form: str) -> int:
         log.warning("configuration", reason=warning)
     with ExitStack() as stack:
         parts = assemble(configuration, path.absolute().parent, stack)
-        service = Service(parts.trackers)
+        service = Service(parts.trackers, parts.store, configuration.reconcile)
         return int(serve(service, parts, configuration.health.listen, "once" if once else "forever", stack))
 
 
@@ -73,6 +75,9 @@ def serve(service: Service, parts: Parts, listen: str, mode: str, stack: ExitSta
         endpoint = Endpoint(listen, parts.board, parts.delivery.status)
         stack.callback(endpoint.close)
         where = endpoint.url
+    if mode == "forever":
+        operations = Operations(parts.store, {tracker.name: tracker for tracker in parts.trackers})
+        stack.callback(Control(parts.store.path, operations).close)
     # What has been made so far lives as long as the process; looking through it again and again costs a twentieth of the speed.
     gc.collect()
     gc.freeze()

@@ -157,9 +157,9 @@ class Inspection:
         if rows is None:
             return 0
         if self.view.on_mutated == "resend":
-            self.store.enqueue(
-                self.view.name, letters_for(self.view.name, rows, MUTATED, "it changed after it was sent")
-            )
+            positions = [position_at(rows, row) for row in range(rows.height)]
+            reason = "it changed after it was sent"
+            self.store.enqueue(self.view.name, letters_for(self.view.name, positions, MUTATED, reason))
         return rows.height
 
 

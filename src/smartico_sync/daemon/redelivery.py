@@ -15,9 +15,10 @@ from smartico_sync.daemon.work import PARK_PAUSES_MS, position_at
 from smartico_sync.state.protocol import Commit, DeadLetter, Parked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from smartico_sync.core.mapping import Mapping
+    from smartico_sync.core.position import Position
     from smartico_sync.daemon.work import Work
     from smartico_sync.delivery.protocol import Receipt
     from smartico_sync.sources.protocol import Reading
@@ -41,10 +42,9 @@ class Found:
         return pl.Series([letter.code == MUTATED for letter in self.letters], dtype=pl.Boolean)
 
 
-def letters_for(view: str, rows: pl.DataFrame, code: int, reason: str) -> list[Parked]:
+def letters_for(view: str, positions: Iterable[Position], code: int, reason: str) -> list[Parked]:
     """A letter for each of these rows, due at once, given up after a day."""
     now = now_ms()
-    positions = [position_at(rows, row) for row in range(rows.height)]
     return [
         Parked(
             view, ",".join(position.key) or position.cursor, position, "", "", code, reason, "", now,

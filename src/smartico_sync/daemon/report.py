@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smartico_sync.daemon.clocks import now_ms
 from smartico_sync.daemon.vitals import Board, State, Vitals
@@ -21,19 +22,24 @@ __all__ = ["Report"]
 
 
 class Report:
-    """The vitals of one view; every change is published at once. Used by the tracker's own thread."""
+    """The vitals of one view, published at every change of state. Thread-safe."""
 
     def __init__(self, view: View, board: Board) -> None:
         self.board = board
+        self.lock = threading.RLock()
         self.vitals = Vitals(view.name, view.kind, view.source, view.cursor, view.every)
         self.read_before = 0
         self.board.publish(self.vitals)
 
+    def change(self, **fields: Any) -> None:
+        """Replace some of the vitals."""
+        with self.lock:
+            self.vitals = replace(self.vitals, **fields)
+
     def begun(self, setup: Setup, row: ViewRow) -> None:
         """The view is described and its state is read."""
         self.read_before = row.counts.get("read", 0)
-        self.vitals = replace(
-            self.vitals,
+        self.change(
             head=row.head.cursor if row.head else "",
             watermark=row.watermark.cursor if row.watermark else "",
             counts=dict(row.counts),
@@ -47,8 +53,7 @@ class Report:
         if read.page.height:
             cursors = read.page.get_column("@cursor")
             tie = int((cursors == cursors[-1]).sum())
-        self.vitals = replace(
-            self.vitals,
+        self.change(
             late=late.seen(read.moment),
             ahead=len(late.ahead),
             largest_tie=max(self.vitals.largest_tie, tie),
@@ -60,8 +65,7 @@ class Report:
         counts = dict(self.vitals.counts)
         for name, count in commit.counts.items():
             counts[name] = counts.get(name, 0) + count
-        self.vitals = replace(
-            self.vitals,
+        self.change(
             counts=counts,
             head=commit.head.cursor if commit.head else self.vitals.head,
             watermark=commit.watermark.cursor if commit.watermark else self.vitals.watermark,
@@ -69,19 +73,19 @@ class Report:
 
     def letters(self, parked: Mapping[int, int], dead: Mapping[int, int]) -> None:
         """So many rows wait and were given up, by reason code."""
-        self.vitals = replace(self.vitals, parked=dict(parked), dead=dict(dead))
+        self.change(parked=dict(parked), dead=dict(dead))
 
     def inspected(self, *, null_cursors: int, warnings: tuple[str, ...]) -> None:
         """What was looked at beside the polls."""
-        self.vitals = replace(self.vitals, null_cursors=null_cursors, warnings=warnings)
+        self.change(null_cursors=null_cursors, warnings=warnings)
 
     def mutated(self, rows: int) -> None:
         """So many delivered rows were found changed."""
-        self.vitals = replace(self.vitals, mutated=self.vitals.mutated + rows)
+        self.change(mutated=self.vitals.mutated + rows)
 
     def compared(self, missing: int) -> None:
         """The source was compared with the ledger; so many rows are not in it."""
-        self.vitals = replace(self.vitals, missing=missing, compared_ms=now_ms())
+        self.change(missing=missing, compared_ms=now_ms())
         self.board.publish(self.vitals)
 
     def state(self, state: State, error: SyncError | None = None) -> None:
@@ -92,8 +96,7 @@ class Report:
         rate = (done - self.read_before) / seconds if before.last_poll_ms else 0.0
         self.read_before = done
         told = error if state != "live" else None
-        self.vitals = replace(
-            before,
+        self.change(
             state=state,
             last_poll_ms=now,
             last_success_ms=now if state in ("live", "behind") else before.last_success_ms,

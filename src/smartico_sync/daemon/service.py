@@ -13,17 +13,22 @@ from apscheduler.executors.pool import ThreadPoolExecutor as JobThreads
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from smartico_sync.errors import ExitCode, SyncError
+from smartico_sync.daemon.clocks import now_ms
+from smartico_sync.errors import ExitCode, StateError, SyncError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from smartico_sync.config.models import Reconcile
     from smartico_sync.daemon.tracker import Tracker
+    from smartico_sync.state.store import Store
 
 __all__ = ["Service"]
 
 POLLING_THREADS = 16  # views polled at one moment; a poll mostly waits for the database or the API
 ONCE_PATIENCE_S = 30.0  # `--once` retries a source or an API that is away for this long
+PRUNE_EVERY_S = 600  # a retention of days need not be kept to the second
+PRUNE_BREATH_S = 0.02  # between two transactions, so that commits go first
 MISFIRE_GRACE_S = 60  # a poll that could not start in time still starts; late is better than never
 
 log = structlog.get_logger()
@@ -32,21 +37,26 @@ log = structlog.get_logger()
 class Service:
     """Runs trackers. Profiles go first: transactions wait until every profile view has caught up once or has failed."""
 
-    def __init__(self, trackers: Sequence[Tracker]) -> None:
+    def __init__(self, trackers: Sequence[Tracker], store: Store, reconcile: Reconcile) -> None:
         self.trackers = tuple(trackers)
+        self.store, self.reconcile = store, reconcile
         self.profiles = tuple(tracker for tracker in self.trackers if tracker.role == "profile")
         self.stopping = threading.Event()
 
     def forever(self) -> None:
         """Poll every view on its schedule until `stop`. Trouble of one view never touches another."""
         scheduler = BackgroundScheduler(
-            executors={"default": JobThreads(min(POLLING_THREADS, len(self.trackers)))},
+            executors={"default": JobThreads(min(POLLING_THREADS, len(self.trackers))), "beside": JobThreads(1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": MISFIRE_GRACE_S},
             timezone="UTC",
         )
         for tracker in self.trackers:
             every = IntervalTrigger(seconds=tracker.every_ms / 1000)
             scheduler.add_job(self.turn, every, args=[tracker], id=tracker.name, next_run_time=datetime.now(UTC))
+            if self.reconcile.every:
+                apart = IntervalTrigger(seconds=self.reconcile.every / 1000)
+                scheduler.add_job(tracker.compare, apart, id=f"compare {tracker.name}", executor="beside")
+        scheduler.add_job(self.prune, IntervalTrigger(seconds=PRUNE_EVERY_S), id="prune", executor="beside")
         scheduler.start()
         try:
             self.stopping.wait()
@@ -59,6 +69,16 @@ class Service:
         if self.stopping.is_set() or not self.may_go(tracker):
             return
         tracker.poll(self.stopping)
+
+    def prune(self) -> None:
+        """Drop the keys of rows that were delivered longer ago than the ledger keeps them; a little at a time."""
+        before = now_ms() - self.reconcile.ledger_retention
+        try:
+            for row in self.store.views():
+                while self.store.prune_ledger(row.view, before) and not self.stopping.is_set():
+                    self.stopping.wait(PRUNE_BREATH_S)
+        except StateError as error:
+            log.warning("state.prune", reason=error.message, hint=error.hint)
 
     def may_go(self, tracker: Tracker) -> bool:
         """Whether the view's turn has come: profiles at once, the others after them."""

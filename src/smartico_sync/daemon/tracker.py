@@ -8,13 +8,16 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import polars as pl
 import structlog
 
+from smartico_sync.core.reasons import UNACKNOWLEDGED
 from smartico_sync.daemon import redelivery
 from smartico_sync.daemon.clocks import now_ms
+from smartico_sync.daemon.comparison import compare, span
 from smartico_sync.daemon.fingerprints import Fingerprints
 from smartico_sync.daemon.inspection import Inspection
 from smartico_sync.daemon.late_rows import LateRows, Read
@@ -34,6 +37,7 @@ from smartico_sync.errors import (
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.late import Pace
@@ -92,6 +96,7 @@ class Tracker:
         self.late: LateRows | None = None
         self.head: Position | None = None
         self.waiting: frozenset[int] = frozenset()
+        self.asked: SimpleQueue[tuple[Callable[[], object], Future[object]]] = SimpleQueue()
         self.most = view.page_rows
         self.limit = min(FIRST_PAGE, self.most)
         self.error: SyncError | None = None
@@ -117,8 +122,26 @@ class Tracker:
         """Seconds until a poll does something again."""
         return max(0.0, self.resume_at - time.monotonic())
 
+    def ask(self, action: Callable[[], object]) -> Future[object]:
+        """Have something done between two pages, and the view taken up again from the state; from any thread."""
+        future: Future[object] = Future()
+        self.asked.put((action, future))
+        self.resume_at = 0.0
+        return future
+
+    def answer(self) -> None:
+        """Do what was asked for."""
+        while not self.asked.empty():
+            action, future = self.asked.get()
+            try:
+                future.set_result(action())
+            except SyncError as error:
+                future.set_exception(error)
+            self.setup, self.caught_up = None, False
+
     def poll(self, stopping: threading.Event) -> None:
         """Read, deliver and commit until the view is level, the daemon ends or something fails."""
+        self.answer()
         if self.pause_s:
             return
         try:
@@ -198,9 +221,10 @@ class Tracker:
                 while True:
                     if read.speaks:
                         flying.append((read, worker.submit(self.deliver, read)))
-                    while flying and (len(flying) >= PAGES_IN_FLIGHT or self.caught_up or stopping.is_set()):
+                    last = self.caught_up or stopping.is_set() or not self.asked.empty()
+                    while flying and (last or len(flying) >= PAGES_IN_FLIGHT):
                         self.commit(flying.popleft()[1].result(), stopping)
-                    if self.caught_up or stopping.is_set():
+                    if last:
                         return
                     scanning = any(earlier.scan is not None for earlier, _ in flying)
                     read = self.read("busy" if scanning else "behind")
@@ -317,6 +341,27 @@ class Tracker:
         self.waiting = self.store.waiting_players(self.name)
         counts = self.store.parked_counts(), self.store.dead_letter_counts()
         return counts[0].get(self.name, {}), counts[1].get(self.name, {})
+
+    def compare(self) -> None:
+        """Compare the source with the ledger, beside the polls and from another thread; what is missing is told, or sent."""
+        setup = self.setup
+        if setup is None:
+            return
+        row = self.store.view(self.name)
+        over = span(setup, self.store, row, None, None) if row else None
+        if over is None:
+            return
+        try:
+            found = compare(setup, self.source, self.store, self.name, over)
+        except SyncError as error:
+            log.warning("view.comparison", view=self.name, reason=error.message, hint=error.hint)
+            return
+        send = self.configuration.reconcile.send == "send"
+        if found.missing and send:
+            letters = redelivery.letters_for(self.name, found.missing, UNACKNOWLEDGED, "found by a comparison")
+            self.store.enqueue(self.name, letters)
+        log.info("view.compared", view=self.name, source=found.source, ledger=found.ledger, missing=found.missing_rows)
+        self.report.compared(0 if send else found.missing_rows)
 
     def look_around(self, stopping: threading.Event) -> None:
         """Beside the polls: whether the source is the same, rows lack a place in the order, or delivered ones changed."""

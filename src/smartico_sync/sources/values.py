@@ -16,7 +16,17 @@ from smartico_sync.errors import ConfigError
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
 
-__all__ = ["CONVERTERS", "FALSE", "MILLISECONDS_FROM", "TRUE", "Converter", "as_text", "moment_text", "position_text"]
+__all__ = [
+    "CONVERTERS",
+    "FALSE",
+    "MILLISECONDS_FROM",
+    "TRUE",
+    "Converter",
+    "as_text",
+    "epoch_ms",
+    "moment_text",
+    "position_text",
+]
 
 Converter = Callable[[Any, ZoneInfo], Any]
 TRUE = ("t", "true", "1", "y", "yes", "on")
@@ -62,6 +72,12 @@ def moment_text(relation: Relation, at_ms: int, *, offset: str = "") -> str:
         return str(wall.date())
     text = wall.isoformat(sep=" ", timespec="milliseconds").removesuffix(".000")
     return text + (offset if column.family == "instant" else "")
+
+
+def epoch_ms(text: str, zone: ZoneInfo) -> int:
+    """A time in ISO form, or as a database prints it, as epoch ms; the zone is that of a wall clock. ValueError for others."""
+    moment = _time(text, zone)
+    return (moment - dt.datetime(1970, 1, 1)) // dt.timedelta(milliseconds=1)  # noqa: DTZ001  - naive UTC by contract
 
 
 def _whole(value: Any, _: ZoneInfo) -> int:

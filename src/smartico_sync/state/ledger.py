@@ -26,6 +26,7 @@ __all__ = [
     "between",
     "count_buckets",
     "count_keys",
+    "lowest",
     "pack",
     "prune",
     "remove_from",
@@ -134,6 +135,14 @@ def newest(connection: sqlite3.Connection, view_no: int) -> int:
         "SELECT seq FROM ledger WHERE view_no = ? ORDER BY seq DESC LIMIT 1", (view_no,)
     ).fetchone()
     return int(found[0]) if found else 0
+
+
+def lowest(connection: sqlite3.Connection, view_no: int, at_ms: int) -> int | None:
+    """Return the lowest cursor among the pages delivered since; None without any."""
+    (low,) = connection.execute(
+        "SELECT min(low_ms) FROM ledger WHERE view_no = ? AND at_ms >= ?", (view_no, at_ms)
+    ).fetchone()
+    return None if low is None else int(low)
 
 
 def between(connection: sqlite3.Connection, view_no: int, low_ms: int, high_ms: int) -> Iterator[pl.DataFrame]:

@@ -210,10 +210,27 @@ class Store:
         """Count dead letters as {view: {reason code: n}}; views without any are left out."""
         return self._letter_counts("dead")
 
-    def remove_dead_letters(self, ids: Sequence[int]) -> int:
-        """Remove dead letters; how many there were."""
+    def all_dead_letters(self) -> Iterator[DeadLetter]:
+        """Yield every dead letter, ascending by id."""
+        after = 0
+        while some := self.dead_letters(after_id=after):
+            yield from some
+            after = some[-1].id
+
+    def drop(self, view: str, ids: Sequence[int]) -> int:
+        """Forget dead letters of a view for good; how many there were. Their rows count as dropped."""
+        number = self._number(view)
         with self._writing() as connection:
-            return letters.remove(connection, ids)
+            done = letters.remove(connection, ids)
+            views.add_totals(connection, number, {"dead_lettered": -done, "dropped": done})
+            return done
+
+    def revive(self, view: str, parked: Sequence[Parked]) -> None:
+        """Park dead letters of a view for another try."""
+        number = self._number(view)
+        with self._writing() as connection:
+            letters.keep(connection, number, parked)
+            views.add_totals(connection, number, {"dead_lettered": -len(parked), "parked": len(parked)})
 
     def enqueue(self, view: str, parked: Sequence[Parked]) -> None:
         """Park rows for a try at their time. Those that are new count as read."""
@@ -239,11 +256,6 @@ class Store:
     def parked_counts(self) -> dict[str, dict[int, int]]:
         """Count parked rows as {view: {reason code: n}}; views without any are left out."""
         return self._letter_counts("parked")
-
-    def unpark(self, ids: Sequence[int]) -> int:
-        """Remove parked rows; how many there were."""
-        with self._writing() as connection:
-            return letters.remove(connection, ids)
 
     def _letter_counts(self, stage: Literal["dead", "parked"]) -> dict[str, dict[int, int]]:
         found: dict[str, dict[int, int]] = {}
@@ -289,6 +301,12 @@ class Store:
         number = self._number(view)
         with self._reading() as connection:
             return ledger.count_keys(connection, number, low_ms, high_ms, bucket_ms)
+
+    def ledger_low(self, view: str, at_ms: int) -> int | None:
+        """Return the lowest cursor among the pages kept that were delivered since; None without any."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return ledger.lowest(connection, number, at_ms)
 
     def prune_ledger(self, view: str, before_ms: int) -> int:
         """Drop the keys of pages delivered before that time; their counts stay. Return how many pages were dropped.

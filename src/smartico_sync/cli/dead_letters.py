@@ -1,0 +1,143 @@
+"""`sync dead-letters`: rows that were given up, why, and what to do with them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from smartico_sync.cli.operating import Desk, print_json
+from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from smartico_sync.state.protocol import DeadLetter
+
+__all__ = ["dead_letters"]
+
+
+def filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which letters a command is about."""
+    for option in (
+        click.option("--id", "ids", type=int, multiple=True, help="Only this one; repeatable."),
+        click.option("--key", help="Only the row of this key."),
+        click.option("--code", type=int, help="Only this reason code; the API's are positive."),
+        click.option("--view", "name", metavar="VIEW", help="Only this view."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """Rows that were given up: list them, try them again, or let them go. They hold no personal data, only where the row is."""
+
+
+@dead_letters.command("list")
+@filters
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@config_option
+@json_option
+def list_(limit: int, path: Path, as_json: bool, **chosen: Any) -> None:
+    """List dead letters, the oldest first, after their counts by reason."""
+    desk = Desk(path)
+    with desk.reading() as store:
+        counts = store.dead_letter_counts()
+        found = matching(desk, chosen)[:limit]
+    if as_json:
+        print_json([told(letter) for letter in found])
+        return
+    for view, codes in counts.items():
+        if chosen["name"] in (None, view):
+            click.echo(f"{view}: " + ", ".join(f"{n:,} with code {code}" for code, n in codes.items()))
+    for letter in found:
+        click.echo(
+            f"{letter.id:>8}  {moment(letter.at_ms)}  {letter.view:<16} {letter.key:<24} {letter.code:>6}  {letter.reason}"
+        )
+    if not found:
+        click.echo("no dead letters")
+    else:
+        click.echo("next: sync dead-letters show --id N, retry or drop; sync trace VIEW KEY looks at the row itself")
+
+
+@dead_letters.command()
+@filters
+@config_option
+@json_option
+def show(path: Path, as_json: bool, **chosen: Any) -> None:
+    """Show all that is known of dead letters."""
+    found = [told(letter) for letter in matching(Desk(path), chosen)]
+    if as_json:
+        print_json(found)
+        return
+    for fields in found:
+        for name, value in fields.items():
+            click.echo(f"{name.replace('_', ' '):<12}{value}")
+        click.echo()
+
+
+@dead_letters.command()
+@filters
+@click.option("--all", "everything", is_flag=True, help="All of them, when no other filter is given.")
+@config_option
+def retry(everything: bool, path: Path, **chosen: Any) -> None:
+    """Read the rows again, where they are now, and send them at the next poll. Works while the daemon runs."""
+    change(Desk(path), "retry", chosen, everything, "are tried again at the next poll of their view")
+
+
+@dead_letters.command()
+@filters
+@click.option("--all", "everything", is_flag=True, help="All of them, when no other filter is given.")
+@config_option
+def drop(everything: bool, path: Path, **chosen: Any) -> None:
+    """Forget dead letters for good: their rows are never sent."""
+    change(Desk(path), "drop", chosen, everything, "are dropped")
+
+
+def change(desk: Desk, name: str, chosen: dict[str, Any], everything: bool, said: str) -> None:
+    """Do something with the letters that were chosen."""
+    if not everything and not any(chosen.values()):
+        raise ConfigError("which ones?", hint="choose with --view, --code, --key or --id, or --all")
+    ids = [letter.id for letter in matching(desk, chosen)]
+    done = desk.call(name, ids=ids) if ids else 0
+    click.echo(f"{done} dead letters {said}")
+
+
+def matching(desk: Desk, chosen: dict[str, Any]) -> list[DeadLetter]:
+    """The letters that fit the filters."""
+    if chosen["name"] is not None:
+        desk.view(chosen["name"])
+    with desk.reading() as store:
+        return [
+            letter
+            for letter in store.all_dead_letters()
+            if chosen["name"] in (None, letter.view)
+            and chosen["code"] in (None, letter.code)
+            and chosen["key"] in (None, letter.key)
+            and (not chosen["ids"] or letter.id in chosen["ids"])
+        ]
+
+
+def told(letter: DeadLetter) -> dict[str, Any]:
+    """A letter for people and programs."""
+    return {
+        "id": letter.id,
+        "view": letter.view,
+        "key": letter.key,
+        "cursor": letter.position.cursor if letter.position else "",
+        "event_type": letter.event_type,
+        "eid": letter.eid,
+        "code": letter.code,
+        "reason": letter.reason,
+        "hash": letter.fingerprint,
+        "since": moment(letter.at_ms),
+    }
+
+
+def moment(ms: int) -> str:
+    """A moment for people."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,56 @@
+"""`sync state`: backup, restore, and a new beginning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from smartico_sync.cli.operating import Desk
+from smartico_sync.cli.options import config_option
+from smartico_sync.state import recovery
+
+__all__ = ["state"]
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def state() -> None:
+    """Copy the state, put a copy back, or begin a new one. Nothing is ever deleted."""
+
+
+@state.command()
+@click.argument("target", metavar="FILE", type=FILE)
+@config_option
+def backup(target: Path, path: Path) -> None:
+    """Copy the state to FILE and its key to FILE.key, while the daemon works.
+
+    However old a copy is, it is safe to go back to: what was delivered since is sent again under the same event ids.
+    """
+    Desk(path).call("backup", target=str(target.absolute()))
+    click.echo(f"the state is in {target}, its key in {target}.key: keep both as you keep a password file")
+
+
+@state.command()
+@click.argument("source", metavar="FILE", type=FILE)
+@config_option
+def restore(source: Path, path: Path) -> None:
+    """Put a copy made by `sync state backup` in place of the state. The daemon must not run."""
+    desk = Desk(path)
+    aside = recovery.restore(source, desk.state)
+    if aside:
+        click.echo(f"what was there is now {aside}")
+    click.echo(f"{desk.state} is as it was when {source} was written; next: sync run, then sync reconcile")
+
+
+@state.command()
+@config_option
+def new(path: Path) -> None:
+    """Begin a new, empty state: every view starts again at its start_from. The daemon must not run."""
+    desk = Desk(path)
+    aside = recovery.renew(desk.state)
+    if aside:
+        click.echo(f"what was there is now {aside}")
+    for view in desk.configuration.views:
+        click.echo(f"view {view.name} will begin at: {view.start_from}")

@@ -1,0 +1,91 @@
+"""`sync status`: how every view does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+import httpx
+
+from smartico_sync.cli.operating import Desk, print_json
+from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["status"]
+
+PATIENCE_S = 3.0  # the endpoint is on this machine, or near
+COLOURS = {
+    "live": "green",
+    "behind": "blue",
+    "starting": "blue",
+    "degraded": "yellow",
+    "halted": "red",
+    "regressed": "red",
+}
+
+
+@click.command()
+@config_option
+@json_option
+def status(path: Path, as_json: bool) -> ExitCode:
+    """Say how every view does: from the running daemon, or from the state when it does not run.
+
+    Ends with 0 when everything is delivered or on its way, with 1 when the daemon does not run or does not deliver.
+    """
+    desk = Desk(path)
+    live = running(desk.configuration.health.listen)
+    if live is None:
+        with desk.reading() as store:
+            views = [
+                {
+                    "name": row.view,
+                    "state": "not running",
+                    "head": row.head.cursor if row.head else "",
+                    "counts": dict(row.counts),
+                }
+                for row in store.views()
+            ]
+        live = {"ready": "not running", "views": views, "findings": []}
+    if as_json:
+        print_json(live)
+    else:
+        show(live)
+    return ExitCode.FINE if live["ready"] in ("delivering", "starting") else ExitCode.INTERNAL
+
+
+def running(listen: str) -> dict[str, Any] | None:
+    """What the running daemon says; None when none answers."""
+    if listen == "off":
+        return None
+    host, _, port = listen.rpartition(":")
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not listened on
+    try:
+        answer = httpx.get(f"http://{host}:{port}/status.json", timeout=PATIENCE_S, trust_env=False)
+        told = answer.json()
+    except (httpx.HTTPError, ValueError):
+        return None
+    return told if isinstance(told, dict) and "views" in told else None
+
+
+def show(live: dict[str, Any]) -> None:
+    """For a person."""
+    click.secho(live["ready"], bold=True)
+    for view in live["views"]:
+        counts = view["counts"]
+        sent = counts.get("delivered", 0) + counts.get("duplicate", 0)
+        click.echo(
+            f"  {view['name']:<20}"
+            + click.style(f"{view['state']:<12}", fg=COLOURS.get(view["state"], "yellow"))
+            + f"{sent:>14,} delivered   up to {view['head'] or 'nothing yet'}"
+        )
+    for finding in live["findings"]:
+        click.secho(
+            f"! {finding['subject']}: {finding['message']}", fg="red" if finding["severity"] == "critical" else "yellow"
+        )
+        if finding["hint"]:
+            click.echo(f"    next: {finding['hint']}")
+    if live["ready"] == "not running":
+        click.echo("no daemon answers; next: sync run, or look at its service")

@@ -1,0 +1,91 @@
+"""`sync trace`: what became of one row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from smartico_sync.cli.operating import Desk, print_json
+from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.core.events import DATE, EID, POSITION, TYPE
+from smartico_sync.core.identity import ledger_keys
+from smartico_sync.core.mapping import events
+from smartico_sync.daemon.clocks import cursor_ms
+from smartico_sync.errors import ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+    from smartico_sync.daemon.setup import Setup
+    from smartico_sync.state.store import Store
+
+__all__ = ["trace"]
+
+
+@click.command()
+@click.argument("name", metavar="VIEW")
+@click.argument("key", metavar="KEY…", nargs=-1, required=True)
+@config_option
+@json_option
+def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCode:
+    """Say what became of the row of VIEW with this KEY: in the source, acknowledged, waiting, or given up, and its event id."""
+    desk = Desk(path)
+    view = desk.view(name)
+    with desk.reading() as store, desk.source(view) as (source, setup):
+        if len(key) != len(setup.relation.key):
+            raise ConfigError(
+                f"the key of {name} is {', '.join(setup.relation.key) or 'none'}",
+                hint=f"sync trace {name} " + " ".join(setup.relation.key).upper(),
+            )
+        with source.reading(setup.relation) as reading:
+            rows = reading.by_key([key])
+        found = [told(store, setup, rows, row) for row in range(rows.height)]
+        letters = [
+            {"stage": stage, "code": letter.code, "reason": letter.reason, "eid": letter.eid}
+            for stage, some in (("given up", store.all_dead_letters()), ("waiting", store.parked(name, 2**62, 100_000)))
+            for letter in some
+            if letter.view == name and letter.position is not None and letter.position.key == key
+        ]
+    if as_json:
+        print_json({"view": name, "key": list(key), "rows": found, "letters": letters})
+    else:
+        show(name, key, found, letters)
+    return ExitCode.FINE
+
+
+def told(store: Store, setup: Setup, rows: pl.DataFrame, row: int) -> dict[str, Any]:
+    """One row as source and state know it."""
+    one = rows.slice(row, 1)
+    view = setup.relation.name
+    at = cursor_ms(one.get_column(setup.relation.cursor))[0]
+    number = ledger_keys(one)[0]
+    held = store.ledger_between(view, at, at + 1).get_column("key").to_list() if at is not None else []
+    mapped = events(setup.mapping, one)
+    event = mapped.events.frame.select(EID, TYPE, DATE, POSITION).to_dicts()
+    return {
+        "cursor": one.get_column("@cursor")[0],
+        "acknowledged": number in held,
+        "event_type": event[0][TYPE] if event else "",
+        # A profile's final id also depends on what it holds.
+        "eid": event[0][EID] if event and setup.mapping.kind.role != "profile" else "",
+        "problem": "" if event else mapped.rejects.get_column("reason")[0],
+    }
+
+
+def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], letters: list[dict[str, Any]]) -> None:
+    """For a person."""
+    called = f"{name} {' '.join(key)}"
+    if not found:
+        click.echo(f"{called}: the source has no such row")
+    for row in found:
+        if row["cursor"] is None:
+            click.echo(f"{called}: in the source, without a cursor: see on_null_cursor")
+            continue
+        click.echo(f"{called}: in the source at {row['cursor']}, {row['event_type']} {row['eid']}")
+        said = "acknowledged" if row["acknowledged"] else "not acknowledged (or longer ago than the ledger keeps keys)"
+        click.echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")
+    for letter in letters:
+        click.echo(f"    {letter['stage']}: {letter['reason']} (code {letter['code']})")

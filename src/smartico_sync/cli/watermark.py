@@ -1,0 +1,99 @@
+"""`sync watermark`: how far each view is, and putting one back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from smartico_sync.cli.operating import Desk, print_json
+from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.daemon.comparison import is_time, units
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from smartico_sync.core.position import Position
+    from smartico_sync.state.protocol import ViewRow
+
+__all__ = ["watermark"]
+
+
+@click.group()
+def watermark() -> None:
+    """How far each view is, and putting one back."""
+
+
+@watermark.command()
+@click.argument("names", metavar="[VIEW]…", nargs=-1)
+@config_option
+@json_option
+def show(names: tuple[str, ...], path: Path, as_json: bool) -> None:
+    """Show head and watermark of the views: rows up to the head were delivered, below the watermark none can appear any more."""
+    desk = Desk(path)
+    for name in names:
+        desk.view(name)
+    with desk.reading() as store:
+        rows = [row for row in store.views() if not names or row.view in names]
+    if as_json:
+        print_json([told(row) for row in rows])
+        return
+    for row in rows:
+        click.secho(row.view, bold=True)
+        for name, value in told(row).items():
+            if name != "view":
+                click.echo(f"  {name.replace('_', ' '):<14}{value}")
+
+
+def told(row: ViewRow) -> dict[str, Any]:
+    """A view's row for people and programs."""
+    return {
+        "view": row.view,
+        "head": text(row.head),
+        "watermark": text(row.watermark),
+        "started_from": row.started_from,
+        "definition": row.definition,
+        "generation": row.generation,
+        "counts": dict(row.counts),
+    }
+
+
+def text(position: Position | None) -> str:
+    """A position in one line."""
+    return "nothing yet" if position is None else " / ".join((position.cursor, *position.key))
+
+
+@watermark.command()
+@click.argument("name", metavar="VIEW")
+@click.option(
+    "--to", required=True, metavar="first|CURSOR", help="first, an id, or a time such as 2026-01-31T12:00:00."
+)
+@click.option("--resend-profiles", is_flag=True, help="Send every profile again, also an unchanged one.")
+@click.option(
+    "--new-ids",
+    is_flag=True,
+    help="Begin event ids anew: for a source that gives out its own ids again after a restore. Rows sent before and read "
+    "again count twice then.",
+)
+@config_option
+def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path) -> None:
+    """Put VIEW back, or forward: it goes on after CURSOR. What is sent again has the same event ids, and counts once.
+
+    Works while the daemon runs.
+    """
+    desk = Desk(path)
+    view = desk.view(name)
+    position: list[str] | None = None
+    from_ms: int | None = None
+    if to != "first":
+        with desk.source(view) as (source, setup):
+            from_ms = units(setup, to)
+            if is_time(setup):
+                with source.reading(setup.relation) as reading:
+                    position = [reading.moment(from_ms)]
+            else:
+                position, from_ms = [to], from_ms + 1
+    fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
+    ids: Literal["same", "new"] = "new" if new_ids else "same"
+    desk.call("rewind", view=name, position=position, from_ms=from_ms, fingerprints=fingerprints, ids=ids)
+    click.echo(f"view {name} goes on after {position[0] if position else 'its start'}")

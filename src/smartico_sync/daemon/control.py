@@ -1,0 +1,116 @@
+"""How commands reach a running daemon: a socket beside the state, which only the daemon's user may open.
+
+One request a connection: a line of JSON {"do": name, "with": {…}} and a line of JSON back, {"done": …} or
+{"error": message, "hint": …, "code": exit code}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import socketserver
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from smartico_sync.errors import ExitCode, StateLocked, SyncError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from smartico_sync.daemon.operations import Operations
+
+__all__ = ["Control", "Server", "ask", "socket_path"]
+
+LONGEST = 64_000_000  # bytes of a request: positions of a few hundred thousand rows
+PATIENCE_S = 150.0  # longer than the daemon's own
+
+
+def socket_path(state: Path) -> Path:
+    """Where a running daemon listens."""
+    return state.with_name(state.name + ".sock")
+
+
+@contextmanager
+def short(path: Path) -> Iterator[str]:
+    """A path by a name that the kernel takes for a socket, which is 108 bytes at most."""
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
+class Refused(SyncError):
+    """What the daemon answered, with its own exit code."""
+
+    def __init__(self, message: str, *, hint: str, code: ExitCode) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = code  # type: ignore[misc]
+
+
+class Handler(socketserver.StreamRequestHandler):
+    """One request."""
+
+    server: Server
+
+    def handle(self) -> None:
+        """Do what is asked."""
+        try:
+            request = json.loads(self.rfile.readline(LONGEST))
+            answer: dict[str, Any] = {"done": self.server.operations.call(request["do"], request["with"])}
+        except SyncError as error:
+            answer = {"error": error.message, "hint": error.hint, "code": int(error.exit_code)}
+        except (ValueError, KeyError, TypeError, TimeoutError) as error:
+            answer = {"error": f"the daemon could not do it ({type(error).__name__})", "hint": "", "code": 1}
+        with suppress(OSError):
+            self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+
+class Server(socketserver.ThreadingUnixStreamServer):
+    """Answers from threads that never keep the process alive."""
+
+    daemon_threads = True
+    operations: Operations
+
+
+class Control:
+    """Serves until `close`."""
+
+    def __init__(self, state: Path, operations: Operations) -> None:
+        self.path = socket_path(state)
+        self.path.unlink(missing_ok=True)
+        with short(self.path) as name:
+            self.server = Server(name, Handler)
+        self.path.chmod(0o600)
+        self.server.operations = operations
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.2,), name="control", daemon=True)
+        self.thread.start()
+
+    def close(self) -> None:
+        """Stop serving, and take the socket away."""
+        self.server.shutdown()
+        self.server.server_close()
+        self.path.unlink(missing_ok=True)
+
+
+def ask(state: Path, name: str, arguments: dict[str, Any]) -> Any:
+    """Ask the running daemon. Raises what it refuses with, and StateLocked when it does not listen."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
+            wire.settimeout(PATIENCE_S)
+            with short(socket_path(state)) as path:
+                wire.connect(path)
+            wire.sendall(json.dumps({"do": name, "with": arguments}).encode() + b"\n")
+            with wire.makefile("rb") as answers:
+                answer = json.loads(answers.readline())
+    except (OSError, ValueError) as error:
+        raise StateLocked(
+            f"the state {state} is in use, and the daemon that uses it does not answer ({type(error).__name__})",
+            hint="run the command as the daemon's user, or stop the daemon first",
+        ) from None
+    if "error" in answer:
+        raise Refused(answer["error"], hint=answer["hint"], code=ExitCode(answer["code"]))
+    return answer["done"]

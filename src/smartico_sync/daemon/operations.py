@@ -1,0 +1,117 @@
+"""What an operator may change: the same whether the daemon runs (it is asked) or not (the state is opened)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from smartico_sync.core.position import Position
+from smartico_sync.daemon.clocks import DAY_MS, now_ms
+from smartico_sync.daemon.redelivery import letters_for
+from smartico_sync.errors import ConfigError
+from smartico_sync.state.protocol import DeadLetter, Parked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from smartico_sync.daemon.tracker import Tracker
+    from smartico_sync.state.store import Store
+
+__all__ = ["Operations"]
+
+PATIENCE_S = 120.0  # how long a view may take to come to the end of its page
+
+
+class Operations:
+    """Changes to the state, each by name and plain values, so that they can come from another process.
+
+    `trackers` are those of a running daemon: what concerns a view is done between two of its pages, and the view goes on
+    from what the state then says. Every method raises SyncError and returns something that JSON can hold.
+    """
+
+    def __init__(self, store: Store, trackers: Mapping[str, Tracker] | None = None) -> None:
+        self.store = store
+        self.trackers = trackers or {}
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        """Do the operation of that name."""
+        known: dict[str, Callable[..., Any]] = {
+            "backup": self.backup, "rewind": self.rewind, "enqueue": self.enqueue, "retry": self.retry, "drop": self.drop,
+        }  # fmt: skip
+        if name not in known:
+            raise ConfigError(
+                f"unknown operation {name!r}", hint="daemon and command are of different versions: restart it"
+            )
+        return known[name](**arguments)
+
+    def between_pages(self, view: str, action: Callable[[], Any]) -> Any:
+        """Do something while the view's tracker does nothing."""
+        tracker = self.trackers.get(view)
+        return action() if tracker is None else tracker.ask(action).result(PATIENCE_S)
+
+    def backup(self, target: str) -> str:
+        """Copy the state."""
+        self.store.backup(Path(target))
+        return target
+
+    def rewind(
+        self,
+        view: str,
+        position: list[str] | None,
+        from_ms: int | None,
+        fingerprints: Literal["keep", "forget"],
+        ids: Literal["same", "new"],
+    ) -> None:
+        """Put a view to a position (None: its start)."""
+        place = Position(position[0], tuple(position[1:])) if position else None
+        self.between_pages(
+            view,
+            lambda: self.store.rewind(view, place, at_ms=now_ms(), from_ms=from_ms, fingerprints=fingerprints, ids=ids),
+        )
+
+    def enqueue(self, view: str, rows: Sequence[Sequence[str]], code: int, reason: str) -> int:
+        """Have rows read and sent by their positions, each cursor and key."""
+        letters = letters_for(view, [Position(cursor, tuple(key)) for cursor, *key in rows], code, reason)
+        self.between_pages(view, lambda: self.store.enqueue(view, letters))
+        return len(letters)
+
+    def retry(self, ids: Sequence[int]) -> int:
+        """Have dead letters tried again."""
+        now = now_ms()
+        done = 0
+        for view, letters in self.by_view(ids).items():
+            parked = [
+                Parked(
+                    **{name: getattr(letter, name) for name in DeadLetter.__dataclass_fields__},
+                    next_try_ms=now,
+                    deadline_ms=now + DAY_MS,
+                )
+                for letter in letters
+            ]
+
+            def move(view: str = view, parked: list[Parked] = parked) -> None:
+                self.store.revive(view, parked)
+
+            self.between_pages(view, move)
+            done += len(parked)
+        return done
+
+    def drop(self, ids: Sequence[int]) -> int:
+        """Forget dead letters for good."""
+        done = 0
+        for view, letters in self.by_view(ids).items():
+
+            def forget(view: str = view, numbers: list[int] = [letter.id for letter in letters]) -> int:  # noqa: B006 - never changed
+                return self.store.drop(view, numbers)
+
+            done += self.between_pages(view, forget)
+        return done
+
+    def by_view(self, ids: Sequence[int]) -> dict[str, list[DeadLetter]]:
+        """The dead letters of these ids by their view."""
+        wanted = set(ids)
+        found: dict[str, list[DeadLetter]] = {}
+        for letter in self.store.all_dead_letters():
+            if letter.id in wanted:
+                found.setdefault(letter.view, []).append(letter)
+        return found
