@@ -41,10 +41,11 @@ class Operator:
         )  # fmt: skip
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        return subprocess.Popen(
+        self.running = subprocess.Popen(
             [COMMAND, *arguments, "--config", self.config],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.home,
         )  # fmt: skip
+        return self.running
 
     def accepted(self) -> list[dict]:
         return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
