@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check bench format reference clean
+.PHONY: help setup run test test-all check bench torture format reference clean
 
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
@@ -44,6 +44,9 @@ check: setup ## The gates: style, types, import rules, generated references
 
 bench: servers ## Events a second and CPU against a plain loop, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench
+
+torture: servers ## Rows lost by every way to poll, on a replica under writers that do their worst
+	PYTHONPATH=tests $(BIN)/python -m bench.torture
 
 format: setup ## Format the code
 	$(BIN)/ruff format .

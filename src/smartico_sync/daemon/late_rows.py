@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.core.fence import Fence
@@ -72,6 +72,7 @@ class LateRows:
         self.ahead = Known()
         self.looked_ahead_ms: int | None = None
         self.stragglers = 0
+        self.rescanned = 0
 
     def read(self, reading: Reading, after: Position | None, limit: int, pace: Pace) -> Read:
         """The next page, and what a rescan finds below it, from one snapshot."""
@@ -87,7 +88,8 @@ class LateRows:
         late, began = None, steady_ms()
         if scan is not None:
             known = self.known.hold(ledger_keys(page)) if page.height else self.known
-            late = stragglers.find(reading, scan, known)
+            late, looked = stragglers.find(reading, scan, known)
+            self.rescanned += looked
         cost = steady_ms() - began
         repeated = self.repeated(page)
         extra = self.dated_ahead(reading, bound, moment) if bound is not None and page.height < limit else None
@@ -112,7 +114,7 @@ class LateRows:
         if head is None or head == reading.head(bound):
             self.ahead = Known()
             return None
-        return stragglers.find(reading, KeyScan(Position(bound), head, "recent", 0), self.ahead)
+        return stragglers.find(reading, KeyScan(Position(bound), head, "recent", 0), self.ahead)[0]
 
     def repeated(self, page: pl.DataFrame) -> pl.Series | None:
         """Which rows of the page were sent ahead of their time; None when there are none."""
@@ -210,18 +212,18 @@ class LateRows:
 
     def seen(self, moment: Moment) -> LateVitals:
         """What the mechanism sees, for people and monitoring."""
-        keys = len(self.known) + len(self.ahead)
+        seen = LateVitals(self.stragglers, rescanned_keys=self.rescanned, window_keys=len(self.known) + len(self.ahead))
         match self.mechanism:
             case Fence() as fence:
-                return LateVitals(self.stragglers, pinned_ms=fence.pinned_ms(moment), window_keys=keys)
+                return replace(seen, pinned_ms=fence.pinned_ms(moment))
             case Gaps() as gaps:
-                return LateVitals(gaps.found, missing_ids=gaps.waiting(), given_up_ids=gaps.given_up, window_keys=keys)
+                return replace(seen, stragglers=gaps.found, missing_ids=gaps.waiting(), given_up_ids=gaps.given_up)
             case Lookback(lateness=late):
-                return LateVitals(
-                    late.count, counts=late.counts, total_ms=late.total_ms, most_ms=late.most_ms,
-                    advice_ms=late.advice_ms(), window_keys=keys,
+                return replace(
+                    seen, stragglers=late.count, counts=late.counts, total_ms=late.total_ms, most_ms=late.most_ms,
+                    advice_ms=late.advice_ms(),
                 )  # fmt: skip
-        return LateVitals()
+        return seen
 
     def warning(self, moment: Moment) -> str:
         """What is about to go wrong with late rows; empty when nothing is."""

@@ -51,6 +51,11 @@ GAUGES: tuple[tuple[str, str, Callable[[Vitals], float]], ...] = (
 )
 COUNTERS: tuple[tuple[str, str, Callable[[Vitals], float]], ...] = (
     ("late_rows", "Rows found below the head, because they became visible late.", lambda view: view.late.stragglers),
+    (
+        "rescanned_keys",
+        "Keys read again in search of late rows, since the start.",
+        lambda view: view.late.rescanned_keys,
+    ),
     ("given_up_ids", "Missing ids that never came (gaps).", lambda view: view.late.given_up_ids),
     ("mutated_rows", "Delivered rows found changed, since the start.", lambda view: view.mutated),
 )

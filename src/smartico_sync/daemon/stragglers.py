@@ -22,17 +22,21 @@ SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
 ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
 
 
-def find(reading: Reading, scan: KeyScan | AskIds, known: Known) -> pl.DataFrame | None:
-    """The rows inside the scan that are not known, in order of their keys; None when there are none.
+def find(reading: Reading, scan: KeyScan | AskIds, known: Known) -> tuple[pl.DataFrame | None, int]:
+    """The rows inside the scan that are not known, in order of their keys, or None; and how many keys were looked at.
 
     `known` must hold the rows of this reading's own page too.
     """
     keys = missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan)
-    unseen = [batch.filter(known.unseen(ledger_keys(batch))) for batch in keys if batch.height]
-    positions = [position for batch in unseen for position in positions_of(batch)]
+    looked = 0
+    positions: list[Position] = []
+    for batch in keys:
+        looked += batch.height
+        if batch.height:
+            positions += positions_of(batch.filter(known.unseen(ledger_keys(batch))))
     frames = [reading.rows(chunk) for chunk in chunks(positions)]
     found = [frame for frame in frames if frame.height]
-    return pl.concat(found, how="diagonal_relaxed") if found else None
+    return (pl.concat(found, how="diagonal_relaxed") if found else None), looked
 
 
 def window_keys(reading: Reading, scan: KeyScan) -> Iterator[pl.DataFrame]:

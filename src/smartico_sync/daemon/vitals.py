@@ -23,7 +23,8 @@ class LateVitals:
     `stragglers` rows were found below the head, so many since the first start for lookback and gaps, since this start for
     the fence. `pinned_ms`: how long a writer has been keeping the watermark. `missing_ids` are waited for, `given_up_ids`
     never came. `counts` of lateness by bucket (`core.lookback.BUCKETS_MS`, one more for the rest), their sum `total_ms` and
-    `most_ms` are measured for lookback; `advice_ms` is the lookback they ask for. `window_keys` are kept in memory.
+    `most_ms` are measured for lookback; `advice_ms` is the lookback they ask for. `window_keys` are kept in memory,
+    `rescanned_keys` were read again since this start.
     """
 
     stragglers: int = 0
@@ -35,6 +36,7 @@ class LateVitals:
     most_ms: int = 0
     advice_ms: int | None = None
     window_keys: int = 0
+    rescanned_keys: int = 0
 
 
 @dataclass(frozen=True, slots=True)
