@@ -114,7 +114,9 @@ class LateRows:
         if head is None or head == reading.head(bound):
             self.ahead = Known()
             return None
-        return stragglers.find(reading, KeyScan(Position(bound), head, "recent", 0), self.ahead)[0]
+        # A clock that was set back makes rows of the order stand ahead of it again.
+        known = self.known.hold(self.ahead.held)
+        return stragglers.find(reading, KeyScan(Position(bound), head, "recent", 0), known)[0]
 
     def repeated(self, page: pl.DataFrame) -> pl.Series | None:
         """Which rows of the page were sent ahead of their time; None when there are none."""

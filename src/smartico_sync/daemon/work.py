@@ -154,14 +154,14 @@ def commit_of(view: str, work: Work, receipt: Receipt, secret: bytes, at_ms: int
             profiles = profiles.filter(~pl.col("eid").is_in([refusal.eid for refusal in receipt.refused]))
         profiles = profiles.select("id", "whole", "parts")
     counts = {
-        "read": work.rows,
+        "read": work.rows + work.repeated,
         "unchanged": work.unchanged,
         "duplicate": receipt.duplicates + work.repeated,
         "delivered": receipt.delivered,
         "dead_lettered": len(letters),
         "parked": len(parked),
     }
-    assert work.rows == sum(counts.values()) - work.rows, "a row is unaccounted for"
+    assert 2 * counts["read"] == sum(counts.values()), "a row is unaccounted for"
     return Commit(
         view,
         at_ms,
