@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from smartico_sync.core.fence import Fence
 from smartico_sync.core.gaps import Gaps
 from smartico_sync.core.identity import ledger_keys
@@ -17,8 +19,6 @@ from smartico_sync.daemon.clocks import cursor_ms, latest_ms, steady_ms
 from smartico_sync.daemon.vitals import LateVitals
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from smartico_sync.config.models import View
     from smartico_sync.core.late import AskIds, Mechanism, Pace
     from smartico_sync.daemon.setup import Setup
@@ -92,7 +92,9 @@ class LateRows:
             self.rescanned += looked
         cost = steady_ms() - began
         repeated = self.repeated(page)
-        extra = self.dated_ahead(reading, bound, moment) if bound is not None and page.height < limit else None
+        extra = None
+        if bound is not None and page.height < limit:
+            extra = self.dated_ahead(reading, bound, moment, [part for part in (page, late) if part is not None])
         ahead = ledger_keys(extra) if extra is not None else None
         return Read(moment, page, late, extra, repeated, ahead, scan, cost, through)
 
@@ -105,8 +107,10 @@ class LateRows:
             return None
         return reading.moment(moment.clock_ms + self.view.future_tolerance)
 
-    def dated_ahead(self, reading: Reading, bound: str, moment: Moment) -> pl.DataFrame | None:
-        """Rows beyond the bound that have not been sent yet, looked for now and then."""
+    def dated_ahead(
+        self, reading: Reading, bound: str, moment: Moment, others: list[pl.DataFrame]
+    ) -> pl.DataFrame | None:
+        """Rows beyond the bound that have not been sent yet, nor are among the others; looked for now and then."""
         if self.looked_ahead_ms is not None and moment.steady_ms - self.looked_ahead_ms < AHEAD_EVERY_MS:
             return None
         self.looked_ahead_ms = moment.steady_ms
@@ -115,7 +119,7 @@ class LateRows:
             self.ahead = Known()
             return None
         # A clock that was set back makes rows of the order stand ahead of it again.
-        known = self.known.hold(self.ahead.held)
+        known = self.known.hold(pl.concat([self.ahead.held, *(ledger_keys(rows) for rows in others)]))
         return stragglers.find(reading, KeyScan(Position(bound), head, "recent", 0), known)[0]
 
     def repeated(self, page: pl.DataFrame) -> pl.Series | None:

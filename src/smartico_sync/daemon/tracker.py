@@ -23,7 +23,7 @@ from smartico_sync.daemon.inspection import Inspection
 from smartico_sync.daemon.late_rows import LateRows, Read
 from smartico_sync.daemon.report import Report
 from smartico_sync.daemon.setup import Setup, begun
-from smartico_sync.daemon.work import Work, commit_of, position_at, work_of
+from smartico_sync.daemon.work import Work, commit_of, ledger_of, position_at, work_of
 from smartico_sync.errors import (
     ConfigError,
     DeliveryHalted,
@@ -271,7 +271,11 @@ class Tracker:
         )
         if work.profiles is not None:
             self.fingerprints.sent(work.profiles)
-        return Sent(read, replace(work, repeated=read.page.height - page.height), self.send(work))
+        if read.extra is not None or read.repeated is not None:
+            # Rows out of the order enter the ledger when their time comes.
+            ordered = [ledger_of(part, self.setup.mapping) for part in (read.late, read.page) if part is not None]
+            work = replace(work, ledger=pl.concat(ordered), repeated=read.page.height - page.height)
+        return Sent(read, work, self.send(work))
 
     def send(self, work: Work) -> Future[Receipt]:
         """Protect the events and queue them."""

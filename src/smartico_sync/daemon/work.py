@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.mapping import Mapping
     from smartico_sync.delivery.protocol import Receipt
 
-__all__ = ["PARK_PAUSES_MS", "Work", "anchor_print", "commit_of", "position_at", "work_of"]
+__all__ = ["PARK_PAUSES_MS", "Work", "anchor_print", "commit_of", "ledger_of", "position_at", "work_of"]
 
 # A profile usually follows within a poll or two; later ones are asked for rarely.
 PARK_PAUSES_MS = (2_000, 4_000, 8_000, 16_000, 32_000, 60_000)
@@ -72,11 +72,8 @@ def work_of(
     """
     mapped = events(mapping, rows)
     places = rows.select(name for name in rows.columns if name == "@cursor" or name.startswith("@key."))
-    moments = cursor_ms(rows.get_column(mapping.relation.cursor))
-    ledger = pl.DataFrame({"key": ledger_keys(rows), "cursor_ms": moments})
-    if places.get_column("@cursor").null_count():
-        absent = places.get_column("@cursor").is_null()
-        ledger = ledger.with_columns(pl.when(~absent).then("cursor_ms").alias("cursor_ms"))
+    ledger = ledger_of(rows, mapping)
+    moments = ledger.get_column("cursor_ms")
     anchors = anchored(mapped.events.frame, mapping, places, moments)
     send, behind = mapped.events, mapped.events.frame.clear()
     if anew is not None and anew.any() and mapping.kind.role != "profile":
@@ -90,6 +87,14 @@ def work_of(
     before = known(ids) if ids.len() else NOTHING_KNOWN
     diffed = diff(send, before, secret, "changed" if payload == "changed" else "full")
     return Work(places, ledger, diffed.events, mapped.rejects, behind, diffed.unchanged, 0, diffed.upserts, anchors)
+
+
+def ledger_of(rows: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
+    """What the ledger keeps of rows: [key UInt64, cursor_ms Int64]; the cursor of a row without one is null."""
+    moments = cursor_ms(rows.get_column(mapping.relation.cursor))
+    ledger = pl.DataFrame({"key": ledger_keys(rows), "cursor_ms": moments})
+    there = rows.get_column("@cursor").is_not_null()
+    return ledger if there.all() else ledger.with_columns(pl.when(there).then("cursor_ms").alias("cursor_ms"))
 
 
 def with_new_ids(sent: Events, anew: pl.Series, secret: bytes) -> Events:
