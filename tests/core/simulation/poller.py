@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from core.simulation.database import order
+from smartico_sync.core.anchor import ANCHORS, Facts, judge
 from smartico_sync.core.fence import Fence
 from smartico_sync.core.gaps import Gaps
 from smartico_sync.core.late import KeyScan, Mark, Page
@@ -31,19 +32,23 @@ class State:
     late: str = ""
     ledger: list[tuple[int, list[int]]] = field(default_factory=list)
     commits: int = 0
+    anchors: tuple = ()
+    generation: int = 0
 
 
 @dataclass
 class Api:
     """What the receiver has taken: content by event id, and how often."""
 
-    content: dict[int, tuple[int, int]] = field(default_factory=dict)
+    content: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     times: Counter = field(default_factory=Counter)
 
-    def accept(self, rows):
+    def accept(self, rows, generation):
+        """An event's id is that of its row's cursor and key, as the source gives them out, in a generation."""
         for row in rows:
-            assert self.content.setdefault(row.key, row.order) == row.order, "one event id, two contents"
-            self.times[row.key] += 1
+            eid = (generation, *row.order)
+            assert self.content.setdefault(eid, row.key) == row.key, "one event id, two contents"
+            self.times[eid] += 1
 
 
 @dataclass
@@ -167,7 +172,7 @@ class Poller:
         if not self.flying:
             return
         if outcome in ("accept", "unknown", "crash between", "crash after"):
-            self.api.accept(self.flying[0].rows)
+            self.api.accept(self.flying[0].rows, self.state.generation)
         if outcome in ("accept", "crash after"):
             self.commit(self.flying.popleft())
         if outcome in ("refuse", "unknown"):
@@ -189,9 +194,11 @@ class Poller:
         assert before is None or (mark is not None and order(mark) >= order(before)), "the watermark went back"
         commits = self.state.commits + 1
         keys = [row.key for row in sent.rows]
-        self.state = State(
-            sent.last or self.state.head, mark, after.dump(), [*self.state.ledger, (commits, keys)], commits
-        )
+        ledger, anchors = [*self.state.ledger, (commits, keys)], self.state.anchors
+        if sent.rows:
+            anchors = (*anchors, sent.rows[-1])[-ANCHORS:]
+        head = sent.last or self.state.head
+        self.state = State(head, mark, after.dump(), ledger, commits, anchors, self.state.generation)
         self.known = self.known.append(commits, pl.Series(keys, dtype=pl.UInt64)).forget(after.since)
         self.late = after
 
@@ -226,7 +233,28 @@ class Poller:
         return self.pace == "behind"
 
     def lost(self):
-        return [row for row in self.database.committed() if row.key not in self.api.content]
+        sent = {(eid[1:], key) for eid, key in self.api.content.items() if eid[0] == self.state.generation}
+        return [row for row in self.database.committed() if (row.order, row.key) not in sent]
+
+    def standing(self):
+        """What the anchors say of the source."""
+        reading = self.database.reading(self.steady_ms)
+        there, source = set(reading.rows), reading.head()
+        head, mark = self.state.head, self.state.watermark
+        highest = "at head or above"
+        if source is None:
+            highest = "none"
+        elif mark is not None and source.order < order(mark):
+            highest = "below watermark"
+        elif head is not None and source.order < order(head):
+            highest = "below head"
+        found = sum(row in there for row in self.state.anchors)
+        return judge("view", Facts(len(self.state.anchors), found, highest)).state
+
+    def rewind(self):
+        """What the operator types: back to the start, with event ids that none had before."""
+        self.state = State(generation=self.state.generation + 1)
+        self.restart()
 
     def check(self):
         """What is at or below the watermark and committed has been delivered: nothing will look there again."""

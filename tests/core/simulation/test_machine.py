@@ -58,6 +58,20 @@ class NoLoss(RuleBasedStateMachine):
     def clock_jumps(self, ms):
         self.database.jump(ms)
 
+    @precondition(lambda self: len(self.poller.state.anchors) >= 3)
+    @rule(share=st.floats(0, 1))
+    def restore(self, share):
+        """The database goes back to an older state, and gives its ids out again; the anchors notice before it is read on."""
+        database, anchors = self.database, self.poller.state.anchors
+        records = int(share * len(database.log))
+        kept = {row for record in database.log[:records] if record.kind == "commit" for row in record.rows}
+        if sum(row not in kept for row in anchors) < 3:
+            return  # too little is gone to be told from erased rows
+        database.restore(records)
+        self.poller.flying.clear()
+        assert self.poller.standing() != "steady"
+        self.poller.rewind()
+
     @rule()
     def read(self):
         self.poller.read()
