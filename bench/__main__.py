@@ -20,17 +20,24 @@ PROFILES = int(os.environ.get("BENCH_PROFILES", "500000"))
 COMMAND = Path(sys.executable).parent / "smartico-sync"
 # As on any machine: modules are compiled once, not at every start.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+ENVIRONMENT["PYTHONPATH"] = f"{Path.cwd()}:{ENVIRONMENT.get('PYTHONPATH', '')}"
 VIEWS = {
-    "casino": f"{{name: casino, source: db, relation: {CASINO}, kind: casino_bets_and_wins, cursor: id, key: bet_id, "
-    "type: {column: tx_type, bet: BET, win: WIN}}",
-    "users": f"{{name: users, source: db, relation: {USERS}, kind: users, cursor: dt_update}}",
+    "casino": f"{{name: %s, source: db, relation: {CASINO}, kind: casino_bets_and_wins, cursor: id, key: bet_id, "
+    "late_commit: %s, type: {column: tx_type, bet: BET, win: WIN}}",
+    "users": f"{{name: %s, source: db, relation: {USERS}, kind: users, cursor: dt_update, late_commit: %s}}",
+}
+SYNC, UNPROTECTED = [str(COMMAND)], [sys.executable, "-m", "bench.unprotected"]
+# Each under a name of its own, so that its event ids are new to the API.
+VARIANTS = {
+    "casino": [("fence", "fence", SYNC), ("gaps", "gaps", SYNC), ("unprotected", "auto", UNPROTECTED)],
+    "users": [("fence", "fence", SYNC)],
 }
 
 
 def timed(command: list[str], cwd: Path) -> tuple[float, float, float]:
     """Seconds, CPU seconds and peak MB of a process."""
     began = time.monotonic()
-    process = subprocess.Popen(command, cwd=cwd, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+    process = subprocess.Popen(command, cwd=cwd, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{command} ended with {os.waitstatus_to_exitcode(status)}")
@@ -73,14 +80,16 @@ def main() -> None:
             print(f"  {'COPY to nowhere':<28}{rows / seconds:>12,.0f}/s")
             plain = timed([sys.executable, "-m", "bench.plain", what, database, url], Path.cwd())
             line("plain loop, no guarantees", rows, plain, None)
-            # The API's limit of requests a minute would cap the measurement, and the sandbox counts only.
-            config = home / f"{what}.yaml"
-            config.write_text(
-                f"version: 1\nsmartico: {{url: '{url}', token: bench, requests_per_minute: 1000000}}\n"
-                f"state: ./{what}.db\npii: {{key: {new_key()}}}\nhealth: {{listen: off}}\n"
-                f"sources: {{db: {{url: '{database}'}}}}\nviews: [{VIEWS[what]}]\n"
-            )
-            line("smartico-sync", rows, timed([str(COMMAND), "run", "--once", "--config", str(config)], home), plain)
+            for name, late, command in VARIANTS[what]:
+                # The API's limit of requests a minute would cap the measurement, and the sandbox counts only.
+                config = home / f"{what} {late}.yaml"
+                config.write_text(
+                    f"version: 1\nsmartico: {{url: '{url}', token: bench, requests_per_minute: 1000000}}\n"
+                    f"state: './{what} {name}.db'\npii: {{key: {new_key()}}}\nhealth: {{listen: off}}\n"
+                    f"sources: {{db: {{url: '{database}'}}}}\nviews: [{VIEWS[what] % (name, late)}]\n"
+                )
+                run = timed([*command, "run", "--once", "--config", str(config)], home)
+                line(f"smartico-sync, {name}", rows, run, plain)
     finally:
         api.terminate()
         server.remove()
