@@ -47,12 +47,19 @@ def test_a_duplicate_is_a_success():
         (403, {}),
         (200, {"errCode": 4, "errMsg": "Access denied"}),
         (200, {"err_code": 10000}),
-        (200, {"err_code": 125}),
+        (200, {"err_code": 0, "event_errors": {"e2": [{"error_code": 10000}]}}),
     ],
 )
 def test_a_refusal_of_us_halts(status, body):
-    """Denied, a wrong key and an unknown brand halt, in both dialects and with any status."""
+    """Denied and a wrong key halt, in both dialects, with any status, and also when only an event says so."""
     assert verdict(body, status).decision == "halt"
+
+
+def test_an_unknown_brand_is_neither_a_refused_event_nor_a_refusal_of_us():
+    """125 names the brand: of the whole request, or of some events, while the others are delivered."""
+    assert verdict({"err_code": 125}).decision == "brand"
+    told = verdict({"err_code": 0, "event_errors": {"e2": [{"error_code": 125}], "e3": [{"error_code": 2}]}})
+    assert (told.decision, told.brands, set(told.refused)) == ("done", {1}, {2})
 
 
 def test_the_reason_of_a_refusal_holds_no_value():

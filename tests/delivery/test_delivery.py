@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections import defaultdict
 
+import polars as pl
 import pytest
 
 from delivery.conftest import some_events
@@ -11,6 +14,7 @@ from smartico_sync.config.models import Smartico
 from smartico_sync.core.reasons import TOO_LARGE
 from smartico_sync.delivery.ingest import Ingest
 from smartico_sync.errors import DeliveryHalted
+from smartico_sync.sandbox.api import Sandbox
 
 
 @pytest.mark.parametrize(
@@ -76,4 +80,90 @@ def test_an_event_larger_than_a_body_is_refused_alone(sandbox):
     receipt = delivery.send("deposits", type(events)(large, events.raw)).result(30)
     assert [(refusal.row, refusal.code) for refusal in receipt.refused] == [(3, TOO_LARGE)]
     assert receipt.delivered == 19
+    delivery.close(1000)
+
+
+def with_brands(events, names):
+    brands = [names[row % len(names)] for row in range(len(events))]
+    return type(events)(events.frame.with_columns(pl.Series("@brand", brands)), events.raw)
+
+
+def test_an_unknown_brand_stops_itself_and_nothing_else(sandbox, ingest):
+    """What holds its events fails and is not committed; other brands go on; it goes by itself once it is registered."""
+    sandbox.set_faults(["unknown-brand=nobody"])
+    mixed = ingest.send("mixed", with_brands(some_events(40), ["b", "nobody"]))
+    with pytest.raises(DeliveryHalted, match="nobody"):
+        mixed.result(30)
+    assert ingest.send("fine", some_events(40, start=100)).result(30).delivered == 40
+    (status,) = ingest.status()
+    assert status.state == "halted"
+    assert "nobody" in status.halts[0][0]
+    with pytest.raises(DeliveryHalted):
+        ingest.send("mixed", with_brands(some_events(40), ["b", "nobody"])).result(30)
+    sandbox.set_faults([])
+    ingest.default.halts.known["nobody"].probe_at = 0
+    receipt = ingest.send("mixed", with_brands(some_events(40), ["b", "nobody"])).result(30)
+    assert receipt.delivered + receipt.duplicates == 40
+    assert ingest.status()[0].state == "idle"
+
+
+def test_brands_have_their_own_url_token_and_name(sandbox):
+    """Events go where their brand is at home, under the name it has there; destinations of one token share its limits."""
+    with Sandbox(token="other") as second:
+        brands = {"Own": {"url": second.url, "token": "other", "alias": "own-there"}, "Near": {"url": sandbox.url}}
+        config = Smartico.model_validate({"url": sandbox.url, "token": "secret", "brands": brands})
+        delivery = Ingest(config)
+        receipt = delivery.send("deposits", with_brands(some_events(60), ["b", "Own", "Near"])).result(30)
+        assert receipt.delivered == 60
+        assert {event["ext_brand_id"] for event in second.events()} == {"own-there"}
+        assert {event["ext_brand_id"] for event in sandbox.events()} == {"b", "Near"}
+        assert delivery.brands["Near"].account is delivery.default.account
+        assert delivery.brands["Own"].account is not delivery.default.account
+        assert {status.name: status.events["delivered"] for status in delivery.status()} == {
+            "smartico": 20, "Own": 20, "Near": 20,
+        }  # fmt: skip
+        delivery.close(1000)
+
+
+def test_a_token_file_is_read_again_when_it_changes(sandbox, tmp_path):
+    """A token that was replaced in its file is used from the next request on."""
+    file = tmp_path / "token"
+    file.write_text("wrong\n")
+    delivery = Ingest(Smartico.model_validate({"url": sandbox.url, "token_file": str(file)}))
+    with pytest.raises(DeliveryHalted):
+        delivery.send("deposits", some_events(10)).result(30)
+    file.write_text("secret\n")
+    os.utime(file, (0, 1))
+    delivery.default.halts.known[""].probe_at = 0
+    assert delivery.send("deposits", some_events(10)).result(30).delivered == 10
+    delivery.close(1000)
+
+
+def test_batches_shrink_when_nobody_answers_in_time_and_grow_again(sandbox):
+    """An API that is too slow for large requests gets smaller ones; nothing is doubled or lost by it."""
+    config = Smartico.model_validate({"url": sandbox.url, "token": "secret", "batch_events": 400, "timeout": 200})
+    delivery = Ingest(config, pauses_s=(0.01,))
+    sandbox.set_faults(["hang-after=1s"])
+    send = delivery.send("deposits", some_events(400))
+    time.sleep(1.2)
+    sandbox.set_faults([])
+    receipt = send.result(30)
+    assert receipt.delivered + receipt.duplicates == 400
+    assert sandbox.stats()["accepted"] == 400
+    assert delivery.status()[0].batch_events < 400
+    for start in range(1000, 5000, 50):
+        delivery.send("deposits", some_events(50, start=start)).result(30)
+    assert delivery.status()[0].batch_events == 400
+    delivery.close(1000)
+
+
+def test_a_backfill_gives_way_to_what_is_live(sandbox):
+    """A live event that comes behind a long backfill is delivered long before the backfill's end."""
+    config = Smartico.model_validate({"url": sandbox.url, "token": "secret", "batch_events": 10, "max_in_flight": 2})
+    sandbox.set_faults(["latency=20ms"])
+    delivery = Ingest(config)
+    old = delivery.send("casino", some_events(1000, players=1000), lane="backfill")
+    delivery.send("deposits", some_events(10, players=1000, start=5000)).result(5)
+    assert not old.done()
+    assert old.result(30).delivered == 1000
     delivery.close(1000)

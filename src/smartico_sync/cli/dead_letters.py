@@ -100,7 +100,7 @@ def drop(everything: bool, path: Path, **chosen: Any) -> None:
 
 def change(desk: Desk, name: str, chosen: dict[str, Any], everything: bool, said: str) -> None:
     """Do something with the letters that were chosen."""
-    if not everything and not any(chosen.values()):
+    if not everything and all(value in (None, ()) for value in chosen.values()):
         raise ConfigError("which ones?", hint="choose with --view, --code, --key or --id, or --all")
     ids = [letter.id for letter in matching(desk, chosen)]
     done = desk.call(name, ids=ids) if ids else 0

@@ -92,6 +92,10 @@ class Brand(Model):
     """The token of this brand."""
     token_file: str | None = None
     """A file that holds the token, relative to the configuration file; read again when it changes."""
+    max_in_flight: Annotated[int | None, Field(ge=1, le=64)] = None
+    """Parallel requests of a token of its own; the default ones when absent."""
+    requests_per_minute: Annotated[int | None, Field(ge=1)] = None
+    """Requests a minute of a token of its own; the default ones when absent."""
     alias: Text | None = None
     """The `ext_brand_id` Smartico knows this brand by, when the database calls it otherwise."""
 

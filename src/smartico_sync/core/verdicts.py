@@ -43,16 +43,18 @@ DELIVERED_BEFORE = Refused(DUPLICATE, "duplicate")  # after a rewind there are m
 class Verdict:
     """What to do with a request.
 
-    done: every event is delivered but those in `refused` and `duplicates`, by their place. retry: all again later.
-    unknown: it may have been accepted, all again with the same eids. halt: the API refuses us, or the brand.
-    bisect: some event is refused, and only halves of the request can tell which.
+    done: every event is delivered but those in `refused`, `duplicates` and `brands`, by their place. retry: all again
+    later. unknown: it may have been accepted, all again with the same eids. halt: the API refuses us. brand: it does not
+    know the brand of the request. bisect: some event is refused, and only halves of the request can tell which.
+    `brands` are events whose brand the API does not know.
     """
 
-    decision: Literal["done", "retry", "unknown", "halt", "bisect"]
+    decision: Literal["done", "retry", "unknown", "halt", "brand", "bisect"]
     reason: str = ""
     code: int = 0
     refused: Mapping[int, Refused] = field(default_factory=dict)
     duplicates: frozenset[int] = frozenset()
+    brands: frozenset[int] = frozenset()
 
 
 def judge(eids: Sequence[str], users: Sequence[str], outcome: Outcome, status: int, body: bytes) -> Verdict:
@@ -71,7 +73,7 @@ def judge(eids: Sequence[str], users: Sequence[str], outcome: Outcome, status: i
     if status in (401, 403) or code in DENIED:
         return Verdict("halt", said or "access denied", code if code is not None else status)
     if code == UNKNOWN_BRAND:
-        return Verdict("halt", said or "unknown ext_brand_id", UNKNOWN_BRAND)
+        return Verdict("brand", said or "unknown ext_brand_id", UNKNOWN_BRAND)
     if status == NOTHING_FITS:
         return Verdict("bisect", "the body is too large", status)
     named = attributed(answer, eids, users)
@@ -90,9 +92,13 @@ def judge(eids: Sequence[str], users: Sequence[str], outcome: Outcome, status: i
 
 def shared(named: dict[int, Refused], decision: Literal["done", "retry"], reason: str = "") -> Verdict:
     """A verdict with the named events told apart; with `retry` the unnamed ones go again at once, without the refused."""
+    denied = next((why for why in named.values() if why.code in DENIED), None)
+    if denied is not None:
+        return Verdict("halt", denied.reason, denied.code)
     duplicates = frozenset(place for place, why in named.items() if why.code == DUPLICATE)
-    refused = {place: why for place, why in named.items() if why.code != DUPLICATE}
-    return Verdict(decision, reason, 0, refused, duplicates)
+    brands = frozenset(place for place, why in named.items() if why.code == UNKNOWN_BRAND)
+    refused = {place: why for place, why in named.items() if place not in duplicates | brands}
+    return Verdict(decision, reason, 0, refused, duplicates, brands)
 
 
 def parsed(body: bytes) -> dict[str, Any]:

@@ -48,20 +48,15 @@ def assess(views: Sequence[Vitals], destinations: Sequence[DestinationStatus], n
         if dead := sum(view.dead.values()):
             hint = f"sync dead-letters list --view {view.name}"
             findings.append(Finding("warning", view.name, f"{dead} rows are dead letters", hint))
+        if view.max_age_ms is not None and view.lag_ms > view.max_age_ms:
+            old = f"nothing newer than {view.lag_ms // 1000} s ago is known to be delivered; max_age is {view.max_age_ms // 1000} s"
+            findings.append(Finding("critical", view.name, old, view.hint or "sync status"))
         if view.missing:
             hint = f"sync reconcile --view {view.name} --send"
             findings.append(Finding("warning", view.name, f"{view.missing} rows were never acknowledged", hint))
     for destination in destinations:
-        if destination.state == "halted":
-            findings.append(
-                Finding(
-                    "critical",
-                    destination.name,
-                    f"the API refuses us: {destination.last_error}",
-                    "mend the token or URL, then: sync check",
-                )
-            )
-        elif destination.state == "backing_off":
+        findings += [Finding("critical", destination.name, message, hint) for message, hint in destination.halts]
+        if destination.state == "backing_off":
             findings.append(
                 Finding(
                     "warning",

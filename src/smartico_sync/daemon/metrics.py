@@ -98,11 +98,29 @@ class Views:
         minute = GaugeMetricFamily(
             "smartico_sync_requests_last_minute", "Requests of the last 60 seconds.", labels=["destination"]
         )
+        sent = CounterMetricFamily(
+            "smartico_sync_events",
+            "Events by what the API said of them, since the start.",
+            labels=["destination", "verdict"],
+        )
+        asked = CounterMetricFamily(
+            "smartico_sync_requests", "Requests by what was made of the answer.", labels=["destination", "decision"]
+        )
+        size = CounterMetricFamily("smartico_sync_sent_bytes", "Bytes of request bodies.", labels=["destination"])
+        took = CounterMetricFamily(
+            "smartico_sync_request_seconds", "Time spent waiting for answers.", labels=["destination"]
+        )
         for destination in self.destinations():
+            for verdict, count in destination.events.items():
+                sent.add_metric([destination.name, verdict], count)
+            for decision, count in destination.requests.items():
+                asked.add_metric([destination.name, decision], count)
+            size.add_metric([destination.name], destination.sent_bytes)
+            took.add_metric([destination.name], destination.seconds)
             flight.add_metric([destination.name], destination.in_flight)
             queued.add_metric([destination.name], destination.queued_events)
             minute.add_metric([destination.name], destination.requests_last_minute)
-        return [*of_views(views), rows, state, dead, parked, late, flight, queued, minute]
+        return [*of_views(views), rows, state, dead, parked, late, flight, queued, minute, sent, asked, size, took]
 
 
 def of_views(views: Sequence[Vitals]) -> list[Metric]:

@@ -27,7 +27,7 @@ class Report:
     def __init__(self, view: View, board: Board) -> None:
         self.board = board
         self.lock = threading.RLock()
-        self.vitals = Vitals(view.name, view.kind, view.source, view.cursor, view.every)
+        self.vitals = Vitals(view.name, view.kind, view.source, view.cursor, view.every, view.max_age)
         self.read_before = 0
         self.board.publish(self.vitals)
 

@@ -43,7 +43,7 @@ class LateVitals:
 class Vitals:
     """One view at one moment.
 
-    Times are epoch ms. `head` is the cursor of the last delivered row in order; at and below `watermark`
+    Times are epoch ms. `max_age_ms`: a lag beyond it is an alert. `head` is the cursor of the last delivered row in order; at and below `watermark`
     nothing can still appear. `lag_ms`: how long ago the last poll that found nothing newer was, 0 when level.
     `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
     `mutated` delivered rows were found changed; `largest_tie` rows shared one cursor value; `skew_ms`: the source's clock
@@ -56,6 +56,7 @@ class Vitals:
     source: str
     cursor: str
     every_ms: int
+    max_age_ms: int | None = None
     state: State = "starting"
     late_commit: str = ""
     head: str = ""

@@ -1,29 +1,31 @@
-"""One URL and token: requests in flight, back-off, halts."""
+"""One URL and token: requests in flight, what their answers mean, back-off."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 import structlog
 
 from smartico_sync.core.batches import Batch, encode
-from smartico_sync.core.events import EID, PLAYER, POSITION, USER, Events
+from smartico_sync.core.events import BRAND, EID, PLAYER, POSITION, USER, Events
 from smartico_sync.core.verdicts import judge
+from smartico_sync.delivery.halts import EVERYTHING, Halts
 from smartico_sync.delivery.lanes import Lanes, Request
 from smartico_sync.delivery.protocol import Refusal
-from smartico_sync.errors import DeliveryError, DeliveryHalted, DeliveryStopped, DeliveryUnavailable, DeliveryUnknown
+from smartico_sync.errors import DeliveryError, DeliveryStopped, DeliveryUnavailable, DeliveryUnknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.verdicts import Verdict
+    from smartico_sync.delivery.account import Account
     from smartico_sync.delivery.client import Answer, Client
-    from smartico_sync.delivery.limits import MinuteLimit
     from smartico_sync.delivery.sending import Sending
 
 __all__ = ["Destination", "DestinationStatus"]
@@ -31,14 +33,15 @@ __all__ = ["Destination", "DestinationStatus"]
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # quoted from the official document; the last repeats
 JITTER = 0.2  # share of a pause that is random, so that clients do not return together
 LONGEST_WAIT_S = 300.0  # of a Retry-After that is believed
-HALT_PAUSES_S = (5.0, 10.0, 20.0, 40.0, 60.0)  # between probes while the API refuses us
+SMALLEST_BATCH = 50  # events: smaller ones help no API
+GROW_AFTER = 20  # requests in a row that went well, until batches double again
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class DestinationStatus:
-    """What an operator wants to know of one destination."""
+    """What an operator wants to know of one destination. `events` and `requests` count by what became of them."""
 
     name: str
     state: Literal["idle", "delivering", "backing_off", "halted"]
@@ -47,42 +50,48 @@ class DestinationStatus:
     in_flight: int
     queued_events: int
     requests_last_minute: int
-    brands: tuple[str, ...]
+    batch_events: int
+    halts: tuple[tuple[str, str], ...] = ()
+    events: Mapping[str, int] = field(default_factory=dict)
+    requests: Mapping[str, int] = field(default_factory=dict)
+    sent_bytes: int = 0
+    seconds: float = 0.0
 
 
 class Destination:
-    """Sends requests with `workers` threads. Thread-safe.
+    """Sends requests with `workers` threads. Thread-safe; `lock` is shared by all that share an account.
 
-    While the API is away one request at a time tries again; while it refuses us every send fails with DeliveryHalted, but
-    for one now and then that finds out whether that is over.
+    While the API is away one request at a time tries again; while it refuses us, or a brand, what is sent fails with
+    DeliveryHalted, but for one request now and then that finds out whether that is over.
     """
 
     def __init__(
         self,
         name: str,
         client: Client,
-        limit: MinuteLimit,
+        account: Account,
+        lock: threading.RLock,
         *,
         workers: int,
-        observe: Callable[[str, Answer, int], None],
+        batch_events: int,
         pauses_s: tuple[float, ...] = BACK_OFF_S,
     ) -> None:
-        self.name = name
-        self.client = client
-        self.limit = limit
-        self.observe = observe
+        self.name, self.client, self.account, self.lock = name, client, account, lock
+        self.changed = threading.Condition(lock)
+        self.most_events = self.batch_events = batch_events
         self.pauses_s = pauses_s
         self.lanes = Lanes()
-        self.lock = threading.Condition()
+        self.halts = Halts()
         self.in_flight = 0
         self.queued = 0
         self.failures = 0
+        self.well = 0
         self.resume_at = 0.0
-        self.halted = ""
-        self.halts = 0
-        self.probe_at = 0.0
         self.last_error = ""
         self.last_success_ms: int | None = None
+        self.events: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
+        self.sent_bytes, self.seconds = 0, 0.0
         self.closing = False
         self.sendings: set[Sending] = set()
         self.threads = [
@@ -91,28 +100,20 @@ class Destination:
         for thread in self.threads:
             thread.start()
 
-    def send(self, batch: Batch, sending: Sending) -> None:
-        """Queue one request of a send."""
+    def send(self, batches: Sequence[Batch], sending: Sending) -> None:
+        """Queue the requests of a send."""
         with self.lock:
-            if self.closing:
-                sending.fail(DeliveryStopped("the daemon is ending"))
+            error: DeliveryError | None = DeliveryStopped("the daemon is ending") if self.closing else None
+            if error is None and self.halts:
+                error = self.halts.against({brand for batch in batches for brand in brands_of(batch)})
+            if error is not None:
+                sending.fail(error)
                 return
-            if self.halted and time.monotonic() < self.probe_at:
-                sending.fail(self.refusal())
-                return
-            if self.halted:
-                self.probe_at = time.monotonic() + HALT_PAUSES_S[min(self.halts, len(HALT_PAUSES_S) - 1)]
-            players = frozenset(batch.events.frame.get_column(PLAYER).to_list())
             self.sendings.add(sending)
-            self.queued += len(batch.events)
-            self.lanes.add(Request(batch, sending, players))
-            self.lock.notify()
-
-    def refusal(self) -> DeliveryHalted:
-        """The error while the API refuses us."""
-        return DeliveryHalted(
-            f"the ingest API refuses us: {self.halted}", hint="mend token, URL or brand in views.yaml, then: sync check"
-        )
+            for batch in batches:
+                self.queued += len(batch.events)
+                self.lanes.add(Request(batch, sending, frozenset(batch.events.frame.get_column(PLAYER).to_list())))
+            self.changed.notify(len(batches))
 
     def work(self) -> None:
         """One worker: take a request that may start, send it, act on the answer."""
@@ -127,45 +128,48 @@ class Destination:
             finally:
                 with self.lock:
                     self.in_flight -= 1
+                    self.account.leave()
             frame = request.batch.events.frame
             verdict = judge(LazyTexts(frame, EID), LazyTexts(frame, USER), answer.outcome, answer.status, answer.body)
-            self.observe(verdict.decision, answer, len(request.batch.body))
             with self.lock:
                 request.sending.requests += 1
                 request.sending.sent_bytes += len(request.batch.body)
+                self.requests[verdict.decision] += 1
+                self.sent_bytes += len(request.batch.body)
+                self.seconds += answer.seconds
+                before = self.failures
                 self.act(request, verdict, answer)
-                self.lock.notify_all()
+                # Another worker is woken when there is something for it to do; this one looks for itself.
+                if before and not self.failures:
+                    self.changed.notify_all()
+                else:
+                    self.changed.notify(max(0, self.lanes.startable - 1))
 
     def next_request(self) -> Request | None:
-        """Wait for a request that may start now; None when closing and nothing is left. Called with the lock held."""
+        """Wait for a request that may start now; None when closing. Called with the lock held."""
         while True:
             if self.closing:
                 return None
             now = time.monotonic()
             if now < self.resume_at:
-                self.lock.wait(self.resume_at - now)
+                self.changed.wait(self.resume_at - now)
                 continue
             if self.failures and self.in_flight:
-                self.lock.wait(1.0)
+                self.changed.wait(1.0)
                 continue
             request = self.lanes.take()
             if request is None:
-                self.lock.wait()
+                self.changed.wait()
                 continue
             if request.sending.over:
                 self.drop(request)
                 continue
-            wait = self.limit.wait_s()
+            wait = self.account.enter(request.sending.lane)
             if wait:
                 self.lanes.again(request)
-                self.lock.wait(min(wait, 1.0))
+                self.changed.wait(min(wait, 1.0))
                 continue
             return request
-
-    def drop(self, request: Request) -> None:
-        """Take a request out that nobody waits for."""
-        self.queued -= len(request.batch.events)
-        self.lanes.finish(request)
 
     def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """Do what the verdict says. Called with the lock held."""
@@ -173,10 +177,17 @@ class Destination:
             self.trouble(request, verdict, answer)
             return
         if verdict.decision == "halt":
-            self.halt(request, verdict)
+            self.halt(EVERYTHING, f"{verdict.reason} (code {verdict.code})")
+            self.drop(request)
             return
-        self.failures = 0
-        self.halted, self.halts = "", 0
+        self.failures, self.well = 0, self.well + 1
+        if self.well >= GROW_AFTER and self.batch_events < self.most_events:
+            self.batch_events, self.well = min(self.most_events, 2 * self.batch_events), 0
+        if verdict.decision == "brand" or verdict.brands:
+            self.unknown_brands(request, verdict)
+            return
+        if self.halts:
+            self.halts.taken(brands_of(request.batch))
         self.last_success_ms = int(time.time() * 1000)
         if verdict.decision == "bisect":
             self.bisect(request, verdict)
@@ -187,56 +198,76 @@ class Destination:
         """Some or all events have their verdict; those that have none go again, before any other of their players."""
         events = request.batch.events
         self.last_error = "" if not verdict.refused else f"{len(verdict.refused)} events refused"
-        places = sorted({*verdict.refused, *verdict.duplicates})
-        refused = self.refusals(events, verdict)
+        places = {*verdict.refused, *verdict.duplicates}
+        rows, ids = events.frame.get_column(POSITION), events.frame.get_column(EID)
+        refused = [Refusal(rows[place], ids[place], why.code, why.reason) for place, why in verdict.refused.items()]
+        delivered = len(events) - len(places) if verdict.decision == "done" else 0
+        self.judged(request, delivered, len(verdict.duplicates), refused)
         if verdict.decision == "done":
-            delivered = len(events) - len(places)
-            self.queued -= len(events)
-            request.sending.judged(delivered, len(verdict.duplicates), refused)
-            self.lanes.finish(request)
-            if request.sending.over:
-                self.sendings.discard(request.sending)
+            self.finish(request)
             return
-        self.queued -= len(places)
-        request.sending.judged(0, len(verdict.duplicates), refused)
-        mask = pl.Series(range(len(events))).is_in(places)
-        rest = events.take(~mask)
+        rest = events.take(~pl.Series(range(len(events))).is_in(list(places)))
         if len(rest):
             request.batch = Batch(encode(rest), rest)
             self.lanes.offer(request)
         else:
-            self.lanes.finish(request)
+            self.finish(request)
 
-    def refusals(self, events: Events, verdict: Verdict) -> list[Refusal]:
-        """The refused events by their row."""
-        rows, ids = events.frame.get_column(POSITION), events.frame.get_column(EID)
-        return [Refusal(rows[place], ids[place], why.code, why.reason) for place, why in verdict.refused.items()]
+    def judged(self, request: Request, delivered: int, duplicates: int, refused: list[Refusal]) -> None:
+        """Count events that have their verdict."""
+        self.queued -= delivered + duplicates + len(refused)
+        self.events.update({"delivered": delivered, "duplicate": duplicates, "refused": len(refused)})
+        request.sending.judged(delivered, duplicates, refused)
+
+    def finish(self, request: Request) -> None:
+        """The request is done; those behind it may go."""
+        self.lanes.finish(request)
+        if request.sending.over:
+            self.sendings.discard(request.sending)
 
     def bisect(self, request: Request, verdict: Verdict) -> None:
         """Halve the request until the guilty event is alone."""
         events = request.batch.events
         if len(events) == 1:
             row, eid = events.frame.get_column(POSITION)[0], events.frame.get_column(EID)[0]
-            self.queued -= 1
-            request.sending.judged(0, 0, [Refusal(row, eid, verdict.code, verdict.reason)])
-            self.lanes.finish(request)
+            self.judged(request, 0, 0, [Refusal(row, eid, verdict.code, verdict.reason)])
+            self.finish(request)
             return
         half = len(events) // 2
-        first = Events(events.frame.slice(0, half), events.raw)
-        second = Events(events.frame.slice(half), events.raw)
-        # The second half waits for the first: they may share players, and whoever waited for the whole waits for it.
-        later = Request(Batch(encode(second), second), request.sending, request.players, waits=1)
-        later.followers, request.followers = request.followers, [later]
-        for player in request.players:
-            if self.lanes.tails.get(player) is request:
-                self.lanes.tails[player] = later
+        self.cut(request, [events.frame.slice(0, half), events.frame.slice(half)])
+
+    def cut(self, request: Request, frames: Sequence[pl.DataFrame]) -> None:
+        """Send a request in several, each behind the one before: they may share players."""
+        first, *rest = (Events(frame, request.batch.events.raw) for frame in frames)
+        for events in reversed(rest):
+            # Whoever waited for the whole waits for the last part.
+            later = Request(Batch(encode(events), events), request.sending, request.players, waits=1)
+            later.followers, request.followers = request.followers, [later]
+            for player in request.players:
+                if self.lanes.tails.get(player) is request:
+                    self.lanes.tails[player] = later
         request.batch = Batch(encode(first), first)
         self.lanes.offer(request)
 
+    def unknown_brands(self, request: Request, verdict: Verdict) -> None:
+        """A brand the API does not know stops, and nothing else."""
+        frame = request.batch.events.frame
+        names = frame.get_column(BRAND)
+        unknown = {names[place] for place in verdict.brands} if verdict.brands else set(names)
+        if not verdict.brands and len(unknown) > 1:
+            # The answer does not say which: one request a brand will tell.
+            self.cut(request, frame.partition_by(BRAND, maintain_order=True))
+            return
+        known = set(names) - unknown
+        self.halts.taken(known)
+        for brand in unknown:
+            self.halt(brand, verdict.reason or "unknown ext_brand_id")
+        self.drop(request)
+
     def trouble(self, request: Request, verdict: Verdict, answer: Answer) -> None:
-        """The API is away or unclear: the same bytes again, after a pause; its players wait."""
+        """The API is away or unclear: the same events again, after a pause; their players wait."""
         request.attempts += 1
-        self.failures += 1
+        self.failures, self.well = self.failures + 1, 0
         pause = self.pauses_s[min(request.attempts, len(self.pauses_s)) - 1]
         pause += pause * JITTER * random.random()  # noqa: S311 - spreads load, guards nothing
         pause = max(pause, min(answer.retry_after_s, LONGEST_WAIT_S))
@@ -245,49 +276,61 @@ class Destination:
         log.warning("delivery.retry", destination=self.name, reason=verdict.reason, pause_s=round(pause, 1))
         if request.sending.over:
             self.drop(request)
+        elif verdict.decision == "unknown" and request.attempts > 1 and len(request.batch.events) > SMALLEST_BATCH:
+            # Twice no answer in time: less at once may be answered.
+            self.batch_events = max(SMALLEST_BATCH, min(self.batch_events, len(request.batch.events)) // 2)
+            half = len(request.batch.events) // 2
+            self.cut(request, [request.batch.events.frame.slice(0, half), request.batch.events.frame.slice(half)])
         else:
             self.lanes.offer(request)
 
-    def halt(self, request: Request, verdict: Verdict) -> None:
-        """The API refuses us: every send fails at once, nothing is committed."""
-        self.halted = f"{verdict.reason} (code {verdict.code})"
-        self.last_error = self.halted
-        self.probe_at = time.monotonic() + HALT_PAUSES_S[min(self.halts, len(HALT_PAUSES_S) - 1)]
-        self.halts += 1
-        log.error("delivery.halted", destination=self.name, reason=self.halted)
-        self.abandon(self.refusal())
-        request.sending.fail(self.refusal())
+    def halt(self, brand: str, reason: str) -> None:
+        """The API refuses us, or a brand: what was sent of it fails at once, nothing of it is committed."""
+        error = self.halts.refused(brand, reason)
+        self.last_error = error.message
+        log.error("delivery.halted", destination=self.name, reason=error.message)
+        for sending in list(self.sendings):
+            if brand == EVERYTHING or brand in sending.brands:
+                sending.fail(error)
+                self.sendings.discard(sending)
+        # Requests under way keep their players until they are answered: what is sent again waits behind them.
+        for request in list(self.lanes.all()):
+            if request.sending.over:
+                self.drop(request)
+            else:
+                self.lanes.offer(request)
 
-    def abandon(self, error: DeliveryError) -> None:
-        """Fail everything that is queued. Called with the lock held."""
-        for sending in self.sendings:
-            sending.fail(error)
-        self.sendings.clear()
-        self.lanes.clear()
-        self.queued = 0
+    def drop(self, request: Request) -> None:
+        """Take a request out that nobody waits for."""
+        self.queued -= len(request.batch.events)
+        self.lanes.finish(request)
 
     def close(self, timeout_s: float) -> None:
         """End: give requests under way some time, fail the rest."""
         with self.lock:
             self.closing = True
-            self.abandon_queued()
-            self.lock.notify_all()
+            if not self.in_flight:
+                self.abandon()
+            self.changed.notify_all()
         deadline = time.monotonic() + timeout_s
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         with self.lock:
-            self.abandon(DeliveryStopped("the daemon is ending"))
+            self.abandon()
         self.client.close()
 
-    def abandon_queued(self) -> None:
-        """Fail the sends that have no request under way."""
-        if not self.in_flight:
-            self.abandon(DeliveryStopped("the daemon is ending"))
+    def abandon(self) -> None:
+        """Fail everything that is queued. Called with the lock held."""
+        for sending in self.sendings:
+            sending.fail(DeliveryStopped("the daemon is ending"))
+        self.sendings.clear()
+        self.lanes.clear()
+        self.queued = 0
 
     def problem(self) -> DeliveryError | None:
         """What keeps events from being delivered now, for those who cannot wait."""
-        if self.halted:
-            return self.refusal()
+        if EVERYTHING in self.halts.known:
+            return self.halts.error(EVERYTHING)
         if self.failures:
             kind = DeliveryUnknown if self.last_error.startswith("no answer") else DeliveryUnavailable
             return kind(f"the ingest API does not take events: {self.last_error}", hint="try its URL: sync check")
@@ -299,7 +342,7 @@ class Destination:
             state: Literal["idle", "delivering", "backing_off", "halted"] = "delivering" if self.queued else "idle"
             if self.failures:
                 state = "backing_off"
-            if self.halted:
+            if self.halts:
                 state = "halted"
             return DestinationStatus(
                 self.name,
@@ -308,9 +351,19 @@ class Destination:
                 self.last_success_ms,
                 self.in_flight,
                 max(0, self.queued),
-                self.limit.used(),
-                (),
+                self.account.used(),
+                self.batch_events,
+                self.halts.told(),
+                dict(self.events),
+                dict(self.requests),
+                self.sent_bytes,
+                round(self.seconds, 3),
             )
+
+
+def brands_of(batch: Batch) -> set[str]:
+    """The brands in a request."""
+    return set(batch.events.frame.get_column(BRAND).unique().to_list())
 
 
 class LazyTexts(list[str]):

@@ -4,57 +4,58 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from smartico_sync.core.batches import batches
 from smartico_sync.core.events import BRAND, EID, POSITION, Events
 from smartico_sync.core.reasons import TOO_LARGE
+from smartico_sync.delivery.account import Account
 from smartico_sync.delivery.client import Client, Token
 from smartico_sync.delivery.destination import BACK_OFF_S, Destination, DestinationStatus
-from smartico_sync.delivery.limits import MinuteLimit
 from smartico_sync.delivery.protocol import Receipt, Refusal
 from smartico_sync.delivery.sending import Sending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from concurrent.futures import Future
+
+    from pydantic import SecretStr
 
     from smartico_sync.config.models import Brand, Smartico
     from smartico_sync.delivery.client import Answer
+    from smartico_sync.delivery.protocol import Lane
     from smartico_sync.errors import DeliveryError
 
 __all__ = ["Ingest"]
 
 
-def unseen(decision: str, answer: Answer, size: int) -> None:
-    """Nobody watches."""
-
-
 class Ingest:
-    """See `delivery.protocol.Delivery`. One destination per URL and token; brands without their own share the first."""
+    """See `delivery.protocol.Delivery`.
 
-    def __init__(
-        self,
-        config: Smartico,
-        base: Path = Path(),
-        *,
-        observe: Callable[[str, Answer, int], None] = unseen,
-        pauses_s: tuple[float, ...] = BACK_OFF_S,
-    ) -> None:
+    One destination per URL and token; brands without their own share the first. Destinations of one token share its limits.
+    """
+
+    def __init__(self, config: Smartico, base: Path = Path(), *, pauses_s: tuple[float, ...] = BACK_OFF_S) -> None:
         self.config = config
-        self.lock = threading.Lock()
+        self.order = threading.Lock()
+        self.lock = threading.RLock()
         self.base = base
-        self.observe = observe
         self.pauses_s = pauses_s
-        self.default = self.destination("smartico", config.url, config.token, config.token_file)
+        self.accounts: dict[tuple[str | None, str | None], Account] = {}
+        self.default = self.destination("smartico", config.url, config.token, config.token_file, None)
         self.brands = {name: self.brand(name, brand) for name, brand in config.brands.items()}
         self.aliases = {name: brand.alias for name, brand in config.brands.items() if brand.alias}
 
-    def destination(self, name: str, url: str, token: object, token_file: str | None) -> Destination:
-        """A destination of its own."""
-        secret = token.get_secret_value() if token is not None else None  # type: ignore[attr-defined]
+    def destination(
+        self, name: str, url: str, token: SecretStr | None, token_file: str | None, brand: Brand | None
+    ) -> Destination:
+        """A destination of its own, within the limits of its token."""
+        secret = token.get_secret_value() if token is not None else None
+        slots = (brand and brand.max_in_flight) or self.config.max_in_flight
+        per_minute = (brand and brand.requests_per_minute) or self.config.requests_per_minute
+        identity = (None, token_file) if token_file else (secret, None)
+        account = self.accounts.setdefault(identity, Account(per_minute, slots))
         client = Client(
             url,
             Token(secret, self.base / token_file if token_file else None),
@@ -64,9 +65,10 @@ class Ingest:
         return Destination(
             name,
             client,
-            MinuteLimit(self.config.requests_per_minute),
-            workers=self.config.max_in_flight,
-            observe=self.observe,
+            account,
+            self.lock,
+            workers=slots,
+            batch_events=self.config.batch_events,
             pauses_s=self.pauses_s,
         )
 
@@ -76,20 +78,21 @@ class Ingest:
             return self.default
         own = brand.token is not None or brand.token_file is not None
         token, token_file = (brand.token, brand.token_file) if own else (self.config.token, self.config.token_file)
-        return self.destination(name, brand.url or self.config.url, token, token_file)
+        return self.destination(name, brand.url or self.config.url, token, token_file, brand)
 
-    def send(self, view: str, events: Events, *, lane: Literal["live", "backfill"] = "live") -> Future[Receipt]:
+    def send(self, view: str, events: Events, *, lane: Lane = "live") -> Future[Receipt]:
         """See the protocol."""
-        sending = Sending(view, lane, len(events))
-        with self.lock:  # sends keep their order over all views
-            for destination, piece in self.routed(events):
-                ready, large = batches(piece, self.config.batch_events, self.config.batch_bytes)
-                for batch in ready:
-                    destination.send(batch, sending)
+        sending = Sending(view, lane, events)
+        cut = [
+            (destination, *batches(piece, destination.batch_events, self.config.batch_bytes))
+            for destination, piece in self.routed(events)
+        ]
+        with self.order:  # sends keep their order over all views
+            for destination, ready, large in cut:
                 if large:
-                    refused = [self.too_large(event) for event in large]
-                    with destination.lock:
-                        sending.judged(0, 0, refused)
+                    with self.lock:
+                        sending.judged(0, 0, [self.too_large(event) for event in large])
+                destination.send(ready, sending)
         return sending.future
 
     def routed(self, events: Events) -> list[tuple[Destination, Events]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from smartico_sync.core.batches import Batch
     from smartico_sync.delivery.sending import Sending
 
@@ -28,11 +30,16 @@ class Request:
 
 
 class Lanes:
-    """The order in which requests may start. Not thread-safe: the destination holds its lock around every call."""
+    """The order in which requests may start. Not thread-safe: the destination holds its lock around every call.
+
+    Views take turns, so that one view's backlog does not starve another; a backfill has a turn in five while there is
+    something live.
+    """
 
     def __init__(self) -> None:
         self.tails: dict[int, Request] = {}
         self.ready: dict[str, dict[str, deque[Request]]] = {"live": {}, "backfill": {}}
+        self.startable = 0
         self.turn = 0
 
     def add(self, request: Request) -> None:
@@ -47,11 +54,12 @@ class Lanes:
 
     def offer(self, request: Request) -> None:
         """Make a request ready to start, in its view's queue."""
-        queues = self.ready[request.sending.lane]
-        queues.setdefault(request.sending.view, deque()).append(request)
+        self.startable += 1
+        self.ready[request.sending.lane].setdefault(request.sending.view, deque()).append(request)
 
     def again(self, request: Request) -> None:
         """Put back a request that was taken but could not start."""
+        self.startable += 1
         self.ready[request.sending.lane].setdefault(request.sending.view, deque()).appendleft(request)
 
     def take(self) -> Request | None:
@@ -66,6 +74,7 @@ class Lanes:
                 del queues[view]
                 if queue:
                     queues[view] = queue  # to the end of the round
+                self.startable -= 1
                 return request
         return None
 
@@ -80,7 +89,16 @@ class Lanes:
             if not follower.waits:
                 self.offer(follower)
 
+    def all(self) -> Iterator[Request]:
+        """Take out every request that could start, one after the other."""
+        for queues in self.ready.values():
+            waiting = [request for queue in queues.values() for request in queue]
+            queues.clear()
+            self.startable -= len(waiting)
+            yield from waiting
+
     def clear(self) -> None:
         """Forget everything."""
         self.tails.clear()
         self.ready = {"live": {}, "backfill": {}}
+        self.startable = 0

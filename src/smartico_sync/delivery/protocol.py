@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.events import Events
 
-__all__ = ["Delivery", "Receipt", "Refusal"]
+__all__ = ["Delivery", "Lane", "Receipt", "Refusal"]
+
+Lane = Literal[
+    "live",
+    "backfill",  # what is old gives way to what is new
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +42,13 @@ class Receipt:
 class Delivery(Protocol):
     """Sends events; thread-safe."""
 
-    def send(self, view: str, events: Events, *, lane: Literal["live", "backfill"] = "live") -> Future[Receipt]:
+    def send(self, view: str, events: Events, *, lane: Lane = "live") -> Future[Receipt]:
         """Encode and queue the events; returns at once unless too much is queued already (then it waits: back-pressure).
 
         The future resolves when each event has its final verdict, however long the API is away. One player's events are
         sent in the order of `send` calls and of rows, over all views, never two requests at once. It fails with
-        DeliveryHalted while the API refuses us (the caller sends the same page again later, same eids), and with
-        DeliveryStopped after `close`.
+        DeliveryHalted while the API refuses us, or does not know a brand among the events (the caller sends the same page
+        again later, same eids), and with DeliveryStopped after `close`.
         """
 
     def close(self, timeout_ms: int) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING
 
+from smartico_sync.core.events import BRAND
 from smartico_sync.delivery.protocol import Receipt, Refusal
 
 if TYPE_CHECKING:
+    from smartico_sync.core.events import Events
+    from smartico_sync.delivery.protocol import Lane
     from smartico_sync.errors import DeliveryError
 
 __all__ = ["Sending"]
@@ -17,17 +21,23 @@ __all__ = ["Sending"]
 class Sending:
     """Counts verdicts until every event has one. The destination holds its lock around every call."""
 
-    def __init__(self, view: str, lane: Literal["live", "backfill"], events: int) -> None:
+    def __init__(self, view: str, lane: Lane, events: Events) -> None:
         self.view = view
-        self.lane = lane
+        self.lane: Lane = lane
+        self.events = events
         self.future: Future[Receipt] = Future()
-        self.open = events
+        self.open = len(events)
         self.delivered = 0
         self.duplicates = 0
         self.refused: list[Refusal] = []
         self.requests = 0
         self.sent_bytes = 0
         self.close_if_done()
+
+    @cached_property
+    def brands(self) -> frozenset[str]:
+        """Whose events these are; asked for only when a brand is refused."""
+        return frozenset(self.events.frame.get_column(BRAND).unique().to_list())
 
     @property
     def over(self) -> bool:

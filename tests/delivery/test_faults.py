@@ -1,0 +1,85 @@
+"""Any script of faults: in the end each event was taken exactly once or refused with a reason, in order, within the limits."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from delivery.conftest import some_events
+from smartico_sync.config.models import Smartico
+from smartico_sync.delivery.ingest import Ingest
+from smartico_sync.errors import DeliveryHalted
+from smartico_sync.sandbox.api import Sandbox
+
+FAULTS = [
+    "latency=20ms", "429:0.4", "429=1s:0.2", "500:0.4", "502:0.3", "503:0.5", "504:0.3", "denied:0.3", "denied=200:0.3",
+    "garbage:0.4", "reset-before:0.4", "reset-after:0.4", "hang-after=400ms:0.1", "slow-drip=100ms:0.3", "refuse=0.1",
+    "unknown-brand=b:0.3",
+]  # fmt: skip
+PLAYERS = 11
+
+
+def delivered(ingest, events):
+    """Send until the API lets us, as a tracker does."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return ingest.send("deposits", events).result(60)
+        except DeliveryHalted:
+            assert time.monotonic() < end
+            for halt in ingest.default.halts.known.values():
+                halt.probe_at = 0
+
+
+SCRIPTS = {
+    "script": st.lists(st.lists(st.sampled_from(FAULTS), max_size=3), min_size=1, max_size=4),
+    "dialect": st.sampled_from(["event_errors", "failed_events"]),
+    "error_keys": st.sampled_from(["eid", "user_ext_id"]),
+    "seed": st.integers(0, 1000),
+}
+
+
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
+@given(**SCRIPTS)
+def test_whatever_the_api_answers_each_event_gets_one_verdict(script, dialect, error_keys, seed):
+    """Faults of every kind, at any time: nothing lost, nothing doubled, a player's order kept, no limit broken."""
+    play(script, dialect, error_keys, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@given(**SCRIPTS)
+def test_many_scripts_of_faults(script, dialect, error_keys, seed):
+    """The same, for as many scripts as a longer run has time for."""
+    play(script, dialect, error_keys, seed)
+
+
+def play(script, dialect, error_keys, seed):
+    # Where an answer names players, it refuses all events of one in a request: then only what must hold is asked.
+    config = {"token": "any", "batch_events": 25, "timeout": 300, "requests_per_minute": 60_000}
+    with Sandbox(dialect=dialect, error_keys=error_keys, seed=seed, max_in_flight=12) as sandbox:
+        ingest = Ingest(Smartico.model_validate({"url": sandbox.url, **config}), pauses_s=(0.01, 0.02))
+        total, refused = 0, set()
+        for faults in [*script, []]:
+            sandbox.set_faults(faults)
+            for _ in range(2):
+                receipt = delivered(ingest, some_events(90, players=PLAYERS, start=total))
+                assert receipt.delivered + receipt.duplicates + len(receipt.refused) == 90
+                assert all(refusal.reason and refusal.code for refusal in receipt.refused)
+                refused |= {refusal.eid for refusal in receipt.refused}
+                total += 90
+        stats, events = sandbox.stats(), sandbox.events(100_000)
+        ingest.close(1000)
+    taken = [event["eid"] for event in events]
+    assert len(taken) == len(set(taken)) == stats["accepted"]
+    assert stats["accepted"] + len(refused - set(taken)) == total
+    assert stats["violations"] == {}
+    order = defaultdict(list)
+    for event in events:
+        order[event["user_ext_id"]].append(int(event["payload"]["acc_last_transaction_id"]))
+    assert all(numbers == sorted(numbers) for numbers in order.values())
