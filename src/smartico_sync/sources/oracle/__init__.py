@@ -21,11 +21,13 @@ from smartico_sync.sources.pool import Pool
 from smartico_sync.sources.url import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    import oracledb
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.relation import Relation
     from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["OracleSource", "connect"]
@@ -63,13 +65,22 @@ class OracleSource:
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns."""
         what = f"view {relation.name}"
-        with self._pool.link() as session, _transaction(session, what):
-            try:
-                found = self._columns(session, relation)
-            except ViewBroken as broken:
-                raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
-        check_columns(self._place, what, relation, [column.name for column in found])
-        return replace(relation, columns=found)
+        try:
+            with self._pool.link() as session, _transaction(session, what):
+                fields = _fields(session, relation)
+        except ViewBroken as broken:
+            raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
+        check_columns(self._place, what, relation, [written(field.name) for field in fields])
+        columns = []
+        for field in fields:
+            column = column_of(field)
+            if column is None:
+                raise ViewBroken(
+                    f"{self._place}: {what}: {written(field.name)} holds objects, which are no values",
+                    hint="select the parts that matter as columns of their own, or leave it out",
+                )
+            columns.append(column)
+        return replace(relation, columns=tuple(columns))
 
     @contextmanager
     def reading(self, relation: Relation) -> Iterator[OracleReading]:
@@ -110,25 +121,11 @@ class OracleSource:
         """Close everything; what is under way ends with a SourceError."""
         self._pool.close()
 
-    def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
-        what = f"view {relation.name}"
-        fields, _ = session.execute(sql.star(ORACLE, replace(relation, columns=())), what)
-        columns = []
-        for field in fields:
-            column = column_of(field)
-            if column is None:
-                raise ViewBroken(
-                    f"{self._place}: {what}: {written(field.name)} holds objects, which are no values",
-                    hint="select the parts that matter as columns of their own, or leave it out",
-                )
-            columns.append(column)
-        return tuple(columns)
-
     def _explained(self, session: Session, relation: Relation, broken: ViewBroken) -> ViewBroken:
         """When the view lost a column since it was described: which one, and what is there that is called nearly so."""
         what = f"view {relation.name}"
         with suppress(SourceError), _transaction(session, what):
-            names = [column.name for column in self._columns(session, relation)]
+            names = [written(field.name) for field in _fields(session, relation)]
             for column in relation.columns:
                 if column.name not in names:
                     return absent_column(self._place, what, column.name, names)
@@ -149,6 +146,10 @@ def _transaction(session: Session, what: str) -> Iterator[None]:
     finally:
         with suppress(SourceError):
             session.end(what)
+
+
+def _fields(session: Session, relation: Relation) -> Sequence[oracledb.FetchInfo]:
+    return session.execute(sql.star(ORACLE, replace(relation, columns=())), f"view {relation.name}")[0]
 
 
 def _quoted(stored: str) -> str:
