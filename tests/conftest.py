@@ -13,10 +13,11 @@ from servers.mariadb import mariadb, mariadb_server, mysql, mysql_server, privat
 from servers.oracle import listener, oracle
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
+from servers.redshift import redshift, redshift_server
 
 __all__ = [
     "listener", "mariadb", "mariadb_server", "mysql", "mysql_server", "oracle", "postgresql", "postgresql_server",
-    "private_mariadb", "private_postgresql", "proxied", "replica", "standby",
+    "private_mariadb", "private_postgresql", "proxied", "redshift", "redshift_server", "replica", "standby",
 ]  # fmt: skip
 
 settings.register_profile(
