@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from smartico_sync.errors import SourceError
-from smartico_sync.sources.frames import UNREADABLE, empty, from_texts
+from smartico_sync.sources.frames import UNREADABLE, empty, from_texts, whole
 from smartico_sync.sources.oracle.types import NATIONAL, ORACLE, stamp
 from smartico_sync.sources.reading import SqlReading
 
@@ -166,8 +166,8 @@ def _text(values: pl.Series) -> pl.Series:
 
 def _whole(values: pl.Series) -> pl.Series:
     """Integers of 64 bits, or their text where one is wider."""
-    whole = values.cast(pl.Int64, strict=False)
-    return whole if whole.null_count() == values.null_count() else values.cast(pl.String)
+    numbers = whole(values)
+    return numbers if numbers.null_count() == values.null_count() else values.cast(pl.String)
 
 
 def _shown(column: Column, text: pl.Series) -> pl.Series:
