@@ -181,8 +181,8 @@ def _printed(value: Any, form: str = "") -> str | None:
 
 FUNCTIONS = {
     "to_char": _printed,
-    "to_timestamp": lambda text, form: text,
-    "to_date": lambda text, form: text.removesuffix(" 00:00:00"),
+    "to_timestamp": lambda text, form: text.strip(),
+    "to_date": lambda text, form: text.strip().removesuffix(" 00:00:00"),
     "to_number": lambda text: int(text) if re.fullmatch(r"-?\d+", text) else float(text),
     "from_tz": lambda text, zone: text,
     "sys_extract_utc": lambda text: text,

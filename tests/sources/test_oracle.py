@@ -163,7 +163,7 @@ def test_constants_stand_only_where_there_were_parameters():
     statement = sql.page(ORACLE, relation, "after, ties by key", "open")
     text = filled(relation, statement, {"c": "2024-03-01", "k0": "O'Neil :c", "n": 7})
     assert "kind = ':c'" in text
-    assert "to_date('2024-03-01 00:00:00', " in text
+    assert "to_date(' 2024-03-01 00:00:00', " in text
     assert "> 'O''Neil :c'" in text
     assert text.endswith("ROWNUM <= 7")
 
@@ -183,10 +183,10 @@ def test_positions_travel_as_text_with_every_digit(listener, configured):
         assert reading.count("2024-03-01", reading.moment(1709287200000)) == 3
     page_binds, count_binds = desk.asked[-2].binds, desk.asked[-1].binds
     assert set(page_binds) == {
-        ("VARCHAR2", "2024-03-01 10:00:00.123456789"), ("NVARCHAR2", "日本"), ("VARCHAR2", "EUR  "), ("NUMBER", Decimal(10)),
+        ("VARCHAR2", " 2024-03-01 10:00:00.123456789"), ("NVARCHAR2", "日本"), ("VARCHAR2", "EUR  "), ("NUMBER", Decimal(10)),
     }  # fmt: skip
     assert count_binds == (
-        ("VARCHAR2", "2024-03-01 00:00:00.000000000"), ("VARCHAR2", "2024-03-01 10:00:00.000000000"),
+        ("VARCHAR2", " 2024-03-01 00:00:00.000000000"), ("VARCHAR2", " 2024-03-01 10:00:00.000000000"),
     )  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def test_a_date_is_compared_as_a_date(listener, configured):
     described = source.describe(Relation("v", "dt", ("id",), relation="v"))
     with source.reading(described) as reading:
         reading.keys(None, reading.moment(1709287200250), 5)
-    assert ("VARCHAR2", "2024-03-01 10:00:00") in desk.asked[-1].binds
+    assert ("VARCHAR2", " 2024-03-01 10:00:00") in desk.asked[-1].binds
 
 
 def test_lists_are_no_longer_than_oracle_allows(listener, configured):
@@ -327,6 +327,15 @@ def test_long_texts_and_bytes_arrive(listener, configured):
     assert page["c"].to_list()[1:] == [rows[0][1], None]
     assert page["b"].to_list()[1:] == [rows[0][2], None]
     assert len([asked for asked in desk.asked if "ROWNUM" in asked.text]) == 1
+
+
+def test_a_long_page_takes_several_round_trips(listener, configured):
+    """A page is fetched in batches of ten thousand rows, and arrives whole."""
+    heard, _ = listener(says([ID], [(number,) for number in range(25_000)]))
+    source = configured(heard.url())
+    described = source.describe(BETS)
+    with source.reading(described) as reading:
+        assert reading.page(None, 25_000)["id"].to_list() == list(range(25_000))
 
 
 def test_local_timestamps_become_utc(listener, configured):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Step", "advice", "explain", "serves"]
 
 # A small table is read whole, index or not. The hints ask what the optimizer could do, not what it would do today.
-WILLING = "SELECT /*+ FIRST_ROWS(1) OPT_PARAM('optimizer_index_cost_adj' 1) */"
+PLAIN = "*/ SELECT "  # behind the comment that names the view
+WILLING = "*/ SELECT /*+ FIRST_ROWS(1) OPT_PARAM('optimizer_index_cost_adj' 1) */ "
 EXPLAIN = "EXPLAIN PLAN SET STATEMENT_ID = 'smartico-sync' FOR "
 SHOWN = "SELECT PLAN_TABLE_OUTPUT FROM TABLE(DBMS_XPLAN.DISPLAY('PLAN_TABLE', 'smartico-sync', 'BASIC +PREDICATE'))"
 STEPS = """SELECT OPERATION, OPTIONS, OBJECT_OWNER, OBJECT_NAME, OBJECT_ALIAS, PROJECTION
@@ -64,7 +65,7 @@ def explain(session: Session, reading: OracleReading, relation: Relation, after:
     reading.end()  # a plan is written into a table of the session's own, which a read-only transaction may not
     try:
         text = "\n".join(row[0] or "" for row in _explained(session, query, reading.what, SHOWN))
-        rows = _explained(session, query.replace("SELECT", WILLING, 1), reading.what, STEPS)
+        rows = _explained(session, query.replace(PLAIN, WILLING, 1), reading.what, STEPS)
     except (SourceUnreachable, SourceCancelled):
         raise
     except SourceError as refused:

@@ -81,11 +81,12 @@ def word(column: Column) -> str:
 
 
 def stamp(column: Column, text: str) -> str:
-    """A position's text in the form that `bind` parses: a time with all the digits that its format asks for."""
+    """A position's text in the form that `bind` parses: a time with a sign's place and all digits that its format asks for."""
     if column.family not in ("timestamp", "instant"):
         return text
-    whole, _, fraction = (text if " " in text.strip() else f"{text.strip()} 00:00:00").partition(".")
-    return whole if column.type == "DATE" else f"{whole}.{fraction:0<{LONG_FRACTION}}"
+    whole, _, fraction = (text if " " in text else f"{text} 00:00:00").partition(".")
+    signed = whole if whole.startswith("-") else f" {whole}"
+    return signed if column.type == "DATE" else f"{signed}.{fraction:0<{LONG_FRACTION}}"
 
 
 class _Named(UserDefinedType[Any]):
