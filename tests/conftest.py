@@ -10,12 +10,14 @@ from hypothesis import HealthCheck, settings
 
 import engines
 from servers.mariadb import mariadb, mariadb_server, mysql, mysql_server, private_mariadb, replica
+from servers.oracle import listener, oracle
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
+from servers.redshift import redshift, redshift_server
 
 __all__ = [
-    "mariadb", "mariadb_server", "mysql", "mysql_server", "postgresql", "postgresql_server", "private_mariadb",
-    "private_postgresql", "proxied", "replica", "standby",
+    "listener", "mariadb", "mariadb_server", "mysql", "mysql_server", "oracle", "postgresql", "postgresql_server",
+    "private_mariadb", "private_postgresql", "proxied", "redshift", "redshift_server", "replica", "standby",
 ]  # fmt: skip
 
 settings.register_profile(
