@@ -225,6 +225,7 @@ def test_head_is_the_highest_cursor(engine):
 
 def test_a_reading_sees_one_moment(engine):
     """Rows that are committed while a reading is open do not appear in it."""
+    without(engine, "snapshots")
     table(engine, [(1, 1, "n")])
     source = engine.source()
     described = relation(engine, source)
@@ -328,6 +329,7 @@ def test_a_missing_column_is_named_with_its_neighbours(engine):
 
 def test_plan_tells_whether_an_index_serves(engine):
     """Without an index on the cursor the advice is the statement that makes one; with it, all is well."""
+    without(engine, "indexes")
     table(engine, [(number, number, "n") for number in range(50)])
     engine.view("seen", "bets", {"moment": "cur", "id": "id", "note": "note"})
     source = engine.source()
@@ -342,6 +344,7 @@ def test_plan_tells_whether_an_index_serves(engine):
 
 def test_advice_makes_the_index_that_was_missing(engine):
     """The advice runs as it is, and then plan() is content."""
+    without(engine, "indexes")
     table(engine, [(number, number, "n") for number in range(50)])
     source = engine.source()
     described = relation(engine, source)
