@@ -12,10 +12,11 @@ import engines
 from servers.mariadb import mariadb, mariadb_server, mysql, mysql_server, private_mariadb, replica
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
+from servers.snowflake import private_snowflake, snowflake_schema, snowflake_server
 
 __all__ = [
     "mariadb", "mariadb_server", "mysql", "mysql_server", "postgresql", "postgresql_server", "private_mariadb",
-    "private_postgresql", "proxied", "replica", "standby",
+    "private_postgresql", "private_snowflake", "proxied", "replica", "snowflake_schema", "snowflake_server", "standby",
 ]  # fmt: skip
 
 settings.register_profile(
