@@ -9,13 +9,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import engines
+from servers.bigquery import bigquery_dataset, bigquery_server
 from servers.mariadb import mariadb, mariadb_server, mysql, mysql_server, private_mariadb, replica
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
 from servers.snowflake import private_snowflake, snowflake_schema, snowflake_server
 
 __all__ = [
-    "mariadb", "mariadb_server", "mysql", "mysql_server", "postgresql", "postgresql_server", "private_mariadb",
+    "bigquery_dataset", "bigquery_server", "mariadb", "mariadb_server", "mysql", "mysql_server", "postgresql", "postgresql_server", "private_mariadb",
     "private_postgresql", "private_snowflake", "proxied", "replica", "snowflake_schema", "snowflake_server", "standby",
 ]  # fmt: skip
 

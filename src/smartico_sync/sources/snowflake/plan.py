@@ -15,14 +15,22 @@ if TYPE_CHECKING:
 __all__ = ["explain", "judged"]
 
 FEW = 10  # micro-partitions: so small a table is read whole in the time a question takes anyway
+LAST_MS = 3_600_000  # what polls at the head look at, stragglers included
 SHARE = 0.1  # of a table: a poll at the head that reads more finds its rows by looking everywhere
 
 
 def explain(reading: SnowflakeReading, relation: Relation, after: Position | None, limit: int) -> Plan:
-    """Explain the page after this position, or, from the start, the page that a running poll reads at the head."""
-    if after is None and (head := reading.head()) is not None:
-        after = Position(head)
-    return judged(reading.explain(*reading.explained(after, limit)), relation)
+    """Explain the page that a running poll reads at the head; what comes after an older position reads more, but once."""
+    return judged(reading.explain(*reading.explained(_head(reading, relation) or after, limit)), relation)
+
+
+def _head(reading: SnowflakeReading, relation: Relation) -> Position | None:
+    """An hour ago: at the very head even a table without any order would be pruned to one partition."""
+    column = relation.column(relation.cursor)
+    if column is not None and column.family in ("timestamp", "instant", "date"):
+        return Position(reading.moment(reading.clock_ms - LAST_MS))
+    head = reading.head()
+    return None if head is None else Position(head)
 
 
 def judged(document: str, relation: Relation) -> Plan:
