@@ -30,6 +30,7 @@ SCOPES = ("https://www.googleapis.com/auth/bigquery",)  # not the whole cloud
 # A dollar is about 160 of these. A query that would read more fails and costs nothing; see the manual before raising it.
 MOST_BYTES = "1GB"
 QUANTITY = Bytes(at_least=10_000_000, never="off")  # the least that BigQuery bills for a table
+UNLIMITED = (("grpc.max_receive_message_length", -1),)  # as the client's own channels
 Ways = Literal["auto", "never"]
 
 
@@ -117,7 +118,7 @@ class Login:
         """A client of the Storage API."""
         endpoint = self._endpoint("storage_port")
         if endpoint.startswith("http://"):
-            channel = grpc.insecure_channel(endpoint.removeprefix("http://"))
+            channel = grpc.insecure_channel(endpoint.removeprefix("http://"), UNLIMITED)
             return bigquery_storage.BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))  # type: ignore[no-untyped-call]
         return bigquery_storage.BigQueryReadClient(  # type: ignore[no-untyped-call]
             credentials=self._credentials(),

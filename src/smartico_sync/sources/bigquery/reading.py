@@ -99,4 +99,6 @@ class BigQueryReading(SqlReading):
 
 def _plain(numbers: pl.Series) -> pl.Series:
     """Decimals without the zeros that say nothing: BigQuery keeps no scale, and Arrow writes them all out."""
-    return numbers.str.replace(r"\.0+$|(\.\d*?[1-9])0+$", "$1")
+    pointed = numbers.str.contains(".", literal=True)
+    short = numbers.str.strip_chars_end("0").str.strip_chars_end(".")
+    return short if pointed.all() else short.zip_with(pointed, numbers)
