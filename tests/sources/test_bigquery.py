@@ -242,6 +242,37 @@ def test_a_query_that_would_cost_too_much_is_refused_before_it_runs(on_bigquery)
     assert page(unbounded, Relation("bets", "id", ("id",), relation="dear_bets")).height == 0
 
 
+@pytest.mark.parametrize("kind", ["instant", "integer"])
+def test_the_head_is_looked_for_near_the_end_first(on_bigquery, project, kind):
+    """A question for the highest cursor is bounded from below, so that old partitions are not billed for it."""
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    cursors = [now - dt.timedelta(days=days) for days in (900, 20)] if kind == "instant" else [7, 9]
+    on_bigquery.table("bets", {"cur": kind, "id": "integer"}, [(cursor, 1) for cursor in cursors])
+    source = on_bigquery.source()
+    described = source.describe(Relation("bets", "cur", ("id",), relation="bets"))
+    for _ in range(2):
+        with source.reading(described) as reading:
+            head = reading.head()
+            assert reading.head(head) == head
+    last = project.told()[-1]
+    assert "`bets`.`cur` >= @low" in last["query"]
+    assert {each["name"] for each in last["queryParameters"]} == {"low", "high"}
+    on_bigquery.execute("DELETE FROM bets WHERE TRUE")
+    with source.reading(described) as reading:
+        assert reading.head() is None
+
+
+def test_null_cursors_are_counted_once_an_hour(on_bigquery, project):
+    """The count reads two columns from end to end; the daemon asks for it every minute."""
+    on_bigquery.table("bets", {"id": "integer"}, [(1,), (None,)])
+    source = on_bigquery.source()
+    described = source.describe(BETS)
+    for _ in range(3):
+        with source.reading(described) as reading:
+            assert reading.null_cursors() == 1
+    assert sum("bets`.`id` IS NULL" in asked.get("query", "") for asked in project.told()[-4:]) == 1
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [

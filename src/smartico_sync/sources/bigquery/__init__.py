@@ -11,7 +11,7 @@ from smartico_sync.sources import sql
 from smartico_sync.sources.bigquery.facts import ask_facts, listed
 from smartico_sync.sources.bigquery.login import Login
 from smartico_sync.sources.bigquery.plan import explain
-from smartico_sync.sources.bigquery.reading import BigQueryReading
+from smartico_sync.sources.bigquery.reading import BigQueryReading, Remembered
 from smartico_sync.sources.bigquery.session import Session, Storage
 from smartico_sync.sources.bigquery.types import BIGQUERY, column_of
 from smartico_sync.sources.distant import DistantClock
@@ -50,6 +50,7 @@ class BigQuerySource:
         self._login.check()
         self._place = f"source {name} ({url.place})"
         self._clock = DistantClock()
+        self._remembered = Remembered()
         self._storage = Storage(self._login)
         self._pool: Pool[Session] = Pool(
             lambda: Session(self._login, self._storage, self._clock, self._place), config.pool, silence_s
@@ -70,7 +71,7 @@ class BigQuerySource:
     def reading(self, relation: Relation) -> Iterator[BigQueryReading]:
         """A reading over a described relation."""
         with self._pool.link() as session, self._explained(session, relation):
-            yield BigQueryReading(session, relation, self._clock)
+            yield BigQueryReading(session, relation, self._clock, self._remembered)
 
     def facts(self) -> ServerFacts:
         """What BigQuery is here, and what the credentials allow beyond reading."""
@@ -80,7 +81,8 @@ class BigQuerySource:
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """How many bytes the poll is billed for."""
         with self._pool.link() as session, self._explained(session, relation):
-            return explain(session, BigQueryReading(session, relation, self._clock), relation, after, limit)
+            reading = BigQueryReading(session, relation, self._clock, self._remembered)
+            return explain(session, reading, relation, after, limit)
 
     def relations(self) -> tuple[str, ...]:
         """Tables and views that may be seen."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources import sql
 from smartico_sync.sources.arrow import from_arrow, position_texts
 from smartico_sync.sources.bigquery.types import BIGQUERY, parameter
 from smartico_sync.sources.frames import empty
@@ -18,12 +20,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from google.cloud.bigquery import ScalarQueryParameter
 
-    from smartico_sync.core.relation import Relation
+    from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.bigquery.session import Estimate, Session
     from smartico_sync.sources.distant import DistantClock
     from smartico_sync.sources.sql import Statement
 
-__all__ = ["BigQueryReading"]
+__all__ = ["BigQueryReading", "Remembered"]
+
+DAY_MS = 86_400_000
+NEAR_MS = (DAY_MS, 32 * DAY_MS)  # how far back the highest cursor is looked for before everything is read for it
+COUNTED_S = 3_600.0  # a count of NULL cursors reads two columns from end to end
+
+
+class Remembered:
+    """Answers that are asked for again and again, and would be billed each time; kept for the whole source."""
+
+    def __init__(self) -> None:
+        self.heads: dict[Relation, str] = {}
+        self.nulls: dict[Relation, tuple[float, int]] = {}
 
 
 class BigQueryReading(SqlReading):
@@ -36,11 +50,18 @@ class BigQueryReading(SqlReading):
     grammar = BIGQUERY
     offset = "+00:00"
 
-    def __init__(self, session: Session, relation: Relation, clock: DistantClock) -> None:
+    def __init__(self, session: Session, relation: Relation, clock: DistantClock, remembered: Remembered) -> None:
         super().__init__(relation)
         self._session = session
         self._clock = clock
+        self._remembered = remembered
         self._opened_ms: int | None = None
+
+    @property
+    def _cursor(self) -> Column:
+        column = self.relation.column(self.relation.cursor)
+        assert column is not None, "describe() has checked the cursor"
+        return column
 
     @property
     def clock_ms(self) -> int:
@@ -57,6 +78,30 @@ class BigQueryReading(SqlReading):
         """One question; its answer as tables of some rows."""
         assert self.clock_ms is not None, "is read before the snapshot"
         return self._session.tables(statement, self.parameters(values or {}), self.what)
+
+    def head(self, through: str | None = None) -> str | None:
+        """The highest cursor, looked for where it was or must be, so that older partitions are not read."""
+        near: list[str] = []
+        if self._cursor.family in ("timestamp", "instant", "date"):
+            near = [self.moment(self.clock_ms - back) for back in NEAR_MS]
+        elif self.relation in self._remembered.heads:
+            near = [self._remembered.heads[self.relation]]
+        statement = sql.head(self.grammar, self.relation, "low" if through is None else "low and through")
+        bounds = ({"low": low} if through is None else {"low": low, "high": through} for low in near)
+        found = next((found for values in bounds if (found := self.value(statement, values)) is not None), None)
+        if found is None:
+            found = super().head(through)
+        if found is not None and through is None:
+            self._remembered.heads[self.relation] = found
+        return found
+
+    def null_cursors(self) -> int:
+        """How many rows have no place in the order, counted once an hour."""
+        counted = self._remembered.nulls.get(self.relation)
+        if counted is None or time.monotonic() - counted[0] > COUNTED_S:
+            counted = (time.monotonic(), super().null_cursors())
+            self._remembered.nulls[self.relation] = counted
+        return counted[1]
 
     def estimate(self, statement: Statement, values: Mapping[str, str | int]) -> Estimate:
         """What the question would cost."""
@@ -77,8 +122,7 @@ class BigQueryReading(SqlReading):
         if not tables:
             return None
         text: str | None = position_texts(pl.Series(pl.from_arrow(tables[0].column(0))))[0]
-        cursor = self.relation.column(self.relation.cursor)
-        if text is None or cursor is None or cursor.family != "decimal":
+        if text is None or self._cursor.family != "decimal":
             return text
         return str(_plain(pl.Series([text]))[0])
 
