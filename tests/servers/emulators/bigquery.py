@@ -48,7 +48,7 @@ from bqemulator.storage.engine import DuckDBEngine  # noqa: E402
 from starlette.requests import Request  # noqa: E402
 from starlette.responses import JSONResponse  # noqa: E402
 
-told: deque = deque(maxlen=100)
+told: deque = deque(maxlen=1_000)
 rights = {"storage": "granted"}
 STATUS = {"notFound": 404, "accessDenied": 403, "stopped": 499, "duplicate": 409}  # all others are 400
 DEAR = 20_000_000_000

@@ -82,10 +82,10 @@ class BigQueryReading(SqlReading):
     def head(self, through: str | None = None) -> str | None:
         """The highest cursor, looked for where it was or must be, so that older partitions are not read."""
         near: list[str] = []
-        if self._cursor.family in ("timestamp", "instant", "date"):
-            near = [self.moment(self.clock_ms - back) for back in NEAR_MS]
-        elif self.relation in self._remembered.heads:
+        if self.relation in self._remembered.heads:
             near = [self._remembered.heads[self.relation]]
+        elif self._cursor.family in ("timestamp", "instant", "date"):
+            near = [self.moment(self.clock_ms - back) for back in NEAR_MS]
         statement = sql.head(self.grammar, self.relation, "low" if through is None else "low and through")
         bounds = ({"low": low} if through is None else {"low": low, "high": through} for low in near)
         found = next((found for values in bounds if (found := self.value(statement, values)) is not None), None)
