@@ -41,13 +41,13 @@ def judged(document: str, relation: Relation) -> Plan:
         for name in ("partitionsTotal", "partitionsAssigned", "bytesAssigned")
     )
     steps = [step for stage in explained["Operations"] for step in stage]
-    summary = f"{assigned} of {total} micro-partitions, {size / 1e6:,.1f} MB, are read for one poll"
+    summary = f"one poll reads {assigned} of {total} micro-partitions, {size / 1e6:,.1f} MB"
     text = "\n".join([summary, *(_line(step) for step in steps)])
     if total <= FEW:
-        return Plan(uses_index=None, text=text)
+        return Plan(uses_index=None, text=text, summary=summary)
     if assigned <= SHARE * total:
-        return Plan(uses_index=True, text=text)
-    return Plan(uses_index=False, text=text, advice=_advice(steps, relation))
+        return Plan(uses_index=True, text=text, summary=summary)
+    return Plan(uses_index=False, text=text, advice=_advice(steps, relation), summary=summary)
 
 
 def _line(step: dict[str, Any]) -> str:
