@@ -46,20 +46,16 @@ def _seen(session: Session, reference: TableReference) -> list[Table]:
 def judged(relation: Relation, poll: int, whole: int, tables: Sequence[Table]) -> Plan:
     """Judge a poll by its bytes, beside those of a read from the start."""
     billed = max(poll, LEAST)
-    text = "\n".join(
-        [
-            f"one poll reads {poll / 1e6:,.1f} MB, and from the start it would read {whole / 1e6:,.1f} MB",
-            f"one poll every 5 minutes is billed for {billed * POLLS / 1e12:,.3f} TB a day, where tables change all the time",
-            *(_layout(table) for table in tables),
-        ]
-    )
+    day = f"{billed * POLLS / 1e9:,.0f} GB a day at every: 5m, where tables change all the time"
+    summary = f"one poll is billed for {billed / 1e6:,.0f} MB, {day}"
+    text = "\n".join([summary, f"from the start it would read {whole / 1e6:,.0f} MB", *map(_layout, tables)])
     if poll <= LEAST or poll <= SHARE * whole:
-        return Plan(uses_index=True, text=text)
+        return Plan(uses_index=True, text=text, summary=summary)
     clustered = any(table.clustering_fields for table in tables)
     if clustered and all(table.time_partitioning or table.range_partitioning for table in tables):
         # Clusters are pruned while the query runs, and a dry run knows nothing of it.
-        return Plan(uses_index=None, text=text)
-    return Plan(uses_index=False, text=text, advice=_advice(relation, tables))
+        return Plan(uses_index=None, text=text, summary=summary)
+    return Plan(uses_index=False, text=text, advice=_advice(relation, tables), summary=summary)
 
 
 def _head(reading: BigQueryReading, relation: Relation) -> Position | None:

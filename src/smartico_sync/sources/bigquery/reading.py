@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -96,10 +97,14 @@ class BigQueryReading(SqlReading):
         return found
 
     def null_cursors(self) -> int:
-        """How many rows have no place in the order, counted once an hour."""
+        """How many rows have no place in the order, counted once an hour; NULL keys only where that may be paid for."""
         counted = self._remembered.nulls.get(self.relation)
         if counted is None or time.monotonic() - counted[0] > COUNTED_S:
-            counted = (time.monotonic(), super().null_cursors())
+            statement, most = sql.null_cursors(self.grammar, self.relation), self._session.most_bytes
+            if most is not None and self.estimate(statement, {}).size > most:
+                # NULL cursors lie in a partition of their own, and are found without the rest.
+                statement = sql.null_cursors(self.grammar, replace(self.relation, key=()))
+            counted = (time.monotonic(), int(self.value(statement, {}) or 0))
             self._remembered.nulls[self.relation] = counted
         return counted[1]
 

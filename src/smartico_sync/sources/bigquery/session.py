@@ -85,6 +85,7 @@ class Session:
         self._storage = storage
         self._clock = clock
         self._errands = Errands()
+        self.most_bytes: int | None = login.limits().get("maximum_bytes_billed")
         self._client = self._errand(login.client, "connecting")
 
     def tables(self, statement: str, parameters: Sequence[ScalarQueryParameter], what: str) -> list[pa.Table]:
