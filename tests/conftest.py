@@ -9,15 +9,18 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import engines
+from servers.bigquery import bigquery_dataset, bigquery_server
 from servers.mariadb import mariadb, mariadb_server, mysql, mysql_server, private_mariadb, replica
 from servers.oracle import listener, oracle
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
 from servers.redshift import redshift, redshift_server
+from servers.snowflake import private_snowflake, snowflake_schema, snowflake_server
 
 __all__ = [
-    "listener", "mariadb", "mariadb_server", "mysql", "mysql_server", "oracle", "postgresql", "postgresql_server",
-    "private_mariadb", "private_postgresql", "proxied", "redshift", "redshift_server", "replica", "standby",
+    "bigquery_dataset", "bigquery_server", "listener", "mariadb", "mariadb_server", "mysql", "mysql_server", "oracle",
+    "postgresql", "postgresql_server", "private_mariadb", "private_postgresql", "private_snowflake", "proxied",
+    "redshift", "redshift_server", "replica", "snowflake_schema", "snowflake_server", "standby",
 ]  # fmt: skip
 
 settings.register_profile(

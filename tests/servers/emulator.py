@@ -33,7 +33,7 @@ class Emulator:
         python = ROOT / ".servers" / name / "bin" / "python"
         if not python.exists():
             pytest.skip(f"the {name} emulator is not installed: tests/servers/provision all")
-        command = [str(python), str(HERE / f"{name}.py"), *map(str, arguments)]
+        command = [str(python), "-P", str(HERE / f"{name}.py"), *map(str, arguments)]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -47,7 +47,7 @@ class Emulator:
             raise RuntimeError(f"the {name} emulator did not start:\n{process.communicate()[1][-3000:]}")
         # Nobody reads what it says from now on; a full pipe would stop it.
         for stream in (process.stdout, process.stderr):
-            threading.Thread(target=stream.read, daemon=True).start()
+            threading.Thread(target=drained, args=(stream,), daemon=True).start()
         return cls(name, process, json.loads(line))
 
     def stop(self) -> None:
@@ -57,3 +57,10 @@ class Emulator:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def drained(stream) -> None:
+    """Read to the end, and close."""
+    with stream:
+        while stream.read(65_536):
+            pass
