@@ -109,6 +109,7 @@ def test_a_schema_may_be_named(engine, walk):
 @pytest.mark.parametrize("kind", ["timestamp", "instant"])
 def test_cursors_keep_every_digit(engine, walk, kind):
     """Timestamps a microsecond apart stay apart, in `@cursor` and in comparisons."""
+    without(engine, "microseconds")
     zone = UTC if kind == "instant" else None
     moments = [(datetime(2024, 3, 1, 10, 0, 0, number, zone), number, "n") for number in range(1, 8)]
     table(engine, moments, cursor=kind)
