@@ -1,0 +1,142 @@
+"""MongoDB."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import bson
+
+from smartico_sync.core.relation import Relation
+from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, ViewBroken
+from smartico_sync.sources.mongodb.documents import CODEC
+from smartico_sync.sources.mongodb.facts import ask_facts
+from smartico_sync.sources.mongodb.login import Login
+from smartico_sync.sources.mongodb.moment import moment_of
+from smartico_sync.sources.mongodb.pipelines import place_of
+from smartico_sync.sources.mongodb.plan import explain
+from smartico_sync.sources.mongodb.reading import MongoReading
+from smartico_sync.sources.mongodb.session import Servers
+from smartico_sync.sources.mongodb.shape import Shape
+from smartico_sync.sources.mongodb.types import bracket_of
+from smartico_sync.sources.names import check_columns, like
+from smartico_sync.sources.url import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smartico_sync.config.models import SourceConfig
+    from smartico_sync.core.position import Position
+    from smartico_sync.sources.mongodb.pipelines import Place, Stage
+    from smartico_sync.sources.mongodb.session import Session
+    from smartico_sync.sources.protocol import Plan, ServerFacts
+
+__all__ = ["MongoSource", "connect"]
+
+LENIENT = CODEC.with_options(unicode_decode_error_handler="replace")  # a damaged text is a text, where types are learnt
+GRACE_S = 2.0  # the server's own timeout comes first; its answer needs a moment to arrive
+
+
+def connect(name: str, config: SourceConfig) -> MongoSource:
+    """The source of that name; the first question opens the first connection."""
+    return MongoSource(name, config)
+
+
+class MongoSource:
+    """One database of a replica set, a sharded cluster or a single server, through one client with a pool."""
+
+    engine = "mongodb"
+
+    def __init__(self, name: str, config: SourceConfig) -> None:
+        self.name = name
+        url = parse(config.url.get_secret_value())
+        silence_s = config.statement_timeout / 1000 + GRACE_S
+        login = Login(url, config.statement_timeout, silence_s, config.pool, tuple(sorted(config.options.items())))
+        login.check()
+        self._place = f"source {name} ({url.place})"
+        self._servers = Servers(login, self._place)
+
+    def describe(self, relation: Relation) -> Relation:
+        """The relation with the columns that its documents have, and its validator promises."""
+        what, place = f"view {relation.name}", place_of(relation)
+        with self._servers.session() as session:
+            options = self._options(session, place, what)
+            shape = Shape()
+            for documents in _samples(session, relation, place, self._servers.login.sample):
+                shape.learn(documents)
+            shape.promised(options.get("validator", {}))
+        columns = shape.columns()
+        if not columns:
+            raise ViewBroken(
+                f"{self._place}: {what} holds no document yet, so nobody knows its fields",
+                hint="it is looked at again; a validator with $jsonSchema would tell them at once",
+            )
+        check_columns(self._place, what, relation, [column.name for column in columns])
+        described = replace(relation, columns=columns)
+        for name in (relation.cursor, *relation.key):
+            column = described.column(name)
+            if column is not None and bracket_of(column) is None:
+                raise ViewBroken(
+                    f"{self._place}: {what}: {name} is {column.type}, by which nothing can be ordered",
+                    hint="the cursor and the key are dates, numbers, texts or identifiers, one value each",
+                )
+        return described
+
+    @contextmanager
+    def reading(self, relation: Relation) -> Iterator[MongoReading]:
+        """A reading over a described relation."""
+        with self._servers.session() as session:
+            yield MongoReading(session, relation)
+
+    def facts(self) -> ServerFacts:
+        """What the servers are, and what the user may do beyond reading."""
+        with self._servers.session() as session:
+            return ask_facts(session)
+
+    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
+        """Whether an index serves the poll."""
+        with self.reading(relation) as reading:
+            return explain(reading, relation, after, limit)
+
+    def relations(self) -> tuple[str, ...]:
+        """Collections and views that the user may read."""
+        with self._servers.session() as session:
+            found = [str(each["name"]) for each in session.collections("the server")]
+        return tuple(sorted(name for name in found if not name.startswith("system.")))
+
+    def close(self) -> None:
+        """Close everything; what is under way ends with SourceUnreachable."""
+        self._servers.close()
+
+    def _options(self, session: Session, place: Place, what: str) -> dict[str, Any]:
+        """What the collection was made with. ViewBroken when there is none of that name."""
+        try:
+            found = session.collections(what, name=place.collection, told="all")
+        except SourceRefused:  # the right to find in one collection alone
+            found = session.collections(what, name=place.collection)
+        if not found:
+            raise ViewBroken(
+                f"{self._place}: {what}: the database {self._servers.login.database} has no such collection",
+                hint=self._like(place.collection),
+            )
+        options: dict[str, Any] = found[0].get("options", {})
+        return options
+
+    def _like(self, collection: str) -> str:
+        with suppress(SourceError):
+            return like(Relation("", "", (), relation=collection), self.relations())
+        return ""
+
+
+def _samples(session: Session, relation: Relation, place: Place, size: int) -> Iterator[list[dict[str, Any]]]:
+    """The newest documents by the cursor, which hold what is written today, and the first that are at hand."""
+    concern = {"level": "majority"}
+    if moment_of(session, f"view {relation.name}").concern.get("level") == "local":
+        concern = {"level": "local"}
+    newest: list[Stage] = [{"$sort": {relation.cursor: -1}}, {"$limit": size // 2 or 1}]
+    first: list[Stage] = [{"$limit": size - size // 2 or 1}]
+    for stages in (newest, first):
+        with suppress(SourceCancelled):  # without an index on the cursor the newest may take too long to find
+            batches = session.batches(place.collection, [*place.before, *stages], concern, size, relation.name)
+            yield [document for batch in batches for document in bson.decode_all(batch, LENIENT)]

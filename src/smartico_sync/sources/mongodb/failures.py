@@ -1,0 +1,102 @@
+"""What MongoDB and its driver say when they fail, told as our failures. Neither values nor secrets get through."""
+
+from __future__ import annotations
+
+from bson.errors import BSONError
+from pymongo.errors import (
+    ConfigurationError,
+    InvalidOperation,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+)
+
+from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+
+__all__ = ["FAILURES", "NO_SNAPSHOT", "failure"]
+
+FAILURES = (PyMongoError, BSONError, ValueError, OverflowError)
+# Not a member of a set, a capped collection, an option that this server does not know: reads of the majority serve there.
+NO_SNAPSHOT = (20, 72, 115, 123, 263)
+LOGIN = (11, 18, 8000)
+REFUSED = (13, 33)
+CANCELLED = {
+    43: "the server gave up the cursor",
+    50: "the query ran longer than statement_timeout",
+    237: "somebody ended the query",
+    239: "the snapshot is too old",
+    246: "the server cannot give this snapshot any more",
+    262: "the query ran longer than the server allows",
+    292: "sorting needs more memory than the server allows",
+    11601: "somebody ended the query",
+}
+GONE = (26,)
+COLLATED = (167,)  # a view's collation cannot be put aside
+NETWORK = "is the server up, the port right, the firewall open? a set's members must be reachable by the names that rs.conf() tells"
+
+
+def failure(error: Exception, place: str, what: str) -> SourceError:
+    """The failure of a question."""
+    if isinstance(error, OperationFailure):
+        return _operation(error, place, what)
+    if isinstance(error, WaitQueueTimeoutError):
+        return SourceCancelled(
+            f"{place}: {what}: all connections are busy", hint="raise `pool:` of the source, or poll less often"
+        )
+    if isinstance(error, InvalidOperation):
+        return SourceUnreachable(f"{place}: {what}: the source has been closed")
+    if isinstance(error, ConfigurationError):
+        hint = "mongodb+srv:// needs the SRV record of the host; dig SRV _mongodb._tcp.HOST shows it"
+        return SourceUnreachable(f"{place}: {what}: the driver cannot find or use the servers", hint=hint)
+    if isinstance(error, PyMongoError):
+        return _silent(error, place, what)
+    return SourceError(
+        f"{place}: {what}: what the server sent cannot be read", hint="a document may be damaged: db.COLLECTION.validate()"
+    )
+
+
+def _operation(error: OperationFailure, place: str, what: str) -> SourceError:
+    code = error.code or 0
+    if code in LOGIN:
+        return SourceRefused(
+            f"{place}: the login is refused ({code})",
+            hint="check user, password and authSource: the database in which the user was made, mostly admin",
+        )
+    if code in REFUSED:
+        return SourceRefused(
+            f"{place}: {what}: permission denied ({code})",
+            hint="grant it: db.grantRolesToUser(USER, [{role: 'read', db: DATABASE}])",
+        )
+    if code in CANCELLED:
+        return SourceCancelled(
+            f"{place}: {what}: {CANCELLED[code]} ({code})",
+            hint="see `sync check` for the index of the poll; raise statement_timeout if it is there",
+        )
+    if code in GONE:
+        return ViewBroken(f"{place}: {what} reads a collection that does not exist ({code})")
+    if code in COLLATED:
+        return ViewBroken(
+            f"{place}: {what} has a collation of its own, by which different keys may be equal ({code})",
+            hint="make the view without collation",
+        )
+    if error.has_error_label("RetryableError") or error.has_error_label("TransientTransactionError"):
+        return SourceUnreachable(f"{place}: {what}: the server cannot answer now ({code})", hint="tried again")
+    # These messages quote what failed.
+    return ViewBroken(
+        f"{place}: {what}: the server cannot compute it ({code})",
+        hint="run the pipeline by hand in mongosh; a conversion or a division in it fails for some document",
+    )
+
+
+def _silent(error: PyMongoError, place: str, what: str) -> SourceError:
+    """Nobody answers, or nobody that we understand."""
+    told = str(error).lower()
+    if "certificate" in told or "ssl" in told or "tls" in told:
+        return SourceUnreachable(
+            f"{place}: no TLS connection", hint="tls=true, and tlsCAFile for the CA that signed the server's certificate"
+        )
+    if isinstance(error, ServerSelectionTimeoutError):
+        found = "no server answers that may be read"
+        return SourceUnreachable(f"{place}: {what}: {found}", hint=f"{NETWORK}; replicaSet and readPreference must fit")
+    return SourceUnreachable(f"{place}: {what}: the connection broke, or nobody answers", hint=NETWORK)

@@ -1,0 +1,143 @@
+"""How to connect, from a URL as operators write it: the driver's own parameters, those that would change what is read left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from pymongo import MongoClient, uri_parser
+from pymongo.errors import ConfigurationError, PyMongoError
+
+from smartico_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.url import Url
+
+__all__ = ["Login"]
+
+KNOWN = (
+    "authSource", "authMechanism", "authMechanismProperties", "replicaSet", "directConnection", "loadBalanced",
+    "readPreference", "readPreferenceTags", "maxStalenessSeconds", "localThresholdMS", "retryReads",
+    "tls", "tlsCAFile", "tlsCertificateKeyFile", "tlsCertificateKeyFilePassword", "tlsCRLFile", "tlsAllowInvalidHostnames",
+    "tlsAllowInvalidCertificates", "tlsDisableOCSPEndpointCheck", "compressors", "zlibCompressionLevel", "appName",
+    "connectTimeoutMS", "serverSelectionTimeoutMS", "heartbeatFrequencyMS", "maxIdleTimeMS", "srvServiceName", "srvMaxHosts",
+    "sample",
+)  # fmt: skip
+SAME = {"ssl": "tls"}
+WRITING = ("w", "wtimeoutms", "journal", "retrywrites")  # Atlas hands out URLs that say how to write; nothing is written here
+SPELT = {name.lower(): name for name in KNOWN}
+STALEST_S = "120"  # a secondary further behind is not asked; the driver takes 90 at least
+SAMPLE = "1000"  # documents that columns and types are learnt from
+MOST_SAMPLED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A URL and what its parameters mean. `silence_s`: no answer for that long means that nobody is there.
+
+    ConfigError for a parameter that nobody knows or the driver cannot use, or no database.
+    """
+
+    url: Url
+    timeout_ms: int
+    silence_s: float
+    pool: int = 4
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The URL's parameters, then the source's options, spelt as the driver does."""
+        written = {**self.url.parameters, **dict(self.options)}
+        named = {SAME.get(name.lower(), name.lower()): value for name, value in written.items()}
+        asked = {name: value for name, value in named.items() if name not in WRITING}
+        if unknown := sorted(set(asked) - set(SPELT)):
+            raise ConfigError(
+                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
+                hint=f"use some of: {', '.join(KNOWN)}",
+            )
+        return {SPELT[name]: value for name, value in asked.items()}
+
+    @property
+    def database(self) -> str:
+        """The database whose collections and views are read."""
+        return self.url.path
+
+    @property
+    def sample(self) -> int:
+        """How many documents columns and types are learnt from."""
+        text = self.parameters.get("sample", SAMPLE)
+        if not text.isdigit() or not 0 < int(text) <= MOST_SAMPLED:
+            raise ConfigError(f"{self.url.place}: sample is a number from 1 to {MOST_SAMPLED}")
+        return int(text)
+
+    def address(self) -> str:
+        """The driver's URI, without user and password."""
+        silence_ms = str(int(self.silence_s * 1000))
+        given = {name: value for name, value in self.parameters.items() if name != "sample"}
+        chosen = {
+            "readPreference": "secondaryPreferred",
+            "appName": "smartico-sync",
+            "serverSelectionTimeoutMS": silence_ms,
+            "connectTimeoutMS": silence_ms,
+            **given,
+            # Without a limit of its own a silent network would be waited for as long as the system likes.
+            "socketTimeoutMS": silence_ms,
+            "waitQueueTimeoutMS": silence_ms,
+            "maxPoolSize": str(self.pool),
+        }
+        if chosen["readPreference"] != "primary":
+            chosen.setdefault("maxStalenessSeconds", STALEST_S)
+        scheme = "mongodb+srv" if self.url.scheme == "mongodb+srv" else "mongodb"
+        hosts = ",".join(_host(*each) for each in self.url.hosts)
+        return f"{scheme}://{hosts}/{quote(self.database, safe='')}?{urlencode(chosen, quote_via=quote)}"
+
+    def client(self) -> MongoClient[dict[str, Any]]:
+        """A client with a pool of its own, which connects at its first use. An SRV record is looked up at once."""
+        login: dict[str, Any] = {"username": self.url.user} if self.url.user else {}
+        if self.url.password:
+            login["password"] = self.url.password
+        return MongoClient(self.address(), connect=False, tz_aware=True, **login)
+
+    def check(self) -> None:
+        """Tell what cannot be used before the first poll."""
+        if not self.url.hosts:
+            raise ConfigError("the source's url names no host", hint="write mongodb://user:password@host:27017/database")
+        if not self.database:
+            raise ConfigError(
+                f"{self.url.place}: the url names no database",
+                hint="write it behind the host: mongodb://host/casino?authSource=admin",
+            )
+        _ = self.sample
+        if self.url.scheme == "mongodb+srv":
+            return  # its check asks the name server
+        try:
+            uri_parser.parse_uri(self.address(), validate=True, warn=False)
+            self.client().close()
+        except ConfigurationError as error:
+            raise ConfigError(
+                f"{self.url.place}: the driver cannot use the url: {_told(error, self.url)}",
+                hint="see docs/databases/mongodb.md",
+            ) from None
+        except (PyMongoError, ValueError, TypeError, OSError) as error:
+            raise ConfigError(
+                f"{self.url.place}: the driver cannot use the url ({type(error).__name__}): {_named(error, KNOWN)}",
+                hint="see docs/databases/mongodb.md",
+            ) from None
+
+
+def _host(host: str, port: str) -> str:
+    name = f"[{host}]" if ":" in host else quote(host, safe="")
+    return f"{name}:{port}" if port else name
+
+
+def _told(error: Exception, url: Url) -> str:
+    """The driver's words, unless they hold the secret."""
+    words = str(error)
+    return "a parameter is wrong" if url.password and url.password in words else words
+
+
+def _named(error: Exception, known: tuple[str, ...]) -> str:
+    """The parameters that the driver's message speaks of; the message itself may hold values."""
+    words = str(error).lower()
+    return ", ".join(name for name in known if name.lower() in words) or "a host, a port or a file"

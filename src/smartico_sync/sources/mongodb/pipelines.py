@@ -1,0 +1,136 @@
+"""The poll's pipelines: conditions, order and fields, built once for each question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bson import json_util
+from bson.errors import BSONError
+
+from smartico_sync.errors import SourceRefused, ViewBroken
+from smartico_sync.sources.mongodb.types import bracket_of, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smartico_sync.core.position import Position
+    from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.sources.protocol import End
+
+__all__ = ["NULLS_COUNTED", "Place", "Stage", "page", "parsed", "paths_of", "place_of", "present", "shown", "unplaced", "within"]
+
+NULLS_COUNTED = 10_000
+WRITES = ("$out", "$merge")
+HINT = 'write it as the command in extended JSON: {"aggregate": "bets", "pipeline": [{"$match": {"kind": "CASINO"}}]}'
+Stage = dict[str, Any]
+Condition = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where documents come from: a collection or view, and the stages of a `query:` before ours."""
+
+    collection: str
+    before: tuple[Stage, ...] = ()
+
+
+def place_of(relation: Relation) -> Place:
+    """The place that a relation names. ViewBroken or SourceRefused when a query cannot be asked."""
+    if relation.query is not None:
+        return parsed(relation.query, f"view {relation.name}")
+    name = relation.relation or ""
+    quoted = len(name) > 1 and name.startswith('"') and name.endswith('"')
+    return Place(name[1:-1].replace('""', '"') if quoted else name)
+
+
+def parsed(query: str, what: str) -> Place:
+    """A `query:`, which is an aggregate command in extended JSON."""
+    try:
+        command = json_util.loads(query)
+    except (ValueError, TypeError, BSONError):
+        raise ViewBroken(f"{what}: the query is no extended JSON", hint=HINT) from None
+    if not isinstance(command, dict) or set(command) != {"aggregate", "pipeline"}:
+        raise SourceRefused(f"{what}: this session only asks: aggregate and pipeline, nothing else", hint=HINT)
+    collection, stages = command["aggregate"], command["pipeline"]
+    if not isinstance(collection, str) or not isinstance(stages, list) or not all(isinstance(s, dict) for s in stages):
+        raise ViewBroken(f"{what}: the query is no aggregate command on a collection", hint=HINT)
+    if written := [name for stage in stages for name in stage if name in WRITES]:
+        raise SourceRefused(f"{what}: this session only asks: {written[0]} writes", hint="leave it out")
+    return Place(collection, tuple(stages))
+
+
+def column_at(relation: Relation, name: str) -> Column:
+    """A column that describe() has checked."""
+    column = relation.column(name)
+    assert column is not None, "describe() has checked cursor and key"
+    return column
+
+
+def value_of(relation: Relation, name: str, text: str) -> Any:
+    """The value that a position's text stands for."""
+    bracket = bracket_of(column_at(relation, name))
+    assert bracket is not None, "describe() has checked cursor and key"
+    return stored(bracket, text)
+
+
+def present(relation: Relation, names: Sequence[str]) -> Condition:
+    """The fields hold values that compare with each other: neither missing, nor null, nor of another type, nor NaN."""
+    told = {name: bracket_of(column_at(relation, name)) for name in names}
+    return {name: {"$gte": bracket.floor} for name, bracket in told.items() if bracket is not None}
+
+
+def unplaced(relation: Relation, names: Sequence[str]) -> Condition:
+    """One of the fields does not. Each branch is served by an index that begins with its field."""
+    return {"$or": [{name: {"$not": test}} for name, test in present(relation, names).items()]}
+
+
+def within(relation: Relation, low: str | None, high: str | None, end: End, *, keyed: str = "keyed") -> Condition:
+    """The cursor is in the range, and the key is whole where `keyed` says so."""
+    condition = present(relation, (relation.cursor, *(relation.key if keyed == "keyed" else ())))
+    test = condition[relation.cursor]
+    if low is not None:
+        test["$gte"] = value_of(relation, relation.cursor, low)
+    if high is not None:
+        test["$lte" if end == "through" else "$lt"] = value_of(relation, relation.cursor, high)
+    return condition
+
+
+def ties(relation: Relation) -> list[str]:
+    """The fields by which rows are ordered. A key that is the cursor, or holds it, breaks no tie there."""
+    return [relation.cursor, *(name for name in relation.key if name != relation.cursor)]
+
+
+def page(
+    relation: Relation, after: Position | None, low: str | None, high: str | None, end: End
+) -> tuple[Condition, dict[str, int]]:
+    """The condition and the order of rows after a position, in a range."""
+    condition, order = within(relation, low, high, end), ties(relation)
+    if after is not None:
+        cursor = value_of(relation, relation.cursor, after.cursor)
+        begun = condition[relation.cursor]
+        if len(order) == 1 or not after.key:
+            # The bound of the range stays beside it, should it be the higher one.
+            begun["$gt"] = cursor
+        else:
+            texts = dict(zip(relation.key, after.key, strict=True))
+            values = [cursor, *(value_of(relation, name, texts[name]) for name in order[1:])]
+            condition["$or"] = [
+                {**dict(zip(order[:last], values[:last], strict=True)), order[last]: {"$gt": values[last]}}
+                for last in range(len(order))
+            ]
+            if low is None:
+                begun["$gte"] = cursor  # so that an index finds where to begin
+    return condition, dict.fromkeys(order, 1)
+
+
+def shown(names: Sequence[str]) -> Stage:
+    """The projection to these paths; the server refuses a path beside its own parent."""
+    tops = [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
+    return {"$project": {**dict.fromkeys(tops, 1), **({} if "_id" in tops else {"_id": 0})}}
+
+
+def paths_of(relation: Relation, which: str) -> list[str]:
+    """The paths of a frame: the relation's columns, then the cursor and the key."""
+    own = [column.name for column in relation.columns] if which == "rows" else []
+    return [*own, relation.cursor, *relation.key]

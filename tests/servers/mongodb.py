@@ -1,0 +1,97 @@
+"""MongoDB: a replica set of the operator's own where SYNC_TEST_MONGODB_URL names one, else the emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import pytest
+from pymongo import MongoClient
+
+from servers.emulator import Emulator
+
+OWNER, READER, STRANGER = ("owner", "o:@/w", "owner"), ("reader", "r%e?d#", "reader"), ("stranger", "st", "stranger")
+
+
+@dataclass(frozen=True)
+class Mongo:
+    """Where tests may make databases. `ports` are the emulator's members, the primary first; none on a server of one's own."""
+
+    given: str = ""
+    ports: tuple[int, ...] = ()
+    login: str = ""
+
+    def url(self, database: str, **parameters: object) -> str:
+        """The URL as an operator writes it; parameters are added."""
+        if self.given:
+            place, _, query = self.given.partition("?")
+            scheme, _, hosts = place.partition("://")
+            return f"{scheme}://{hosts.partition('/')[0]}/{database}?{'&'.join(filter(None, (query, urlencode(parameters))))}"
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        return f"mongodb://{self.login}{hosts}/{database}?{urlencode({'replicaSet': 'rs0', **parameters})}"
+
+    def owner(self, **parameters: object) -> MongoClient:
+        """A client that may write."""
+        return MongoClient(self.url("admin", **parameters), tz_aware=True)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test's own; `client` writes there."""
+
+    server: Mongo
+    name: str
+    client: MongoClient
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.name)
+
+    @property
+    def here(self):
+        return self.client[self.name]
+
+    def tell(self, what: str, port: int = 0) -> dict:
+        """Say something to the emulator itself: `commands`, `hold`, `follow`, `stepdown`."""
+        with MongoClient("127.0.0.1", port or self.server.ports[0], directConnection=True, tz_aware=True) as client:
+            return client.admin.command({"emulator": what})
+
+
+@pytest.fixture(scope="session")
+def mongodb_server():
+    """A set of one member for this worker's whole session."""
+    address = os.environ.get("SYNC_TEST_MONGODB_URL")
+    if address:
+        yield Mongo(address)
+        return
+    emulator = Emulator.start("mongodb")
+    yield Mongo(ports=tuple(emulator.told["ports"]))
+    emulator.stop()
+
+
+@pytest.fixture
+def mongodb_database(mongodb_server):
+    """An empty database, dropped afterwards."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    with mongodb_server.owner() as client:
+        yield Database(mongodb_server, name, client)
+        client.drop_database(name)
+
+
+@pytest.fixture
+def private_mongodb():
+    """Start emulators with settings of one's own: `started = private_mongodb(secondary=True)`; see the emulator."""
+    running = []
+
+    def start(**settings: object) -> Mongo:
+        running.append(Emulator.start("mongodb", json.dumps(settings)))
+        return Mongo(ports=tuple(running[-1].told["ports"]))
+
+    start.running = running
+    yield start
+    for emulator in running:
+        if emulator.process.poll() is None:
+            emulator.stop()
