@@ -12,6 +12,7 @@ import pytest
 from pymongo import MongoClient
 
 from servers.emulator import Emulator
+from smartico_sync.sources.mongodb.documents import CODEC
 
 OWNER, READER, STRANGER = ("owner", "o:@/w", "owner"), ("reader", "r%e?d#", "reader"), ("stranger", "st", "stranger")
 
@@ -56,8 +57,8 @@ class Database:
 
     def tell(self, what: str, port: int = 0) -> dict:
         """Say something to the emulator itself: `commands`, `hold`, `follow`, `stepdown`."""
-        with MongoClient("127.0.0.1", port or self.server.ports[0], directConnection=True, tz_aware=True) as client:
-            return client.admin.command({"emulator": what})
+        with MongoClient("127.0.0.1", port or self.server.ports[0], directConnection=True) as client:
+            return client.admin.command({"emulator": what}, codec_options=CODEC)
 
 
 @pytest.fixture(scope="session")

@@ -80,8 +80,8 @@ def serve(client: socket.socket, server: Server, member: Member, context: ssl.SS
     with suppress(OSError, Broken), client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is not None:
-            client = context.wrap_socket(client, server_side=True)  # noqa: PLW2901
-        connection = Connection(server, member)
+            client = context.wrap_socket(client, server_side=True)
+        connection = Connection(server, member, subject=shown(client))
         while True:
             size, number, _, opcode = HEADER.unpack(received(client, HEADER.size))
             body = received(client, size - HEADER.size)
@@ -91,6 +91,12 @@ def serve(client: socket.socket, server: Server, member: Member, context: ssl.SS
             reply = encoded(connection.answer(command))
             if not flags & MORE_TO_COME:
                 client.sendall(HEADER.pack(21 + len(reply), 1, number, OP_MSG) + b"\0\0\0\0\0" + reply)
+
+
+def shown(client: socket.socket) -> str:
+    """The subject of the client's certificate."""
+    certificate = client.getpeercert() if isinstance(client, ssl.SSLSocket) else None
+    return ",".join(f"{name}={value}" for part in (certificate or {}).get("subject", ()) for name, value in part)
 
 
 def accept(listener: socket.socket, server: Server, member: Member, context: ssl.SSLContext | None) -> None:

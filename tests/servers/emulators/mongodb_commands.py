@@ -18,7 +18,18 @@ from mongodb_values import Unknown, matches
 
 FIRST_BATCH = 101
 MOST_BYTES = 16_000_000
-OPEN = ("hello", "isMaster", "ismaster", "ping", "buildInfo", "saslStart", "saslContinue", "endSessions", "emulator")
+OPEN = (
+    "hello",
+    "isMaster",
+    "ismaster",
+    "ping",
+    "buildInfo",
+    "saslStart",
+    "saslContinue",
+    "authenticate",
+    "endSessions",
+    "emulator",
+)
 ACTIONS = {
     "find": "find", "aggregate": "find", "explain": "find", "getMore": "find", "killCursors": "find", "distinct": "find",
     "listCollections": "listCollections", "listIndexes": "listIndexes", "insert": "insert", "update": "update",
@@ -67,6 +78,7 @@ class Connection:
     member: Member
     conversation: Conversation | None = None
     user: User | None = None
+    subject: str = ""  # of the certificate that the client showed
 
     def answer(self, command: dict) -> dict | bytes:
         """The reply to one command."""
@@ -76,6 +88,7 @@ class Connection:
             self.server.commands = [*self.server.commands[-199:], {**command, "$db": database}]
         try:
             self.allowed(name)
+            self.meant(name, command)
             self.fail(name, command)
             handler = getattr(self, f"do_{name}", None)
             if handler is None:
@@ -102,6 +115,13 @@ class Connection:
         if name in ACTIONS and ACTIONS[name] not in self.user.actions:
             raise Refused(13, "Unauthorized", f"not authorized on it to execute command {{ {name}: … }}")
 
+    def meant(self, name: str, command: dict) -> None:
+        """A secondary answers only those who say that they would read from one."""
+        if self.member.role == "primary" or name not in ACTIONS or name in ("getMore", "killCursors"):
+            return
+        if command.get("$readPreference", {}).get("mode", "primary") == "primary":
+            raise Refused(13435, "NotPrimaryNoSecondaryOk", "not primary and secondaryOk=false")
+
     def fail(self, name: str, command: dict) -> None:
         """What a fail point makes of this command."""
         with self.server.waking:
@@ -118,7 +138,9 @@ class Connection:
         if data.get("closeConnection"):
             raise Broken
         if data.get("errorCode"):
-            raise Refused(data["errorCode"], data.get("codeName", "Failed"), "Failing command due to 'failCommand' failpoint")
+            raise Refused(
+                data["errorCode"], data.get("codeName", "Failed"), "Failing command due to 'failCommand' failpoint"
+            )
 
     def block(self, milliseconds: int, command: dict) -> None:
         limit = command.get("maxTimeMS") or milliseconds
@@ -156,17 +178,22 @@ class Connection:
             "lastWrite": {**write, "majorityOpTime": write["opTime"], "majorityWriteDate": when},
         }  # fmt: skip
 
-    do_isMaster = do_ismaster = do_hello  # noqa: N815  - what drivers call it
+    do_isMaster = do_ismaster = do_hello
 
     def do_ping(self, command: dict, database: str) -> dict:
         return {}
 
     def do_buildInfo(self, command: dict, database: str) -> dict:
-        return {"version": self.server.version, "versionArray": [int(part) for part in self.server.version.split(".")] + [0]}
+        return {
+            "version": self.server.version,
+            "versionArray": [int(part) for part in self.server.version.split(".")] + [0],
+        }
 
     def do_connectionStatus(self, command: dict, database: str) -> dict:
         if self.user is None:
-            return {"authInfo": {"authenticatedUsers": [], "authenticatedUserRoles": [], "authenticatedUserPrivileges": []}}
+            return {
+                "authInfo": {"authenticatedUsers": [], "authenticatedUserRoles": [], "authenticatedUserPrivileges": []}
+            }
         privileges = [{"resource": {"db": "", "collection": ""}, "actions": list(self.user.actions)}]
         return {
             "authInfo": {
@@ -188,6 +215,13 @@ class Connection:
         if self.conversation.finished:
             self.user = self.conversation.user
         return {"conversationId": 1, "done": self.conversation.finished and not command["payload"], "payload": payload}
+
+    def do_authenticate(self, command: dict, database: str) -> dict:
+        """By certificate: whoever shows one that the authority signed may read."""
+        if command.get("mechanism") != "MONGODB-X509" or not self.subject:
+            raise Refused(18, "AuthenticationFailed", "Authentication failed.")
+        self.user = User(self.subject, "", "reader")
+        return {"user": self.subject}
 
     def do_endSessions(self, command: dict, database: str) -> dict:
         return {}
@@ -222,7 +256,9 @@ class Connection:
         store, role, patience_s = self.server.store, self.member.role, command.get("maxTimeMS", 30_000) / 1000
         if concern.get("level") == "snapshot" and wanted:
             if self.server.kind == "standalone":
-                raise Refused(123, "NotAReplicaSet", "node needs to be a replica set member to use readConcern: snapshot")
+                raise Refused(
+                    123, "NotAReplicaSet", "node needs to be a replica set member to use readConcern: snapshot"
+                )
             if self.server.wire < 13:
                 raise Refused(72, "InvalidOptions", "readConcern level snapshot is only valid in a transaction")
             return store.snapshot(role, concern.get("atClusterTime"), patience_s)
@@ -244,7 +280,7 @@ class Connection:
 
     def cursor(self, command, database, collection, state, stamp, read) -> dict:
         """The first batch. What the same command read from the same state before is not computed again."""
-        asked = {k: v for k, v in command.items() if k not in ("lsid", "$clusterTime", "readConcern", "maxTimeMS", "comment", "$readPreference", "batchSize", "cursor")}  # fmt: skip  # noqa: E501
+        asked = {k: v for k, v in command.items() if k not in ("lsid", "$clusterTime", "readConcern", "maxTimeMS", "comment", "$readPreference", "batchSize", "cursor")}  # fmt: skip
         key = (id(state), database, bson.encode(asked))
         if key not in self.server.cache:
             while len(self.server.cache) >= 64:
@@ -258,7 +294,7 @@ class Connection:
             taken += 1
         number = 0
         namespace = f"{database}.{collection}"
-        if taken < len(documents) and not command.get("singleBatch"):
+        if (taken < len(documents) or not many) and not command.get("singleBatch"):
             number = next(self.server.numbers)
             self.server.cursors[number] = namespace, documents[taken:]
         snapshot = {"atClusterTime": stamp} if stamp is not None else {}
@@ -289,7 +325,11 @@ class Connection:
         inner = command["explain"]
         if "aggregate" in inner:
             return explained(state, database, inner["aggregate"], inner["pipeline"])
-        stages = [{"$match": inner.get("filter", {})}, {"$sort": inner.get("sort", {})}, {"$limit": inner.get("limit", 0)}]
+        stages = [
+            {"$match": inner.get("filter", {})},
+            {"$sort": inner.get("sort", {})},
+            {"$limit": inner.get("limit", 0)},
+        ]
         return explained(state, database, inner["find"], stages)
 
     def do_listCollections(self, command: dict, database: str) -> dict:
@@ -303,7 +343,13 @@ class Connection:
                 entry |= {"options": collection.options, "info": {"readOnly": collection.is_view}}
             if matches(entry, command.get("filter", {})):
                 found.append(entry)
-        return {"cursor": {"firstBatch": [bson.encode(entry) for entry in found], "id": Int64(0), "ns": f"{database}.$cmd.listCollections"}}
+        return {
+            "cursor": {
+                "firstBatch": [bson.encode(entry) for entry in found],
+                "id": Int64(0),
+                "ns": f"{database}.$cmd.listCollections",
+            }
+        }
 
     def do_listDatabases(self, command: dict, database: str) -> dict:
         state, _ = self.state(command)
@@ -312,12 +358,18 @@ class Connection:
     # Writing, for owners.
 
     def do_insert(self, command: dict, database: str) -> dict:
-        documents = [{"_id": ObjectId(), **document} if "_id" not in document else document for document in command["documents"]]
+        documents = [
+            {"_id": ObjectId(), **document} if "_id" not in document else document for document in command["documents"]
+        ]
         insert(self.server.store, f"{database}.{command['insert']}", documents)
         return {"n": len(documents)}
 
     def do_delete(self, command: dict, database: str) -> dict:
-        return {"n": sum(delete(self.server.store, f"{database}.{command['delete']}", each["q"]) for each in command["deletes"])}
+        return {
+            "n": sum(
+                delete(self.server.store, f"{database}.{command['delete']}", each["q"]) for each in command["deletes"]
+            )
+        }
 
     def do_update(self, command: dict, database: str) -> dict:
         name = f"{database}.{command['update']}"
@@ -325,7 +377,9 @@ class Connection:
         return {"n": count, "nModified": count}
 
     def do_create(self, command: dict, database: str) -> dict:
-        options = {key: command[key] for key in ("viewOn", "pipeline", "validator", "validationLevel") if key in command}
+        options = {
+            key: command[key] for key in ("viewOn", "pipeline", "validator", "validationLevel") if key in command
+        }
         self.server.store.write(f"{database}.{command['create']}", Collection(options=options))
         return {}
 

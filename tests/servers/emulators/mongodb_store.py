@@ -109,7 +109,9 @@ def update(store: Store, name: str, condition: dict, change: dict) -> int:
     with store.lock:
         old = store.state.get(name, Collection())
         hit = [matches(document, condition) for document in old.documents]
-        done = tuple(changed(document, change) if fits else document for document, fits in zip(old.documents, hit, strict=True))
+        done = tuple(
+            changed(document, change) if fits else document for document, fits in zip(old.documents, hit, strict=True)
+        )
         store.write(name, replace(old, documents=done))
         return sum(hit)
 

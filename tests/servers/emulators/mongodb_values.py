@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import re
-from decimal import Decimal
 
 from bson import Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.binary import Binary
@@ -64,7 +63,7 @@ def ordered(value) -> tuple:
             number = value.to_decimal()
             return kind, *((0,) if number.is_nan() else (1, number))
         case float():
-            return kind, *((0,) if value != value else (1, value))  # noqa: PLR0124  - NaN
+            return kind, *((0,) if value != value else (1, value))
         case bool() | int():
             return kind, 1, int(value)
         case str():
@@ -122,6 +121,8 @@ class Downwards:
     def __eq__(self, other) -> bool:
         return other.key == self.key
 
+    __hash__ = None
+
 
 def matches(document: dict, condition: dict) -> bool:
     """Whether a document fits a query's condition."""
@@ -166,7 +167,10 @@ def holds(document: dict, path: str, test: tuple) -> bool:
         case "$nin":
             return not holds(document, path, ("$in", wanted))
         case "$gt" | "$gte" | "$lt" | "$lte":
-            return any(compared(getattr(operator, {"$gte": "ge", "$lte": "le"}.get(name, name[1:])), value, wanted) for value in each)
+            return any(
+                compared(getattr(operator, {"$gte": "ge", "$lte": "le"}.get(name, name[1:])), value, wanted)
+                for value in each
+            )
         case "$exists":
             return bool(wanted) == any(value is not MISSING for value in values)
         case "$type":

@@ -16,7 +16,7 @@ from bson.binary import Binary
 
 from smartico_sync.sources.frames import REASONS, dtype, finite, with_reasons
 from smartico_sync.sources.mongodb.decimals import decimal_texts
-from smartico_sync.sources.mongodb.documents import DOUBLE, MISPLACED, NOTHING
+from smartico_sync.sources.mongodb.documents import ABSENT, DOUBLE, MISPLACED, among
 from smartico_sync.sources.mongodb.types import UUID_SUBTYPE, text_of
 from smartico_sync.sources.values import CONVERTERS
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["columns", "placed"]
 
 INT, LONG = 16, 18
+WHOLE, SCRIPTED = among((INT, LONG)), among((INT, DOUBLE))  # JavaScript writes its numbers as either
 YEARS_MS = (-62_135_596_800_000, 253_402_300_799_999)  # the years 1 to 9999
 ISO = "%Y-%m-%d %H:%M:%S%.3fZ"
 UTC = ZoneInfo("UTC")
@@ -45,9 +46,9 @@ def columns(documents: Documents, described: Sequence[Column], found: Sequence[V
     """The columns and, where some value does not fit, `@unreadable`."""
     series, reasons = [], []
     for column, values in zip(described, found, strict=True):
-        built = _column(documents, column, values).alias(column.name)
+        there = ~ABSENT[values.kinds]
+        built = _column(documents, column, values, np.flatnonzero(there)).alias(column.name)
         series.append(built)
-        there = ~np.isin(values.kinds, NOTHING)
         if built.null_count() != len(values.kinds) - int(there.sum()):
             reason = REASONS.get(column.family, "not readable as text")
             reasons.append((f"{column.name}: {reason}", built.is_null() & pl.Series(there)))
@@ -56,7 +57,7 @@ def columns(documents: Documents, described: Sequence[Column], found: Sequence[V
 
 def placed(documents: Documents, bracket: Bracket, values: Values) -> pl.Series:
     """The texts of positions; null where the value is of another bracket."""
-    rows = np.flatnonzero(np.isin(values.kinds, bracket.kinds))
+    rows = np.flatnonzero(among(bracket.kinds)[values.kinds])
     at, kinds = values.at[rows], values.kinds[rows]
     texts = _position_texts(documents, at, _only(kinds))
     if texts is None:
@@ -93,8 +94,7 @@ def _strange(ms: Positions) -> Mask:
     return (ms < YEARS_MS[0]) | (ms > YEARS_MS[1])
 
 
-def _column(documents: Documents, column: Column, values: Values) -> pl.Series:
-    rows = np.flatnonzero(~np.isin(values.kinds, NOTHING))
+def _column(documents: Documents, column: Column, values: Values, rows: Positions) -> pl.Series:
     if not rows.size:
         return pl.Series([None] * len(values.kinds), dtype=dtype(column.family))
     at, kinds = values.at[rows], values.kinds[rows]
@@ -121,11 +121,11 @@ def _at_once(documents: Documents, family: str, at: Positions, kinds: NDArray[np
             return pl.Series(documents.halves(at))
         case "integer", 18:
             return pl.Series(documents.wholes(at))
-        case "integer", _ if np.isin(kinds, (INT, LONG)).all():
+        case "integer", _ if WHOLE[kinds].all():
             return pl.Series(np.where(kinds == INT, documents.halves(at), documents.wholes(at)))
         case "float", 1:
             return finite(pl.Series(documents.doubles(at)))
-        case "float", _ if np.isin(kinds, (INT, DOUBLE)).all():
+        case "float", _ if SCRIPTED[kinds].all():
             return finite(pl.Series(np.where(kinds == INT, documents.halves(at), documents.doubles(at))))
         case "decimal", 19:
             return decimal_texts(documents.wholes(at), documents.wholes(at + 8))

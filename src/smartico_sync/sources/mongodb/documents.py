@@ -17,18 +17,20 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     Positions = NDArray[np.int64]
     Kinds = NDArray[np.uint8]
 
-__all__ = ["MISPLACED", "NOTHING", "Documents", "Values"]
+__all__ = ["ABSENT", "CODEC", "DOUBLE", "MISPLACED", "Documents", "Values", "among"]
 
 DOUBLE, TEXT, DOCUMENT, ARRAY, BINARY, UNDEFINED, NULL, PATTERN = 1, 2, 3, 4, 5, 6, 10, 11
 MISPLACED = 200  # none of BSON's: what should hold the field is no document
 NOTHING = (0, UNDEFINED, NULL)  # 0: the field is missing
+SMALLEST = 5  # bytes of a document: its length and the final zero
+_LENGTH = struct.Struct("<i")
 PADDING = b"\0" * 16  # so that words may be read across the end
 AT_ONCE = 4_096  # documents walked through together: they stay in the processor's cache
 
@@ -42,6 +44,16 @@ BESIDE = np.full(256, -1, dtype=np.int64)
 for kind, size in {TEXT: 4, DOCUMENT: 0, ARRAY: 0, BINARY: 5, 12: 16, 13: 4, 14: 4, 15: 0}.items():
     BESIDE[kind] = size
 
+
+def among(kinds: Iterable[int]) -> NDArray[np.bool_]:
+    """For each type whether it is one of these: a table to look up by `table[values.kinds]`."""
+    table = np.zeros(256, np.bool_)
+    table[list(kinds)] = True
+    return table
+
+
+ABSENT = among(NOTHING)
+INSIDE = among((*NOTHING, DOCUMENT))
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
@@ -68,21 +80,24 @@ class Documents:
         self._wholes = np.ndarray((self.end + 8,), "<i8", self.data, 0, (1,))
         self._lengths = np.ndarray((self.end + 8,), "<i4", self.data, 0, (1,))
         self._ends: Positions | None = None
-        self.starts = np.fromiter(self._starts(), np.int64)
+        self._whole: pl.Expr | None = None
+        self.starts = np.array(self._starts(), np.int64)
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    def _starts(self) -> Iterator[int]:
-        read, at = struct.Struct("<i").unpack_from, 0
-        while at < self.end:
-            yield at
-            (size,) = read(self.data, at)
-            if size < 5:  # the length itself and the final zero
+    def _starts(self) -> list[int]:
+        read, data, at, end = _LENGTH.unpack_from, self.data, 0, self.end
+        starts = []
+        while at < end:
+            starts.append(at)
+            (size,) = read(data, at)
+            if size < SMALLEST:
                 raise ValueError("no document")
             at += size
-        if at != self.end:
+        if at != end:
             raise ValueError("half a document")
+        return starts
 
     def fields(self, paths: Sequence[tuple[str, ...]]) -> list[Values]:
         """The values at these paths of names, in that order."""
@@ -102,7 +117,7 @@ class Documents:
             if not inner:
                 continue
             rows = np.flatnonzero(values.kinds == DOCUMENT)
-            misplaced = ~np.isin(values.kinds, (*NOTHING, DOCUMENT))
+            misplaced = ~INSIDE[values.kinds]
             for path, part in zip(inner, self._fields(values.at[rows], inner), strict=True):
                 kinds, at = np.zeros(len(starts), np.uint8), np.zeros(len(starts), np.int64)
                 kinds[rows], at[rows] = part.kinds, part.at
@@ -141,7 +156,9 @@ class Documents:
                     continue
                 which = slice(None) if here.all() else np.flatnonzero(here)
                 types = self.bytes[at[which]]
-                if not types.all():  # behind the end of a document stands the next one's length, which may look like a name
+                if (
+                    not types.all()
+                ):  # behind the end of a document stands the next one's length, which may look like a name
                     which = np.flatnonzero(here & (self.bytes[at] != 0))
                     types = self.bytes[at[which]]
                 value = at[which] + len(name) + 2
@@ -157,7 +174,8 @@ class Documents:
         same: NDArray[np.bool_] = np.ones(len(at), np.bool_)
         for low in range(0, len(wanted), 8):
             part = wanted[low : low + 8]
-            word = self._words[at + (1 + low)]
+            # A name that ends before the data does is already found to differ, wherever this looks.
+            word = self._words[np.minimum(at + (1 + low), self.end)]
             if len(part) < 8:
                 word &= np.uint64((1 << 8 * len(part)) - 1)
             same &= word == np.uint64(int.from_bytes(part, "little"))
@@ -177,7 +195,8 @@ class Documents:
             return at
         first = kinds[0]
         if (kinds == first).all() and FIXED[first] >= 0:
-            return at + FIXED[first]
+            behind: Positions = at + FIXED[first]
+            return behind
         steps = FIXED[kinds]
         counted = BESIDE[kinds] >= 0
         lengths = self._lengths[at[counted]]
@@ -206,9 +225,12 @@ class Documents:
 
     def slices(self, at: Positions, lengths: Positions | int) -> pl.Series:
         """The bytes that begin there, as Binary."""
-        frame = pl.DataFrame({"at": at, "length": lengths if isinstance(lengths, np.ndarray) else np.full(len(at), lengths)})
-        data = pl.lit(pl.Series([self.data], dtype=pl.Binary))
-        return frame.select(data.bin.slice(pl.col("at"), pl.col("length"))).to_series().alias("")
+        frame = pl.DataFrame(
+            {"at": at, "length": lengths if isinstance(lengths, np.ndarray) else np.full(len(at), lengths)}
+        )
+        if self._whole is None:
+            self._whole = pl.lit(pl.Series([self.data], dtype=pl.Binary))
+        return frame.select(self._whole.bin.slice(pl.col("at"), pl.col("length"))).to_series().alias("")
 
     def texts(self, at: Positions) -> pl.Series:
         """The bytes of the texts that begin there, as Binary."""
@@ -222,7 +244,10 @@ class Documents:
         """The values of these rows as PyMongo makes them; UnicodeDecodeError's place is taken by the error itself."""
         at, kinds = values.at[rows], values.kinds[rows]
         ends = self._behind(at, kinds)
-        return [self._object(kind, self.data[low:high]) for kind, low, high in zip(kinds.tolist(), at.tolist(), ends.tolist(), strict=True)]
+        return [
+            self._object(kind, self.data[low:high])
+            for kind, low, high in zip(kinds.tolist(), at.tolist(), ends.tolist(), strict=True)
+        ]
 
     def _object(self, kind: int, value: bytes) -> Any:
         field = bytes([kind]) + b"\0" + value

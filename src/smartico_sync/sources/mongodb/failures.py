@@ -52,7 +52,8 @@ def failure(error: Exception, place: str, what: str) -> SourceError:
     if isinstance(error, PyMongoError):
         return _silent(error, place, what)
     return SourceError(
-        f"{place}: {what}: what the server sent cannot be read", hint="a document may be damaged: db.COLLECTION.validate()"
+        f"{place}: {what}: what the server sent cannot be read",
+        hint="a document may be damaged: db.COLLECTION.validate()",
     )
 
 
@@ -94,7 +95,8 @@ def _silent(error: PyMongoError, place: str, what: str) -> SourceError:
     told = str(error).lower()
     if "certificate" in told or "ssl" in told or "tls" in told:
         return SourceUnreachable(
-            f"{place}: no TLS connection", hint="tls=true, and tlsCAFile for the CA that signed the server's certificate"
+            f"{place}: no TLS connection",
+            hint="tls=true, and tlsCAFile for the CA that signed the server's certificate",
         )
     if isinstance(error, ServerSelectionTimeoutError):
         found = "no server answers that may be read"

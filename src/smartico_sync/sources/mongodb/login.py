@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -25,7 +26,12 @@ KNOWN = (
     "sample",
 )  # fmt: skip
 SAME = {"ssl": "tls"}
-WRITING = ("w", "wtimeoutms", "journal", "retrywrites")  # Atlas hands out URLs that say how to write; nothing is written here
+WRITING = (
+    "w",
+    "wtimeoutms",
+    "journal",
+    "retrywrites",
+)  # Atlas hands out URLs that say how to write; nothing is written here
 SPELT = {name.lower(): name for name in KNOWN}
 STALEST_S = "120"  # a secondary further behind is not asked; the driver takes 90 at least
 SAMPLE = "1000"  # documents that columns and types are learnt from
@@ -102,42 +108,46 @@ class Login:
     def check(self) -> None:
         """Tell what cannot be used before the first poll."""
         if not self.url.hosts:
-            raise ConfigError("the source's url names no host", hint="write mongodb://user:password@host:27017/database")
+            raise ConfigError(
+                "the source's url names no host", hint="write mongodb://user:password@host:27017/database"
+            )
         if not self.database:
             raise ConfigError(
                 f"{self.url.place}: the url names no database",
                 hint="write it behind the host: mongodb://host/casino?authSource=admin",
             )
         _ = self.sample
+        for name, value in self.parameters.items():
+            if name != "sample" and not _valid(urlencode({name: value}, quote_via=quote)):
+                raise self._unusable(f"{name} holds what the driver cannot use")
         if self.url.scheme == "mongodb+srv":
-            return  # its check asks the name server
+            return  # the driver's own check would ask the name server
         try:
-            uri_parser.parse_uri(self.address(), validate=True, warn=False)
             self.client().close()
         except ConfigurationError as error:
-            raise ConfigError(
-                f"{self.url.place}: the driver cannot use the url: {_told(error, self.url)}",
-                hint="see docs/databases/mongodb.md",
-            ) from None
-        except (PyMongoError, ValueError, TypeError, OSError) as error:
-            raise ConfigError(
-                f"{self.url.place}: the driver cannot use the url ({type(error).__name__}): {_named(error, KNOWN)}",
-                hint="see docs/databases/mongodb.md",
-            ) from None
+            words = str(error)
+            secret = self.url.password
+            raise self._unusable("a parameter is wrong" if secret and secret in words else words) from None
+        except (PyMongoError, ValueError, TypeError, OSError):
+            raise self._unusable("a host, a port or a file is wrong") from None
+
+    def _unusable(self, why: str) -> ConfigError:
+        return ConfigError(f"{self.url.place}: {why}", hint="see docs/databases/mongodb.md")
+
+
+def _valid(parameter: str) -> bool:
+    """Whether the driver takes it, each by itself: its messages hold values, so they are not told."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            uri_parser.parse_uri(f"mongodb://host/?{parameter}", validate=True, warn=False)
+    except ConfigurationError:
+        return True  # it goes with others, which the whole URL is judged by
+    except (PyMongoError, ValueError, TypeError, OSError):
+        return False
+    return True
 
 
 def _host(host: str, port: str) -> str:
     name = f"[{host}]" if ":" in host else quote(host, safe="")
     return f"{name}:{port}" if port else name
-
-
-def _told(error: Exception, url: Url) -> str:
-    """The driver's words, unless they hold the secret."""
-    words = str(error)
-    return "a parameter is wrong" if url.password and url.password in words else words
-
-
-def _named(error: Exception, known: tuple[str, ...]) -> str:
-    """The parameters that the driver's message speaks of; the message itself may hold values."""
-    words = str(error).lower()
-    return ", ".join(name for name in known if name.lower() in words) or "a host, a port or a file"

@@ -56,4 +56,4 @@ def role_of(hello: Mapping[str, Any]) -> str:
 
 
 def _ms(moment: dt.datetime) -> int:
-    return (moment.replace(tzinfo=dt.UTC) - EPOCH) // dt.timedelta(milliseconds=1)
+    return (moment - EPOCH) // dt.timedelta(milliseconds=1)

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.protocol import End
 
-__all__ = ["NULLS_COUNTED", "Place", "Stage", "page", "parsed", "paths_of", "place_of", "present", "shown", "unplaced", "within"]
+__all__ = [
+    "NULLS_COUNTED",
+    "Place",
+    "Stage",
+    "page",
+    "parsed",
+    "paths_of",
+    "place_of",
+    "present",
+    "shown",
+    "unplaced",
+    "within",
+]
 
 NULLS_COUNTED = 10_000
 WRITES = ("$out", "$merge")

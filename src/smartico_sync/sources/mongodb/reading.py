@@ -86,7 +86,9 @@ class MongoReading:
         wanted = list(positions)
         if not wanted:
             return empty(self.relation, "rows")
-        condition = self._among([(each.cursor, *each.key) for each in wanted], (self.relation.cursor, *self.relation.key))
+        condition = self._among(
+            [(each.cursor, *each.key) for each in wanted], (self.relation.cursor, *self.relation.key)
+        )
         return sql.exactly(self.relation, self._found(condition), wanted)
 
     def by_cursor(self, values: Iterable[str]) -> pl.DataFrame:
@@ -248,4 +250,3 @@ class MongoReading:
         if not self._exists and not self.session.collections(self.what, name=self._place.collection):
             raise ViewBroken(f"{self.session.servers.place}: {self.what} reads a collection that does not exist")
         self._exists = True
-

@@ -11,6 +11,7 @@ from pymongo.errors import OperationFailure
 
 from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.distant import Errands, Left
+from smartico_sync.sources.mongodb.documents import CODEC
 from smartico_sync.sources.mongodb.failures import FAILURES, NO_SNAPSHOT, failure
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Session:
 
         def ask(client: MongoClient[dict[str, Any]]) -> dict[str, Any]:
             place = client[database or self.servers.login.database]
-            return place.command(dict(command), read_preference=client.read_preference)
+            return place.command(dict(command), read_preference=client.read_preference, codec_options=CODEC)
 
         return self.call(ask, what)
 
