@@ -14,7 +14,8 @@ from pymongo import MongoClient
 from servers.emulator import Emulator
 from smartico_sync.sources.mongodb.documents import CODEC
 
-OWNER, READER, STRANGER = ("owner", "o:@/w", "owner"), ("reader", "r%e?d#", "reader"), ("stranger", "st", "stranger")
+OWNER, READER = ("owner", "o:@/w", "owner"), ("reader", "r%e?d#", "reader")
+FINDER, STRANGER = ("finder", "f", "finder"), ("stranger", "st", "stranger")
 
 
 @dataclass(frozen=True)

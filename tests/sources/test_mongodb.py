@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import engines
 from servers.certificates import Authority
-from servers.mongodb import OWNER, READER, STRANGER, Mongo
+from servers.mongodb import FINDER, OWNER, READER, STRANGER, Mongo
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
@@ -563,7 +563,7 @@ def test_without_snapshots_each_question_has_its_own(private_mongodb, configured
 
 
 def test_a_collection_without_snapshots_is_read_by_majority(emulated, configured):
-    """A server that refuses the snapshot is asked once more, and from then on only as the majority has it."""
+    """A server that refuses the snapshot is asked once more, and from then on this collection only as the majority has it."""
     emulated.here.bets.insert_many([{"cur": n, "id": n} for n in range(5)])
     source = configured(emulated.url)
     described = source.describe(BETS)
@@ -572,6 +572,9 @@ def test_a_collection_without_snapshots_is_read_by_majority(emulated, configured
         assert reading.page(None, 9).height == 5
         assert reading.moment_now.concern["level"] == "majority"
     assert page(source).height == 5
+    emulated.here.others.insert_one({"cur": 1, "id": 1})
+    with source.reading(source.describe(Relation("others", "cur", ("id",), relation="others"))) as reading:
+        assert reading.moment_now.concern["level"] == "snapshot"
 
 
 # Failures.
@@ -719,6 +722,21 @@ def test_a_login_may_read_and_no_more(private_mongodb, configured):
     with pytest.raises(SourceRefused) as refused:
         configured(logged_in(server, STRANGER)).facts()
     assert "grantRolesToUser" in refused.value.hint
+
+
+def test_the_right_to_find_is_enough(private_mongodb, configured):
+    """A role that may find in the views and do nothing else: described, read, checked and named."""
+    server = private_mongodb(users=[OWNER, FINDER])
+    with Mongo(logged_in(server, OWNER)).owner() as client:
+        client.casino.bets.insert_one({"cur": 1, "id": 1})
+    source = configured(logged_in(server, FINDER))
+    described = source.describe(BETS)
+    with source.reading(described) as reading:
+        assert reading.page(None, 9).height == 1
+        assert reading.page(Position("1", ("1",)), 9).height == 0
+    assert source.facts().warnings == ()
+    assert source.plan(described, None, 9).text
+    assert source.relations() == ("bets",)
 
 
 def test_a_wrong_password_is_refused_and_not_shown(private_mongodb, configured):

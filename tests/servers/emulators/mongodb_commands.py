@@ -87,7 +87,7 @@ class Connection:
         if name not in ("hello", "isMaster", "ismaster", "emulator"):
             self.server.commands = [*self.server.commands[-199:], {**command, "$db": database}]
         try:
-            self.allowed(name)
+            self.allowed(name, command)
             self.meant(name, command)
             self.fail(name, command)
             handler = getattr(self, f"do_{name}", None)
@@ -107,12 +107,15 @@ class Connection:
         signature = {"hash": b"\0" * 20, "keyId": Int64(0)}
         return {"operationTime": stamp, "$clusterTime": {"clusterTime": stamp, "signature": signature}}
 
-    def allowed(self, name: str) -> None:
+    def allowed(self, name: str, command: dict) -> None:
         if not self.server.users or name in OPEN:
             return
         if self.user is None:
             raise Refused(13, "Unauthorized", f"Command {name} requires authentication")
-        if name in ACTIONS and ACTIONS[name] not in self.user.actions:
+        needed = ACTIONS.get(name)
+        if command.get("authorizedCollections") and command.get("nameOnly"):
+            needed = "find"  # tells no more than who may find already knows
+        if needed and needed not in self.user.actions:
             raise Refused(13, "Unauthorized", f"not authorized on it to execute command {{ {name}: … }}")
 
     def meant(self, name: str, command: dict) -> None:

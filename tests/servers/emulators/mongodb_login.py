@@ -18,7 +18,7 @@ WRITING = ("insert", "update", "remove", "createCollection", "dropCollection", "
 
 @dataclass(frozen=True)
 class User:
-    """`role`: owner, reader, or stranger (may do nothing)."""
+    """`role`: owner, reader, finder (of a role of its own), or stranger (may do nothing)."""
 
     name: str
     password: str
@@ -27,7 +27,7 @@ class User:
 
     @property
     def actions(self) -> tuple[str, ...]:
-        return {"owner": (*READING, *WRITING), "reader": READING}.get(self.role, ())
+        return {"owner": (*READING, *WRITING), "reader": READING, "finder": ("find",)}.get(self.role, ())
 
     def salted(self) -> bytes:
         plain = unicodedata.normalize("NFKC", self.password).encode()

@@ -27,7 +27,7 @@ class Moment:
     concern: Mapping[str, Any]
 
 
-def moment_of(session: Session, what: str) -> Moment:
+def moment_of(session: Session, what: str, collection: str = "") -> Moment:
     """Ask a member. Where there is a set, later questions are answered by any member, as of that moment or later."""
     hello = session.command({"hello": 1}, what)
     now_ms = _ms(hello["localTime"])
@@ -43,7 +43,7 @@ def moment_of(session: Session, what: str) -> Moment:
     else:
         return Moment(now_ms, {"level": "local"})
     newest = session.servers.seen(stamp)
-    if session.servers.snapshots and hello.get("maxWireVersion", 0) >= SNAPSHOTS_FROM:
+    if collection not in session.servers.unsnapped and hello.get("maxWireVersion", 0) >= SNAPSHOTS_FROM:
         return Moment(clock_ms, {"level": "snapshot", "atClusterTime": newest})
     return Moment(clock_ms, {"level": "majority", "afterClusterTime": newest})
 

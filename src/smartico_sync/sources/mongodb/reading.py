@@ -53,7 +53,7 @@ class MongoReading:
     def moment_now(self) -> Moment:
         """The moment of this reading."""
         if self._moment is None:
-            self._moment = moment_of(self.session, self.what)
+            self._moment = moment_of(self.session, self.what, self.collection)
         return self._moment
 
     @property
@@ -238,8 +238,8 @@ class MongoReading:
         try:
             return session.batches(collection, pipeline, self.moment_now.concern, most, view)
         except NoSnapshot:
-            session.servers.snapshots = False
-            self._moment = moment_of(session, self.what)
+            session.servers.unsnapped.add(self.collection)
+            self._moment = moment_of(session, self.what, self.collection)
             return session.batches(collection, pipeline, self._moment.concern, most, view)
 
     def _decoded(self, batches: list[bytes]) -> list[dict[str, Any]]:

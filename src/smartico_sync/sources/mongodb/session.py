@@ -40,14 +40,14 @@ class Servers:
     """The servers of one URL, and the newest moment that a reading has seen there.
 
     `newest`: a reading asks for data of that moment at least, so that no later one sees less, whichever member answers.
-    `snapshots`: whether one reading may have one snapshot; not where a server has said no.
+    `unsnapped`: collections of which a server gave no snapshot.
     """
 
     def __init__(self, login: Login, place: str) -> None:
         self.login = login
         self.place = place
         self.newest: Timestamp | None = None
-        self.snapshots: bool = True
+        self.unsnapped: set[str] = set()
         self._lock = Lock()
         self._client: MongoClient[dict[str, Any]] | None = None
         self._closed = False
