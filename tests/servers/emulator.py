@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class Emulator:
     name: str
     process: subprocess.Popen
     told: dict
+    readers: list[threading.Thread]
 
     @classmethod
     def start(cls, name: str, *arguments: object) -> Emulator:
@@ -46,9 +48,10 @@ class Emulator:
             process.kill()
             raise RuntimeError(f"the {name} emulator did not start:\n{process.communicate()[1][-3000:]}")
         # Nobody reads what it says from now on; a full pipe would stop it.
-        for stream in (process.stdout, process.stderr):
-            threading.Thread(target=stream.read, daemon=True).start()
-        return cls(name, process, json.loads(line))
+        readers = [threading.Thread(target=stream.read, daemon=True) for stream in (process.stdout, process.stderr)]
+        for reader in readers:
+            reader.start()
+        return cls(name, process, json.loads(line), readers)
 
     def stop(self) -> None:
         self.process.stdin.close()
@@ -57,3 +60,8 @@ class Emulator:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        for reader in self.readers:
+            reader.join(10)
+        for stream in (self.process.stdout, self.process.stderr):
+            with suppress(OSError):
+                stream.close()
