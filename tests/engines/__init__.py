@@ -1,8 +1,9 @@
 """The databases that every contract is tested on: one module each, which says how to have one and what it calls things.
 
-A module defines `WEIGHT` (`light`: `make test` runs it; `heavy`: `make test-all` and CI do) and
+A module defines `WEIGHT` (`light`: `make test` runs it; `heavy`: `make test-all` and CI do),
 `serve(request) -> Iterator[Engine]`, a generator that gives an empty database and takes it away again, or skips with the
-reason and the way to mend it.
+reason and the way to mend it, and `bare(url, query) -> int`, which fetches a whole query by the bare driver's fastest
+documented path and returns the number of rows: what the source's speed is measured against.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ class MariaDB(Engine):
 
     def __init__(self, database):
         super().__init__(database.url)
+        self.database = database
         self.execute = database.execute
         # Texts compare by their characters alone: in a `_ci` collation `apple` and `Apple` would be one key.
         names = {row[0] for row in self.execute("SHOW COLLATION LIKE 'utf8mb4%'")}
@@ -34,6 +35,21 @@ class MariaDB(Engine):
     def schema(self, name):
         """A schema is a database here: made beside the test's own, which is dropped with everything in it."""
         return self.url.rpartition("/")[2]
+
+
+def bare(url: str, query: str) -> int:
+    """Rows of a query by the driver's only path."""
+    import pymysql
+
+    from smartico_sync.sources.mysql.login import Login
+    from smartico_sync.sources.url import parse
+
+    login = Login(parse(url), 60.0)
+    host, port = login.hosts()[0]
+    arguments = {**login.arguments(), "use_unicode": True}
+    with pymysql.connect(host=host, port=port, **arguments) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return len(cursor.fetchall())
 
 
 def serve(request):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from engines.mariadb import MariaDB
+from engines.mariadb import MariaDB, bare
+
+__all__ = ["WEIGHT", "MySQL", "bare", "serve"]
 
 WEIGHT = "light"
 

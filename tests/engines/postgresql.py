@@ -25,6 +25,14 @@ class PostgreSQL(Engine):
         self.execute = database.execute
 
 
+def bare(url: str, query: str) -> int:
+    """Rows of a query, binary: the driver's fastest way to values. (COPY is faster, and gives bytes that nobody has parsed.)"""
+    import psycopg
+
+    with psycopg.connect(url) as connection, connection.cursor(binary=True) as cursor:
+        return len(cursor.execute(query).fetchall())
+
+
 def serve(request):
     engine = PostgreSQL(request.getfixturevalue("postgresql"))
     yield engine

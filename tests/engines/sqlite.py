@@ -41,6 +41,15 @@ class SQLite(Engine):
         self.writer.close()
 
 
+def bare(url: str, query: str) -> int:
+    """Rows of a query by the driver's only path."""
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+    try:
+        return len(connection.execute(query).fetchall())
+    finally:
+        connection.close()
+
+
 def serve(request):
     engine = SQLite(request.getfixturevalue("tmp_path") / "replica.db")
     yield engine

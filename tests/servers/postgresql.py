@@ -81,14 +81,14 @@ class Server:
     databases: int = field(default=0)
 
     @classmethod
-    def create(cls) -> Server:
+    def create(cls, auth: str = "scram-sha-256") -> Server:
         home = _private_directory()
         secret = home / "password"
         secret.write_text(ADMIN_PASSWORD)
         secret.chmod(0o644)
         options = (
             "--auth-local=trust",
-            "--auth-host=scram-sha-256",
+            f"--auth-host={auth}",
             "--encoding=UTF8",
             "--locale=C.UTF-8",
             "--no-sync",

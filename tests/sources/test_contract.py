@@ -87,12 +87,12 @@ def test_a_query_is_read_like_a_view(engine, walk):
 
 def test_names_are_taken_as_written(engine, walk):
     """Capitals, spaces, dots, quotes, percent signs and keywords in names need no care from the operator."""
-    columns = {"Cur": "integer", "order": "integer", 'a "b" :c %(n)s': "text"}
+    columns = {"Cur": "integer", "order": "integer", engine.awkward: "text"}
     engine.table('"My.Bets %"', columns, [(1, 2, "x")])
     source = engine.source()
     described = source.describe(Relation("bets", "Cur", ("order",), relation='"My.Bets %"'))
     (page,) = walk(source, described, 5)
-    assert page['a "b" :c %(n)s'].to_list() == ["x"]
+    assert page[engine.awkward].to_list() == ["x"]
 
 
 def test_a_schema_may_be_named(engine, walk):
@@ -255,13 +255,13 @@ NASTY = st.sampled_from(
 @settings(max_examples=25)
 @given(texts=st.lists(st.none() | TEXTS | NASTY, min_size=1, max_size=8))
 def test_text_arrives_as_it_is(engine, walk, texts):
-    """Emoji, quotes, line breaks, empty strings and control characters arrive unchanged; only NULL is null."""
+    """Emoji, quotes, line breaks, empty strings and control characters arrive as they are kept; only NULL is null."""
     engine.drop("bets")
     table(engine, [(number, number, text) for number, text in enumerate(texts)])
     source = engine.source()
     (page,) = walk(source, relation(engine, source), 100)
     source.close()
-    assert page["note"].to_list() == texts
+    assert page["note"].to_list() == [engine.kept(text) for text in texts]
 
 
 @settings(max_examples=25)
@@ -269,6 +269,7 @@ def test_text_arrives_as_it_is(engine, walk, texts):
 def test_positions_carry_any_text(engine, walk, keys):
     """A key of any text finds its way out and back: walked one by one, and asked for again."""
     engine.drop("bets")
+    keys = [key for key in keys if engine.kept(key) is not None]
     table(engine, [(1, key, "n") for key in keys], key="text")
     source = engine.source()
     described = relation(engine, source)
@@ -280,6 +281,7 @@ def test_positions_carry_any_text(engine, walk, keys):
 
 def test_a_megabyte_of_text_arrives(engine, walk):
     """Long values need no special care."""
+    without(engine, "long texts")
     table(engine, [(number, number, "ü," * 500_000) for number in range(3)])
     source = engine.source()
     (page,) = walk(source, relation(engine, source), 10)
@@ -300,9 +302,9 @@ def test_the_session_cannot_write(engine):
 
 
 def test_a_dropped_view_is_broken(engine):
-    """A relation that is gone: ViewBroken, at describe and at reading, and the source lives on."""
+    """A relation that is gone: ViewBroken, at describe and at reading, and the source lives on, be it on one connection."""
     table(engine, [(1, 1, "n")])
-    source = engine.source()
+    source = engine.source(pool=1)
     described = relation(engine, source)
     engine.rename("bets", "betz")
     with pytest.raises(ViewBroken), source.reading(described) as reading:

@@ -181,3 +181,19 @@ def test_closing_a_pool_aborts_what_is_busy():
         assert busy.state == "aborted"
     assert woken == ["refused"]
     assert busy.state == "closed"
+
+
+@pytest.mark.parametrize(
+    ("texts", "values", "kind"),
+    [
+        (["1", None, "-9223372036854775808"], [1, None, -(2**63)], pl.Int64),
+        (["1", "18446744073709551615"], [1, 2**64 - 1], pl.UInt64),
+        (["-1", "18446744073709551615"], [-1, None], pl.Int64),
+    ],
+)
+def test_unsigned_numbers_of_64_bits_have_a_type_of_their_own(texts, values, kind):
+    """An unsigned id above 2^63 is as good as any other; what no type of 64 bits holds beside its neighbours is unreadable."""
+    built = from_texts([column("integer")], [pl.Series(texts)])
+    assert built["c"].to_list() == values
+    assert built["c"].dtype == kind
+    assert ("@unreadable" in built.columns) is (values.count(None) != texts.count(None))

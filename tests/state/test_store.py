@@ -164,6 +164,7 @@ def test_a_state_of_the_first_version_goes_on(path):
         for statement in (
             "DROP TABLE anchor",
             "ALTER TABLE view DROP COLUMN generation",
+            "ALTER TABLE view DROP COLUMN level_ms",
             "ALTER TABLE letter DROP COLUMN player",
             "PRAGMA user_version = 1",
         ):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, Events
 from smartico_sync.core.identity import content, eids, fingerprints
+from smartico_sync.core.rules import IMMUTABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["NOTHING_KNOWN", "Diffed", "diff", "keyed"]
 
@@ -24,12 +25,14 @@ class Diffed:
     """What to send, and what to remember once that is acknowledged.
 
     `events` in order; `unchanged` rows that need not be sent; `upserts` [id UInt64, eid String, whole Binary(8), parts
-    Binary|null], one row a player, with the eid of the event it stands for.
+    Binary|null], one row a player, with the eid of the event it stands for. `moved` tells, by property, which of the events
+    hold another value than before of what must never change.
     """
 
     events: Events
     unchanged: int
     upserts: pl.DataFrame
+    moved: Mapping[str, pl.Series] = field(default_factory=dict)
 
 
 def diff(events: Events, known: pl.DataFrame, secret: bytes, payload: Literal["full", "changed"]) -> Diffed:
@@ -45,8 +48,9 @@ def diff(events: Events, known: pl.DataFrame, secret: bytes, payload: Literal["f
     frame = events.frame
     names = sorted(name for name in frame.columns if name not in ENVELOPE)
     whole = keyed(frame, names, secret)
-    layout = fingerprints(pl.Series(["\n".join(names)]), secret).item()
-    parts = {name: keyed(frame, [name], secret) for name in names} if payload == "changed" else {}
+    apart = names if payload == "changed" else [name for name in names if name in IMMUTABLE]
+    layout = fingerprints(pl.Series(["\n".join(apart)]), secret).item()
+    parts = {name: keyed(frame, [name], secret) for name in apart}
     state = pl.DataFrame(
         {
             "id": frame.get_column(PLAYER),
@@ -67,7 +71,7 @@ def diff(events: Events, known: pl.DataFrame, secret: bytes, payload: Literal["f
     changed = whole.ne_missing(last.get_column("known_whole"))
     sent = frame.with_columns(state.get_column("eid").alias(EID))
     worth = changed
-    if parts:
+    if payload == "changed":
         # Also what differs from the state: the page's row in between may yet be refused.
         earlier = [last.get_column("known_parts"), before.get_column("known_parts")]
         sent = sent.with_columns(
@@ -76,11 +80,25 @@ def diff(events: Events, known: pl.DataFrame, secret: bytes, payload: Literal["f
         )
         worth = changed & sent.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
     upserts = state.filter(changed).unique("id", keep="last", maintain_order=True)
+    fixed = [name for name in apart if name in IMMUTABLE]
+    nothing = keyed(frame, [], secret) if fixed else whole
+    moved = {
+        name: different(last.get_column("known_parts"), layout, apart.index(name), parts[name], nothing).filter(worth)
+        for name in fixed
+    }
     return Diffed(
         Events(sent.filter(worth), events.raw),
         frame.height - int(worth.sum()),
         upserts.with_columns(pl.col("whole", "parts").str.decode("hex")),
+        {name: mask for name, mask in moved.items() if mask.any()},
     )
+
+
+def different(known: pl.Series, layout: str, place: int, part: pl.Series, nothing: pl.Series) -> pl.Series:
+    """Where the property at this place had a value and has another one now."""
+    before = known.str.slice(DIGITS * (place + 1), DIGITS)
+    told = known.str.starts_with(layout) & (before != nothing) & (part != nothing) & (before != part)
+    return told.fill_null(value=False)
 
 
 def keyed(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> pl.Series:

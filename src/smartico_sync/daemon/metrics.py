@@ -76,6 +76,9 @@ class Views:
         state = GaugeMetricFamily("smartico_sync_view_state", "1 for the state a view is in.", labels=["view", "state"])
         dead = GaugeMetricFamily("smartico_sync_dead_letters", "Rows that were given up.", labels=["view", "code"])
         parked = GaugeMetricFamily("smartico_sync_parked_rows", "Rows that wait for a try.", labels=["view", "code"])
+        invalid = CounterMetricFamily(
+            "smartico_sync_invalid_values", "Values that broke a rule, since the start.", labels=["view", "property"]
+        )
         late = HistogramMetricFamily(
             "smartico_sync_lateness_seconds", "How late rows became visible (lookback).", labels=["view"]
         )
@@ -89,6 +92,8 @@ class Views:
             for family, letters in ((dead, view.dead), (parked, view.parked)):
                 for code, count in letters.items():
                     family.add_metric([view.name, str(code)], count)
+            for name, count in view.invalid.items():
+                invalid.add_metric([view.name, name], count)
             if view.late.counts:
                 late.add_metric([view.name], buckets(view.late.counts), view.late.total_ms / 1000)
         flight = GaugeMetricFamily("smartico_sync_requests_in_flight", "Requests under way.", labels=["destination"])
@@ -120,7 +125,22 @@ class Views:
             flight.add_metric([destination.name], destination.in_flight)
             queued.add_metric([destination.name], destination.queued_events)
             minute.add_metric([destination.name], destination.requests_last_minute)
-        return [*of_views(views), rows, state, dead, parked, late, flight, queued, minute, sent, asked, size, took]
+        return [
+            *of_views(views),
+            rows,
+            state,
+            dead,
+            parked,
+            invalid,
+            late,
+            flight,
+            queued,
+            minute,
+            sent,
+            asked,
+            size,
+            took,
+        ]
 
 
 def of_views(views: Sequence[Vitals]) -> list[Metric]:

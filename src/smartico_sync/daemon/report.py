@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,13 @@ class Report:
     def inspected(self, *, null_cursors: int, warnings: tuple[str, ...]) -> None:
         """What was looked at beside the polls."""
         self.change(null_cursors=null_cursors, warnings=warnings)
+
+    def broken(self, invalid: Mapping[str, int]) -> None:
+        """So many values broke a rule of the catalogue, by property."""
+        if invalid:
+            counts = Counter(self.vitals.invalid)
+            counts.update(invalid)
+            self.change(invalid=dict(counts))
 
     def mutated(self, rows: int) -> None:
         """So many delivered rows were found changed."""

@@ -23,7 +23,7 @@ from smartico_sync.daemon.inspection import Inspection
 from smartico_sync.daemon.late_rows import LateRows, Read
 from smartico_sync.daemon.report import Report
 from smartico_sync.daemon.setup import Setup, begun
-from smartico_sync.daemon.work import Work, commit_of, ledger_of, position_at, work_of
+from smartico_sync.daemon.work import Terms, Work, commit_of, ledger_of, position_at, quietly, work_of
 from smartico_sync.errors import (
     ConfigError,
     DeliveryHalted,
@@ -93,8 +93,10 @@ class Tracker:
         self.inspection = Inspection(view, store)
         self.fingerprints = Fingerprints(store, view.name)
         self.setup: Setup | None = None
+        self.terms: Terms
         self.late: LateRows | None = None
         self.head: Position | None = None
+        self.first_load = True
         self.waiting: frozenset[int] = frozenset()
         self.asked: SimpleQueue[tuple[Callable[[], object], Future[object]]] = SimpleQueue()
         self.most = view.page_rows
@@ -170,7 +172,9 @@ class Tracker:
         self.report.begun(setup, row)
         self.report.letters(*self.letters())
         self.fingerprints = Fingerprints(self.store, self.name)
+        self.terms = Terms(setup.mapping, self.store.secret, self.view.payload, self.view.on_invalid)
         self.late = LateRows(self.view, setup, self.store, row)
+        self.first_load = row.level_ms == 0
         self.inspection.begin(setup)
         with self.source.reading(setup.relation) as reading:
             self.inspection.anchored(reading, row.head, row.watermark)
@@ -183,15 +187,8 @@ class Tracker:
         if not letters:
             return
         with self.source.reading(self.setup.relation) as reading:
-            found = redelivery.find(reading, self.setup.mapping, letters)
-        work = work_of(
-            found.rows,
-            self.setup.mapping,
-            self.store.secret,
-            self.view.payload,
-            self.fingerprints.known,
-            anew=found.anew,
-        )
+            found, now = redelivery.find(reading, self.setup.mapping, letters), reading.clock_ms
+        work = work_of(found.rows, self.terms, self.fingerprints.known, now, anew=found.anew)
         receipt = self.receipt(self.send(work), stopping)
         commit = redelivery.settled(self.name, found, work, receipt, now_ms())
         seq = self.store.commit(commit)
@@ -266,9 +263,7 @@ class Tracker:
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
         parts = [part for part in (read.late, read.extra, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
-        work = work_of(
-            rows, self.setup.mapping, self.store.secret, self.view.payload, self.fingerprints.known, self.waiting
-        )
+        work = work_of(rows, self.terms, self.fingerprints.known, read.moment.clock_ms, self.waiting)
         if work.profiles is not None:
             self.fingerprints.sent(work.profiles)
         if read.extra is not None or read.repeated is not None:
@@ -278,8 +273,11 @@ class Tracker:
         return Sent(read, work, self.send(work))
 
     def send(self, work: Work) -> Future[Receipt]:
-        """Protect the events and queue them."""
-        return self.delivery.send(self.name, self.protection.apply(work.send))
+        """Protect the events and queue them; profiles of a first load may say that they start no automation."""
+        events = self.protection.apply(work.send)
+        if self.view.skip_cjm == "always" or (self.view.skip_cjm == "first_load" and self.first_load):
+            events = quietly(events)
+        return self.delivery.send(self.name, events)
 
     def commit(self, sent: Sent, stopping: threading.Event) -> None:
         """Wait for the receipt, then write all that the page changes in one transaction."""
@@ -298,7 +296,11 @@ class Tracker:
         self.report.read(read, self.late)
         if work.profiles is not None:
             self.fingerprints.settled()
+        self.report.broken(work.invalid)
         self.count(commit)
+        if self.first_load and self.caught_up:
+            self.store.reached(self.name, now_ms())
+            self.first_load = False
 
     def receipt(self, future: Future[Receipt], stopping: threading.Event) -> Receipt:
         """The receipt, however long it takes; DeliveryStopped when the daemon ends before."""

@@ -47,7 +47,7 @@ class Vitals:
     nothing can still appear. `lag_ms`: how long ago the last poll that found nothing newer was, 0 when level.
     `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
     `mutated` delivered rows were found changed; `largest_tie` rows shared one cursor value; `skew_ms`: the source's clock
-    minus ours, on a replica its lag included. `parked` and `dead` are waiting and given up now, by reason code.
+    minus ours, on a replica its lag included. `invalid` values broke a rule since this start, by property; `parked` and `dead` are waiting and given up now, by reason code.
     `missing` rows the source had and the ledger had not at the last comparison, `compared_ms`.
     """
 
@@ -78,6 +78,7 @@ class Vitals:
     skew_ms: int = 0
     parked: Mapping[int, int] = field(default_factory=dict)
     dead: Mapping[int, int] = field(default_factory=dict)
+    invalid: Mapping[str, int] = field(default_factory=dict)
     missing: int = 0
     compared_ms: int = 0
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
@@ -15,20 +16,42 @@ from smartico_sync.core.identity import eids, hash64, ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.core.position import Position
 from smartico_sync.core.reasons import INVALID_ROW, UNKNOWN_USER, WAITS_BEHIND
+from smartico_sync.core.rules import broken, judged
 from smartico_sync.daemon.clocks import cursor_ms
 from smartico_sync.state.protocol import Anchor, Commit, DeadLetter, Parked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from smartico_sync.core.mapping import Mapping
+    from smartico_sync.core.mapping import Mapping as ViewMapping
+    from smartico_sync.core.rules import InvalidPolicy
     from smartico_sync.delivery.protocol import Receipt
 
-__all__ = ["PARK_PAUSES_MS", "Work", "anchor_print", "commit_of", "ledger_of", "position_at", "work_of"]
+__all__ = [
+    "PARK_PAUSES_MS",
+    "Terms",
+    "Work",
+    "anchor_print",
+    "commit_of",
+    "ledger_of",
+    "position_at",
+    "quietly",
+    "work_of",
+]
 
 # A profile usually follows within a poll or two; later ones are asked for rarely.
 PARK_PAUSES_MS = (2_000, 4_000, 8_000, 16_000, 32_000, 60_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a view's rows become events: its mapping and policies, and the secret of the fingerprints."""
+
+    mapping: ViewMapping
+    secret: bytes = field(repr=False)
+    payload: Literal["full", "changed"] = "full"
+    on_invalid: InvalidPolicy = "report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +60,8 @@ class Work:
 
     `places` holds `@cursor` and `@key.*` of every row, `ledger` its key and cursor [key UInt64, cursor_ms Int64]. `send` are
     the events to deliver; `rejects` rows that cannot be events, `behind` events that wait because one of the same player
-    does; `unchanged` profiles are not sent, `repeated` rows were delivered before their time.
+    does; `unchanged` profiles are not sent, `repeated` rows were delivered before their time; `invalid` counts values that
+    break a rule, by property.
     """
 
     places: pl.DataFrame
@@ -49,6 +73,7 @@ class Work:
     repeated: int = 0
     profiles: pl.DataFrame | None = None
     anchors: tuple[Anchor, ...] = field(default=())
+    invalid: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -58,38 +83,70 @@ class Work:
 
 def work_of(
     rows: pl.DataFrame,
-    mapping: Mapping,
-    secret: bytes,
-    payload: str,
+    terms: Terms,
     known: Callable[[pl.Series], pl.DataFrame],
+    now_ms: int,
     waiting: AbstractSet[int] = frozenset(),
     anew: pl.Series | None = None,
 ) -> Work:
-    """Map the rows, and for profiles leave out those that did not change.
+    """Map the rows, hold them against the catalogue's rules, and for profiles leave out those that did not change.
 
-    `known` returns fingerprints by player id. Events of `waiting` players are kept back. Transactions in rows where `anew`
-    is true get an event id that depends on what they hold.
+    `known` returns fingerprints by player id; `now_ms` is the source's clock. Events of `waiting` players are kept back.
+    Transactions in rows where `anew` is true get an event id that depends on what they hold.
     """
+    mapping = terms.mapping
     mapped = events(mapping, rows)
     places = rows.select(name for name in rows.columns if name == "@cursor" or name.startswith("@key."))
     ledger = ledger_of(rows, mapping)
-    moments = ledger.get_column("cursor_ms")
-    anchors = anchored(mapped.events.frame, mapping, places, moments)
-    send, behind = mapped.events, mapped.events.frame.clear()
+    anchors = anchored(mapped.events.frame, mapping, places, ledger.get_column("cursor_ms"))
+    send, rejects, invalid = mapped.events, mapped.rejects, Counter[str]()
+    if found := broken(send.frame, now_ms):
+        send, rejects = ruled(send, rejects, found, terms.on_invalid)
+        invalid.update({name: int(wrong.sum()) for name, (wrong, _) in found.items()})
     if anew is not None and anew.any() and mapping.kind.role != "profile":
-        send = with_new_ids(send, anew, secret)
+        send = with_new_ids(send, anew, terms.secret)
+    behind = send.frame.clear()
     if waiting:
         held = send.frame.get_column(PLAYER).is_in(list(waiting))
         behind, send = send.frame.filter(held), send.take(~held)
     if mapping.kind.role != "profile":
-        return Work(places, ledger, send, mapped.rejects, behind, anchors=anchors)
+        return Work(places, ledger, send, rejects, behind, anchors=anchors, invalid=invalid)
     ids = send.frame.get_column(PLAYER).unique()
-    before = known(ids) if ids.len() else NOTHING_KNOWN
-    diffed = diff(send, before, secret, "changed" if payload == "changed" else "full")
-    return Work(places, ledger, diffed.events, mapped.rejects, behind, diffed.unchanged, 0, diffed.upserts, anchors)
+    diffed = diff(send, known(ids) if ids.len() else NOTHING_KNOWN, terms.secret, terms.payload)
+    send, profiles = diffed.events, diffed.upserts
+    if diffed.moved:
+        unmoved = {name: (mask, "what it was: it can never change") for name, mask in diffed.moved.items()}
+        send, rejects = ruled(send, rejects, unmoved, terms.on_invalid)
+        profiles = profiles.filter(~pl.col("eid").is_in(lost(diffed.events, send)))
+        invalid.update({name: int(mask.sum()) for name, mask in diffed.moved.items()})
+    return Work(places, ledger, send, rejects, behind, diffed.unchanged, 0, profiles, anchors, invalid)
 
 
-def ledger_of(rows: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
+def ruled(
+    sent: Events, rejects: pl.DataFrame, found: Mapping[str, tuple[pl.Series, str]], policy: InvalidPolicy
+) -> tuple[Events, pl.DataFrame]:
+    """What broken rules leave of the events, and the rejects with those that were given up."""
+    frame, reasons = judged(sent.frame, found, policy)
+    if reasons is None:
+        return Events(frame, sent.raw), rejects
+    given_up = frame.with_columns(reasons.alias("reason")).filter(reasons.is_not_null())
+    rejects = pl.concat([rejects, given_up.select(POSITION, KEY, "reason")], how="vertical_relaxed")
+    return Events(frame.filter(reasons.is_null()), sent.raw), rejects
+
+
+def lost(before: Events, after: Events) -> list[str]:
+    """The ids of events that are not among the others."""
+    ids = before.frame.get_column(EID)
+    gone: list[str] = ids.filter(~ids.is_in(after.frame.get_column(EID).implode())).to_list()
+    return gone
+
+
+def quietly(events: Events) -> Events:
+    """The same events, marked so that they start no automations; the mark is no part of what a profile holds."""
+    return Events(events.frame.with_columns(pl.lit(value=True).alias("skip_cjm")), events.raw)
+
+
+def ledger_of(rows: pl.DataFrame, mapping: ViewMapping) -> pl.DataFrame:
     """What the ledger keeps of rows: [key UInt64, cursor_ms Int64]; the cursor of a row without one is null."""
     moments = cursor_ms(rows.get_column(mapping.relation.cursor))
     ledger = pl.DataFrame({"key": ledger_keys(rows), "cursor_ms": moments})
@@ -108,7 +165,7 @@ def with_new_ids(sent: Events, anew: pl.Series, secret: bytes) -> Events:
     )
 
 
-def anchored(frame: pl.DataFrame, mapping: Mapping, places: pl.DataFrame, moments: pl.Series) -> tuple[Anchor, ...]:
+def anchored(frame: pl.DataFrame, mapping: ViewMapping, places: pl.DataFrame, moments: pl.Series) -> tuple[Anchor, ...]:
     """The last event's row, by which the source can be recognised later."""
     last = frame.tail(1)
     if not last.height:
@@ -119,7 +176,7 @@ def anchored(frame: pl.DataFrame, mapping: Mapping, places: pl.DataFrame, moment
     return (Anchor(position_at(places, row), int(moments[row]), int(anchor_print(last, mapping).item())),)
 
 
-def anchor_print(frame: pl.DataFrame, mapping: Mapping) -> pl.Series:
+def anchor_print(frame: pl.DataFrame, mapping: ViewMapping) -> pl.Series:
     """What never changes in a row, hashed (Int64): whose it is, and for a transaction also what it is and when it was."""
     names = (BRAND, USER) if mapping.kind.role == "profile" else (BRAND, USER, TYPE, DATE)
     return hash64(frame, [pl.col(name) for name in names]).reinterpret(signed=True)

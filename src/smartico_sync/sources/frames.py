@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.relation import Column, Family, Relation
 
-__all__ = ["CURSOR", "UNREADABLE", "dtype", "empty", "frame", "from_texts", "key_column", "schema"]
+__all__ = ["CURSOR", "UNREADABLE", "dtype", "empty", "frame", "from_texts", "key_column", "schema", "whole"]
 
 CURSOR = "@cursor"
 UNREADABLE = "@unreadable"
@@ -123,7 +123,7 @@ def _with_reasons(data: pl.DataFrame, reasons: Sequence[tuple[str, pl.Series]]) 
 def _parse(family: Family, text: pl.Series, timezone: str) -> pl.Series:
     match family:
         case "integer":
-            return text.cast(pl.Int64, strict=False)
+            return whole(text)
         case "decimal":
             unfit = text.is_in(["NaN", "Infinity", "-Infinity"])
             return text.set(unfit, None) if unfit.any() else text
@@ -141,6 +141,15 @@ def _parse(family: Family, text: pl.Series, timezone: str) -> pl.Series:
             return text.str.strip_prefix("\\x").str.decode("hex", strict=False)
         case _:
             return text
+
+
+def whole(numbers: pl.Series) -> pl.Series:
+    """Texts or decimals as integers of 64 bits: signed, or unsigned where that alone holds them all; null where neither does."""
+    signed = numbers.cast(pl.Int64, strict=False)
+    if signed.null_count() == numbers.null_count():
+        return signed
+    unsigned = numbers.cast(pl.UInt64, strict=False)
+    return unsigned if unsigned.null_count() == numbers.null_count() else signed
 
 
 def _wall_clock(text: pl.Series) -> pl.Series:

@@ -20,7 +20,7 @@ SHOWN = 3  # candidates that a hint names
 
 def absent_column(place: str, what: str, column: str, names: Sequence[str]) -> ViewBroken:
     """The configuration names a column that the view does not have."""
-    near = get_close_matches(column, names, n=SHOWN, cutoff=0.5)
+    near = _near(column, {name: name for name in names})
     hint = f"did you mean {', '.join(near)}?" if near else f"it has: {', '.join(names)}"
     return ViewBroken(f"{place}: {what} has no column {column!r}", hint=hint)
 
@@ -42,8 +42,13 @@ def like(relation: Relation, names: Sequence[str]) -> str:
     """The hint for a relation that does not exist: those that are called nearly so, or nothing."""
     if relation.relation is None:
         return ""
-    wanted = names_of(relation.relation)[-1].lower()
-    called = {name: names_of(name)[-1].lower() for name in names}
-    close = get_close_matches(wanted, called.values(), n=SHOWN, cutoff=0.5)
-    near = [name for name in names if called[name] in close]
+    near = _near(names_of(relation.relation)[-1], {name: names_of(name)[-1] for name in names})
     return f"did you mean {', '.join(near)}? names are taken as written, capitals included" if near else ""
+
+
+def _near(wanted: str, called: dict[str, str]) -> list[str]:
+    """Those of `called` whose word resembles the wanted one, whatever its capitals."""
+    close = get_close_matches(
+        wanted.lower(), dict.fromkeys(word.lower() for word in called.values()), n=SHOWN, cutoff=0.5
+    )
+    return [name for near in close for name, word in called.items() if word.lower() == near]

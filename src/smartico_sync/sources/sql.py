@@ -119,8 +119,8 @@ def without_cursor(grammar: Grammar, relation: Relation, scan: Literal["from the
     """Rows whose cursor is NULL in order of their key; parameters: key_parameters, `n`. Only for relations with a key."""
     source = _source(grammar, relation)
     names = [name for name in relation.key if name != relation.cursor]
-    order = tuple(_at(grammar, source, name) for name in names)
-    conditions = [_at(grammar, source, relation.cursor).is_(None), *_whole(grammar, relation, source, "key")]
+    order = tuple(source.c[name] for name in names)
+    conditions = [source.c[relation.cursor].is_(None), *_whole(relation, source, "key")]
     if scan == "after":
         binds = tuple(_bind(grammar, relation, name, f"k{relation.key.index(name)}") for name in names)
         conditions.append(grammar.order(order, binds))
@@ -133,7 +133,7 @@ def without_cursor(grammar: Grammar, relation: Relation, scan: Literal["from the
 def head(grammar: Grammar, relation: Relation, bound: Literal["open", "through"]) -> Statement:
     """The highest cursor as text; parameters: `high`."""
     source = _source(grammar, relation)
-    cursor = _at(grammar, source, relation.cursor)
+    cursor = source.c[relation.cursor]
     selected = _position(grammar, relation, relation.cursor, source)
     conditions = [cursor.is_not(None), *_bounds(grammar, relation, source, bound)]
     query = sa.select(selected).where(*conditions).order_by(cursor.desc()).limit(sa.literal_column("1"))
@@ -144,7 +144,7 @@ def head(grammar: Grammar, relation: Relation, bound: Literal["open", "through"]
 def null_cursors(grammar: Grammar, relation: Relation) -> Statement:
     """How many rows no page returns, because their cursor or a part of their key is NULL; stops at NULLS_COUNTED."""
     source = _source(grammar, relation)
-    absent = sa.or_(*(_at(grammar, source, name).is_(None) for name in (relation.cursor, *relation.key)))
+    absent = sa.or_(*(source.c[name].is_(None) for name in (relation.cursor, *relation.key)))
     found: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(source).where(absent)
     inner = found.limit(sa.literal_column(str(NULLS_COUNTED))).subquery("found")
     return _compile(grammar, relation, sa.select(sa.func.count()).select_from(inner))
@@ -155,7 +155,7 @@ def count(grammar: Grammar, relation: Relation, low: Literal["open", "low"], end
     """How many rows are in a range; parameters: range_parameters."""
     source = _source(grammar, relation)
     conditions = _bounds(grammar, relation, source, _range(low, end))
-    query = sa.select(sa.func.count()).select_from(source).where(*conditions, *_whole(grammar, relation, source, "key"))
+    query = sa.select(sa.func.count()).select_from(source).where(*conditions, *_whole(relation, source, "key"))
     return _compile(grammar, relation, query)
 
 
@@ -240,9 +240,11 @@ def _stored(grammar: Grammar, name: str) -> str:
     return (dialect.denormalize_name(name) or name) if dialect.requires_name_normalize else name
 
 
-def _at(grammar: Grammar, source: sa.FromClause, name: str) -> Expression:
-    """The source's column of that name."""
-    return source.c[_stored(grammar, name)]
+def _named(grammar: Grammar, name: str) -> sa.ColumnClause[Any]:
+    """A column written as the database stores it, and found in `source.c` as the configuration calls it."""
+    column: sa.ColumnClause[Any] = sa.column(quoted_name(_stored(grammar, name), quote=True))
+    column.key = name
+    return column
 
 
 def _ordered(
@@ -251,9 +253,9 @@ def _ordered(
     source = _source(grammar, relation)
     # A key that is the cursor, or holds it, breaks no tie there.
     ties = [(f"k{index}", name) for index, name in enumerate(relation.key) if name != relation.cursor]
-    order = tuple(_at(grammar, source, name) for name in (relation.cursor, *(name for _, name in ties)))
+    order = tuple(source.c[name] for name in (relation.cursor, *(name for _, name in ties)))
     binds = tuple(_bind(grammar, relation, name, parameter) for parameter, name in [("c", relation.cursor), *ties])
-    conditions = [*_whole(grammar, relation, source, "cursor and key"), *_bounds(grammar, relation, source, bounds)]
+    conditions = [*_whole(relation, source, "cursor and key"), *_bounds(grammar, relation, source, bounds)]
     if scan == "after" or (scan == "after, ties by key" and not ties):
         conditions.append(order[0] > binds[0])
     elif scan == "after, ties by key":
@@ -263,10 +265,10 @@ def _ordered(
     return _compile(grammar, relation, query.limit(sa.bindparam("n", type_=sa.Integer)), columns, positions)
 
 
-def _whole(grammar: Grammar, relation: Relation, source: sa.FromClause, which: str) -> list[Expression]:
+def _whole(relation: Relation, source: sa.FromClause, which: str) -> list[Expression]:
     """A NULL has no place in the order: such rows are counted, never returned, and so never lost in silence."""
     names = relation.key if which == "key" else (relation.cursor, *relation.key)
-    return [_at(grammar, source, name).is_not(None) for name in dict.fromkeys(names)]
+    return [source.c[name].is_not(None) for name in dict.fromkeys(names)]
 
 
 def _range(low: Literal["open", "low"], end: End) -> Bounds:
@@ -276,7 +278,7 @@ def _range(low: Literal["open", "low"], end: End) -> Bounds:
 
 
 def _bounds(grammar: Grammar, relation: Relation, source: sa.FromClause, bounds: Bounds) -> list[Expression]:
-    cursor = _at(grammar, source, relation.cursor)
+    cursor = source.c[relation.cursor]
     conditions = []
     if bounds.startswith("low"):
         conditions.append(cursor >= _bind(grammar, relation, relation.cursor, "low"))
@@ -292,11 +294,9 @@ def _key_lists(relation: Relation) -> list[tuple[str, str]]:
 
 def _among(grammar: Grammar, relation: Relation, lists: list[tuple[str, str]], size: int) -> Statement:
     source = _source(grammar, relation)
-    conditions = [
-        _at(grammar, source, name).in_(_listed(grammar, relation, name, prefix, size)) for prefix, name in lists
-    ]
+    conditions = [source.c[name].in_(_listed(grammar, relation, name, prefix, size)) for prefix, name in lists]
     selected, positions = _selected(grammar, relation, relation.columns, source)
-    query = sa.select(*selected).select_from(source).where(*conditions, *_whole(grammar, relation, source, "key"))
+    query = sa.select(*selected).select_from(source).where(*conditions, *_whole(relation, source, "key"))
     return _compile(grammar, relation, query, relation.columns, positions)
 
 
@@ -313,7 +313,7 @@ def _bind(grammar: Grammar, relation: Relation, name: str, parameter: str) -> Ex
 def _position(grammar: Grammar, relation: Relation, name: str, source: sa.FromClause) -> Expression:
     column = relation.column(name)
     assert column is not None, "describe() has checked cursor and key"
-    expression = _at(grammar, source, name)
+    expression = source.c[name]
     own = grammar.position(column, expression)
     return grammar.project(column, expression) if own is None else own
 
@@ -323,8 +323,7 @@ def _selected(
 ) -> tuple[list[Expression], tuple[tuple[str, int], ...]]:
     """What to select, and where the texts of the position are in it; a column that already has the text serves twice."""
     selected = [
-        grammar.project(column, _at(grammar, source, column.name)).label(quoted_name(column.name, quote=True))
-        for column in columns
+        grammar.project(column, source.c[column.name]).label(quoted_name(column.name, quote=True)) for column in columns
     ]
     index = {column.name: number for number, column in enumerate(columns)}
     positions = []
@@ -332,7 +331,7 @@ def _selected(
     for label, name in named:
         column = relation.column(name)
         assert column is not None, "describe() has checked cursor and key"
-        if name in index and grammar.position(column, _at(grammar, source, name)) is None:
+        if name in index and grammar.position(column, source.c[name]) is None:
             positions.append((label, index[name]))
         else:
             positions.append((label, len(selected)))
@@ -341,13 +340,11 @@ def _selected(
 
 
 def _source(grammar: Grammar, relation: Relation) -> sa.FromClause:
-    names = [_stored(grammar, column.name) for column in relation.columns]
+    columns = [_named(grammar, column.name) for column in relation.columns]
     if relation.query is not None:
         # A colon would be taken for a parameter; the line break ends a comment that the query may end with.
         query = re.sub(r"(?<!\\):", r"\:", relation.query.strip().rstrip(";"))
-        return (
-            sa.text(query + "\n").columns(*(sa.column(quoted_name(name, quote=True)) for name in names)).subquery("q")
-        )
+        return sa.text(query + "\n").columns(*columns).subquery("q")
     parts = [name if how == "quoted" else _stored(grammar, name) for name, how in _parts(relation.relation or "")]
     if not parts:
         raise ConfigError(f"view {relation.name!r} names neither a relation nor a query")
@@ -355,7 +352,7 @@ def _source(grammar: Grammar, relation: Relation) -> sa.FromClause:
     schema = ".".join(prepare.quote_identifier(part) for part in parts[:-1])
     return sa.table(
         quoted_name(parts[-1], quote=True),
-        *(sa.column(quoted_name(name, quote=True)) for name in names),
+        *columns,
         schema=quoted_name(schema, quote=False) if schema else None,
     )
 

@@ -81,6 +81,8 @@ SECOND = (
     "CREATE INDEX anchor_view ON anchor (view_no)",
     # How often event ids were begun anew because the source gave out its ids again.
     "ALTER TABLE view ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
+    # When a view first had nothing more to read: its first load is over.
+    "ALTER TABLE view ADD COLUMN level_ms INTEGER NOT NULL DEFAULT 0",
     # Whose row waits: what comes after it for the same player waits behind it.
     "ALTER TABLE letter ADD COLUMN player INTEGER NOT NULL DEFAULT 0",
 )

@@ -68,7 +68,7 @@ class ViewRow:
     `head`: the position of the last delivered row in order (pages go on from here). `watermark`: at and below it nothing
     can still appear. `late`: the late-commit mechanism's memory, as JSON text. `definition`: fingerprint of what decides
     eids (kind, key, cursor); `counts`: totals since the first start. `generation`: how often event ids were begun anew,
-    because the source gave out its own ids again.
+    because the source gave out its own ids again. `level_ms`: when the view first had nothing more to read, 0 before.
     """
 
     view: str
@@ -80,6 +80,7 @@ class ViewRow:
     started_from: str
     updated_ms: int
     generation: int = 0
+    level_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,12 @@ class Store:
         assert row is not None
         return row
 
+    def reached(self, view: str, at_ms: int) -> None:
+        """Note that a view has caught up for the first time."""
+        number = self._number(view)
+        with self._writing() as connection:
+            views.reached(connection, number, at_ms)
+
     def rewind(
         self,
         view: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from smartico_sync.errors import StateDamaged
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.state.protocol import Commit
 
-__all__ = ["add_totals", "advance", "begin", "numbers", "place", "read"]
+__all__ = ["add_totals", "advance", "begin", "numbers", "place", "reached", "read"]
 
 COLUMNS = "name, head, watermark, late, definition, started_from, updated_ms, generation"
 
@@ -31,8 +32,11 @@ def read(connection: sqlite3.Connection, secret: bytes) -> list[ViewRow]:
     totals: dict[int, dict[str, int]] = {}
     for view_no, name, n in connection.execute("SELECT view_no, name, n FROM total ORDER BY name"):
         totals.setdefault(view_no, {})[name] = n
-    rows = connection.execute(f"SELECT no, seal, {COLUMNS} FROM view ORDER BY no").fetchall()  # noqa: S608 - a constant
-    return [checked(secret, seal, texts, totals.get(no, {})) for no, seal, *texts in rows]
+    rows = connection.execute(f"SELECT no, seal, level_ms, {COLUMNS} FROM view ORDER BY no").fetchall()  # noqa: S608 - a constant
+    return [
+        replace(checked(secret, seal, texts, totals.get(no, {})), level_ms=level_ms)
+        for no, seal, level_ms, *texts in rows
+    ]
 
 
 def checked(secret: bytes, seal: bytes, texts: list[Any], totals: Mapping[str, int]) -> ViewRow:
@@ -94,6 +98,11 @@ def add_totals(connection: sqlite3.Connection, view_no: int, counts: Mapping[str
         "INSERT INTO total (view_no, name, n) VALUES (?, ?, ?) ON CONFLICT (view_no, name) DO UPDATE SET n = n + excluded.n",
         [(view_no, name, n) for name, n in counts.items() if n],
     )
+
+
+def reached(connection: sqlite3.Connection, view_no: int, at_ms: int) -> None:
+    """Note that a view has nothing more to read, inside the caller's transaction."""
+    connection.execute("UPDATE view SET level_ms = ? WHERE no = ? AND level_ms = 0", (at_ms, view_no))
 
 
 def columns(connection: sqlite3.Connection, view_no: int) -> list[Any]:

@@ -59,11 +59,11 @@ class MySQLSource:
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns."""
         what = f"view {relation.name}"
-        with self._pool.link() as session, _transaction(session, what):
-            try:
+        try:
+            with self._pool.link() as session, _transaction(session, what):
                 answer = session.run(sql.star(MYSQL, replace(relation, columns=())) % {}, what)
-            except ViewBroken as broken:
-                raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
+        except ViewBroken as broken:
+            raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
         check_columns(self._place, what, relation, answer.names)
         return replace(relation, columns=tuple(column_of(field) for field in answer.fields))
 

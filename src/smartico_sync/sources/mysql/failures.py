@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 
 __all__ = ["NOT_ALLOWED", "NO_SYNTAX", "NO_VARIABLE", "failure"]
 
-NO_SYNTAX, NO_VARIABLE = 1064, 1193
+NO_SYNTAX, NO_VARIABLE, TWICE = 1064, 1193, 1060
 CANCELLED = {
     1969: "the query ran longer than statement_timeout",
     3024: "the query ran longer than statement_timeout",
@@ -49,7 +51,7 @@ BROKEN = {
     1449: "has a definer who does not exist",
     1305: "calls a function that does not exist",
     1052: "names a column that is in two tables",
-    1060: "has two columns of one name",
+    TWICE: "has two columns of one name",
     1109: "names a table that it does not have",
     1347: "is not a view",
     1267: "compares texts of two collations",
@@ -59,8 +61,8 @@ BUSY = (1040, 1203, 1226, 1053, 1047, 1077, 1078, 1079, 1080, 1152, 1153, 1158, 
 LOST = (0, 2002, 2003, 2006, 2013, 2014, 2027, 2055)
 
 
-def failure(code: int, place: str, what: str) -> SourceError:
-    """The failure for an error number of the server or of the driver."""
+def failure(code: int, place: str, what: str, message: str = "") -> SourceError:
+    """The failure for an error number of the server or of the driver; its message is used only where it names a column."""
     if code in CANCELLED:
         hint = "raise statement_timeout, or see `sync check` for a missing index" if code in SLOW else "tried again"
         return SourceCancelled(f"{place}: {what}: {CANCELLED[code]} ({code})", hint=hint)
@@ -76,8 +78,10 @@ def failure(code: int, place: str, what: str) -> SourceError:
     if code in READ_ONLY:
         return SourceRefused(f"{place}: {what}: the session is read-only ({code})", hint="a view must only read")
     if code in BROKEN:
+        named = re.search("'([^']+)'", message) if code == TWICE else None
+        column = f": {named.group(1)}" if named else ""
         return ViewBroken(
-            f"{place}: {what} {BROKEN[code]} ({code})", hint="compare the view with views.yaml: `sync check`"
+            f"{place}: {what} {BROKEN[code]}{column} ({code})", hint="compare the view with views.yaml: `sync check`"
         )
     if code in LOST:
         return SourceUnreachable(f"{place}: {what}: the connection broke ({code})", hint="is the server running?")

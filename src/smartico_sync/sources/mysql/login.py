@@ -117,8 +117,12 @@ class Login:
         patience = min(float(parameters.get("connect_timeout", CONNECT_TIMEOUT_S)), self.silence_s)
         if not host:
             wire = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            wire.settimeout(patience)
-            wire.connect(parameters["unix_socket"])
+            try:
+                wire.settimeout(patience)
+                wire.connect(parameters["unix_socket"])
+            except OSError:
+                wire.close()
+                raise
             return wire
         bound = (parameters["bind_address"], 0) if "bind_address" in parameters else None
         wire = socket.create_connection((host, port), patience, bound)

@@ -179,7 +179,7 @@ class Session:
                     f"{self._place}: {what}: no answer for {self._silence_s:g} s",
                     hint="check the network between here and the database; statement_timeout sets how long to wait",
                 ) from None
-            raise failure(code, self._place, what) from None
+            raise failure(code, self._place, what, str(error)) from None
         except (OSError, AttributeError, ValueError, TypeError, IndexError, AssertionError):
             # Broken by `abort` from another thread, or by something that does not speak MySQL.
             self.close()

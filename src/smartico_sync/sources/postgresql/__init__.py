@@ -65,14 +65,13 @@ class PostgresSource:
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns."""
         what = f"view {relation.name}"
-        bare = replace(relation, columns=())
-        with self._pool.link() as session, _transaction(session, self._timeout_ms, what):
-            try:
-                star = session.run(sql.star(POSTGRESQL, bare) % {}, what)[0]
-            except ViewBroken as broken:
-                raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
-            check_columns(self._place, what, relation, star.names)
-            known = _types(session, set(star.types), what)
+        try:
+            with self._pool.link() as session, _transaction(session, self._timeout_ms, what):
+                star = session.run(sql.star(POSTGRESQL, replace(relation, columns=())) % {}, what)[0]
+                known = _types(session, set(star.types), what)
+        except ViewBroken as broken:
+            raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
+        check_columns(self._place, what, relation, star.names)
         columns = tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
         return replace(relation, columns=columns)
 

@@ -1,0 +1,66 @@
+"""The catalogue's rules about values: which ones are allowed, how they are written, and dates that lie in the past."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from smartico_sync.catalogue.properties import PROPERTIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["IMMUTABLE", "InvalidPolicy", "broken", "judged"]
+
+InvalidPolicy = Literal[
+    "report",  # sent as it is, and counted
+    "omit",  # the property is left out, and counted
+    "dead_letter",  # the row is given up, with the property as the reason
+]
+
+IMMUTABLE = tuple(sorted(name for name, known in PROPERTIES.items() if known.change == "immutable"))
+
+
+def broken(frame: pl.DataFrame, now_ms: int) -> dict[str, tuple[pl.Series, str]]:
+    """Where a property breaks a rule, and the rule in words; properties that break none are left out.
+
+    `now_ms` is the source's clock, epoch ms. A null breaks no rule.
+    """
+    found: dict[str, tuple[pl.Series, str]] = {}
+    for name in frame.columns:
+        known = PROPERTIES.get(name)
+        if known is None:
+            continue
+        values = frame.get_column(name)
+        if known.values and values.dtype == pl.String:
+            wrong, rule = ~values.is_in(sorted(known.values)), f"one of {', '.join(sorted(known.values))}"
+        elif known.pattern and values.dtype == pl.String:
+            wrong, rule = ~values.str.contains(f"^(?:{known.pattern})$"), f"written as {known.pattern}"
+        elif known.past == "must be past" and values.dtype == pl.Int64:
+            wrong, rule = values > now_ms, "in the past"
+        else:
+            continue
+        wrong = wrong.fill_null(value=False)
+        if wrong.any():
+            found[name] = (wrong, rule)
+    return found
+
+
+def judged(
+    frame: pl.DataFrame, found: Mapping[str, tuple[pl.Series, str]], policy: InvalidPolicy
+) -> tuple[pl.DataFrame, pl.Series | None]:
+    """Do with broken rules what the policy says: the frame without what is left out, and why rows are given up.
+
+    The reasons (String, null for rows that stay) are there with the policy dead_letter only; they hold no value.
+    """
+    if policy == "omit":
+        left = [frame.get_column(name).set(wrong, None).alias(name) for name, (wrong, _) in found.items()]
+        return frame.with_columns(left), None
+    if policy == "report":
+        return frame, None
+    told = [
+        pl.select(pl.when(wrong).then(pl.lit(f"{name} must be {rule}"))).to_series().alias(name)
+        for name, (wrong, rule) in found.items()
+    ]
+    return frame, pl.DataFrame(told).select(pl.coalesce(pl.all())).to_series()

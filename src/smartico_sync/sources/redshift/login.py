@@ -1,0 +1,121 @@
+"""How to connect, from a URL as operators write it: with a password, or with what AWS knows of us."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import redshift_connector
+
+from smartico_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.url import Url
+
+__all__ = ["Login"]
+
+PORT = 5439
+CONNECT_TIMEOUT_S = 10  # a cluster that is there answers sooner, over any distance
+# Said by the URL itself, or ours to say.
+OURS = (
+    "host", "port", "user", "password", "database", "unix_sock", "max_prepared_statements", "client_protocol_version",
+    "numeric_to_float", "enable_table_types", "tcp_keepalive", "timeout",
+)  # fmt: skip
+SESSION = ("query_group", "case_sensitive", "connect_timeout")  # not the driver's: the session's, and ours
+SWITCHES = (
+    "ssl", "iam", "auto_create", "force_lowercase", "allow_db_user_override", "iam_disable_cache", "ssl_insecure",
+    "is_serverless", "group_federation", "database_metadata_current_db_only", "case_sensitive",
+)  # fmt: skip
+NUMBERS = (
+    "connect_timeout", "idp_response_timeout", "listen_port", "tcp_keepalive_idle", "tcp_keepalive_interval",
+    "tcp_keepalive_count",
+)  # fmt: skip
+LISTS = ("db_groups",)
+DRIVERS = tuple(name for name in inspect.signature(redshift_connector.connect).parameters if name not in OURS)
+KNOWN = tuple(sorted((*DRIVERS, *SESSION)))
+MODES = ("verify-full", "verify-ca")
+ON, OFF = ("on", "yes", "true", "1"), ("off", "no", "false", "0")
+KEEPALIVE = {
+    "tcp_keepalive_idle": 30,
+    "tcp_keepalive_interval": 10,
+    "tcp_keepalive_count": 3,
+}  # firewalls forget the silent
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A URL and what its parameters mean. `silence_s`: no byte for that long means that nobody is there.
+
+    ConfigError for a parameter that the driver does not know, or a value that cannot be meant. Values may be secrets: none is
+    ever repeated.
+    """
+
+    url: Url
+    silence_s: float
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The URL's parameters, then the source's options, as numbers and switches where they are such."""
+        written = {**self.url.parameters, **dict(self.options)}
+        named = {name.lower().replace("-", "_"): value for name, value in written.items()}
+        if unknown := sorted(set(named) - set(KNOWN)):
+            raise ConfigError(
+                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
+                hint=f"use some of: {', '.join(KNOWN)}",
+            )
+        return {name: self._read(name, value) for name, value in named.items()}
+
+    def _read(self, name: str, value: str) -> Any:
+        if name in LISTS:
+            return [part.strip() for part in value.split(",")]
+        if name == "sslmode" and value not in MODES:
+            raise ConfigError(
+                f"{self.url.place}: no sslmode is called {value!r}",
+                hint=f"use {' or '.join(MODES)}, or ssl=off for none",
+            )
+        if name in SWITCHES:
+            if value.lower() not in (*ON, *OFF):
+                raise ConfigError(
+                    f"{self.url.place}: {name} is neither on nor off", hint=f"write {name}=on or {name}=off"
+                )
+            return value.lower() in ON
+        if name in NUMBERS:
+            try:
+                return int(value)
+            except ValueError:
+                raise ConfigError(f"{self.url.place}: {name} is not a number", hint=f"write {name}=10") from None
+        return value
+
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        """Hosts in the order in which they are tried; with IAM, AWS may know the host by the cluster's name."""
+        try:
+            found = tuple((host, int(port or PORT)) for host, port in self.url.hosts if host)
+        except ValueError:
+            raise ConfigError(f"{self.url.place}: a port is not a number", hint=f"write host:{PORT}") from None
+        if not found and not {"cluster_identifier", "serverless_work_group"} & set(self.parameters):
+            raise ConfigError(
+                f"{self.url.place}: the url names no host",
+                hint="write redshift://user:password@host/database, or …/?iam=on&cluster_identifier=…&region=…",
+            )
+        return found or (("", PORT),)
+
+    def arguments(self, host: tuple[str, int]) -> dict[str, Any]:
+        """What the driver is told."""
+        parameters = {name: value for name, value in self.parameters.items() if name not in SESSION}
+        arguments = {
+            "sslmode": MODES[0],  # the driver's own default only warns when the name does not fit
+            "application_name": "smartico-sync",
+            "timeout": min(self.parameters.get("connect_timeout", CONNECT_TIMEOUT_S), self.silence_s),
+            **KEEPALIVE,
+            **parameters,
+            "user": self.url.user or None,
+            "password": self.url.password or None,
+            "database": self.url.path or None,
+            "host": host[0] or None,
+            "port": host[1],
+        }
+        if parameters.get("ssl") is False:
+            del arguments["sslmode"]
+        return {name: value for name, value in arguments.items() if value is not None}

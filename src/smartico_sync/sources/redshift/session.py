@@ -1,0 +1,176 @@
+"""One connection to Redshift that never waits longer than it was told to, and never writes.
+
+The driver makes a Python object of every value; here each one stays the bytes of the text that the server sent, which polars
+parses a column at a time. That is twice as fast, and exact for every type.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import redshift_connector
+from redshift_connector.core import Connection
+from redshift_connector.error import Error
+
+from smartico_sync.errors import SourceError, SourceUnreachable
+from smartico_sync.sources.redshift.failures import failure, silent, told, unreached
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from smartico_sync.sources.redshift.login import Login
+
+__all__ = ["Answer", "Session"]
+
+BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"  # the snapshot is taken by the first query in it
+# The driver throws away all that it has prepared, one round trip each, when it hears ROLLBACK: right after a failure only.
+END, UNDO = "COMMIT", "ROLLBACK"
+SETTINGS = (
+    "SET timezone TO 'UTC'", "SET datestyle TO 'ISO, YMD'", "SET extra_float_digits TO 2", "SET statement_timeout TO {timeout}",
+)  # fmt: skip
+TEXT_ONLY = 0  # the protocol's version in which numbers come as text, too
+AS_TEXT = 0  # how the server is asked to send a value
+STATEMENTS = 50  # prepared ones that a session keeps; each view needs a handful
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one statement gave: `fields` of the driver's row description, and rows of bytes."""
+
+    fields: Sequence[dict[str, Any]]
+    rows: Sequence[Sequence[bytes | None]]
+
+    @property
+    def texts(self) -> list[tuple[str | None, ...]]:
+        """Rows of text, for answers of a few."""
+        return [tuple(None if value is None else value.decode(errors="replace") for value in row) for row in self.rows]
+
+
+class Session:
+    """A connection. Not thread-safe but for `abort`."""
+
+    def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
+        self._place = place
+        self._silence_s = login.silence_s
+        self._state: Literal["outside", "inside", "failed", "closed"] = "outside"  # of a transaction
+        self._connection = self._connect(login)
+        self._wire = socket.socket(fileno=os.dup(self._connection._usock.fileno()))  # noqa: SLF001  - it has no other way to be woken
+        self._poll = select.poll()
+        self._poll.register(self._wire, select.POLLIN)
+        try:
+            for setting in SETTINGS:
+                self.run(setting.format(timeout=timeout_ms), "connecting")
+            parameters = login.parameters
+            if "query_group" in parameters:
+                self.run(f"SET query_group TO {_constant(parameters['query_group'])}", "connecting")
+            if parameters.get("case_sensitive"):
+                self.run("SET enable_case_sensitive_identifier TO true", "connecting")
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, login: Login) -> Connection:
+        """The first host that answers; a refusal counts as an answer."""
+        failed: SourceError = SourceUnreachable(f"{self._place}: nobody answers")
+        for host in login.hosts():
+            try:
+                connection = redshift_connector.connect(
+                    **login.arguments(host), client_protocol_version=TEXT_ONLY, max_prepared_statements=STATEMENTS
+                )
+            except Exception as error:  # noqa: BLE001  - AWS's own failures share no class with the driver's
+                _close_half(error)
+                fields = told(error)
+                failed = failure(fields, self._place, "connecting") if fields else unreached(error, self._place)
+                if not isinstance(failed, SourceUnreachable):
+                    raise failed from None
+                continue
+            connection._usock.settimeout(self._silence_s)  # noqa: SLF001  - the limit of the connecting was another
+            connection.autocommit = True
+            connection.redshift_types = defaultdict(lambda: (AS_TEXT, _as_sent))
+            return connection
+        raise failed
+
+    def begin(self, what: str) -> None:
+        """Open a read-only transaction: what follows sees one snapshot."""
+        self.run(BEGIN, what)
+        self._state = "inside"
+
+    def end(self, what: str) -> None:
+        """End the transaction if one was begun."""
+        if self._state in ("inside", "failed"):
+            word, self._state = END if self._state == "inside" else UNDO, "outside"
+            self.run(word, what)
+
+    def run(self, statement: str, what: str, values: Mapping[str, str | int] | None = None) -> Answer:
+        """Run one statement and take its whole answer. `what` names the view for messages.
+
+        SourceError when it fails; SourceUnreachable when the connection breaks or stays silent too long.
+        """
+        cursor = self._connection.cursor()
+        cursor.paramstyle = "named"
+        try:
+            # The faster way to read loses its place when the driver throws away what it has prepared.
+            cursor.execute(statement, dict(values) if values else None, merge_socket_read=statement != UNDO)
+            rows = cursor.fetchall() if cursor.description else ()
+        except UnicodeEncodeError:
+            raise SourceError(
+                f"{self._place}: {what}: a position is not valid text", hint="`sync watermark show`"
+            ) from None
+        except Error as error:
+            if fields := told(error):
+                self._state = "failed" if self._state == "inside" else self._state
+                raise failure(fields, self._place, what) from None
+            raise self._broken(what) from None
+        except TimeoutError:
+            self.close()
+            raise silent(self._place, what, self._silence_s) from None
+        except (OSError, AttributeError, ValueError, KeyError, IndexError, TypeError, struct.error):
+            # Broken by `abort` from another thread, or by something that does not speak Redshift.
+            raise self._broken(what) from None
+        return Answer(cursor.ps["row_desc"] if cursor.ps else (), rows)
+
+    def _broken(self, what: str) -> SourceUnreachable:
+        self.close()
+        return SourceUnreachable(f"{self._place}: {what}: the connection broke", hint="is the cluster running?")
+
+    def usable(self) -> bool:
+        """Outside a transaction, alive, and with nothing to read: a server that went away left its farewell there."""
+        return self._state == "outside" and not self._poll.poll(0)
+
+    def abort(self) -> None:
+        """From another thread: break the connection."""
+        with suppress(OSError):
+            self._wire.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection; never raises, never waits."""
+        self._state = "closed"
+        with suppress(Error, OSError, ValueError):
+            self._connection.close()
+        self._wire.close()
+
+
+def _close_half(error: BaseException) -> None:
+    """Close what the driver leaves open when a login fails: the connection that it was about to give us."""
+    step = error.__traceback__
+    while step is not None:
+        half = step.tb_frame.f_locals.get("self")
+        if isinstance(half, Connection):
+            with suppress(Error, OSError, ValueError, AttributeError):
+                half.close()
+        step = step.tb_next
+
+
+def _as_sent(data: bytes, at: int, length: int) -> bytes:
+    return data[at : at + length]
+
+
+def _constant(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
