@@ -10,16 +10,16 @@ from hypothesis import HealthCheck, settings
 
 import engines
 from servers.mariadb import mariadb, mariadb_server, mysql, mysql_server, private_mariadb, replica
-from servers.mssql import mssql, mssql_server, secure_mssql
+from servers.mssql import emulated_mssql, mssql, mssql_driver, mssql_server, mssql_url, open_mssql, secure_mssql
 from servers.oracle import listener, oracle
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
 from servers.redshift import redshift, redshift_server
 
 __all__ = [
-    "listener", "mariadb", "mariadb_server", "mssql", "mssql_server", "mysql", "mysql_server", "oracle", "postgresql",
-    "postgresql_server", "private_mariadb", "private_postgresql", "proxied", "redshift", "redshift_server", "replica",
-    "secure_mssql", "standby",
+    "emulated_mssql", "listener", "mariadb", "mariadb_server", "mssql", "mssql_driver", "mssql_server", "mssql_url",
+    "mysql", "mysql_server", "open_mssql", "oracle", "postgresql", "postgresql_server", "private_mariadb",
+    "private_postgresql", "proxied", "redshift", "redshift_server", "replica", "secure_mssql", "standby",
 ]  # fmt: skip
 
 settings.register_profile(

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import os
-import shutil
-import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from servers.certificates import Authority
 from servers.emulator import ROOT, Emulator
+from smartico_sync.config.models import SourceConfig
+from smartico_sync.sources.open import open_source
 from smartico_sync.sources.url import parse
 
 PASSWORD = "r€ader:p@ss/w;o}r{d?#A1%"  # every character that a URL or a connection string could stumble over
@@ -176,66 +172,55 @@ def mssql(mssql_server):
     database.drop()
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """A certificate for `localhost` and 127.0.0.1, its key, and the authority that signed it."""
-
-    path: Path
-    key: Path
-    authority: Path
-
-    @classmethod
-    def create(cls, directory: Path, name: str = "localhost") -> Certificate:
-        made = cls(directory / "server.pem", directory / "server.key", directory / "authority.pem")
-        root, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an authority")])
-        names = [
-            x509.DNSName(name),
-            *([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))] if name == "localhost" else []),
-        ]
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        signed = _builder(subject, issuer, own.public_key()).add_extension(
-            x509.SubjectAlternativeName(names), critical=False
-        )
-        _written(
-            made.path,
-            signed.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True).sign(
-                root, hashes.SHA256()
-            ),
-        )
-        _written(made.authority, _builder(issuer, issuer, root.public_key()).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(root, hashes.SHA256()))  # fmt: skip
-        made.key.write_bytes(own.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))  # fmt: skip
-        return made
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, key) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
-    return (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key).serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(1)).not_valid_after(now + dt.timedelta(30))
-    )  # fmt: skip
-
-
-def _written(path: Path, certificate: x509.Certificate) -> None:
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-
 @pytest.fixture
-def secure_mssql():
-    """Servers that only talk TLS: `server, certificate = secure_mssql(name)`."""
+def secure_mssql(tmp_path):
+    """Servers that only talk TLS: `server, certificate, authority = secure_mssql(name)`, the latter two paths of files."""
     _required()
-    servers, homes = [], []
+    servers = []
 
-    def made(name: str = "localhost") -> tuple[Server, Certificate]:
-        homes.append(Path(tempfile.mkdtemp(prefix="sync-mssql-")))
-        certificate = Certificate.create(homes[-1], name)
-        servers.append(Server.create(certificate.path, certificate.key))
-        return servers[-1], certificate
+    def made(name: str = "localhost") -> tuple[Server, Path, Path]:
+        authority = Authority(tmp_path)
+        pair = authority.issue(name, address="127.0.0.1" if name == "localhost" else None)
+        servers.append(Server.create(pair.certificate, pair.key))
+        return servers[-1], pair.certificate, authority.certificate
 
     yield made
     for server in servers:
         server.stop()
-    for home in homes:
-        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(params=["microsoft", "freetds"])
+def mssql_driver(request):
+    """Each ODBC driver that can be had, by name or path."""
+    _required()
+    if request.param not in drivers():
+        pytest.skip(f"no {request.param} driver here: tests/servers/provision all")
+    return drivers()[request.param]
+
+
+@pytest.fixture
+def mssql_url(mssql, mssql_driver):
+    """A URL of the test's database for each driver: `mssql_url(more='&connect_timeout=3')`."""
+    return lambda **fields: mssql.server.url(mssql.name, driver=mssql_driver, **fields)
+
+
+@pytest.fixture
+def open_mssql(mssql_url):
+    """Sources for each driver, closed afterwards: `open_mssql(pool=1)`."""
+    sources = []
+
+    def made(url: str | None = None, **fields):
+        sources.append(open_source("replica", SourceConfig.model_validate({"url": url or mssql_url(), **fields})))
+        return sources[-1]
+
+    yield made
+    for source in sources:
+        source.close()
+
+
+@pytest.fixture
+def emulated_mssql(mssql):
+    """The test's database, where it may be made to look like something else."""
+    if mssql.server.emulator is None:
+        pytest.skip("a real server does not pretend")
+    return mssql

@@ -74,13 +74,13 @@ class MssqlSource:
         """The relation with its columns."""
         what = f"view {relation.name}"
         star = sql.star(MSSQL, replace(relation, columns=()))
-        with self._pool.link() as session:
-            try:
+        try:
+            with self._pool.link() as session:
                 names = session.run(STAR + star, what).names
-            except ViewBroken as broken:
-                raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
-            check_columns(self._place, what, relation, names)
-            told = session.run(TYPES, what, {"statement": star}).rows
+                told = session.run(TYPES, what, {"statement": star}).rows
+        except ViewBroken as broken:
+            raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
+        check_columns(self._place, what, relation, names)
         if [row[0] for row in told] != list(names):
             raise ViewBroken(
                 f"{self._place}: {what}: the server cannot tell its types", hint="select from plain tables and views"

@@ -62,28 +62,8 @@ BUSY = (
 )  # fmt: skip
 # Their messages hold names, or a word of the query: never a value of a row.
 NAMED = (
-    102,
-    156,
-    195,
-    207,
-    208,
-    209,
-    306,
-    319,
-    402,
-    411,
-    451,
-    468,
-    1033,
-    4104,
-    4121,
-    4413,
-    4429,
-    4502,
-    8120,
-    8155,
-    8156,
-)
+    102, 156, 195, 207, 208, 209, 306, 319, 402, 411, 451, 468, 1033, 4104, 4121, 4413, 4429, 4502, 8120, 8155, 8156,
+)  # fmt: skip
 TLS = ("SSL", "certificate", "TLS", "ncryption")
 FREETDS = range(20_000, 20_100)  # its own failures, mostly of the network
 ABSENT = ("IM002", "IM003", "IM004", "IM005")
