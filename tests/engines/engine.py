@@ -17,8 +17,8 @@ __all__ = ["Engine"]
 class Engine:
     """An empty database of one test's own.
 
-    Families in tables are those of `core.relation`; `types` says what the engine calls them. `awkward` is a name that needs
-    care, of the characters that the engine allows in one. `lacks` names what the engine
+    Families in tables are those of `core.relation`; `types` says what the engine calls them. `awkward` is a column's name that
+    needs care, `odd` a table's, each of the characters that the engine allows in one. `lacks` names what the engine
     cannot do at all, in the words of the tests (`query`, `schemas`, `indexes`, `snapshots` …): the tests that need it skip and
     say so, and the engine's module says why.
     """
@@ -26,6 +26,7 @@ class Engine:
     name = ""
     types: Mapping[str, str] = {}
     awkward = 'a "b" :c %(n)s'
+    odd = "My.Bets %"
     lacks: frozenset[str] = frozenset()
 
     def __init__(self, url: str) -> None:
@@ -64,6 +65,10 @@ class Engine:
     def kept(self, text: str | None) -> str | None:
         """What the engine makes of a text that is stored: itself, unless the engine knows no empty text."""
         return text
+
+    def printed(self, number: str) -> str:
+        """A decimal as the engine prints it: with the digits of its column's scale, unless the engine keeps none."""
+        return number
 
     def table(self, name: str, columns: Mapping[str, str], rows: Iterable[Sequence[object]] = ()) -> None:
         """Make a table of `{column: family}` and fill it. `name` may be `schema.name`; names are taken as written."""

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +26,6 @@ class Emulator:
     name: str
     process: subprocess.Popen
     told: dict
-    readers: list[threading.Thread]
 
     @classmethod
     def start(cls, name: str, *arguments: object) -> Emulator:
@@ -35,7 +33,7 @@ class Emulator:
         python = ROOT / ".servers" / name / "bin" / "python"
         if not python.exists():
             pytest.skip(f"the {name} emulator is not installed: tests/servers/provision all")
-        command = [str(python), str(HERE / f"{name}.py"), *map(str, arguments)]
+        command = [str(python), "-P", str(HERE / f"{name}.py"), *map(str, arguments)]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -48,10 +46,9 @@ class Emulator:
             process.kill()
             raise RuntimeError(f"the {name} emulator did not start:\n{process.communicate()[1][-3000:]}")
         # Nobody reads what it says from now on; a full pipe would stop it.
-        readers = [threading.Thread(target=stream.read, daemon=True) for stream in (process.stdout, process.stderr)]
-        for reader in readers:
-            reader.start()
-        return cls(name, process, json.loads(line), readers)
+        for stream in (process.stdout, process.stderr):
+            threading.Thread(target=drained, args=(stream,), daemon=True).start()
+        return cls(name, process, json.loads(line))
 
     def stop(self) -> None:
         self.process.stdin.close()
@@ -60,8 +57,10 @@ class Emulator:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        for reader in self.readers:
-            reader.join(10)
-        for stream in (self.process.stdout, self.process.stderr):
-            with suppress(OSError):
-                stream.close()
+
+
+def drained(stream) -> None:
+    """Read to the end, and close."""
+    with stream:
+        while stream.read(65_536):
+            pass

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.config.models import Configuration, View
-    from smartico_sync.sources.protocol import Source
+    from smartico_sync.sources.protocol import Reading, Source
 
 __all__ = ["check"]
 
@@ -114,25 +114,16 @@ def view_results(configuration: Configuration, view: View, source: Source) -> It
 def order_results(subject: str, setup: Setup, source: Source) -> Iterator[Result]:
     """Whether the poll finds its rows by an index, and whether cursors are there."""
     with source.reading(setup.relation) as reading:
-        first = reading.page(None, 1)
+        head = reading.head()
+        if head is not None:
+            read_newest(reading, head)
         nulls = reading.null_cursors()
-    after = None
-    if first.height:
-        from smartico_sync.daemon.work import position_at  # noqa: PLC0415 - one command in many needs it
-
-        after = position_at(
-            first.select(name for name in first.columns if name == "@cursor" or name.startswith("@key.")), 0
-        )
-    plan = source.plan(setup.relation, after, 1000)
+    plan = source.plan(setup.relation, None, 1000)
     if plan.uses_index is False:
-        yield Result(
-            "advice",
-            subject,
-            f"no index serves the cursor {setup.relation.cursor}: each poll reads the whole table",
-            plan.advice,
-        )
-    elif plan.uses_index:
-        yield Result("fine", subject, f"an index serves the cursor {setup.relation.cursor}")
+        summary = plan.summary or f"no index serves the cursor {setup.relation.cursor}: each poll reads the whole table"
+        yield Result("advice", subject, summary, plan.advice)
+    elif plan.uses_index or plan.summary:
+        yield Result("fine", subject, plan.summary or f"an index serves the cursor {setup.relation.cursor}")
     if nulls:
         yield Result(
             "advice",
@@ -142,6 +133,17 @@ def order_results(subject: str, setup: Setup, source: Source) -> Iterator[Result
         )
     if not setup.relation.key:
         yield Result("advice", subject, "no unique key: rows of one cursor value travel together", "name it with key:")
+
+
+def read_newest(reading: Reading, head: str) -> None:
+    """Read the newest row and poll after it, as the daemon does; a page from the start may cost more than it shows."""
+    from smartico_sync.daemon.work import position_at  # noqa: PLC0415 - one command in many needs it
+
+    newest = reading.keys(head, head, 1)
+    if newest.height:
+        position = position_at(newest, 0)
+        reading.rows([position])
+        reading.page(position, 1)
 
 
 def api_results(configuration: Configuration, base: Path) -> Iterator[Result]:

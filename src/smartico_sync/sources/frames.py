@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.relation import Column, Family, Relation
 
-__all__ = ["CURSOR", "UNREADABLE", "dtype", "empty", "frame", "from_texts", "key_column", "schema", "whole"]
+__all__ = [
+    "CURSOR", "REASONS", "UNREADABLE", "dtype", "empty", "finite", "frame", "from_texts", "key_column", "mixed", "schema",
+    "to_utc", "whole", "with_reasons",
+]  # fmt: skip
 
 CURSOR = "@cursor"
 UNREADABLE = "@unreadable"
@@ -82,7 +85,7 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
         if parsed.null_count() != text.null_count():
             reasons.append((f"{column.name}: {REASONS[column.family]}", parsed.is_null() & text.is_not_null()))
         series.append(parsed)
-    return _with_reasons(pl.DataFrame(series), reasons)
+    return with_reasons(pl.DataFrame(series), reasons)
 
 
 def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: str = "UTC") -> pl.DataFrame:
@@ -98,14 +101,15 @@ def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: st
     for column, values in zip(columns, zip(*rows, strict=True), strict=False):
         built = _uniform(column, values, timezone)
         if built is None:
-            built, spoilt = _mixed(column, values, timezone)
+            built, spoilt = mixed(column, values, timezone)
             if spoilt is not None:
                 reasons.append((f"{column.name}: {REASONS.get(column.family, 'not readable as text')}", spoilt))
         series.append(built)
-    return _with_reasons(pl.DataFrame(series), reasons)
+    return with_reasons(pl.DataFrame(series), reasons)
 
 
-def _with_reasons(data: pl.DataFrame, reasons: Sequence[tuple[str, pl.Series]]) -> pl.DataFrame:
+def with_reasons(data: pl.DataFrame, reasons: Sequence[tuple[str, pl.Series]]) -> pl.DataFrame:
+    """Add `@unreadable`, where there are reasons; each comes with the rows (Boolean) that it is true of."""
     if not reasons:
         return data
     told = [
@@ -128,11 +132,11 @@ def _parse(family: Family, text: pl.Series, timezone: str) -> pl.Series:
             unfit = text.is_in(["NaN", "Infinity", "-Infinity"])
             return text.set(unfit, None) if unfit.any() else text
         case "float":
-            return _finite(text.cast(pl.Float64, strict=False))
+            return finite(text.cast(pl.Float64, strict=False))
         case "boolean":
             return _booleans(text)
         case "timestamp":
-            return _to_utc(_wall_clock(text), timezone)
+            return to_utc(_wall_clock(text), timezone)
         case "instant":
             return _wall_clock(text.str.strip_suffix("+00")).dt.replace_time_zone("UTC")
         case "date":
@@ -162,7 +166,8 @@ def _wall_clock(text: pl.Series) -> pl.Series:
     return full.fill_null(text.str.to_datetime(WALL_CLOCK, time_unit="us", strict=False))
 
 
-def _finite(numbers: pl.Series) -> pl.Series:
+def finite(numbers: pl.Series) -> pl.Series:
+    """Floats; null for those that are no number."""
     unfit = ~numbers.is_finite()
     return numbers.set(unfit, None) if unfit.any() else numbers
 
@@ -174,7 +179,8 @@ def _booleans(text: pl.Series) -> pl.Series:
     )
 
 
-def _to_utc(wall: pl.Series, timezone: str) -> pl.Series:
+def to_utc(wall: pl.Series, timezone: str) -> pl.Series:
+    """Wall clocks of a zone to naive UTC."""
     if timezone == "UTC":
         return wall
     # The autumn hour that happens twice counts as its first pass; a time that the spring skips is unreadable.
@@ -198,7 +204,7 @@ def _uniform(column: Column, values: Sequence[Any], timezone: str) -> pl.Series 
         if kind is str and family in ("timestamp", "instant"):
             return _uniform_times(column, pl.Series(column.name, values, dtype=pl.String), timezone)
         if kind is dt.datetime and family == "timestamp":
-            return _to_utc(pl.Series(column.name, values, dtype=pl.Datetime("us")), timezone)
+            return to_utc(pl.Series(column.name, values, dtype=pl.Datetime("us")), timezone)
         if kind is float and family == "float":
             built = pl.Series(column.name, values, dtype=pl.Float64)
             return built if built.is_finite().all() else None
@@ -228,10 +234,10 @@ def _uniform_times(column: Column, text: pl.Series, timezone: str) -> pl.Series 
     parsed = plain.str.to_datetime(WALL_CLOCK, time_unit="us", strict=False)
     if parsed.null_count() != text.null_count():
         return None
-    return parsed.dt.replace_time_zone("UTC") if column.family == "instant" else _to_utc(parsed, timezone)
+    return parsed.dt.replace_time_zone("UTC") if column.family == "instant" else to_utc(parsed, timezone)
 
 
-def _mixed(column: Column, values: Iterable[Any], timezone: str) -> tuple[pl.Series, pl.Series | None]:
+def mixed(column: Column, values: Iterable[Any], timezone: str) -> tuple[pl.Series, pl.Series | None]:
     """One value at a time; the second series tells the rows whose value does not fit."""
     convert: Converter = CONVERTERS.get(column.family, as_text)
     zone = ZoneInfo(timezone)

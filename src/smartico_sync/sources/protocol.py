@@ -45,11 +45,13 @@ class Plan:
     """How the engine runs the exact poll query. `uses_index`: whether the cursor is found by an index; None when unknown.
 
     `text` is the engine's own plan; `advice` the statement that would mend it (a CREATE INDEX), empty when nothing is wrong.
+    `summary` says in half a sentence what one poll reads, where an engine without indexes knows that.
     """
 
     uses_index: bool | None
     text: str
     advice: str = ""
+    summary: str = ""
 
 
 class Reading(Protocol):

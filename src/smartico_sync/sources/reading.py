@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Relation, Snapshot
+    from smartico_sync.core.relation import Column, Relation, Snapshot
     from smartico_sync.sources.protocol import End
     from smartico_sync.sources.sql import Grammar, Statement
 
@@ -116,6 +117,13 @@ class SqlReading(ABC):
         """How many rows are in the range."""
         statement = sql.count(self.grammar, self.relation, "open" if low is None else "low", end)
         return int(self.value(statement, sql.range_parameters(low, high)) or 0)
+
+    def compared(self, parameter: str) -> Column | None:
+        """The column that a parameter is compared with; None for `n`, the number of rows."""
+        key = re.fullmatch(r"k(\d+)(_\d+)?", parameter)
+        if parameter == "n":
+            return None
+        return self.relation.column(self.relation.key[int(key.group(1))] if key else self.relation.cursor)
 
     def explained(self, after: Position | None, limit: int) -> tuple[Statement, Values]:
         """The exact statement of a page, and its parameters."""

@@ -29,7 +29,7 @@ __all__ = [
 
 NULLS_COUNTED = 10_000  # a count of NULL cursors is for telling people; more than this says nothing new
 Scan = Literal["all", "from the start", "after", "after, ties by key"]
-Bounds = Literal["open", "through", "below", "low and through", "low and below"]
+Bounds = Literal["open", "low", "through", "below", "low and through", "low and below"]
 Expression = sa.ColumnElement[Any]
 
 
@@ -130,8 +130,10 @@ def without_cursor(grammar: Grammar, relation: Relation, scan: Literal["from the
 
 
 @lru_cache(maxsize=256)
-def head(grammar: Grammar, relation: Relation, bound: Literal["open", "through"]) -> Statement:
-    """The highest cursor as text; parameters: `high`."""
+def head(
+    grammar: Grammar, relation: Relation, bound: Literal["open", "low", "through", "low and through"]
+) -> Statement:
+    """The highest cursor as text; parameters: `low`, `high`."""
     source = _source(grammar, relation)
     cursor = source.c[relation.cursor]
     selected = _position(grammar, relation, relation.cursor, source)
@@ -282,7 +284,7 @@ def _bounds(grammar: Grammar, relation: Relation, source: sa.FromClause, bounds:
     conditions = []
     if bounds.startswith("low"):
         conditions.append(cursor >= _bind(grammar, relation, relation.cursor, "low"))
-    if bounds != "open":
+    if bounds not in ("open", "low"):
         high = _bind(grammar, relation, relation.cursor, "high")
         conditions.append(cursor <= high if bounds.endswith("through") else cursor < high)
     return conditions

@@ -15,6 +15,9 @@ import ssl
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))  # at the end: an emulator may be called like a package
 
 import mssql_wire as wire
 from mssql_desk import DATABASES, LINES, PASSWORDS, Database, Desk

@@ -102,13 +102,9 @@ class SqliteReading(SqlReading):
         return self.ask(statement.text, self._bound(values) | dict(statement.constants))
 
     def _bound(self, values: Mapping[str, str | int]) -> dict[str, Any]:
-        """Parameters as values of their columns; `k3` and `k3_17` belong to the key's part 3, all others to the cursor."""
+        """Parameters as values of their columns."""
         bound: dict[str, Any] = {}
         for parameter, text in values.items():
-            if isinstance(text, int):
-                bound[parameter] = text
-                continue
-            part = re.fullmatch(r"k(\d+)(_\d+)?", parameter)
-            column = self.relation.column(self.relation.key[int(part.group(1))] if part else self.relation.cursor)
-            bound[parameter] = text if column is None else stored(column.family, text)
+            column = self.compared(parameter)
+            bound[parameter] = text if column is None or isinstance(text, int) else stored(column.family, text)
         return bound

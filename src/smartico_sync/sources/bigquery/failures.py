@@ -1,0 +1,151 @@
+"""What BigQuery and its client say when they fail, told as our failures. Neither values nor secrets get through."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import re
+from typing import Any
+
+import requests.exceptions
+from google.api_core import exceptions
+from google.auth import exceptions as auth
+
+from smartico_sync.errors import (
+    ConfigError,
+    SourceCancelled,
+    SourceError,
+    SourceRefused,
+    SourceUnreachable,
+    SyncError,
+    ViewBroken,
+)
+
+__all__ = ["FAILURES", "failure"]
+
+# What the client lets through.
+FAILURES: tuple[type[Exception], ...] = (
+    exceptions.GoogleAPIError,
+    auth.GoogleAuthError,
+    requests.exceptions.RequestException,
+    concurrent.futures.TimeoutError,
+    ConnectionError,
+)
+BUSY = (
+    "backendError",
+    "internalError",
+    "rateLimitExceeded",
+    "jobBackendError",
+    "jobInternalError",
+    "jobRateLimitExceeded",
+)
+TOO_LARGE = ("resourcesExceeded", "responseTooLarge")
+PERMISSION = re.compile(r"\bbigquery\.\w+\.\w+\b")
+ROLES = {
+    "bigquery.jobs.create": "GRANT roles/bigquery.jobUser on the project that the url names",
+    "bigquery.readsessions.create": "GRANT roles/bigquery.readSessionUser on the project, or set storage_api=never",
+}
+GRANT = "GRANT roles/bigquery.dataViewer on the dataset, or authorise the view"
+COMPARE = "compare the view with views.yaml: `sync check`"
+
+
+def failure(error: BaseException, place: str, what: str) -> SyncError:
+    """The failure of a request."""
+    if isinstance(error, auth.DefaultCredentialsError):
+        return ConfigError(
+            f"{place}: no credentials", hint="name credentials_file in the url, or set GOOGLE_APPLICATION_CREDENTIALS"
+        )
+    if isinstance(error, auth.RefreshError) or (
+        isinstance(error, exceptions.Unauthorized) or _reason(error) in ("authError", "required")
+    ):
+        return SourceRefused(
+            f"{place}: the credentials are refused", hint="is the key still valid, and this machine's clock right?"
+        )
+    if isinstance(error, concurrent.futures.TimeoutError):
+        return _late(place, what)
+    if isinstance(error, exceptions.GoogleAPICallError):
+        return _answered(error, place, what)
+    return _silent(error, place, what)
+
+
+def _answered(error: exceptions.GoogleAPICallError, place: str, what: str) -> SourceError:
+    """By BigQuery's own word for the reason, else by the status."""
+    reason, told = _reason(error), str(error.message or "")
+    if reason in ("stopped", "timeout") or "timed out" in told:
+        return _late(place, what)
+    if reason == "bytesBilledLimitExceeded":
+        needed = re.search(r"(\d+) or higher", told)
+        size = f"; it would read {int(needed[1]) / 1e9:,.1f} GB" if needed else ""
+        return SourceRefused(
+            f"{place}: {what}: the query would cost more than maximum_bytes_billed allows{size}",
+            hint="partition the table by the cursor, start later (start_from:), or raise maximum_bytes_billed of the source",
+        )
+    if reason in TOO_LARGE:
+        return SourceCancelled(
+            f"{place}: {what}: the query is too large ({reason})", hint="tried again, with a smaller page"
+        )
+    if reason in BUSY or isinstance(error, exceptions.ServerError | exceptions.TooManyRequests):
+        return SourceUnreachable(
+            f"{place}: {what}: BigQuery cannot serve us now ({reason or error.code})",
+            hint="https://status.cloud.google.com",
+        )
+    if reason in ("quotaExceeded", "billingNotEnabled", "billingTierLimitExceeded", "blocked", "policyViolation"):
+        return SourceRefused(
+            f"{place}: {what}: a quota, a policy or the billing of the project forbids it ({reason})",
+            hint="see IAM & Admin, Quotas, in the console of the project that the url names",
+        )
+    if isinstance(error, exceptions.Forbidden):
+        permission = PERMISSION.search(told)
+        named = f", {permission[0]}," if permission else ""
+        return SourceRefused(
+            f"{place}: {what}: permission{named} is denied", hint=ROLES.get(permission[0] if permission else "", GRANT)
+        )
+    if isinstance(error, exceptions.NotFound):
+        missing = re.search(r"Not found: (?:Table|View|Dataset|Project|Routine) ([\w:.\-]+)", told)
+        named = f" {missing[1]}, which" if missing else " what"
+        return ViewBroken(
+            f"{place}: {what} reads{named} is not there",
+            hint="does it exist, and in the location of the source? location=EU, for instance",
+        )
+    unknown = re.search(r"Unrecognized name: ([\w.`]+)", told)
+    if unknown:
+        return ViewBroken(f"{place}: {what} names {unknown[1]}, which is not there", hint=COMPARE)
+    if isinstance(error, exceptions.BadRequest):
+        # These messages quote the value that failed, or the text that cannot be parsed.
+        return ViewBroken(
+            f"{place}: {what}: the view cannot be computed ({reason or error.code})",
+            hint="SELECT from the view by hand to see BigQuery's own words; a row's value may be in them",
+        )
+    return SourceError(
+        f"{place}: {what}: BigQuery failed ({reason or error.code})", hint="see the project's job history"
+    )
+
+
+def _late(place: str, what: str) -> SourceCancelled:
+    return SourceCancelled(
+        f"{place}: {what}: the query ran longer than statement_timeout",
+        hint="raise statement_timeout of the source; `sync check` tells what a poll reads",
+    )
+
+
+def _silent(error: BaseException, place: str, what: str) -> SourceError:
+    """Nobody answers, or nobody that we understand."""
+    told = str(error)
+    if isinstance(error, requests.exceptions.SSLError) or "certificate" in told.lower():
+        return SourceUnreachable(
+            f"{place}: no TLS connection", hint="a proxy of your own may be in between: REQUESTS_CA_BUNDLE names its CA"
+        )
+    if isinstance(error, requests.exceptions.Timeout):
+        return SourceUnreachable(f"{place}: {what}: nobody answered in time", hint="check proxy and firewall")
+    if "resolve" in told or "Name or service" in told:
+        return SourceUnreachable(
+            f"{place}: the host name is unknown", hint="check host in the url, and this machine's DNS"
+        )
+    return SourceUnreachable(
+        f"{place}: {what}: nobody answers, or the connection broke", hint="check network, proxy and firewall"
+    )
+
+
+def _reason(error: Any) -> str:
+    details = getattr(error, "errors", None) or [{}]
+    first = details[0]
+    return str(first.get("reason", "")) if isinstance(first, dict) else ""

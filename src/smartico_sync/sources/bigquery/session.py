@@ -1,0 +1,181 @@
+"""One client of BigQuery that never waits longer than it was told to, and only asks."""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
+from google.api_core.exceptions import Forbidden
+from google.api_core.retry import Retry
+from google.cloud.bigquery import QueryJob, QueryJobConfig
+
+from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
+from smartico_sync.sources.bigquery.failures import FAILURES, failure
+from smartico_sync.sources.distant import Errands, Left
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from google.cloud import bigquery, bigquery_storage
+    from google.cloud.bigquery import ScalarQueryParameter, SchemaField
+    from google.cloud.bigquery.table import RowIterator, TableReference
+
+    from smartico_sync.sources.bigquery.login import Login
+    from smartico_sync.sources.distant import DistantClock
+
+__all__ = ["NEVER", "Estimate", "Session", "Storage"]
+
+# The client logs what fails with the query and its values; what is wrong is told by the failure.
+for _name in ("google.cloud.bigquery", "google.api_core", "google.auth"):
+    logging.getLogger(_name).propagate = False
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+QUESTION = re.compile(r"(?:\s|/\*.*?\*/)*SELECT\b", re.DOTALL | re.IGNORECASE)
+NOW = "SELECT UNIX_MILLIS(CURRENT_TIMESTAMP())"
+NEVER = Retry(
+    predicate=lambda _: False
+)  # the daemon tries again, and tells meanwhile; the client would for ten minutes
+FIRST_ROWS = 1_000  # rows that come with the answer; more of them arrive faster by Arrow than as JSON
+T = TypeVar("T")
+
+
+class Storage:
+    """Whether large answers may come through the Storage API: known for the whole source once it was refused."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        self._client: bigquery_storage.BigQueryReadClient | None = None
+        self.refused = False
+
+    def client(self) -> bigquery_storage.BigQueryReadClient | None:
+        """A client that all sessions share; None where there is none to use."""
+        if self.refused or self._login.storage == "never":
+            return None
+        if self._client is None:
+            self._client = self._login.storage_client()
+        return self._client
+
+    def close(self) -> None:
+        """Close the channel."""
+        if self._client is not None:
+            self._client.transport.close()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a query would give and cost."""
+
+    fields: Sequence[SchemaField]
+    size: int
+    tables: tuple[TableReference, ...]
+
+
+class Session:
+    """A client with connections of its own. Not thread-safe but for `abort`.
+
+    BigQuery has no read-only session, so what is not a question is refused here.
+    """
+
+    def __init__(self, login: Login, storage: Storage, clock: DistantClock, place: str) -> None:
+        self._place = place
+        self._silence_s = login.silence_s
+        self._storage = storage
+        self._clock = clock
+        self._errands = Errands()
+        self.most_bytes: int | None = login.limits().get("maximum_bytes_billed")
+        self._client = self._errand(login.client, "connecting")
+
+    def tables(self, statement: str, parameters: Sequence[ScalarQueryParameter], what: str) -> list[pa.Table]:
+        """A query's answer as Arrow tables, none when there is no row. `what` names the view for messages."""
+        self._only_asks(statement, what)
+
+        def ask() -> list[pa.Table]:
+            storage = self._storage.client()
+            rows = self._client.query_and_wait(
+                statement,
+                job_config=QueryJobConfig(query_parameters=list(parameters)),
+                api_timeout=self._silence_s,
+                wait_timeout=self._silence_s,
+                retry=NEVER,
+                job_retry=NEVER,
+                page_size=FIRST_ROWS if storage is not None else None,
+            )
+            if rows.created is not None:
+                self._clock.tell(int(rows.created.timestamp() * 1000))
+            batches = self._batches(rows, storage)
+            return [pa.Table.from_batches(batches)] if batches else []
+
+        return self._errand(ask, what)
+
+    def _batches(self, rows: RowIterator, storage: bigquery_storage.BigQueryReadClient | None) -> list[pa.RecordBatch]:
+        """In order, through the Storage API where it may be used and is worth it."""
+        try:
+            batches = list(rows.to_arrow_iterable(storage, max_stream_count=1, timeout=self._silence_s))
+        except Forbidden:
+            if storage is None:
+                raise
+            self._storage.refused = True
+            # An iterator begins once only; the job's answer can be asked for again, and is not computed anew.
+            job = self._client.get_job(str(rows.job_id), location=rows.location, timeout=self._silence_s, retry=NEVER)
+            assert isinstance(job, QueryJob), "it is the one that has just answered"
+            batches = list(job.result(timeout=self._silence_s, retry=NEVER).to_arrow_iterable())
+        return [batch for batch in batches if batch.num_rows]
+
+    def estimate(self, statement: str, parameters: Sequence[ScalarQueryParameter], what: str) -> Estimate:
+        """Compile a query without running it, which costs nothing."""
+        self._only_asks(statement, what)
+
+        def ask() -> Estimate:
+            job = self._client.query(
+                statement,
+                job_config=QueryJobConfig(query_parameters=list(parameters), dry_run=True),
+                timeout=self._silence_s,
+                retry=NEVER,
+                job_retry=None,
+            )
+            return Estimate(job.schema or (), int(job.total_bytes_processed or 0), tuple(job.referenced_tables))
+
+        return self._errand(ask, what)
+
+    def call(self, ask: Callable[[bigquery.Client, float], T], what: str) -> T:
+        """Anything else that the client can be asked, with the time that it may take."""
+        return self._errand(lambda: ask(self._client, self._silence_s), what)
+
+    def now_ms(self, what: str) -> int:
+        """The server's clock; a query of no table is billed for no byte."""
+        return int(self.tables(NOW, (), what)[0].column(0)[0].as_py())
+
+    def _only_asks(self, statement: str, what: str) -> None:
+        if not QUESTION.match(statement):
+            raise SourceRefused(f"{self._place}: {what}: this session only asks", hint="a view must only read")
+
+    def _errand(self, ask: Callable[[], T], what: str) -> T:
+        try:
+            return self._errands.run(ask, 2 * self._silence_s)
+        except FAILURES as error:
+            raise failure(error, self._place, what) from None
+        except Left:
+            raise SourceUnreachable(
+                f"{self._place}: {what}: no answer, or nobody waits for it any more",
+                hint="check the network; statement_timeout sets how long to wait",
+            ) from None
+        except (pa.ArrowException, ValueError, OverflowError):  # with a value in it
+            raise SourceError(
+                f"{self._place}: {what}: a value cannot be read", hint="cast the column to STRING in the view"
+            ) from None
+
+    def usable(self) -> bool:
+        """Whether the session is worth another question: its connections are made anew when they break."""
+        return not self._errands.abandoned
+
+    def abort(self) -> None:
+        """From another thread: let the waiting one go. The query ends by its own limit of time."""
+        self._errands.abandon()
+
+    def close(self) -> None:
+        """Close the connections; never raises, never waits."""
+        with suppress(*FAILURES):
+            self._client.close()  # type: ignore[no-untyped-call]

@@ -1,0 +1,97 @@
+"""What a Snowflake account is, what the role may do beyond reading, and what a poll is likely to cost."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.sql import quoted_name
+
+from smartico_sync.errors import SourceError
+from smartico_sync.sources.protocol import ServerFacts
+from smartico_sync.sources.snowflake.types import SNOWFLAKE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smartico_sync.sources.snowflake.session import Session
+
+__all__ = ["ask_facts", "listed"]
+
+SERVER = "SELECT CURRENT_VERSION(), CURRENT_USER(), CURRENT_ROLE(), CURRENT_WAREHOUSE()"
+OBJECTS = "SHOW TERSE OBJECTS"
+NO_FENCE = "Snowflake shows no transaction ids of its snapshots"
+ADMINISTRATORS = ("ACCOUNTADMIN", "ORGADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN", "GLOBALORGADMIN")
+HARMLESS = ("USAGE", "SELECT", "MONITOR", "REFERENCES", "OPERATE", "READ")  # what reading needs, and what only shows
+WIDE_SHOWN = 3
+IDLE_S = 60  # the least that a warehouse is billed for when it wakes up: to stay awake longer only costs
+
+
+def ask_facts(session: Session) -> ServerFacts:
+    """Questions the role may not ask count as unanswered; none of these wakes a warehouse."""
+    version, user, role, warehouse = (str(value or "") for value in session.rows(SERVER, "the server")[1][0])
+    return ServerFacts(
+        engine="snowflake",
+        version=version,
+        role="primary",
+        fence=NO_FENCE,
+        warnings=(*_wide(session, user, role), *_dear(session, warehouse)),
+    )
+
+
+def listed(session: Session) -> tuple[str, ...]:
+    """Tables and views of the database in use, by names that `describe` takes."""
+    return tuple(
+        f"{_written(row['schema_name'])}.{_written(row['name'])}"
+        for row in _shown(session, OBJECTS)
+        if row["schema_name"] != "INFORMATION_SCHEMA"
+    )
+
+
+def _wide(session: Session, user: str, role: str) -> Iterator[str]:
+    if role in ADMINISTRATORS:
+        yield f"{user} reads as {role}: a role that may only SELECT from the views is enough"
+        return
+    found: dict[str, None] = {}
+    with suppress(SourceError):
+        for row in _shown(session, f"SHOW GRANTS TO ROLE {_quoted(role)}"):
+            if row["privilege"] not in HARMLESS:
+                found[f"{row['privilege']} on {row['name']}"] = None
+    if found:
+        shown = ", ".join(list(found)[:WIDE_SHOWN]) + (" …" if len(found) > WIDE_SHOWN else "")
+        yield f"{role} may do more than read: {shown}; SELECT on the views is enough"
+
+
+def _dear(session: Session, warehouse: str) -> Iterator[str]:
+    """What about the warehouse costs without making a poll faster."""
+    if not warehouse:
+        yield "no warehouse is in use: name one with ?warehouse=NAME in the url"
+        return
+    with suppress(SourceError):
+        for row in _shown(session, f"SHOW WAREHOUSES LIKE '{warehouse.replace(chr(39), chr(39) * 2)}'"):
+            if row["name"] != warehouse:
+                continue
+            idle_s = int(row.get("auto_suspend") or 0)
+            if not 0 < idle_s <= IDLE_S:
+                after = f"only after {idle_s} s" if idle_s else "never"
+                yield (
+                    f"warehouse {warehouse} goes to sleep {after}, and is billed until then after each poll that finds a changed "
+                    f"table: ALTER WAREHOUSE {_quoted(warehouse)} SET AUTO_SUSPEND = {IDLE_S}"
+                )
+            if (size := row.get("size")) not in (None, "X-Small"):
+                yield f"warehouse {warehouse} is {size}: X-Small serves polls as fast, for less"
+
+
+def _shown(session: Session, statement: str) -> list[dict[str, Any]]:
+    names, rows = session.rows(statement, "the server")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _written(stored: str) -> str:
+    """A stored name as the configuration writes it in a relation."""
+    name = SNOWFLAKE.dialect.normalize_name(stored)
+    return _quoted(name) if isinstance(name, quoted_name) or "." in name or '"' in name else name
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,156 @@
+"""How to connect, from a URL as operators write it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smartico_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.url import Url
+
+__all__ = ["Login"]
+
+CONNECT_TIMEOUT_S = 10  # a server that is there answers sooner, over any distance
+LOGIN_TIMEOUT_S = 30  # the login itself may have to wake something up
+FAREWELL_S = 2  # saying goodbye is a courtesy
+DOMAIN = ".snowflakecomputing.com"
+# The driver's own names, which are handed on as they are.
+DRIVERS = (
+    "host", "port", "protocol", "warehouse", "role", "secondary_roles", "authenticator", "private_key_file",
+    "workload_identity_provider", "oauth_client_id", "oauth_client_secret", "oauth_token_request_url", "oauth_scope",
+    "proxy_host", "proxy_port", "proxy_user", "proxy_password", "no_proxy", "crl_check_mode", "login_timeout",
+)  # fmt: skip
+NUMBERS = ("port", "proxy_port", "login_timeout")
+# Ours: the driver has no name for it, another one, or wants its content.
+OURS = {"ca_file": "custom_root_store_path", "token_file": "token_file_path"}
+PASSPHRASES = ("private_key_passphrase", "private_key_passphrase_file")
+QUERY_TAG = "query_tag"
+FILES = ("private_key_file", "private_key_passphrase_file", "token_file", "ca_file")
+KNOWN = (*DRIVERS, *OURS, *PASSPHRASES, QUERY_TAG)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A URL and what its parameters mean. `silence_s`: no answer for that long means that nobody is there.
+
+    ConfigError for a parameter that is not known, a port that is no number, a file that cannot be read, or no account.
+    """
+
+    url: Url
+    timeout_ms: int
+    silence_s: float
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The URL's parameters, then the source's options, by the names this page of the manual uses."""
+        written = {**self.url.parameters, **dict(self.options)}
+        named = {name.lower().replace("-", "_"): value for name, value in written.items()}
+        if unknown := sorted(set(named) - set(KNOWN)):
+            raise ConfigError(
+                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
+                hint=f"use some of: {', '.join(KNOWN)}",
+            )
+        return named
+
+    def arguments(self) -> dict[str, Any]:
+        """What the driver is told; files are read anew each time, so that a secret may be changed."""
+        parameters = self.parameters
+        account, port = self.url.hosts[0] if self.url.hosts else ("", "")
+        if not account:
+            raise ConfigError(
+                f"{self.url.scheme}:// names no account", hint="snowflake://user@account/database/schema?warehouse=W"
+            )
+        database, _, schema = self.url.path.partition("/")
+        known = {name: parameters[name] for name in DRIVERS if name in parameters}
+        known |= {theirs: parameters[ours] for ours, theirs in OURS.items() if ours in parameters}
+        secrets = {"password": self.url.password, "private_key_password": self._passphrase(parameters)}
+        silence_s = ceil(self.silence_s)
+        return {
+            "account": account.removesuffix(DOMAIN),
+            "user": self.url.user,
+            **({"database": database} if database else {}),
+            **({"schema": schema} if schema else {}),
+            **({"port": port} if port else {}),
+            **{name: value for name, value in secrets.items() if value},
+            **({"authenticator": way} if (way := _authenticator(parameters)) else {}),
+            "application": "smartico_sync",
+            "auto_cleanup": False,  # who opens a session here closes it
+            "paramstyle": "pyformat",
+            "interpolate_empty_sequences": True,  # a doubled percent sign is one, parameters or none
+            "arrow_number_to_decimal": True,  # else NUMBER(38,2) would become a float
+            "force_microsecond_precision": True,  # else the year 2300 would not fit
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "login_timeout": LOGIN_TIMEOUT_S,
+            "query_timeout": silence_s,
+            "request_timeout": CONNECT_TIMEOUT_S,
+            "retry_timeout": silence_s,
+            "retry_max_attempts": 2,
+            "logout_total_timeout_seconds": FAREWELL_S,
+            "logout_max_attempts": 1,
+            "enable_server_session_keep_alive_auto_detection": False,
+            "session_parameters": self._session(parameters.get(QUERY_TAG, "smartico-sync")),
+            **{name: _number(name, value) if name in NUMBERS else value for name, value in known.items()},
+        }
+
+    def check(self) -> None:
+        """Tell what the driver cannot use before the first poll."""
+        parameters = self.parameters
+        self.arguments()
+        for name in FILES:
+            if name in parameters:
+                _content(name, parameters[name])
+
+    def _passphrase(self, parameters: dict[str, str]) -> str:
+        literal, file = PASSPHRASES
+        if file in parameters:
+            return _content(file, parameters[file]).decode(errors="replace").rstrip("\r\n")
+        return parameters.get(literal, "")
+
+    def _session(self, query_tag: str) -> dict[str, str]:
+        """Whatever the account's defaults are: what values look like, and how long a statement may run or wait."""
+        seconds = str(ceil(self.timeout_ms / 1000))
+        return {
+            "TIMEZONE": "UTC",
+            "STATEMENT_TIMEOUT_IN_SECONDS": seconds,
+            "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": seconds,
+            "ABORT_DETACHED_QUERY": "true",
+            "QUERY_TAG": query_tag,
+            "AUTOCOMMIT": "true",
+            "MULTI_STATEMENT_COUNT": "1",
+            "USE_CACHED_RESULT": "true",
+            "QUOTED_IDENTIFIERS_IGNORE_CASE": "false",
+            "TIMESTAMP_INPUT_FORMAT": "AUTO",
+            "DATE_INPUT_FORMAT": "AUTO",
+            "TIME_INPUT_FORMAT": "AUTO",
+            "TIME_OUTPUT_FORMAT": "HH24:MI:SS.FF9",
+            "JSON_INDENT": "0",
+            "GEOGRAPHY_OUTPUT_FORMAT": "GeoJSON",
+            "GEOMETRY_OUTPUT_FORMAT": "GeoJSON",
+            "CLIENT_TELEMETRY_ENABLED": "false",
+        }
+
+
+def _authenticator(parameters: dict[str, str]) -> str:
+    """The way to log in that the given secrets ask for; an `authenticator` of the operator's own comes later, and wins."""
+    if "private_key_file" in parameters:
+        return "SNOWFLAKE_JWT"
+    return "PROGRAMMATIC_ACCESS_TOKEN" if "token_file" in parameters else ""
+
+
+def _number(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ConfigError(f"{name} is not a number", hint=f"write {name}=443, for instance") from None
+
+
+def _content(name: str, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", hint=f"check {name} of the source") from None

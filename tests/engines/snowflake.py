@@ -1,0 +1,68 @@
+"""Snowflake: an account of one's own where SYNC_TEST_SNOWFLAKE_URL names it, else fakesnow.
+
+It has no indexes: it prunes micro-partitions, which `plan` judges. It has no snapshot of several statements, so each
+question of a reading has one of its own.
+"""
+
+from __future__ import annotations
+
+import re
+
+import snowflake.connector
+
+from engines.engine import Engine
+from smartico_sync.sources.snowflake.login import Login
+from smartico_sync.sources.url import parse
+
+WEIGHT = "heavy"
+
+
+class Snowflake(Engine):
+    name = "snowflake"
+    types = {
+        "integer": "NUMBER(38,0)",
+        "text": "VARCHAR",
+        "timestamp": "TIMESTAMP_NTZ(9)",
+        "instant": "TIMESTAMP_LTZ(9)",
+        "decimal": "NUMBER(38,10)",
+        "float": "FLOAT",
+        "boolean": "BOOLEAN",
+        "date": "DATE",
+    }
+    lacks = frozenset({"indexes", "snapshots"})
+
+    def __init__(self, schema):
+        super().__init__(schema.url)
+        self.execute = schema.execute
+        self.made = []
+
+    def quoted(self, name):
+        """What nobody quotes is stored in capitals."""
+        return super().quoted(name.upper() if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else name)
+
+    def literal(self, value):
+        """A backslash escapes."""
+        return super().literal(value).replace("\\", "\\\\")
+
+    def schema(self, name):
+        self.made.append(super().schema(name))
+        return name
+
+    def close(self):
+        super().close()
+        for name in self.made:
+            self.execute(f"DROP SCHEMA {self.quoted(name)} CASCADE")
+
+
+def serve(request):
+    engine = Snowflake(request.getfixturevalue("snowflake_schema"))
+    yield engine
+    engine.close()
+
+
+def bare(url: str, query: str) -> int:
+    """How many rows the driver alone fetches, by Arrow."""
+    arguments = Login(parse(url), 120_000, 120.0).arguments()
+    with snowflake.connector.connect(**arguments) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return sum(table.num_rows for table in cursor.fetch_arrow_batches())
