@@ -5,10 +5,14 @@ On a real server keys are texts as its collations compare them: `a` and `a ` are
 
 from __future__ import annotations
 
+import datetime as dt
+import struct
+
 from engines.engine import Engine
 from smartico_sync.sources.url import parse
 
 WEIGHT = "light"
+DATETIMEOFFSET = -155  # pyodbc does not know it, and leaves it to a converter
 
 
 class SQLServer(Engine):
@@ -59,7 +63,14 @@ def bare(url: str, query: str) -> int:
     host, port = told.hosts[0]
     parameters = told.parameters
     link = connection(parameters["driver"], host, int(port), told.user, told.password, told.path, parameters["encrypt"])
+    link.add_output_converter(DATETIMEOFFSET, _instant)
     try:
         return len(link.execute(query).fetchall())
     finally:
         link.close()
+
+
+def _instant(data: bytes) -> dt.datetime:
+    *wall_clock, nanoseconds, hours, minutes = struct.unpack("<6hI2h", data)
+    zone = dt.timezone(dt.timedelta(hours=hours, minutes=minutes))
+    return dt.datetime(*wall_clock, nanoseconds // 1000, tzinfo=zone)
