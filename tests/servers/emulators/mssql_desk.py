@@ -156,14 +156,16 @@ class Desk:
         if found := re.fullmatch(r"CREATE DATABASE \[?(\w+)\]?", words, re.IGNORECASE):
             DATABASES[found[1]] = Database(found[1])
         elif found := re.fullmatch(r"DROP DATABASE \[?(\w+)\]?", words, re.IGNORECASE):
-            DATABASES.pop(found[1]).connection.close()
+            with LOCK:  # sessions that end at the same time still sign off there
+                DATABASES.pop(found[1]).connection.close()
         elif found := re.fullmatch(
             r"ALTER DATABASE \[?(\w+)\]? SET ALLOW_SNAPSHOT_ISOLATION (ON|OFF)", words, re.IGNORECASE
         ):
             state = int(found[2].upper() == "ON")
-            DATABASES[found[1]].connection.cursor().execute(
-                f"UPDATE sys.databases SET snapshot_isolation_state = {state}"
-            )
+            with LOCK:
+                DATABASES[found[1]].connection.cursor().execute(
+                    f"UPDATE sys.databases SET snapshot_isolation_state = {state}"
+                )
         elif found := re.fullmatch(
             r"CREATE LOGIN \[?(\w+)\]? WITH PASSWORD = N?'((?:[^']|'')*)'.*", words, re.IGNORECASE
         ):
