@@ -20,7 +20,8 @@ class Engine:
     Families in tables are those of `core.relation`; `types` says what the engine calls them. `awkward` is a column's name that
     needs care, `odd` a table's, each of the characters that the engine allows in one. `lacks` names what the engine
     cannot do at all, in the words of the tests (`query`, `schemas`, `indexes`, `snapshots` …): the tests that need it skip and
-    say so, and the engine's module says why.
+    say so, and the engine's module says why. `left_out` is what a view's configuration adds to leave out a column that every
+    row has.
     """
 
     name = ""
@@ -28,6 +29,7 @@ class Engine:
     awkward = 'a "b" :c %(n)s'
     odd = "My.Bets %"
     lacks: frozenset[str] = frozenset()
+    left_out = ""
 
     def __init__(self, url: str) -> None:
         self.url = url

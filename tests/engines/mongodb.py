@@ -34,6 +34,7 @@ class MongoDB(Engine):
         "boolean": ["bool"],
     }
     lacks = frozenset({"query", "schemas", "microseconds"})
+    left_out = ", columns: {_id: null}"
 
     def __init__(self, database):
         super().__init__(database.url)
@@ -45,7 +46,7 @@ class MongoDB(Engine):
             case "decimal" if value is not None:
                 return Decimal128(MOST_DIGITS.create_decimal(value))
             case "date" if value is not None:
-                return datetime.fromisoformat(value).replace(tzinfo=UTC)
+                return datetime.fromisoformat(str(value)).replace(tzinfo=UTC)
             case "timestamp" if value is not None:
                 return value.replace(tzinfo=UTC)
         return value

@@ -136,10 +136,21 @@ def page(
     return condition, dict.fromkeys(order, 1)
 
 
-def shown(names: Sequence[str]) -> Stage:
-    """The projection to these paths; the server refuses a path beside its own parent."""
-    tops = [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
-    return {"$project": {**dict.fromkeys(tops, 1), **({} if "_id" in tops else {"_id": 0})}}
+def shown(names: Sequence[str], which: str) -> Stage:
+    """The projection to these paths.
+
+    Rows come with whole fields: projected to `a.b`, what holds something else than a document in `a` would look as if it held
+    nothing. Positions come with their paths alone, so that an index may serve them.
+    """
+    wanted = dict.fromkeys(name.partition(".")[0] if which == "rows" else name for name in names)
+    # The server refuses a path beside its own parent.
+    tops = [name for name in wanted if not any(name.startswith(f"{other}.") for other in wanted)]
+    return {
+        "$project": {
+            **dict.fromkeys(tops, 1),
+            **({} if any(name.partition(".")[0] == "_id" for name in tops) else {"_id": 0}),
+        }
+    }
 
 
 def paths_of(relation: Relation, which: str) -> list[str]:

@@ -127,7 +127,7 @@ class MongoReading:
         relation = self.relation
         condition = pipelines.within(relation, None, through, "through", keyed="any")
         stages: list[Stage] = [{"$match": condition}, {"$sort": {relation.cursor: -1}}, {"$limit": 1}]
-        documents = self._documents([*stages, pipelines.shown([relation.cursor])], 1)
+        documents = self._documents([*stages, pipelines.shown([relation.cursor], "positions")], 1)
         if not len(documents):
             return None
         text: str | None = self._texts(documents, relation.cursor)[0]
@@ -161,7 +161,7 @@ class MongoReading:
         self, which: str, after: Position | None, limit: int, low: str | None, high: str | None, end: End
     ) -> list[Stage]:
         condition, order = pipelines.page(self.relation, after, low, high, end)
-        shown = pipelines.shown(pipelines.paths_of(self.relation, which))
+        shown = pipelines.shown(pipelines.paths_of(self.relation, which), which)
         return [{"$match": condition}, {"$sort": order}, {"$limit": limit}, shown]
 
     def _ordered(
@@ -181,7 +181,7 @@ class MongoReading:
         return condition
 
     def _found(self, condition: dict[str, Any]) -> pl.DataFrame:
-        shown = pipelines.shown(pipelines.paths_of(self.relation, "rows"))
+        shown = pipelines.shown(pipelines.paths_of(self.relation, "rows"), "rows")
         frame = self._frame([{"$match": condition}, shown], "rows", MOST_ASKED, ordered="no")
         return frame.filter(pl.all_horizontal(pl.col(f"^{CURSOR}$").is_not_null()))
 

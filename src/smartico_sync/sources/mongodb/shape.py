@@ -46,16 +46,18 @@ class Shape:
             self._schema((), schema)
 
     def columns(self) -> tuple[Column, ...]:
-        """A column for each path. Its type names those that were found, the most frequent first."""
-        maps = {path for path in self._found if self._children(path) > MOST_FIELDS}
+        """A column for each path that leads to a value. Its type names those that were found, the most frequent first.
+
+        A document whose fields are columns is none itself: what is in it would be there twice, and once under no name by which
+        personal data are known.
+        """
+        children = Counter(path[:-1] for path in self._found)
+        maps = {path for path, many in children.items() if path and many > MOST_FIELDS}
         return tuple(
             Column(".".join(path), ",".join(word for word, _ in words.most_common()) or "null", family_of(words))
             for path, words in self._found.items()
-            if not any(path[:depth] in maps for depth in range(1, len(path)))
+            if (path in maps or not children[path]) and not any(path[:depth] in maps for depth in range(1, len(path)))
         )
-
-    def _children(self, path: tuple[str, ...]) -> int:
-        return sum(len(other) == len(path) + 1 and other[: len(path)] == path for other in self._found) if path else 0
 
     def _document(self, above: tuple[str, ...], document: Mapping[str, Any]) -> None:
         for name, value in document.items():
