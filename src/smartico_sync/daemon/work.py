@@ -37,6 +37,7 @@ __all__ = [
     "ledger_of",
     "position_at",
     "quietly",
+    "ruled",
     "work_of",
 ]
 
