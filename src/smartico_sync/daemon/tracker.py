@@ -161,6 +161,7 @@ class Tracker:
             self.look_around(stopping)
             self.redeliver(stopping)
             self.catch_up(stopping)
+            self.loaded()
         except DeliveryStopped:
             self.setup = None
         except SyncError as error:
@@ -216,6 +217,12 @@ class Tracker:
             # Whatever was not committed is read again, and makes the same event ids.
             self.setup, self.caught_up = None, False
             raise
+
+    def loaded(self) -> None:
+        """The first load is over once everything that was there is committed; later pages would be marked no more."""
+        if self.first_load and self.caught_up:
+            self.store.reached(self.name, now_ms())
+            self.first_load = False
 
     def hurry(self, read: Read, stopping: threading.Event) -> None:
         """A backlog: the next page is read while the one before is worked on and others are sent; committed in order."""
@@ -306,9 +313,6 @@ class Tracker:
             self.fingerprints.settled()
         self.report.broken(work.invalid)
         self.count(commit)
-        if self.first_load and self.caught_up:
-            self.store.reached(self.name, now_ms())
-            self.first_load = False
 
     def receipt(self, future: Future[Receipt], stopping: threading.Event) -> Receipt:
         """The receipt, however long it takes; DeliveryStopped when the daemon ends before."""
