@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 import engines
 from servers.bigquery import bigquery_dataset, bigquery_server
+from servers.clickhouse import clickhouse_database, clickhouse_server, private_clickhouse
 from servers.mariadb import mariadb, mariadb_server, mysql, mysql_server, private_mariadb, replica
 from servers.oracle import listener, oracle
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
@@ -18,8 +19,8 @@ from servers.redshift import redshift, redshift_server
 from servers.snowflake import private_snowflake, snowflake_schema, snowflake_server
 
 __all__ = [
-    "bigquery_dataset", "bigquery_server", "listener", "mariadb", "mariadb_server", "mysql", "mysql_server", "oracle",
-    "postgresql", "postgresql_server", "private_mariadb", "private_postgresql", "private_snowflake", "proxied",
+    "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "listener", "mariadb", "mariadb_server", "mysql", "mysql_server", "oracle",
+    "postgresql", "postgresql_server", "private_clickhouse", "private_mariadb", "private_postgresql", "private_snowflake", "proxied",
     "redshift", "redshift_server", "replica", "snowflake_schema", "snowflake_server", "standby",
 ]  # fmt: skip
 
