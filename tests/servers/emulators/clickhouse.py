@@ -89,8 +89,8 @@ class Handler(BaseHTTPRequestHandler):
         )
         if user is None:
             return self.fail(REFUSED.format(self.headers.get("X-ClickHouse-User", "somebody")))
-        if user != OWNER and query.upper().startswith("SHOW GRANTS"):
-            return self.answer(200, "\n".join(GRANTS).encode())
+        if user != OWNER and query.startswith("SHOW GRANTS"):
+            query = query.replace("SHOW GRANTS", f"SELECT arrayJoin({GRANTS})")
         parameters = {name[6:]: value for name, value in given.items() if name.startswith("param_")}
         settings = {name: value for name, value in given.items() if name not in OWN and not name.startswith("param_")}
         session = chdb.connect(f"{home}/data")

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from smartico_sync.errors import SourceError
+from smartico_sync.errors import SourceRefused, ViewBroken
 from smartico_sync.sources.distant import DistantClock
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class Clock:
         if found is not None and time.monotonic() - found[0] < FRESH_S:
             return found[1]
         tables: Tables = ()
-        with suppress(SourceError):
+        with suppress(
+            SourceRefused, ViewBroken
+        ):  # of the plan, or of system.replicas: then nothing is known of replicas
             read = session.rows(TABLES + page.text, "the server", {"n": 1})
             tables = tuple(dict.fromkeys((str(row[0]), str(row[1])) for row in read))
             if tables and _replay(session, tables) is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.core.position import Position
@@ -11,8 +12,6 @@ from smartico_sync.errors import SourceError
 from smartico_sync.sources.protocol import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.clickhouse.reading import ClickHouseReading
 
@@ -32,74 +31,88 @@ def explain(reading: ClickHouseReading, relation: Relation, after: Position | No
     poll, values = reading.explained(after if head is None else Position(head), limit)
     text = "\n".join(str(row[0]) for row in reading.rows_of(f"EXPLAIN indexes = 1 {poll.text}", values))
     document = "\n".join(str(row[0]) for row in reading.rows_of(f"EXPLAIN json = 1, indexes = 1 {poll.text}", values))
-    scans = list(_scans(json.loads(document)[0]["Plan"]))
+    root = json.loads(document)[0]["Plan"]
     estimated = [
         (str(row[0]), str(row[1]), int(str(row[3])), int(str(row[4])))
         for row in reading.rows_of(f"EXPLAIN ESTIMATE {poll.text}", values)
     ]
     rows, granules = sum(row[2] for row in estimated), sum(row[3] for row in estimated)
     summary = f"one poll reads {granules:,} granules, {rows:,} rows"
-    uses = serves(scans) if head is not None else None
+    uses = serves(root) if head is not None else None
     if uses is False:
-        return Plan(uses_index=False, text=text, advice=_advice(reading, relation, scans, estimated), summary=summary)
+        return Plan(uses_index=False, text=text, advice=_advice(reading, relation, estimated), summary=summary)
     return Plan(uses_index=uses, text=text, summary=summary if uses else "")
 
 
-def _scans(node: Node) -> Iterator[Node]:
-    """The reads that the order comes from: of a join only its left side, of a union every part."""
-    below = node.get("Plans", [])
+def serves(root: Node) -> bool | None:
+    """Whether an index finds the poll's rows; None where the plan does not tell."""
+    verdict = _verdict(root)
+    return verdict == "found" if verdict in ("found", "searched") else {"nothing": True}.get(verdict)
+
+
+def _verdict(node: Node) -> str:
+    """`found` by an index, `searched` for everywhere, `nothing` left to read, or `unknown`."""
+    kind, below = node["Node Type"], [_verdict(child) for child in node.get("Plans", [])]
     if not below:
-        yield node
-    for child in below if "Union" in node["Node Type"] else below[:1]:
-        yield from _scans(child)
-
-
-def serves(scans: list[Node]) -> bool | None:
-    """Whether an index finds the poll's rows; None where there is nothing to tell it by."""
-    kinds = [scan["Node Type"] for scan in scans]
-    if not all(kind in NOTHING or kind.startswith("ReadFromMergeTree") for kind in kinds):
-        return None
-    return all(kind in NOTHING or _found(scan.get("Indexes", [])) for kind, scan in zip(kinds, scans, strict=True))
+        if kind in NOTHING:
+            return "nothing"
+        if kind.startswith("ReadFromMergeTree"):
+            return "found" if _found(node.get("Indexes", [])) else "searched"
+        return "unknown"
+    if "Union" in kind:  # parts that have a projection, and those that have not
+        return next((word for word in ("searched", "unknown", "found") if word in below), "nothing")
+    if "Join" in kind:  # either side may be the table of the cursor; what is joined to it is read whole
+        return next((word for word in ("found", "searched", "unknown") if word in below), "nothing")
+    return below[0]
 
 
 def _found(indexes: list[Node]) -> bool:
     """Few granules are left of many; or, of a few, an index was asked at all."""
-    asked = [index for index in indexes if index.get("Condition", "true") != "true"]
-    if not asked:
+    if all(index.get("Condition", "true") == "true" for index in indexes):
         return False
     total, left = int(indexes[0].get("Initial Granules", 0)), int(indexes[-1].get("Selected Granules", 0))
-    return left <= FEW if total <= FEW else left <= max(1, SHARE * total)
+    return total <= FEW or left <= SHARE * total
 
 
-def _advice(
-    reading: ClickHouseReading, relation: Relation, scans: list[Node], estimated: list[tuple[str, str, int, int]]
-) -> str:
+def _advice(reading: ClickHouseReading, relation: Relation, estimated: list[tuple[str, str, int, int]]) -> str:
     """A projection in the order of the view; where the table's engine bars one, a table of changes of its own."""
     cursor, ties = relation.cursor, [name for name in relation.key if name != relation.cursor]
-    read = {f"{database}.{table}": (database, table) for database, table, _, _ in estimated}
-    at = next((read[name] for scan in scans if (name := scan.get("Description", "")) in read), None)
-    if at is None:
+    tables = [_table(reading, *row[:2]) for row in sorted(estimated, key=lambda row: -row[2])]
+    if not tables:
         return f"the table behind the view must be sorted by the column that becomes {cursor}: ORDER BY ({cursor}, …)"
-    names: set[str] = set()
-    engine = ""
-    with suppress(SourceError):
-        asked: dict[str, str | int] = {"d": at[0], "t": at[1]}
-        names = {str(row[0]) for row in reading.rows_of(COLUMNS, asked)}
-        engine = next((str(row[0]) for row in reading.rows_of(TABLE, asked)), "")
-    table = ".".join(map(_quoted, at))
-    if cursor not in names:
+    found = next((each for each in tables if cursor in each.columns), tables[0])
+    if cursor not in found.columns:
         return (
-            f"the view must pass a stored column of {table} through as {cursor}, and the table be sorted by it: "
-            f"ALTER TABLE {table} ADD PROJECTION by_cursor (SELECT * ORDER BY that column)"
+            f"the view must pass a stored column of {found.name} through as {cursor}, and the table be sorted by it: "
+            f"ALTER TABLE {found.name} ADD PROJECTION by_cursor (SELECT * ORDER BY that column)"
         )
-    order = ", ".join(_quoted(name) for name in (cursor, *ties) if name in names)
-    if engine.removeprefix("Replicated").removeprefix("Shared") == "MergeTree":
-        return f"ALTER TABLE {table} ADD PROJECTION by_cursor (SELECT * ORDER BY {order}), MATERIALIZE PROJECTION by_cursor;"
-    feed = f"{_quoted(at[0])}.{_quoted(at[1] + '_feed')}"
+    order = ", ".join(_quoted(name) for name in (cursor, *ties) if name in found.columns)
+    if found.engine.removeprefix("Replicated").removeprefix("Shared") == "MergeTree":
+        add = f"ADD PROJECTION by_cursor (SELECT * ORDER BY {order})"
+        return f"ALTER TABLE {found.name} {add}, MATERIALIZE PROJECTION by_cursor;"
+    feed = f"{found.name[:-1]}_feed`"
     return (
-        f"CREATE MATERIALIZED VIEW {feed} ENGINE = MergeTree ORDER BY ({order}) AS SELECT * FROM {table}; "  # noqa: S608  - to be pasted
-        f"-- then INSERT INTO {feed} SELECT * FROM {table}, and let the view read {feed}"
+        f"CREATE MATERIALIZED VIEW {feed} ENGINE = MergeTree ORDER BY ({order}) AS SELECT * FROM {found.name}; "  # noqa: S608  - to be pasted
+        f"-- then INSERT INTO {feed} SELECT * FROM {found.name}, and let the view read {feed}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What the user may know of a table."""
+
+    name: str
+    engine: str = ""
+    columns: frozenset[str] = frozenset()
+
+
+def _table(reading: ClickHouseReading, database: str, table: str) -> _Table:
+    name = f"{_quoted(database)}.{_quoted(table)}"
+    asked: dict[str, str | int] = {"d": database, "t": table}
+    with suppress(SourceError):
+        columns = frozenset(str(row[0]) for row in reading.rows_of(COLUMNS, asked))
+        return _Table(name, next((str(row[0]) for row in reading.rows_of(TABLE, asked)), ""), columns)
+    return _Table(name)
 
 
 def _quoted(name: str) -> str:

@@ -64,9 +64,6 @@ class Session:
         try:
             for name, value in chosen(login, self.settings, place).items():
                 self._client.set_client_setting(name, value)
-        except FAILURES as error:
-            self.close()
-            raise failure(error, place, "connecting") from None
         except SourceError:
             self.close()
             raise

@@ -39,8 +39,8 @@ USUAL = {
 def chosen(login: Login, known: Mapping[str, SettingDef], place: str) -> dict[str, str]:
     """The settings to send, of those that `system.settings` tells of.
 
-    What is ours gives way where it is locked; what the operator wants is always sent. SourceRefused where a locked profile
-    allows answers that are not whole.
+    What is ours gives way where it is locked. SourceRefused where a locked profile allows answers that are not whole, or
+    forbids what the operator wants.
     """
     sent = {}
     for name, value in WHOLE.items():
@@ -61,7 +61,19 @@ def chosen(login: Login, known: Mapping[str, SettingDef], place: str) -> dict[st
     if "cloud_mode" in known and known["cloud_mode"].value == "1":
         # Behind one address there are several servers, each of which learns of new parts in its own time.
         sent |= _open(known, "select_sequential_consistency", "1")
-    return sent | login.settings
+    return sent | _wanted(login, known, place)
+
+
+def _wanted(login: Login, known: Mapping[str, SettingDef], place: str) -> dict[str, str]:
+    """What the operator chose, and the profile does not say already."""
+    locked = [name for name in login.settings if name in known and known[name].readonly]
+    for name in locked:
+        if known[name].value != login.settings[name]:
+            raise SourceRefused(
+                f"{place}: the user's profile sets {name} = {known[name].value}, and locks it",
+                hint="leave it out of the url, or let the profile allow it: readonly = 2, or CHANGEABLE_IN_READONLY",
+            )
+    return {name: value for name, value in login.settings.items() if name not in locked}
 
 
 def _open(known: Mapping[str, SettingDef], name: str, value: str) -> dict[str, str]:

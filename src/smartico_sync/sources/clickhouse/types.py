@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
+from sqlalchemy.sql.elements import _anonymous_label
 from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.core.relation import Column
@@ -86,7 +87,9 @@ class _Compiler(SQLCompiler):
         return f"{{{name}:{kind.name if isinstance(kind, _Typed) else 'UInt64'}}}"
 
     def visit_label(self, label: Any, *arguments: Any, **named: Any) -> str:
-        """`expression` AS `@name`."""
+        """`expression` AS `@name`; what nobody named has no alias at all."""
+        if isinstance(label.name, _anonymous_label):
+            return str(label.element._compiler_dispatch(self, **named))  # noqa: SLF001  - how compilers are extended
         other = label.element.label(f"@{label.name}")
         return str(super().visit_label(other, *arguments, **named))  # type: ignore[no-untyped-call]
 
