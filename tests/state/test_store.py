@@ -162,6 +162,7 @@ def test_a_state_of_the_first_version_goes_on(path):
         opened.begin("bets", "definition", "first", 1)
     with closing(sqlite3.connect(path, isolation_level=None)) as old:
         for statement in (
+            "DROP TABLE backfill",
             "DROP TABLE anchor",
             "ALTER TABLE view DROP COLUMN generation",
             "ALTER TABLE view DROP COLUMN level_ms",

@@ -21,6 +21,7 @@ COMMANDS = {
     "preview": ("preview", "Show the exact request body for some rows of a view; send nothing."),
     "status": ("status", "Say how every view does."),
     "reconcile": ("reconcile", "Compare the source with what was acknowledged; send what is missing."),
+    "backfill": ("backfill", "Send a part of a view's history, beside what is live."),
     "trace": ("trace", "Say what became of one row."),
     "dead-letters": ("dead_letters", "Rows that were given up: list, retry, drop."),
     "watermark": ("watermark", "How far each view is, and putting one back."),

@@ -76,7 +76,7 @@ def serve(service: Service, parts: Parts, listen: str, mode: str, stack: ExitSta
         stack.callback(endpoint.close)
         where = endpoint.url
     if mode == "forever":
-        operations = Operations(parts.store, {tracker.name: tracker for tracker in parts.trackers})
+        operations = Operations(parts.store, {tracker.name: tracker for tracker in parts.trackers}, service.backfills)
         stack.callback(Control(parts.store.path, operations).close)
     # What has been made so far lives as long as the process; looking through it again and again costs a twentieth of the speed.
     gc.collect()

@@ -81,6 +81,8 @@ def show(live: dict[str, Any]) -> None:
             + click.style(f"{view['state']:<12}", fg=COLOURS.get(view["state"], "yellow"))
             + f"{sent:>14,} delivered   up to {view['head'] or 'nothing yet'}"
         )
+        if history := view.get("backfill"):
+            click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; sync backfill --list")
     for finding in live["findings"]:
         click.secho(
             f"! {finding['subject']}: {finding['message']}", fg="red" if finding["severity"] == "critical" else "yellow"

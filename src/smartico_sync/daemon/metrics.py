@@ -47,6 +47,11 @@ GAUGES: tuple[tuple[str, str, Callable[[Vitals], float]], ...] = (
         lambda view: view.skew_ms / 1000,
     ),
     ("unacknowledged_rows", "Rows the last comparison found in the source only.", lambda view: view.missing),
+    (
+        "backfill_rows_left",
+        "Rows of the view's history that are still to be sent.",
+        lambda view: max(0, view.backfill.total - view.backfill.done) if view.backfill else 0,
+    ),
     ("compared_timestamp_seconds", "When the source was last compared.", lambda view: view.compared_ms / 1000),
 )
 COUNTERS: tuple[tuple[str, str, Callable[[Vitals], float]], ...] = (

@@ -14,7 +14,9 @@ from smartico_sync.state.protocol import DeadLetter, Parked
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from smartico_sync.daemon.backfill import Backfills
     from smartico_sync.daemon.tracker import Tracker
+    from smartico_sync.state.protocol import Profiles
     from smartico_sync.state.store import Store
 
 __all__ = ["Operations"]
@@ -29,14 +31,18 @@ class Operations:
     from what the state then says. Every method raises SyncError and returns something that JSON can hold.
     """
 
-    def __init__(self, store: Store, trackers: Mapping[str, Tracker] | None = None) -> None:
+    def __init__(
+        self, store: Store, trackers: Mapping[str, Tracker] | None = None, backfills: Backfills | None = None
+    ) -> None:
         self.store = store
         self.trackers = trackers or {}
+        self.backfills = backfills
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """Do the operation of that name."""
         known: dict[str, Callable[..., Any]] = {
             "backup": self.backup, "rewind": self.rewind, "enqueue": self.enqueue, "retry": self.retry, "drop": self.drop,
+            "backfill": self.backfill, "cancel_backfill": self.cancel_backfill,
         }  # fmt: skip
         if name not in known:
             raise ConfigError(
@@ -106,6 +112,29 @@ class Operations:
 
             done += self.between_pages(view, forget)
         return done
+
+    def backfill(self, view: str, low: str, high: str, rate: int, profiles: Profiles, total: int) -> int:
+        """Have a part of a view's history sent; the backfill's id."""
+        if self.store.view(view) is None:
+            raise ConfigError(f"view {view} was never tracked", hint="start the daemon first: sync run")
+        number = self.store.add_backfill(
+            view, low=low, high=high, rate=rate, profiles=profiles, total=total, at_ms=now_ms()
+        )
+        self.wake()
+        return number
+
+    def cancel_backfill(self, number: int) -> str:
+        """End an open backfill where it is; its view's name."""
+        view = next((each.view for each in self.store.backfills() if each.id == number), "")
+        if not self.store.tell_backfill(number, "cancelled", "", now_ms()):
+            raise ConfigError(f"there is no open backfill {number}", hint="sync backfill --list")
+        self.wake()
+        return view
+
+    def wake(self) -> None:
+        """Have the running daemon look at its backfills."""
+        if self.backfills is not None:
+            self.backfills.wake()
 
     def by_view(self, ids: Sequence[int]) -> dict[str, list[DeadLetter]]:
         """The dead letters of these ids by their view."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -83,9 +83,20 @@ def view_row(view: Vitals, trend: Sequence[float], now_ms: int) -> str:
     since = f"polled {max(0, now_ms - view.last_poll_ms) / 1000:.0f} s ago" if view.last_poll_ms else "not polled yet"
     return (
         f'<tr><td><strong>{escape(view.name)}</strong><div class="sub">{escape(view.kind)} · {escape(view.late_commit.split(":")[0])}</div></td>'
-        f'<td><span class="state {TONE[view.state]}">{view.state}</span><div class="sub">{since}</div></td>'
+        f'<td><span class="state {TONE[view.state]}">{view.state}</span><div class="sub">{since}</div>{history(view)}</td>'
         f'<td class="head">{escape(view.head) or "nothing yet"}</td><td class="n">{lag}</td><td class="n">{view.per_second:,.0f}</td><td>{sparkline(trend)}</td>{numbers}</tr>'
     )
+
+
+def history(view: Vitals) -> str:
+    """How far the view's history is, while it is being sent."""
+    backfill = view.backfill
+    if backfill is None:
+        return ""
+    done = f"{backfill.done:,} of {backfill.total:,} rows" if backfill.total else f"{backfill.done:,} rows"
+    left = "" if backfill.left_s is None else f", {timedelta(seconds=backfill.left_s)} left"
+    waits = f"; waits: {escape(backfill.reason)}" if backfill.reason else ""
+    return f'<div class="sub">backfill: {done}{left}{waits}</div>'
 
 
 def sparkline(trend: Sequence[float]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.daemon.clocks import now_ms
-from smartico_sync.daemon.vitals import Board, State, Vitals
+from smartico_sync.daemon.vitals import BackfillVitals, Board, State, Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,14 +63,15 @@ class Report:
 
     def committed(self, commit: Commit) -> None:
         """A commit was written."""
-        counts = dict(self.vitals.counts)
-        for name, count in commit.counts.items():
-            counts[name] = counts.get(name, 0) + count
-        self.change(
-            counts=counts,
-            head=commit.head.cursor if commit.head else self.vitals.head,
-            watermark=commit.watermark.cursor if commit.watermark else self.vitals.watermark,
-        )
+        with self.lock:
+            counts = dict(self.vitals.counts)
+            for name, count in commit.counts.items():
+                counts[name] = counts.get(name, 0) + count
+            self.change(
+                counts=counts,
+                head=commit.head.cursor if commit.head else self.vitals.head,
+                watermark=commit.watermark.cursor if commit.watermark else self.vitals.watermark,
+            )
 
     def letters(self, parked: Mapping[int, int], dead: Mapping[int, int]) -> None:
         """So many rows wait and were given up, by reason code."""
@@ -83,9 +84,8 @@ class Report:
     def broken(self, invalid: Mapping[str, int]) -> None:
         """So many values broke a rule of the catalogue, by property."""
         if invalid:
-            counts = Counter(self.vitals.invalid)
-            counts.update(invalid)
-            self.change(invalid=dict(counts))
+            with self.lock:
+                self.change(invalid=dict(Counter(self.vitals.invalid) + Counter(invalid)))
 
     def mutated(self, rows: int) -> None:
         """So many delivered rows were found changed."""
@@ -94,6 +94,11 @@ class Report:
     def compared(self, missing: int) -> None:
         """The source was compared with the ledger; so many rows are not in it."""
         self.change(missing=missing, compared_ms=now_ms())
+        self.board.publish(self.vitals)
+
+    def backfilled(self, backfill: BackfillVitals | None) -> None:
+        """So far the view's history has come; None when none is being sent."""
+        self.change(backfill=backfill)
         self.board.publish(self.vitals)
 
     def state(self, state: State, error: SyncError | None = None) -> None:

@@ -13,6 +13,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor as JobThreads
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from smartico_sync.daemon.backfill import Backfills
 from smartico_sync.daemon.clocks import now_ms
 from smartico_sync.errors import ExitCode, StateError, SyncError
 
@@ -42,6 +43,7 @@ class Service:
         self.store, self.reconcile = store, reconcile
         self.profiles = tuple(tracker for tracker in self.trackers if tracker.role == "profile")
         self.stopping = threading.Event()
+        self.backfills = Backfills(self.trackers, store)
 
     def forever(self) -> None:
         """Poll every view on its schedule until `stop`. Trouble of one view never touches another."""
@@ -57,12 +59,16 @@ class Service:
                 apart = IntervalTrigger(seconds=self.reconcile.every / 1000)
                 scheduler.add_job(tracker.compare, apart, id=f"compare {tracker.name}", executor="beside")
         scheduler.add_job(self.prune, IntervalTrigger(seconds=PRUNE_EVERY_S), id="prune", executor="beside")
+        history = threading.Thread(target=self.backfills.work, args=(self.stopping,), name="backfill")
         scheduler.start()
+        history.start()
         try:
             self.stopping.wait()
         finally:
             self.stop()
             scheduler.shutdown(wait=True)
+            self.backfills.wake()
+            history.join()
 
     def turn(self, tracker: Tracker) -> None:
         """One scheduled poll of one view."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -36,7 +37,6 @@ from smartico_sync.errors import (
 )
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from smartico_sync.config.models import Configuration, View
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from smartico_sync.daemon.protection import Protection
     from smartico_sync.daemon.vitals import Board, State
     from smartico_sync.delivery.ingest import Ingest
-    from smartico_sync.delivery.protocol import Receipt
+    from smartico_sync.delivery.protocol import Lane, Receipt
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.protocol import Commit
     from smartico_sync.state.store import Store
@@ -107,6 +107,8 @@ class Tracker:
         self.dead_lettered = 0
         self.failures = 0
         self.resume_at = 0.0
+        self.turn = threading.Lock()  # held by whoever sends pages of this view
+        self.backfilling = False
         self.patience_s = math.inf  # how long a page waits for an API that is away before the poll gives up
 
     @property
@@ -143,6 +145,11 @@ class Tracker:
 
     def poll(self, stopping: threading.Event) -> None:
         """Read, deliver and commit until the view is level, the daemon ends or something fails."""
+        with self.turn:
+            self.advance(stopping)
+
+    def advance(self, stopping: threading.Event) -> None:
+        """A poll, by whoever has the turn."""
         self.answer()
         if self.pause_s:
             return
@@ -272,12 +279,13 @@ class Tracker:
             work = replace(work, ledger=pl.concat(ordered), repeated=read.page.height - page.height)
         return Sent(read, work, self.send(work))
 
-    def send(self, work: Work) -> Future[Receipt]:
-        """Protect the events and queue them; profiles of a first load may say that they start no automation."""
+    def send(self, work: Work, lane: Lane = "live") -> Future[Receipt]:
+        """Protect the events and queue them; profiles of a first load, or of history, may say that they start no automation."""
         events = self.protection.apply(work.send)
-        if self.view.skip_cjm == "always" or (self.view.skip_cjm == "first_load" and self.first_load):
+        history = self.first_load or lane == "backfill"
+        if self.view.skip_cjm == "always" or (self.view.skip_cjm == "first_load" and history):
             events = quietly(events)
-        return self.delivery.send(self.name, events)
+        return self.delivery.send(self.name, events, lane=lane)
 
     def commit(self, sent: Sent, stopping: threading.Event) -> None:
         """Wait for the receipt, then write all that the page changes in one transaction."""
@@ -333,14 +341,18 @@ class Tracker:
             )
 
     def count(self, commit: Commit) -> None:
+        """Add a commit of the view's own to what is told."""
+        self.counted(commit)
+        if not self.caught_up:
+            self.report.state("behind")
+
+    def counted(self, commit: Commit) -> None:
         """Add a commit to what is told."""
         self.dead_lettered += commit.counts.get("dead_lettered", 0)
         self.report.committed(commit)
         if commit.parked or commit.dead_letters or commit.resolved:
             self.waiting = self.store.waiting_players(self.name)
             self.report.letters(*self.letters())
-        if not self.caught_up:
-            self.report.state("behind")
 
     def letters(self) -> tuple[dict[int, int], dict[int, int]]:
         """How many rows wait and were given up, by reason code."""

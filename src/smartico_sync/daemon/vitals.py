@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Board", "LateVitals", "State", "Vitals"]
+__all__ = ["BackfillVitals", "Board", "LateVitals", "State", "Vitals"]
 
 State = Literal["starting", "live", "behind", "degraded", "halted", "regressed"]
 TREND = 60  # points of the sparkline
@@ -37,6 +37,21 @@ class LateVitals:
     advice_ms: int | None = None
     window_keys: int = 0
     rescanned_keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillVitals:
+    """History on its way: `done` of `total` rows (0: not counted), at most `rate` a second; `reason`: what it waits for."""
+
+    done: int
+    total: int
+    rate: int
+    reason: str = ""
+
+    @property
+    def left_s(self) -> int | None:
+        """Seconds until it is done, if nothing slows it down; None when nobody counted the rows."""
+        return max(0, self.total - self.done) // self.rate if self.total else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,7 @@ class Vitals:
     invalid: Mapping[str, int] = field(default_factory=dict)
     missing: int = 0
     compared_ms: int = 0
+    backfill: BackfillVitals | None = None
 
 
 class Board:

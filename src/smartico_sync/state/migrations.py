@@ -87,7 +87,26 @@ SECOND = (
     "ALTER TABLE letter ADD COLUMN player INTEGER NOT NULL DEFAULT 0",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND)
+THIRD = (
+    # History that was asked for, sent beside what is live: everything after `position` up to `high`.
+    """CREATE TABLE backfill (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        view_no INTEGER NOT NULL,
+        low TEXT NOT NULL,
+        high TEXT NOT NULL,
+        rate INTEGER NOT NULL,
+        profiles TEXT NOT NULL,
+        position TEXT,       -- JSON [cursor, key…]; NULL before the first page
+        total INTEGER NOT NULL,
+        done INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL DEFAULT 'open',
+        reason TEXT NOT NULL DEFAULT '',
+        asked_ms INTEGER NOT NULL,
+        updated_ms INTEGER NOT NULL
+    ) STRICT""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD)
 VERSION = len(MIGRATIONS)
 
 

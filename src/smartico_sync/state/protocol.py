@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.position import Position
 
-__all__ = ["Anchor", "Commit", "DeadLetter", "Parked", "ViewRow"]
+__all__ = ["Anchor", "Backfill", "BackfillState", "Commit", "DeadLetter", "Parked", "Profiles", "Step", "ViewRow"]
+
+BackfillState = Literal["open", "done", "cancelled", "failed"]
+Profiles = Literal[
+    "changed",  # a profile that was delivered as it is now is left out
+    "all",  # each is sent
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,38 @@ class ViewRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Backfill:
+    """History of a view that is sent beside what is live: `low <= cursor <= high`, at most `rate` events a second.
+
+    `position`: the last row that is done, None before the first. `total` rows were there when it was asked for (0: they could
+    not be counted). `reason`: why it failed, or what it waits for; empty when nothing is wrong.
+    """
+
+    id: int
+    view: str
+    low: str
+    high: str
+    rate: int
+    profiles: Profiles
+    position: Position | None
+    total: int
+    done: int
+    state: BackfillState
+    reason: str
+    asked_ms: int
+    updated_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A page of a backfill is done: so many rows, up to a position."""
+
+    id: int
+    position: Position
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """All that one acknowledged page changes; written in one transaction or not at all.
 
@@ -91,7 +129,7 @@ class Commit:
     Int64] of delivered rows (cursor_ms: a timestamp's epoch ms, or the id itself), packed by the store; rows with a null
     in either have no place in the order and are left out. `counts` are added to the totals. None for head, watermark
     and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`
-    join those of earlier pages; the newest few are kept.
+    join those of earlier pages; the newest few are kept. `step`: the page belongs to a backfill.
     """
 
     view: str
@@ -105,4 +143,5 @@ class Commit:
     parked: tuple[Parked, ...] = ()
     resolved: tuple[int, ...] = ()
     anchors: tuple[Anchor, ...] = ()
+    step: Step | None = None
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import polars as pl
 
 from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
-from smartico_sync.state import anchors, ledger, letters, profiles, recovery, views
+from smartico_sync.state import anchors, backfills, ledger, letters, profiles, recovery, views
 from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.position import Position
     from smartico_sync.state.database import Access
-    from smartico_sync.state.protocol import Anchor, Commit, DeadLetter, Parked, ViewRow
+    from smartico_sync.state.protocol import (
+        Anchor,
+        Backfill,
+        BackfillState,
+        Commit,
+        DeadLetter,
+        Parked,
+        Profiles,
+        ViewRow,
+    )
     from smartico_sync.state.secret import KeyFile
 
 __all__ = ["Store"]
@@ -189,6 +198,8 @@ class Store:
             letters.keep(connection, number, commit.parked)
             letters.keep(connection, number, commit.dead_letters)
             anchors.keep(connection, number, commit.anchors)
+            if commit.step is not None:
+                backfills.advance(connection, commit.step, commit.at_ms)
             return 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
 
     def anchors(self, view: str) -> list[Anchor]:
@@ -270,6 +281,28 @@ class Store:
                 if bool(parked) == (stage == "parked"):
                     found.setdefault(view, {})[code] = n
         return found
+
+    # Backfills
+
+    def backfills(self) -> tuple[Backfill, ...]:
+        """Return every backfill that was ever asked for, oldest first."""
+        with self._reading() as connection:
+            return tuple(backfills.read(connection))
+
+    def add_backfill(
+        self, view: str, *, low: str, high: str, rate: int, profiles: Profiles, total: int, at_ms: int
+    ) -> int:
+        """Note that a part of a view's history is to be sent; the backfill's id."""
+        number = self._number(view)
+        with self._writing() as connection:
+            return backfills.add(
+                connection, number, low=low, high=high, rate=rate, profiles=profiles, total=total, at_ms=at_ms
+            )
+
+    def tell_backfill(self, number: int, state: BackfillState, reason: str, at_ms: int) -> bool:
+        """Say how an open backfill stands; whether there is an open one of that id."""
+        with self._writing() as connection:
+            return backfills.tell(connection, number, state, reason, at_ms)
 
     # Ledger
 

@@ -1,0 +1,203 @@
+"""`sync backfill`: a part of a view's history, sent beside what is live."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from smartico_sync.cli.operating import Desk, print_json
+from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.daemon import control
+from smartico_sync.daemon.assembly import assemble
+from smartico_sync.daemon.backfill import RATE, Backfills, stretch
+from smartico_sync.daemon.log import configure
+from smartico_sync.daemon.operations import Operations
+from smartico_sync.errors import ConfigError, ExitCode, StateLocked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from smartico_sync.daemon.assembly import Parts
+    from smartico_sync.state.protocol import Backfill
+
+__all__ = ["backfill"]
+
+GLANCE_S = 0.5  # how often progress is drawn
+
+
+@click.command()
+@click.argument("name", metavar="VIEW", required=False)
+@click.option("--from", "low", metavar="TIME|ID", help="The first cursor to send.")
+@click.option(
+    "--to", "high", metavar="TIME|ID", help="The last one; else the watermark, above which rows are on their way."
+)
+@click.option(
+    "--rate", type=click.IntRange(1), default=RATE, show_default=True, help="At most so many events a second."
+)
+@click.option(
+    "--profiles",
+    type=click.Choice(["changed", "all"]),
+    default="changed",
+    show_default=True,
+    help="For users: whether those delivered as they are now are sent again.",
+)
+@click.option("--resume", is_flag=True, help="Go on with what is open, here; a daemon that runs does so by itself.")
+@click.option("--list", "listing", is_flag=True, help="Show every backfill, how far it is and when it will be done.")
+@click.option("--cancel", type=int, metavar="ID", help="End one where it is.")
+@config_option
+@json_option
+def backfill(
+    name: str | None,
+    low: str | None,
+    high: str | None,
+    rate: int,
+    profiles: str,
+    resume: bool,
+    listing: bool,
+    cancel: int | None,
+    path: Path,
+    as_json: bool,
+) -> ExitCode:
+    """Send a part of a VIEW's history: rows between two cursors, both included, that lie at or below its watermark.
+
+    They have the same event ids as ever, so what was delivered before is dropped as a duplicate, and the watermark stays
+    where it is. What is live goes first. A running daemon does it in the background; without one it is done here, and
+    Ctrl-C leaves it to --resume or to the next daemon.
+    """
+    desk = Desk(path)
+    if listing:
+        return show(desk, as_json)
+    if cancel is not None:
+        click.echo(f"{desk.call('cancel_backfill', number=cancel)}: backfill {cancel} is cancelled")
+        return ExitCode.FINE
+    if name is None and not resume:
+        raise ConfigError("no view is named", hint="sync backfill VIEW --from TIME --to TIME, or --list, or --resume")
+    if name is not None:
+        if low is None:
+            raise ConfigError("--from is missing", hint="name the first cursor to send: --from 2026-01-31T12:00:00")
+        asked(desk, name, low, high, rate, profiles)
+    return worked(desk, path)
+
+
+def asked(desk: Desk, name: str, low: str, high: str | None, rate: int, profiles: str) -> None:
+    """Count the rows, and have the state remember what is to be sent."""
+    view = desk.view(name)
+    with desk.reading() as store:
+        row = store.view(name)
+    with desk.source(view) as (source, setup), source.reading(setup.relation) as reading:
+        part = None if row is None else stretch(reading, setup, row, low, high)
+    if part is None:
+        raise ConfigError(
+            f"{name} has no rows there that lie at or below its watermark",
+            hint=f"sync watermark show {name}; what is above it is sent by the daemon",
+        )
+    number = desk.call(
+        "backfill", view=name, low=part.low, high=part.high, rate=rate, profiles=profiles, total=part.rows
+    )
+    click.echo(
+        f"backfill {number}: {part.rows:,} rows of {name} from {part.low} to {part.high}, at most {rate:,} a second: "
+        f"{timedelta(seconds=part.rows // rate)} or more"
+    )
+
+
+def worked(desk: Desk, path: Path) -> ExitCode:
+    """Leave it to the daemon that runs, or do it here."""
+    with ExitStack() as stack:
+        try:
+            parts = assemble(desk.configuration, path.absolute().parent, stack)
+        except StateLocked:
+            click.echo("the running daemon sends it; next: sync backfill --list")
+            return ExitCode.FINE
+        configure("console")
+        stack.callback(control.Control(parts.store.path, Operations(parts.store)).close)
+        return here(parts)
+
+
+def here(parts: Parts) -> ExitCode:
+    """Send all that is open in this process, until it is done or somebody says stop."""
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    backfills = Backfills(parts.trackers, parts.store)
+    mine = backfills.open()
+    for tracker in parts.trackers:
+        if any(each.view == tracker.name for each in mine):
+            tracker.begin()
+            tracker.tried = True
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,} of {task.total:,}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bars = {
+            each.id: progress.add_task(f"{each.id} {each.view}", total=each.total or None, completed=each.done)
+            for each in mine
+        }
+        while not stopping.is_set():
+            pause = backfills.turn(stopping)
+            for each in parts.store.backfills():
+                if each.id in bars:
+                    progress.update(bars[each.id], completed=each.done)
+            if pause is None:
+                break
+            stopping.wait(min(pause, GLANCE_S))
+    ended = [each for each in parts.store.backfills() if each.id in bars]
+    for each in ended:
+        click.echo(f"backfill {each.id}: {told(each)}")
+    if any(each.state == "open" for each in ended):
+        click.echo("next: sync backfill --resume; a daemon goes on by itself: sync run")
+    if any(each.state == "failed" for each in ended):
+        return ExitCode.API
+    return ExitCode.DEAD_LETTERS if any(tracker.dead_lettered for tracker in parts.trackers) else ExitCode.FINE
+
+
+def show(desk: Desk, as_json: bool) -> ExitCode:
+    """Every backfill."""
+    with desk.reading() as store:
+        found = store.backfills()
+    if as_json:
+        print_json([as_data(each) for each in found])
+        return ExitCode.FINE
+    for each in found:
+        click.echo(f"{each.id:>6}  {each.view:<16} {each.low} to {each.high}  {told(each)}")
+    if not found:
+        click.echo("no backfills; next: sync backfill VIEW --from TIME --to TIME")
+    return ExitCode.FINE
+
+
+def as_data(each: Backfill) -> dict[str, Any]:
+    """A backfill for a program."""
+    return {name: getattr(each, name) for name in each.__dataclass_fields__ if name != "position"} | {
+        "left_s": left_s(each)
+    }
+
+
+def left_s(each: Backfill) -> int | None:
+    """Seconds until it is done at the speed it had so far; None while that is not known."""
+    seconds = (each.updated_ms - each.asked_ms) / 1000
+    if each.state != "open" or not each.done or not each.total or seconds <= 0:
+        return None
+    return int(max(0, each.total - each.done) * seconds / each.done)
+
+
+def told(each: Backfill) -> str:
+    """How it stands, for a person."""
+    count = f"{each.done:,} of {each.total:,} rows" if each.total else f"{each.done:,} rows"
+    if each.state != "open":
+        when = datetime.fromtimestamp(each.updated_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        return f"{each.state} at {when}: {count}" + (f"; {each.reason}" if each.reason else "")
+    left = left_s(each)
+    return (
+        f"open: {count}"
+        + (f", {timedelta(seconds=left)} left" if left is not None else "")
+        + (f"; waits: {each.reason}" if each.reason else "")
+    )
