@@ -497,6 +497,21 @@ def test_advice_fits_the_table(on_clickhouse, kind, view, words):
         on_clickhouse.execute(plan.advice.partition("; --")[0])
 
 
+def test_advice_names_the_tables_own_columns(on_clickhouse):
+    """A view that renames is told the names of the table, and what was advised serves it."""
+    on_clickhouse.execute(
+        f"CREATE TABLE raw (player UInt64, at DateTime64(3), n UInt64) {MERGE_TREE} SETTINGS index_granularity = 8",
+        "INSERT INTO raw SELECT number % 7, toDateTime64('2024-01-01 00:00:00', 3, 'UTC') + number, number FROM numbers(4000)",
+        "CREATE VIEW bets AS SELECT n AS bet_id, at AS dt FROM raw",
+    )
+    source = on_clickhouse.source()
+    described = source.describe(Relation("b", "dt", ("bet_id",), relation="bets"))
+    plan = source.plan(described, None, 10)
+    assert "(SELECT * ORDER BY `at`, `n`)" in plan.advice
+    on_clickhouse.execute(plan.advice)
+    assert source.plan(described, None, 10).uses_index is True
+
+
 @pytest.mark.parametrize(("user", "password"), [("reader", "wrong"), ("nobody", "wrong")])
 def test_a_refused_login_says_what_to_check(server, configured, user, password):
     """SourceRefused, without the password."""
