@@ -16,13 +16,15 @@ class Proxy:
     """Forwards TCP from `port` to `target`. `behaviour` may change at any time:
 
     "pass": forward, each chunk after `latency_s` · "black hole": take everything, answer nothing · "refuse": new
-    connections are refused and old ones closed · `cut_after` (bytes of answers): then reset the connection, once.
+    connections are refused and old ones closed · `cut_after` (bytes of answers): then reset the connection, once ·
+    `hole_after` (bytes of answers): swallow what follows.
     """
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.latency_s = 0.0
         self.cut_after: int | None = None
+        self.hole_after: int | None = None
         self._hole = threading.Event()
         self._links: list[socket.socket] = []
         self._listener = self._listen(0)
@@ -44,7 +46,7 @@ class Proxy:
 
     def mend(self) -> None:
         self._hole.clear()
-        self.latency_s, self.cut_after = 0.0, None
+        self.latency_s, self.cut_after, self.hole_after = 0.0, None, None
         if self._listener.fileno() < 0:
             self._listener = self._listen(self.port)
 
@@ -87,6 +89,10 @@ class Proxy:
                         self.cut_after = None
                         self.drop()
                         return
+                if way == "answer" and self.hole_after is not None:
+                    self.hole_after -= len(data)
+                    if self.hole_after <= 0:
+                        continue
                 sink.sendall(data)
         if not self._hole.is_set():
             with suppress(OSError):

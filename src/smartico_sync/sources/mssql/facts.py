@@ -1,0 +1,102 @@
+"""What a SQL Server is, and what its user may do beyond reading."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smartico_sync.sources.mssql.reading import COMMITTED, isolation
+from smartico_sync.sources.protocol import ServerFacts
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.mssql.clock import Clock, Replay
+    from smartico_sync.sources.mssql.session import Session
+
+__all__ = ["ask_facts"]
+
+SERVER = """SELECT CONVERT(nvarchar(128), SERVERPROPERTY(N'ProductVersion')) AS version,
+ CONVERT(int, SERVERPROPERTY(N'EngineEdition')) AS edition,
+ CONVERT(nvarchar(60), DATABASEPROPERTYEX(DB_NAME(), N'IsInStandBy')) AS standby,
+ DATEDIFF(minute, SYSUTCDATETIME(), SYSDATETIME()) AS minutes, DB_NAME() AS place, SUSER_SNAME() AS account,
+ IS_SRVROLEMEMBER(N'sysadmin') AS administrator, OBJECT_ID(N'dbo.MSreplication_subscriptions') AS subscribed"""
+VERSIONED = "SELECT is_read_committed_snapshot_on AS versioned FROM sys.databases WHERE name = DB_NAME()"
+THING = "QUOTENAME(s.name) + N'.' + QUOTENAME(o.name), N'OBJECT'"
+WRITABLE = f"""SELECT COUNT(*) AS writable FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id
+ WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0 AND (HAS_PERMS_BY_NAME({THING}, N'INSERT') = 1
+ OR HAS_PERMS_BY_NAME({THING}, N'UPDATE') = 1 OR HAS_PERMS_BY_NAME({THING}, N'DELETE') = 1)"""  # noqa: S608  - constants only
+RELEASES = {11: "2012", 12: "2014", 13: "2016", 14: "2017", 15: "2019", 16: "2022", 17: "2025"}
+AZURE = {5: "Azure SQL Database", 8: "Azure SQL Managed Instance"}
+NO_FENCE = (
+    "SQL Server shows no transaction ids of its snapshots, and MIN_ACTIVE_ROWVERSION() can be later than the snapshot it "
+    "would have to belong to"
+)
+
+
+def ask_facts(session: Session, clock: Clock) -> ServerFacts:
+    """Ask outside a transaction."""
+    row = session.run(SERVER, "the server").rows[0]
+    version, edition, standby, minutes, place, account, administrator, subscribed = row
+    replay = clock.replay(session, session.run(clock.question(session, "the server"), "the server").rows[0])
+    role = {"primary": "primary", "hidden": "unknown"}.get(replay.state, "physical standby")
+    if standby == "1":
+        role = "physical standby"
+    elif subscribed is not None and role == "primary":
+        role = "logical replica"
+    return ServerFacts(
+        engine="mssql",
+        version=_named(str(version), int(edition or 0)),
+        role=role,
+        fence=NO_FENCE,
+        replay_lag_ms=None if replay.replayed_ms is None else max(0, replay.now_ms - replay.replayed_ms),
+        timezone=_zone(int(minutes or 0)),
+        warnings=(
+            *_wide(session, str(account), administrator == 1),
+            *_unversioned(session, str(place), replay),
+            *_blind(replay, role),
+        ),
+    )
+
+
+def _named(version: str, edition: int) -> str:
+    if edition in AZURE:
+        return f"{version} ({AZURE[edition]})"
+    release = RELEASES.get(int(version.partition(".")[0] or 0))
+    return f"{release} ({version})" if release else version
+
+
+def _zone(minutes: int) -> str:
+    if not minutes:
+        return "UTC"
+    hours, rest = divmod(abs(minutes), 60)
+    return f"UTC{'+' if minutes > 0 else '-'}{hours:02}:{rest:02}"
+
+
+def _wide(session: Session, account: str, administrator: bool) -> tuple[str, ...]:  # noqa: FBT001  - a fact, not a policy
+    if administrator:
+        return (f"{account} is a sysadmin: a user that may only SELECT from the views is enough",)
+    writable = session.run(WRITABLE, "the server").rows[0][0]
+    return (f"{account} may write to {writable} tables or views: SELECT is enough",) if writable else ()
+
+
+def _unversioned(session: Session, place: str, replay: Replay) -> tuple[str, ...]:
+    """A replica that answers reads does so from snapshots, whatever its database says."""
+    if replay.state != "primary" or isolation(session, "the server") != COMMITTED:
+        return ()
+    rows = session.run(VERSIONED, "the server").rows
+    waits = "" if rows and rows[0][0] else ", and they wait for whoever writes"
+    name = place.replace("]", "]]")
+    told = f"the database has no SNAPSHOT isolation, so each statement of a reading sees a moment of its own{waits}"
+    return (f"{told}: ALTER DATABASE [{name}] SET ALLOW_SNAPSHOT_ISOLATION ON",)
+
+
+def _blind(replay: Replay, role: str) -> tuple[str, ...]:
+    unseen = (
+        "its lag cannot be seen, so its clock is taken for the primary's and a lag longer than the lookback loses rows"
+    )
+    if replay.state == "hidden":
+        right = "GRANT VIEW SERVER STATE (in Azure SQL Database VIEW DATABASE STATE) to the login"
+        return (f"this database is read-only, a secondary or a restored copy, and {unseen}: for a secondary {right}",)
+    if role == "logical replica":
+        return (f"this database subscribes to a publication, and {unseen}",)
+    if replay.state == "stopped":
+        return ("this secondary has not replayed anything yet: its clock stands still until it does",)
+    return ()

@@ -1,0 +1,203 @@
+"""How to connect, from a URL as operators write it: which ODBC driver, and what it is told."""
+
+from __future__ import annotations
+
+import platform
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyodbc
+
+from smartico_sync.errors import ConfigError, DriverMissing
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.url import Url
+
+__all__ = ["CONNECT_TIMEOUT_S", "PORT", "Login"]
+
+CONNECT_TIMEOUT_S = 10  # a server that is there answers sooner, over any distance
+PORT = 1433
+# What each driver calls our parameters; None: it has no such thing.
+SPELLED: dict[str, tuple[str | None, str | None]] = {
+    "encrypt": ("Encrypt", "Encryption"),
+    "trust_server_certificate": ("TrustServerCertificate", ""),
+    "hostname_in_certificate": ("HostNameInCertificate", None),
+    "server_certificate": ("ServerCertificate", None),
+    "application_intent": ("ApplicationIntent", "ApplicationIntent"),
+    "multi_subnet_failover": ("MultiSubnetFailover", None),
+    "authentication": ("Authentication", None),
+    "trusted_connection": ("Trusted_Connection", "Trusted_Connection"),
+    "server_spn": ("ServerSPN", "ServerSPN"),
+    "app": ("APP", "APP"),
+    "packet_size": ("PacketSize", "PacketSize"),
+    "tds_version": (None, "TDS_Version"),
+    "driver": ("", ""),
+    "connect_timeout": ("", ""),
+}
+ALSO = {"application_name": "app", "applicationintent": "application_intent", "trustservercertificate": "trust_server_certificate",
+        "hostnameincertificate": "hostname_in_certificate", "servercertificate": "server_certificate", "serverspn": "server_spn",
+        "multisubnetfailover": "multi_subnet_failover", "trustedconnection": "trusted_connection"}  # fmt: skip
+INTENTS = {"readonly": "ReadOnly", "readwrite": "ReadWrite"}
+YES, NO = ("yes", "true", "1", "mandatory"), ("no", "false", "0", "optional")
+# What FreeTDS calls the degrees of encryption.
+ENCRYPTION = {"yes": "require", "no": "off", "strict": "strict"}
+PACKAGED = "mssql_python_odbc"  # comes with PyPI's mssql-python: Microsoft's driver as a library
+SPECIAL = re.compile(r"[\[\]{}(),;?*=!@\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A URL and what its parameters mean. `silence_s`: no answer for that long means that nobody is there.
+
+    ConfigError for a parameter that is not known or that the driver does not have; DriverMissing where there is no driver.
+    """
+
+    url: Url
+    silence_s: float
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The URL's parameters, then the source's options, by the names of docs/databases/mssql.md."""
+        written = {**self.url.parameters, **dict(self.options)}
+        named = {re.sub(r"[- ]", "_", name.lower()): value for name, value in written.items()}
+        named = {ALSO.get(name, name): value for name, value in named.items()}
+        if unknown := sorted(set(named) - set(SPELLED)):
+            raise ConfigError(
+                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
+                hint=f"use some of: {', '.join(SPELLED)}",
+            )
+        return named
+
+    @property
+    def driver(self) -> str:
+        """The ODBC driver, by name or path: the one the URL names, else Microsoft's newest, else FreeTDS."""
+        if named := self.parameters.get("driver"):
+            return named
+        installed: list[str] = pyodbc.drivers()
+        ours = sorted(
+            (name for name in installed if re.fullmatch(r"ODBC Driver \d+ for SQL Server", name)), key=_number
+        )
+        free = [name for name in installed if "freetds" in name.lower()]
+        found = [*ours[-1:], *_packaged(), *free]
+        if not found:
+            raise DriverMissing(
+                f"{self.url.place}: no ODBC driver for SQL Server is installed",
+                hint="install Microsoft's msodbcsql18, or pip install mssql-python, or apt-get install tdsodbc",
+            )
+        return found[0]
+
+    @property
+    def connect_timeout_s(self) -> int:
+        """Seconds that a connection attempt may take."""
+        try:
+            return max(1, min(int(self.parameters.get("connect_timeout", CONNECT_TIMEOUT_S)), round(self.silence_s)))
+        except ValueError:
+            raise ConfigError(
+                f"{self.url.place}: connect_timeout is not a number of seconds", hint="write it as 10"
+            ) from None
+
+    def check(self) -> None:
+        """Raise what is wrong, before anything is opened."""
+        assert self.connect_timeout_s
+        for host, port in self.hosts():
+            self.dial(host, port)
+
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        """Hosts in the order in which they are tried."""
+        try:
+            return tuple((host or "localhost", int(port or PORT)) for host, port in self.url.hosts or (("", ""),))
+        except ValueError:
+            raise ConfigError(f"{self.url.place}: a port is not a number", hint="write host:1433") from None
+
+    def dial(self, host: str, port: int) -> str:
+        """The connection string for one host."""
+        driver = self.driver
+        free = _is_free(driver)
+        told = {"DRIVER": driver}
+        told |= {"SERVER": host, "PORT": str(port)} if free else {"SERVER": f"tcp:{host},{port}"}
+        told |= {"DATABASE": self.url.path} if self.url.path else {}
+        told |= {"UID": self.url.user, "PWD": self.url.password} if self.url.user else {}
+        told |= {"APP": "smartico-sync", "ApplicationIntent": "ReadOnly", **self._told(free=free)}
+        # A connection that breaks is opened again by the pool, with all its settings.
+        told |= {"TDS_Version": "7.4", "ClientCharset": "UTF-8"} | told if free else {"ConnectRetryCount": "0"}
+        return ";".join(f"{name}={self._quoted(value, free=free)}" for name, value in told.items())
+
+    def _told(self, *, free: bool) -> dict[str, str]:
+        """The URL's parameters in the driver's words."""
+        given = {"encrypt": "yes", "trust_server_certificate": "no", **self.parameters}
+        given["encrypt"] = self._word("encrypt", given["encrypt"], strict="strict")
+        given["trust_server_certificate"] = self._word("trust_server_certificate", given["trust_server_certificate"])
+        if "application_intent" in given:
+            given["application_intent"] = INTENTS.get(given["application_intent"].lower(), "")
+            if not given["application_intent"]:
+                raise ConfigError(
+                    f"{self.url.place}: no application_intent is called so", hint="use readonly or readwrite"
+                )
+        if free:
+            if given["encrypt"] != "no" and given["trust_server_certificate"] == "no":
+                raise ConfigError(
+                    f"{self.url.place}: FreeTDS cannot be told here to verify the server's certificate",
+                    hint="use Microsoft's driver; or say trust_server_certificate=yes, and `ca file` in freetds.conf makes FreeTDS verify",
+                )
+            given["encrypt"] = ENCRYPTION[given["encrypt"]]
+        told = {}
+        for name, value in given.items():
+            spelled = SPELLED[name][free]
+            if spelled is None:
+                raise ConfigError(
+                    f"{self.url.place}: {'FreeTDS' if free else 'this driver'} has no parameter {name}",
+                    hint="leave it out, or name another driver with driver=",
+                )
+            if spelled:
+                told[spelled] = value
+        return told
+
+    def _quoted(self, value: str, *, free: bool) -> str:
+        """A value of a connection string; braces keep every character as it is."""
+        if value and not SPECIAL.search(value):
+            return value
+        if not free:
+            return "{" + value.replace("}", "}}") + "}"
+        if "};" in value:  # the one end that FreeTDS looks for
+            raise ConfigError(
+                f"{self.url.place}: FreeTDS takes no password or name with }}; in it",
+                hint="choose another, or use Microsoft's driver",
+            )
+        return "{" + value + "}"
+
+    def _word(self, name: str, value: str, strict: str = "") -> str:
+        word = value.lower()
+        if word == strict and strict:
+            return word
+        if word not in YES + NO:
+            raise ConfigError(
+                f"{self.url.place}: {name} is neither yes nor no", hint=f"use yes{', strict' if strict else ''} or no"
+            )
+        return "yes" if word in YES else "no"
+
+
+def _is_free(driver: str) -> bool:
+    return "freetds" in driver.lower() or "tdsodbc" in driver.lower()
+
+
+def _number(name: str) -> int:
+    return int(re.findall(r"\d+", name)[0])
+
+
+def _packaged() -> list[str]:
+    """Path of the driver in the Python package of Microsoft's own client, the build for this system first."""
+    spec = find_spec(PACKAGED)
+    if spec is None or spec.origin is None:
+        return []
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    family = f"{release.get('ID', '')} {release.get('ID_LIKE', '')}"
+    like = next((word for word in ("suse", "rhel", "alpine") if word in family), "debian_ubuntu")
+    found = Path(spec.origin).parent.glob("libs/linux/*/*/lib/libmsodbcsql*")
+    return [str(path) for path in sorted(found, key=lambda path: (path.parts[-4] != like, path))][:1]

@@ -1,0 +1,251 @@
+"""One connection to SQL Server that never waits longer than it was told to, and keeps nothing it might have written."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyodbc
+
+from smartico_sync.errors import SourceError, SourceUnreachable, SyncError
+from smartico_sync.sources.mssql.failures import NO_TIME_LEFT, connecting, failure, spoken
+from smartico_sync.sources.mssql.watch import WATCH, Line, opening
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from smartico_sync.sources.mssql.login import Login
+
+__all__ = ["Answer", "Failed", "Session", "declared"]
+
+pyodbc.pooling = False  # the pool is ours
+
+ROWS = 5_000  # taken from the driver at a time; each time the watch begins anew
+LONGEST = 4_000  # characters of a text that is no nvarchar(max)
+TEXT = (pyodbc.SQL_WVARCHAR, LONGEST, 0)
+LONG_TEXT = (pyodbc.SQL_WLONGVARCHAR, 2**30 - 1, 0)
+AT_ONCE = 2**30  # bytes of a parameter: FreeTDS cannot be handed a long text in parts
+WIDE = (pyodbc.SQL_WCHAR, pyodbc.SQL_WVARCHAR, pyodbc.SQL_WLONGVARCHAR)
+# Whatever the server's or the login's defaults are: texts of times are read year first, nothing is cut, a reader gives way.
+SETTINGS = """SET NOCOUNT ON; SET LANGUAGE us_english; SET DATEFORMAT ymd; SET TEXTSIZE 2147483647; SET ROWCOUNT 0;
+SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET ANSI_WARNINGS ON; SET ANSI_PADDING ON; SET CONCAT_NULL_YIELDS_NULL ON;
+SET ARITHABORT ON; SET IMPLICIT_TRANSACTIONS OFF; SET DEADLOCK_PRIORITY LOW; SET LOCK_TIMEOUT {milliseconds}"""
+
+
+class Failed(SourceError):
+    """A statement failed; `code` is the server's number. Always caught here, and told as the failure it means."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the server's error {code}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one statement gave: its columns' names, and rows of Python's values."""
+
+    names: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+class Session:
+    """A connection. Not thread-safe but for `abort`."""
+
+    def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
+        self._place = place
+        self._silence_s = login.silence_s
+        self._state: Literal["sound", "silent", "closed"] = "sound"
+        self.in_transaction = False
+        self.standing = "unknown"  # what `clock` has found out about this server
+        self.isolation = ""  # what `reading` has found out about this database
+        self._connection, self._line = self._connect(login)
+        try:
+            self._connection.timeout = ceil(timeout_ms / 1000)
+            self._connection.maxwrite = AT_ONCE
+            self._cursor = self._connection.cursor()
+            self.run(SETTINGS.format(milliseconds=timeout_ms), "connecting")
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, login: Login) -> tuple[pyodbc.Connection, Line]:
+        """The first host that answers; a refusal counts as an answer."""
+        told: SyncError = SourceUnreachable(f"{self._place}: nobody answers")
+        for host, port in login.hosts():
+            try:
+                addresses = _reached(host, port, login.connect_timeout_s)
+            except OSError as error:
+                told = SourceUnreachable(f"{self._place}: {_unreached(error)}", hint=_hint(error))
+                continue
+            try:
+                with opening(addresses) as found:
+                    connection = pyodbc.connect(
+                        login.dial(host, port), autocommit=True, timeout=login.connect_timeout_s
+                    )
+                return connection, found[0]
+            except pyodbc.Error as error:
+                told = connecting(*spoken(error.args), self._place)
+                if not isinstance(told, SourceUnreachable):
+                    raise told from None
+        raise told
+
+    def run(self, statement: str, what: str, values: Mapping[str, str | int] | None = None) -> Answer:
+        """Run one batch and take its first result set whole. `what` names the view for messages.
+
+        `values` are the statement's variables. SourceError when it fails; SourceUnreachable when the connection breaks or
+        stays silent too long.
+        """
+        return self.attempt(statement, what, values)
+
+    def attempt(
+        self, statement: str, what: str, values: Mapping[str, str | int] | None = None, expected: Sequence[int] = ()
+    ) -> Answer:
+        """As `run`, but Failed for these numbers of the server, so that something else may be tried."""
+        if self._state != "sound":
+            raise self._lost(what)
+        try:
+            try:
+                return self._asked(statement, values)
+            except UnicodeDecodeError:
+                return self._tolerant(statement, values)
+        except pyodbc.Error as error:
+            state, number, message = spoken(error.args)
+            if number in expected:
+                raise Failed(number) from None
+            told = self._told(state, number, message, what)
+            if isinstance(told, SourceUnreachable) and self._state == "sound":
+                self._state = "closed"
+            raise told from None
+        except UnicodeEncodeError:
+            raise SourceError(
+                f"{self._place}: {what}: a position is not valid text", hint="`sync watermark show`"
+            ) from None
+        finally:
+            WATCH.done(self)
+
+    def _asked(self, statement: str, values: Mapping[str, str | int] | None) -> Answer:
+        cursor = self._cursor
+        WATCH.over(self, self._silence_s, self._fall_silent)
+        if values:
+            # The statement itself is a parameter: no driver searches it, and what views and columns are called, for marks.
+            cursor.setinputsizes([LONG_TEXT, LONG_TEXT, *(_size(value) for value in values.values())])
+            marks = ", ".join("?" * (2 + len(values)))
+            cursor.execute(f"{{CALL sp_executesql ({marks})}}", (statement, declared(values), *values.values()))
+        else:
+            cursor.execute(statement)
+        while cursor.description is None and cursor.nextset():
+            pass
+        names = [column[0] for column in cursor.description or ()]
+        rows: list[Any] = []
+        while names and (taken := cursor.fetchmany(ROWS)):
+            rows += taken
+            WATCH.over(self, self._silence_s, self._fall_silent)
+        while cursor.nextset():  # a failure of a later statement of the batch shows here
+            pass
+        if self._state != "sound":  # some driver takes its own cancelling for an end
+            raise pyodbc.OperationalError("08S01", "")
+        return Answer(names, rows)
+
+    def _tolerant(self, statement: str, values: Mapping[str, str | int] | None) -> Answer:
+        """SQL Server stores halves of characters, which UTF-16 does not know: here they become a sign for what cannot be read."""
+        for kind in WIDE:
+            self._connection.add_output_converter(kind, lambda data: str(data, "utf-16le", "replace"))
+        try:
+            return self._asked(statement, values)
+        finally:
+            self._connection.clear_output_converters()
+
+    def _told(self, state: str, number: int, message: str, what: str) -> SyncError:
+        if self._state != "sound":
+            return self._lost(what)
+        told = failure(state, number, message, self._place, what)
+        if state == NO_TIME_LEFT and not self._answers():
+            self._state = "silent"
+            return self._lost(what)
+        return told
+
+    def _answers(self) -> bool:
+        """Whether the server has heard that its query was cancelled: a driver gives the connection up where it has not."""
+        try:
+            self._asked("SELECT 1 AS one", None)
+        except pyodbc.Error as error:
+            return spoken(error.args)[1] > 0
+        return True
+
+    def _lost(self, what: str) -> SourceUnreachable:
+        if self._state == "silent":
+            return SourceUnreachable(
+                f"{self._place}: {what}: no answer for {self._silence_s:g} s",
+                hint="check the network between here and the database; statement_timeout sets how long to wait",
+            )
+        return SourceUnreachable(f"{self._place}: {what}: the connection broke", hint="is the server running?")
+
+    def _fall_silent(self) -> None:
+        """By the watch: nobody is there."""
+        self._state = "silent"
+        self._line.hang_up()
+
+    def begin(self, opening: str, what: str) -> Answer:
+        """Run a batch that opens a transaction."""
+        self.in_transaction = True
+        return self.run(opening, what)
+
+    def end(self, what: str) -> None:
+        """End the transaction if one was begun: whatever a view's functions wrote is undone."""
+        if self.in_transaction and self._state == "sound":
+            self.run("IF @@TRANCOUNT > 0 ROLLBACK", what)
+            self.in_transaction = False
+
+    def usable(self) -> bool:
+        """Alive, outside a transaction, and with nothing to read: a server that went away left its farewell there."""
+        return self._state == "sound" and not self.in_transaction and self._line.quiet()
+
+    def abort(self) -> None:
+        """From another thread: break the connection."""
+        self._state = "closed"
+        self._line.hang_up()
+
+    def close(self) -> None:
+        """Close the connection; never raises, never waits."""
+        self._state = "closed"
+        self._line.hang_up()
+        with suppress(pyodbc.Error):
+            self._connection.close()
+        self._line.close()
+
+
+def declared(values: Mapping[str, str | int]) -> str:
+    """The declaration of a statement's variables; one type for all short texts, so that the server keeps one plan."""
+    return ", ".join(f"@{name} {'int' if isinstance(value, int) else _width(value)}" for name, value in values.items())
+
+
+def _width(value: str) -> str:
+    return f"nvarchar({LONGEST if len(value) <= LONGEST // 2 else 'max'})"  # a character may take two places
+
+
+def _size(value: str | int) -> tuple[int, int, int] | None:
+    if isinstance(value, int):
+        return None
+    return LONG_TEXT if "max" in _width(value) else TEXT
+
+
+def _reached(host: str, port: int, patience_s: float) -> set[tuple[str, int]]:
+    """Addresses of a host where somebody listens; raises OSError. A driver would not say why it reaches nobody."""
+    known = {address[:2] for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    socket.create_connection((host, port), patience_s).close()
+    return {(str(name), int(number)) for name, number in known}
+
+
+def _unreached(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "nobody answered in time"
+    return "the host name is unknown" if isinstance(error, socket.gaierror) else "nobody answers"
+
+
+def _hint(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "check the host in the url"
+    return "check host, port and firewall; is the server running?"
