@@ -34,7 +34,12 @@ USERS = {
     "locked": {"readonly": "1"},
     "cut": {"timeout_overflow_mode": "'break'", "readonly": "1"},
 }
-GRANTS = ["GRANT SHOW TABLES, SELECT(id, dt), dictGet ON crm.* TO reader", "GRANT SELECT ON `crm`.deposits TO reader"]
+GRANTS = [
+    "GRANT SHOW TABLES, SELECT(id, dt), dictGet ON crm.* TO reader",
+    "GRANT SELECT ON `crm`.deposits TO reader",
+    "GRANT polls TO reader",
+    "REVOKE INSERT ON crm.* FROM reader",
+]
 # What the HTTP interface takes for itself.
 OWN = {
     "query", "database", "user", "password", "default_format", "wait_end_of_query", "query_id", "session_id", "quota_key",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceRefused, ViewBroken
@@ -36,14 +37,15 @@ class Clock:
 
     def read(self, session: Session, relation: Relation, page: Statement) -> int:
         """Epoch ms up to which this server knows all that the view reads. Ask before the first question."""
-        tables = self._tables(session, relation, page)
-        replay = _replay(session, tables) if tables else None
-        if replay is None:
+        tables, replay = self._tables(session, relation, page)
+        if tables and replay is None:
+            replay = _replay(session, tables)
+        if replay is None or not replay.tables:
             return self._now(session, relation)
-        now_ms, delay_s, cut_off = replay
-        if not cut_off:
-            self._complete[relation.name] = now_ms - (delay_s * 1000 + TICK_MS if delay_s else 0)
-        return self._complete.setdefault(relation.name, now_ms - delay_s * 1000)
+        if not replay.cut_off:
+            behind_ms = replay.delay_s * 1000 + TICK_MS if replay.delay_s else 0
+            self._complete[relation.name] = replay.now_ms - behind_ms
+        return self._complete.setdefault(relation.name, replay.now_ms - replay.delay_s * 1000)
 
     def _now(self, session: Session, relation: Relation) -> int:
         now = self._server.now_ms()
@@ -52,28 +54,41 @@ class Clock:
             self._server.tell(now)
         return now
 
-    def _tables(self, session: Session, relation: Relation, page: Statement) -> Tables:
-        """The replicated tables behind a view, as far as the user may see them."""
-        found = self._replicated.get(relation.name)
-        if found is not None and time.monotonic() - found[0] < FRESH_S:
-            return found[1]
+    def _tables(self, session: Session, relation: Relation, page: Statement) -> tuple[Tables, _Replay | None]:
+        """The replicated tables behind a view, as far as the user may see them; and how they stand, where that was asked."""
+        known = self._replicated.get(relation.name)
+        if known is not None and time.monotonic() - known[0] < FRESH_S:
+            return known[1], None
         tables: Tables = ()
+        replay = None
         with suppress(
             SourceRefused, ViewBroken
         ):  # of the plan, or of system.replicas: then nothing is known of replicas
             read = session.rows(TABLES + page.text, "the server", {"n": 1})
             tables = tuple(dict.fromkeys((str(row[0]), str(row[1])) for row in read))
-            if tables and _replay(session, tables) is None:
-                tables = ()
+            if tables:
+                replay = _replay(session, tables)
+                self._server.tell(replay.now_ms)
+        if replay is None or not replay.tables:
+            tables = ()
         self._replicated[relation.name] = time.monotonic(), tables
-        return tables
+        return tables, replay
 
 
-def _replay(session: Session, tables: Tables) -> tuple[int, int, bool] | None:
-    """Now, the delay in seconds, and whether the server is cut off from the others; None where no table is replicated."""
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    """How replicated tables stand: `tables` are so many; `cut_off` from the others where there is no Keeper."""
+
+    now_ms: int
+    delay_s: int
+    cut_off: bool
+    tables: int
+
+
+def _replay(session: Session, tables: Tables) -> _Replay:
     listed = ", ".join(f"({_literal(database)}, {_literal(table)})" for database, table in tables)
-    now_ms, delay_s, cut_off, count = session.rows(REPLAY.format(tables=listed), "the server")[0]
-    return (int(now_ms), int(delay_s), bool(int(cut_off))) if int(count) else None
+    now_ms, delay_s, cut_off, count = map(int, session.rows(REPLAY.format(tables=listed), "the server")[0])
+    return _Replay(now_ms, delay_s, bool(cut_off), count)
 
 
 def _literal(text: str) -> str:

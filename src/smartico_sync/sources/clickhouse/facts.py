@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ask_facts", "listed"]
 
 NO_FENCE = "ClickHouse has no transactions whose order could be seen"
-SERVER = "SELECT version(), serverTimezone(), currentUser()"
+SERVER = "SELECT version(), timezone(), currentUser()"
 DELAY = "SELECT max(absolute_delay), countIf(is_readonly), count() FROM system.replicas"
 GRANTS = "SHOW GRANTS"
 HARMLESS = (
@@ -65,7 +65,9 @@ def _wide(session: Session, user: str) -> Iterator[str]:
     found: dict[str, None] = {}
     with suppress(SourceError):
         for row in session.rows(GRANTS, "the server"):
-            rights, _, _ = str(row[0]).removeprefix("GRANT ").partition(" ON ")
+            rights, on, _ = str(row[0]).removeprefix("GRANT ").partition(" ON ")
+            if not on or rights.startswith("REVOKE"):  # a role, or what is taken away again
+                continue
             for right in re.sub(r"\([^)]*\)", "", rights).split(", "):
                 if not right.strip().startswith(HARMLESS):
                     found[right.strip()] = None

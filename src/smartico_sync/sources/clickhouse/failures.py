@@ -146,6 +146,11 @@ def _answered(code: int, told: str, place: str, what: str) -> SourceError:
 
 
 def _setting(name: str, place: str, what: str, code: int) -> SourceError:
+    if name == "max_execution_time":
+        return SourceRefused(
+            f"{place}: {what}: the user's profile allows no statement_timeout that long ({code})",
+            hint="lower statement_timeout of the source, or raise the profile's MAX of max_execution_time",
+        )
     return SourceRefused(
         f"{place}: {what}: the user may not choose the setting {name}, or not so ({code})",
         hint="leave it out of the url, or let the user's settings profile allow it (readonly = 2, CHANGEABLE_IN_READONLY, MAX)",

@@ -131,7 +131,7 @@ class Session:
         return not (self._broken or self._errands.abandoned)
 
     def abort(self) -> None:
-        """From another thread: let the waiting one go. The server drops the query of a connection that closes."""
+        """From another thread: let the waiting one go. The query ends by its own limit of time."""
         self._errands.abandon()
         self.close()
 
