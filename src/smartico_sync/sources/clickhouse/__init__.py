@@ -62,7 +62,10 @@ class ClickHouseSource:
         except ViewBroken as broken:
             raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
         check_columns(self._place, what, relation, [column.name for column in columns])
-        return replace(relation, columns=columns)
+        described = replace(relation, columns=columns)
+        with self._pool.link() as session:
+            self._clock.learn(session, described)
+        return described
 
     @contextmanager
     def reading(self, relation: Relation) -> Iterator[ClickHouseReading]:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceRefused, ViewBroken
+from smartico_sync.sources import sql
+from smartico_sync.sources.clickhouse.types import CLICKHOUSE
 from smartico_sync.sources.distant import DistantClock
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.clickhouse.session import Session
-    from smartico_sync.sources.sql import Statement
 
 __all__ = ["Clock"]
 
@@ -35,9 +36,13 @@ class Clock:
         self._replicated: dict[str, tuple[float, Tables]] = {}
         self._complete: dict[str, int] = {}
 
-    def read(self, session: Session, relation: Relation, page: Statement) -> int:
+    def learn(self, session: Session, relation: Relation) -> None:
+        """Find out what tables a described view reads, so that its first poll need not."""
+        self._tables(session, relation)
+
+    def read(self, session: Session, relation: Relation) -> int:
         """Epoch ms up to which this server knows all that the view reads. Ask before the first question."""
-        tables, replay = self._tables(session, relation, page)
+        tables, replay = self._tables(session, relation)
         if tables and replay is None:
             replay = _replay(session, tables)
         if replay is None or not replay.tables:
@@ -54,7 +59,7 @@ class Clock:
             self._server.tell(now)
         return now
 
-    def _tables(self, session: Session, relation: Relation, page: Statement) -> tuple[Tables, _Replay | None]:
+    def _tables(self, session: Session, relation: Relation) -> tuple[Tables, _Replay | None]:
         """The replicated tables behind a view, as far as the user may see them; and how they stand, where that was asked."""
         known = self._replicated.get(relation.name)
         if known is not None and time.monotonic() - known[0] < FRESH_S:
@@ -64,6 +69,7 @@ class Clock:
         with suppress(
             SourceRefused, ViewBroken
         ):  # of the plan, or of system.replicas: then nothing is known of replicas
+            page = sql.page(CLICKHOUSE, relation, "from the start", "open")
             read = session.rows(TABLES + page.text, "the server", {"n": 1})
             tables = tuple(dict.fromkeys((str(row[0]), str(row[1])) for row in read))
             if tables:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
-from smartico_sync.sources import sql
 from smartico_sync.sources.arrow import from_arrow, position_texts
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, WIDE
 from smartico_sync.sources.frames import empty
@@ -46,8 +45,7 @@ class ClickHouseReading(SqlReading):
     def clock_ms(self) -> int:
         """The time up to which the server knew everything, before the first question."""
         if self._opened_ms is None:
-            page = sql.page(self.grammar, self.relation, "from the start", "open")
-            self._opened_ms = self._clock.read(self._session, self.relation, page)
+            self._opened_ms = self._clock.read(self._session, self.relation)
         return self._opened_ms
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> pa.Table:
