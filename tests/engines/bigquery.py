@@ -7,7 +7,7 @@ question of a reading has one of its own.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 
 from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 
@@ -48,6 +48,8 @@ class BigQuery(Engine):
     def literal(self, value):
         if isinstance(value, datetime):
             return f"{'TIMESTAMP' if value.tzinfo else 'DATETIME'} '{value.replace(tzinfo=None)}'"
+        if isinstance(value, date):
+            return f"DATE '{value}'"
         return super().literal(value)
 
     def insert(self, name, rows):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.config.models import SourceConfig
@@ -60,6 +60,8 @@ class Engine:
                 return "'" + value.replace("'", "''") + "'"
             case datetime():
                 return f"'{value.replace(tzinfo=None)}{'+00' if value.tzinfo else ''}'"
+            case date():
+                return f"'{value}'"
         return str(value)
 
     def kept(self, text: str | None) -> str | None:

@@ -12,6 +12,7 @@ import threading
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -116,6 +117,7 @@ class StandIn:
         return owned(self.path, statements)
 
     def insert(self, table: str, rows: list[tuple], families: list[str]) -> None:
+        rows = [tuple(str(value) if isinstance(value, Decimal) else value for value in row) for row in rows]
         owned(self.path, [f"INSERT INTO {table} VALUES ({', '.join('?' * len(families))})"], rows)
 
 

@@ -175,6 +175,7 @@ def _printed(value: Any, form: str = "") -> str | None:
     if value is None or not form or form == "TM9":
         return None if value is None else str(value)
     whole, _, fraction = value.partition(".")
+    whole = whole if " " in whole else f"{whole} 00:00:00"  # a DATE has a time of day
     digits = int(form[-1]) if "FF" in form else 0
     return f" {whole}" + (f".{fraction:0<9}"[: digits + 1] if digits else "")
 
