@@ -8,6 +8,7 @@ import json
 import threading
 import time
 import urllib.request
+from contextlib import suppress
 
 import pytest
 from clickhouse_connect.driver import exceptions
@@ -617,18 +618,22 @@ def test_a_black_hole_is_noticed(on_clickhouse, server, configured, proxied):
         assert reading.page(None, 5).height == 0
 
 
-def test_a_connection_that_breaks_in_mid_answer_is_unreachable(on_clickhouse, server, configured, proxied):
-    """Half an answer is none."""
+def test_half_an_answer_is_none(on_clickhouse, server, configured, proxied):
+    """A connection that breaks in the middle: told, or asked again by the driver, which only does so once; never a part."""
     on_clickhouse.execute(f"CREATE TABLE bets (id UInt64, s String) {MERGE_TREE}")
     on_clickhouse.execute("INSERT INTO bets SELECT number, hex(sipHash128(number)) FROM numbers(50000)")
     proxy = proxied(server.port)
     source = configured(server.text(on_clickhouse.url.rpartition("/")[2], port=proxy.port))
     described = source.describe(BETS)
-    proxy.cut_after = 300_000
-    with pytest.raises(SourceUnreachable), source.reading(described) as reading:
-        reading.page(None, 50_000)
+    heights = []
+    for _ in range(3):
+        proxy.cut_after = 300_000
+        with suppress(SourceUnreachable), source.reading(described) as reading:
+            heights.append(reading.page(None, 50_000).height)
+    proxy.mend()
     with source.reading(described) as reading:
-        assert reading.page(None, 50_000).height == 50_000
+        heights.append(reading.page(None, 50_000).height)
+    assert set(heights) == {50_000}
 
 
 def test_a_server_that_restarts_is_found_again(server, configured, proxied, private_clickhouse):
