@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from smartico_sync.sources.bigquery import login as bigquery
+from smartico_sync.sources.clickhouse import login as clickhouse
 from smartico_sync.sources.snowflake import login as snowflake
 
 DATABASES = Path(__file__).parents[2] / "docs" / "databases"
 
 
 @pytest.mark.parametrize(
-    ("page", "known"), [("bigquery", bigquery.KNOWN), ("snowflake", snowflake.KNOWN)], ids=["bigquery", "snowflake"]
+    ("page", "known"),
+    [("bigquery", bigquery.KNOWN), ("clickhouse", clickhouse.KNOWN), ("snowflake", snowflake.KNOWN)],
+    ids=["bigquery", "clickhouse", "snowflake"],
 )
 def test_every_parameter_is_on_the_page(page, known):
     """What the URL and `options:` may hold is described on the page of the database."""
