@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
+import traceback
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
@@ -32,6 +34,7 @@ from smartico_sync.errors import (
     SourceCancelled,
     StateError,
     SyncError,
+    Unexpected,
     ViewHalted,
     ViewRegressed,
 )
@@ -166,6 +169,10 @@ class Tracker:
             self.setup = None
         except SyncError as error:
             self.trouble(error)
+        except Exception as error:  # noqa: BLE001 - a view that stands still must say so, whatever the reason
+            if os.environ.get("SYNC_DEBUG"):
+                traceback.print_exception(error)
+            self.trouble(Unexpected(error))
         else:
             self.failures, self.error = 0, None
             self.report.state("live" if self.caught_up else "behind")
