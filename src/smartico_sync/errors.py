@@ -1,6 +1,7 @@
 """The failure model. The class says what the daemon does; the hint says what the operator types next.
 
 SyncError                     1  internal error
+├── Unexpected                   a mistake of ours, or of a plug-in: told and tried again, never swallowed
 ├── ConfigError               2  the daemon does not start
 │   └── DriverMissing            one line with the pip command
 ├── SourceError               3  the view degrades and is tried again, with growing pauses
@@ -46,6 +47,7 @@ __all__ = [
     "StateMissing",
     "StateUnwritable",
     "SyncError",
+    "Unexpected",
     "ViewBroken",
     "ViewHalted",
     "ViewRegressed",
@@ -80,6 +82,24 @@ class SyncError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+class Unexpected(SyncError):
+    """Made of any other exception, by its type and origin; its own words may hold a row's values and are left out."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(
+            f"internal error: {type(error).__name__}, {origin(error)}",
+            hint="run the command again with SYNC_DEBUG=1 and report what it prints",
+        )
+
+
+def origin(error: BaseException) -> str:
+    """Where an exception began."""
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_code.co_name} line {frame.tb_lineno}" if frame else "nowhere"
 
 
 class ConfigError(SyncError):

@@ -206,3 +206,17 @@ def test_nothing_is_sent_that_could_not_be_remembered(desk, postgresql, monkeypa
     assert day.poll().state == "live"
     assert len(day.sent()) == 2999
     assert known <= 2999
+
+
+def test_what_nobody_foresaw_is_told_and_tried_again(desk, postgresql, monkeypatch):
+    """An exception of ours, or of a plug-in, degrades its view and names its type and place, never its words; then all goes on."""
+    insert(postgresql, 1)
+    day = desk()
+    with monkeypatch.context() as broken:
+        broken.setattr(day.tracker, "send", lambda _: [].pop())
+        vitals = day.poll()
+    assert vitals.state == "degraded"
+    assert "internal error: IndexError" in vitals.error
+    assert "empty list" not in vitals.error
+    assert day.poll().state == "live"
+    assert day.sent() == ["1"]

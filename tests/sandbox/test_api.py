@@ -161,6 +161,26 @@ def test_partial_refusals(running, make, dialect):
     assert adds_up(caller.stats)
 
 
+@pytest.mark.parametrize("check", ["full", "count"])
+def test_a_careless_api_repeats_what_it_was_sent(running, make, check):
+    """With `quote` a share of the events is refused in words that hold their values, plainly and encoded."""
+    caller = running(faults=["quote=0.5"], check=check)
+    events = [make(n, user="anna@post.example", payload={"client_action": "Known Value"}) for n in range(200)]
+    listed = caller.post(events).json()["event_errors"]
+    told = [entry[0]["error_message"] for entry in listed.values()]
+    assert 60 < len(told) < 140
+    for form in (
+        "Known Value",
+        "KNOWN VALUE",
+        '"Known Value"',
+        "Known%20Value",
+        "S25vd24gVmFsdWU=",
+        "anna%40post.example",
+    ):
+        assert any(form in message for message in told), form
+    assert adds_up(caller.stats)
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_status_faults(running, make, status):
     """A refused request accepts nothing and says Retry-After when that was asked for."""

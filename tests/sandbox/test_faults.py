@@ -22,6 +22,7 @@ from smartico_sync.sandbox.faults import NONE, Fault, decide, parse, refuses
         ("hang-after=1m", Fault("hang-after", "1m", 60.0)),
         ("denied=200", Fault("denied", "200")),
         ("refuse=0.1", Fault("refuse", "0.1")),
+        ("quote=0.1", Fault("quote", "0.1")),
         ("unknown-brand=Night Owl:0.5", Fault("unknown-brand", "Night Owl", share=0.5)),
     ],
 )
@@ -33,7 +34,20 @@ def test_parse(text, fault):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "nonsense", "429=soon", "503:0", "503:2", "503:x", "latency", "denied=500", "garbage=1", "refuse=2", "=1"],
+    [
+        "",
+        "nonsense",
+        "429=soon",
+        "503:0",
+        "503:2",
+        "503:x",
+        "latency",
+        "denied=500",
+        "garbage=1",
+        "refuse=2",
+        "quote=0",
+        "=1",
+    ],
 )
 def test_parse_refuses(text):
     """What is no fault is a configuration error that says what is expected."""

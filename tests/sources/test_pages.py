@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from smartico_sync.sources.bigquery import login as bigquery
+from smartico_sync.sources.clickhouse import login as clickhouse
 from smartico_sync.sources.mongodb import login as mongodb
 from smartico_sync.sources.snowflake import login as snowflake
 
@@ -15,8 +16,13 @@ DATABASES = Path(__file__).parents[2] / "docs" / "databases"
 
 @pytest.mark.parametrize(
     ("page", "known"),
-    [("bigquery", bigquery.KNOWN), ("mongodb", mongodb.KNOWN), ("snowflake", snowflake.KNOWN)],
-    ids=["bigquery", "mongodb", "snowflake"],
+    [
+        ("bigquery", bigquery.KNOWN),
+        ("clickhouse", clickhouse.KNOWN),
+        ("mongodb", mongodb.KNOWN),
+        ("snowflake", snowflake.KNOWN),
+    ],
+    ids=["bigquery", "clickhouse", "mongodb", "snowflake"],
 )
 def test_every_parameter_is_on_the_page(page, known):
     """What the URL and `options:` may hold is described on the page of the database."""

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from smartico_sync import __version__
-from smartico_sync.errors import ExitCode, SyncError
+from smartico_sync.errors import ExitCode, SyncError, Unexpected
 
 __all__ = ["app", "main"]
 
@@ -92,8 +92,7 @@ def main() -> NoReturn:
     except Exception as error:
         if os.environ.get("SYNC_DEBUG"):
             raise
-        click.echo(f"internal error: {type(error).__name__}, {origin(error)}", err=True)
-        click.echo("  next: run it again with SYNC_DEBUG=1 and report what it prints", err=True)
+        report(Unexpected(error))
         code = ExitCode.INTERNAL
     sys.exit(int(code or 0))
 
@@ -105,11 +104,3 @@ def report(error: SyncError) -> None:
     if error.hint:
         click.secho("  next: ", fg="cyan", nl=False, err=True)
         click.echo(error.hint, err=True)
-
-
-def origin(error: BaseException) -> str:
-    """Where an unexpected error began, without the values that its message may hold."""
-    frame = error.__traceback__
-    while frame and frame.tb_next:
-        frame = frame.tb_next
-    return f"{frame.tb_frame.f_code.co_name} line {frame.tb_lineno}" if frame else "nowhere"

@@ -11,8 +11,10 @@ from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.core.batches import encode
 from smartico_sync.core.mapping import events
+from smartico_sync.core.rules import broken
 from smartico_sync.daemon.assembly import protection_of
 from smartico_sync.daemon.setup import prepare
+from smartico_sync.daemon.work import quietly, ruled
 from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.sources.open import open_source
 
@@ -37,16 +39,20 @@ def preview(name: str, path: Path, limit: int) -> int:
     try:
         setup = prepare(configuration, view, source)
         with source.reading(setup.relation) as reading:
-            page = reading.page(None, limit)
+            page, now_ms = reading.page(None, limit), reading.clock_ms
     finally:
         source.close()
     mapped = events(setup.mapping, page)
-    body = encode(protection_of(configuration).apply(mapped.events))
+    sent, rejects = mapped.events, mapped.rejects
+    if found := broken(sent.frame, now_ms):
+        sent, rejects = ruled(sent, rejects, found, view.on_invalid)
+    protected = protection_of(configuration).apply(sent)
+    body = encode(quietly(protected) if view.skip_cjm == "always" else protected)
     click.echo(
         orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
-        if not mapped.events.raw
+        if not sent.raw
         else body.decode().replace('},{"eid"', '},\n {"eid"')
     )
-    for row, key, reason in mapped.rejects.iter_rows():
+    for row, key, reason in rejects.iter_rows():
         click.echo(f"row {row + 1} (key {key}) would be a dead letter: {reason}", err=True)
     return ExitCode.FINE

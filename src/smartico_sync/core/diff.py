@@ -35,12 +35,21 @@ class Diffed:
     moved: Mapping[str, pl.Series] = field(default_factory=dict)
 
 
-def diff(events: Events, known: pl.DataFrame, secret: bytes, payload: Literal["full", "changed"]) -> Diffed:
+def diff(
+    events: Events,
+    known: pl.DataFrame,
+    secret: bytes,
+    payload: Literal["full", "changed"],
+    moves: Literal["follow", "hold"] = "follow",
+) -> Diffed:
     """Compare each profile with the row before it of the same player, in the frame or else in `known`.
 
     A column that is NULL, or is not there, counts as the same: a new empty column resends nothing. With `changed` only
     changed properties stay in an event, a player whose known properties had another layout is sent in full, and a change
     that leaves nothing to say (a value became NULL) is remembered and not sent.
+
+    A value that must never change and did is remembered as what it is now (`moves` follow), or as what it was (hold), so
+    that the next row is told as well.
 
     A profile's final eid is made here, of the one it has and its keyed fingerprint: two contents at one cursor value are
     two events, and nobody can try out an encrypted phone number against an eid.
@@ -83,9 +92,14 @@ def diff(events: Events, known: pl.DataFrame, secret: bytes, payload: Literal["f
     fixed = [name for name in apart if name in IMMUTABLE]
     nothing = keyed(frame, [], secret) if fixed else whole
     moved = {
-        name: different(last.get_column("known_parts"), layout, apart.index(name), parts[name], nothing).filter(worth)
+        name: different(last.get_column("known_parts"), layout, apart.index(name), parts[name], nothing)
         for name in fixed
     }
+    if moves == "hold":
+        for name, mask in moved.items():
+            state = state.with_columns(held(state, last.get_column("known_parts"), apart.index(name), mask))
+        upserts = state.filter(changed).unique("id", keep="last", maintain_order=True)
+    moved = {name: mask.filter(worth) for name, mask in moved.items()}
     return Diffed(
         Events(sent.filter(worth), events.raw),
         frame.height - int(worth.sum()),
@@ -99,6 +113,13 @@ def different(known: pl.Series, layout: str, place: int, part: pl.Series, nothin
     before = known.str.slice(DIGITS * (place + 1), DIGITS)
     told = known.str.starts_with(layout) & (before != nothing) & (part != nothing) & (before != part)
     return told.fill_null(value=False)
+
+
+def held(state: pl.DataFrame, known: pl.Series, place: int, mask: pl.Series) -> pl.Series:
+    """The fingerprints of the parts, the one at this place as it was where the mask is true."""
+    now, start = state.get_column("parts"), DIGITS * (place + 1)
+    parts = [now.str.slice(0, start), known.str.slice(start, DIGITS), now.str.slice(start + DIGITS)]
+    return now.zip_with(~mask, parts[0] + parts[1] + parts[2])
 
 
 def keyed(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> pl.Series:

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from smartico_sync.core.hearsay import from_api
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -20,10 +22,6 @@ DUPLICATE = 20056
 RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 NOTHING_FITS = 413
 INTEGER = re.compile(r"-?[0-9]{1,11}")
-LONGEST_REASON = 160  # characters of an API message that are kept
-# What follows these words in a message of the API is a value of the row; values never reach a log or a dead letter.
-VALUE = re.compile(r"(value|found|got|was)\b.*", re.IGNORECASE | re.DOTALL)
-PERSONAL = re.compile(r"\S+@\S+|\+?\d[\d\s().-]{5,}\d|\"[^\"]*\"|'[^']*'")
 
 Outcome = Literal["answered", "timeout", "not connected", "broken"]
 
@@ -69,7 +67,7 @@ def judge(eids: Sequence[str], users: Sequence[str], outcome: Outcome, status: i
         return Verdict("retry", f"HTTP {status}", status)
     answer = parsed(body)
     code = first_integer(answer, "err_code", "errCode")
-    said = cleaned(str(answer.get("err_msg") or answer.get("errMsg") or ""))
+    said = from_api(str(answer.get("err_msg") or answer.get("errMsg") or ""))
     if status in (401, 403) or code in DENIED:
         return Verdict("halt", said or "access denied", code if code is not None else status)
     if code == UNKNOWN_BRAND:
@@ -150,10 +148,5 @@ def refusal(value: Any) -> Refused:
         if code == DUPLICATE:
             return DELIVERED_BEFORE
         said = str(first.get("error_message") or first.get("errorMessage") or first.get("message") or "")
-        return Refused(UNPARSED if code is None else code, cleaned(said) or "refused")
-    return Refused(UNPARSED, cleaned(str(first)) or "refused")
-
-
-def cleaned(message: str) -> str:
-    """A message of the API without anything that could be a value of the row."""
-    return PERSONAL.sub("…", VALUE.sub(r"\1 …", message[: 4 * LONGEST_REASON]))[:LONGEST_REASON].strip()
+        return Refused(UNPARSED if code is None else code, from_api(said) or "refused")
+    return Refused(UNPARSED, from_api(str(first)) or "refused")

@@ -17,7 +17,7 @@ from smartico_sync.daemon.clocks import now_ms
 from smartico_sync.daemon.comparison import is_time, units
 from smartico_sync.daemon.vitals import BackfillVitals
 from smartico_sync.daemon.work import commit_of, position_at, work_of
-from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, ViewHalted
+from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, Unexpected, ViewHalted
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.state.protocol import Step
 
@@ -130,6 +130,8 @@ class Backfills:
             return
         except SyncError as error:
             self.trouble(backfill, error)
+        except Exception as error:  # noqa: BLE001 - as in the tracker
+            self.trouble(backfill, Unexpected(error))
         else:
             self.failures.pop(backfill.id, None)
             self.due[backfill.id] = max(began, self.due.get(backfill.id, 0.0)) + rows / backfill.rate

@@ -10,11 +10,14 @@ import json
 import os
 import socket
 import socketserver
+import sys
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from smartico_sync.errors import ExitCode, StateLocked, SyncError
+import structlog
+
+from smartico_sync.errors import ExitCode, StateLocked, SyncError, Unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +29,8 @@ __all__ = ["Control", "Server", "ask", "socket_path"]
 
 LONGEST = 64_000_000  # bytes of a request: positions of a few hundred thousand rows
 PATIENCE_S = 150.0  # longer than the daemon's own
+
+log = structlog.get_logger()
 
 
 def socket_path(state: Path) -> Path:
@@ -74,6 +79,12 @@ class Server(socketserver.ThreadingUnixStreamServer):
 
     daemon_threads = True
     operations: Operations
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's signature
+        """A caller that went away, or a mistake of ours: by its type, no traceback."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, OSError):
+            log.error("control", reason=Unexpected(error).message)
 
 
 class Control:

@@ -30,6 +30,7 @@ SECURE = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # letters are counted by a code, which is a number
 
 
 class Server(ThreadingHTTPServer):
@@ -103,7 +104,7 @@ class Endpoint:
                 "views": [asdict(view) for view in self.board.views()],
                 "destinations": [asdict(destination) for destination in destinations],
             }
-            return 200, "application/json", orjson.dumps(status, option=orjson.OPT_INDENT_2)
+            return 200, "application/json", orjson.dumps(status, option=WRITTEN)
         if path == "/":
             return 200, "text/html; charset=utf-8", page(self.board, health, destinations, __version__, now).encode()
         return 404, "text/plain", b"not here; try / /healthz /readyz /metrics /status.json\n"

@@ -48,6 +48,14 @@ def assess(views: Sequence[Vitals], destinations: Sequence[DestinationStatus], n
         if dead := sum(view.dead.values()):
             hint = f"sync dead-letters list --view {view.name}"
             findings.append(Finding("warning", view.name, f"{dead} rows are dead letters", hint))
+        if view.invalid:
+            most = ", ".join(
+                f"{name} {count}" for name, count in sorted(view.invalid.items(), key=lambda each: -each[1])
+            )
+            told = f"{sum(view.invalid.values())} values broke a rule since the start: {most}"
+            findings.append(
+                Finding("warning", view.name, told, "mend them in the view; on_invalid: says what becomes of them")
+            )
         if view.max_age_ms is not None and view.lag_ms > view.max_age_ms:
             old = f"nothing newer than {view.lag_ms // 1000} s ago is known to be delivered; max_age is {view.max_age_ms // 1000} s"
             findings.append(Finding("critical", view.name, old, view.hint or "sync status"))

@@ -9,16 +9,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
+from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.executors.pool import ThreadPoolExecutor as JobThreads
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from smartico_sync.daemon.backfill import Backfills
 from smartico_sync.daemon.clocks import now_ms
-from smartico_sync.errors import ExitCode, StateError, SyncError
+from smartico_sync.errors import ExitCode, StateError, SyncError, Unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from apscheduler.events import JobExecutionEvent
 
     from smartico_sync.config.models import Reconcile
     from smartico_sync.daemon.tracker import Tracker
@@ -60,6 +63,7 @@ class Service:
                 scheduler.add_job(tracker.compare, apart, id=f"compare {tracker.name}", executor="beside")
         scheduler.add_job(self.prune, IntervalTrigger(seconds=PRUNE_EVERY_S), id="prune", executor="beside")
         history = threading.Thread(target=self.backfills.work, args=(self.stopping,), name="backfill")
+        scheduler.add_listener(mishap, EVENT_JOB_ERROR)
         scheduler.start()
         history.start()
         try:
@@ -122,6 +126,11 @@ class Service:
     def stop(self) -> None:
         """Ask every poll to end after the page it is at; idempotent, callable from a signal handler."""
         self.stopping.set()
+
+
+def mishap(event: JobExecutionEvent) -> None:
+    """Say that a job ended in a way that nobody foresaw."""
+    log.error("job", job=event.job_id, reason=Unexpected(event.exception).message)
 
 
 def code_of(error: BaseException) -> ExitCode:

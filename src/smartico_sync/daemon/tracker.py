@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
+import traceback
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
@@ -32,6 +34,7 @@ from smartico_sync.errors import (
     SourceCancelled,
     StateError,
     SyncError,
+    Unexpected,
     ViewHalted,
     ViewRegressed,
 )
@@ -161,10 +164,15 @@ class Tracker:
             self.look_around(stopping)
             self.redeliver(stopping)
             self.catch_up(stopping)
+            self.loaded()
         except DeliveryStopped:
             self.setup = None
         except SyncError as error:
             self.trouble(error)
+        except Exception as error:  # noqa: BLE001 - a view that stands still must say so, whatever the reason
+            if os.environ.get("SYNC_DEBUG"):
+                traceback.print_exception(error)
+            self.trouble(Unexpected(error))
         else:
             self.failures, self.error = 0, None
             self.report.state("live" if self.caught_up else "behind")
@@ -216,6 +224,12 @@ class Tracker:
             # Whatever was not committed is read again, and makes the same event ids.
             self.setup, self.caught_up = None, False
             raise
+
+    def loaded(self) -> None:
+        """The first load is over once everything that was there is committed; later pages would be marked no more."""
+        if self.first_load and self.caught_up:
+            self.store.reached(self.name, now_ms())
+            self.first_load = False
 
     def hurry(self, read: Read, stopping: threading.Event) -> None:
         """A backlog: the next page is read while the one before is worked on and others are sent; committed in order."""
@@ -306,9 +320,6 @@ class Tracker:
             self.fingerprints.settled()
         self.report.broken(work.invalid)
         self.count(commit)
-        if self.first_load and self.caught_up:
-            self.store.reached(self.name, now_ms())
-            self.first_load = False
 
     def receipt(self, future: Future[Receipt], stopping: threading.Event) -> Receipt:
         """The receipt, however long it takes; DeliveryStopped when the daemon ends before."""

@@ -37,6 +37,7 @@ __all__ = [
     "ledger_of",
     "position_at",
     "quietly",
+    "ruled",
     "work_of",
 ]
 
@@ -112,14 +113,24 @@ def work_of(
     if mapping.kind.role != "profile":
         return Work(places, ledger, send, rejects, behind, anchors=anchors, invalid=invalid)
     ids = send.frame.get_column(PLAYER).unique()
-    diffed = diff(send, known(ids) if ids.len() else NOTHING_KNOWN, terms.secret, terms.payload)
-    send, profiles = diffed.events, diffed.upserts
+    # What is left out was never sent: what is remembered stays what Smartico has.
+    moves: Literal["follow", "hold"] = "hold" if terms.on_invalid == "omit" else "follow"
+    diffed = diff(send, known(ids) if ids.len() else NOTHING_KNOWN, terms.secret, terms.payload, moves)
+    send, profiles, silent = diffed.events, diffed.upserts, diffed.unchanged
     if diffed.moved:
         unmoved = {name: (mask, "what it was: it can never change") for name, mask in diffed.moved.items()}
         send, rejects = ruled(send, rejects, unmoved, terms.on_invalid)
         profiles = profiles.filter(~pl.col("eid").is_in(lost(diffed.events, send)))
         invalid.update({name: int(mask.sum()) for name, mask in diffed.moved.items()})
-    return Work(places, ledger, send, rejects, behind, diffed.unchanged, 0, profiles, anchors, invalid)
+        told = saying(send)
+        send, silent = send.take(told), silent + int((~told).sum())
+    return Work(places, ledger, send, rejects, behind, silent, 0, profiles, anchors, invalid)
+
+
+def saying(sent: Events) -> pl.Series:
+    """Which events hold any property."""
+    names = [name for name in sent.frame.columns if name not in ENVELOPE]
+    return sent.frame.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
 
 
 def ruled(

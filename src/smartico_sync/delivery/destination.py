@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 import random
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Destination", "DestinationStatus"]
 
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # quoted from the official document; the last repeats
+AWAY_AFTER = 5  # failures with no success in between: the API is away. Of single ones only their own events wait
 JITTER = 0.2  # share of a pause that is random, so that clients do not return together
 LONGEST_WAIT_S = 300.0  # of a Retry-After that is believed
 SMALLEST_BATCH = 50  # events: smaller ones help no API
@@ -61,7 +65,8 @@ class DestinationStatus:
 class Destination:
     """Sends requests with `workers` threads. Thread-safe; `lock` is shared by all that share an account.
 
-    While the API is away one request at a time tries again; while it refuses us, or a brand, what is sent fails with
+    A request that fails goes again after a pause, and only its players wait for it. After AWAY_AFTER failures in a row, or when
+    the API says how long to wait, all wait, and one request at a time tries again. While it refuses us, or a brand, what is sent fails with
     DeliveryHalted, but for one request now and then that finds out whether that is over.
     """
 
@@ -85,7 +90,10 @@ class Destination:
         self.in_flight = 0
         self.queued = 0
         self.failures = 0
+        self.rounds = 0
         self.well = 0
+        self.order = count()
+        self.delayed: list[tuple[float, int, Request]] = []
         self.resume_at = 0.0
         self.last_error = ""
         self.last_success_ms: int | None = None
@@ -137,10 +145,10 @@ class Destination:
                 self.requests[verdict.decision] += 1
                 self.sent_bytes += len(request.batch.body)
                 self.seconds += answer.seconds
-                before = self.failures
+                before = self.away
                 self.act(request, verdict, answer)
                 # Another worker is woken when there is something for it to do; this one looks for itself.
-                if before and not self.failures:
+                if before and not self.away:
                     self.changed.notify_all()
                 else:
                     self.changed.notify(max(0, self.lanes.startable - 1))
@@ -154,12 +162,13 @@ class Destination:
             if now < self.resume_at:
                 self.changed.wait(self.resume_at - now)
                 continue
-            if self.failures and self.in_flight:
+            if self.away and self.in_flight:
                 self.changed.wait(1.0)
                 continue
+            self.release(now)
             request = self.lanes.take()
             if request is None:
-                self.changed.wait()
+                self.changed.wait(self.delayed[0][0] - now if self.delayed else None)
                 continue
             if request.sending.over:
                 self.drop(request)
@@ -169,7 +178,24 @@ class Destination:
                 self.lanes.again(request)
                 self.changed.wait(min(wait, 1.0))
                 continue
+            if self.delayed:
+                self.changed.notify()  # somebody must look when its time comes
             return request
+
+    @property
+    def away(self) -> bool:
+        """Whether the API takes nothing from anybody, as far as can be told."""
+        return self.failures >= AWAY_AFTER
+
+    @property
+    def failing(self) -> bool:
+        """Whether all that is under way has failed."""
+        return self.away or (self.failures > 0 and not self.in_flight and not self.lanes.startable)
+
+    def release(self, now: float) -> None:
+        """Let go again what has waited long enough. Called with the lock held."""
+        while self.delayed and self.delayed[0][0] <= now:
+            self.lanes.offer(heapq.heappop(self.delayed)[2])
 
     def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """Do what the verdict says. Called with the lock held."""
@@ -180,7 +206,7 @@ class Destination:
             self.halt(EVERYTHING, f"{verdict.reason} (code {verdict.code})")
             self.drop(request)
             return
-        self.failures, self.well = 0, self.well + 1
+        self.failures, self.rounds, self.well = 0, 0, self.well + 1
         if self.well >= GROW_AFTER and self.batch_events < self.most_events:
             self.batch_events, self.well = min(self.most_events, 2 * self.batch_events), 0
         if verdict.decision == "brand" or verdict.brands:
@@ -267,11 +293,15 @@ class Destination:
     def trouble(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """The API is away or unclear: the same events again, after a pause; their players wait."""
         request.attempts += 1
+        if self.away and not self.in_flight:
+            self.rounds += 1
         self.failures, self.well = self.failures + 1, 0
-        pause = self.pauses_s[min(request.attempts, len(self.pauses_s)) - 1]
+        pause = self.pauses_s[min(max(request.attempts - 1, self.rounds), len(self.pauses_s) - 1)]
         pause += pause * JITTER * random.random()  # noqa: S311 - spreads load, guards nothing
         pause = max(pause, min(answer.retry_after_s, LONGEST_WAIT_S))
-        self.resume_at = max(self.resume_at, time.monotonic() + pause)
+        until = time.monotonic() + pause
+        if self.away or answer.retry_after_s:
+            self.resume_at = max(self.resume_at, until)
         self.last_error = verdict.reason
         log.warning("delivery.retry", destination=self.name, reason=verdict.reason, pause_s=round(pause, 1))
         if request.sending.over:
@@ -282,7 +312,7 @@ class Destination:
             half = len(request.batch.events) // 2
             self.cut(request, [request.batch.events.frame.slice(0, half), request.batch.events.frame.slice(half)])
         else:
-            self.lanes.offer(request)
+            heapq.heappush(self.delayed, (until, next(self.order), request))
 
     def halt(self, brand: str, reason: str) -> None:
         """The API refuses us, or a brand: what was sent of it fails at once, nothing of it is committed."""
@@ -294,6 +324,7 @@ class Destination:
                 sending.fail(error)
                 self.sendings.discard(sending)
         # Requests under way keep their players until they are answered: what is sent again waits behind them.
+        self.release(math.inf)
         for request in list(self.lanes.all()):
             if request.sending.over:
                 self.drop(request)
@@ -325,13 +356,14 @@ class Destination:
             sending.fail(DeliveryStopped("the daemon is ending"))
         self.sendings.clear()
         self.lanes.clear()
+        self.delayed.clear()
         self.queued = 0
 
     def problem(self) -> DeliveryError | None:
         """What keeps events from being delivered now, for those who cannot wait."""
         if EVERYTHING in self.halts.known:
             return self.halts.error(EVERYTHING)
-        if self.failures:
+        if self.failing:
             kind = DeliveryUnknown if self.last_error.startswith("no answer") else DeliveryUnavailable
             return kind(f"the ingest API does not take events: {self.last_error}", hint="try its URL: sync check")
         return None
@@ -340,7 +372,7 @@ class Destination:
         """The destination as it stands."""
         with self.lock:
             state: Literal["idle", "delivering", "backing_off", "halted"] = "delivering" if self.queued else "idle"
-            if self.failures:
+            if self.failing:
                 state = "backing_off"
             if self.halts:
                 state = "halted"

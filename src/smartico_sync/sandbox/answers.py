@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote, urlencode
 from uuid import UUID
+from zlib import crc32
 
 import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BRAND_UNKNOWN", "PARSE_ERROR", "Answer", "Dialect", "ErrorKeys", "denied", "judged", "plain", "unparsable"]
+__all__ = [
+    "BRAND_UNKNOWN",
+    "PARSE_ERROR",
+    "Answer",
+    "Dialect",
+    "ErrorKeys",
+    "denied",
+    "judged",
+    "plain",
+    "quoting",
+    "unparsable",
+]
 
 Dialect = Literal["event_errors", "failed_events"]
 ErrorKeys = Literal["eid", "user_ext_id"]
@@ -66,6 +80,22 @@ def named(event: Any, keys: ErrorKeys) -> str:
     fields = (keys, "eid", "user_ext_id")
     values = (event.get(name) for name in fields) if isinstance(event, dict) else iter(())
     return next((str(value) for value in values if isinstance(value, (str, int)) and value != ""), "unknown")
+
+
+def quoting(event: dict[str, Any]) -> str:
+    """Refuse an event in words that repeat its values: plainly, shouting, as JSON or text of a URL, or encoded."""
+    said = {"user": event["user_ext_id"], **event["payload"]}
+    values = [str(value) for value in said.values()]
+    ways = (
+        f"Property {list(said)[-1]} faled to parse value {values[-1]}, error: refused with {' '.join(values)}",
+        f"Duplicate contact {', '.join(values)}",
+        f"DUPLICATE CONTACT {' '.join(values).upper()}",
+        f"Cannot store {orjson.dumps(said).decode()} of {said['user']}",
+        f"Rejected by the gateway: {urlencode(said, quote_via=quote)}",
+        f"Undeliverable {' '.join(b64encode(value.encode()).decode() for value in values)}",
+        f"No such contact <{'> <'.join(values)}>",
+    )
+    return ways[crc32(event["eid"].encode(errors="replace")) % len(ways)]
 
 
 def unparsable(number: int, reason: str) -> Answer:

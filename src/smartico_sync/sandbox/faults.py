@@ -11,6 +11,7 @@ reset-after               accept, then break the connection
 hang-after[=60s]          accept, then answer nothing for that long
 slow-drip[=2s]            accept, then answer byte by byte over that long
 refuse=0.1                refuse that share of the events, the same ones each time they come
+quote=0.1                 likewise, with messages that repeat the values of the event, each in another way
 unknown-users             refuse (10001) what comes for a player whose profile never came
 unknown-brand[=NAME]      refuse (125) the events of that brand, or of all
 """
@@ -37,7 +38,8 @@ STATUSES = frozenset({"429", "500", "502", "503", "504"})
 DENIALS = frozenset({"401", "403", "200"})
 BEFORE = STATUSES | {"denied", "garbage", "reset-before"}
 AFTER = frozenset({"reset-after", "hang-after", "slow-drip"})
-JUDGING = frozenset({"refuse", "unknown-users", "unknown-brand"})
+SHARED = frozenset({"refuse", "quote"})  # VALUE is a share of the events
+JUDGING = SHARED | {"unknown-users", "unknown-brand"}
 TIMED = STATUSES | {"latency", "hang-after", "slow-drip"}
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
@@ -61,14 +63,15 @@ class Fault:
 class Decision:
     """What happens to one request.
 
-    First `latency_s` passes. `before` then answers in place of accepting; otherwise the events are judged with `refuse`
-    (share of events), `users` and `brand` (None: any brand is known; empty: none is), and `after` spoils the answer.
+    First `latency_s` passes. `before` then answers in place of accepting; otherwise the events are judged with `refuse` and
+    `quote` (shares of events), `users` and `brand` (None: any brand is known; empty: none is), and `after` spoils the answer.
     """
 
     latency_s: float = 0.0
     before: Fault | None = None
     after: Fault | None = None
     refuse: float = 0.0
+    quote: float = 0.0
     users: Literal["any", "known"] = "any"
     brand: str | None = None
 
@@ -86,7 +89,7 @@ def parse(text: str) -> Fault:
         known = ", ".join(sorted(BEFORE | AFTER | JUDGING | {"latency"}))
         raise ConfigError(f"unknown fault {kind!r}", hint=f"one of {known}")
     share = part(match["share"] or "1", text)
-    if kind == "refuse":
+    if kind in SHARED:
         return Fault(kind, f"{part(value or '1', text):g}", share=share)
     if kind == "denied" and value and value not in DENIALS:
         raise ConfigError(f"fault {text!r}: unknown status", hint="denied, denied=401, denied=403 or denied=200")
@@ -125,7 +128,8 @@ def decide(faults: Iterable[Fault], draw: Callable[[], float]) -> Decision:
 
     Latencies add up; of the faults that replace the answer the first one drawn wins, likewise of those that spoil it.
     """
-    latency, refuse, users, brand = 0.0, 0.0, False, None
+    latency, users, brand = 0.0, False, None
+    shares = dict.fromkeys(SHARED, 0.0)
     before: Fault | None = None
     after: Fault | None = None
     for fault in faults:
@@ -133,8 +137,8 @@ def decide(faults: Iterable[Fault], draw: Callable[[], float]) -> Decision:
             continue
         if fault.kind == "latency":
             latency += fault.seconds or 0.0
-        elif fault.kind == "refuse":
-            refuse = max(refuse, float(fault.value))
+        elif fault.kind in SHARED:
+            shares[fault.kind] = max(shares[fault.kind], float(fault.value))
         elif fault.kind == "unknown-users":
             users = True
         elif fault.kind == "unknown-brand":
@@ -143,7 +147,9 @@ def decide(faults: Iterable[Fault], draw: Callable[[], float]) -> Decision:
             after = after or fault
         else:
             before = before or fault
-    return Decision(latency, before, after, refuse, "known" if users else "any", brand)
+    return Decision(
+        latency, before, after, shares["refuse"], shares["quote"], users="known" if users else "any", brand=brand
+    )
 
 
 def refuses(eid: str, share: float, seed: int) -> bool:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from smartico_sync.catalogue.events import creates_user
-from smartico_sync.sandbox.answers import BRAND_UNKNOWN, PARSE_ERROR, Answer, Dialect, ErrorKeys, judged, unparsable
+from smartico_sync.sandbox.answers import (
+    BRAND_UNKNOWN,
+    PARSE_ERROR,
+    Answer,
+    Dialect,
+    ErrorKeys,
+    judged,
+    quoting,
+    unparsable,
+)
 from smartico_sync.sandbox.book import Book, packed, player, split
 from smartico_sync.sandbox.contract import Contract
 from smartico_sync.sandbox.faults import Decision, Fault, decide, refuses
@@ -101,7 +110,7 @@ class Ingest:
     def judge(self, body: bytes, decision: Decision, ticket: Ticket, wait: Callable[[float], object]) -> Answer:
         """Accept what may be accepted, written and flushed before the answer exists."""
         number = next(self.numbers)
-        if self.check == "count" and not (self.book.log or decision.refuse or decision.brand is not None):
+        if self.check == "count" and not (self.book.log or troubles(decision)):
             wait(decision.latency_s)
             if decision.users == "any" and self.glanced(body):
                 return judged(number, [], {}, self.dialect, self.error_keys)
@@ -164,7 +173,7 @@ class Ingest:
 
     def troubled(self, events: list[Any], errors: Errors, decision: Decision) -> None:
         """Add the refusals that were asked for."""
-        if decision.brand is None and not decision.refuse:
+        if not troubles(decision):
             return
         for index, event in enumerate(events):
             if index in errors:
@@ -173,6 +182,8 @@ class Ingest:
                 errors[index] = (BRAND_UNKNOWN, "")
             elif decision.refuse and refuses(event["eid"], decision.refuse, self.seed):
                 errors[index] = (PARSE_ERROR, "Property refused on demand")
+            elif decision.quote and refuses(event["eid"], decision.quote, self.seed):
+                errors[index] = (PARSE_ERROR, quoting(event))
 
     def answered(self, kind: str) -> None:
         """Count an answer by its HTTP status, or by what came in its place."""
@@ -210,6 +221,11 @@ class Ingest:
                 "faulted": dict(sorted(self.faulted.items())),
                 "seconds": round(time.monotonic() - self.started, 3),
             }
+
+
+def troubles(decision: Decision) -> bool:
+    """Whether events are to be refused that keep the contract."""
+    return decision.brand is not None or decision.refuse > 0 or decision.quote > 0
 
 
 def identified(events: list[Any]) -> bool:

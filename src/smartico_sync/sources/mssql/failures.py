@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from smartico_sync.core.hearsay import from_database
 from smartico_sync.errors import (
     ConfigError,
     DriverMissing,
@@ -89,7 +90,7 @@ def failure(state: str, number: int, message: str, place: str, what: str) -> Syn
         return SourceRefused(f"{place}: {LOGIN[number]} ({number})", hint=hint)
     if number in NOT_ALLOWED:
         return SourceRefused(
-            f"{place}: {what}: {message} ({number})",
+            f"{place}: {what}: {from_database(message)} ({number})",
             hint="GRANT SELECT ON the view TO the user; a view over other owners' tables or databases needs rights there too",
         )
     if number in READ_ONLY:
@@ -106,7 +107,8 @@ def failure(state: str, number: int, message: str, place: str, what: str) -> Syn
         )
     if number in NAMED:
         return ViewBroken(
-            f"{place}: {what}: {message} ({number})", hint="compare the view with views.yaml: `sync check`"
+            f"{place}: {what}: {from_database(message)} ({number})",
+            hint="compare the view with views.yaml: `sync check`",
         )
     if state in (NO_TIME_LEFT, "HY008"):
         return SourceCancelled(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smartico_sync.core.hearsay import from_database
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 
 __all__ = ["connecting", "failure"]
@@ -22,18 +23,23 @@ BUSY = ("starting up", "shutting down", "not yet accepting", "recovery mode", "t
 
 
 def failure(code: str, message: str, place: str, what: str) -> SourceError:
-    """The failure for an SQLSTATE; `message` is the server's primary message, used only where it can hold no value."""
+    """The failure for an SQLSTATE; `message` is the server's primary message, used only where it tells a name.
+
+    A cast to `regclass` and what a function raises tell a value instead: no address gets through.
+    """
     if code in CANCELLED:
         hint = "raise statement_timeout, or see `sync check` for a missing index" if code == "57014" else "tried again"
         return SourceCancelled(f"{place}: {what}: {CANCELLED[code]} ({code})", hint=hint)
     if code in REFUSED or code.startswith("28"):
-        reason = message if code == "42501" else REFUSED.get(code, "the login is refused")
+        reason = from_database(message) if code == "42501" else REFUSED.get(code, "the login is refused")
         hint = "GRANT SELECT on the view, and USAGE on its schema, to the user" if code == "42501" else "check the url"
         return SourceRefused(f"{place}: {what}: {reason} ({code})", hint=hint)
     if code.startswith(("08", "57P", "53")):
         return SourceUnreachable(f"{place}: {what}: the server cannot serve us now ({code})", hint="is it starting up?")
     if code.startswith(("42", "3F")):
-        return ViewBroken(f"{place}: {what}: {message} ({code})", hint="compare the view with views.yaml: `sync check`")
+        return ViewBroken(
+            f"{place}: {what}: {from_database(message)} ({code})", hint="compare the view with views.yaml: `sync check`"
+        )
     if code.startswith(("22", "P0", "21", "2F", "39", "38")):
         # These messages quote the value that failed.
         return ViewBroken(

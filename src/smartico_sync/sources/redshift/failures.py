@@ -6,6 +6,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.hearsay import from_database
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def told(error: BaseException) -> Mapping[str, str]:
 
 
 def failure(fields: Mapping[str, str], place: str, what: str) -> SourceError:
-    """The failure for what the server said; its message is used only where it can hold no value."""
+    """The failure for what the server said; its message is used only where it tells a name."""
     code, message = fields.get("C", ""), fields.get("M", "")
     if code in ("XX000", ""):
         code = next((known for words, known in WORDS if words in message.lower()), code)
@@ -61,7 +62,8 @@ def failure(fields: Mapping[str, str], place: str, what: str) -> SourceError:
             f"{place}: {what}: the server cannot serve us now ({code})", hint="is the cluster paused, resizing or full?"
         )
     if code.startswith(("42", "3F")):
-        return ViewBroken(f"{place}: {what}: {message} ({code})", hint="compare the view with views.yaml: `sync check`")
+        said = from_database(message)
+        return ViewBroken(f"{place}: {what}: {said} ({code})", hint="compare the view with views.yaml: `sync check`")
     return ViewBroken(
         f"{place}: {what}: the view cannot be computed ({code or 'no code'})",
         hint="SELECT from the view by hand to see the server's own words; a row's value may be in them",

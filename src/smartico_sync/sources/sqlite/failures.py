@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.hearsay import from_database
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 
 if TYPE_CHECKING:
@@ -13,8 +14,8 @@ __all__ = ["failure"]
 
 
 def failure(error: sqlite3.Error, place: str, what: str) -> SourceError:
-    """SQLite's messages hold names, never values."""
-    message = str(error)
+    """SQLite's messages hold names; only its functions quote a value now and then."""
+    message = from_database(str(error))
     if message.startswith(("no such table", "no such column", "no such view", "near ", "error in view", "ambiguous")):
         return ViewBroken(f"{place}: {what}: {message}", hint="compare the view with views.yaml: `sync check`")
     if "interrupted" in message:
@@ -33,5 +34,10 @@ def failure(error: sqlite3.Error, place: str, what: str) -> SourceError:
         return SourceUnreachable(
             f"{place}: {what}: {message}",
             hint="a WAL file needs its -shm beside it, in a directory the daemon may read",
+        )
+    if "JSON" in message:
+        return ViewBroken(
+            f"{place}: {what}: the view cannot be computed for some row (JSON)",
+            hint="SELECT from the view by hand to see SQLite's own words; a row's value may be in them",
         )
     return SourceError(f"{place}: {what}: {message}", hint="`sync check` tells more")

@@ -1,0 +1,147 @@
+"""How to connect, from a URL as operators write it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smartico_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.url import Url
+
+__all__ = ["KNOWN", "SETTINGS", "Login"]
+
+CONNECT_TIMEOUT_S = 10  # a server that is there answers sooner, over any distance
+PORTS = {"https": 8443, "http": 8123}
+SECURE_PORTS = ("8443", "443")
+CLOUD = (".clickhouse.cloud", ".clickhouse-staging.com")
+OWN = (
+    "secure", "verify", "ca_file", "client_cert", "client_key", "server_host_name", "proxy_path", "http_proxy", "https_proxy",
+    "access_token_file", "connect_timeout",
+)  # fmt: skip
+# Settings of ClickHouse that are the operator's to choose; all others belong into the user's profile.
+SETTINGS = (
+    "final", "join_use_nulls", "select_sequential_consistency", "session_timezone", "max_threads", "max_memory_usage",
+    "priority", "workload", "max_replica_delay_for_distributed_queries", "fallback_to_stale_replicas_for_distributed_queries",
+    "log_comment", "role",
+)  # fmt: skip
+KNOWN = (*OWN, *SETTINGS)
+FILES = ("ca_file", "client_cert", "client_key", "access_token_file")
+WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A URL and what its parameters mean. `silence_s`: no answer for that long means that nobody is there.
+
+    ConfigError for a parameter that is not known or no number, a file that cannot be read, or no host.
+    """
+
+    url: Url
+    timeout_ms: int
+    silence_s: float
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The URL's parameters, then the source's options."""
+        written = {**self.url.parameters, **dict(self.options)}
+        named = {name.lower().replace("-", "_"): value for name, value in written.items()}
+        if unknown := sorted(set(named) - set(KNOWN)):
+            raise ConfigError(
+                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
+                hint=f"use some of: {', '.join(KNOWN)}; other settings belong into the user's settings profile",
+            )
+        return named
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the operator wants ClickHouse to do otherwise."""
+        return {name: value for name, value in self.parameters.items() if name in SETTINGS}
+
+    @property
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        """Where servers of one cluster listen for HTTP, in the order in which they are tried."""
+        found = []
+        for host, port in self.url.hosts:
+            if not host:
+                continue
+            if port and not port.isdigit():
+                raise ConfigError(f"{self.url.place}: the port is not a number", hint="write host:8443, for instance")
+            found.append((host, int(port) if port else PORTS[self._interface(host, port)]))
+        if not found:
+            raise ConfigError(
+                f"{self.url.scheme}:// names no host", hint="write clickhouse://user@host:8443/database?secure=true"
+            )
+        return tuple(found)
+
+    def arguments(self, host: str, port: int) -> dict[str, Any]:
+        """What the driver is told; files are read anew each time, so that a secret may be changed."""
+        parameters = self.parameters
+        interface = self._interface(host, str(port))
+        token = (
+            _content("access_token_file", parameters["access_token_file"]) if "access_token_file" in parameters else ""
+        )
+        certificate = parameters.get("client_cert")
+        return {
+            "interface": interface,
+            "host": host,
+            "port": port,
+            "database": self.url.path or None,
+            **(
+                {"access_token": token.strip()} if token else {"username": self.url.user, "password": self.url.password}
+            ),
+            "connect_timeout": _number("connect_timeout", parameters.get("connect_timeout", str(CONNECT_TIMEOUT_S))),
+            "send_receive_timeout": ceil(self.silence_s),
+            "query_retries": 0,  # the daemon tries again, and tells meanwhile
+            "verify": _truth("verify", parameters.get("verify", "true")),
+            "ca_cert": parameters.get("ca_file"),
+            "client_cert": certificate,
+            "client_cert_key": parameters.get("client_key"),
+            # A certificate alone says who we are; beside a password it only opens the door.
+            "tls_mode": ("strict" if self.url.password or token else "mutual") if certificate else None,
+            "server_host_name": parameters.get("server_host_name"),
+            "proxy_path": parameters.get("proxy_path", ""),
+            "http_proxy": parameters.get("http_proxy"),
+            "https_proxy": parameters.get("https_proxy"),
+            "client_name": "smartico-sync",
+            "tz_source": "server",
+            "autogenerate_session_id": False,  # so that any server behind a balancer may answer
+            "show_clickhouse_errors": "scrub",
+            "dedicated_pool": True,
+        }
+
+    def check(self) -> None:
+        """Tell what cannot be used before the first poll."""
+        parameters = self.parameters
+        for host, port in self.hosts:
+            self.arguments(host, port)
+        for name in FILES:
+            if name in parameters:
+                _content(name, parameters[name])
+
+    def _interface(self, host: str, port: str) -> str:
+        secure = port in SECURE_PORTS or host.endswith(CLOUD)
+        return "https" if _truth("secure", self.parameters.get("secure", str(secure))) else "http"
+
+
+def _truth(name: str, value: str) -> bool:
+    if value.lower() not in WORDS:
+        raise ConfigError(f"{name} is true or false, not {value!r}")
+    return WORDS[value.lower()]
+
+
+def _number(name: str, value: str) -> int:
+    if not value.isdigit():
+        raise ConfigError(f"{name} is not a number", hint=f"write {name}=10, for instance")
+    return int(value)
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", hint=f"check {name} of the source") from None
