@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check bench torture format reference clean
+.PHONY: help setup run test test-all check bench torture soak format reference clean
 
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
@@ -33,7 +33,8 @@ servers: setup
 test: servers ## The tests, on a real PostgreSQL (installed by apt when it is missing)
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-all: servers ## Every test, the slow ones included
+test-all: setup ## Every test, on every database that can be had (emulators of about 2 GB, kept in .servers)
+	@tests/servers/provision all
 	$(BIN)/python -m pytest -n auto
 
 check: setup ## The gates: style, types, import rules, generated references
@@ -44,9 +45,13 @@ check: setup ## The gates: style, types, import rules, generated references
 
 bench: servers ## Events a second and CPU against a plain loop, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench
+	$(BIN)/python -m pytest -q -s -p conftest -p no:randomly -W ignore bench/sources.py
 
 torture: servers ## Rows lost by every way to poll, on a replica under writers that do their worst
 	PYTHONPATH=tests $(BIN)/python -m bench.torture
+
+soak: servers ## Ten minutes at 2,000 events a second while a fifth of the API's answers are faulty
+	PYTHONPATH=tests $(BIN)/python -m bench.soak
 
 format: setup ## Format the code
 	$(BIN)/ruff format .

@@ -68,7 +68,8 @@ def pytest_terminal_summary(terminalreporter):
     covered, left_out = coverage(terminalreporter)
     if not covered and not left_out:
         return
-    terminalreporter.write_line(f"engines covered: {', '.join(sorted(covered)) or 'none'}")
+    named = [f"{name} ({engines.stand_in(name)})" if engines.stand_in(name) else name for name in sorted(covered)]
+    terminalreporter.write_line(f"engines covered: {', '.join(named) or 'none'}")
     for name in sorted(set(engines.NAMES) - covered):
         terminalreporter.write_line(f"  not covered: {name}: {left_out.get(name, 'see make test-all')}")
 

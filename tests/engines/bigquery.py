@@ -16,6 +16,7 @@ from smartico_sync.sources.bigquery.login import Login
 from smartico_sync.sources.url import parse
 
 WEIGHT = "heavy"
+STAND_IN = "bqemulator over DuckDB"
 
 
 class BigQuery(Engine):

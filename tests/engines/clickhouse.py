@@ -13,6 +13,7 @@ from smartico_sync.sources.clickhouse.login import Login
 from smartico_sync.sources.url import parse
 
 WEIGHT = "heavy"
+STAND_IN = "chDB behind HTTP"
 TABLE = "ENGINE = MergeTree ORDER BY tuple() SETTINGS index_granularity = 4, allow_nullable_key = 1"
 
 

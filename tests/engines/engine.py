@@ -86,6 +86,15 @@ class Engine:
         if values:
             self.execute(f"INSERT INTO {self.place(name)} VALUES {', '.join(values)}")
 
+    def double(self, name: str, columns: Iterable[str], column: str, by: int) -> None:
+        """Add every row of a table once more, with that much more in a column."""
+        shown = ", ".join(f"{self.quoted(each)} + {by}" if each == column else self.quoted(each) for each in columns)
+        self.execute(f"INSERT INTO {self.place(name)} SELECT {shown} FROM {self.place(name)}")
+
+    def everything(self, name: str) -> str:
+        """The query that a bare driver reads a table with."""
+        return f"SELECT * FROM {self.place(name)}"
+
     def view(self, name: str, relation: str, columns: Mapping[str, str]) -> None:
         """A view of `{its column: the relation's column}`."""
         shown = ", ".join(f"{self.quoted(of)} AS {self.quoted(column)}" for column, of in columns.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engines.engine import Engine
 
 WEIGHT = "light"
+STAND_IN = ""
 
 
 class MariaDB(Engine):

@@ -18,6 +18,7 @@ from pymongo import MongoClient
 from engines.engine import Engine
 
 WEIGHT = "light"
+STAND_IN = "a server of our own over mongomock"
 MOST_DIGITS = Context(prec=34)
 
 
@@ -73,6 +74,13 @@ class MongoDB(Engine):
     def view(self, name, relation, columns):
         shown = {column: f"${of}" for column, of in columns.items()}
         self.database.command("create", name, viewOn=relation, pipeline=[{"$project": shown}])
+
+    def double(self, name, columns, column, by):
+        rows = list(self.database[name].find({}, {"_id": 0}))
+        self.database[name].insert_many([row | {column: row[column] + by} for row in rows])
+
+    def everything(self, name):
+        return json.dumps({"aggregate": name, "pipeline": [{"$project": {"_id": 0}}]})
 
     def index(self, relation, *columns):
         self.database[relation].create_index([(column, 1) for column in columns])

@@ -12,6 +12,7 @@ from engines.engine import Engine
 from smartico_sync.sources.url import parse
 
 WEIGHT = "light"
+STAND_IN = "a TDS server of our own over DuckDB"
 DATETIMEOFFSET = -155  # pyodbc does not know it, and leaves it to a converter
 
 

@@ -7,6 +7,7 @@ from engines.mariadb import MariaDB, bare
 __all__ = ["WEIGHT", "MySQL", "bare", "serve"]
 
 WEIGHT = "light"
+STAND_IN = "MariaDB under MySQL's version"
 
 
 class MySQL(MariaDB):

@@ -8,6 +8,7 @@ from engines.engine import Engine
 from smartico_sync.sources.oracle.types import ORACLE
 
 WEIGHT = "light"
+STAND_IN = "a TNS listener of our own over SQLite"
 LONGEST = 4000  # bytes of a VARCHAR2; a longer text is a CLOB
 
 

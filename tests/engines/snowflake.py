@@ -15,6 +15,7 @@ from smartico_sync.sources.snowflake.login import Login
 from smartico_sync.sources.url import parse
 
 WEIGHT = "heavy"
+STAND_IN = "fakesnow over DuckDB"
 
 
 class Snowflake(Engine):

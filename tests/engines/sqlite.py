@@ -7,6 +7,7 @@ import sqlite3
 from engines.engine import Engine
 
 WEIGHT = "light"
+STAND_IN = ""
 
 
 class SQLite(Engine):
