@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check bench torture soak format reference clean
+.PHONY: help setup run test test-slow test-all check bench torture soak format reference clean
 
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
@@ -33,9 +33,11 @@ servers: setup
 test: servers ## The tests, on a real PostgreSQL (installed by apt when it is missing)
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-all: setup ## Every test, on every database that can be had (emulators of about 2 GB, kept in .servers)
+test-slow: setup ## The slow tests, and those on emulators of about 2 GB, which it installs in .servers and keeps
 	@tests/servers/provision all
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m slow
+
+test-all: test test-slow ## Every test, on every database that can be had
 
 check: setup ## The gates: style, types, import rules, generated references
 	$(BIN)/ruff check .
