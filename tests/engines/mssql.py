@@ -11,7 +11,7 @@ import struct
 from engines.engine import Engine
 from smartico_sync.sources.url import parse
 
-WEIGHT = "light"
+WEIGHT = "heavy"
 STAND_IN = "a TDS server of our own over DuckDB"
 DATETIMEOFFSET = -155  # pyodbc does not know it, and leaves it to a converter
 

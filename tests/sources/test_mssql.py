@@ -11,6 +11,8 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceRefused, ViewBroken
 
+pytestmark = pytest.mark.slow  # the server behind it is Python
+
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
 

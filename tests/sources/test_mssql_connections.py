@@ -25,6 +25,8 @@ from smartico_sync.sources.open import open_source
 
 pytest.importorskip("pyodbc", reason="unixODBC is not installed: apt-get install unixodbc", exc_type=ImportError)
 
+pytestmark = pytest.mark.slow  # the server behind it is Python
+
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
 

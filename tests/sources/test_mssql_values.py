@@ -12,6 +12,8 @@ from smartico_sync.core.late import choose
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 
+pytestmark = pytest.mark.slow  # the server behind it is Python
+
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
 
