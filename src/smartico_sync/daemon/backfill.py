@@ -15,6 +15,7 @@ import structlog
 from smartico_sync.core.diff import NOTHING_KNOWN
 from smartico_sync.daemon.clocks import now_ms
 from smartico_sync.daemon.comparison import is_time, units
+from smartico_sync.daemon.tracker import GLANCE_S, PAUSES_S
 from smartico_sync.daemon.vitals import BackfillVitals
 from smartico_sync.daemon.work import commit_of, position_at, work_of
 from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, Unexpected, ViewHalted
@@ -37,9 +38,7 @@ __all__ = ["RATE", "Backfills", "Stretch", "stretch"]
 RATE = 1_000  # events a second unless asked otherwise: a tenth of what a token is allowed, so live events never wait for it
 PAGE_MS = 500  # a page holds what the rate allows in this time, so that the rate is even
 LEAST_ROWS, MOST_ROWS = 100, 5_000  # a page
-PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)  # after trouble
 TURN_S = 1.0  # how long a page waits for the view's own ones
-GLANCE_S = 0.2  # how often a wait looks whether the daemon is ending
 
 log = structlog.get_logger()
 
@@ -111,7 +110,8 @@ class Backfills:
             if not stopping.is_set() and self.due.get(backfill.id, 0.0) <= time.monotonic():
                 self.attempt(backfill, stopping)
         still = self.open()
-        for name in {each.view for each in still} ^ {name for name, each in self.trackers.items() if each.backfilling}:
+        told = {name for name, tracker in self.trackers.items() if tracker.report.vitals.backfill}
+        for name in told | {each.view for each in still}:
             self.tell(name, still)
         if not still:
             return None
@@ -137,7 +137,6 @@ class Backfills:
             self.due[backfill.id] = max(began, self.due.get(backfill.id, 0.0)) + rows / backfill.rate
             if time.monotonic() - self.due[backfill.id] > PAGE_MS / 1000:
                 self.due[backfill.id] = time.monotonic()  # what was too slow is not made up for in a burst
-        self.tell(backfill.view, self.open())
 
     def page(self, tracker: Tracker, backfill: Backfill, stopping: threading.Event) -> int:
         """Read, send and commit the next rows; how many there were. Raises what source, API and state raise."""
@@ -205,7 +204,6 @@ class Backfills:
     def tell(self, name: str, still: Sequence[Backfill]) -> None:
         """Say on the board how the view's backfills stand."""
         mine = [each for each in still if each.view == name]
-        self.trackers[name].backfilling = bool(mine)
         done, total = sum(each.done for each in mine), sum(each.total for each in mine)
         vitals = BackfillVitals(done, total, sum(each.rate for each in mine), mine[0].reason) if mine else None
         self.trackers[name].report.backfilled(vitals)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from smartico_sync.state.protocol import Commit
     from smartico_sync.state.store import Store
 
-__all__ = ["Tracker"]
+__all__ = ["GLANCE_S", "PAUSES_S", "Tracker"]
 
 PAGES_IN_FLIGHT = 3  # reading, working and sending overlap; more only costs memory
 FIRST_PAGE = 1_000  # rows, before it is known how long they are
@@ -111,7 +111,6 @@ class Tracker:
         self.failures = 0
         self.resume_at = 0.0
         self.turn = threading.Lock()  # held by whoever sends pages of this view
-        self.backfilling = False
         self.patience_s = math.inf  # how long a page waits for an API that is away before the poll gives up
 
     @property

@@ -261,9 +261,10 @@ class Destination:
             return
         half = len(events) // 2
         self.cut(request, [events.frame.slice(0, half), events.frame.slice(half)])
+        self.lanes.offer(request)
 
     def cut(self, request: Request, frames: Sequence[pl.DataFrame]) -> None:
-        """Send a request in several, each behind the one before: they may share players."""
+        """Divide a request into several, each behind the one before: they may share players. The first is the caller's to offer."""
         first, *rest = (Events(frame, request.batch.events.raw) for frame in frames)
         for events in reversed(rest):
             # Whoever waited for the whole waits for the last part.
@@ -273,7 +274,6 @@ class Destination:
                 if self.lanes.tails.get(player) is request:
                     self.lanes.tails[player] = later
         request.batch = Batch(encode(first), first)
-        self.lanes.offer(request)
 
     def unknown_brands(self, request: Request, verdict: Verdict) -> None:
         """A brand the API does not know stops, and nothing else."""
@@ -283,6 +283,7 @@ class Destination:
         if not verdict.brands and len(unknown) > 1:
             # The answer does not say which: one request a brand will tell.
             self.cut(request, frame.partition_by(BRAND, maintain_order=True))
+            self.lanes.offer(request)
             return
         known = set(names) - unknown
         self.halts.taken(known)
@@ -306,13 +307,13 @@ class Destination:
         log.warning("delivery.retry", destination=self.name, reason=verdict.reason, pause_s=round(pause, 1))
         if request.sending.over:
             self.drop(request)
-        elif verdict.decision == "unknown" and request.attempts > 1 and len(request.batch.events) > SMALLEST_BATCH:
+            return
+        if verdict.decision == "unknown" and request.attempts > 1 and len(request.batch.events) > SMALLEST_BATCH:
             # Twice no answer in time: less at once may be answered.
             self.batch_events = max(SMALLEST_BATCH, min(self.batch_events, len(request.batch.events)) // 2)
             half = len(request.batch.events) // 2
             self.cut(request, [request.batch.events.frame.slice(0, half), request.batch.events.frame.slice(half)])
-        else:
-            heapq.heappush(self.delayed, (until, next(self.order), request))
+        heapq.heappush(self.delayed, (until, next(self.order), request))
 
     def halt(self, brand: str, reason: str) -> None:
         """The API refuses us, or a brand: what was sent of it fails at once, nothing of it is committed."""
