@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from daemon.command import Command, run
 from smartico_sync.pii.keys import new_key
 from smartico_sync.sandbox.api import Sandbox
-
-COMMAND = Path(sys.executable).parent / "smartico-sync"
 
 
 class Operator:
@@ -35,16 +32,10 @@ class Operator:
         )
 
     def sync(self, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [COMMAND, *arguments, "--config", self.config],
-            capture_output=True, text=True, timeout=timeout, check=False, cwd=self.home, env={**os.environ, "NO_COLOR": "1"},
-        )  # fmt: skip
+        return run([*arguments, "--config", self.config], self.home, timeout)
 
-    def start(self, *arguments: str) -> subprocess.Popen:
-        self.running = subprocess.Popen(
-            [COMMAND, *arguments, "--config", self.config],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.home,
-        )  # fmt: skip
+    def start(self, *arguments: str) -> Command:
+        self.running = Command([*arguments, "--config", self.config], self.home)
         return self.running
 
     def accepted(self) -> list[dict]:

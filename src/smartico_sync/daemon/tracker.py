@@ -121,7 +121,7 @@ class Tracker:
     @property
     def halted(self) -> bool:
         """Whether only a change by the operator helps."""
-        return isinstance(self.error, ViewHalted | ConfigError)
+        return isinstance(self.error, ViewHalted | ConfigError | DeliveryHalted)
 
     @property
     def pause_s(self) -> float:
@@ -417,7 +417,5 @@ class Tracker:
         self.error = error
         if told:
             log.error("view.trouble", view=self.name, reason=error.message, hint=error.hint, pause_s=pause)
-        state: State = "regressed" if isinstance(error, ViewRegressed) else "degraded"
-        if isinstance(error, ConfigError | DeliveryHalted) or (isinstance(error, ViewHalted) and state == "degraded"):
-            state = "halted"
-        self.report.state(state, error)
+        state: State = "halted" if self.halted else "degraded"
+        self.report.state("regressed" if isinstance(error, ViewRegressed) else state, error)

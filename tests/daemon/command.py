@@ -1,0 +1,69 @@
+"""The command in a process of its own, forked from one that has imported it already: a test need not wait for imports."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    [f"smartico_sync.cli.{name}" for name in ("run", "backfill", "check", "reconcile", "status", "trace", "watermark")]
+    + [f"smartico_sync.cli.{name}" for name in ("dead_letters", "keys", "preview", "state")]
+    + ["smartico_sync.sources.postgresql", "daemon.command"]
+)
+
+
+class Command:
+    """`smartico-sync` with these words, at work in a folder; what it says goes to the files."""
+
+    def __init__(self, words: list[object], home: Path, out: IO[bytes] | None = None, err: IO[bytes] | None = None):
+        self.words = [str(word) for word in words]
+        names = [None if file is None else file.name for file in (out, err)]
+        # A daemon of this module ends with the tests, come what may.
+        self._process = FORKS.Process(target=main, args=(self.words, str(home), *names), daemon=True)
+        self._process.start()
+        self.terminate, self.kill = self._process.terminate, self._process.kill
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, negative for a signal. subprocess.TimeoutExpired when it is still at work."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(self.words, timeout or 0)
+        return self._process.exitcode
+
+
+def run(words: list[object], home: Path, timeout: float) -> subprocess.CompletedProcess:
+    """Run the command to its end."""
+    with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
+        command = Command(words, home, out, err)
+        try:
+            code = command.wait(timeout)
+        finally:
+            command.kill()
+        return subprocess.CompletedProcess(command.words, code, out.read().decode(), err.read().decode())
+
+
+def main(words: list[str], home: str, out: str | None, err: str | None) -> None:
+    """What the forked process does: become the command."""
+    for target, name in ((1, out), (2, err)):
+        file = os.open(name or os.devnull, os.O_WRONLY)
+        os.dup2(file, target)
+        os.close(file)
+    os.chdir(home)
+    os.environ["NO_COLOR"] = "1"
+    sys.argv = ["smartico-sync", *words]
+    from smartico_sync.cli import main as command  # noqa: PLC0415 - imported where it runs
+
+    with contextlib.closing(sys.stdin):
+        command()
