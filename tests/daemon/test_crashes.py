@@ -52,8 +52,8 @@ def test_fifty_kills_lose_nothing_and_double_nothing(operator, postgresql):
 
 
 def test_a_few_kills_lose_nothing_and_double_nothing(operator, postgresql):
-    """The same with six kills."""
-    crashes(operator, postgresql, kills=6)
+    """The same with four kills."""
+    crashes(operator, postgresql, kills=4)
 
 
 def crashes(operator, postgresql, kills):

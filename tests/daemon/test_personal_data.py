@@ -15,6 +15,7 @@ from html import escape
 from urllib.parse import quote
 
 import httpx
+import polars as pl
 import psycopg
 import pytest
 
@@ -118,11 +119,16 @@ def leaks(values: list[str], *places: bytes) -> set[str]:
     """Which of these people's values are in the places, in any form; phone numbers also when they are written apart."""
     together = b"\n".join(places)
     joined = re.sub(rb"[ ()./-]", b"", together)
-    return {
-        value
-        for value in values
-        if any(form in together for form in forms(value)) or (value[0] == "+" and value[1:].encode() in joined)
-    }
+    owners: dict[str, set[str]] = {}
+    for value in values:
+        for form in forms(value):
+            owners.setdefault(form.decode("latin-1"), set()).add(value)
+    # Thousands of forms in megabytes: all of them are looked for in one pass.
+    found = pl.Series([together.decode("latin-1")]).str.extract_many(list(owners), overlapping=True)[0]
+    return set().union(
+        *(owners[form] for form in found.unique()),
+        (value for value in values if value[0] == "+" and value[1:].encode() in joined),
+    )
 
 
 class Evening:
@@ -248,7 +254,10 @@ def evening(operator, postgresql):
 
 @pytest.mark.parametrize(
     ("encryptor", "dialect", "keys"),
-    [("aes-256-gcm", "event_errors", "eid"), ("hpke", "failed_events", "user_ext_id")],
+    [
+        ("aes-256-gcm", "event_errors", "eid"),
+        pytest.param("hpke", "failed_events", "user_ext_id", marks=pytest.mark.slow),
+    ],
 )
 def test_no_address_and_no_number_rests_or_leaks(evening, encryptor, dialect, keys):
     """However often the API and the databases repeat what they were given: no state, copy, log, metric, page, command or
@@ -283,8 +292,9 @@ def test_no_address_and_no_number_rests_or_leaks(evening, encryptor, dialect, ke
         assert email.lower() == EMAILS[number].lower()
     assert leaks(OPEN, *it.bodies) >= set(LOGINS + CALLERS)
 
-    for name, said in [*before.items(), *after.items(), *it.spoken.items()]:
-        assert leaks(PROTECTED + OPEN, said) == set(), name
+    places = [*before.items(), *after.items(), *it.spoken.items()]
+    if leaks(PROTECTED + OPEN, *(said for _, said in places)):
+        assert {name: found for name, said in places if (found := leaks(PROTECTED + OPEN, said))} == {}
     assert leaks(PROTECTED, *it.bodies) == set()
 
 

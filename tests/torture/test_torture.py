@@ -12,7 +12,8 @@ from servers.postgresql import binaries
 SECONDS, LONGEST_S = 8, 4
 
 
-@pytest.mark.parametrize("stage", [Postgres, pytest.param(Mysql, marks=pytest.mark.slow)], ids=lambda stage: stage.name)
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [Postgres, Mysql], ids=lambda stage: stage.name)
 def test_no_mechanism_loses_a_row_where_naive_polling_does(stage):
     """Through views on a replica, with SELECT alone: fence, gaps and lookback deliver every committed row, and once."""
     if (stage is Postgres and binaries() is None) or (stage is Mysql and missing()):

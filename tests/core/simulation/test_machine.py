@@ -124,15 +124,16 @@ MACHINES = [
 ]
 
 
+@pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("mechanism", "cursor", "role"), MACHINES)
-def test_no_order_of_events_loses_a_row(mechanism, cursor, role):
+def test_no_order_of_events_loses_a_row(mechanism, cursor, role, examples):
     """Whatever writers, replay, API, crashes and clocks do, every committed row is delivered, once without trouble."""
     longest = 1 << 60 if mechanism == "fence" else 20_000
     machine = type(
         "Machine", (NoLoss,), {"mechanism": mechanism, "cursor": cursor, "role": role, "longest_ms": longest}
     )
     machine.TestCase.settings = settings(
-        max_examples=15,
+        max_examples=examples,
         stateful_step_count=40,
         deadline=None,
         suppress_health_check=list(HealthCheck),
