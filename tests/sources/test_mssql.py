@@ -43,6 +43,16 @@ def test_a_column_dropped_later_is_named(open_mssql, mssql):
     assert "amount_real" in broken.value.hint
 
 
+def test_a_query_without_told_types_is_broken(open_mssql, mssql, monkeypatch):
+    """The server tells no types of what uses temporary tables: ViewBroken with advice, and no other view suggested."""
+    mssql.execute("CREATE TABLE bets (id int)")
+    source = open_mssql()
+    monkeypatch.setattr("smartico_sync.sources.mssql.TYPES", "SELECT NULL AS name")
+    with pytest.raises(ViewBroken, match="cannot tell its types") as broken:
+        source.describe(BETS)
+    assert broken.value.hint == "select from plain tables and views"
+
+
 def test_a_view_that_fails_for_a_row_shows_no_value(open_mssql, mssql):
     """The server's message quotes the value that failed; ours does not."""
     mssql.execute("CREATE TABLE raw (id nvarchar(50))", "INSERT INTO raw VALUES (N'secret-mail')")

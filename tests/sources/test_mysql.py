@@ -296,13 +296,16 @@ def test_two_columns_of_one_name_are_refused(engine):
 
 
 def test_a_column_dropped_later_is_named(engine):
-    """A view that loses a column after describe(): ViewBroken that names it."""
+    """A view that loses a column after describe(): ViewBroken that names it, whoever asks."""
     engine.execute("CREATE TABLE bets (id INT, amount INT, amount_real INT)")
     source = engine.source()
     described = source.describe(BETS)
     engine.execute("ALTER TABLE bets DROP COLUMN amount")
     with pytest.raises(ViewBroken, match="'amount'") as broken, source.reading(described) as reading:
         reading.page(None, 5)
+    assert "amount_real" in broken.value.hint
+    with pytest.raises(ViewBroken, match="'amount'") as broken:
+        source.plan(described, None, 5)
     assert "amount_real" in broken.value.hint
 
 

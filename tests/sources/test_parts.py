@@ -17,8 +17,10 @@ from smartico_sync.errors import ConfigError, DriverMissing, SourceCancelled, So
 from smartico_sync.sources import open as opening
 from smartico_sync.sources.frames import frame, from_texts
 from smartico_sync.sources.groups import complete
+from smartico_sync.sources.names import dotted
 from smartico_sync.sources.open import ENGINES, open_source
 from smartico_sync.sources.pool import Pool
+from smartico_sync.sources.sql import names_of
 from smartico_sync.sources.url import parse
 
 
@@ -40,6 +42,12 @@ def test_a_url_never_shows_its_password():
     assert url.password == "se@same"
     assert url.hosts == (("::1", "3306"),)
     assert "same" not in repr(url) + url.place
+
+
+@given(parts=st.lists(st.text('ab A".', min_size=1).filter(lambda part: part == part.strip()), min_size=1, max_size=3))
+def test_a_listed_name_is_one_that_the_configuration_takes(parts):
+    """Dots and quotes in a stored name do not part it."""
+    assert names_of(dotted(parts)) == tuple(parts)
 
 
 @pytest.mark.parametrize(("url", "words"), [("nonsense", "no scheme"), ("ftp://h/d", "nothing reads ftp")])

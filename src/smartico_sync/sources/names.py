@@ -9,11 +9,11 @@ from smartico_sync.errors import ViewBroken
 from smartico_sync.sources.sql import names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from smartico_sync.core.relation import Relation
 
-__all__ = ["absent_column", "check_columns", "like"]
+__all__ = ["absent_column", "check_columns", "dotted", "like"]
 
 SHOWN = 3  # candidates that a hint names
 
@@ -44,6 +44,11 @@ def like(relation: Relation, names: Sequence[str]) -> str:
         return ""
     near = _near(names_of(relation.relation)[-1], {name: names_of(name)[-1] for name in names})
     return f"did you mean {', '.join(near)}? names are taken as written, capitals included" if near else ""
+
+
+def dotted(parts: Iterable[str]) -> str:
+    """A relation's name as the configuration writes it, `sql.names_of` backwards."""
+    return ".".join('"' + part.replace('"', '""') + '"' if '"' in part or "." in part else part for part in parts)
 
 
 def _near(wanted: str, called: dict[str, str]) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from smartico_sync.errors import SourceError
 from smartico_sync.sources import groups, sql
 from smartico_sync.sources.frames import empty
 from smartico_sync.sources.values import moment_text
@@ -51,6 +53,14 @@ class SqlReading(ABC):
     @abstractmethod
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """Run a statement of one column; the first row's value as text, None for NULL or no row."""
+
+    def end(self) -> None:  # noqa: B027  - not every engine has transactions
+        """End the transaction if one was begun."""
+
+    def end_quietly(self) -> None:
+        """End the transaction on the way out of a failure."""
+        with suppress(SourceError):
+            self.end()
 
     def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
         """Rows after the position, in order."""

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.names import dotted
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def ask_facts(session: Session) -> ServerFacts:
 
 def listed(session: Session) -> tuple[str, ...]:
     """Tables and views that the user may see, of the database in use, or of all when that is the default one."""
-    return tuple(f"{_written(row[0])}.{_written(row[1])}" for row in session.rows(RELATIONS, "the server"))
+    return tuple(dotted(row) for row in session.rows(RELATIONS, "the server"))
 
 
 def _wide(session: Session, user: str) -> Iterator[str]:
@@ -87,8 +88,3 @@ def _locked(session: Session) -> Iterator[str]:
             "the server ends no query of ours, however long it runs: set max_execution_time in the user's profile, or "
             "readonly = 2 instead of 1"
         )
-
-
-def _written(name: str) -> str:
-    """A name as the configuration writes it in a relation."""
-    return '"' + name.replace('"', '""') + '"' if "." in name or '"' in name else name

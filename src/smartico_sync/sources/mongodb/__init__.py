@@ -21,6 +21,7 @@ from smartico_sync.sources.mongodb.session import Servers
 from smartico_sync.sources.mongodb.shape import Shape
 from smartico_sync.sources.mongodb.types import bracket_of
 from smartico_sync.sources.names import check_columns, like
+from smartico_sync.sources.pooled import GRACE_S
 from smartico_sync.sources.url import parse
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["MongoSource", "connect"]
 
 LENIENT = CODEC.with_options(unicode_decode_error_handler="replace")  # a damaged text is a text, where types are learnt
-GRACE_S = 2.0  # the server's own timeout comes first; its answer needs a moment to arrive
 
 
 def connect(name: str, config: SourceConfig) -> MongoSource:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from smartico_sync.errors import SourceError
 from smartico_sync.sources.frames import UNREADABLE, dtype, empty, from_texts
 from smartico_sync.sources.mssql.failures import NO_SNAPSHOT
 from smartico_sync.sources.mssql.session import Answer, Failed, Session
@@ -63,11 +61,6 @@ class MssqlReading(SqlReading):
     def end(self) -> None:
         """End the transaction if one was begun."""
         self._session.end(self.what)
-
-    def end_quietly(self) -> None:
-        """End the transaction on the way out of a failure."""
-        with suppress(SourceError):
-            self.end()
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """One statement in the reading's transaction."""

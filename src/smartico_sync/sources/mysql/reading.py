@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.errors import SourceError
 from smartico_sync.sources.frames import empty, from_texts
 from smartico_sync.sources.mysql.session import BEGIN, Answer, Session, literal
 from smartico_sync.sources.mysql.types import MYSQL
@@ -47,11 +45,6 @@ class MySQLReading(SqlReading):
         """End the transaction if one was begun."""
         if self._session.in_transaction:
             self._session.run("ROLLBACK", self.what)
-
-    def end_quietly(self) -> None:
-        """End the transaction on the way out of a failure."""
-        with suppress(SourceError):
-            self.end()
 
     def ask(self, statement: str) -> Answer:
         """One statement in the reading's transaction."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.errors import SourceError
 from smartico_sync.sources.frames import UNREADABLE, empty, from_texts, whole
 from smartico_sync.sources.oracle.types import NATIONAL, ORACLE, stamp
 from smartico_sync.sources.reading import SqlReading
@@ -53,11 +51,6 @@ class OracleReading(SqlReading):
     def end(self) -> None:
         """End the transaction if one was begun."""
         self._session.end(self.what)
-
-    def end_quietly(self) -> None:
-        """End the transaction on the way out of a failure."""
-        with suppress(SourceError):
-            self.end()
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> pl.DataFrame:
         """One query in the reading's transaction, as columns."""

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.sql import Expression
 
-__all__ = ["NATIONAL", "ORACLE", "OracleGrammar", "column_of", "stamp", "word", "written"]
+__all__ = ["NATIONAL", "OBJECT", "ORACLE", "OracleGrammar", "column_of", "stamp", "word", "written"]
 
 CAPITALS, SMALL = re.compile(r"[A-Z][A-Z0-9_$#]*"), re.compile(r"[a-z][a-z0-9_$#]*")
 MOST_DIGITS = 38  # of a NUMBER that has declared digits
 SHORT_FRACTION, LONG_FRACTION = 6, 9
 NATIONAL = ("NCHAR", "NVARCHAR2")  # in a character set of their own, which may hold more than the database's
+OBJECT = "OBJECT"  # the type of what is no value, whatever its own is called
 TYPES: dict[str, tuple[str, Family]] = {
     "DB_TYPE_BINARY_DOUBLE": ("BINARY_DOUBLE", "float"), "DB_TYPE_BINARY_FLOAT": ("BINARY_FLOAT", "float"),
     "DB_TYPE_BLOB": ("BLOB", "binary"), "DB_TYPE_BOOLEAN": ("BOOLEAN", "boolean"), "DB_TYPE_CHAR": ("CHAR", "text"),
@@ -45,8 +46,8 @@ TYPES: dict[str, tuple[str, Family]] = {
 ZONED = {"DB_TYPE_TIMESTAMP_TZ": " WITH TIME ZONE", "DB_TYPE_TIMESTAMP_LTZ": " WITH LOCAL TIME ZONE"}
 
 
-def column_of(field: oracledb.FetchInfo) -> Column | None:
-    """The column a field of a result set describes; works through views, and for expressions. None for an object."""
+def column_of(field: oracledb.FetchInfo) -> Column:
+    """The column a field of a result set describes; works through views, and for expressions."""
     name, kind = written(field.name), field.type_code.name
     if field.type_code is oracledb.DB_TYPE_NUMBER:
         digits, scale = field.precision or 0, field.scale or 0
@@ -58,7 +59,7 @@ def column_of(field: oracledb.FetchInfo) -> Column | None:
     if kind in ZONED:
         return Column(name, f"TIMESTAMP({field.scale or 0}){ZONED[kind]}", "instant")
     if kind not in TYPES:
-        return None
+        return Column(name, OBJECT, "other")
     own, family = TYPES[kind]
     if field.is_json:
         return Column(name, "JSON" if own in ("JSON", "BLOB") else own, "json")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -69,11 +68,6 @@ class PostgresReading(SqlReading):
         """End the transaction if one was begun."""
         if self._session.in_transaction:
             self._session.run("ROLLBACK", self.what)
-
-    def end_quietly(self) -> None:
-        """End the transaction on the way out of a failure."""
-        with suppress(SourceError):
-            self.end()
 
     def ask(self, statement: str) -> Answer:
         """One statement in the reading's transaction, which the first question opens in the same round trip."""

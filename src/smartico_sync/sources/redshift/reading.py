@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.errors import SourceError
 from smartico_sync.sources.frames import empty, from_texts
 from smartico_sync.sources.reading import SqlReading
 from smartico_sync.sources.redshift.types import REDSHIFT
@@ -48,11 +46,6 @@ class RedshiftReading(SqlReading):
     def end(self) -> None:
         """End the transaction if one was begun."""
         self._session.end(self.what)
-
-    def end_quietly(self) -> None:
-        """End the transaction on the way out of a failure."""
-        with suppress(SourceError):
-            self.end()
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """One statement in the reading's transaction."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources import sql
 from smartico_sync.sources.distant import DistantClock
-from smartico_sync.sources.names import absent_column, check_columns, like
 from smartico_sync.sources.pool import Pool
+from smartico_sync.sources.pooled import GRACE_S, PooledSource
 from smartico_sync.sources.snowflake.facts import ask_facts, listed
 from smartico_sync.sources.snowflake.login import Login
 from smartico_sync.sources.snowflake.plan import explain
@@ -20,8 +17,6 @@ from smartico_sync.sources.snowflake.types import SNOWFLAKE, column_of
 from smartico_sync.sources.url import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
@@ -29,48 +24,25 @@ if TYPE_CHECKING:
 
 __all__ = ["SnowflakeSource", "connect"]
 
-GRACE_S = 2.0  # the server's own timeout comes first; its answer needs a moment to arrive
-
 
 def connect(name: str, config: SourceConfig) -> SnowflakeSource:
     """The source of that name; the first question opens the first session."""
     return SnowflakeSource(name, config)
 
 
-class SnowflakeSource:
+class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     """A pool of sessions with one account."""
 
     engine = "snowflake"
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        self.name = name
         url = parse(config.url.get_secret_value())
         silence_s = config.statement_timeout / 1000 + GRACE_S
         login = Login(url, config.statement_timeout, silence_s, tuple(sorted(config.options.items())))
         login.check()
-        self._place = f"source {name} ({url.place})"
+        place = f"source {name} ({url.place})"
         self._clock = DistantClock()
-        self._pool: Pool[Session] = Pool(lambda: Session(login, self._place), config.pool, silence_s)
-
-    def describe(self, relation: Relation) -> Relation:
-        """The relation with its columns."""
-        what = f"view {relation.name}"
-        try:
-            with self._pool.link() as session:
-                columns = _columns(session, relation)
-        except ViewBroken as broken:
-            raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
-        check_columns(self._place, what, relation, [column.name for column in columns])
-        return replace(relation, columns=columns)
-
-    @contextmanager
-    def reading(self, relation: Relation) -> Iterator[SnowflakeReading]:
-        """A reading over a described relation."""
-        with self._pool.link() as session:
-            try:
-                yield SnowflakeReading(session, relation, self._clock)
-            except ViewBroken as broken:
-                raise self._explained(session, relation, broken) from None
+        super().__init__(name, place, Pool(lambda: Session(login, place), config.pool, silence_s))
 
     def facts(self) -> ServerFacts:
         """What the account is, and what the role may do beyond reading."""
@@ -82,31 +54,12 @@ class SnowflakeSource:
         with self.reading(relation) as reading:
             return explain(reading, relation, after, limit)
 
-    def relations(self) -> tuple[str, ...]:
-        """Tables and views that the role may see."""
-        with self._pool.link() as session:
-            return listed(session)
+    def _open(self, session: Session, relation: Relation) -> SnowflakeReading:
+        return SnowflakeReading(session, relation, self._clock)
 
-    def close(self) -> None:
-        """Close everything; what is under way ends with SourceUnreachable."""
-        self._pool.close()
+    def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
+        described = session.describe(sql.star(SNOWFLAKE, relation) % {}, f"view {relation.name}")
+        return tuple(column_of(each) for each in described)
 
-    def _explained(self, session: Session, relation: Relation, broken: ViewBroken) -> ViewBroken:
-        """When the view lost a column since it was described: which one, and what is there that is called nearly so."""
-        with suppress(SourceError):
-            names = [column.name for column in _columns(session, relation)]
-            for column in relation.columns:
-                if column.name not in names:
-                    return absent_column(self._place, f"view {relation.name}", column.name, names)
-        return broken
-
-    def _like(self, relation: Relation) -> str:
-        """Names close to a relation that does not exist."""
-        with suppress(SourceError):
-            return like(relation, self.relations())
-        return ""
-
-
-def _columns(session: Session, relation: Relation) -> tuple[Column, ...]:
-    star = sql.star(SNOWFLAKE, replace(relation, columns=())) % {}
-    return tuple(column_of(described) for described in session.describe(star, f"view {relation.name}"))
+    def _listed(self, session: Session) -> tuple[str, ...]:
+        return listed(session)
