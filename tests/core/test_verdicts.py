@@ -33,6 +33,28 @@ def test_errors_find_their_event_by_eid_or_by_user(name, key):
     assert {place: why.code for place, why in told.refused.items()} == {1: 10001}
 
 
+@pytest.mark.parametrize(("status", "decision"), [(200, "done"), (400, "retry")])
+def test_a_name_that_fits_several_events_condemns_none(status, decision):
+    """An error by user id says nothing about which of the player's events is meant; the other players' are judged."""
+    body = {
+        "err_code": 0 if status == 200 else 2,
+        "failed_events": {"u1": ["Property x faled to parse"], "e3": ["Bad"]},
+    }
+    told = judge(EIDS, ["u1", "u1", "u3"], "answered", status, json.dumps(body).encode())
+    assert (told.decision, told.vague, set(told.refused)) == (decision, {0, 1}, {2})
+
+
+def test_what_concerns_a_player_concerns_all_events_of_the_player():
+    """An unknown user is unknown in each event; a duplicate among accepted events is delivered, whichever it is."""
+    body = {"err_code": 0, "event_errors": {"u1": [{"error_code": 10001}], "u3": [{"error_code": 20056}]}}
+    told = judge([*EIDS, "e4"], ["u1", "u1", "u3", "u3"], "answered", 200, json.dumps(body).encode())
+    assert (told.vague, set(told.refused), told.duplicates) == (set(), {0, 1}, {2, 3})
+    refused = judge(
+        [*EIDS, "e4"], ["u1", "u1", "u3", "u3"], "answered", 400, json.dumps({**body, "err_code": 2}).encode()
+    )
+    assert (refused.vague, refused.duplicates) == ({2, 3}, set())
+
+
 def test_a_duplicate_is_a_success():
     """20056 is a duplicate, never a refusal."""
     told = verdict({"err_code": 0, "event_errors": {"e1": [{"error_code": 20056, "error_message": "dup"}]}})

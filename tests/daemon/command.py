@@ -63,7 +63,7 @@ def main(words: list[str], home: str, out: str | None, err: str | None) -> None:
     os.chdir(home)
     os.environ["NO_COLOR"] = "1"
     sys.argv = ["smartico-sync", *words]
-    from smartico_sync.cli import main as command  # noqa: PLC0415 - imported where it runs
+    from smartico_sync.cli import main as command
 
     with contextlib.closing(sys.stdin):
         command()

@@ -15,6 +15,7 @@ from smartico_sync.core.reasons import TOO_LARGE
 from smartico_sync.delivery.ingest import Ingest
 from smartico_sync.errors import DeliveryHalted
 from smartico_sync.sandbox.api import Sandbox
+from smartico_sync.sandbox.faults import refuses
 
 
 @pytest.mark.parametrize(
@@ -47,12 +48,18 @@ def test_every_event_arrives_once_whatever_the_api_does(sandbox, ingest, faults)
     )
 
 
-def test_refused_events_are_named_and_the_others_arrive(sandbox, ingest):
-    """A refusal takes its own event out and nothing else."""
+@pytest.mark.parametrize("keys", ["eid", "user_ext_id"])
+@pytest.mark.parametrize("dialect", ["event_errors", "failed_events"])
+def test_refused_events_are_named_and_the_others_arrive(sandbox, ingest, dialect, keys):
+    """A refusal takes its own event out and nothing else, also when the API names only the player, who has others."""
+    sandbox.ingest.dialect, sandbox.ingest.error_keys = dialect, keys
     sandbox.set_faults(["refuse=0.1"])
-    receipt = ingest.send("deposits", some_events(300)).result(60)
-    assert receipt.delivered + receipt.duplicates + len(receipt.refused) == 300
-    assert sandbox.stats()["accepted"] == receipt.delivered
+    events = some_events(300)
+    receipt = ingest.send("deposits", events).result(60)
+    guilty = {eid for eid in events.frame["@eid"] if refuses(eid, 0.1, sandbox.ingest.seed)}
+    assert guilty
+    assert {refusal.eid for refusal in receipt.refused} == guilty
+    assert receipt.delivered + receipt.duplicates == sandbox.stats()["accepted"] == 300 - len(guilty)
 
 
 def test_a_wrong_token_halts_at_once_and_nothing_is_delivered(sandbox):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from smartico_sync.core.hearsay import from_api
+from smartico_sync.core.reasons import UNKNOWN_USER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,10 +42,11 @@ DELIVERED_BEFORE = Refused(DUPLICATE, "duplicate")  # after a rewind there are m
 class Verdict:
     """What to do with a request.
 
-    done: every event is delivered but those in `refused`, `duplicates` and `brands`, by their place. retry: all again
-    later. unknown: it may have been accepted, all again with the same eids. halt: the API refuses us. brand: it does not
+    done: every event is delivered but those in `refused`, `duplicates`, `brands` and `vague`, by their place. retry: all
+    again later. unknown: it may have been accepted, all again with the same eids. halt: the API refuses us. brand: it does not
     know the brand of the request. bisect: some event is refused, and only halves of the request can tell which.
-    `brands` are events whose brand the API does not know.
+    `brands` are events whose brand the API does not know. `vague` are those of players of whom some event is refused, and
+    the answer does not say which; what was accepted of them is a duplicate when it is sent again.
     """
 
     decision: Literal["done", "retry", "unknown", "halt", "brand", "bisect"]
@@ -53,6 +55,7 @@ class Verdict:
     refused: Mapping[int, Refused] = field(default_factory=dict)
     duplicates: frozenset[int] = frozenset()
     brands: frozenset[int] = frozenset()
+    vague: frozenset[int] = frozenset()
 
 
 def judge(eids: Sequence[str], users: Sequence[str], outcome: Outcome, status: int, body: bytes) -> Verdict:
@@ -74,29 +77,38 @@ def judge(eids: Sequence[str], users: Sequence[str], outcome: Outcome, status: i
         return Verdict("brand", said or "unknown ext_brand_id", UNKNOWN_BRAND)
     if status == NOTHING_FITS:
         return Verdict("bisect", "the body is too large", status)
-    named = attributed(answer, eids, users)
+    named, vague = attributed(answer, eids, users)
     if status == 200 and code == ACCEPTED:
-        return shared(named, "done")
+        return shared(named, vague, "done")
     if code == DUPLICATE and not named:
         return Verdict("done", duplicates=frozenset(range(len(eids))))
     if status in (200, 400, 422) and code is not None and code > 0:
         if named:
-            return shared(named, "retry" if status != 200 else "done", said)
+            return shared(named, vague, "retry" if status != 200 else "done", said)
         return Verdict("bisect", said or f"err_code {code}", code)
     if status == 400:
         return Verdict("bisect", said or "HTTP 400", 400)
     return Verdict("retry", f"an answer nobody can read (HTTP {status})", status)
 
 
-def shared(named: dict[int, Refused], decision: Literal["done", "retry"], reason: str = "") -> Verdict:
-    """A verdict with the named events told apart; with `retry` the unnamed ones go again at once, without the refused."""
+def shared(named: dict[int, Refused], vague: set[int], decision: Literal["done", "retry"], reason: str = "") -> Verdict:
+    """A verdict with the named events told apart; with `retry` the unnamed ones go again at once, without the refused.
+
+    `vague` are places that have their name from a player of several events. What concerns the player concerns all of them;
+    and a duplicate among accepted events was delivered, whichever it is.
+    """
     denied = next((why for why in named.values() if why.code in DENIED), None)
     if denied is not None:
         return Verdict("halt", denied.reason, denied.code)
-    duplicates = frozenset(place for place, why in named.items() if why.code == DUPLICATE)
-    brands = frozenset(place for place, why in named.items() if why.code == UNKNOWN_BRAND)
-    refused = {place: why for place, why in named.items() if place not in duplicates | brands}
-    return Verdict(decision, reason, 0, refused, duplicates, brands)
+    certain = {UNKNOWN_USER, DUPLICATE} if decision == "done" else {UNKNOWN_USER}
+    vague = {place for place in vague if named[place].code not in certain}
+    if any(named[place].code == UNKNOWN_BRAND for place in vague):
+        return Verdict("brand", "unknown ext_brand_id", UNKNOWN_BRAND)  # players of several brands may have one id
+    told = {place: why for place, why in named.items() if place not in vague}
+    duplicates = frozenset(place for place, why in told.items() if why.code == DUPLICATE)
+    brands = frozenset(place for place, why in told.items() if why.code == UNKNOWN_BRAND)
+    refused = {place: why for place, why in told.items() if place not in duplicates | brands}
+    return Verdict(decision, reason, 0, refused, duplicates, brands, frozenset(vague))
 
 
 def parsed(body: bytes) -> dict[str, Any]:
@@ -121,10 +133,17 @@ def first_integer(answer: Mapping[str, Any], *names: str) -> int | None:
     return None
 
 
-def attributed(answer: Mapping[str, Any], eids: Sequence[str], users: Sequence[str]) -> dict[int, Refused]:
-    """Errors by the place of their event: keys are matched with eids first, then with user ids."""
+def attributed(
+    answer: Mapping[str, Any], eids: Sequence[str], users: Sequence[str]
+) -> tuple[dict[int, Refused], set[int]]:
+    """Errors by the place of their event: keys are matched with eids first, then with user ids.
+
+    Also the places of events that share such a user id with others, so that one of them may be meant, or several.
+    """
     errors: dict[int, Refused] = {}
+    vague: set[int] = set()
     by_eid: dict[str, int] | None = None
+    by_user: dict[str, list[int]] = {}
     for name in ("event_errors", "failed_events"):
         listed = answer.get(name)
         if not isinstance(listed, dict) or not listed:
@@ -135,9 +154,16 @@ def attributed(answer: Mapping[str, Any], eids: Sequence[str], users: Sequence[s
             why = refusal(value)
             if key in by_eid:
                 errors[by_eid[key]] = why
-            else:
-                errors.update({place: why for place, user in enumerate(users) if user == key})
-    return errors
+                vague.discard(by_eid[key])
+                continue
+            if not by_user:
+                for place, user in enumerate(users):
+                    by_user.setdefault(user, []).append(place)
+            places = by_user.get(key, [])
+            errors.update(dict.fromkeys(places, why))
+            if len(places) > 1:
+                vague.update(places)
+    return errors, vague
 
 
 def refusal(value: Any) -> Refused:

@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
-import polars as pl
 import structlog
 
-from smartico_sync.core.batches import Batch, encode
-from smartico_sync.core.events import BRAND, EID, PLAYER, POSITION, USER, Events
+from smartico_sync.core.events import BRAND, EID, PLAYER, POSITION, USER
 from smartico_sync.core.verdicts import judge
 from smartico_sync.delivery.halts import EVERYTHING, Halts
 from smartico_sync.delivery.lanes import Lanes, Request
+from smartico_sync.delivery.parts import LazyTexts, brands_of, halves
 from smartico_sync.delivery.protocol import Refusal
 from smartico_sync.errors import DeliveryError, DeliveryStopped, DeliveryUnavailable, DeliveryUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from smartico_sync.core.batches import Batch
     from smartico_sync.core.verdicts import Verdict
     from smartico_sync.delivery.account import Account
     from smartico_sync.delivery.client import Answer, Client
@@ -199,7 +199,7 @@ class Destination:
 
     def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """Do what the verdict says. Called with the lock held."""
-        if verdict.decision in ("retry", "unknown") and not verdict.refused and not verdict.duplicates:
+        if verdict.decision in ("retry", "unknown") and not (verdict.refused or verdict.duplicates or verdict.vague):
             self.trouble(request, verdict, answer)
             return
         if verdict.decision == "halt":
@@ -224,20 +224,18 @@ class Destination:
         """Some or all events have their verdict; those that have none go again, before any other of their players."""
         events = request.batch.events
         self.last_error = "" if not verdict.refused else f"{len(verdict.refused)} events refused"
-        places = {*verdict.refused, *verdict.duplicates}
         rows, ids = events.frame.get_column(POSITION), events.frame.get_column(EID)
         refused = [Refusal(rows[place], ids[place], why.code, why.reason) for place, why in verdict.refused.items()]
-        delivered = len(events) - len(places) if verdict.decision == "done" else 0
+        told = {*verdict.refused, *verdict.duplicates, *verdict.vague}
+        others = [place for place in range(len(events)) if place not in told] if verdict.decision == "retry" else []
+        delivered = len(events) - len(told) if verdict.decision == "done" else 0
         self.judged(request, delivered, len(verdict.duplicates), refused)
-        if verdict.decision == "done":
+        parts = [part for part in (others, *halves(events, verdict.vague)) if part]
+        if not parts:
             self.finish(request)
             return
-        rest = events.take(~pl.Series(range(len(events))).is_in(list(places)))
-        if len(rest):
-            request.batch = Batch(encode(rest), rest)
-            self.lanes.offer(request)
-        else:
-            self.finish(request)
+        self.lanes.cut(request, [events.frame[part] for part in parts])
+        self.lanes.offer(request)
 
     def judged(self, request: Request, delivered: int, duplicates: int, refused: list[Refusal]) -> None:
         """Count events that have their verdict."""
@@ -260,20 +258,8 @@ class Destination:
             self.finish(request)
             return
         half = len(events) // 2
-        self.cut(request, [events.frame.slice(0, half), events.frame.slice(half)])
+        self.lanes.cut(request, [events.frame.slice(0, half), events.frame.slice(half)])
         self.lanes.offer(request)
-
-    def cut(self, request: Request, frames: Sequence[pl.DataFrame]) -> None:
-        """Divide a request into several, each behind the one before: they may share players. The first is the caller's to offer."""
-        first, *rest = (Events(frame, request.batch.events.raw) for frame in frames)
-        for events in reversed(rest):
-            # Whoever waited for the whole waits for the last part.
-            later = Request(Batch(encode(events), events), request.sending, request.players, waits=1)
-            later.followers, request.followers = request.followers, [later]
-            for player in request.players:
-                if self.lanes.tails.get(player) is request:
-                    self.lanes.tails[player] = later
-        request.batch = Batch(encode(first), first)
 
     def unknown_brands(self, request: Request, verdict: Verdict) -> None:
         """A brand the API does not know stops, and nothing else."""
@@ -282,7 +268,7 @@ class Destination:
         unknown = {names[place] for place in verdict.brands} if verdict.brands else set(names)
         if not verdict.brands and len(unknown) > 1:
             # The answer does not say which: one request a brand will tell.
-            self.cut(request, frame.partition_by(BRAND, maintain_order=True))
+            self.lanes.cut(request, frame.partition_by(BRAND, maintain_order=True))
             self.lanes.offer(request)
             return
         known = set(names) - unknown
@@ -312,7 +298,7 @@ class Destination:
             # Twice no answer in time: less at once may be answered.
             self.batch_events = max(SMALLEST_BATCH, min(self.batch_events, len(request.batch.events)) // 2)
             half = len(request.batch.events) // 2
-            self.cut(request, [request.batch.events.frame.slice(0, half), request.batch.events.frame.slice(half)])
+            self.lanes.cut(request, [request.batch.events.frame.slice(0, half), request.batch.events.frame.slice(half)])
         heapq.heappush(self.delayed, (until, next(self.order), request))
 
     def halt(self, brand: str, reason: str) -> None:
@@ -392,22 +378,3 @@ class Destination:
                 self.sent_bytes,
                 round(self.seconds, 3),
             )
-
-
-def brands_of(batch: Batch) -> set[str]:
-    """The brands in a request."""
-    return set(batch.events.frame.get_column(BRAND).unique().to_list())
-
-
-class LazyTexts(list[str]):
-    """A column as a sequence of texts that is made only when somebody looks: on success nobody does."""
-
-    def __init__(self, frame: pl.DataFrame, column: str) -> None:
-        super().__init__()
-        self.frame, self.column = frame, column
-
-    def __iter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204 - an iterator of texts
-        return iter(self.frame.get_column(self.column).to_list())
-
-    def __len__(self) -> int:
-        return self.frame.height

@@ -6,10 +6,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from smartico_sync.core.batches import Batch, encode
+from smartico_sync.core.events import Events
 
-    from smartico_sync.core.batches import Batch
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import polars as pl
+
     from smartico_sync.delivery.sending import Sending
 
 __all__ = ["Lanes", "Request"]
@@ -88,6 +92,18 @@ class Lanes:
             follower.waits -= 1
             if not follower.waits:
                 self.offer(follower)
+
+    def cut(self, request: Request, frames: Sequence[pl.DataFrame]) -> None:
+        """Divide a request into several, each behind the one before: they may share players. The first is the caller's to offer."""
+        first, *rest = (Events(frame, request.batch.events.raw) for frame in frames)
+        for events in reversed(rest):
+            # Whoever waited for the whole waits for the last part.
+            later = Request(Batch(encode(events), events), request.sending, request.players, waits=1)
+            later.followers, request.followers = request.followers, [later]
+            for player in request.players:
+                if self.tails.get(player) is request:
+                    self.tails[player] = later
+        request.batch = Batch(encode(first), first)
 
     def all(self) -> Iterator[Request]:
         """Take out every request that could start, one after the other."""
