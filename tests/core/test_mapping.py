@@ -292,6 +292,22 @@ def test_a_reason_column_is_a_property_like_any_other():
     assert keyless.events.frame["@eid"].n_unique() == 2
 
 
+def test_nobody_can_try_out_a_phone_number_against_an_event_id():
+    """A keyless row is its own key, and its personal columns go into the id under the secret only: the same secret makes
+    the same id, another secret another; different rows never share one."""
+    rows, families = [{"user_phone": "1"}, {"user_phone": "2"}, {"user_phone": None}], {"user_phone": "text"}
+
+    def ids(secret, blind):
+        options = Options(event_type="client_action", blind=frozenset(blind), secret=secret)
+        return mapped(rows, families, key=(), options=options).events.frame["@eid"].to_list()
+
+    one, other = b"1" * 32, b"2" * 32
+    assert ids(one, {"user_phone"}) == ids(one, {"user_phone"})
+    assert len(set(ids(one, {"user_phone"}))) == 3
+    assert not set(ids(one, {"user_phone"})[:2]) & set(ids(other, {"user_phone"}))
+    assert ids(one, ()) == ids(other, ())
+
+
 def eids_of(rows, **more):
     return mapped(rows, {"x": "text"}, **more).events.frame["@eid"].to_list()
 

@@ -89,6 +89,11 @@ def test_a_view_is_put_back_while_the_daemon_runs(night, postgresql):
     until(lambda: len(night.accepted()) == 10_000)
     shown = json.loads(night.sync("watermark", "show", "deposits", "--json").stdout)
     assert shown[0]["generation"] == 1
+    traced = json.loads(night.sync("trace", "deposits", "4000", "--json").stdout)["rows"][0]["eid"]
+    assert (
+        traced
+        == [event for event in night.accepted() if event["payload"]["acc_last_transaction_id"] == "4000"][-1]["eid"]
+    )
 
 
 def test_the_state_is_copied_while_the_daemon_runs_and_an_old_copy_is_safe(night, postgresql, tmp_path):

@@ -12,6 +12,7 @@ from smartico_sync.core.events import DATE, EID, POSITION, TYPE
 from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.daemon.clocks import cursor_ms
+from smartico_sync.daemon.setup import identified
 from smartico_sync.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
     """Say what became of the row of VIEW with this KEY: in the source, acknowledged, waiting, or given up, and its event id."""
     desk = Desk(path)
     view = desk.view(name)
-    with desk.reading() as store, desk.source(view) as (source, setup):
+    with desk.reading() as store, desk.source(view) as (source, prepared):
+        row = store.view(name)
+        setup = prepared if row is None else identified(prepared, row, store)
         if len(key) != len(setup.relation.key):
             raise ConfigError(
                 f"the key of {name} is {', '.join(setup.relation.key) or 'none'}",

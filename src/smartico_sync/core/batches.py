@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "batches", "encode", "parts"]
 
 FILL = 0.9  # players spread unevenly: a part aims below the limit, so that few spill over
+SPREAD, WORTH = (
+    4,
+    100,
+)  # parts at least, of a page with that many events for each: one that must wait holds up a quarter
 JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
@@ -40,9 +44,14 @@ def parts(events: Events, most: int) -> list[Events]:
 
 def pieces(frame: pl.DataFrame, most: int) -> list[pl.DataFrame]:
     """The frames of `parts`."""
-    if frame.height <= most:
-        return [frame] if frame.height else []
-    count = -(-frame.height // max(1, int(most * FILL)))
+    if not frame.height:
+        return []
+    needed = 1 if frame.height <= most else -(-frame.height // max(1, int(most * FILL)))
+    count = max(needed, min(SPREAD, frame.height // WORTH))
+    if count == 1:
+        return [frame]
+    # Powers of two divide the players of every page along the same lines: a request that waits has the same players as few others.
+    count = 1 << (count - 1).bit_length()
     split = frame.with_columns((pl.col(PLAYER) % count).alias("@part")).partition_by("@part", include_key=False)
     return [piece.slice(start, most) for piece in split for start in range(0, piece.height, most)]
 

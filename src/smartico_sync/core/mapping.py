@@ -11,10 +11,11 @@ import polars as pl
 from smartico_sync.catalogue.properties import MANAGED, NAME_PATTERN, property_type
 from smartico_sync.core.conversion import Conversion, Form, conversion, epoch_ms, natural
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, TYPE, USER, Events
-from smartico_sync.core.identity import eids, hash64
+from smartico_sync.core.identity import eids, fingerprints, hash64
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as Dictionary
+    from collections.abc import Sequence
 
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.core.relation import Column, Relation
@@ -29,7 +30,8 @@ BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
 class Options:
     """What a view's configuration adds to its kind. `roles` maps values of the type column to roles of the kind.
 
-    `generation`: how often event ids were begun anew; each generation has ids of its own.
+    `generation`: how often event ids were begun anew; each generation has ids of its own. `blind`: columns with personal
+    data, which go into an event's id under the `secret` only, so that nobody can try out values against it.
     """
 
     columns: Dictionary[str, str | None] = field(default_factory=dict)
@@ -40,6 +42,8 @@ class Options:
     brand: str = ""
     on_null: Literal["omit", "clear"] = "omit"
     generation: int = 0
+    blind: frozenset[str] = frozenset()
+    secret: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,9 @@ def events(mapping: Mapping, page: pl.DataFrame) -> Mapped:
         columns += cleared
         raw |= {f"!{known.name}" for known, _ in conversions}
     kept = good.select(DATE, BRAND, USER, TYPE, KEY, POSITION, *columns)
-    keys = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))] or whole_row(page)
+    keys = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))] or whole_row(
+        mapping, page.columns, good
+    )
     seed = [pl.lit(mapping.view), pl.col(BRAND), pl.col(TYPE), *keys]
     # A→B→A is three changes.
     change = [pl.col("@cursor")] if mapping.kind.role == "profile" else []
@@ -203,9 +209,13 @@ def events(mapping: Mapping, page: pl.DataFrame) -> Mapped:
     return Mapped(Events(kept, frozenset(raw)), rejects)
 
 
-def whole_row(page: pl.DataFrame) -> list[pl.Expr]:
+def whole_row(mapping: Mapping, names: Sequence[str], good: pl.DataFrame) -> list[pl.Expr]:
     """Every value of a keyless row, which is then its own key."""
-    return [pl.col(name).cast(pl.String, strict=False) for name in page.columns if page.schema[name] != pl.Binary]
+    texts = {
+        name: good.get_column(name).cast(pl.String, strict=False) for name in names if good.schema[name] != pl.Binary
+    }
+    blind, secret = mapping.options.blind, mapping.options.secret
+    return [pl.lit(fingerprints(text, secret) if name in blind else text) for name, text in texts.items()]
 
 
 def envelope(mapping: Mapping) -> list[pl.Expr]:

@@ -38,7 +38,7 @@ AWAY_AFTER = 5  # failures with no success in between: the API is away. Of singl
 JITTER = 0.2  # share of a pause that is random, so that clients do not return together
 LONGEST_WAIT_S = 300.0  # of a Retry-After that is believed
 SMALLEST_BATCH = 50  # events: smaller ones help no API
-GROW_AFTER = 20  # requests in a row that went well, until batches double again
+GROW_AFTER = 20  # requests that went well since one was not answered in time, until batches double again
 
 log = structlog.get_logger()
 
@@ -282,7 +282,7 @@ class Destination:
         request.attempts += 1
         if self.away and not self.in_flight:
             self.rounds += 1
-        self.failures, self.well = self.failures + 1, 0
+        self.failures += 1
         pause = self.pauses_s[min(max(request.attempts - 1, self.rounds), len(self.pauses_s) - 1)]
         pause += pause * JITTER * random.random()  # noqa: S311 - spreads load, guards nothing
         pause = max(pause, min(answer.retry_after_s, LONGEST_WAIT_S))
@@ -294,8 +294,11 @@ class Destination:
         if request.sending.over:
             self.drop(request)
             return
-        if verdict.decision == "unknown" and request.attempts > 1 and len(request.batch.events) > SMALLEST_BATCH:
-            # Twice no answer in time: less at once may be answered.
+        if answer.outcome == "timeout":
+            request.silences, self.well = request.silences + 1, 0
+        if request.silences > 1 and len(request.batch.events) > SMALLEST_BATCH:
+            # Less at once may be answered.
+            request.silences = 0
             self.batch_events = max(SMALLEST_BATCH, min(self.batch_events, len(request.batch.events)) // 2)
             half = len(request.batch.events) // 2
             self.lanes.cut(request, [request.batch.events.frame.slice(0, half), request.batch.events.frame.slice(half)])

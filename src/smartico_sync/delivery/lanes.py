@@ -23,7 +23,10 @@ LIVE_TURNS = 4  # of five requests, when a backfill waits too
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """One request on its way. `waits` counts the earlier requests that hold a player of this one."""
+    """One request on its way.
+
+    `waits` counts the earlier requests that hold a player of this one, `silences` the times that no answer came in time.
+    """
 
     batch: Batch
     sending: Sending
@@ -31,6 +34,7 @@ class Request:
     waits: int = 0
     followers: list[Request] = field(default_factory=list)
     attempts: int = 0
+    silences: int = 0
 
 
 class Lanes:
