@@ -57,6 +57,8 @@ CASES = [
     ("name: bets", "name: 1 bet", "18:11: views[1].name: found '1 bet', expected a letter, then", ""),
     ("kind: users", "kind: user", "16:11: views[0].kind: found 'user', did you mean 'users'?", "deposits"),
     ("    relation: crm.user_profile\n", "", "13:5: views[0].relation: missing", "query"),
+    (USERS, USERS + "\n    key: [user_email]", "18:10: views[0].key: user_email holds personal data", "the id of the row"),
+    (USERS, "cursor: phone", "17:13: views[0].cursor: phone holds personal data", "rest in the state"),
     (USERS, USERS + "\n    query: SELECT 1", "18:5: views[0].query: relation is there too", ""),
     (USERS, USERS + "\n    type: {column: a, bet: b, win: c}", "18:5: views[0].type: type is for", "take it out"),
     (USERS, USERS + "\n    event_type: x", "18:5: views[0].event_type: the kind users fixes", ""),

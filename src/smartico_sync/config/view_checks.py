@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.catalogue.events import NEVER_SENT, UPDATE_PROFILE, never_sent
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.catalogue.properties import MANAGED, NAME_PATTERN
-from smartico_sync.config.personal import unprotected_mappings
+from smartico_sync.config.personal import looks_personal, unprotected_mappings
 from smartico_sync.config.problems import Problem
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def view_problems(view: View, where: Where) -> Iterator[Problem]:
             f"fence needs PostgreSQL, this source is {where.engine}; expected auto, gaps or lookback",
         )
     yield from column_problems(view, where)
+    yield from place_problems(view, where)
 
 
 def relation_problems(view: View, where: Where) -> Iterator[Problem]:
@@ -144,3 +145,15 @@ def column_problems(view: View, where: Where) -> Iterator[Problem]:
             f"{column} as {target} would leave in the clear; add {target} to pii.properties, map the column to user_email"
             f" or user_phone, or write null to leave it out (pii.in_the_clear says that it may)",
         )
+
+
+def place_problems(view: View, where: Where) -> Iterator[Problem]:
+    """Cursor and key rest in the state, in dead letters and on the page: they must not be personal."""
+    protected = where.pii.properties if where.pii else ()
+    for setting, names in (("cursor", (view.cursor,)), ("key", view.key or ())):
+        for name in names:
+            if looks_personal(name) or view.columns.get(name, name) in protected:
+                yield Problem(
+                    where.at(setting),
+                    f"{name} holds personal data, and {setting} values rest in the state; use the id of the row or the player",
+                )
