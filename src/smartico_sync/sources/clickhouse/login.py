@@ -48,14 +48,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options."""
-        written = {**self.url.parameters, **dict(self.options)}
-        named = {name.lower().replace("-", "_"): value for name, value in written.items()}
-        if unknown := sorted(set(named) - set(KNOWN)):
-            raise ConfigError(
-                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
-                hint=f"use some of: {', '.join(KNOWN)}; other settings belong into the user's settings profile",
-            )
-        return named
+        return self.url.named(self.options, KNOWN, more="; other settings belong into the user's settings profile")
 
     @property
     def settings(self) -> dict[str, str]:

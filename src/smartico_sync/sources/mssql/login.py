@@ -62,15 +62,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options, by the names of docs/databases/mssql.md."""
-        written = {**self.url.parameters, **dict(self.options)}
-        named = {re.sub(r"[- ]", "_", name.lower()): value for name, value in written.items()}
-        named = {ALSO.get(name, name): value for name, value in named.items()}
-        if unknown := sorted(set(named) - set(SPELLED)):
-            raise ConfigError(
-                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
-                hint=f"use some of: {', '.join(SPELLED)}",
-            )
-        return named
+        return self.url.named(self.options, SPELLED, ALSO)
 
     @property
     def driver(self) -> str:

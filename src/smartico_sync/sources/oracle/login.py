@@ -45,16 +45,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options."""
-        named = {
-            name.lower().replace("-", "_"): value
-            for name, value in {**self.url.parameters, **dict(self.options)}.items()
-        }
-        if unknown := sorted(set(named) - set(KNOWN)):
-            raise ConfigError(
-                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
-                hint=f"use some of: {', '.join(sorted(KNOWN))}",
-            )
-        return named
+        return self.url.named(self.options, sorted(KNOWN))
 
     @property
     def patience_s(self) -> float:

@@ -58,13 +58,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, Any]:
         """The URL's parameters, then the source's options, as numbers and switches where they are such."""
-        written = {**self.url.parameters, **dict(self.options)}
-        named = {name.lower().replace("-", "_"): value for name, value in written.items()}
-        if unknown := sorted(set(named) - set(KNOWN)):
-            raise ConfigError(
-                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
-                hint=f"use some of: {', '.join(KNOWN)}",
-            )
+        named = self.url.named(self.options, KNOWN)
         return {name: self._read(name, value) for name, value in named.items()}
 
     def _read(self, name: str, value: str) -> Any:

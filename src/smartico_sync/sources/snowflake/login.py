@@ -48,14 +48,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options, by the names this page of the manual uses."""
-        written = {**self.url.parameters, **dict(self.options)}
-        named = {name.lower().replace("-", "_"): value for name, value in written.items()}
-        if unknown := sorted(set(named) - set(KNOWN)):
-            raise ConfigError(
-                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
-                hint=f"use some of: {', '.join(KNOWN)}",
-            )
-        return named
+        return self.url.named(self.options, KNOWN)
 
     def arguments(self) -> dict[str, Any]:
         """What the driver is told; files are read anew each time, so that a secret may be changed."""
