@@ -138,6 +138,8 @@ def test_broken_values_are_counted_where_an_operator_looks(desk, policy, capsys)
     shown = capsys.readouterr().out
     assert "3 values broke a rule" in shown
     assert "core_user_language 2" in shown
+    headline = "Delivered, but for 2 rows given up" if policy == "dead_letter" else "Everything is delivered"
+    assert headline in day.asked("/")
     assert not any(
         value in metrics + shown + json.dumps(told) + day.asked("/") for value in ("english", "maltese", "GONE")
     )

@@ -47,7 +47,7 @@ def assess(views: Sequence[Vitals], destinations: Sequence[DestinationStatus], n
         findings += [Finding("warning", view.name, warning) for warning in view.warnings]
         if dead := sum(view.dead.values()):
             hint = f"sync dead-letters list --view {view.name}"
-            findings.append(Finding("warning", view.name, f"{dead} rows are dead letters", hint))
+            findings.append(Finding("warning", view.name, f"{dead:,} rows were given up (dead letters)", hint))
         if view.invalid:
             most = ", ".join(
                 f"{name} {count}" for name, count in sorted(view.invalid.items(), key=lambda each: -each[1])

@@ -73,6 +73,8 @@ def sentence(views: Sequence[Vitals], health: Health) -> tuple[str, str]:
         return "note", f"Catching up: {', '.join(behind[:3])}"
     if health.ready == "starting":
         return "note", "Starting"
+    if dead := sum(sum(view.dead.values()) for view in views):
+        return "warn", f"Delivered, but for {dead:,} {'row' if dead == 1 else 'rows'} given up"
     return "good", "Everything is delivered"
 
 
