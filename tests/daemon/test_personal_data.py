@@ -252,12 +252,10 @@ def evening(operator, postgresql):
         each.daemon.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encryptor", "dialect", "keys"),
-    [
-        ("aes-256-gcm", "event_errors", "eid"),
-        pytest.param("hpke", "failed_events", "user_ext_id", marks=pytest.mark.slow),
-    ],
+    [("aes-256-gcm", "event_errors", "eid"), ("hpke", "failed_events", "user_ext_id")],
 )
 def test_no_address_and_no_number_rests_or_leaks(evening, encryptor, dialect, keys):
     """However often the API and the databases repeat what they were given: no state, copy, log, metric, page, command or

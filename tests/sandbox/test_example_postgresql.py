@@ -49,6 +49,7 @@ def test_the_reader_may_read_the_views_and_nothing_else(example):
                 reader.execute(forbidden)
 
 
+@pytest.mark.slow
 def test_the_example_arrives_at_the_sandbox(example, running, tmp_path):
     """The compose file's configuration delivers every row of the example, once, without a violation."""
     caller = running(token="right")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import tempfile
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -58,13 +60,7 @@ class Server:
     @classmethod
     def create(cls, *settings: str, number: int = 1) -> Server:
         home = Path(tempfile.mkdtemp(prefix="sync-mariadb-"))
-        install = [
-            program("mariadb-install-db"), "--no-defaults", f"--datadir={home / 'data'}", "--skip-test-db",
-            "--auth-root-authentication-method=normal", *_account(),
-        ]  # fmt: skip
-        done = subprocess.run(install, capture_output=True, text=True, cwd="/", check=False)
-        if done.returncode:
-            raise RuntimeError(done.stdout + done.stderr)
+        shutil.copytree(_installed(), home / "data")
         server = cls(home, free_port(), settings, number=number)
         server.start()
         server.admin(
@@ -77,6 +73,7 @@ class Server:
         command = [
             program("mariadbd"), "--no-defaults", *_account(), f"--datadir={self.home / 'data'}", f"--socket={self.socket}",
             f"--port={self.port}", "--bind-address=127.0.0.1", f"--pid-file={self.home / 'pid'}", f"--server-id={self.number}",
+            f"--tmpdir={self.home}",
             *SETTINGS, *self.settings,
         ]  # fmt: skip
         with (self.home / "log").open("ab") as log:
@@ -181,6 +178,23 @@ class Database:
 
     def execute(self, *statements: str) -> list[tuple]:
         return self.server.admin(*statements, database=self.name)
+
+
+@cache
+def _installed() -> Path:
+    """The data of a new server, made once. A server that starts removes all temporary tables where it keeps its own."""
+    home = Path(tempfile.mkdtemp(prefix="sync-mariadb-new-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    install = [
+        program("mariadb-install-db"), "--no-defaults", f"--datadir={home / 'data'}", "--skip-test-db",
+        "--auth-root-authentication-method=normal", "--innodb-log-file-size=16M", f"--tmpdir={home}", *_account(),
+    ]  # fmt: skip
+    done = subprocess.run(
+        install, capture_output=True, text=True, cwd="/", check=False, env={**os.environ, "TMPDIR": str(home)}
+    )
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+    return home / "data"
 
 
 def _account() -> list[str]:

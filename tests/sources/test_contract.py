@@ -43,7 +43,7 @@ def test_pages_hold_every_row_once_and_in_order(engine, walk):
         assert ids(walk(source, described, limit)) == [number for _, number in sorted(rows)]
 
 
-@settings(max_examples=25)  # each makes a table
+@settings(max_examples=12)  # each makes a table
 @given(cursors=st.lists(st.integers(0, 6), max_size=25), limit=st.integers(1, 9))
 def test_keyless_pages_never_cut_a_cursor_value(engine, walk, cursors, limit):
     """A view without a key is read whole, each cursor value on one page only, though many rows share it."""
@@ -256,7 +256,7 @@ NASTY = st.sampled_from(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(texts=st.lists(st.none() | TEXTS | NASTY, min_size=1, max_size=8))
 def test_text_arrives_as_it_is(engine, walk, texts):
     """Emoji, quotes, line breaks, empty strings and control characters arrive as they are kept; only NULL is null."""
@@ -268,7 +268,7 @@ def test_text_arrives_as_it_is(engine, walk, texts):
     assert page["note"].to_list() == [engine.kept(text) for text in texts]
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(keys=st.lists(TEXTS | NASTY, min_size=1, max_size=8, unique=True))
 def test_positions_carry_any_text(engine, walk, keys):
     """A key of any text finds its way out and back: walked one by one, and asked for again."""

@@ -14,7 +14,7 @@ EVERY = [("fence", "id"), ("fence", "ts"), ("gaps", "id"), ("lookback", "ts")]
 
 
 @pytest.mark.parametrize("seeds", [SEEDS[:1], pytest.param(SEEDS[1:], marks=pytest.mark.slow)], ids=["one", "more"])
-@pytest.mark.parametrize("role", ["primary", "standby"])
+@pytest.mark.parametrize("role", [pytest.param("primary", marks=pytest.mark.slow), "standby"])
 @pytest.mark.parametrize(("mechanism", "cursor"), EVERY)
 def test_nothing_is_lost_whatever_fails(mechanism, cursor, role, seeds):
     """With refusals, timeouts after acceptance and crashes between any two steps, every committed row arrives."""
