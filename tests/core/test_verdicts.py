@@ -44,6 +44,13 @@ def test_a_name_that_fits_several_events_condemns_none(status, decision):
     assert (told.decision, told.vague, set(told.refused)) == (decision, {0, 1}, {2})
 
 
+def test_a_refused_event_does_not_hide_among_duplicates():
+    """Where a player's errors are duplicates and a refusal, the refused event is looked for, and nothing counts as delivered."""
+    body = {"err_code": 0, "event_errors": {"u1": [{"error_code": 20056}, {"error_code": 2}]}}
+    told = judge(EIDS, ["u1", "u1", "u3"], "answered", 200, json.dumps(body).encode())
+    assert (told.vague, told.duplicates, set(told.refused)) == ({0, 1}, set(), set())
+
+
 def test_what_concerns_a_player_concerns_all_events_of_the_player():
     """An unknown user is unknown in each event; a duplicate among accepted events is delivered, whichever it is."""
     body = {"err_code": 0, "event_errors": {"u1": [{"error_code": 10001}], "u3": [{"error_code": 20056}]}}

@@ -151,28 +151,34 @@ def attributed(
         if by_eid is None:
             by_eid = {eid: place for place, eid in enumerate(eids)}
         for key, value in listed.items():
-            why = refusal(value)
+            whys = refusals(value)
             if key in by_eid:
-                errors[by_eid[key]] = why
+                errors[by_eid[key]] = whys[0]
                 vague.discard(by_eid[key])
                 continue
             if not by_user:
                 for place, user in enumerate(users):
                     by_user.setdefault(user, []).append(place)
             places = by_user.get(key, [])
+            # Among a player's duplicates there may be one that is refused.
+            why = next((why for why in whys if why.code != DUPLICATE), whys[0])
             errors.update(dict.fromkeys(places, why))
             if len(places) > 1:
                 vague.update(places)
     return errors, vague
 
 
-def refusal(value: Any) -> Refused:
-    """The first error of an event's list; `UNPARSED` where the API gives only a sentence."""
-    first = value[0] if isinstance(value, list) and value else value
-    if isinstance(first, dict):
-        code = first_integer(first, "error_code", "errorCode", "err_code", "code")
+def refusals(value: Any) -> list[Refused]:
+    """The errors that are listed under one key, at least one."""
+    return [refusal(error) for error in value] if isinstance(value, list) and value else [refusal(value)]
+
+
+def refusal(error: Any) -> Refused:
+    """One error; `UNPARSED` where the API gives only a sentence."""
+    if isinstance(error, dict):
+        code = first_integer(error, "error_code", "errorCode", "err_code", "code")
         if code == DUPLICATE:
             return DELIVERED_BEFORE
-        said = str(first.get("error_message") or first.get("errorMessage") or first.get("message") or "")
+        said = str(error.get("error_message") or error.get("errorMessage") or error.get("message") or "")
         return Refused(UNPARSED if code is None else code, from_api(said) or "refused")
-    return Refused(UNPARSED, from_api(str(first)) or "refused")
+    return Refused(UNPARSED, from_api(str(error)) or "refused")
