@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import Configuration, Pii, View
 
-__all__ = ["looks_personal", "unprotected_mappings", "unprotected_pii"]
+__all__ = ["holds_personal", "looks_personal", "unprotected_mappings", "unprotected_pii"]
 
 CONTACT = frozenset({"user_email", "user_phone"})
 ADDRESS = re.compile(
@@ -37,6 +37,12 @@ def looks_personal(name: str) -> bool:
         return name in CONTACT
     plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").replace(".", "_").replace(" ", "_").lower()
     return bool(ADDRESS.search(plain)) and not NO_ADDRESS.search(plain)
+
+
+def holds_personal(pii: Pii | None, view: View, column: str) -> bool:
+    """Whether a column of the view holds personal data, sent or not, by its own name or that of its property."""
+    target = view.columns.get(column) or column
+    return looks_personal(column) or looks_personal(target) or (pii is not None and target in pii.properties)
 
 
 def protected(pii: Pii) -> frozenset[str]:

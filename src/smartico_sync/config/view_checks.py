@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.catalogue.events import NEVER_SENT, UPDATE_PROFILE, never_sent
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.catalogue.properties import MANAGED, NAME_PATTERN
-from smartico_sync.config.personal import looks_personal, unprotected_mappings
+from smartico_sync.config.personal import holds_personal, unprotected_mappings
 from smartico_sync.config.problems import Problem
 
 if TYPE_CHECKING:
@@ -149,10 +149,9 @@ def column_problems(view: View, where: Where) -> Iterator[Problem]:
 
 def place_problems(view: View, where: Where) -> Iterator[Problem]:
     """Cursor and key rest in the state, in dead letters and on the page: they must not be personal."""
-    protected = where.pii.properties if where.pii else ()
     for setting, names in (("cursor", (view.cursor,)), ("key", view.key or ())):
         for name in names:
-            if looks_personal(name) or view.columns.get(name, name) in protected:
+            if holds_personal(where.pii, view, name):
                 yield Problem(
                     where.at(setting),
                     f"{name} holds personal data, and {setting} values rest in the state; use the id of the row or the player",

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "batches", "encode", "parts"]
 
 FILL = 0.9  # players spread unevenly: a part aims below the limit, so that few spill over
-SPREAD, WORTH = (
-    4,
-    100,
-)  # parts at least, of a page with that many events for each: one that must wait holds up a quarter
+SPREAD = 4  # parts at least: one that must wait holds up a quarter of the players
+WORTH = 100  # events: a page is not spread into smaller parts than these
 JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.

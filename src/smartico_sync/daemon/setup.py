@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.config.personal import looks_personal, unprotected_pii
+from smartico_sync.config.personal import holds_personal, unprotected_pii
 from smartico_sync.core.late import TIMES, Choice, choose
 from smartico_sync.core.mapping import Mapping, Options, keys_of, plan
 from smartico_sync.core.position import Position
@@ -67,7 +67,9 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Setup:
             f"view {view.name}: {where(view)} has no column {missing[0]}, which key: names",
             hint="name the columns that make a row unique with key:, or key: [] for none",
         )
-    mapping = plan(view.name, kind(view.kind), relation, replace(chosen, blind=blind(configuration, view, relation)))
+    names = (column.name for column in relation.columns)
+    blind = frozenset(name for name in names if holds_personal(configuration.pii, view, name))
+    mapping = plan(view.name, kind(view.kind), relation, replace(chosen, blind=blind))
     if mapping.problems:
         more = f" (and {len(mapping.problems) - 1} more)" if len(mapping.problems) > 1 else ""
         raise ViewBroken(
@@ -126,15 +128,6 @@ def first_position(view: View, setup: Setup, source: Source) -> Position | None:
         bound = reading.moment(reading.clock_ms + view.future_tolerance) if cursor.family in TIMES else None
         head = reading.head(bound)
     return Position(head) if head is not None else None
-
-
-def blind(configuration: Configuration, view: View, relation: Relation) -> frozenset[str]:
-    """The columns with personal data, sent or not, by their own name or that of their property."""
-    protected = configuration.pii.properties
-    names = {column.name: view.columns.get(column.name) or column.name for column in relation.columns}
-    return frozenset(
-        name for name, target in names.items() if target in protected or looks_personal(name) or looks_personal(target)
-    )
 
 
 def where(view: View) -> str:

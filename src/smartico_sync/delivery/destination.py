@@ -257,8 +257,7 @@ class Destination:
             self.judged(request, 0, 0, [Refusal(row, eid, verdict.code, verdict.reason)])
             self.finish(request)
             return
-        half = len(events) // 2
-        self.lanes.cut(request, [events.frame.slice(0, half), events.frame.slice(half)])
+        self.lanes.halve(request)
         self.lanes.offer(request)
 
     def unknown_brands(self, request: Request, verdict: Verdict) -> None:
@@ -300,8 +299,7 @@ class Destination:
             # Less at once may be answered.
             request.silences = 0
             self.batch_events = max(SMALLEST_BATCH, min(self.batch_events, len(request.batch.events)) // 2)
-            half = len(request.batch.events) // 2
-            self.lanes.cut(request, [request.batch.events.frame.slice(0, half), request.batch.events.frame.slice(half)])
+            self.lanes.halve(request)
         heapq.heappush(self.delayed, (until, next(self.order), request))
 
     def halt(self, brand: str, reason: str) -> None:

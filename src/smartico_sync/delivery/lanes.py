@@ -109,6 +109,12 @@ class Lanes:
                     self.tails[player] = later
         request.batch = Batch(encode(first), first)
 
+    def halve(self, request: Request) -> None:
+        """Divide a request in the middle, see `cut`."""
+        frame = request.batch.events.frame
+        half = frame.height // 2
+        self.cut(request, [frame.slice(0, half), frame.slice(half)])
+
     def all(self) -> Iterator[Request]:
         """Take out every request that could start, one after the other."""
         for queues in self.ready.values():

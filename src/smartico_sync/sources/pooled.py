@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources.names import absent_column, check_columns, like
@@ -19,11 +19,32 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.pool import Pool
 
-__all__ = ["GRACE_S", "PooledSource"]
+__all__ = ["GRACE_S", "PooledSource", "transaction"]
 
 GRACE_S = 2.0  # the server's own timeout comes first; its answer needs a moment to arrive
 S = TypeVar("S", bound=Link)
 R = TypeVar("R", bound=SqlReading)
+
+
+class Transactional(Link, Protocol):
+    """A session that begins and ends transactions itself."""
+
+    def begin(self, what: str) -> None:
+        """Open a read-only transaction."""
+
+    def end(self, what: str) -> None:
+        """End it."""
+
+
+@contextmanager
+def transaction(session: Transactional, what: str) -> Iterator[None]:
+    """A read-only transaction; how it ends changes nothing, since nothing was written."""
+    session.begin(what)
+    try:
+        yield
+    finally:
+        with suppress(SourceError):
+            session.end(what)
 
 
 class PooledSource(ABC, Generic[S, R]):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from smartico_sync.errors import SourceError, ViewBroken
+from smartico_sync.errors import ViewBroken
 from smartico_sync.sources import sql
 from smartico_sync.sources.oracle.clock import Clock
 from smartico_sync.sources.oracle.dialling import Dialler
@@ -16,11 +15,11 @@ from smartico_sync.sources.oracle.reading import OracleReading
 from smartico_sync.sources.oracle.session import Session
 from smartico_sync.sources.oracle.types import OBJECT, ORACLE, column_of, written
 from smartico_sync.sources.pool import Pool
-from smartico_sync.sources.pooled import GRACE_S, PooledSource
+from smartico_sync.sources.pooled import GRACE_S, PooledSource, transaction
 from smartico_sync.sources.url import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.position import Position
@@ -88,14 +87,8 @@ class OracleSource(PooledSource[Session, OracleReading]):
         _, rows = session.execute(RELATIONS, "the server")
         return tuple(".".join(_quoted(part) for part in row) for row in rows)
 
-    @contextmanager
-    def _transaction(self, session: Session, what: str) -> Iterator[None]:
-        session.begin(what)
-        try:
-            yield
-        finally:
-            with suppress(SourceError):
-                session.end(what)
+    def _transaction(self, session: Session, what: str) -> AbstractContextManager[None]:
+        return transaction(session, what)
 
 
 def _quoted(stored: str) -> str:

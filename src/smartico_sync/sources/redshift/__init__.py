@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from smartico_sync.errors import SourceError
 from smartico_sync.sources import sql
 from smartico_sync.sources.pool import Pool
-from smartico_sync.sources.pooled import GRACE_S, PooledSource
+from smartico_sync.sources.pooled import GRACE_S, PooledSource, transaction
 from smartico_sync.sources.redshift.facts import ask_facts
 from smartico_sync.sources.redshift.login import Login
 from smartico_sync.sources.redshift.plan import explain
@@ -18,7 +16,7 @@ from smartico_sync.sources.redshift.types import REDSHIFT, column_of
 from smartico_sync.sources.url import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.position import Position
@@ -75,11 +73,5 @@ class RedshiftSource(PooledSource[Session, RedshiftReading]):
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server").texts)
 
-    @contextmanager
-    def _transaction(self, session: Session, what: str) -> Iterator[None]:
-        session.begin(what)
-        try:
-            yield
-        finally:
-            with suppress(SourceError):
-                session.end(what)
+    def _transaction(self, session: Session, what: str) -> AbstractContextManager[None]:
+        return transaction(session, what)
