@@ -251,7 +251,7 @@ def test_a_first_load_that_ends_early_goes_on_as_one(tracked, monkeypatch):
     day = tracked(", skip_cjm: first_load, page_rows: 2")
     for number in range(1, 7):
         day.insert(number)
-    committed = day.tracker.store.commit
+    committed = day.parts.store.commit
 
     def once(commit):
         seq = committed(commit)
@@ -259,7 +259,7 @@ def test_a_first_load_that_ends_early_goes_on_as_one(tracked, monkeypatch):
             raise SystemExit
         return seq
 
-    monkeypatch.setattr(day.tracker.store, "commit", once)
+    monkeypatch.setattr(day.parts.store, "commit", once)
     with pytest.raises(SystemExit):
         day.poll()
     monkeypatch.undo()

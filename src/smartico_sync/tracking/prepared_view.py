@@ -82,9 +82,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
             f"view {view.name}: {', '.join(open_names)} would leave in the clear",
             hint="add the property to pii.properties, or leave the column out with columns: {name: null}",
         )
-    cursor = relation.column(view.cursor)
-    assert cursor is not None
-    choice = choose(view.late_commit, cursor.family, source.engine, source.facts().fence)
+    choice = choose(view.late_commit, relation.cursor_column.family, source.engine, source.facts().fence)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
     return PreparedView(relation, mapping, choice)
@@ -123,10 +121,9 @@ def first_position(view: View, prepared: PreparedView, source: Source) -> Positi
         return None
     if view.start_from != "now":
         return Position(view.start_from)
-    cursor = prepared.relation.column(view.cursor)
-    assert cursor is not None, "describe() has checked the cursor"
+    dated = prepared.relation.cursor_column.family in TIMES
     with source.reading(prepared.relation) as reading:
-        bound = reading.moment(reading.clock_ms + view.future_tolerance) if cursor.family in TIMES else None
+        bound = reading.moment(reading.clock_ms + view.future_tolerance) if dated else None
         head = reading.head(bound)
     return Position(head) if head is not None else None
 

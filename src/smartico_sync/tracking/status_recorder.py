@@ -1,11 +1,11 @@
-"""What one tracker tells the board."""
+"""What one view's loop tells the board."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from smartico_sync.observe.view_status import BackfillStatus, State, StatusBoard, ViewStatus
 from smartico_sync.tracking.clocks import now_ms
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import View
     from smartico_sync.core.records import Commit, ViewRow
     from smartico_sync.errors import SyncError
-    from smartico_sync.tracking.page_reader import PageReader, Read
+    from smartico_sync.tracking.page_reader import PageReader, ReadResult
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["StatusRecorder"]
@@ -48,7 +48,7 @@ class StatusRecorder:
             warnings=(prepared.choice.problem,) if prepared.choice.problem else (),
         )
 
-    def read(self, read: Read, late: PageReader) -> None:
+    def read(self, read: ReadResult, late: PageReader) -> None:
         """A reading brought something, or nothing."""
         tie = 0
         if read.page.height:
@@ -120,3 +120,19 @@ class StatusRecorder:
             error_ms=now if told else 0,
         )
         self.board.publish(self.status)
+
+    def poll_began(self) -> None:
+        """A poll began."""
+
+    def poll_ended(self, outcome: Literal["caught_up", "behind"]) -> None:
+        """A poll ended, or a page of one."""
+        self.state("live" if outcome == "caught_up" else "behind")
+
+    def waits_for_api(self, problem: SyncError | None) -> None:
+        """The API takes nothing, and why."""
+        if problem is not None:
+            self.state("degraded", problem)
+
+    def failed(self, error: SyncError, state: State) -> None:
+        """A poll failed."""
+        self.state(state, error)
