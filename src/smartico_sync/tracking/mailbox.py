@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future, wait
 from concurrent.futures import TimeoutError as NotYet
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -59,24 +59,25 @@ class Turn(Generic[T]):
         TurnWithdrawn when it had not begun by its deadline, or `still_wanted` said no before; TurnUnfinished when it has
         begun and does not end.
         """
-        while True:
-            try:
-                return self.outcome.result(min(GLANCE_S, max(0.0, self.deadline - time.monotonic())))
-            except NotYet:
-                if self.outcome.done() or (time.monotonic() < self.deadline and still_wanted()):
-                    continue
-            if self.outcome.cancel():
-                raise TurnWithdrawn(
-                    f"view {view} did not come to it in time: {self.what} is withdrawn, nothing was changed",
-                    hint="sync status says what the view is doing; then run the command again",
-                )
-            try:
-                return self.outcome.result(FINISH_S)
-            except NotYet:
-                raise TurnUnfinished(
-                    f"view {view} is still at it: {self.what} has begun and may yet be done",
-                    hint=f"sync watermark show {view} says whether it was",
-                ) from None
+        try:
+            return self._awaited(still_wanted)
+        except CancelledError:
+            raise TurnWithdrawn(
+                f"view {view} did not come to it in time: {self.what} is withdrawn, nothing was changed",
+                hint="sync status says what the view is doing; then run the command again",
+            ) from None
+        except NotYet:
+            raise TurnUnfinished(
+                f"view {view} is still at it: {self.what} has begun and may yet be done",
+                hint=f"sync watermark show {view} says whether it was",
+            ) from None
+
+    def _awaited(self, still_wanted: Callable[[], bool]) -> T:
+        """What the turn returned or raised; CancelledError when it is withdrawn, NotYet when it does not end."""
+        while not self.outcome.done() and time.monotonic() < self.deadline and still_wanted():
+            wait([self.outcome], min(GLANCE_S, max(0.0, self.deadline - time.monotonic())))
+        self.outcome.cancel()  # changes nothing once it has begun
+        return self.outcome.result(FINISH_S)
 
 
 class OperatorTurn(Turn[T]):
@@ -130,7 +131,7 @@ class Mailbox:
         with self._changed:
             turns: deque[Any] = self._operator if isinstance(turn, OperatorTurn) else self._view
             turns.append(turn)
-            while not turns[0].wanted:
+            while turns and not turns[0].wanted:
                 turns.popleft()
             self._tell()
         return turn
