@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from smartico_sync.core.cursor_time import DAY_MS
+from smartico_sync.core.outcome import revived
 from smartico_sync.core.position import Position
-from smartico_sync.core.records import DeadLetter, ParkedRow
 from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.clocks import now_ms
-from smartico_sync.tracking.redelivery import letters_for
+from smartico_sync.tracking.redelivery import requested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from smartico_sync.core.records import Profiles
+    from smartico_sync.core.records import DeadLetter, ParkedRow, Profiles
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.backfill import Backfills
     from smartico_sync.tracking.loop import Tracker
@@ -78,23 +77,16 @@ class Operations:
 
     def enqueue(self, view: str, rows: Sequence[Sequence[str]], code: int, reason: str) -> int:
         """Have rows read and sent by their positions, each cursor and key."""
-        letters = letters_for(view, [Position(cursor, tuple(key)) for cursor, *key in rows], code, reason)
-        self.between_pages(view, lambda: self.store.enqueue(view, letters))
-        return len(letters)
+        parked = requested(view, [Position(cursor, tuple(key)) for cursor, *key in rows], code, reason)
+        self.between_pages(view, lambda: self.store.enqueue(view, parked))
+        return len(parked)
 
     def retry(self, ids: Sequence[int]) -> int:
         """Have dead letters tried again."""
         now = now_ms()
         done = 0
-        for view, letters in self.by_view(ids).items():
-            parked = [
-                ParkedRow(
-                    **{name: getattr(letter, name) for name in DeadLetter.__dataclass_fields__},
-                    next_try_ms=now,
-                    deadline_ms=now + DAY_MS,
-                )
-                for letter in letters
-            ]
+        for view, dead_letters in self.by_view(ids).items():
+            parked = [revived(dead_letter, now) for dead_letter in dead_letters]
 
             def move(view: str = view, parked: list[ParkedRow] = parked) -> None:
                 self.store.revive(view, parked)
@@ -106,9 +98,9 @@ class Operations:
     def drop(self, ids: Sequence[int]) -> int:
         """Forget dead letters for good."""
         done = 0
-        for view, letters in self.by_view(ids).items():
+        for view, dead_letters in self.by_view(ids).items():
 
-            def forget(view: str = view, numbers: list[int] = [letter.id for letter in letters]) -> int:  # noqa: B006 - never changed
+            def forget(view: str = view, numbers: list[int] = [each.id for each in dead_letters]) -> int:  # noqa: B006 - never changed
                 return self.store.drop(view, numbers)
 
             done += self.between_pages(view, forget)
@@ -141,7 +133,7 @@ class Operations:
         """The dead letters of these ids by their view."""
         wanted = set(ids)
         found: dict[str, list[DeadLetter]] = {}
-        for letter in self.store.all_dead_letters():
-            if letter.id in wanted:
-                found.setdefault(letter.view, []).append(letter)
+        for dead_letter in self.store.all_dead_letters():
+            if dead_letter.id in wanted:
+                found.setdefault(dead_letter.row.view, []).append(dead_letter)
         return found

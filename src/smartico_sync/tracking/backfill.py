@@ -13,13 +13,14 @@ import polars as pl
 import structlog
 
 from smartico_sync.core.diff import NOTHING_KNOWN
-from smartico_sync.core.pipeline import build_commit, position_at, prepare
+from smartico_sync.core.outcome import build_commit
+from smartico_sync.core.pipeline import position_at, prepare
 from smartico_sync.core.records import Step
 from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, Unexpected, ViewHalted
 from smartico_sync.observe.view_status import BackfillStatus
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.clocks import now_ms
-from smartico_sync.tracking.loop import GLANCE_S, PAUSES_S
+from smartico_sync.tracking.loop import BACKOFF, GLANCE_S
 from smartico_sync.tracking.reconciliation import is_time, units
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Backfills:
                 pause = self.turn(stopping)
             except StateError as error:
                 log.warning("backfill.state", reason=error.message, hint=error.hint)
-                pause = PAUSES_S[-1]
+                pause = BACKOFF.longest
             self.asked.wait(pause)
 
     def open(self) -> list[Backfill]:
@@ -121,7 +122,7 @@ class Backfills:
         tracker = self.trackers[backfill.view]
         began = time.monotonic()
         if not tracker.tried:
-            self.due[backfill.id] = began + PAUSES_S[0]
+            self.due[backfill.id] = began + BACKOFF.pause(0)
             return
         try:
             rows = self.page(tracker, backfill, stopping)
@@ -153,8 +154,7 @@ class Backfills:
             known = tracker.fingerprints.known if backfill.profiles == "changed" else lambda _: NOTHING_KNOWN
             work = prepare(rows, tracker.terms, known, clock_ms, tracker.waiting)
             receipt = acknowledged(tracker.send(work, "backfill"), stopping)
-            park_ms = tracker.configuration.smartico.park
-            commit = build_commit(tracker.name, work, receipt, self.store.secret, now_ms(), park_ms)
+            commit = build_commit(work, receipt, tracker.terms, now_ms())
             tracker.guard(work, commit)
             step = Step(backfill.id, position_at(rows, rows.height - 1), rows.height)
             # The anchors are the live rows, and what the ledger counted once it does not count again.
@@ -194,7 +194,7 @@ class Backfills:
             log.error("backfill.failed", view=backfill.view, reason=error.message, hint=error.hint)
             return
         failures = self.failures.get(backfill.id, 0)
-        pause = PAUSES_S[min(failures, len(PAUSES_S) - 1)]
+        pause = BACKOFF.pause(failures)
         self.failures[backfill.id], self.due[backfill.id] = failures + 1, time.monotonic() + pause
         if backfill.reason != error.message:
             log.warning("backfill.waits", view=backfill.view, reason=error.message, hint=error.hint, pause_s=pause)

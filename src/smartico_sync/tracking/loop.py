@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 import structlog
 
+from smartico_sync.core.backoff import Backoff
+from smartico_sync.core.outcome import build_commit
 from smartico_sync.core.pipeline import (
     PipelineOptions,
     PreparedBatch,
-    build_commit,
     ledger_of,
     position_at,
     prepare,
@@ -61,14 +62,14 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
 
-__all__ = ["GLANCE_S", "PAUSES_S", "Tracker"]
+__all__ = ["BACKOFF", "GLANCE_S", "Tracker"]
 
 PAGES_IN_FLIGHT = 3  # reading, working and sending overlap; more only costs memory
 FIRST_PAGE = 1_000  # rows, before it is known how long they are
 SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads, or where rows are huge
 GROWTH = 4  # from page to page, while they stay small
 PAGE_BYTES = 32_000_000  # of a page in memory; three are in flight, and a request body is about as large
-PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)  # after trouble; a database that is down is not hammered
+BACKOFF = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0))  # after trouble; a database that is down is not hammered
 GLANCE_S = 0.2  # how often a wait for the API looks whether the daemon is ending
 
 log = structlog.get_logger()
@@ -194,7 +195,13 @@ class Tracker:
         self.report.opened(prepared, row)
         self.report.letters(*self.letters())
         self.fingerprints = Fingerprints(self.store, self.name)
-        self.terms = PipelineOptions(prepared.mapping, self.store.secret, self.view.payload, self.view.on_invalid)
+        self.terms = PipelineOptions(
+            prepared.mapping,
+            self.store.secret,
+            self.view.payload,
+            self.view.on_invalid,
+            park_ms=self.configuration.smartico.park,
+        )
         self.late = PageReader(self.view, prepared, self.store, row)
         self.first_load = row.level_ms == 0
         self.inspection.begin(prepared)
@@ -205,14 +212,14 @@ class Tracker:
     def redeliver(self, stopping: threading.Event) -> None:
         """Try parked rows again whose time has come."""
         assert self.prepared is not None
-        letters = self.store.parked(self.name, now_ms(), redelivery.LETTERS_AT_ONCE)
-        if not letters:
+        parked = self.store.parked(self.name, now_ms(), redelivery.ROWS_AT_ONCE)
+        if not parked:
             return
         with self.source.reading(self.prepared.relation) as reading:
-            found, now = redelivery.find(reading, self.prepared.mapping, letters), reading.clock_ms
+            found, now = redelivery.find(reading, self.prepared.mapping, parked), reading.clock_ms
         work = prepare(found.rows, self.terms, self.fingerprints.known, now, anew=found.anew)
         receipt = self.receipt(self.send(work), stopping)
-        commit = redelivery.settled(self.name, found, work, receipt, now_ms())
+        commit = build_commit(work, receipt, self.terms, now_ms(), found.retried)
         seq = self.store.commit(commit)
         if seq and self.late is not None and commit.ledger is not None:
             self.late.also(seq, commit.ledger.get_column("key"))
@@ -313,8 +320,7 @@ class Tracker:
         assert self.late is not None
         receipt = self.receipt(sent.receipt, stopping)
         work, read = sent.work, sent.read
-        park_ms = self.configuration.smartico.park
-        commit = build_commit(self.name, work, receipt, self.store.secret, now_ms(), park_ms)
+        commit = build_commit(work, receipt, self.terms, now_ms())
         self.guard(work, commit)
         head = position_at(read.page, read.page.height - 1) if read.page.height else None
         after = self.late.after(read, head)
@@ -394,8 +400,8 @@ class Tracker:
             return
         send = self.configuration.reconcile.send == "send"
         if found.missing and send:
-            letters = redelivery.letters_for(self.name, found.missing, UNACKNOWLEDGED, "found by a comparison")
-            self.store.enqueue(self.name, letters)
+            parked = redelivery.requested(self.name, found.missing, UNACKNOWLEDGED, "found by a comparison")
+            self.store.enqueue(self.name, parked)
         log.info("view.compared", view=self.name, source=found.source, ledger=found.ledger, missing=found.missing_rows)
         self.report.compared(0 if send else found.missing_rows)
 
@@ -415,7 +421,7 @@ class Tracker:
 
     def trouble(self, error: SyncError) -> None:
         """Remember what happened, and pause longer each time."""
-        pause = PAUSES_S[min(self.failures, len(PAUSES_S) - 1)]
+        pause = BACKOFF.pause(self.failures)
         self.failures += 1
         self.resume_at = time.monotonic() + pause
         self.prepared, self.caught_up = None, False
