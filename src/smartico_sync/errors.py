@@ -2,6 +2,7 @@
 
 SyncError                     1  internal error
 ├── Unexpected                   a mistake of ours, or of a plug-in: told and tried again, never swallowed
+├── Unaccounted                  a mistake of ours too: the fates of rows do not add up, so nothing of their page is committed
 ├── ConfigError               2  the daemon does not start
 │   └── DriverMissing            one line with the pip command
 ├── SourceError               3  the view degrades and is tried again, with growing pauses
@@ -26,7 +27,10 @@ SyncError                     1  internal error
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "ConfigError",
@@ -47,6 +51,7 @@ __all__ = [
     "StateMissing",
     "StateUnwritable",
     "SyncError",
+    "Unaccounted",
     "Unexpected",
     "ViewBroken",
     "ViewHalted",
@@ -100,6 +105,17 @@ def origin(error: BaseException) -> str:
     while frame and frame.tb_next:
         frame = frame.tb_next
     return f"{frame.tb_frame.f_code.co_name} line {frame.tb_lineno}" if frame else "nowhere"
+
+
+class Unaccounted(SyncError):
+    """Rows of a view are not accounted for; `counts` says by name what became of how many."""
+
+    def __init__(self, view: str, counts: Mapping[str, int]) -> None:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        super().__init__(
+            f"internal error: view {view}: the rows do not add up: {told}",
+            hint="nothing of them is committed and they are read again; if this stays, report the line and sync --version",
+        )
 
 
 class ConfigError(SyncError):

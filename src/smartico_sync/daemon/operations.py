@@ -6,18 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from smartico_sync.core.cursor_time import DAY_MS
+from smartico_sync.core.outcome import revived
 from smartico_sync.core.position import Position
-from smartico_sync.core.records import DeadLetter, ParkedRow
 from smartico_sync.errors import ConfigError, SyncError
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.mailbox import OperatorTurn
-from smartico_sync.tracking.redelivery import letters_for
+from smartico_sync.tracking.redelivery import requested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from smartico_sync.core.records import Profiles
+    from smartico_sync.core.records import DeadLetter, Profiles
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.backfill import Backfills
     from smartico_sync.tracking.loop import ViewLoop
@@ -101,40 +100,32 @@ class Operations:
 
     def enqueue(self, view: str, rows: Sequence[Sequence[str]], code: int, reason: str) -> int:
         """Have rows read and sent by their positions, each cursor and key."""
-        letters = letters_for(view, [Position(cursor, tuple(key)) for cursor, *key in rows], code, reason)
-        self.between_pages(view, "the sending of missing rows", lambda: self.store.enqueue(view, letters))
-        return len(letters)
+        parked = requested(view, [Position(cursor, tuple(key)) for cursor, *key in rows], code, reason)
+        self.between_pages(view, "the sending of missing rows", lambda: self.store.enqueue(view, parked))
+        return len(parked)
 
     def retry(self, ids: Sequence[int]) -> int:
         """Have dead letters tried again; how many."""
         now = now_ms()
 
-        def revive(view: str, letters: Sequence[DeadLetter]) -> int:
-            parked = [
-                ParkedRow(
-                    **{name: getattr(letter, name) for name in DeadLetter.__dataclass_fields__},
-                    next_try_ms=now,
-                    deadline_ms=now + DAY_MS,
-                )
-                for letter in letters
-            ]
-            self.store.revive(view, parked)
-            return len(parked)
+        def revive(view: str, dead_letters: Sequence[DeadLetter]) -> int:
+            self.store.revive(view, [revived(dead_letter, now) for dead_letter in dead_letters])
+            return len(dead_letters)
 
         return self.each_view(ids, "the retry", revive)
 
     def drop(self, ids: Sequence[int]) -> int:
         """Forget dead letters for good; how many."""
         return self.each_view(
-            ids, "the drop", lambda view, letters: self.store.drop(view, [letter.id for letter in letters])
+            ids, "the drop", lambda view, dead_letters: self.store.drop(view, [each.id for each in dead_letters])
         )
 
     def each_view(self, ids: Sequence[int], what: str, action: Callable[[str, Sequence[DeadLetter]], int]) -> int:
         """Do something with the dead letters of these ids, view by view. A failure says what was done before it."""
         done: dict[str, int] = {}
-        for view, letters in self.by_view(ids).items():
+        for view, dead_letters in self.by_view(ids).items():
             try:
-                done[view] = self.between_pages(view, what, partial(action, view, letters))
+                done[view] = self.between_pages(view, what, partial(action, view, dead_letters))
             except SyncError as error:
                 if done:
                     before = ", ".join(f"{count} of {name}" for name, count in done.items())
@@ -169,7 +160,7 @@ class Operations:
         """The dead letters of these ids by their view."""
         wanted = set(ids)
         found: dict[str, list[DeadLetter]] = {}
-        for letter in self.store.all_dead_letters():
-            if letter.id in wanted:
-                found.setdefault(letter.view, []).append(letter)
+        for dead_letter in self.store.all_dead_letters():
+            if dead_letter.id in wanted:
+                found.setdefault(dead_letter.row.view, []).append(dead_letter)
         return found

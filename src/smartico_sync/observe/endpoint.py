@@ -30,7 +30,7 @@ SECURE = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # letters are counted by a code, which is a number
+WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # dead letters are counted by a code, which is a number
 
 
 class Server(ThreadingHTTPServer):

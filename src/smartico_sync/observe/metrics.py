@@ -94,8 +94,8 @@ class Views:
                     rows.add_metric([view.name, outcome], count)
             for name in STATES:
                 state.add_metric([view.name, name], 1.0 if view.state == name else 0.0)
-            for family, letters in ((dead, view.dead), (parked, view.parked)):
-                for code, count in letters.items():
+            for family, counts in ((dead, view.dead), (parked, view.parked)):
+                for code, count in counts.items():
                     family.add_metric([view.name, str(code)], count)
             for name, count in view.invalid.items():
                 invalid.add_metric([view.name, name], count)

@@ -19,7 +19,7 @@ from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncE
 from smartico_sync.observe.view_status import BackfillStatus
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.clocks import now_ms
-from smartico_sync.tracking.loop import PAUSES_S
+from smartico_sync.tracking.loop import BACKOFF
 from smartico_sync.tracking.mailbox import TurnWithdrawn, ViewTurn
 from smartico_sync.tracking.pages_in_flight import Sent
 from smartico_sync.tracking.reconciliation import is_time, units
@@ -103,7 +103,7 @@ class Backfills:
                 pause = self.round(stopping)
             except StateError as error:
                 log.warning("backfill.state", reason=error.message, hint=error.hint)
-                pause = PAUSES_S[-1]
+                pause = BACKOFF.longest
             self.asked.wait(pause)
 
     def open(self) -> list[Backfill]:
@@ -195,7 +195,7 @@ class Backfills:
     ) -> None:
         """Commit an acknowledged page. A page that is refused as a whole ends the backfill, and not the view."""
         try:
-            commit = workplace.sender.outcome(batch, receipt)
+            commit = workplace.sender.outcome(session, batch, receipt)
         except ViewHalted as halted:
             workplace.sender.forget(session, batch)
             fail(done, halted)
@@ -236,7 +236,7 @@ class Backfills:
             log.error("backfill.failed", view=backfill.view, reason=error.message, hint=error.hint)
             return
         failures = self.failures.get(backfill.id, 0)
-        pause = PAUSES_S[min(failures, len(PAUSES_S) - 1)]
+        pause = BACKOFF.pause(failures)
         self.failures[backfill.id], self.due[backfill.id] = failures + 1, time.monotonic() + pause
         if backfill.reason != error.message:
             log.warning("backfill.waits", view=backfill.view, reason=error.message, hint=error.hint, pause_s=pause)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from smartico_sync.core.backoff import Backoff
 from smartico_sync.errors import (
     ConfigError,
     DeliveryError,
@@ -33,7 +34,7 @@ from smartico_sync.tracking.clocks import now_ms, steady_ms
 from smartico_sync.tracking.mailbox import Mailbox
 from smartico_sync.tracking.page_reader import PageSize
 from smartico_sync.tracking.pages_in_flight import PagesInFlight
-from smartico_sync.tracking.redelivery import LETTERS_AT_ONCE
+from smartico_sync.tracking.redelivery import ROWS_AT_ONCE
 from smartico_sync.tracking.sender import Sender
 from smartico_sync.tracking.session import Workplace, open_session
 from smartico_sync.tracking.source_checks import CheckMemory
@@ -46,9 +47,9 @@ if TYPE_CHECKING:
     from smartico_sync.observe.view_status import State
     from smartico_sync.tracking.session import Equipment, Session
 
-__all__ = ["PAUSES_S", "Standing", "ViewLoop"]
+__all__ = ["BACKOFF", "Standing", "ViewLoop"]
 
-PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)  # after trouble; a database that is down is not hammered
+BACKOFF = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0))  # after trouble; a database that is down is not hammered
 GLANCE_S = 0.5  # how often a loop with pages in flight looks whether the API takes anything at all
 IDLE_S = 60.0  # an idle loop is woken by whoever has something for it; this is only for safety
 GRACE_S = 1.0  # what is in flight may still be acknowledged when a person waits, or something went wrong
@@ -227,7 +228,7 @@ class ViewLoop:
                     lambda: self._sender.without_cursor(session, seen.read_time, rows), rows.estimated_size()
                 )
         if self._retrying == "nothing":
-            parked = self._equipment.store.parked(self.name, now_ms(), LETTERS_AT_ONCE)
+            parked = self._equipment.store.parked(self.name, now_ms(), ROWS_AT_ONCE)
             if parked:
                 self._retrying = "parked rows"
                 self._flight.send(lambda: self._sender.retries(session, parked), 0)
@@ -308,7 +309,7 @@ class ViewLoop:
 
     def _trouble(self, error: SyncError) -> None:
         """Remember what happened, and pause longer each time."""
-        pause = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
+        pause = BACKOFF.pause(self._failures)
         self._failures += 1
         if isinstance(error, SourceError):
             with suppress(SyncError):  # what the API has is not touched by it

@@ -22,7 +22,7 @@ from smartico_sync.errors import ConfigError, SyncError
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.mailbox import ViewTurn
-from smartico_sync.tracking.redelivery import letters_for
+from smartico_sync.tracking.redelivery import requested
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +105,7 @@ def compare_view(loop: ViewLoop, policy: Literal["report", "send"]) -> None:
             return
         found = compare(prepared, equipment.source, equipment.store, loop.name, over)
         if found.missing and policy == "send":
-            parked = letters_for(loop.name, found.missing, UNACKNOWLEDGED, "found by a comparison")
+            parked = requested(loop.name, found.missing, UNACKNOWLEDGED, "found by a comparison")
             enqueue: ViewTurn[None] = ViewTurn(
                 "rows found by a comparison", lambda *_: equipment.store.enqueue(loop.name, parked), TURN_S
             )

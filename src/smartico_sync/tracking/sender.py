@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.pipeline import build_commit, ledger_of, position_at, prepare, without_automation
+from smartico_sync.core.outcome import build_commit
+from smartico_sync.core.pipeline import ledger_of, position_at, prepare, without_automation
 from smartico_sync.errors import ViewHalted
 from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import now_ms
@@ -73,7 +74,7 @@ class Sender:
     def _commit_page(self, session: Session, read: ReadResult, batch: PreparedBatch, receipt: Receipt) -> None:
         """Write all that the page changes in one transaction."""
         equipment, reader = self._equipment, session.reader
-        commit = self.outcome(batch, receipt)
+        commit = self.outcome(session, batch, receipt)
         head = position_at(read.page, read.page.height - 1) if read.page.height else None
         after = reader.after(read, head)
         watermark = after.watermark.position if after and after.watermark else (None if after else head)
@@ -101,7 +102,7 @@ class Sender:
         batch = prepare(found.rows, session.options, session.fingerprints.known, clock_ms, anew=found.anew)
 
         def settle(receipt: Receipt) -> None:
-            commit = redelivery.settled(self._name, found, batch, receipt, now_ms())
+            commit = build_commit(batch, receipt, session.options, now_ms(), found.retried)
             seq = self._equipment.store.commit(commit)
             if seq and commit.ledger is not None:
                 session.reader.also(seq, commit.ledger.get_column("key"))
@@ -121,17 +122,15 @@ class Sender:
             events = without_automation(events)
         return equipment.delivery.send(self._name, events, priority=priority)
 
-    def outcome(self, batch: PreparedBatch, receipt: Receipt) -> Commit:
+    def outcome(self, session: Session, batch: PreparedBatch, receipt: Receipt) -> Commit:
         """What the receipt changes in the state.
 
         Raises ViewHalted when most of the rows are refused: the view is misconfigured then, rather than its rows poisoned.
         """
-        equipment = self._equipment
-        park_ms = equipment.configuration.smartico.park
-        commit = build_commit(self._name, batch, receipt, equipment.store.secret, now_ms(), park_ms)
-        ceiling, dead = equipment.view.max_refused, len(commit.dead_letters)
+        commit = build_commit(batch, receipt, session.options, now_ms())
+        ceiling, dead = self._equipment.view.max_refused, len(commit.dead_letters)
         if dead >= ceiling.count and dead >= ceiling.share * batch.rows:
-            reasons = [letter.reason for letter in commit.dead_letters]
+            reasons = [dead_letter.reason for dead_letter in commit.dead_letters]
             raise ViewHalted(
                 f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {max(set(reasons), key=reasons.count)}",
                 hint=f"mend the view or its `columns:`, try with: sync preview {self._name}; or raise `max_refused:`",

@@ -17,7 +17,7 @@ from smartico_sync.core.restore_detection import Facts, Highest, judge
 from smartico_sync.errors import ViewHalted, ViewRegressed
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.mutation_scan import MutationScan
-from smartico_sync.tracking.redelivery import letters_for
+from smartico_sync.tracking.redelivery import requested
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,7 +166,7 @@ class SourceChecks:
         if self.view.on_mutated == "resend":
             positions = [position_at(rows, row) for row in range(rows.height)]
             reason = "it changed after it was sent"
-            self.store.enqueue(self.view.name, letters_for(self.view.name, positions, MUTATED, reason))
+            self.store.enqueue(self.view.name, requested(self.view.name, positions, MUTATED, reason))
         return rows.height
 
 
