@@ -10,8 +10,11 @@ SyncError                     1  internal error
 │   ├── SourceRefused            wrong password, missing permission
 │   ├── SourceCancelled          the server ended the read (standby conflict, timeout): again, with a smaller page
 │   └── ViewBroken               the view is gone, or lacks a column the configuration names
-├── ViewHalted                4  this view stops until its configuration is mended
-│   └── ViewRegressed            the source went back in time: nothing old is sent
+├── ViewHalted                   this view stops until somebody mends what the class names
+│   ├── ViewMisconfigured     2  the configuration
+│   ├── RowsUnusable          3  rows in the source
+│   ├── ViewRegressed         3  the source went back in time: nothing old is sent
+│   └── RowsRefused           4  nearly all rows are refused: the view does not hold what it should
 ├── DeliveryError             4  nothing is committed; the watermark stays
 │   ├── DeliveryHalted           wrong key, access denied, unknown brand: slow retries notice when it is mended
 │   ├── DeliveryUnavailable      429, 5xx, no connection: backing off
@@ -41,6 +44,8 @@ __all__ = [
     "DeliveryUnknown",
     "DriverMissing",
     "ExitCode",
+    "RowsRefused",
+    "RowsUnusable",
     "SourceCancelled",
     "SourceError",
     "SourceRefused",
@@ -55,6 +60,7 @@ __all__ = [
     "Unexpected",
     "ViewBroken",
     "ViewHalted",
+    "ViewMisconfigured",
     "ViewRegressed",
 ]
 
@@ -151,15 +157,31 @@ class ViewBroken(SourceError):
 
 
 class ViewHalted(SyncError):
-    """The view stops; only a change by the operator starts it again."""
+    """The view stops; only a change by the operator starts it again. The subclass says what must be mended."""
 
-    exit_code = ExitCode.API
+
+class ViewMisconfigured(ViewHalted):
+    """The configuration does not fit what the state or the source holds."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
+class RowsUnusable(ViewHalted):
+    """Rows of the source cannot be used, and the configuration says to stop then."""
+
+    exit_code = ExitCode.SOURCE
 
 
 class ViewRegressed(ViewHalted):
     """The source holds less than was already delivered: restored, failed over to a stale replica, or ids reset."""
 
     exit_code = ExitCode.SOURCE
+
+
+class RowsRefused(ViewHalted):
+    """So many rows are refused that it is the view which is wrong, and not some rows."""
+
+    exit_code = ExitCode.API
 
 
 class DeliveryError(SyncError):

@@ -13,7 +13,7 @@ from smartico_sync.core.mapping import Options, ViewMapping, keys_of, plan
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.core.relation import Relation
-from smartico_sync.errors import ConfigError, ViewBroken, ViewHalted
+from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
 def open_view(configuration: Configuration, view: View, source: Source, store: Store) -> tuple[PreparedView, ViewRow]:
     """Prepare the view and read its row in the state, made at the very first start.
 
-    Raises what `prepare` raises, and ViewHalted when the view was tracked under another cursor or key.
+    Raises what `prepare` raises, and ViewMisconfigured when the view was tracked under another cursor or key.
     """
     prepared = prepare(configuration, view, source)
     row = store.view(view.name)
@@ -102,7 +102,7 @@ def open_view(configuration: Configuration, view: View, source: Source, store: S
             store.commit(Commit(view.name, now_ms(), head=start, watermark=start))
             row = replace(row, head=start, watermark=start)
     elif row.definition != definition(prepared):
-        raise ViewHalted(
+        raise ViewMisconfigured(
             f"view {view.name} was tracked as {row.definition} and is now {definition(prepared)}: its watermark means nothing",
             hint="give the view a new name, or set the old cursor and key again",
         )

@@ -9,7 +9,7 @@ import polars as pl
 
 from smartico_sync.core.outcome import build_commit
 from smartico_sync.core.pipeline import ledger_of, position_at, prepare, without_automation
-from smartico_sync.errors import ViewHalted
+from smartico_sync.errors import RowsRefused
 from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.page_reader import ReadResult
@@ -125,13 +125,13 @@ class Sender:
     def outcome(self, session: Session, batch: PreparedBatch, receipt: Receipt) -> Commit:
         """What the receipt changes in the state.
 
-        Raises ViewHalted when most of the rows are refused: the view is misconfigured then, rather than its rows poisoned.
+        Raises RowsRefused when most of the rows are refused: the view is misconfigured then, rather than its rows poisoned.
         """
         commit = build_commit(batch, receipt, session.options, now_ms())
         ceiling, dead = self._equipment.view.max_refused, len(commit.dead_letters)
         if dead >= ceiling.count and dead >= ceiling.share * batch.rows:
             reasons = [dead_letter.reason for dead_letter in commit.dead_letters]
-            raise ViewHalted(
+            raise RowsRefused(
                 f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {max(set(reasons), key=reasons.count)}",
                 hint=f"mend the view or its `columns:`, try with: sync preview {self._name}; or raise `max_refused:`",
             )

@@ -14,7 +14,7 @@ from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import anchor_print, position_at
 from smartico_sync.core.reason_codes import MUTATED
 from smartico_sync.core.restore_detection import Facts, Highest, judge
-from smartico_sync.errors import ViewHalted, ViewRegressed
+from smartico_sync.errors import RowsUnusable, ViewMisconfigured, ViewRegressed
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.mutation_scan import MutationScan
 from smartico_sync.tracking.redelivery import requested
@@ -99,7 +99,7 @@ class SourceChecks:
             self.doubts = f"{judged.reason}; {judged.hint}"
 
     def look(self, reading: Reading, reader: PageReader) -> CheckResult:
-        """Look at what is due. Raises ViewRegressed, and ViewHalted by the policy for NULL cursors."""
+        """Look at what is due. Raises ViewRegressed, and by the policy for NULL cursors RowsUnusable or ViewMisconfigured."""
         read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot)
         rows = None
         if read_time.steady_ms >= self.memory.next_ms:
@@ -123,7 +123,7 @@ class SourceChecks:
         self.memory.nulls = reading.null_cursors()
         self.memory.next_count_ms = 0
         if self.memory.nulls and self.view.on_null_cursor == "stop":
-            raise ViewHalted(
+            raise RowsUnusable(
                 f"view {self.view.name}: {self.memory.nulls} rows have a NULL {self.view.cursor} or key",
                 hint="fill the cursor, or set on_null_cursor: report",
             )
@@ -137,7 +137,7 @@ class SourceChecks:
     def without_cursor(self, reading: Reading) -> pl.DataFrame | None:
         """Rows without a cursor that this process has not sent yet, some at a time."""
         if not self.prepared.relation.key:
-            raise ViewHalted(
+            raise ViewMisconfigured(
                 f"view {self.view.name}: rows with a NULL {self.view.cursor} cannot be told apart without a key",
                 hint="name the columns that make a row unique with key:, or set on_null_cursor: report",
             )
