@@ -163,6 +163,7 @@ class Tracker:
         self.answer()
         if self.pause_s:
             return
+        self.report.poll_began()
         try:
             if isinstance(self.error, StateError):
                 self.store.probe()  # what cannot be remembered is not sent
@@ -182,7 +183,7 @@ class Tracker:
             self.trouble(Unexpected(error))
         else:
             self.failures, self.error = 0, None
-            self.report.state("live" if self.caught_up else "behind")
+            self.report.poll_ended("caught_up" if self.caught_up else "behind")
         finally:
             self.tried = True
 
@@ -263,6 +264,7 @@ class Tracker:
         """One short transaction: the next page, and what a rescan finds below it. The head moves on in memory only."""
         assert self.prepared is not None
         assert self.late is not None
+        self.report.reading_began()
         with self.source.reading(self.prepared.relation) as reading:
             read = self.late.read(reading, self.head, self.limit, pace)
         self.caught_up = read.page.height < self.limit and read.through is None
@@ -338,6 +340,7 @@ class Tracker:
                 if stopping.is_set():
                     raise DeliveryStopped("the daemon is ending") from None
                 problem = self.delivery.problem()
+                self.report.waits_for_api(problem)
                 if problem is None:
                     since = None
                 else:
@@ -345,7 +348,6 @@ class Tracker:
                     if time.monotonic() - since > self.patience_s:
                         raise problem from None
                     self.error = problem
-                    self.report.state("degraded", problem)
 
     def guard(self, work: PreparedBatch, commit: Commit) -> None:
         """Stop a view that is misconfigured rather than poisoned: most of its rows are refused."""
@@ -426,4 +428,4 @@ class Tracker:
         if told:
             log.error("view.trouble", view=self.name, reason=error.message, hint=error.hint, pause_s=pause)
         state: State = "halted" if self.halted else "degraded"
-        self.report.state("regressed" if isinstance(error, ViewRegressed) else state, error)
+        self.report.failed(error, "regressed" if isinstance(error, ViewRegressed) else state)
