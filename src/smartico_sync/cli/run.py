@@ -82,7 +82,8 @@ def serve(scheduler: Scheduler, parts: Parts, listen: str, mode: str, stack: Exi
     gc.collect()
     gc.freeze()
     log.info("started", version=__version__, views=len(parts.loops), page=where)
-    progress = stack.enter_context(Progress(parts.board, where)) if sys.stderr.isatty() else None
+    look = parts.board.last_seen if mode == "once" else parts.board.views
+    progress = stack.enter_context(Progress(look, where)) if sys.stderr.isatty() else None
     code = ExitCode.FINE
     if mode == "once":
         code = scheduler.once()
@@ -91,8 +92,8 @@ def serve(scheduler: Scheduler, parts: Parts, listen: str, mode: str, stack: Exi
     if progress is not None:
         progress.stop()
     if mode == "once":
-        summary(parts.board.views())
-        for view in parts.board.views():
+        summary(look())
+        for view in look():
             log.info("view", view=view.name, state=view.state, **view.counts)
     log.info("ended", code=int(code))
     return ExitCode(code)

@@ -30,7 +30,7 @@ from smartico_sync.errors import (
     ViewHalted,
     ViewRegressed,
 )
-from smartico_sync.tracking.clocks import now_ms, steady_ms
+from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.mailbox import Mailbox
 from smartico_sync.tracking.page_reader import PageSize
 from smartico_sync.tracking.pages_in_flight import PagesInFlight
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from smartico_sync.core.late_commit.mechanism import Pace
+    from smartico_sync.observe.polls import Instant
     from smartico_sync.observe.view_status import State
     from smartico_sync.tracking.session import Equipment, Session
 
@@ -93,7 +94,7 @@ class ViewLoop:
         self._standing = Standing()
         self._reading: Literal["level", "behind"] = "level"
         self._retrying: Literal["nothing", "parked rows"] = "nothing"
-        self._level_ms: int | None = None
+        self._level: Instant | None = None
         self._failures = 0
         self._resume_at = 0.0
         self._polls: Literal["by schedule", "never"] = "by schedule"
@@ -189,7 +190,7 @@ class ViewLoop:
         session = self._session or self._begin()
         if page := self._flight.take():
             page.settle()
-            self._settled(page.level_ms)
+            self._settled(page.level)
         elif self._flight.overdue():
             self._drop_session()
         elif self._flight.full:
@@ -207,7 +208,6 @@ class ViewLoop:
         """Take the view up where the state says."""
         if isinstance(self._standing.error, StateError):
             self._equipment.store.probe()  # what cannot be remembered is not sent
-        self._equipment.recorder.poll_began()
         self._session = session = open_session(self._equipment, self._memory)
         self._equipment.recorder.opened(session.prepared, session.row)
         self._sender.begin(session.row)
@@ -236,7 +236,7 @@ class ViewLoop:
 
     def _read(self, session: Session, pace: Pace) -> None:
         """One short transaction: the next page, and what a rescan finds below it; then send it on its way."""
-        began_ms, limit = steady_ms(), self._size.rows
+        began, limit = self._equipment.recorder.reading_began(), self._size.rows
         with self._equipment.source.reading(session.prepared.relation) as reading:
             read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
         level = read.page.height < limit and read.through is None
@@ -245,31 +245,31 @@ class ViewLoop:
         if level and read.page.height:
             session.checks.delivering(read.after, read.page)
         self._equipment.recorder.read(read, session.reader)
-        self._level_ms = began_ms if level else None
+        self._level = began if level else None
         if read.has_news:
             self._flight.send(
                 lambda: self._sender.page(session, read),
                 read.page.estimated_size(),
                 where="here" if level else "worker",
                 scan="part" if read.scan is not None else "none",
-                level_ms=self._level_ms,
+                level=self._level,
             )
         elif not len(self._flight):
-            self._settled(self._level_ms)
+            self._settled(self._level)
 
-    def _settled(self, level_ms: int | None) -> None:
-        """Something was committed, or there was nothing to commit. `level_ms`: when the view was level with its source (steady clock)."""
+    def _settled(self, level: Instant | None) -> None:
+        """Something was committed, or there was nothing to commit. `level`: when a reading began that left nothing behind."""
         if not len(self._flight):
             self._retrying = "nothing"
-            level_ms = self._level_ms
-        if level_ms is None:
-            self._equipment.recorder.poll_ended("behind")
+            level = self._level
+        if level is None:
+            self._equipment.recorder.behind()
             return
         if not len(self._flight):
             self._sender.finish_first_load()
         self._failures, self._refused_since = 0, None
         self._standing = Standing("caught up", self._standing.tries + 1)
-        self._equipment.recorder.poll_ended("caught_up")
+        self._equipment.recorder.caught_up(level)
 
     def _wait(self) -> None:
         """Wait for whatever comes first; while something is in flight, look whether the API takes anything."""
@@ -278,7 +278,7 @@ class ViewLoop:
             return
         self._mailbox.wait(GLANCE_S)
         problem = self._equipment.delivery.problem()
-        self._equipment.recorder.waits_for_api(problem)
+        self._equipment.recorder.waits_for_api(problem, self._flight.oldest_s())
         if problem is None:
             self._refused_since = None
             if isinstance(self._standing.error, DeliveryError):
@@ -303,7 +303,7 @@ class ViewLoop:
     def _drop_session(self) -> None:
         """Begin again from what the state says: whatever was not committed is read again, and makes the same event ids."""
         self._flight.withdraw()
-        self._session, self._reading, self._retrying, self._level_ms = None, "level", "nothing", None
+        self._session, self._reading, self._retrying, self._level = None, "level", "nothing", None
         self._standing = replace(self._standing, progress="behind")
         self._mailbox.ask_to_poll()
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from smartico_sync.core.records import Receipt
+    from smartico_sync.observe.polls import Instant
 
 __all__ = ["InFlight", "PagesInFlight", "Sent"]
 
@@ -35,15 +36,15 @@ class Sent:
 class InFlight:
     """One page, or other rows that are committed together. `sent` resolves when its events are made and queued.
 
-    `size` in bytes; `scan`: whether a rescan for late rows is part of it; `level_ms`: when the source had nothing behind it
-    (steady clock, None when it had); `until`: when it is given up (steady clock).
+    `size` in bytes; `scan`: whether a rescan for late rows is part of it; `level`: when the reading began that
+    left nothing behind it, None when it did; `until`: when it is given up (steady clock).
     `failed` hears of it when it fails, or with None when it is withdrawn.
     """
 
     sent: Future[Sent]
     size: float
     scan: Scan = "none"
-    level_ms: int | None = None
+    level: Instant | None = None
     until: float | None = None
     failed: Callable[[BaseException | None], None] = lambda _: None
     since: float = field(default_factory=time.monotonic)
@@ -110,14 +111,14 @@ class PagesInFlight:
         *,
         where: Where = "here",
         scan: Scan = "none",
-        level_ms: int | None = None,
+        level: Instant | None = None,
     ) -> None:
         """Make events of rows and queue them, to be committed in the order of these calls.
 
         `where`: "worker" beside the loop, "here" at once (raises what `work` raises); behind a page that the worker has
         not finished everything goes to the worker, so that events are queued in order.
         """
-        self._add(self._ordered, InFlight(self._made(work, where), size, scan, level_ms))
+        self._add(self._ordered, InFlight(self._made(work, where), size, scan, level))
 
     def send_history(
         self,
