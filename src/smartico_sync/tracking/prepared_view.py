@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.personal import holds_personal, unprotected_pii
 from smartico_sync.core.late_commit.choice import Choice, choose
@@ -84,7 +85,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
         )
     cursor = relation.column(view.cursor)
     assert cursor is not None
-    choice = choose(view.late_commit, cursor.family, source.engine, source.facts().fence)
+    choice = choose(view.late_commit, cursor.family, ENGINES[source.engine].ids, source.facts().fence)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
     return PreparedView(relation, mapping, choice)
