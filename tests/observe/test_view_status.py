@@ -53,8 +53,8 @@ def test_a_view_that_stands_still_says_why(history, wait):
     view = derived(facts(polls), at(end + wait))
     if view.still_ms <= PATIENCE:
         assert view.standstill == "no"
-    elif polls.began or polls.ended:
-        assert view.error or view.standstill == ("hanging" if polls.began else "waiting")
+    elif polls.under_way or polls.ended:
+        assert view.error or view.standstill == ("hanging" if polls.under_way else "waiting")
     else:
         assert view.state in ("starting", "behind", "degraded")
 
