@@ -74,6 +74,13 @@ class Reading(Protocol):
     def snapshot(self) -> Snapshot | None:
         """The transaction's snapshot ids; None where the engine has none that can serve as a fence."""
 
+    @property
+    def server(self) -> str:
+        """Which server answers: another text for each of several behind one address, for a restart, and for a promotion.
+
+        Empty where that cannot be known.
+        """
+
     def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
         """Up to `limit` rows after the position (all rows from the start for None), in order `(cursor, *key)`.
 

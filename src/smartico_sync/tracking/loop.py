@@ -239,6 +239,7 @@ class ViewLoop:
         """One short transaction: the next page, and what a rescan finds below it; then send it on its way."""
         began, limit = self._equipment.recorder.reading_began(), self._size.rows
         with self._equipment.source.reading(session.prepared.relation) as reading:
+            session.checks.recognise(reading, session.reader)
             read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
         level = read.page.height < limit and read.through is None
         self._reading = "level" if level else "behind"

@@ -22,6 +22,7 @@ from smartico_sync.tracking.clocks import steady_ms
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
+    from smartico_sync.core.late_commit.lookback import Lateness
     from smartico_sync.core.late_commit.mechanism import AskIds, Mechanism, Pace
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading
@@ -114,7 +115,7 @@ class PageReader:
     def brought(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
         """What one reading brings."""
         after = self.head
-        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot)
+        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
         bound = self.bound(reading, read_time)
         mechanism = self.mechanism or self.started(read_time)
         if mechanism is None:
@@ -173,10 +174,11 @@ class PageReader:
         common: tuple[Any, ...] = (read_time, self.row.watermark, self.row.head, self.row.late, self.seq)
         mechanism: Mechanism
         match self.choice.mechanism:
-            case "fence":
+            case "fence" | "fence + lookback" as name:
                 mechanism = Fence.start(
-                    *common, settle_ms=self.view.settle, pin=self.view.on_pinned, pin_cap_ms=self.view.pin_cap
-                )
+                    *common, settle_ms=self.view.settle, pin=self.view.on_pinned, pin_cap_ms=self.view.pin_cap,
+                    lookback_ms=self.view.lookback if name == "fence + lookback" else 0,
+                )  # fmt: skip
             case "gaps":
                 mechanism = Gaps.start(*common, wait_ms=self.view.gaps_wait)
             case "lookback":
@@ -259,14 +261,12 @@ class PageReader:
         seen = LateStatus(self.late_rows, rescanned_keys=self.rescanned, window_keys=len(self.known) + len(self.ahead))
         match self.mechanism:
             case Fence() as fence:
+                seen = replace(measured(seen, fence.lateness), late_rows=self.late_rows)
                 return replace(seen, pinned_ms=fence.pinned_ms(read_time))
             case Gaps() as gaps:
                 return replace(seen, late_rows=gaps.found, missing_ids=gaps.waiting(), given_up_ids=gaps.given_up)
             case Lookback(lateness=late):
-                return replace(
-                    seen, late_rows=late.count, counts=late.counts, total_ms=late.total_ms, most_ms=late.most_ms,
-                    advice_ms=late.advice_ms(),
-                )  # fmt: skip
+                return measured(seen, late)
         return seen
 
     def warning(self, read_time: ReadTime) -> str:
@@ -277,11 +277,28 @@ class PageReader:
                     f"a writer has kept the watermark for {fence.pinned_ms(read_time) // 1000} s, and memory grows until it ends: "
                     "pg_stat_activity on the primary, in order of xact_start, names it"
                 )
-            case Lookback() as lookback:
-                return lookback.lateness.warning(lookback.lookback_ms)
             case Fence() as fence if fence.broken:
                 return (
                     f"the watermark was let go {fence.broken} times because a writer stayed open longer than pin_cap: rows may be "
                     f"missing, run sync reconcile --view {self.view.name}"
                 )
+            case Lookback() as lookback:
+                return lookback.lateness.warning(lookback.lookback_ms)
+            case Fence(lookback_ms=lookback) as fence if lookback and fence.below:
+                return fence.lateness.warning(lookback) or (
+                    f"{fence.below} rows came late though their transactions had begun after higher values were there, and lookback "
+                    "found them: times by a clock that is behind, ids in blocks, or a view that joins or filters"
+                )
         return ""
+
+
+def measured(seen: LateStatus, late: Lateness) -> LateStatus:
+    """What is seen, with how late rows came."""
+    return replace(
+        seen,
+        late_rows=late.count,
+        counts=late.counts,
+        total_ms=late.total_ms,
+        most_ms=late.most_ms,
+        advice_ms=late.advice_ms(),
+    )

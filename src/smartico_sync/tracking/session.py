@@ -61,6 +61,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
     checks = SourceChecks(view, store, prepared, memory)
     with equipment.source.reading(prepared.relation) as reading:
         checks.compare_anchors(reading, row.head, row.watermark)
+        memory.servers.setdefault(reading.server, reading.clock_ms)
     return Session(
         equipment,
         prepared,

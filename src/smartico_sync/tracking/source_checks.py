@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import structlog
+
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import POSITION
 from smartico_sync.core.identity import ledger_keys
@@ -38,6 +40,9 @@ EVERY_MS = 60_000  # a restore is not noticed sooner by polls of an idle source,
 SOON_MS = 5_000  # after something suspicious
 RARELY_MS = 3_600_000  # where counting NULL cursors takes too long
 ROWS_AT_ONCE = 1_000
+BACK_MS = 10_000  # clocks of one server are set back by less; further back it is another one
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -45,13 +50,15 @@ class CheckMemory:
     """What a view's checks remember for as long as the process lives. Used by the view's own loop only.
 
     `next_ms`, `next_count_ms`: when the source is looked at, and its NULLs are counted, again (steady clock).
-    `sent_without`: keys of rows without a cursor that were delivered.
+    `sent_without`: keys of rows without a cursor that were delivered. `servers`: those whose rows were found to be the ones
+    delivered, each with the clock at which it was last read.
     """
 
     next_ms: int = 0
     next_count_ms: int = 0
     nulls: int = 0
     sent_without: DeliveredKeys = field(default_factory=DeliveredKeys)
+    servers: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +105,29 @@ class SourceChecks:
         if judged.state != "steady":
             self.doubts = f"{judged.reason}; {judged.hint}"
 
+    def recognise(self, reading: Reading, reader: PageReader) -> None:
+        """Make sure, before anything is read from it, that a server that was not asked before is the same source.
+
+        Behind one address or a pooler there may be several, one of them further back. Raises ViewRegressed.
+        """
+        server, clock_ms = reading.server, reading.clock_ms
+        known, before = self.memory.servers, self.memory.servers.get(server)
+        back = before is not None and not server and clock_ms < before - BACK_MS
+        if (known and before is None) or back:
+            self.compare_anchors(reading, reader.head, reader.watermark)
+            behind_ms = max(known.values()) - clock_ms
+            log.warning(
+                "view.server_changed",
+                view=self.view.name,
+                reason="another server answers, and it holds the rows that were delivered last"
+                + (f"; it is {behind_ms / 1000:.0f} s further back" if behind_ms > BACK_MS else ""),
+                hint="",
+            )
+        known[server] = clock_ms
+
     def look(self, reading: Reading, reader: PageReader) -> CheckResult:
         """Look at what is due. Raises ViewRegressed, and by the policy for NULL cursors RowsUnusable or ViewMisconfigured."""
-        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot)
+        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
         rows = None
         if read_time.steady_ms >= self.memory.next_ms:
             self.compare_anchors(reading, reader.head, reader.watermark)

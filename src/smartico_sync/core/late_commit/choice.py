@@ -62,7 +62,11 @@ def natural_choice(cursor: Family, ids: str, fence_reason: str) -> Choice:
             "choose an incrementing id or a timestamp as cursor",
         )
     if not fence_reason:
-        return Choice("fence", "the snapshot fence is valid here: no row is missed, however late it commits")
+        return Choice(
+            "fence + lookback",
+            "the snapshot fence finds rows however late their transaction commits, if their writers took the value at most "
+            "`settle` before the first write; rows that come late otherwise are found within `lookback`",
+        )
     if cursor in TIMES:
         return Choice(
             "lookback", f"no fence ({fence_reason}); the cursor is a time, so the last while is scanned again"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.core.late_commit.mechanism import AskIds
-from smartico_sync.core.late_commit.missing_ids import SCHEMA, Stride, bounded, missing, split, whole
+from smartico_sync.core.late_commit.missing_ids import SCHEMA, Stride, bounded, missing, number, split, whole
 from smartico_sync.core.late_commit.pending_heads import BEHIND_MS, PendingHeads, recall
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Gaps:
     asks: int = 0
     asked_ms: int | None = None
     now: tuple[int, int] = (0, 0)  # steady_ms, clock_ms: the ages of a dump count up to here
+    server: str = ""  # whose clock that is
     safe_upper_bound: None = None
     name: Literal["gaps"] = "gaps"
 
@@ -69,14 +70,16 @@ class Gaps:
         heads = PendingHeads.start(read_time, watermark, head, recalled, seq)
         rows: list[list[int]] = recalled.get("gaps", [])
         if "gaps" not in recalled and watermark is not None and head is not None and watermark != head:
-            rows = [[number(watermark) + 1, number(head) - 1, 1, 0]]
+            rows = [[number(watermark.cursor) + 1, number(head.cursor) - 1, 1, 0]]
+        clock, server = recalled.get("clock", (read_time.clock_ms, read_time.server))
+        clock = read_time.clock_ms if server == read_time.server else clock
         ranges = pl.DataFrame(
             {
                 "low": [row[0] for row in rows],
                 "high": [row[1] for row in rows],
                 "step": [row[2] for row in rows],
                 "steady": [read_time.steady_ms - row[3] for row in rows],
-                "clock": [read_time.clock_ms - row[3] for row in rows],
+                "clock": [clock - row[3] for row in rows],
                 "asked": [None] * len(rows),
                 "ask": [0] * len(rows),
             },
@@ -89,7 +92,8 @@ class Gaps:
             Stride(*recalled.get("stride", ())),
             given_up=int(recalled.get("given_up", 0)),
             found=int(recalled.get("found", 0)),
-            now=(read_time.steady_ms, read_time.clock_ms),
+            now=(read_time.steady_ms, clock),
+            server=server,
         )
 
     @property
@@ -110,14 +114,12 @@ class Gaps:
         """See `late.Mechanism`. Holes below the aim are at least as old as the aim."""
         if source_head is None:
             return replace(self, aim=None)
-        aim = self.aim or (number(source_head.position), read_time.steady_ms, read_time.clock_ms)
+        aim = self.aim or (number(source_head.position.cursor), read_time.steady_ms, read_time.clock_ms)
         return replace(self, aim=aim)
 
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Gaps, AskIds | None]:
         """See `late.Mechanism`. Young holes are asked for in every reading, older ones on a growing cadence."""
-        # A clock that was set back starts the age again.
-        back = pl.min_horizontal("clock", pl.lit(read_time.clock_ms))
-        gaps = replace(self, open=self.open.with_columns(back), now=(read_time.steady_ms, read_time.clock_ms))
+        gaps = self.at(read_time)
         if pace == "busy" or not gaps.open.height or (pace == "behind" and not gaps.patient(read_time)):
             return gaps, None
         pause = pl.lit(LAST_PAUSE_MS)
@@ -140,6 +142,18 @@ class Gaps:
         )
         return replace(gaps, open=ranges, asks=scan.number, asked_ms=read_time.steady_ms), scan
 
+    def at(self, read_time: ReadTime) -> Gaps:
+        """Return the holes at this reading.
+
+        A clock that was set back starts their age again. The clock of a server that is further back only does not count
+        before it has come to where they were seen: what waits there may have ended on the other.
+        """
+        if self.server != read_time.server and read_time.clock_ms < self.now[1]:
+            return replace(self, now=(read_time.steady_ms, self.now[1]))
+        back = pl.min_horizontal("clock", pl.lit(read_time.clock_ms))
+        now = (read_time.steady_ms, read_time.clock_ms)
+        return replace(self, open=self.open.with_columns(back), now=now, server=read_time.server)
+
     def patient(self, read_time: ReadTime) -> bool:
         """Whether a backlog has gone on long enough to look at the holes."""
         return self.asked_ms is None or read_time.steady_ms - self.asked_ms >= BEHIND_MS
@@ -157,13 +171,15 @@ class Gaps:
             gaps = gaps.with_page(whole(page.ids), read_time)
         heads = gaps.heads.joined(page, "open")
         floor = gaps.open["low"][0] if gaps.open.height else None
-        below = [i for i, head in enumerate(heads.waiting) if floor is None or number(head.mark.position) < floor]
+        below = [
+            i for i, head in enumerate(heads.waiting) if floor is None or number(head.mark.position.cursor) < floor
+        ]
         return replace(gaps, heads=heads.moved(below[-1] + 1 if below else 0))
 
     def with_page(self, ids: pl.Series, read_time: ReadTime) -> Gaps:
         """Record what is missing between the head and the ids, and between them."""
         last = self.heads.last
-        before = None if last is None else number(last.position)
+        before = None if last is None else number(last.position.cursor)
         stride = self.stride.learned(ids, before)
         holes = missing(ids, before, stride.step, read_time)
         gaps = replace(self, stride=stride)
@@ -197,6 +213,7 @@ class Gaps:
             "found": self.found,
             "stride": (self.stride.step, self.stride.masters),
             "gaps": ranges,
+            "clock": (self.now[1], self.server),
         }
         return json.dumps(memory, separators=(",", ":"))
 
@@ -209,11 +226,3 @@ def age(read_time: ReadTime) -> pl.Expr:
 def size(ranges: pl.DataFrame) -> int:
     """Return how many ids the ranges miss."""
     return int(ranges.select(((pl.col("high") - pl.col("low")) // pl.col("step") + 1).sum()).item())
-
-
-def number(position: Position) -> int:
-    """Return the position's cursor as an integer."""
-    try:
-        return int(position.cursor)
-    except ValueError:  # a decimal with zeros behind the point
-        return int(whole(pl.Series([position.cursor])).item())

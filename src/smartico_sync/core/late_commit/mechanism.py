@@ -36,7 +36,7 @@ __all__ = [
     "ReadTime",
 ]
 
-Name = Literal["fence", "gaps", "lookback"]
+Name = Literal["fence", "fence + lookback", "gaps", "lookback"]
 Pace = Literal[
     "caught_up",  # the last page was not full: late rows are wanted at once
     "behind",  # a backlog is being read: late rows can wait a little
@@ -53,12 +53,14 @@ class ReadTime:
     `clock_ms`: the source's clock, read no later than its snapshot was taken. On a replica it is the commit time of the
     last replayed transaction, never a wall clock: while replay stands still it must stand still. `steady_ms`: a
     monotonic clock of ours. `snapshot`: None where the engine has none; its xmax must be the next id to be given out
-    (PostgreSQL's own snapshot xmax is only one past the last that *ended*).
+    (PostgreSQL's own snapshot xmax is only one past the last that *ended*). `server`: which of several servers behind one
+    address answered, empty where that cannot be known. Transaction ids mean something among those of one server only.
     """
 
     clock_ms: int
     steady_ms: int
     snapshot: Snapshot | None = None
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)

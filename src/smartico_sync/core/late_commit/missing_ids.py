@@ -13,7 +13,7 @@ from smartico_sync.errors import ConfigError
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import ReadTime
 
-__all__ = ["SCHEMA", "Stride", "bounded", "missing", "split", "whole"]
+__all__ = ["SCHEMA", "Stride", "bounded", "missing", "number", "split", "whole"]
 
 # low and high are inclusive and both may be missing; of the ids between them every `step`-th, counted from either end.
 # steady and clock: when first seen; asked: steady_ms of the last question; ask: its number.
@@ -66,6 +66,14 @@ def whole(ids: pl.Series) -> pl.Series:
             "late_commit: gaps needs a cursor of whole numbers, and this one holds others",
             hint="choose another cursor, or another late_commit",
         ) from None
+
+
+def number(cursor: str) -> int:
+    """Return a cursor as an integer. Raises as `whole`."""
+    try:
+        return int(cursor)
+    except ValueError:  # a decimal with zeros behind the point
+        return int(whole(pl.Series([cursor])).item())
 
 
 def missing(ids: pl.Series, before: int | None, step: int, read_time: ReadTime) -> pl.DataFrame:

@@ -63,6 +63,11 @@ class MongoReading:
         return self.moment_now.clock_ms
 
     @property
+    def server(self) -> str:
+        """Empty: majority reads are the same, whichever member answers."""
+        return ""
+
+    @property
     def snapshot(self) -> None:
         """MongoDB tells nothing of transactions under way."""
         return

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Clock", "Replay"]
 
-NOW = "SELECT FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000)"
+NOW = "SELECT FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000), CONCAT(@@hostname, ':', @@port, ' ', @@server_id)"
 # MariaDB knows the first, for all its primaries; MySQL the second, older ones the third.
 QUESTIONS = ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
 BEHIND = ("Seconds_Behind_Master", "Seconds_Behind_Source")
@@ -27,35 +27,44 @@ State = Literal["primary", "replica", "stopped", "hidden"]
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """How a server stands. `hidden`: it may be a replica, and the user may not ask. `lag_ms` where it is known."""
+    """How a server stands. `hidden`: it may be a replica, and the user may not ask. `lag_ms` where it is known.
+
+    `server` tells one from another behind the same address.
+    """
 
     state: State
     now_ms: int
     lag_ms: int | None = None
+    server: str = ""
 
 
 class Clock:
     """The clock of one source, whichever of its connections asks. Never runs backwards while replication stands still."""
 
     def __init__(self) -> None:
-        self._replayed_ms = 0
+        self._replayed_ms: dict[str, int] = {}
 
-    def read(self, session: Session, what: str) -> int:
-        """Epoch ms up to which this server knows everything. Ask before the snapshot: then it holds for the snapshot."""
+    def read(self, session: Session, what: str) -> tuple[int, str]:
+        """Epoch ms up to which this server knows everything, and its name.
+
+        Ask before the snapshot: then it holds for the snapshot.
+        """
         replay = self.replay(session, what)
         if replay.state in ("primary", "hidden"):
-            return replay.now_ms
+            return replay.now_ms, replay.server
         if replay.lag_ms is not None:
-            self._replayed_ms = replay.now_ms - replay.lag_ms - TICK_MS
-        elif not self._replayed_ms:
+            self._replayed_ms[replay.server] = replay.now_ms - replay.lag_ms - TICK_MS
+        elif replay.server not in self._replayed_ms:
             # Stopped since before we looked: what it knows is older than the server process.
-            self._replayed_ms = replay.now_ms - session.run(STATES, what).pairs["Uptime"] * 1000
-        return self._replayed_ms
+            up_ms = session.run(STATES, what).pairs["Uptime"] * 1000
+            self._replayed_ms[replay.server] = replay.now_ms - up_ms
+        return self._replayed_ms[replay.server], replay.server
 
     def replay(self, session: Session, what: str) -> Replay:
         """Ask the server; a primary is asked once a connection."""
         state, lag_ms = _state(session, what)
-        return Replay(state, int(session.run(NOW, what).rows[0][0] or 0), lag_ms)
+        now, server = session.run(NOW, what).rows[0]
+        return Replay(state, int(now or 0), lag_ms, server or "")
 
 
 def _state(session: Session, what: str) -> tuple[State, int | None]:

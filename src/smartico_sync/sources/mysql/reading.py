@@ -30,16 +30,25 @@ class MySQLReading(SqlReading):
         super().__init__(relation)
         self._session = session
         self._clock = clock
-        self._opened_ms: int | None = None
+        self._told: tuple[int, str] | None = None
 
     @property
     def clock_ms(self) -> int:
         """The server's now, taken just before the snapshot; on a replica the time it has replayed up to."""
-        if self._opened_ms is None:
-            now = self._clock.read(self._session, self.what)
+        return self._opened[0]
+
+    @property
+    def server(self) -> str:
+        """Host, port and number of the server."""
+        return self._opened[1]
+
+    @property
+    def _opened(self) -> tuple[int, str]:
+        if self._told is None:
+            told = self._clock.read(self._session, self.what)
             self._session.run(BEGIN, self.what)
-            self._opened_ms = now
-        return self._opened_ms
+            self._told = told
+        return self._told
 
     def end(self) -> None:
         """End the transaction if one was begun."""

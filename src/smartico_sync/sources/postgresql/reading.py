@@ -50,7 +50,7 @@ class PostgresReading(SqlReading):
     def __init__(self, session: Session, relation: Relation, timeout_ms: int) -> None:
         super().__init__(relation)
         self._session = session
-        self._opening = begin(timeout_ms) + _facts(session.version)
+        self._opening = begin(timeout_ms) + _facts(session.version, session.identity)
         self._facts: tuple[str | None, ...] = ()
 
     @property
@@ -61,8 +61,13 @@ class PostgresReading(SqlReading):
     @property
     def snapshot(self) -> Snapshot | None:
         """The snapshot every page of this reading sees."""
-        _, low, high = self._opened
+        _, low, high, _ = self._opened
         return None if low is None or high is None else Snapshot(int(low), int(high))
+
+    @property
+    def server(self) -> str:
+        """The cluster and its timeline, the address and the start of the process that answers, and whether it replays."""
+        return self._opened[3] or ""
 
     def end(self) -> None:
         """End the transaction if one was begun."""
@@ -101,9 +106,9 @@ class PostgresReading(SqlReading):
         return frame.hstack(positions) if columns else pl.DataFrame(positions)
 
 
-def _facts(version: int) -> str:
+def _facts(version: int, identity: str) -> str:
     if version < FIRST_WITH_FENCE:
-        return "SELECT floor(extract(epoch FROM now()) * 1000)::bigint, NULL, NULL;"
+        return f"SELECT floor(extract(epoch FROM now()) * 1000)::bigint, NULL, NULL, {identity};"  # noqa: S608  - constants only
     if version < FIRST_WITH_PG_SNAPSHOT:
         xmax = "txid_snapshot_xmax(txid_current_snapshot())"
         snapshot = f"txid_snapshot_xmin(txid_current_snapshot()), {xmax} + age((({xmax}) % 4294967296)::text::xid)"
@@ -111,7 +116,7 @@ def _facts(version: int) -> str:
         # A snapshot's xmax is one past the last id that ended; its age leads to the next one that will be given out.
         xmax = "pg_snapshot_xmax(pg_current_snapshot())"
         snapshot = f"pg_snapshot_xmin(pg_current_snapshot()), {xmax}::text::bigint + age({xmax}::xid)"
-    return f"SELECT floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot};"  # noqa: S608  - constants only
+    return f"SELECT floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot}, {identity};"  # noqa: S608  - constants only
 
 
 def filled(statement: Statement, values: Mapping[str, str | int]) -> str:

@@ -20,6 +20,7 @@ from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatu
 
 from smartico_sync.errors import ConfigError, SourceError, SourceUnreachable
 from smartico_sync.sources.postgresql.failures import connecting, failure
+from smartico_sync.sources.postgresql.identity import identity
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
@@ -93,6 +94,7 @@ class Session:
         self._pg.nonblocking = 1
         self._poll = select.poll()
         self.version = self._pg.server_version
+        self.identity = identity(self)
 
     def run(self, script: str, what: str) -> list[Answer]:
         """Run statements in one round trip; the answers in order. `what` names the view for messages.

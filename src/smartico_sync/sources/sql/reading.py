@@ -43,6 +43,11 @@ class SqlReading(ABC):
         """None: most engines have none that can serve as a fence."""
         return None
 
+    @property
+    def server(self) -> str:
+        """Empty: most engines do not say which of several servers answers."""
+        return ""
+
     @abstractmethod
     def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
         """Run a statement in the reading's transaction; its columns, typed, and its positions (`statement.positions`).
