@@ -22,10 +22,12 @@ SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
 ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
 
 
-def find(reading: Reading, scan: KeyScan | AskIds, known: DeliveredKeys) -> tuple[pl.DataFrame | None, int]:
+def find(
+    reading: Reading, scan: KeyScan | AskIds, known: DeliveredKeys, most: int | None = None
+) -> tuple[pl.DataFrame | None, int]:
     """The rows inside the scan that are not known, in order of their keys, or None; and how many keys were looked at.
 
-    `known` must hold the rows of this reading's own page too.
+    `known` must hold the rows of this reading's own page too. `most` rows at most, for a scan that may be cut short.
     """
     keys = missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan)
     looked = 0
@@ -34,6 +36,9 @@ def find(reading: Reading, scan: KeyScan | AskIds, known: DeliveredKeys) -> tupl
         looked += batch.height
         if batch.height:
             positions += positions_of(batch.filter(known.unseen(ledger_keys(batch))))
+        if most is not None and len(positions) >= most:
+            del positions[most:]
+            break
     frames = [reading.rows(chunk) for chunk in chunks(positions)]
     found = [frame for frame in frames if frame.height]
     return (pl.concat(found, how="diagonal_relaxed") if found else None), looked

@@ -253,7 +253,7 @@ class ViewLoop:
                 lambda: self._sender.page(session, read),
                 read.page.estimated_size(),
                 where="here" if level else "worker",
-                scan="part" if read.scan is not None else "none",
+                scan="part" if read.rescanned else "none",
                 level=self._level,
             )
         elif not len(self._flight):

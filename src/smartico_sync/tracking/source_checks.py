@@ -131,6 +131,7 @@ class SourceChecks:
         rows = None
         if read_time.steady_ms >= self.memory.next_ms:
             self.compare_anchors(reading, reader.head, reader.watermark)
+            reader.look_below(reading)
             self.memory.next_ms = read_time.steady_ms + (SOON_MS if self.doubts else EVERY_MS)
             self.count_nulls(reading)
             if self.memory.nulls and self.view.on_null_cursor == "send" and self.without == "none":

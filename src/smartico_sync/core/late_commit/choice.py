@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.core.late_commit.mechanism import TIMES
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import Name
     from smartico_sync.core.relation import Family
 
-__all__ = ["Choice", "Policy", "choose"]
+__all__ = ["WHOLE", "Choice", "Policy", "choose"]
 
 Policy = Literal["auto", "fence", "gaps", "lookback"]
 
@@ -28,6 +28,7 @@ class Choice:
 
     mechanism: Name | None
     why: str
+    ids: Literal["in order", "in blocks"] = field(default="in order", kw_only=True)
     problem: str = ""
     hint: str = ""
 

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.core.late_commit.lookback import Lateness
-from smartico_sync.core.late_commit.missing_ids import number, whole
 from smartico_sync.core.late_commit.pending_heads import PendingHead, PendingHeads, Stamp, recall
 
 if TYPE_CHECKING:
@@ -186,7 +185,7 @@ class Fence:
             return True
         if page.head.cursor_ms is not None:
             return page.read_time.clock_ms - page.head.cursor_ms >= self.lookback_ms
-        return number(page.head.position.cursor) <= number(page.through) - NEAR_IDS
+        return float(page.head.position.cursor) <= float(page.through) - NEAR_IDS
 
     def fenced_off(self, page: Page) -> pl.Series | None:
         """Return which late rows of a page lie at or below a head that the fence alone would have let go; None for no row."""
@@ -195,7 +194,7 @@ class Fence:
             return None
         if page.found_ms is not None:
             return page.found_ms <= marks[-1].cursor_ms
-        return whole(page.found) <= number(marks[-1].position.cursor)
+        return page.found.cast(pl.Float64) <= float(marks[-1].position.cursor)
 
     def overdue(self, head: PendingHead, read_time: ReadTime) -> bool:
         """Whether the head's first stamp has waited longer than the cap."""

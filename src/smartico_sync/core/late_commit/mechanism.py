@@ -128,7 +128,7 @@ class Page:
     of the in-order rows, ascending, integers or their text (only gaps needs it). `found`: cursors of the late rows,
     likewise. `found_ms`: their cursor_ms (only lookback needs it). `scan`: the rescan of that reading, if it ran to its
     end; all it found is part of this commit. `cost_ms`: how long it took. `through`: the mechanism's safe_upper_bound if the
-    page was read with it as bound.
+    page was read with it as bound. `left`: ranges of ids that are watched elsewhere, and must not hold the watermark.
     """
 
     read_time: ReadTime
@@ -139,6 +139,7 @@ class Page:
     scan: KeyScan | AskIds | None = None
     cost_ms: int = 0
     through: str | None = None
+    left: tuple[tuple[int, int], ...] = ()
 
 
 class Mechanism(Protocol):
