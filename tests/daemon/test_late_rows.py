@@ -138,3 +138,33 @@ def test_a_replica_that_lacks_what_was_delivered_sends_nothing(tracked, pair, pr
     assert "regressed" in seen
     on_primary(primary, 8)
     assert delivered(day, 8) == list(range(1, 9))
+
+
+def test_ids_in_blocks(tracked, postgresql):
+    """Two nodes use up blocks of fifty ids each in their own time: each row arrives, long after higher ids as well."""
+    postgresql.execute(
+        "CREATE SEQUENCE deposits_seq INCREMENT BY 50",
+        "CREATE VIEW by_id AS SELECT transaction_id AS id, * FROM deposits",
+    )
+    day = tracked(f"{HASTE}, lookback: 100ms", view=BY_ID)
+    blocks = [iter(range(1, 51)), iter(range(51, 101))]
+    for at in range(12):
+        insert(postgresql, next(blocks[at % 2]))
+        polled(day, 0.4 if at == 5 else 0.05)
+    assert delivered(day, 12) == [*range(1, 7), *range(51, 57)]
+    assert "ids come in blocks (public.deposits_seq INCREMENT BY 50)" in day.status.late_commit
+
+
+def test_one_id_far_ahead_on_postgresql(tracked, postgresql):
+    """Rows below an id typed by hand are found after the fence and its lookback have passed it, too."""
+    postgresql.execute("CREATE VIEW by_id AS SELECT transaction_id AS id, * FROM deposits")
+    day = tracked(f"{HASTE}, lookback: 100ms", view=BY_ID)
+    insert(postgresql, *range(1, 21))
+    day.poll()
+    insert(postgresql, 999_999_999)
+    status = polled(day, 0.5)
+    while status.watermark != "999999999":
+        status = polled(day, 0.1)
+    insert(postgresql, 21, 22)
+    assert delivered(day, 23) == [*range(1, 23), 999_999_999]
+    assert any("range far below" in warning for warning in day.poll().warnings)

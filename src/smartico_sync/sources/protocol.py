@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation, Snapshot
 
@@ -145,6 +146,9 @@ class Source(Protocol):
 
     def facts(self) -> ServerFacts:
         """Ask the server what it is."""
+
+    def definition(self, relation: Relation) -> ViewDefinition:
+        """What the relation is made of; UNKNOWN where the engine does not tell, or the user may not ask."""
 
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """Explain the exact poll query."""

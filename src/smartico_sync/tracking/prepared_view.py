@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.personal import holds_personal, unprotected_pii
-from smartico_sync.core.late_commit.choice import Choice, choose
+from smartico_sync.core.late_commit.choice import WHOLE, Choice, choose
 from smartico_sync.core.late_commit.mechanism import TIMES
+from smartico_sync.core.late_commit.missing_ids import whole
+from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition
 from smartico_sync.core.mapping import Options, ViewMapping, keys_of, plan
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.late_rows import whole_numbers
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
+
+SAMPLED = 200  # ids, the oldest: enough to tell steps from blocks
+FEW = 5  # ids say nothing
 
 __all__ = ["PreparedView", "definition", "identified", "open_view", "options", "prepare", "relation_of"]
 
@@ -33,6 +40,7 @@ class PreparedView:
     relation: Relation
     mapping: ViewMapping
     choice: Choice
+    definition: ViewDefinition = UNKNOWN
 
 
 def relation_of(view: View, timezone: str) -> Relation:
@@ -86,7 +94,23 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     choice = choose(view.late_commit, relation.cursor_column.family, ENGINES[source.engine].ids, source.facts().fence)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
-    return PreparedView(relation, mapping, choice)
+    definition = source.definition(relation)
+    if definition.blocks and not (relation.cursor_column.family in WHOLE and in_blocks(source, relation)):
+        definition = replace(definition, blocks="")
+    if definition.blocks:
+        told = f"ids come in blocks ({definition.blocks}), so missing ones are asked for again for a day"
+        choice = replace(choice, ids="in blocks", why=f"{choice.why}; {told}")
+    return PreparedView(relation, mapping, choice, definition)
+
+
+def in_blocks(source: Source, relation: Relation) -> bool:
+    """Whether ids lie closer than the steps of their sequence: where they do not, several masters take turns."""
+    with source.reading(relation) as reading:
+        head = reading.head()
+        ids = reading.keys(None, head, SAMPLED).get_column("@cursor").unique() if head is not None else None
+    if ids is None or ids.len() < FEW or not whole_numbers(ids):
+        return True
+    return math.gcd(*whole(ids).sort().diff().drop_nulls().to_list()) == 1
 
 
 def open_view(configuration: Configuration, view: View, source: Source, store: Store) -> tuple[PreparedView, ViewRow]:

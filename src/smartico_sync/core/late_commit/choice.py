@@ -11,10 +11,19 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import Name
     from smartico_sync.core.relation import Family
 
-__all__ = ["WHOLE", "Choice", "Policy", "choose"]
+__all__ = ["WHOLE", "Choice", "Policy", "choose", "protection"]
 
 Policy = Literal["auto", "fence", "gaps", "lookback"]
 
+CONDITIONS: dict[Name, str] = {
+    "fence": "a row is found however late its transaction commits, if its writer took the value at most `settle` before its first write",
+    "fence + lookback": (
+        "a row is found however late its transaction commits, if its writer took the value at most `settle` before its first "
+        "write, and within `lookback` if it comes late otherwise"
+    ),
+    "gaps": "a row is found if it appears within `gaps_wait` after a higher id",
+    "lookback": "a row is found if it appears within `lookback` of its time",
+}
 WHOLE: frozenset[Family] = frozenset({"integer", "decimal"})
 
 
@@ -23,7 +32,7 @@ class Choice:
     """Which mechanism protects a view, and `why` in a sentence.
 
     `problem`: empty, or why the policy cannot work here, with `hint` as the change to make; `mechanism` is then the
-    nearest that can, or None.
+    nearest that can, or None. `ids`: in blocks where missing ids are watched for a day.
     """
 
     mechanism: Name | None
@@ -49,7 +58,7 @@ def choose(policy: Policy, cursor: Family, ids: str, fence_reason: str) -> Choic
     if problem:
         hint = f"set late_commit: {natural.mechanism}, or auto" if natural.mechanism else natural.hint
         return Choice(natural.mechanism, natural.why, f"late_commit: {policy} cannot work here: {problem}", hint)
-    why = "the configuration says so"
+    why = f"the configuration says so; {CONDITIONS[policy]}"
     return Choice(policy, f"{why}, but {ids}" if policy == "gaps" and ids else why)
 
 
@@ -63,14 +72,19 @@ def natural_choice(cursor: Family, ids: str, fence_reason: str) -> Choice:
             "choose an incrementing id or a timestamp as cursor",
         )
     if not fence_reason:
-        return Choice(
-            "fence + lookback",
-            "the snapshot fence finds rows however late their transaction commits, if their writers took the value at most "
-            "`settle` before the first write; rows that come late otherwise are found within `lookback`",
-        )
+        return Choice("fence + lookback", f"the snapshot fence is valid here; {CONDITIONS['fence + lookback']}")
     if cursor in TIMES:
-        return Choice(
-            "lookback", f"no fence ({fence_reason}); the cursor is a time, so the last while is scanned again"
-        )
-    why = f"no fence ({fence_reason}); the cursor is an integer, so missing ids are asked for again"
+        return Choice("lookback", f"no fence ({fence_reason}); the cursor is a time: {CONDITIONS['lookback']}")
+    why = f"no fence ({fence_reason}); the cursor is an integer: {CONDITIONS['gaps']}"
     return Choice("gaps", f"{why}, but {ids}" if ids else why)
+
+
+def protection(mechanism: Name | None) -> str:
+    """Return what finds a row that comes late for another reason than an open transaction."""
+    found = {
+        "fence": "the fence alone does not find them, `late_commit: auto` does within `lookback`",
+        "fence + lookback": "they are found within `lookback`",
+        "gaps": "they are found within `gaps_wait` where their id is missing",
+        "lookback": "they are found within `lookback`",
+    }
+    return f"{found[mechanism]}, later ones by sync reconcile" if mechanism else "only sync reconcile finds them"

@@ -9,6 +9,7 @@ from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.mysql.clock import Clock
+from smartico_sync.sources.mysql.definition import ask_definition
 from smartico_sync.sources.mysql.facts import ask_facts
 from smartico_sync.sources.mysql.login import Login
 from smartico_sync.sources.mysql.plan import explain
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smartico_sync.config.models import SourceConfig
+    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.protocol import Plan, ServerFacts
@@ -69,6 +71,9 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(MYSQL, relation) % {}, f"view {relation.name}")
         return tuple(column_of(field) for field in answer.fields)
+
+    def _defined(self, session: Session, name: str) -> ViewDefinition:
+        return ask_definition(session, name)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(dotted(part or "" for part in row) for row in session.run(RELATIONS, "the server").rows)

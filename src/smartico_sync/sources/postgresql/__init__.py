@@ -12,10 +12,11 @@ from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.parameters import named
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.postgresql.definition import ask_definition, quoted
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading, begin
-from smartico_sync.sources.postgresql.session import Login, Session
+from smartico_sync.sources.postgresql.session import Login, Session, literal
 from smartico_sync.sources.postgresql.types import POSTGRESQL, family
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import GRACE_S, PooledSource
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smartico_sync.config.models import SourceConfig
+    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.protocol import Plan, ServerFacts
@@ -82,6 +84,9 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         star = session.run(statements.star(POSTGRESQL, relation) % {}, what)[0]
         known = _types(session, set(star.types), what)
         return tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
+
+    def _defined(self, session: Session, name: str) -> ViewDefinition:
+        return ask_definition(session, name, literal(quoted(name)))
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server")[0].rows)

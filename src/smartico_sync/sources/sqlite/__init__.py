@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from smartico_sync.catalogue import engines
+from smartico_sync.core.late_commit.view_definition import Part, ViewDefinition, gathered
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.parameters import named
@@ -133,6 +134,15 @@ class SqliteSource:
             return ServerFacts(
                 "sqlite", sqlite3.sqlite_version, "primary", "SQLite has no snapshot ids: it has one writer"
             )
+
+    def definition(self, relation: Relation) -> ViewDefinition:
+        """The SELECTs of the relation and the views beneath it."""
+        if relation.relation is None:
+            return ViewDefinition((Part("the query", "query", relation.query or ""),))
+        listed = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
+        with self.reading(Relation("views", "", ())) as reading:
+            views = {name: sql.partition(" AS ")[2] or sql for name, sql in reading.ask(listed, {})}
+        return ViewDefinition(gathered(statements.names_of(relation.relation)[-1], views))
 
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """How the poll runs at the head."""
