@@ -96,3 +96,8 @@ def tracked(operator, postgresql):
             return TrackedView(operator, stack)
 
         yield made
+
+
+def insert(database, *ids, at="now()"):
+    values = ", ".join(f"({number}, {at})" for number in ids)
+    database.execute(f"INSERT INTO deposits (transaction_id, dt_finalized) VALUES {values}")

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from daemon.conftest import DEPOSITS, VIEW, insert
 from daemon.test_operating import until
-from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.tracking.backfill import Backfills

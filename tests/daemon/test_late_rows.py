@@ -8,7 +8,7 @@ import time
 import psycopg
 import pytest
 
-from daemon.conftest import DEPOSITS
+from daemon.conftest import DEPOSITS, insert
 
 BY_ID = "{name: deposits, source: db, relation: by_id, kind: deposits, cursor: id, every: 50ms%s}"
 HASTE = ", settle: 50ms"  # so that a test need not wait for two seconds
@@ -22,11 +22,6 @@ def polled(day, seconds):
         day.poll()
         time.sleep(SLOT_S)
     return day.status
-
-
-def insert(database, *ids, at="now()"):
-    values = ", ".join(f"({number}, {at})" for number in ids)
-    database.execute(f"INSERT INTO deposits (transaction_id, dt_finalized) VALUES {values}")
 
 
 def delivered(day, count):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.test_tracking import DEPOSITS, VIEW, insert
+from daemon.conftest import DEPOSITS, VIEW, insert
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import httpx
 import psycopg
 import pytest
 
+from daemon.conftest import DEPOSITS, VIEW, insert
 from daemon.test_backfill import PROFILES, USERS
 from daemon.test_operating import until
-from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.observe.health import assess

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from daemon.conftest import DEPOSITS, VIEW, TrackedView, insert
 from smartico_sync.core.reason_codes import GONE
 
-
-def insert(database, *ids, at="now()"):
-    values = ", ".join(f"({number}, {at})" for number in ids)
-    database.execute(f"INSERT INTO deposits (transaction_id, dt_finalized) VALUES {values}")
+__all__ = ["DEPOSITS", "VIEW", "TrackedView", "insert"]
 
 
 def test_a_restored_source_stops_its_view_until_it_is_itself_again(tracked, postgresql):

@@ -9,8 +9,8 @@ import time
 import psycopg
 import pytest
 
+from daemon.conftest import DEPOSITS, VIEW, insert
 from daemon.test_operating import until
-from daemon.test_tracking import DEPOSITS, VIEW, insert
 
 
 @pytest.fixture

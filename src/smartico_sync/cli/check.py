@@ -16,6 +16,7 @@ from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.sources.registry import open_source
+from smartico_sync.tracking.cursor_checks import coarse
 from smartico_sync.tracking.prepared_view import PreparedView, prepare
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ def view_results(configuration: Configuration, view: View, source: Source) -> It
             f"{len(prepared.mapping.properties)} properties, key {', '.join(prepared.relation.key) or 'none'}",
         )
         yield from order_results(subject, prepared, source)
+        for advice in prepared.advice:
+            yield Result("advice", subject, advice.what, advice.hint)
         yield from late_results(subject, prepared)
     except SyncError as error:
         yield Result("wrong", subject, error.message, error.hint, error.exit_code)
@@ -121,6 +124,9 @@ def order_results(subject: str, prepared: PreparedView, source: Source) -> Itera
         if head is not None:
             read_newest(reading, head)
         nulls = reading.null_cursors()
+        grain = coarse(reading, prepared.relation)
+    if grain and prepared.choice.mechanism is not None:
+        yield Result("fine", subject, f"the cursor holds whole {grain}: late rows are looked for from their end on")
     plan = source.plan(prepared.relation, None, 1000)
     if plan.uses_index is False:
         summary = (

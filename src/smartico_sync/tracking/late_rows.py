@@ -89,7 +89,7 @@ def begun(
             mechanism, delay = Lookback.start(*common, lookback_ms=view.lookback), view.lookback
         case None:
             return None
-    if relation.cursor_column.family not in WHOLE:
+    if relation.dated or relation.cursor_column.family not in WHOLE:
         return LateRows(mechanism)
     return LateRows(mechanism, IdWatch.start(read_time, recall(row.late), delay, blocks=choice.ids == "in blocks"))
 

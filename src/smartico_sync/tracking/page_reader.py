@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.cursor_time import cursor_ms, latest_ms
+from smartico_sync.core.cursor_time import Grain, cursor_ms, latest_ms, now_ms
 from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
-from smartico_sync.core.late_commit.mechanism import TIMES, KeyScan, Mark, Page, ReadTime
+from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Page, ReadTime
 from smartico_sync.core.late_commit.missing_ids import number
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
@@ -99,7 +99,7 @@ class PageReader:
     def __init__(self, view: View, prepared: PreparedView, store: Store, row: ViewRow) -> None:
         self.view, self.choice, self.store, self.row = view, prepared.choice, store, row
         self.relation = prepared.relation
-        self.cursor, self.timezone = prepared.relation.cursor_column, prepared.relation.timezone
+        self.grain = Grain()
         self.late: LateRows | None = None
         self.known = DeliveredKeys()
         self.seq = 0
@@ -131,6 +131,7 @@ class PageReader:
         watch, watched = late.watch.rescan(read_time, pace) if late.watch else (None, None)
         through = mechanism.safe_upper_bound
         page = reading.page(after, limit, through or bound)
+        self.learn_grain(page)
         self.late = LateRows(self.with_target(mechanism, read_time, reading, page, limit, bound), watch)
         found, cost = self.rescans(reading, page, scan, watched)
         repeated = self.repeated(page)
@@ -159,14 +160,23 @@ class PageReader:
                 known = known.hold(ledger_keys(rows))
         return (pl.concat(found, how="diagonal_relaxed") if found else None), cost
 
+    def learn_grain(self, page: pl.DataFrame) -> None:
+        """Times count as coarse as all those seen are: the window of late rows must be wider then."""
+        if self.relation.dated and self.grain.ms > 1 and page.height:
+            self.grain = self.grain.narrowed(self.moments(page.get_column(self.view.cursor)))
+
+    def moments(self, cursors: pl.Series) -> pl.Series:
+        """Cursors as epoch ms."""
+        return cursor_ms(cursors, self.relation.cursor_is)
+
     def bound(self, reading: Reading, read_time: ReadTime) -> str | None:
         """How far the order reaches: the database's now and the tolerance. None where the cursor is no time.
 
         A row dated beyond it must not carry the head along: all that comes after it in time would be behind the head.
         """
-        if self.cursor.family not in TIMES:
+        if not self.relation.dated:
             return None
-        return reading.moment(read_time.clock_ms + self.view.future_tolerance)
+        return reading.moment(now_ms(self.relation, read_time.clock_ms) + self.view.future_tolerance)
 
     def dated_ahead(
         self, reading: Reading, bound: str, read_time: ReadTime, others: list[pl.DataFrame]
@@ -214,18 +224,14 @@ class PageReader:
         head = reading.head(bound) if mechanism.safe_upper_bound is None else None
         if head is None:
             return mechanism
-        if not page.get_column(self.view.cursor).dtype.is_temporal():
+        if not self.relation.dated:
             return mechanism.with_target(read_time, Mark(Position(head), self.seq))
         # The head's own time counts too.
         top = reading.by_cursor([head])
         if not top.height:
             return mechanism
-        return mechanism.with_target(
-            read_time,
-            Mark(
-                Position(head), self.seq, latest_ms(top.get_column(self.view.cursor), self.cursor.family, self.timezone)
-            ),
-        )
+        latest = latest_ms(top.get_column(self.view.cursor), self.relation, self.grain.ms)
+        return mechanism.with_target(read_time, Mark(Position(head), self.seq, latest))
 
     def after(self, read: ReadResult, head: Position | None) -> LateRows | None:
         """How late rows are found once this acknowledged reading, whose last row is `head`, is committed."""
@@ -238,16 +244,15 @@ class PageReader:
         """The reading in the mechanism's words."""
         cursors = read.page.get_column(self.view.cursor)
         late = read.late.get_column(self.view.cursor) if read.late is not None else None
-        temporal = cursors.dtype.is_temporal()
-        newest = (
-            latest_ms(cursors.tail(1), self.cursor.family, self.timezone) if head is not None and temporal else None
-        )
+        dated = self.relation.dated
+        newest = latest_ms(cursors.tail(1), self.relation, self.grain.ms) if head is not None and dated else None
         return Page(
             read.read_time,
             Mark(head, self.seq, newest) if head is not None else None,
-            ids=cursors if head is not None and not temporal else None,
+            ids=cursors if head is not None and not dated else None,
             found=late,
-            found_ms=cursor_ms(late) if late is not None and temporal else None,
+            # Lateness counts from the end of what a coarse value stands for.
+            found_ms=self.moments(late) + self.grain.ms - 1 if late is not None and dated else None,
             scan=read.scan,
             cost_ms=read.cost_ms,
             through=read.through,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.personal import holds_personal, unprotected_pii
+from smartico_sync.core import cursor_time
 from smartico_sync.core.late_commit.choice import WHOLE, Choice, choose
-from smartico_sync.core.late_commit.mechanism import TIMES
 from smartico_sync.core.late_commit.missing_ids import whole
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition
 from smartico_sync.core.mapping import Options, ViewMapping, keys_of, plan
@@ -18,17 +20,21 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
+from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.cursor_checks import Advice, cursor_advice, zone_advice
 from smartico_sync.tracking.late_rows import whole_numbers
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.records import ViewRow
+    from smartico_sync.core.relation import Family
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
 
 SAMPLED = 200  # ids, the oldest: enough to tell steps from blocks
 FEW = 5  # ids say nothing
+NUMBER = re.compile(r"-?\d+(\.\d*)?")
 
 __all__ = ["PreparedView", "definition", "identified", "open_view", "options", "prepare", "relation_of"]
 
@@ -41,11 +47,12 @@ class PreparedView:
     mapping: ViewMapping
     choice: Choice
     definition: ViewDefinition = UNKNOWN
+    advice: tuple[Advice, ...] = ()
 
 
 def relation_of(view: View, timezone: str) -> Relation:
     """The relation as configured, not described yet."""
-    return Relation(view.name, view.cursor, (), view.relation, view.query, timezone)
+    return Relation(view.name, view.cursor, (), view.relation, view.query, timezone, cursor_is=view.cursor_is)
 
 
 def options(view: View) -> Options:
@@ -66,7 +73,8 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     """Describe the relation and plan its mapping.
 
     Raises ViewBroken when the relation cannot be this kind, ConfigError when personal data would leave unprotected or
-    the late-commit policy cannot work here, and what the source raises.
+    the late-commit policy cannot work here, ViewMisconfigured when the cursor does not hold what it is taken for, and what
+    the source raises.
     """
     described = source.describe(relation_of(view, configuration.sources[view.source].timezone))
     chosen = options(view)
@@ -91,16 +99,22 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
             f"view {view.name}: {', '.join(open_names)} would leave in the clear",
             hint="add the property to pii.properties, or leave the column out with columns: {name: null}",
         )
-    choice = choose(view.late_commit, relation.cursor_column.family, ENGINES[source.engine].ids, source.facts().fence)
+    facts = source.facts()
+    family: Family = "instant" if relation.epoch else relation.cursor_column.family
+    choice = choose(view.late_commit, family, ENGINES[source.engine].ids, facts.fence)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
     definition = source.definition(relation)
-    if definition.blocks and not (relation.cursor_column.family in WHOLE and in_blocks(source, relation)):
+    if definition.blocks and not (family in WHOLE and in_blocks(source, relation)):
         definition = replace(definition, blocks="")
     if definition.blocks:
         told = f"ids come in blocks ({definition.blocks}), so missing ones are asked for again for a day"
         choice = replace(choice, ids="in blocks", why=f"{choice.why}; {told}")
-    return PreparedView(relation, mapping, choice, definition)
+    advice = (
+        *cursor_advice(view, source, relation),
+        *zone_advice(configuration.sources[view.source], relation, facts),
+    )
+    return PreparedView(relation, mapping, choice, definition, advice)
 
 
 def in_blocks(source: Source, relation: Relation) -> bool:
@@ -145,12 +159,21 @@ def first_position(view: View, prepared: PreparedView, source: Source) -> Positi
     if view.start_from == "first":
         return None
     if view.start_from != "now":
-        return Position(view.start_from)
-    dated = prepared.relation.cursor_column.family in TIMES
-    with source.reading(prepared.relation) as reading:
-        bound = reading.moment(reading.clock_ms + view.future_tolerance) if dated else None
+        return Position(started(view, prepared, source))
+    relation = prepared.relation
+    with source.reading(relation) as reading:
+        ahead_ms = cursor_time.now_ms(relation, reading.clock_ms) + view.future_tolerance
+        bound = reading.moment(ahead_ms) if relation.dated else None
         head = reading.head(bound)
     return Position(head) if head is not None else None
+
+
+def started(view: View, prepared: PreparedView, source: Source) -> str:
+    """The cursor that `start_from` names; a moment may be written as one where the cursor is a number."""
+    if not prepared.relation.epoch or NUMBER.fullmatch(view.start_from):
+        return view.start_from
+    with source.reading(prepared.relation) as reading:
+        return reading.moment(epoch_ms(view.start_from, ZoneInfo("UTC")))
 
 
 def where(view: View) -> str:

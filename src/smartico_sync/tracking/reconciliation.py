@@ -6,16 +6,17 @@ counts differ; a profile moves to a newer cursor when it changes, so its keys ar
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import structlog
 
-from smartico_sync.core.cursor_time import DAY_MS
+from smartico_sync.core.cursor_time import DAY_MS, cursor_ms
 from smartico_sync.core.identity import ledger_keys
-from smartico_sync.core.late_commit.mechanism import TIMES
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import ConfigError, SyncError
@@ -27,8 +28,6 @@ from smartico_sync.tracking.redelivery import requested
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import polars as pl
-
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading, Source
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Bucket", "Reconciliation", "Span", "compare", "compare_view", "span"]
 
 KEYS_AT_ONCE = 50_000
+NUMBER = re.compile(r"-?\d+(\.\d*)?")
 Unit = Literal["ms", "id"]
 LISTED = 10_000  # missing rows that are named; more are only counted
 TURN_S = 30.0  # how long a view may take to come to the end of what it is at
@@ -138,6 +138,8 @@ def units(prepared: PreparedView, text: str) -> int:
     try:
         if not is_time(prepared):
             return int(text.partition(".")[0])
+        if prepared.relation.epoch and NUMBER.fullmatch(text):
+            return int(cursor_ms(pl.Series([text]), prepared.relation.cursor_is)[0])
         return epoch_ms(text, ZoneInfo(prepared.relation.timezone if cursor.family == "timestamp" else "UTC"))
     except ValueError:
         kind = "a time, such as 2026-01-31T12:00:00" if is_time(prepared) else "a whole number"
@@ -146,7 +148,7 @@ def units(prepared: PreparedView, text: str) -> int:
 
 def is_time(prepared: PreparedView) -> bool:
     """Whether the cursor is a time."""
-    return prepared.relation.cursor_column.family in TIMES
+    return prepared.relation.dated
 
 
 def compare(prepared: PreparedView, source: Source, store: Store, view: str, over: Span) -> Reconciliation:

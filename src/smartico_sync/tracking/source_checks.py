@@ -139,7 +139,16 @@ class SourceChecks:
                 self.without = "none" if rows is None else "in flight"
         mutated = self.mutated(reading)
         warnings = tuple(
-            filter(None, (self.doubts, reader.warning(read_time), self.null_warning(), ahead_warning(reader)))
+            filter(
+                None,
+                (
+                    self.doubts,
+                    reader.warning(read_time),
+                    self.null_warning(),
+                    ahead_warning(reader),
+                    *(f"{advice.what}: {advice.hint}" for advice in self.prepared.advice),
+                ),
+            )
         )
         return CheckResult(read_time, self.memory.nulls, mutated, warnings, rows)
 
@@ -227,7 +236,7 @@ def prints(prepared: PreparedView, rows: pl.DataFrame) -> dict[tuple[Position, i
     if not rows.height:
         return {}
     frame = events(prepared.mapping, rows).events.frame
-    moments = cursor_ms(rows.get_column(prepared.relation.cursor)).to_list()
+    moments = cursor_ms(rows.get_column(prepared.relation.cursor), prepared.relation.cursor_is).to_list()
     marks = anchor_print(frame, prepared.mapping).to_list()
     return {
         (position_at(rows, row), mark): moments[row]

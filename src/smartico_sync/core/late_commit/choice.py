@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from smartico_sync.core.late_commit.mechanism import TIMES
+from smartico_sync.core.relation import TIMES
 
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import Name

@@ -22,10 +22,9 @@ import polars as pl
 
 if TYPE_CHECKING:
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Family, Snapshot
+    from smartico_sync.core.relation import Snapshot
 
 __all__ = [
-    "TIMES",
     "AskIds",
     "KeyScan",
     "Mark",
@@ -42,8 +41,6 @@ Pace = Literal[
     "behind",  # a backlog is being read: late rows can wait a little
     "busy",  # rows of an earlier rescan are not committed yet: ask for nothing
 ]
-
-TIMES: frozenset[Family] = frozenset({"timestamp", "instant", "date"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from smartico_sync.core.cursor_time import epoch_text
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def moment_text(relation: Relation, at_ms: int, *, offset: str = "") -> str:
     A fraction of zero is left out, so that where texts are compared the moment stands before every form of itself.
     ConfigError for a cursor that is no time.
     """
+    if relation.epoch:
+        return epoch_text(at_ms, relation)
     column = relation.column(relation.cursor)
     assert column is not None, "describe() has checked the cursor"
     if column.family not in ("timestamp", "instant", "date"):
