@@ -70,6 +70,10 @@ class Engine:
         """What the engine makes of a text that is stored: itself, unless the engine knows no empty text."""
         return text
 
+    def compared(self, text: str) -> str:
+        """What tells a text key from others: all of it, unless the engine's collation leaves something out."""
+        return text
+
     def printed(self, number: str) -> str:
         """A decimal as the engine prints it: with the digits of its column's scale, unless the engine keeps none."""
         return number

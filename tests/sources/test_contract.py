@@ -273,7 +273,7 @@ def test_text_arrives_as_it_is(engine, walk, texts):
 def test_positions_carry_any_text(engine, walk, keys):
     """A key of any text finds its way out and back: walked one by one, and asked for again."""
     engine.drop("bets")
-    keys = [key for key in keys if engine.kept(key) is not None]
+    keys = list({engine.compared(key): key for key in keys if engine.kept(key) is not None}.values())
     table(engine, [(1, key, "n") for key in keys], key="text")
     source = engine.source()
     described = relation(engine, source)
