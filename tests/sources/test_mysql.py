@@ -694,10 +694,39 @@ def test_plans_look_through_views_and_joins(real_engine):
     assert "`Users` (`touched`, `uid`)" in plan.advice
     real_engine.execute(plan.advice)
     assert source.plan(described, None, 10).uses_index is True
-    computed = Relation("v", "day", (), query="SELECT DATE(touched) AS day, uid FROM `Users`")
+    real_engine.execute("CREATE VIEW days AS SELECT DATE(touched) AS day, uid FROM `Users`")
+    plan = source.plan(source.describe(Relation("v", "day", (), relation="days")), None, 10)
+    assert plan.uses_index is False
+    assert "stored column" in plan.advice
+
+
+def test_a_plan_looks_into_a_query(on_mariadb):
+    """A cursor that a `query:` computes is told as that of a view is."""
+    on_mariadb.execute("CREATE TABLE users (uid INT PRIMARY KEY, touched DATETIME)")
+    source = on_mariadb.source()
+    computed = Relation("v", "day", (), query="SELECT DATE(touched) AS day, uid FROM users")
     plan = source.plan(source.describe(computed), None, 10)
     assert plan.uses_index is False
     assert "stored column" in plan.advice
+
+
+@pytest.mark.parametrize(
+    ("engine", "query"),
+    [("mariadb", "SELECT DISTINCT touched, uid FROM users"), ("mysql56", "SELECT touched, uid FROM users")],
+    indirect=["engine"],
+)
+def test_a_query_that_the_server_computes_first_is_told(engine, query):
+    """No index serves a `query:` with DISTINCT and the like, and before MySQL 5.7 none at all: a view is the way out."""
+    engine.execute(
+        "CREATE TABLE users (uid INT PRIMARY KEY, touched DATETIME)", "CREATE INDEX moved ON users (touched, uid)",
+        f"INSERT INTO users SELECT seq, NOW() FROM {engine.numbers(2000)}", "CREATE VIEW seen AS SELECT touched, uid FROM users",
+    )  # fmt: skip
+    source = engine.source()
+    plan = source.plan(source.describe(Relation("v", "touched", ("uid",), query=query)), None, 10)
+    assert plan.uses_index is False
+    assert "make it a view" in plan.advice
+    seen = source.describe(Relation("v", "touched", ("uid",), relation="seen"))
+    assert source.plan(seen, None, 10).uses_index is True
 
 
 def test_pages_have_the_declared_dtypes_even_when_empty(real_engine):
