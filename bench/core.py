@@ -13,7 +13,7 @@ from smartico_sync.core.batches import batches, encode, parts
 from smartico_sync.core.diff import NOTHING_KNOWN, diff
 from smartico_sync.core.events import Events
 from smartico_sync.core.identity import ledger_keys
-from smartico_sync.core.mapping import Mapping, Options, events, keys_of, plan
+from smartico_sync.core.mapping import Options, ViewMapping, events, keys_of, plan
 from smartico_sync.core.relation import Column, Relation
 
 ROWS = 10_000  # a page
@@ -85,7 +85,7 @@ def users_page(rows: int) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def mapping(name: str, columns: tuple[Column, ...], cursor: str, options: Options) -> Mapping:
+def mapping(name: str, columns: tuple[Column, ...], cursor: str, options: Options) -> ViewMapping:
     """The plan of one of the benchmark's views."""
     key = keys_of(kind(name), None, columns, options.type_column)
     return plan(name, kind(name), Relation(name, cursor, key, relation=name, columns=columns), options)
@@ -102,7 +102,7 @@ def measure(step: str, work: Callable[[], object], rows: int = ROWS) -> None:
     print(f"  {step:<34}{min(wall) / rows * 1e6:8.2f} wall {min(cpu) / rows * 1e6:8.2f} cpu")
 
 
-def report(title: str, page: pl.DataFrame, chosen: Mapping) -> Events:
+def report(title: str, page: pl.DataFrame, chosen: ViewMapping) -> Events:
     """The steps every page takes."""
     print(f"{title}, {page.height} rows of {len(chosen.relation.columns)} columns, µs an event")
     mapped = events(chosen, page).events

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from smartico_sync.cli import main
-from smartico_sync.daemon.late_rows import LateRows
+from smartico_sync.tracking.page_reader import PageReader
 
 if __name__ == "__main__":
-    LateRows.started = lambda self, moment: None  # noqa: ARG005 - the method's signature
+    PageReader.started = lambda self, moment: None  # noqa: ARG005 - the method's signature
     main()

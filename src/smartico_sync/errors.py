@@ -153,7 +153,7 @@ class DeliveryError(SyncError):
 
 
 class DeliveryHalted(DeliveryError):
-    """The API refuses us: token, permission or brand."""
+    """The API rejected the token, or does not know the brand."""
 
 
 class DeliveryUnavailable(DeliveryError):

@@ -41,7 +41,7 @@ views:
 """
 
 
-class Desk:
+class Operator:
     """Writes configurations into a directory and loads them."""
 
     def __init__(self, directory):
@@ -80,4 +80,4 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path):
-    return Desk(tmp_path)
+    return Operator(tmp_path)

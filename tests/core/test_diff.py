@@ -14,7 +14,7 @@ from smartico_sync.core.events import Events
 
 SECRET = bytes(range(32))
 ENVELOPE = {"@eid": pl.String, "@player": pl.UInt64, "@row": pl.UInt32}
-PAYLOAD = {"email": pl.String, "level": pl.Int64, "vip": pl.Boolean}
+PAYLOAD = {"email": pl.String, "caught_up": pl.Int64, "vip": pl.Boolean}
 
 
 def profiles(*rows, columns=None, raw=frozenset()):
@@ -42,8 +42,8 @@ def said(done):
     ]
 
 
-A = {"email": "a@example.com", "level": 1, "vip": True}
-B = {**A, "level": 2}
+A = {"email": "a@example.com", "caught_up": 1, "vip": True}
+B = {**A, "caught_up": 2}
 MODES = pytest.mark.parametrize("payload", ["full", "changed"])
 
 
@@ -60,7 +60,7 @@ def test_a_touched_but_unchanged_profile_sends_nothing(payload):
 def test_there_and_back_is_three_events(payload):
     """A→B→A within one page, and over pages, is three events with three eids; equal neighbours are one."""
     page = diff(profiles((1, A), (1, B), (1, B), (1, A)), NOTHING_KNOWN, SECRET, payload)
-    assert [row["level"] for row in said(page)] == [1, 2, 1]
+    assert [row["caught_up"] for row in said(page)] == [1, 2, 1]
     assert page.unchanged == 1
     assert page.upserts.height == 1
     after = diff(profiles((1, A)), state(page), SECRET, payload)
@@ -84,7 +84,7 @@ def test_changed_sends_only_what_changed():
     """One change, one property; a profile nobody knows goes in full."""
     first = diff(profiles((1, A)), NOTHING_KNOWN, SECRET, "changed")
     assert said(first) == [A]
-    assert said(diff(profiles((1, B), (2, A)), state(first), SECRET, "changed")) == [{"level": 2}, A]
+    assert said(diff(profiles((1, B), (2, A)), state(first), SECRET, "changed")) == [{"caught_up": 2}, A]
 
 
 def test_changed_sends_in_full_what_was_known_by_other_columns():
@@ -99,7 +99,7 @@ def test_a_row_in_between_may_be_refused_without_loss():
     """With `changed`, the last of several rows carries what differs from the state, should the one before be refused."""
     first = diff(profiles((1, A)), NOTHING_KNOWN, SECRET, "changed")
     page = diff(profiles((1, B), (1, {**B, "vip": False})), state(first), SECRET, "changed")
-    assert said(page) == [{"level": 2}, {"level": 2, "vip": False}]
+    assert said(page) == [{"caught_up": 2}, {"caught_up": 2, "vip": False}]
 
 
 @MODES
@@ -113,13 +113,13 @@ def test_a_new_empty_column_resends_nobody(payload):
 
 def test_a_value_that_becomes_null_is_remembered():
     """With `full` the profile goes without it; with `changed` there is nothing to say, and nothing is said twice."""
-    gone = {**A, "level": None}
+    gone = {**A, "caught_up": None}
     full = diff(profiles((1, A)), NOTHING_KNOWN, SECRET, "full")
     assert said(diff(profiles((1, gone)), state(full), SECRET, "full")) == [{"email": A["email"], "vip": True}]
     first = diff(profiles((1, A)), NOTHING_KNOWN, SECRET, "changed")
     quiet = diff(profiles((1, gone)), state(first), SECRET, "changed")
     assert (len(quiet.events), quiet.unchanged, quiet.upserts.height) == (0, 1, 1)
-    assert said(diff(profiles((1, A)), state(first, quiet), SECRET, "changed")) == [{"level": 1}]
+    assert said(diff(profiles((1, A)), state(first, quiet), SECRET, "changed")) == [{"caught_up": 1}]
 
 
 def test_a_cleared_property_is_a_change():
@@ -164,7 +164,7 @@ def test_an_empty_page_changes_nothing():
 VALUES = st.fixed_dictionaries(
     {
         "email": st.none() | st.sampled_from(["", "a", "b"]),
-        "level": st.none() | st.integers(0, 2),
+        "caught_up": st.none() | st.integers(0, 2),
         "vip": st.none() | st.booleans(),
     }
 )

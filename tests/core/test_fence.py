@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from smartico_sync.core.fence import SETTLE_MS, Fence
-from smartico_sync.core.late import KeyScan, Mark, Moment, Page
+from smartico_sync.core.late_commit.fence import SETTLE_MS, Fence
+from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Page, ReadTime
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Snapshot
 from smartico_sync.errors import StateDamaged
@@ -14,16 +14,16 @@ HOUR_S = 3_600
 
 
 def at(ms, xmin=100, upcoming=100, clock=None):
-    return Moment(ms if clock is None else clock, ms, Snapshot(xmin, upcoming))
+    return ReadTime(ms if clock is None else clock, ms, Snapshot(xmin, upcoming))
 
 
 def head(cursor, seq=0, ms=None):
     return Mark(Position(str(cursor), (str(cursor),)), seq, ms)
 
 
-def seen(fence, moment, mark, **more):
-    fence, scan = fence.rescan(moment, "level")
-    return fence.delivered(Page(moment, mark, scan=scan, **more))
+def seen(fence, read_time, mark, **more):
+    fence, scan = fence.rescan(read_time, "caught_up")
+    return fence.delivered(Page(read_time, mark, scan=scan, **more))
 
 
 def begun(**options):
@@ -41,15 +41,15 @@ def test_a_head_waits_settles_is_stamped_and_passed():
     fence = seen(fence, at(SETTLE_MS + 2, 105, 106), None)
     assert fence.watermark == head(7, seq=3)
     assert fence.since == 3
-    assert fence.rescan(at(SETTLE_MS + 3, 105, 106), "level")[1] is None
+    assert fence.rescan(at(SETTLE_MS + 3, 105, 106), "caught_up")[1] is None
     assert fence.pinned_ms(at(SETTLE_MS + 3)) == 0
 
 
 def test_no_scan_no_watermark():
     """Without a full scan acknowledged together with it, the watermark stays."""
     fence = seen(begun(), at(0), head(7))
-    fence, _ = fence.rescan(at(2_000), "level")
-    fence, scan = fence.rescan(at(2_001), "level")
+    fence, _ = fence.rescan(at(2_000), "caught_up")
+    fence, scan = fence.rescan(at(2_001), "caught_up")
     assert scan == KeyScan(None, "7", "full", 1, ("7",))
     assert fence.delivered(Page(at(2_001))).watermark is None
     assert fence.delivered(Page(at(2_001), scan=scan)).watermark == head(7)
@@ -59,8 +59,8 @@ def test_no_scan_no_watermark():
 def test_a_head_committed_after_the_scan_is_not_covered_by_it():
     """Pages read ahead: a scan speaks only for the heads that were committed when it ran."""
     fence = seen(begun(), at(0), head(7))
-    fence, _ = fence.rescan(at(5_000), "level")
-    fence, scan = fence.rescan(at(5_001), "level")
+    fence, _ = fence.rescan(at(5_000), "caught_up")
+    fence, scan = fence.rescan(at(5_001), "caught_up")
     fence = fence.delivered(Page(at(1), head(9)))
     fence, _ = fence.rescan(at(9_000), "busy")
     assert fence.delivered(Page(at(9_001), scan=scan)).watermark == head(7)
@@ -105,7 +105,7 @@ def test_a_restart_begins_again_from_what_lies_between():
     again = Fence.start(at(99_000), mark.position, Position("9", ("9",)), fence.dump(), 12)
     assert again.since == mark.seq
     assert again.watermark.position == mark.position
-    again, scan = again.rescan(at(99_000), "level")
+    again, scan = again.rescan(at(99_000), "caught_up")
     assert (scan.after, scan.high) == (mark.position, "9")
     again = seen(again, at(101_000), None)
     again = seen(again, at(101_001), None)
@@ -124,15 +124,15 @@ def test_an_hour_pinned_stays_small_and_cheap():
     """With a writer open for an hour: a bounded queue, full scans in a tenth of the time, fresh rows in every reading."""
     fence, scanning, recent = begun(), 0, 0
     for second in range(HOUR_S):
-        moment = at(second * 1_000, 100, 101 + second)
-        fence, scan = fence.rescan(moment, "level")
+        read_time = at(second * 1_000, 100, 101 + second)
+        fence, scan = fence.rescan(read_time, "caught_up")
         cost = second  # a million keys a second, a thousand rows a second
         if scan is not None and scan.extent == "full":
             scanning += cost
         elif scan is not None:
             recent += 1
             assert second - int(scan.after.cursor) < 15
-        fence = fence.delivered(Page(moment, head(second, seq=second), scan=scan, cost_ms=cost))
+        fence = fence.delivered(Page(read_time, head(second, seq=second), scan=scan, cost_ms=cost))
     assert fence.watermark is None
     assert len(fence.heads.waiting) <= 64
     assert fence.heads.waiting[0].mark.position.cursor == "0"
@@ -156,13 +156,13 @@ def test_the_cap_is_a_policy(pin, moves):
 
 def test_below_a_ceiling_pages_need_no_scan():
     """Once the source's head of the beginning is passed, pages up to it move the watermark by themselves."""
-    fence = begun().aimed(at(0), head(1_000))
-    assert fence.ceiling is None
+    fence = begun().with_target(at(0), head(1_000))
+    assert fence.safe_upper_bound is None
     fence, _ = fence.rescan(at(2_000), "behind")
     fence, _ = fence.rescan(at(2_001), "behind")
-    assert fence.ceiling == "1000"
+    assert fence.safe_upper_bound == "1000"
     fence = fence.delivered(Page(at(2_001), head(10, seq=4), through="1000"))
     assert fence.watermark == head(10, seq=4)
     # A replica of the pool that is further back cannot promise it.
-    assert fence.rescan(at(2_002, 50, 60), "behind")[0].ceiling is None
-    assert fence.aimed(at(2_003), None).rescan(at(9_000), "behind")[0].ceiling is None
+    assert fence.rescan(at(2_002, 50, 60), "behind")[0].safe_upper_bound is None
+    assert fence.with_target(at(2_003), None).rescan(at(9_000), "behind")[0].safe_upper_bound is None

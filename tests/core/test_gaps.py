@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartico_sync.core.gaps import ASK_IDS, ASK_RANGES, FAR_IDS, WAIT_MS, Gaps
-from smartico_sync.core.holes import RANGES, bounded, missing, split
-from smartico_sync.core.late import Mark, Moment, Page
+from smartico_sync.core.late_commit.gaps import ASK_IDS, ASK_RANGES, FAR_IDS, WAIT_MS, Gaps
+from smartico_sync.core.late_commit.mechanism import Mark, Page, ReadTime
+from smartico_sync.core.late_commit.missing_ids import RANGES, bounded, missing, split
 from smartico_sync.core.position import Position
 from smartico_sync.errors import ConfigError
 
 
 def at(ms, clock=None):
-    return Moment(ms if clock is None else clock, ms)
+    return ReadTime(ms if clock is None else clock, ms)
 
 
 def begun(head=0):
@@ -31,7 +31,7 @@ def ranges(gaps):
     return list(gaps.open.select("low", "high").iter_rows())
 
 
-def asked(gaps, ms, pace="level"):
+def asked(gaps, ms, pace="caught_up"):
     gaps, scan = gaps.rescan(at(ms), pace)
     return gaps.delivered(Page(at(ms), scan=scan)), scan
 
@@ -84,8 +84,8 @@ def test_what_is_not_whole_is_refused():
 def test_found_ids_split_their_range():
     """A found id leaves its range; what lies above it begins its wait anew."""
     gaps = begun().delivered(page([10]))
-    moment = at(100_000)
-    gaps = gaps.delivered(Page(moment, found=pl.Series(["4", "5", "99"])))
+    read_time = at(100_000)
+    gaps = gaps.delivered(Page(read_time, found=pl.Series(["4", "5", "99"])))
     assert list(gaps.open.select("low", "high", "steady").iter_rows()) == [(1, 3, 0), (6, 9, 100_000)]
     assert gaps.found == 2
 
@@ -117,16 +117,16 @@ def test_a_replica_that_stands_still_gives_nothing_up():
     """Ages are counted by the source's clock too: while replay stands still nobody could have appeared."""
     gaps = begun().delivered(page([5]))
     for ms in range(0, 2 * WAIT_MS, 5_000):
-        moment = at(ms, clock=0)
-        gaps, scan = gaps.rescan(moment, "level")
-        gaps = gaps.delivered(Page(moment, scan=scan))
+        read_time = at(ms, clock=0)
+        gaps, scan = gaps.rescan(read_time, "caught_up")
+        gaps = gaps.delivered(Page(read_time, scan=scan))
     assert gaps.waiting() == 4
 
 
 def test_nothing_is_given_up_unasked_or_undelivered():
     """An answer that was not acknowledged ends no wait."""
     gaps = begun().delivered(page([5]))
-    gaps, scan = gaps.rescan(at(WAIT_MS), "level")
+    gaps, scan = gaps.rescan(at(WAIT_MS), "caught_up")
     assert scan is not None
     assert gaps.delivered(Page(at(WAIT_MS))).waiting() == 4
     assert gaps.delivered(Page(at(WAIT_MS), scan=scan)).waiting() == 0
@@ -135,15 +135,15 @@ def test_nothing_is_given_up_unasked_or_undelivered():
 def test_ages_survive_a_restart():
     """A restart goes on with the age reached; the time without us does not count."""
     gaps, _ = asked(begun().delivered(page([5])), 200_000)
-    again = Gaps.start(Moment(9_000_000, 50), None, Position("5"), gaps.dump(), 1)
+    again = Gaps.start(ReadTime(9_000_000, 50), None, Position("5"), gaps.dump(), 1)
     for ms in range(0, 99_000, 1_000):
-        moment = Moment(9_000_000 + ms, 50 + ms)
-        again, scan = again.rescan(moment, "level")
-        again = again.delivered(Page(moment, scan=scan))
+        read_time = ReadTime(9_000_000 + ms, 50 + ms)
+        again, scan = again.rescan(read_time, "caught_up")
+        again = again.delivered(Page(read_time, scan=scan))
     assert again.waiting() == 4
-    moment = Moment(9_105_000, 105_050)
-    again, scan = again.rescan(moment, "level")
-    assert again.delivered(Page(moment, scan=scan)).given_up == 4
+    read_time = ReadTime(9_105_000, 105_050)
+    again, scan = again.rescan(read_time, "caught_up")
+    assert again.delivered(Page(read_time, scan=scan)).given_up == 4
 
 
 def test_after_another_mechanism_its_window_is_one_range():
@@ -180,14 +180,14 @@ def test_millions_rolled_back_cost_little():
 def test_a_backlog_does_not_ask_for_the_distant_past():
     """In a first load, holes far below the source's head are given up at once; those near it wait as always."""
     far = 10 * FAR_IDS
-    gaps = begun().aimed(at(0), Mark(Position(str(far)), 0))
+    gaps = begun().with_target(at(0), Mark(Position(str(far)), 0))
     gaps = gaps.delivered(page([1, 1_000, far - 10, far - 8]))
     assert ranges(gaps) == [(1_001, far - 11), (far - 9, far - 9)]
     assert gaps.given_up == 998
     late = gaps.delivered(page([far - 6, far + 2], ms=WAIT_MS))
     assert ranges(late)[-1] == (far - 5, far + 1)
     assert late.given_up == 999
-    assert gaps.aimed(at(1), None).aim is None
+    assert gaps.with_target(at(1), None).aim is None
 
 
 def test_a_backlog_asks_seldom():

@@ -5,60 +5,60 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from smartico_sync.core.late import Mark, Moment, Page
-from smartico_sync.core.lookback import BUCKETS_MS, Lateness, Lookback
+from smartico_sync.core.late_commit.lookback import BUCKETS_MS, Lateness, Lookback
+from smartico_sync.core.late_commit.mechanism import Mark, Page, ReadTime
 from smartico_sync.core.position import Position
 
 TEN_MINUTES = 600_000
 
 
 def at(ms, steady=None):
-    return Moment(ms, ms if steady is None else steady)
+    return ReadTime(ms, ms if steady is None else steady)
 
 
 def head(ms, seq=0):
     return Mark(Position(str(ms), ("k",)), seq, ms)
 
 
-def begun(moment):
-    return Lookback.start(moment, None, None, "", 0, lookback_ms=TEN_MINUTES)
+def begun(read_time):
+    return Lookback.start(read_time, None, None, "", 0, lookback_ms=TEN_MINUTES)
 
 
 def test_old_rows_are_released_with_their_page():
     """Rows of a first load that lie further back than the lookback need no rescan."""
     back = begun(at(10_000_000)).delivered(Page(at(10_000_000), head(5_000, seq=2)))
     assert back.watermark == head(5_000, seq=2)
-    assert back.rescan(at(10_000_001), "level")[1] is None
+    assert back.rescan(at(10_000_001), "caught_up")[1] is None
 
 
 def test_fresh_rows_wait_for_the_lookback():
     """A fresh head becomes the watermark after the lookback, with a full scan, by the source's clock."""
     back = begun(at(1_000_000)).delivered(Page(at(1_000_000), head(1_000_000)))
     for ms in (1_000_000, 1_300_000, 1_600_000):
-        moment = at(ms)
-        back, scan = back.rescan(moment, "level")
+        read_time = at(ms)
+        back, scan = back.rescan(read_time, "caught_up")
         assert scan.extent == "full"
-        back = back.delivered(Page(moment, scan=scan))
+        back = back.delivered(Page(read_time, scan=scan))
         assert back.watermark is None
-    back, scan = back.rescan(at(1_600_001), "level")
+    back, scan = back.rescan(at(1_600_001), "caught_up")
     assert back.delivered(Page(at(1_600_001), scan=scan)).watermark == head(1_000_000)
 
 
 def test_a_clock_that_jumps_ahead_releases_nothing():
     """A head's age must also have passed on our own clock."""
     back = begun(at(1_000_000)).delivered(Page(at(1_000_000), head(999_000)))
-    moment = at(9_000_000, steady=1_000_500)
-    back, scan = back.rescan(moment, "level")
-    assert back.delivered(Page(moment, scan=scan)).watermark is None
+    read_time = at(9_000_000, steady=1_000_500)
+    back, scan = back.rescan(read_time, "caught_up")
+    assert back.delivered(Page(read_time, scan=scan)).watermark is None
 
 
 def test_the_watermark_follows_steadily():
     """With a page a second the watermark stays about one lookback behind, though few heads are kept."""
     back = begun(at(0))
     for second in range(3_600):
-        moment = at(second * 1_000)
-        back, scan = back.rescan(moment, "level")
-        back = back.delivered(Page(moment, head(second * 1_000, seq=second), scan=scan, cost_ms=2))
+        read_time = at(second * 1_000)
+        back, scan = back.rescan(read_time, "caught_up")
+        back = back.delivered(Page(read_time, head(second * 1_000, seq=second), scan=scan, cost_ms=2))
         if second > 900:
             assert TEN_MINUTES <= second * 1_000 - back.watermark.cursor_ms < 1.25 * TEN_MINUTES
     assert len(back.heads.waiting) <= 64
@@ -69,12 +69,12 @@ def test_a_restart_knows_the_time_of_its_head():
     back = begun(at(1_000_000)).delivered(Page(at(1_000_000), head(1_000_000), found_ms=pl.Series([400_000])))
     again = Lookback.start(at(1_700_000), None, Position("1000000", ("k",)), back.dump(), 5, lookback_ms=TEN_MINUTES)
     assert again.lateness == back.lateness
-    again, scan = again.rescan(at(1_700_000), "level")
+    again, scan = again.rescan(at(1_700_000), "caught_up")
     assert again.delivered(Page(at(1_700_000), scan=scan)).watermark.position == Position("1000000", ("k",))
 
 
-def test_lateness_counts_stragglers():
-    """Each straggler counts in one bucket; maximum and sum are exact."""
+def test_lateness_counts_late_rows():
+    """Each late row counts in one bucket; maximum and sum are exact."""
     late = Lateness().observed(pl.Series([0, 200, 201, 90_000_000, None, -5], dtype=pl.Int64))
     assert late.count == 5
     assert late.counts[:2] == (3, 1)

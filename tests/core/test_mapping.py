@@ -120,17 +120,17 @@ CONVERSIONS = [
     (ARRAY, "array", '["a", "b"]', ["a", "b"]),
     (ARRAY, "text", '\n[1,\n"x"] ', [1, "x"]),
     (ARRAY, "json", "[]", []),
-    ("level", "integer", 3, 3),
-    ("level", "decimal", "3.20", Decimal("3.20")),
-    ("level", "float", 1e300, Decimal("1e300")),
-    ("level", "boolean", True, True),
-    ("level", "instant", MOMENT, MOMENT_MS),
-    ("level", "date", date(2026, 1, 2), 1_767_312_000_000),
-    ("level", "uuid", "x", "x"),
-    ("level", "other", "(1,2)", "(1,2)"),
-    ("level", "json", '{"a":\n {"b": [1.10, null]}}', {"a": {"b": [Decimal("1.10"), None]}}),
-    ("level", "json", '"text"', "text"),
-    ("level", "array", "[1]", [1]),
+    ("caught_up", "integer", 3, 3),
+    ("caught_up", "decimal", "3.20", Decimal("3.20")),
+    ("caught_up", "float", 1e300, Decimal("1e300")),
+    ("caught_up", "boolean", True, True),
+    ("caught_up", "instant", MOMENT, MOMENT_MS),
+    ("caught_up", "date", date(2026, 1, 2), 1_767_312_000_000),
+    ("caught_up", "uuid", "x", "x"),
+    ("caught_up", "other", "(1,2)", "(1,2)"),
+    ("caught_up", "json", '{"a":\n {"b": [1.10, null]}}', {"a": {"b": [Decimal("1.10"), None]}}),
+    ("caught_up", "json", '"text"', "text"),
+    ("caught_up", "array", "[1]", [1]),
 ]
 
 
@@ -149,8 +149,8 @@ REFUSED = [
     (NUMBER, "decimal", "NaN"), (NUMBER, "decimal", "Infinity"), (NUMBER, "text", "1,5"), (NUMBER, "text", "0x10"), (NUMBER, "text", " "),
     (NUMBER, "text", "."), (NUMBER, "float", float("nan")), (NUMBER, "float", float("-inf")), (INTEGER, "decimal", "3.5"),
     (INTEGER, "float", 2.5), (DATE, "text", "yesterday"), (DATE, "text", "2026-13-01"), (BOOLEAN, "text", "maybe"), (BOOLEAN, "integer", 2),
-    (ARRAY, "json", '{"a": 1}'), (ARRAY, "text", "[1,"), (ARRAY, "text", "a, b"), ("level", "json", "{broken"),
-    ("level", "json", '{"a":1}]'), ("level", "json", ""), ("level", "float", float("inf")), ("level", "decimal", "-Infinity"),
+    (ARRAY, "json", '{"a": 1}'), (ARRAY, "text", "[1,"), (ARRAY, "text", "a, b"), ("caught_up", "json", "{broken"),
+    ("caught_up", "json", '{"a":1}]'), ("caught_up", "json", ""), ("caught_up", "float", float("inf")), ("caught_up", "decimal", "-Infinity"),
 ]  # fmt: skip
 
 
@@ -240,7 +240,14 @@ def test_a_row_that_says_no_date_is_refused():
 CASINO = {"bet_id": "text", "tx_type": "text", "bet_date": "instant", "bet_amount": "decimal", "win_amount": "decimal",
           "game_name": "text", "game_id": "text"}  # fmt: skip
 MIXED = Options(type_column="tx_type", roles={"BET": "bet", "WIN": "win"})
-BET = {"bet_id": "r1", "tx_type": "BET", "bet_date": MOMENT, "bet_amount": "1.50", "game_name": "Book", "game_id": "g"}
+BET = {
+    "bet_id": "r1",
+    "tx_type": "BET",
+    "bet_date": MOMENT,
+    "bet_amount": "1.50",
+    "game_name": "Book",
+    "game_id": "g",
+}
 
 
 def test_a_column_tells_a_bet_from_a_win():

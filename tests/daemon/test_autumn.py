@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from smartico_sync.config.load import load
-from smartico_sync.daemon import late_rows, sweep
-from smartico_sync.daemon.assembly import assemble
+from smartico_sync.daemon.wiring import assemble
 from smartico_sync.sources.sqlite import reading
+from smartico_sync.tracking import mutation_scan, page_reader
 
 VIEW = """
   - {name: deposits, source: db, relation: deposits, kind: deposits, cursor: dt_finalized, key: transaction_id, lookback: 10m}
@@ -47,8 +47,8 @@ def test_the_hour_that_happens_twice_loses_nothing_and_doubles_nothing(operator,
     path = tmp_path / "replica.db"
     clock = Clock(datetime(2026, 10, 24, 23, 30, tzinfo=UTC))
     monkeypatch.setattr(reading, "time", clock)
-    monkeypatch.setattr(late_rows, "steady_ms", clock.steady_ms)
-    monkeypatch.setattr(sweep, "steady_ms", clock.steady_ms)
+    monkeypatch.setattr(page_reader, "steady_ms", clock.steady_ms)
+    monkeypatch.setattr(mutation_scan, "steady_ms", clock.steady_ms)
     operator.configure(f"sqlite:///{path}\n    timezone: Europe/Malta", VIEW)
     with closing(sqlite3.connect(path, isolation_level=None)) as writer, ExitStack() as stack:
         writer.execute(

@@ -13,8 +13,8 @@ import pytest
 from daemon.test_operating import until
 from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.config.load import load
-from smartico_sync.daemon.assembly import assemble
-from smartico_sync.daemon.backfill import Backfills
+from smartico_sync.daemon.wiring import assemble
+from smartico_sync.tracking.backfill import Backfills
 
 USERS = (
     """CREATE TABLE players (user_ext_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', core_username text,

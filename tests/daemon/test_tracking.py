@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 
 from smartico_sync.config.load import load
-from smartico_sync.core.reasons import GONE
-from smartico_sync.daemon.assembly import assemble
+from smartico_sync.core.reason_codes import GONE
+from smartico_sync.daemon.wiring import assemble
 
 DEPOSITS = (
     """CREATE TABLE deposits (transaction_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', user_ext_id bigint DEFAULT 1,
@@ -19,7 +19,7 @@ DEPOSITS = (
 VIEW = "{name: deposits, source: db, relation: deposits, kind: deposits, cursor: dt_finalized, every: 50ms%s}"
 
 
-class Desk:
+class TrackedView:
     """The daemon's parts over one view, polled by hand."""
 
     def __init__(self, operator, stack):
@@ -31,26 +31,26 @@ class Desk:
         self.tracker.resume_at = 0.0
         self.tracker.inspection.next_ms = 0
         self.tracker.poll(threading.Event())
-        return self.vitals
+        return self.status
 
     @property
-    def vitals(self):
-        (vitals,) = self.parts.board.views()
-        return vitals
+    def status(self):
+        (status,) = self.parts.board.views()
+        return status
 
     def sent(self):
         return [event["payload"]["acc_last_transaction_id"] for event in self.operator.accepted()]
 
 
 @pytest.fixture
-def desk(operator, postgresql):
-    """A desk over the deposits of a real PostgreSQL, configured by `more` keys of the view."""
+def tracked(operator, postgresql):
+    """A tracked view over the deposits of a real PostgreSQL, configured by `more` keys of the view."""
     postgresql.execute(*DEPOSITS)
     with ExitStack() as stack:
 
         def made(more="", **smartico):
             operator.configure(postgresql.url, f"  - {VIEW % more}\n", **smartico)
-            return Desk(operator, stack)
+            return TrackedView(operator, stack)
 
         yield made
 
@@ -60,27 +60,27 @@ def insert(database, *ids, at="now()"):
     database.execute(f"INSERT INTO deposits (transaction_id, dt_finalized) VALUES {values}")
 
 
-def test_a_restored_source_stops_its_view_until_it_is_itself_again(desk, postgresql):
+def test_a_restored_source_stops_its_view_until_it_is_itself_again(tracked, postgresql):
     """All rows delivered last are gone: the view sends nothing, says what it saw and what to type; it goes on by itself."""
-    day = desk()
+    day = tracked()
     for number in range(1, 8):
         insert(postgresql, number)
         day.poll()
     postgresql.execute("CREATE TABLE kept AS SELECT * FROM deposits", "DELETE FROM deposits")
     insert(postgresql, 99)
-    vitals = day.poll()
-    assert vitals.state == "regressed"
-    assert "are gone" in vitals.error
-    assert "sync watermark rewind deposits" in vitals.hint
+    status = day.poll()
+    assert status.state == "regressed"
+    assert "are gone" in status.error
+    assert "sync watermark rewind deposits" in status.hint
     assert "99" not in day.sent()
     postgresql.execute("INSERT INTO deposits SELECT * FROM kept")
     assert day.poll().state == "live"
     assert "99" in day.sent()
 
 
-def test_ids_that_are_given_out_again_are_noticed(desk, postgresql):
+def test_ids_that_are_given_out_again_are_noticed(tracked, postgresql):
     """The same ids with other rows behind them are not the rows that were delivered."""
-    day = desk()
+    day = tracked()
     for number in range(1, 8):
         insert(postgresql, number)
         day.poll()
@@ -88,16 +88,16 @@ def test_ids_that_are_given_out_again_are_noticed(desk, postgresql):
     assert day.poll().state == "regressed"
 
 
-def test_a_regression_may_be_only_a_warning(desk, postgresql):
+def test_a_regression_may_be_only_a_warning(tracked, postgresql):
     """With `on_regressed: warn` the view goes on and says so."""
-    day = desk(", on_regressed: warn")
+    day = tracked(", on_regressed: warn")
     for number in range(1, 8):
         insert(postgresql, number)
         day.poll()
     postgresql.execute("DELETE FROM deposits")
     insert(postgresql, 99)
-    vitals = day.poll()
-    assert vitals.state == "live"
+    status = day.poll()
+    assert status.state == "live"
     assert "99" in day.sent()
     assert "are gone" in day.poll().warnings[0]
 
@@ -105,31 +105,31 @@ def test_a_regression_may_be_only_a_warning(desk, postgresql):
 @pytest.mark.parametrize(
     ("policy", "sent", "state"), [("report", [], "live"), ("send", ["1", "2"], "live"), ("stop", [], "halted")]
 )
-def test_rows_without_a_cursor_follow_the_policy(desk, postgresql, policy, sent, state):
+def test_rows_without_a_cursor_follow_the_policy(tracked, postgresql, policy, sent, state):
     """Rows with a NULL cursor are counted; by policy they are reported, sent once, or stop the view."""
     insert(postgresql, 1, 2, at="NULL")
-    day = desk(f", on_null_cursor: {policy}")
+    day = tracked(f", on_null_cursor: {policy}")
     day.poll()
-    vitals = day.poll()
-    assert vitals.state == state
+    status = day.poll()
+    assert status.state == state
     assert sorted(day.sent()) == sent
     if policy != "stop":
-        assert vitals.null_cursors == 2
+        assert status.null_cursors == 2
 
 
-def test_a_row_from_the_future_is_sent_and_hides_nothing(desk, postgresql):
+def test_a_row_from_the_future_is_sent_and_hides_nothing(tracked, postgresql):
     """A row dated ahead goes out at once and never carries the head along; it is not sent again when its time comes."""
     insert(postgresql, 1)
     insert(postgresql, 2, at="now() + interval '10 years'")
-    day = desk()
-    vitals = day.poll()
+    day = tracked()
+    status = day.poll()
     assert sorted(day.sent()) == ["1", "2"]
-    assert vitals.ahead == 1
+    assert status.ahead == 1
     insert(postgresql, 3)
-    vitals = day.poll()
+    status = day.poll()
     assert sorted(day.sent()) == ["1", "2", "3"]
-    assert vitals.head.startswith(str(postgresql.execute("SELECT now()")[0][0].date()))
-    assert any("dated" in warning for warning in vitals.warnings)
+    assert status.head.startswith(str(postgresql.execute("SELECT now()")[0][0].date()))
+    assert any("dated" in warning for warning in status.warnings)
     postgresql.execute("UPDATE deposits SET dt_finalized = dt_finalized - interval '10 years' WHERE transaction_id = 2")
     day.tracker.late.looked_ahead_ms = None
     assert day.poll().ahead == 0
@@ -137,70 +137,70 @@ def test_a_row_from_the_future_is_sent_and_hides_nothing(desk, postgresql):
 
 
 @pytest.mark.parametrize("policy", ["ignore", "warn", "resend"])
-def test_a_transaction_that_changes_is_noticed(desk, postgresql, policy):
+def test_a_transaction_that_changes_is_noticed(tracked, postgresql, policy):
     """Within `lookback` a delivered row that changes is counted; with `resend` it goes again, as a new event."""
-    day = desk(f", on_mutated: {policy}")
+    day = tracked(f", on_mutated: {policy}")
     day.poll()
     insert(postgresql, 1, 2)
     day.poll()
     postgresql.execute("UPDATE deposits SET deposit_amount = 7 WHERE transaction_id = 2")
     if day.tracker.inspection.sweep is not None:
         day.tracker.inspection.sweep.next_ms = 0
-    vitals = day.poll()
-    assert vitals.mutated == (0 if policy == "ignore" else 1)
+    status = day.poll()
+    assert status.mutated == (0 if policy == "ignore" else 1)
     day.poll()
     assert sorted(day.sent()) == (["1", "2", "2"] if policy == "resend" else ["1", "2"])
     events = day.operator.accepted()
     assert len({event["eid"] for event in events}) == len(events)
-    assert day.vitals.counts["read"] == sum(n for name, n in day.vitals.counts.items() if name != "read")
+    assert day.status.counts["read"] == sum(n for name, n in day.status.counts.items() if name != "read")
 
 
-def test_events_of_unknown_players_wait_for_the_profile(desk, postgresql):
+def test_events_of_unknown_players_wait_for_the_profile(tracked, postgresql):
     """An unknown player's events are parked in order, others go on; they arrive once the player is known."""
-    day = desk()
+    day = tracked()
     day.operator.sandbox.set_faults(["unknown-users"])
     insert(postgresql, 1, 2)
-    vitals = day.poll()
+    status = day.poll()
     assert day.sent() == []
-    assert sum(vitals.parked.values()) == 2
-    assert vitals.counts["parked"] == 2
+    assert sum(status.parked.values()) == 2
+    assert status.counts["parked"] == 2
     insert(postgresql, 3)
     assert sum(day.poll().parked.values()) == 3
     day.operator.sandbox.set_faults([])
     day.parts.store._connection.execute("UPDATE letter SET next_try_ms = 0")
-    vitals = day.poll()
+    status = day.poll()
     assert day.sent() == ["1", "2", "3"]
-    assert vitals.parked == {}
-    assert vitals.counts["delivered"] == 3
-    assert vitals.counts["parked"] == 0
+    assert status.parked == {}
+    assert status.counts["delivered"] == 3
+    assert status.counts["parked"] == 0
 
 
-def test_a_parked_event_is_given_up_in_the_end(desk, postgresql):
+def test_a_parked_event_is_given_up_in_the_end(tracked, postgresql):
     """After `park` the event is a dead letter with the reason; a row that is gone meanwhile is one too."""
-    day = desk(park="1s")
+    day = tracked(park="1s")
     day.operator.sandbox.set_faults(["unknown-users"])
     insert(postgresql, 1, 2)
     day.poll()
     postgresql.execute("DELETE FROM deposits WHERE transaction_id = 2")
     day.parts.store._connection.execute("UPDATE letter SET next_try_ms = 0, deadline_ms = 0")
-    vitals = day.poll()
-    assert vitals.dead == {10001: 1, GONE: 1}
-    assert vitals.counts["dead_lettered"] == 2
-    assert vitals.counts["parked"] == 0
+    status = day.poll()
+    assert status.dead == {10001: 1, GONE: 1}
+    assert status.counts["dead_lettered"] == 2
+    assert status.counts["parked"] == 0
 
 
-def test_nothing_is_sent_that_could_not_be_remembered(desk, postgresql, monkeypatch):
+def test_nothing_is_sent_that_could_not_be_remembered(tracked, postgresql, monkeypatch):
     """While the state cannot be written the view delivers nothing; it goes on by itself when the disk has room again."""
-    day = desk()
+    day = tracked()
     insert(postgresql, 1)
     day.poll()
     connection = day.parts.store._connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     insert(postgresql, *range(2, 3000))
-    vitals = day.poll()
-    assert vitals.state == "degraded"
-    assert "disk is full" in vitals.error
+    status = day.poll()
+    assert status.state == "degraded"
+    assert "disk is full" in status.error
     known = len(day.sent())
     connection.execute("PRAGMA max_page_count = 1000000")
     assert day.poll().state == "live"
@@ -208,15 +208,15 @@ def test_nothing_is_sent_that_could_not_be_remembered(desk, postgresql, monkeypa
     assert known <= 2999
 
 
-def test_what_nobody_foresaw_is_told_and_tried_again(desk, postgresql, monkeypatch):
+def test_what_nobody_foresaw_is_told_and_tried_again(tracked, postgresql, monkeypatch):
     """An exception of ours, or of a plug-in, degrades its view and names its type and place, never its words; then all goes on."""
     insert(postgresql, 1)
-    day = desk()
+    day = tracked()
     with monkeypatch.context() as broken:
         broken.setattr(day.tracker, "send", lambda _: [].pop())
-        vitals = day.poll()
-    assert vitals.state == "degraded"
-    assert "internal error: IndexError" in vitals.error
-    assert "empty list" not in vitals.error
+        status = day.poll()
+    assert status.state == "degraded"
+    assert "internal error: IndexError" in status.error
+    assert "empty list" not in status.error
     assert day.poll().state == "live"
     assert day.sent() == ["1"]

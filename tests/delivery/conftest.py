@@ -7,7 +7,7 @@ import pytest
 
 from smartico_sync.config.models import Smartico
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, TYPE, USER, Events
-from smartico_sync.delivery.ingest import Ingest
+from smartico_sync.delivery.router import Router
 from smartico_sync.sandbox.api import Sandbox
 
 
@@ -43,6 +43,6 @@ def sandbox():
 def ingest(sandbox):
     """Delivery to the sandbox, with short pauses."""
     config = Smartico.model_validate({"url": sandbox.url, "token": "secret", "batch_events": 50, "timeout": 500})
-    delivery = Ingest(config, pauses_s=(0.01, 0.02, 0.05))
+    delivery = Router(config, pauses_s=(0.01, 0.02, 0.05))
     yield delivery
     delivery.close(1000)

@@ -11,8 +11,8 @@ import pytest
 
 from delivery.conftest import some_events
 from smartico_sync.config.models import Smartico
-from smartico_sync.core.reasons import TOO_LARGE
-from smartico_sync.delivery.ingest import Ingest
+from smartico_sync.core.reason_codes import TOO_LARGE
+from smartico_sync.delivery.router import Router
 from smartico_sync.errors import DeliveryHalted
 from smartico_sync.sandbox.api import Sandbox
 from smartico_sync.sandbox.faults import refuses
@@ -65,7 +65,7 @@ def test_refused_events_are_named_and_the_others_arrive(sandbox, ingest, dialect
 def test_a_wrong_token_halts_at_once_and_nothing_is_delivered(sandbox):
     """Access denied fails the send, with the next step; the message holds no token."""
     config = Smartico.model_validate({"url": sandbox.url, "token": "not-the-one"})
-    delivery = Ingest(config)
+    delivery = Router(config)
     with pytest.raises(DeliveryHalted) as caught:
         delivery.send("deposits", some_events(10)).result(30)
     assert "not-the-one" not in caught.value.message + caught.value.hint
@@ -77,7 +77,7 @@ def test_a_wrong_token_halts_at_once_and_nothing_is_delivered(sandbox):
 def test_an_event_larger_than_a_body_is_refused_alone(sandbox):
     """The others go; the large one is named with our own code."""
     config = Smartico.model_validate({"url": sandbox.url, "token": "secret", "batch_bytes": 10_000})
-    delivery = Ingest(config)
+    delivery = Router(config)
     events = some_events(20)
     large = events.frame.with_columns(
         acc_last_deposit_payment_method=events.frame["@row"].map_elements(
@@ -119,13 +119,13 @@ def test_brands_have_their_own_url_token_and_name(sandbox):
     with Sandbox(token="other") as second:
         brands = {"Own": {"url": second.url, "token": "other", "alias": "own-there"}, "Near": {"url": sandbox.url}}
         config = Smartico.model_validate({"url": sandbox.url, "token": "secret", "brands": brands})
-        delivery = Ingest(config)
+        delivery = Router(config)
         receipt = delivery.send("deposits", with_brands(some_events(60), ["b", "Own", "Near"])).result(30)
         assert receipt.delivered == 60
         assert {event["ext_brand_id"] for event in second.events()} == {"own-there"}
         assert {event["ext_brand_id"] for event in sandbox.events()} == {"b", "Near"}
-        assert delivery.brands["Near"].account is delivery.default.account
-        assert delivery.brands["Own"].account is not delivery.default.account
+        assert delivery.brands["Near"].rate_limit is delivery.default.rate_limit
+        assert delivery.brands["Own"].rate_limit is not delivery.default.rate_limit
         assert {status.name: status.events["delivered"] for status in delivery.status()} == {
             "smartico": 20, "Own": 20, "Near": 20,
         }  # fmt: skip
@@ -136,7 +136,7 @@ def test_a_token_file_is_read_again_when_it_changes(sandbox, tmp_path):
     """A token that was replaced in its file is used from the next request on."""
     file = tmp_path / "token"
     file.write_text("wrong\n")
-    delivery = Ingest(Smartico.model_validate({"url": sandbox.url, "token_file": str(file)}))
+    delivery = Router(Smartico.model_validate({"url": sandbox.url, "token_file": str(file)}))
     with pytest.raises(DeliveryHalted):
         delivery.send("deposits", some_events(10)).result(30)
     file.write_text("secret\n")
@@ -149,7 +149,7 @@ def test_a_token_file_is_read_again_when_it_changes(sandbox, tmp_path):
 def test_batches_shrink_when_nobody_answers_in_time_and_grow_again(sandbox):
     """An API that is too slow for large requests gets smaller ones; nothing is doubled or lost by it."""
     config = Smartico.model_validate({"url": sandbox.url, "token": "secret", "batch_events": 400, "timeout": 200})
-    delivery = Ingest(config, pauses_s=(0.01,))
+    delivery = Router(config, pauses_s=(0.01,))
     sandbox.set_faults(["hang-after=1s"])
     send = delivery.send("deposits", some_events(400))
     time.sleep(1.2)
@@ -168,8 +168,8 @@ def test_a_backfill_gives_way_to_what_is_live(sandbox):
     """A live event that comes behind a long backfill is delivered long before the backfill's end."""
     config = Smartico.model_validate({"url": sandbox.url, "token": "secret", "batch_events": 10, "max_in_flight": 2})
     sandbox.set_faults(["latency=20ms"])
-    delivery = Ingest(config)
-    old = delivery.send("casino", some_events(1000, players=1000), lane="backfill")
+    delivery = Router(config)
+    old = delivery.send("casino", some_events(1000, players=1000), priority="backfill")
     delivery.send("deposits", some_events(10, players=1000, start=5000)).result(5)
     assert not old.done()
     assert old.result(30).delivered == 1000

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from delivery.conftest import some_events
 from smartico_sync.config.models import Smartico
-from smartico_sync.delivery.ingest import Ingest
+from smartico_sync.delivery.router import Router
 from smartico_sync.errors import DeliveryHalted
 from smartico_sync.sandbox.api import Sandbox
 
@@ -62,7 +62,7 @@ def test_many_scripts_of_faults(script, dialect, error_keys, seed):
 def play(script, dialect, error_keys, seed):
     config = {"token": "any", "batch_events": 25, "timeout": 300, "requests_per_minute": 60_000}
     with Sandbox(dialect=dialect, error_keys=error_keys, seed=seed, max_in_flight=12) as sandbox:
-        ingest = Ingest(Smartico.model_validate({"url": sandbox.url, **config}), pauses_s=(0.01, 0.02))
+        ingest = Router(Smartico.model_validate({"url": sandbox.url, **config}), pauses_s=(0.01, 0.02))
         total, refused = 0, set()
         for faults in [*script, []]:
             sandbox.set_faults(faults)

@@ -13,7 +13,7 @@ from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 
 from engines.engine import Engine
 from smartico_sync.sources.bigquery.login import Login
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.kit.url import parse
 
 WEIGHT = "heavy"
 STAND_IN = "bqemulator over DuckDB"

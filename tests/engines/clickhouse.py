@@ -10,7 +10,7 @@ import clickhouse_connect
 
 from engines.engine import Engine
 from smartico_sync.sources.clickhouse.login import Login
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.kit.url import parse
 
 WEIGHT = "heavy"
 STAND_IN = "chDB behind HTTP"

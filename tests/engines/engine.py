@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.config.models import SourceConfig
-from smartico_sync.sources.open import open_source
+from smartico_sync.sources.registry import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

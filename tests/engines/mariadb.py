@@ -55,8 +55,8 @@ def bare(url: str, query: str) -> int:
     """Rows of a query by the driver's only path."""
     import pymysql
 
+    from smartico_sync.sources.kit.url import parse
     from smartico_sync.sources.mysql.login import Login
-    from smartico_sync.sources.url import parse
 
     login = Login(parse(url), 60.0)
     host, port = login.hosts()[0]

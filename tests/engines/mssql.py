@@ -9,7 +9,7 @@ import datetime as dt
 import struct
 
 from engines.engine import Engine
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.kit.url import parse
 
 WEIGHT = "heavy"
 STAND_IN = "a TDS server of our own over DuckDB"

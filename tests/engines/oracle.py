@@ -82,8 +82,8 @@ def bare(url: str, query: str) -> int:
     """Rows of a query by the driver's Arrow path."""
     import oracledb
 
+    from smartico_sync.sources.kit.url import parse
     from smartico_sync.sources.oracle.login import Login
-    from smartico_sync.sources.url import parse
 
     (address,) = Login(parse(url), 30.0).addresses()
     with oracledb.connect(params=address) as connection:

@@ -36,8 +36,8 @@ def bare(url: str, query: str) -> int:
     """Rows of a query by the driver's documented path; its data frames and arrays are made of the same rows."""
     import redshift_connector
 
+    from smartico_sync.sources.kit.url import parse
     from smartico_sync.sources.redshift.login import Login
-    from smartico_sync.sources.url import parse
 
     login = Login(parse(url), 60.0)
     with redshift_connector.connect(**login.arguments(login.hosts()[0])) as connection:

@@ -11,8 +11,8 @@ import re
 import snowflake.connector
 
 from engines.engine import Engine
+from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.snowflake.login import Login
-from smartico_sync.sources.url import parse
 
 WEIGHT = "heavy"
 STAND_IN = "fakesnow over DuckDB"

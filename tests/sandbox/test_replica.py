@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from smartico_sync.config.models import Configuration
-from smartico_sync.sandbox.casino import LiveCasino
-from smartico_sync.sandbox.replica import VIEWS, create, expected, views_yaml
+from smartico_sync.demo.casino import LiveCasino
+from smartico_sync.demo.replica import VIEWS, create, expected, views_yaml
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STEP = timedelta(milliseconds=100)

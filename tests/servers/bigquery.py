@@ -14,7 +14,7 @@ from google.cloud.bigquery import Client
 
 from servers.emulator import Emulator
 from smartico_sync.sources.bigquery.login import Login
-from smartico_sync.sources.url import Url, parse
+from smartico_sync.sources.kit.url import Url, parse
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 
 from servers.emulator import Emulator
 from smartico_sync.sources.clickhouse.login import Login
-from smartico_sync.sources.url import Url, parse
+from smartico_sync.sources.kit.url import Url, parse
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import pymysql
 import pytest
 
 from servers.postgresql import free_port
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.kit.url import parse
 
 PASSWORD = "r€ader:p@ss/word?#%"  # every character that a URL could stumble over
 # Strangers' settings on purpose: what a session needs it must set itself.

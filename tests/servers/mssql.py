@@ -13,8 +13,8 @@ import pytest
 from servers.certificates import Authority
 from servers.emulator import ROOT, Emulator
 from smartico_sync.config.models import SourceConfig
-from smartico_sync.sources.open import open_source
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.registry import open_source
 
 PASSWORD = "r€ader:p@ss/w;o}r{d?#A1%"  # every character that a URL or a connection string could stumble over
 LIBRARY = "lib/python3*/site-packages/mssql_python_odbc/libs/linux/*/*/lib/libmsodbcsql*"

@@ -22,7 +22,7 @@ import pytest
 from servers.oracle_desk import SQLiteDesk, owned
 from servers.tns import PASSWORD, Conversation, Desk
 from servers.tns_values import Answer, Asked
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.kit.url import parse
 
 if TYPE_CHECKING:
     import ssl

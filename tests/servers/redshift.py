@@ -165,8 +165,8 @@ class External:
     def execute(self, *statements: str) -> list[tuple]:
         import redshift_connector
 
+        from smartico_sync.sources.kit.url import parse
         from smartico_sync.sources.redshift.login import Login
-        from smartico_sync.sources.url import parse
 
         login = Login(parse(self.address), 60.0)
         rows: list[tuple] = []

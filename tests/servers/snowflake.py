@@ -11,8 +11,8 @@ import pytest
 import snowflake.connector
 
 from servers.emulator import Emulator
+from smartico_sync.sources.kit.url import Url, parse
 from smartico_sync.sources.snowflake.login import Login
-from smartico_sync.sources.url import Url, parse
 
 PASSWORD = "r€ader:p@ss/word?#%"  # every character that a URL could stumble over
 WAREHOUSE = "FAKESNOW_WAREHOUSE"

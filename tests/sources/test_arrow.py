@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartico_sync.core.relation import Column, Relation
-from smartico_sync.sources.arrow import from_arrow, position_texts
-from smartico_sync.sources.frames import schema
-from smartico_sync.sources.sql import Statement
+from smartico_sync.sources.kit.arrow import from_arrow, position_texts
+from smartico_sync.sources.kit.frames import schema
+from smartico_sync.sources.sql.statements import Statement
 
 
 def framed(family, *arrays, timezone="UTC"):

@@ -25,13 +25,13 @@ from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources import sql
 from smartico_sync.sources.bigquery.failures import failure
 from smartico_sync.sources.bigquery.login import SCOPES, Login
 from smartico_sync.sources.bigquery.plan import judged
 from smartico_sync.sources.bigquery.types import BIGQUERY
-from smartico_sync.sources.open import open_source
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.registry import open_source
+from smartico_sync.sources.sql import statements as sql
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 pytestmark = [

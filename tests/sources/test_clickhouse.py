@@ -24,8 +24,8 @@ from smartico_sync.sources.clickhouse.failures import connecting, failure
 from smartico_sync.sources.clickhouse.login import Login
 from smartico_sync.sources.clickhouse.settings import chosen
 from smartico_sync.sources.clickhouse.types import column_of
-from smartico_sync.sources.open import open_source
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.registry import open_source
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 MERGE_TREE = "ENGINE = MergeTree ORDER BY tuple()"

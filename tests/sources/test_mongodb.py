@@ -28,7 +28,7 @@ from smartico_sync.sources.mongodb.decimals import decimal_texts
 from smartico_sync.sources.mongodb.documents import CODEC, MISPLACED, Documents
 from smartico_sync.sources.mongodb.plan import judged
 from smartico_sync.sources.mongodb.types import BRACKETS, stored, text_of
-from smartico_sync.sources.open import open_source
+from smartico_sync.sources.registry import open_source
 
 BETS = Relation("bets", "cur", ("id",), relation="bets")
 NOON = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)

@@ -21,7 +21,7 @@ from smartico_sync.errors import (
     SourceRefused,
     SourceUnreachable,
 )
-from smartico_sync.sources.open import open_source
+from smartico_sync.sources.registry import open_source
 
 pytest.importorskip("pyodbc", reason="unixODBC is not installed: apt-get install unixodbc", exc_type=ImportError)
 
@@ -106,8 +106,8 @@ def test_a_missing_driver_is_told(monkeypatch):
 
 def test_the_best_driver_is_chosen(monkeypatch, tmp_path):
     """Microsoft's newest, else the one in its Python package, else FreeTDS; `driver=` beats them all."""
+    from smartico_sync.sources.kit.url import parse
     from smartico_sync.sources.mssql import login
-    from smartico_sync.sources.url import parse
 
     installed = ["FreeTDS", "ODBC Driver 18 for SQL Server", "SQLite3", "ODBC Driver 17 for SQL Server"]
     monkeypatch.setattr(login.pyodbc, "drivers", lambda: installed)

@@ -17,17 +17,17 @@ from smartico_sync.errors import (
     SourceUnreachable,
     ViewBroken,
 )
-from smartico_sync.sources import sql
+from smartico_sync.sources.sql import statements as sql
 
 pytest.importorskip("pyodbc", reason="unixODBC is not installed: apt-get install unixodbc", exc_type=ImportError)
 
+from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.mssql.failures import connecting, failure, spoken
 from smartico_sync.sources.mssql.login import Login
 from smartico_sync.sources.mssql.plan import SPACE, _advice, _serves, _text
 from smartico_sync.sources.mssql.session import declared
 from smartico_sync.sources.mssql.types import MSSQL, column_of, floored
 from smartico_sync.sources.mssql.watch import Watch
-from smartico_sync.sources.url import parse
 
 
 def compiled(expression):

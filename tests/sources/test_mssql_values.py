@@ -8,7 +8,7 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from smartico_sync.core.late import choose
+from smartico_sync.core.late_commit.choice import choose
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 

@@ -29,12 +29,12 @@ from smartico_sync.errors import (
     SourceUnreachable,
     ViewBroken,
 )
-from smartico_sync.sources import sql
-from smartico_sync.sources.open import open_source
 from smartico_sync.sources.oracle.dialling import STUCK
 from smartico_sync.sources.oracle.plan import Step, advice, serves
 from smartico_sync.sources.oracle.reading import filled
 from smartico_sync.sources.oracle.types import ORACLE
+from smartico_sync.sources.registry import open_source
+from smartico_sync.sources.sql import statements as sql
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 NOW = Answer([Field("T"), Field("T")], [("2026-03-01 10:00:00.250", "PRIMARY")])

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Column
 from smartico_sync.errors import ConfigError, DriverMissing, SourceCancelled, SourceUnreachable
-from smartico_sync.sources import open as opening
-from smartico_sync.sources.frames import frame, from_texts
-from smartico_sync.sources.groups import complete
-from smartico_sync.sources.names import dotted
-from smartico_sync.sources.open import ENGINES, open_source
-from smartico_sync.sources.pool import Pool
-from smartico_sync.sources.sql import names_of
-from smartico_sync.sources.url import parse
+from smartico_sync.sources import registry as opening
+from smartico_sync.sources.kit.frames import frame, from_texts
+from smartico_sync.sources.kit.keyless_pages import complete
+from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.registry import ENGINES, open_source
+from smartico_sync.sources.sql.names import dotted
+from smartico_sync.sources.sql.statements import names_of
 
 
 @given(

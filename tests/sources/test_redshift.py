@@ -21,14 +21,14 @@ from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources import sql
-from smartico_sync.sources.open import open_source
+from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.redshift.failures import failure
 from smartico_sync.sources.redshift.login import Login
 from smartico_sync.sources.redshift.plan import Scan, scans, sorted_by
 from smartico_sync.sources.redshift.reading import _text
 from smartico_sync.sources.redshift.types import REDSHIFT, column_of
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.registry import open_source
+from smartico_sync.sources.sql import statements as sql
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
@@ -121,7 +121,7 @@ def test_row_values_are_never_compared():
 
 def test_super_and_bytes_are_read_from_their_text():
     """SUPER is JSON text, VARBYTE hexadecimal digits, whatever the driver would make of them."""
-    from smartico_sync.sources.frames import from_texts
+    from smartico_sync.sources.kit.frames import from_texts
 
     columns = [Column("s", "super", "json"), Column("b", "varbyte", "binary")]
     frame = from_texts(columns, [pl.Series(['{"a":[1,null]}', None]), pl.Series(["00ff", None])])

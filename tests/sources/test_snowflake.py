@@ -22,7 +22,7 @@ from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.open import open_source
+from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.snowflake.failures import connecting, failure
 from smartico_sync.sources.snowflake.plan import judged
 

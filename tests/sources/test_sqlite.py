@@ -12,7 +12,7 @@ import pytest
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceCancelled, SourceRefused, SourceUnreachable
-from smartico_sync.sources.open import open_source
+from smartico_sync.sources.registry import open_source
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 

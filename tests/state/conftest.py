@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from smartico_sync.core.position import Position
-from smartico_sync.state.protocol import Commit, DeadLetter, Parked
+from smartico_sync.core.records import Commit, DeadLetter, ParkedRow
 from smartico_sync.state.store import Store
 
 
@@ -43,7 +43,9 @@ def letter():
     def make(key="7", *, code=2, cursor="c", at_ms=5, parked=None, view="bets"):
         fields = {"view": view, "key": key, "position": Position(cursor, (key,)), "eid": f"eid-{key}", "code": code}
         fields |= {"event_type": "casino_bet", "reason": "not a number", "fingerprint": "00ff", "at_ms": at_ms}
-        return DeadLetter(**fields) if parked is None else Parked(**fields, next_try_ms=parked, deadline_ms=99, tries=1)
+        return (
+            DeadLetter(**fields) if parked is None else ParkedRow(**fields, next_try_ms=parked, deadline_ms=99, tries=1)
+        )
 
     return make
 

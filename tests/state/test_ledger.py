@@ -8,8 +8,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smartico_sync.core.records import Commit
 from smartico_sync.state.ledger import BUCKET_MS, pack, unpack
-from smartico_sync.state.protocol import Commit
 from smartico_sync.state.store import Store
 
 KEYS = st.integers(0, 2**64 - 1)

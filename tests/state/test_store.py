@@ -10,10 +10,10 @@ from contextlib import closing
 import polars as pl
 import pytest
 
-from smartico_sync.core.anchor import ANCHORS
 from smartico_sync.core.position import Position
+from smartico_sync.core.records import Anchor, Commit
+from smartico_sync.core.restore_detection import ANCHORS
 from smartico_sync.errors import StateError
-from smartico_sync.state.protocol import Anchor, Commit
 from smartico_sync.state.store import Store
 
 

@@ -13,16 +13,16 @@ import sys
 import pytest
 
 from smartico_sync.core.position import Position
+from smartico_sync.core.records import Commit
 from smartico_sync.errors import StateDamaged, StateError, StateLocked, StateMissing, StateUnwritable
 from smartico_sync.state import recovery
 from smartico_sync.state.migrations import migrate
-from smartico_sync.state.protocol import Commit
 from smartico_sync.state.store import Store
 
 COMMITTER = """
 import sys, pathlib, polars as pl
 from smartico_sync.core.position import Position
-from smartico_sync.state.protocol import Commit
+from smartico_sync.core.records import Commit
 from smartico_sync.state.store import Store
 store = Store.open(pathlib.Path(sys.argv[1]))
 number = store.begin("v", "d", "first", 0).counts.get("n", 0)

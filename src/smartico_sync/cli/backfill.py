@@ -12,20 +12,20 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from smartico_sync.cli.operating import Desk, print_json
+from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.daemon import control
-from smartico_sync.daemon.assembly import assemble
-from smartico_sync.daemon.backfill import RATE, Backfills, stretch
-from smartico_sync.daemon.log import configure
 from smartico_sync.daemon.operations import Operations
+from smartico_sync.daemon.wiring import assemble
 from smartico_sync.errors import ConfigError, ExitCode, StateLocked
+from smartico_sync.observe.logs import configure
+from smartico_sync.tracking.backfill import RATE, Backfills, stretch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from smartico_sync.daemon.assembly import Parts
-    from smartico_sync.state.protocol import Backfill
+    from smartico_sync.core.records import Backfill
+    from smartico_sync.daemon.wiring import Parts
 
 __all__ = ["backfill"]
 
@@ -71,34 +71,34 @@ def backfill(
     where it is. What is live goes first. A running daemon does it in the background; without one it is done here, and
     Ctrl-C leaves it to --resume or to the next daemon.
     """
-    desk = Desk(path)
+    context = OperatorContext(path)
     if listing:
-        return show(desk, as_json)
+        return show(context, as_json)
     if cancel is not None:
-        click.echo(f"{desk.call('cancel_backfill', number=cancel)}: backfill {cancel} is cancelled")
+        click.echo(f"{context.call('cancel_backfill', number=cancel)}: backfill {cancel} is cancelled")
         return ExitCode.FINE
     if name is None and not resume:
         raise ConfigError("no view is named", hint="sync backfill VIEW --from TIME --to TIME, or --list, or --resume")
     if name is not None:
         if low is None:
             raise ConfigError("--from is missing", hint="name the first cursor to send: --from 2026-01-31T12:00:00")
-        asked(desk, name, low, high, rate, profiles)
-    return worked(desk, path)
+        asked(context, name, low, high, rate, profiles)
+    return worked(context, path)
 
 
-def asked(desk: Desk, name: str, low: str, high: str | None, rate: int, profiles: str) -> None:
+def asked(context: OperatorContext, name: str, low: str, high: str | None, rate: int, profiles: str) -> None:
     """Count the rows, and have the state remember what is to be sent."""
-    view = desk.view(name)
-    with desk.reading() as store:
+    view = context.view(name)
+    with context.reading() as store:
         row = store.view(name)
-    with desk.source(view) as (source, setup), source.reading(setup.relation) as reading:
-        part = None if row is None else stretch(reading, setup, row, low, high)
+    with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
+        part = None if row is None else stretch(reading, prepared, row, low, high)
     if part is None:
         raise ConfigError(
             f"{name} has no rows there that lie at or below its watermark",
             hint=f"sync watermark show {name}; what is above it is sent by the daemon",
         )
-    number = desk.call(
+    number = context.call(
         "backfill", view=name, low=part.low, high=part.high, rate=rate, profiles=profiles, total=part.rows
     )
     click.echo(
@@ -107,11 +107,11 @@ def asked(desk: Desk, name: str, low: str, high: str | None, rate: int, profiles
     )
 
 
-def worked(desk: Desk, path: Path) -> ExitCode:
+def worked(context: OperatorContext, path: Path) -> ExitCode:
     """Leave it to the daemon that runs, or do it here."""
     with ExitStack() as stack:
         try:
-            parts = assemble(desk.configuration, path.absolute().parent, stack)
+            parts = assemble(context.configuration, path.absolute().parent, stack)
         except StateLocked:
             click.echo("the running daemon sends it; next: sync backfill --list")
             return ExitCode.FINE
@@ -160,9 +160,9 @@ def here(parts: Parts) -> ExitCode:
     return ExitCode.DEAD_LETTERS if any(tracker.dead_lettered for tracker in parts.trackers) else ExitCode.FINE
 
 
-def show(desk: Desk, as_json: bool) -> ExitCode:
+def show(context: OperatorContext, as_json: bool) -> ExitCode:
     """Every backfill."""
-    with desk.reading() as store:
+    with context.reading() as store:
         found = store.backfills()
     if as_json:
         print_json([as_data(each) for each in found])

@@ -10,11 +10,11 @@ import click
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.core.verdicts import judge
-from smartico_sync.daemon.assembly import protection_of
-from smartico_sync.daemon.setup import Setup, prepare
-from smartico_sync.delivery.ingest import Ingest
+from smartico_sync.daemon.wiring import protection_of
+from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ExitCode, SyncError
-from smartico_sync.sources.open import open_source
+from smartico_sync.sources.registry import open_source
+from smartico_sync.tracking.prepared_view import PreparedView, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,45 +99,47 @@ def view_results(configuration: Configuration, view: View, source: Source) -> It
     """One view: columns, key, index, cursors, late commits."""
     subject = f"view {view.name}"
     try:
-        setup = prepare(configuration, view, source)
+        prepared = prepare(configuration, view, source)
         yield Result(
             "fine",
             subject,
-            f"{len(setup.mapping.properties)} properties, key {', '.join(setup.relation.key) or 'none'}",
+            f"{len(prepared.mapping.properties)} properties, key {', '.join(prepared.relation.key) or 'none'}",
         )
-        yield from order_results(subject, setup, source)
-        yield Result("fine", subject, f"late commits: {setup.choice.mechanism or 'none'}, {setup.choice.why}")
+        yield from order_results(subject, prepared, source)
+        yield Result("fine", subject, f"late commits: {prepared.choice.mechanism or 'none'}, {prepared.choice.why}")
     except SyncError as error:
         yield Result("wrong", subject, error.message, error.hint, error.exit_code)
 
 
-def order_results(subject: str, setup: Setup, source: Source) -> Iterator[Result]:
+def order_results(subject: str, prepared: PreparedView, source: Source) -> Iterator[Result]:
     """Whether the poll finds its rows by an index, and whether cursors are there."""
-    with source.reading(setup.relation) as reading:
+    with source.reading(prepared.relation) as reading:
         head = reading.head()
         if head is not None:
             read_newest(reading, head)
         nulls = reading.null_cursors()
-    plan = source.plan(setup.relation, None, 1000)
+    plan = source.plan(prepared.relation, None, 1000)
     if plan.uses_index is False:
-        summary = plan.summary or f"no index serves the cursor {setup.relation.cursor}: each poll reads the whole table"
+        summary = (
+            plan.summary or f"no index serves the cursor {prepared.relation.cursor}: each poll reads the whole table"
+        )
         yield Result("advice", subject, summary, plan.advice)
     elif plan.uses_index or plan.summary:
-        yield Result("fine", subject, plan.summary or f"an index serves the cursor {setup.relation.cursor}")
+        yield Result("fine", subject, plan.summary or f"an index serves the cursor {prepared.relation.cursor}")
     if nulls:
         yield Result(
             "advice",
             subject,
-            f"{nulls} rows have a NULL {setup.relation.cursor} and are never sent",
+            f"{nulls} rows have a NULL {prepared.relation.cursor} and are never sent",
             "fill the cursor, or see on_null_cursor",
         )
-    if not setup.relation.key:
+    if not prepared.relation.key:
         yield Result("advice", subject, "no unique key: rows of one cursor value travel together", "name it with key:")
 
 
 def read_newest(reading: Reading, head: str) -> None:
     """Read the newest row and poll after it, as the daemon does; a page from the start may cost more than it shows."""
-    from smartico_sync.daemon.work import position_at  # noqa: PLC0415 - one command in many needs it
+    from smartico_sync.core.pipeline import position_at  # noqa: PLC0415 - one command in many needs it
 
     newest = reading.keys(head, head, 1)
     if newest.height:
@@ -148,7 +150,7 @@ def read_newest(reading: Reading, head: str) -> None:
 
 def api_results(configuration: Configuration, base: Path) -> Iterator[Result]:
     """Whether the API answers an empty request."""
-    delivery = Ingest(configuration.smartico, base)
+    delivery = Router(configuration.smartico, base)
     try:
         for name, answer in delivery.probe():
             verdict = judge([], [], answer.outcome, answer.status, answer.body)
@@ -156,7 +158,7 @@ def api_results(configuration: Configuration, base: Path) -> Iterator[Result]:
                 yield Result(
                     "wrong",
                     f"API {name}",
-                    f"refuses us: {verdict.reason}",
+                    f"rejected the token: {verdict.reason}",
                     "mend token or URL under smartico:",
                     ExitCode.API,
                 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from smartico_sync.cli.operating import Desk, print_json
+from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.errors import ConfigError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from smartico_sync.state.protocol import DeadLetter
+    from smartico_sync.core.records import DeadLetter
 
 __all__ = ["dead_letters"]
 
@@ -44,10 +44,10 @@ def dead_letters() -> None:
 @json_option
 def list_(limit: int, path: Path, as_json: bool, **chosen: Any) -> None:
     """List dead letters, the oldest first, after their counts by reason."""
-    desk = Desk(path)
-    with desk.reading() as store:
+    context = OperatorContext(path)
+    with context.reading() as store:
         counts = store.dead_letter_counts()
-        found = matching(desk, chosen)[:limit]
+        found = matching(context, chosen)[:limit]
     if as_json:
         print_json([told(letter) for letter in found])
         return
@@ -70,7 +70,7 @@ def list_(limit: int, path: Path, as_json: bool, **chosen: Any) -> None:
 @json_option
 def show(path: Path, as_json: bool, **chosen: Any) -> None:
     """Show all that is known of dead letters."""
-    found = [told(letter) for letter in matching(Desk(path), chosen)]
+    found = [told(letter) for letter in matching(OperatorContext(path), chosen)]
     if as_json:
         print_json(found)
         return
@@ -86,7 +86,7 @@ def show(path: Path, as_json: bool, **chosen: Any) -> None:
 @config_option
 def retry(everything: bool, path: Path, **chosen: Any) -> None:
     """Read the rows again, where they are now, and send them at the next poll. Works while the daemon runs."""
-    change(Desk(path), "retry", chosen, everything, "are tried again at the next poll of their view")
+    change(OperatorContext(path), "retry", chosen, everything, "are tried again at the next poll of their view")
 
 
 @dead_letters.command()
@@ -95,23 +95,23 @@ def retry(everything: bool, path: Path, **chosen: Any) -> None:
 @config_option
 def drop(everything: bool, path: Path, **chosen: Any) -> None:
     """Forget dead letters for good: their rows are never sent."""
-    change(Desk(path), "drop", chosen, everything, "are dropped")
+    change(OperatorContext(path), "drop", chosen, everything, "are dropped")
 
 
-def change(desk: Desk, name: str, chosen: dict[str, Any], everything: bool, said: str) -> None:
+def change(context: OperatorContext, name: str, chosen: dict[str, Any], everything: bool, said: str) -> None:
     """Do something with the letters that were chosen."""
     if not everything and all(value in (None, ()) for value in chosen.values()):
         raise ConfigError("which ones?", hint="choose with --view, --code, --key or --id, or --all")
-    ids = [letter.id for letter in matching(desk, chosen)]
-    done = desk.call(name, ids=ids) if ids else 0
+    ids = [letter.id for letter in matching(context, chosen)]
+    done = context.call(name, ids=ids) if ids else 0
     click.echo(f"{done} dead letters {said}")
 
 
-def matching(desk: Desk, chosen: dict[str, Any]) -> list[DeadLetter]:
+def matching(context: OperatorContext, chosen: dict[str, Any]) -> list[DeadLetter]:
     """The letters that fit the filters."""
     if chosen["name"] is not None:
-        desk.view(chosen["name"])
-    with desk.reading() as store:
+        context.view(chosen["name"])
+    with context.reading() as store:
         return [
             letter
             for letter in store.all_dead_letters()

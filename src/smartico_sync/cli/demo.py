@@ -14,14 +14,14 @@ import click
 from smartico_sync.cli.run import serve
 from smartico_sync.config import load
 from smartico_sync.config.units import Milliseconds
-from smartico_sync.daemon.assembly import assemble
-from smartico_sync.daemon.log import configure
-from smartico_sync.daemon.service import Service
+from smartico_sync.daemon.scheduler import Service
+from smartico_sync.daemon.wiring import assemble
+from smartico_sync.demo.casino import LiveCasino
+from smartico_sync.demo.replica import create, expected, views_yaml
 from smartico_sync.errors import ExitCode
+from smartico_sync.observe.logs import configure
 from smartico_sync.pii.keys import new_key
 from smartico_sync.sandbox.api import Sandbox
-from smartico_sync.sandbox.casino import LiveCasino
-from smartico_sync.sandbox.replica import create, expected, views_yaml
 
 __all__ = ["demo"]
 

@@ -11,12 +11,12 @@ from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.core.batches import encode
 from smartico_sync.core.mapping import events
-from smartico_sync.core.rules import broken
-from smartico_sync.daemon.assembly import protection_of
-from smartico_sync.daemon.setup import prepare
-from smartico_sync.daemon.work import quietly, ruled
+from smartico_sync.core.pipeline import ruled, without_automation
+from smartico_sync.core.validation import broken
+from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.errors import ConfigError, ExitCode
-from smartico_sync.sources.open import open_source
+from smartico_sync.sources.registry import open_source
+from smartico_sync.tracking.prepared_view import prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,17 +37,17 @@ def preview(name: str, path: Path, limit: int) -> int:
         raise ConfigError(f"{path} has no view {name}", hint=f"sync preview with one of: {names}")
     source = open_source(view.source, configuration.sources[view.source])
     try:
-        setup = prepare(configuration, view, source)
-        with source.reading(setup.relation) as reading:
+        prepared = prepare(configuration, view, source)
+        with source.reading(prepared.relation) as reading:
             page, now_ms = reading.page(None, limit), reading.clock_ms
     finally:
         source.close()
-    mapped = events(setup.mapping, page)
+    mapped = events(prepared.mapping, page)
     sent, rejects = mapped.events, mapped.rejects
     if found := broken(sent.frame, now_ms):
         sent, rejects = ruled(sent, rejects, found, view.on_invalid)
     protected = protection_of(configuration).apply(sent)
-    body = encode(quietly(protected) if view.skip_cjm == "always" else protected)
+    body = encode(without_automation(protected) if view.skip_cjm == "always" else protected)
     click.echo(
         orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
         if not sent.raw

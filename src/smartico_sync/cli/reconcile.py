@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from smartico_sync.cli.operating import Desk, print_json
+from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.core.reasons import UNACKNOWLEDGED
-from smartico_sync.daemon.comparison import Comparison, Unit, compare, span, units
+from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import ExitCode
+from smartico_sync.tracking.reconciliation import Comparison, Unit, compare, span, units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +40,9 @@ def reconcile(
     Reads the source beside a running daemon, a count for each hour (for 3.6 million ids). Ends with 0 when nothing is missing or
     the missing rows are sent, else with 6.
     """
-    desk = Desk(path)
-    views = [desk.view(name) for name in names] or list(desk.configuration.views)
-    compared = [(view, comparison_of(desk, view, low, high)) for view in views]
+    context = OperatorContext(path)
+    views = [context.view(name) for name in names] or list(context.configuration.views)
+    compared = [(view, comparison_of(context, view, low, high)) for view in views]
     if as_json:
         print_json([told(view, comparison) for view, comparison in compared])
     missing = 0
@@ -54,22 +54,22 @@ def reconcile(
         missing += comparison.missing_rows
         if send:
             rows = [[position.cursor, *position.key] for position in comparison.missing]
-            desk.call("enqueue", view=view.name, rows=rows, code=UNACKNOWLEDGED, reason=REASON)
+            context.call("enqueue", view=view.name, rows=rows, code=UNACKNOWLEDGED, reason=REASON)
             click.echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
     if missing and not send and not as_json:
         click.echo("next: sync reconcile --send has them read again and sent")
     return ExitCode.DEAD_LETTERS if missing and not send else ExitCode.FINE
 
 
-def comparison_of(desk: Desk, view: View, low: str | None, high: str | None) -> Comparison | None:
+def comparison_of(context: OperatorContext, view: View, low: str | None, high: str | None) -> Comparison | None:
     """Compare one view; None when nothing is closed yet."""
-    with desk.reading() as store, desk.source(view) as (source, setup):
+    with context.reading() as store, context.source(view) as (source, prepared):
         row = store.view(view.name)
         if row is None:
             return None
-        ends = [None if text is None else units(setup, text) for text in (low, high)]
-        over = span(setup, store, row, *ends)
-        return None if over is None else compare(setup, source, store, view.name, over)
+        ends = [None if text is None else units(prepared, text) for text in (low, high)]
+        over = span(prepared, store, row, *ends)
+        return None if over is None else compare(prepared, source, store, view.name, over)
 
 
 def told(view: View, comparison: Comparison | None) -> dict[str, Any]:

@@ -15,14 +15,14 @@ import structlog
 from smartico_sync import __version__
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
-from smartico_sync.daemon.assembly import Parts, assemble
 from smartico_sync.daemon.control import Control
-from smartico_sync.daemon.endpoint import Endpoint
-from smartico_sync.daemon.log import configure
 from smartico_sync.daemon.operations import Operations
-from smartico_sync.daemon.progress import Progress, summary
-from smartico_sync.daemon.service import Service
+from smartico_sync.daemon.scheduler import Service
+from smartico_sync.daemon.wiring import Parts, assemble
 from smartico_sync.errors import ExitCode
+from smartico_sync.observe.endpoint import Endpoint
+from smartico_sync.observe.logs import configure
+from smartico_sync.observe.terminal import Progress, summary
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from smartico_sync.cli.operating import Desk
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
 from smartico_sync.state import recovery
 
@@ -28,7 +28,7 @@ def backup(target: Path, path: Path) -> None:
 
     However old a copy is, it is safe to go back to: what was delivered since is sent again under the same event ids.
     """
-    Desk(path).call("backup", target=str(target.absolute()))
+    OperatorContext(path).call("backup", target=str(target.absolute()))
     click.echo(f"the state is in {target}, its key in {target}.key: keep both as you keep a password file")
 
 
@@ -37,20 +37,20 @@ def backup(target: Path, path: Path) -> None:
 @config_option
 def restore(source: Path, path: Path) -> None:
     """Put a copy made by `sync state backup` in place of the state. The daemon must not run."""
-    desk = Desk(path)
-    aside = recovery.restore(source, desk.state)
+    context = OperatorContext(path)
+    aside = recovery.restore(source, context.state)
     if aside:
         click.echo(f"what was there is now {aside}")
-    click.echo(f"{desk.state} is as it was when {source} was written; next: sync run, then sync reconcile")
+    click.echo(f"{context.state} is as it was when {source} was written; next: sync run, then sync reconcile")
 
 
 @state.command()
 @config_option
 def new(path: Path) -> None:
     """Begin a new, empty state: every view starts again at its start_from. The daemon must not run."""
-    desk = Desk(path)
-    aside = recovery.renew(desk.state)
+    context = OperatorContext(path)
+    aside = recovery.renew(context.state)
     if aside:
         click.echo(f"what was there is now {aside}")
-    for view in desk.configuration.views:
+    for view in context.configuration.views:
         click.echo(f"view {view.name} will begin at: {view.start_from}")

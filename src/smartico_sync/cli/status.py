@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import httpx
 
-from smartico_sync.cli.operating import Desk, print_json
+from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.errors import ExitCode
 
@@ -35,10 +35,10 @@ def status(path: Path, as_json: bool) -> ExitCode:
 
     Ends with 0 when everything is delivered or on its way, with 1 when the daemon does not run or does not deliver.
     """
-    desk = Desk(path)
-    live = running(desk.configuration.health.listen)
+    context = OperatorContext(path)
+    live = running(context.configuration.health.listen)
     if live is None:
-        with desk.reading() as store:
+        with context.reading() as store:
             views = [
                 {
                     "name": row.view,

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from smartico_sync.cli.operating import Desk, print_json
+from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import DATE, EID, POSITION, TYPE
 from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.mapping import events
-from smartico_sync.daemon.clocks import cursor_ms
-from smartico_sync.daemon.setup import identified
 from smartico_sync.errors import ConfigError, ExitCode
+from smartico_sync.tracking.prepared_view import identified
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
 
-    from smartico_sync.daemon.setup import Setup
     from smartico_sync.state.store import Store
+    from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["trace"]
 
@@ -33,19 +33,19 @@ __all__ = ["trace"]
 @json_option
 def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCode:
     """Say what became of the row of VIEW with this KEY: in the source, acknowledged, waiting, or given up, and its event id."""
-    desk = Desk(path)
-    view = desk.view(name)
-    with desk.reading() as store, desk.source(view) as (source, prepared):
+    context = OperatorContext(path)
+    view = context.view(name)
+    with context.reading() as store, context.source(view) as (source, described):
         row = store.view(name)
-        setup = prepared if row is None else identified(prepared, row, store)
-        if len(key) != len(setup.relation.key):
+        prepared = described if row is None else identified(described, row, store)
+        if len(key) != len(prepared.relation.key):
             raise ConfigError(
-                f"the key of {name} is {', '.join(setup.relation.key) or 'none'}",
-                hint=f"sync trace {name} " + " ".join(setup.relation.key).upper(),
+                f"the key of {name} is {', '.join(prepared.relation.key) or 'none'}",
+                hint=f"sync trace {name} " + " ".join(prepared.relation.key).upper(),
             )
-        with source.reading(setup.relation) as reading:
+        with source.reading(prepared.relation) as reading:
             rows = reading.by_key([key])
-        found = [told(store, setup, rows, row) for row in range(rows.height)]
+        found = [told(store, prepared, rows, row) for row in range(rows.height)]
         letters = [
             {"stage": stage, "code": letter.code, "reason": letter.reason, "eid": letter.eid}
             for stage, some in (("given up", store.all_dead_letters()), ("waiting", store.parked(name, 2**62, 100_000)))
@@ -59,21 +59,21 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
     return ExitCode.FINE
 
 
-def told(store: Store, setup: Setup, rows: pl.DataFrame, row: int) -> dict[str, Any]:
+def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> dict[str, Any]:
     """One row as source and state know it."""
     one = rows.slice(row, 1)
-    view = setup.relation.name
-    at = cursor_ms(one.get_column(setup.relation.cursor))[0]
+    view = prepared.relation.name
+    at = cursor_ms(one.get_column(prepared.relation.cursor))[0]
     number = ledger_keys(one)[0]
     held = store.ledger_between(view, at, at + 1).get_column("key").to_list() if at is not None else []
-    mapped = events(setup.mapping, one)
+    mapped = events(prepared.mapping, one)
     event = mapped.events.frame.select(EID, TYPE, DATE, POSITION).to_dicts()
     return {
         "cursor": one.get_column("@cursor")[0],
         "acknowledged": number in held,
         "event_type": event[0][TYPE] if event else "",
         # A profile's final id also depends on what it holds.
-        "eid": event[0][EID] if event and setup.mapping.kind.role != "profile" else "",
+        "eid": event[0][EID] if event and prepared.mapping.kind.role != "profile" else "",
         "problem": "" if event else mapped.rejects.get_column("reason")[0],
     }
 

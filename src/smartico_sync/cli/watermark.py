@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from smartico_sync.cli.operating import Desk, print_json
+from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.daemon.comparison import is_time, units
+from smartico_sync.tracking.reconciliation import is_time, units
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.core.position import Position
-    from smartico_sync.state.protocol import ViewRow
+    from smartico_sync.core.records import ViewRow
 
 __all__ = ["watermark"]
 
@@ -30,10 +30,10 @@ def watermark() -> None:
 @json_option
 def show(names: tuple[str, ...], path: Path, as_json: bool) -> None:
     """Show head and watermark of the views: rows up to the head were delivered, below the watermark none can appear any more."""
-    desk = Desk(path)
+    context = OperatorContext(path)
     for name in names:
-        desk.view(name)
-    with desk.reading() as store:
+        context.view(name)
+    with context.reading() as store:
         rows = [row for row in store.views() if not names or row.view in names]
     if as_json:
         print_json([told(row) for row in rows])
@@ -81,19 +81,19 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path)
 
     Works while the daemon runs.
     """
-    desk = Desk(path)
-    view = desk.view(name)
+    context = OperatorContext(path)
+    view = context.view(name)
     position: list[str] | None = None
     from_ms: int | None = None
     if to != "first":
-        with desk.source(view) as (source, setup):
-            from_ms = units(setup, to)
-            if is_time(setup):
-                with source.reading(setup.relation) as reading:
+        with context.source(view) as (source, prepared):
+            from_ms = units(prepared, to)
+            if is_time(prepared):
+                with source.reading(prepared.relation) as reading:
                     position = [reading.moment(from_ms)]
             else:
                 position, from_ms = [to], from_ms + 1
     fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
     ids: Literal["same", "new"] = "new" if new_ids else "same"
-    desk.call("rewind", view=name, position=position, from_ms=from_ms, fingerprints=fingerprints, ids=ids)
+    context.call("rewind", view=name, position=position, from_ms=from_ms, fingerprints=fingerprints, ids=ids)
     click.echo(f"view {name} goes on after {position[0] if position else 'its start'}")

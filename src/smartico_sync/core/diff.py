@@ -9,7 +9,7 @@ import polars as pl
 
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, Events
 from smartico_sync.core.identity import content, eids, fingerprints
-from smartico_sync.core.rules import IMMUTABLE
+from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

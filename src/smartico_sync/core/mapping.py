@@ -14,13 +14,12 @@ from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, T
 from smartico_sync.core.identity import eids, fingerprints, hash64
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping as Dictionary
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.core.relation import Column, Relation
 
-__all__ = ["Mapped", "Mapping", "Options", "events", "keys_of", "plan"]
+__all__ = ["Mapped", "Options", "ViewMapping", "events", "keys_of", "plan"]
 
 NO_NUMBER = frozenset({"timestamp", "instant", "date", "json", "uuid", "array"})
 BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
@@ -34,9 +33,9 @@ class Options:
     data, which go into an event's id under the `secret` only, so that nobody can try out values against it.
     """
 
-    columns: Dictionary[str, str | None] = field(default_factory=dict)
+    columns: Mapping[str, str | None] = field(default_factory=dict)
     type_column: str = ""
-    roles: Dictionary[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
     event_type: str = ""
     event_date: str = ""
     brand: str = ""
@@ -56,7 +55,7 @@ class Property:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class ViewMapping:
     """How rows of one described relation become events.
 
     `problems` are sentences for the operator; a mapping with problems must not be used.
@@ -92,7 +91,7 @@ def keys_of(
     return (*configured, type_column) if type_column and configured and type_column not in configured else configured
 
 
-def plan(view: str, kind: Kind, relation: Relation, options: Options) -> Mapping:
+def plan(view: str, kind: Kind, relation: Relation, options: Options) -> ViewMapping:
     """Decide, once per view, what each column becomes. `relation` is described and has its key."""
     present = {column.name: column for column in relation.columns}
     sources: dict[str, list[Column]] = {}
@@ -128,7 +127,9 @@ def plan(view: str, kind: Kind, relation: Relation, options: Options) -> Mapping
         for column in dates
         if column.family in moments or (column.name == options.event_date and column.family == "integer")
     )
-    return Mapping(view, kind, relation, options, properties, usable, problems(kind, present, options, sources, usable))
+    return ViewMapping(
+        view, kind, relation, options, properties, usable, problems(kind, present, options, sources, usable)
+    )
 
 
 def problems(
@@ -175,7 +176,7 @@ def problems(
     return tuple(found)
 
 
-def events(mapping: Mapping, page: pl.DataFrame) -> Mapped:
+def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
     """The events of a page, in its order, and the rows that cannot be one.
 
     The eid of a profile is that of its row, from view, brand, type, key and cursor; the diff adds the content.
@@ -209,7 +210,7 @@ def events(mapping: Mapping, page: pl.DataFrame) -> Mapped:
     return Mapped(Events(kept, frozenset(raw)), rejects)
 
 
-def whole_row(mapping: Mapping, names: Sequence[str], good: pl.DataFrame) -> list[pl.Expr]:
+def whole_row(mapping: ViewMapping, names: Sequence[str], good: pl.DataFrame) -> list[pl.Expr]:
     """Every value of a keyless row, which is then its own key."""
     texts = {
         name: good.get_column(name).cast(pl.String, strict=False) for name in names if good.schema[name] != pl.Binary
@@ -218,7 +219,7 @@ def whole_row(mapping: Mapping, names: Sequence[str], good: pl.DataFrame) -> lis
     return [pl.lit(fingerprints(text, secret) if name in blind else text) for name, text in texts.items()]
 
 
-def envelope(mapping: Mapping) -> list[pl.Expr]:
+def envelope(mapping: ViewMapping) -> list[pl.Expr]:
     """Brand, user, type, date and key of each row; null where they cannot be told."""
     present = {column.name for column in mapping.relation.columns}
     brand = pl.lit(mapping.options.brand) if mapping.options.brand else name_of(mapping, BRAND_COLUMN)
@@ -233,7 +234,7 @@ def envelope(mapping: Mapping) -> list[pl.Expr]:
     ]
 
 
-def name_of(mapping: Mapping, name: str) -> pl.Expr:
+def name_of(mapping: ViewMapping, name: str) -> pl.Expr:
     """A brand or a user as text; a whole number has no point, however the database stores it."""
     column = mapping.relation.column(name)
     text = pl.col(name).cast(pl.String)
@@ -242,7 +243,7 @@ def name_of(mapping: Mapping, name: str) -> pl.Expr:
     return text
 
 
-def event_type(mapping: Mapping, present: set[str]) -> pl.Expr:
+def event_type(mapping: ViewMapping, present: set[str]) -> pl.Expr:
     """The event type of each row; null for a value of the type column that is neither."""
     options, kind = mapping.options, mapping.kind
     if options.type_column in present and options.roles:
@@ -283,7 +284,7 @@ def as_json(value: pl.Expr) -> pl.Expr:
 Flaw = tuple[pl.Expr, pl.Expr]  # whether a row has it (never null), and the reason to give
 
 
-def flaws(mapping: Mapping, page: pl.DataFrame, conversions: list[tuple[Property, Conversion]]) -> list[Flaw]:
+def flaws(mapping: ViewMapping, page: pl.DataFrame, conversions: list[tuple[Property, Conversion]]) -> list[Flaw]:
     """What keeps a row from being an event; the first that a row has is named."""
     kinds = mapping.options.type_column or "type"
     said = pl.col("@unreadable")

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from smartico_sync.core.hearsay import from_api
-from smartico_sync.core.reasons import UNKNOWN_USER
+from smartico_sync.core.reason_codes import UNKNOWN_USER
+from smartico_sync.core.redaction import from_api
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class Verdict:
     """What to do with a request.
 
     done: every event is delivered but those in `refused`, `duplicates`, `brands` and `vague`, by their place. retry: all
-    again later. unknown: it may have been accepted, all again with the same eids. halt: the API refuses us. brand: it does not
+    again later. unknown: it may have been accepted, all again with the same eids. halt: the API rejects the token. brand: it does not
     know the brand of the request. bisect: some event is refused, and only halves of the request can tell which.
     `brands` are events whose brand the API does not know. `vague` are those of players of whom some event is refused, and
     the answer does not say which; what was accepted of them is a duplicate when it is sent again.

@@ -5,19 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from smartico_sync.core.cursor_time import DAY_MS
 from smartico_sync.core.position import Position
-from smartico_sync.daemon.clocks import DAY_MS, now_ms
-from smartico_sync.daemon.redelivery import letters_for
+from smartico_sync.core.records import DeadLetter, ParkedRow
 from smartico_sync.errors import ConfigError
-from smartico_sync.state.protocol import DeadLetter, Parked
+from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.redelivery import letters_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from smartico_sync.daemon.backfill import Backfills
-    from smartico_sync.daemon.tracker import Tracker
-    from smartico_sync.state.protocol import Profiles
+    from smartico_sync.core.records import Profiles
     from smartico_sync.state.store import Store
+    from smartico_sync.tracking.backfill import Backfills
+    from smartico_sync.tracking.loop import Tracker
 
 __all__ = ["Operations"]
 
@@ -87,7 +88,7 @@ class Operations:
         done = 0
         for view, letters in self.by_view(ids).items():
             parked = [
-                Parked(
+                ParkedRow(
                     **{name: getattr(letter, name) for name in DeadLetter.__dataclass_fields__},
                     next_try_ms=now,
                     deadline_ms=now + DAY_MS,
@@ -95,7 +96,7 @@ class Operations:
                 for letter in letters
             ]
 
-            def move(view: str = view, parked: list[Parked] = parked) -> None:
+            def move(view: str = view, parked: list[ParkedRow] = parked) -> None:
                 self.store.revive(view, parked)
 
             self.between_pages(view, move)

@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from smartico_sync import __version__
-from smartico_sync.delivery.wire import Wire
+from smartico_sync.delivery.transport import Transport
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Client:
         self.http = httpx.Client(
             timeout=httpx.Timeout(self.timeout_s, pool=None),
             # A proxy of the environment is httpx's own business.
-            transport=None if proxied(url) else Wire(url),
+            transport=None if proxied(url) else Transport(url),
             headers={"User-Agent": f"smartico-sync/{__version__}", "Content-Type": "application/json"},
         )
 

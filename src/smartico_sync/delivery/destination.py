@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from smartico_sync.core.events import BRAND, EID, PLAYER, POSITION, USER
+from smartico_sync.core.records import Refusal
 from smartico_sync.core.verdicts import judge
-from smartico_sync.delivery.halts import EVERYTHING, Halts
-from smartico_sync.delivery.lanes import Lanes, Request
+from smartico_sync.delivery.circuit_breaker import EVERYTHING, CircuitBreaker
 from smartico_sync.delivery.parts import LazyTexts, brands_of, halves
-from smartico_sync.delivery.protocol import Refusal
+from smartico_sync.delivery.player_order import PlayerOrder, Request
 from smartico_sync.errors import DeliveryError, DeliveryStopped, DeliveryUnavailable, DeliveryUnknown
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.batches import Batch
     from smartico_sync.core.verdicts import Verdict
-    from smartico_sync.delivery.account import Account
     from smartico_sync.delivery.client import Answer, Client
-    from smartico_sync.delivery.sending import Sending
+    from smartico_sync.delivery.pending_receipt import PendingReceipt
+    from smartico_sync.delivery.rate_limit import RateLimit
 
 __all__ = ["Destination", "DestinationStatus"]
 
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # quoted from the official document; the last repeats
-AWAY_AFTER = 5  # failures with no success in between: the API is away. Of single ones only their own events wait
+UNAVAILABLE_AFTER = 5  # failures in a row; of single ones only their own events wait
 JITTER = 0.2  # share of a pause that is random, so that clients do not return together
 LONGEST_WAIT_S = 300.0  # of a Retry-After that is believed
 SMALLEST_BATCH = 50  # events: smaller ones help no API
@@ -63,10 +63,10 @@ class DestinationStatus:
 
 
 class Destination:
-    """Sends requests with `workers` threads. Thread-safe; `lock` is shared by all that share an account.
+    """Sends requests with `workers` threads. Thread-safe; `lock` is shared by all that share a rate limit.
 
-    A request that fails goes again after a pause, and only its players wait for it. After AWAY_AFTER failures in a row, or when
-    the API says how long to wait, all wait, and one request at a time tries again. While it refuses us, or a brand, what is sent fails with
+    A request that fails goes again after a pause, and only its players wait for it. After UNAVAILABLE_AFTER failures in a row, or when
+    the API says how long to wait, all wait, and one request at a time tries again. While it rejects the token, or a brand, what is sent fails with
     DeliveryHalted, but for one request now and then that finds out whether that is over.
     """
 
@@ -74,19 +74,19 @@ class Destination:
         self,
         name: str,
         client: Client,
-        account: Account,
+        rate_limit: RateLimit,
         lock: threading.RLock,
         *,
         workers: int,
         batch_events: int,
         pauses_s: tuple[float, ...] = BACK_OFF_S,
     ) -> None:
-        self.name, self.client, self.account, self.lock = name, client, account, lock
+        self.name, self.client, self.rate_limit, self.lock = name, client, rate_limit, lock
         self.changed = threading.Condition(lock)
         self.most_events = self.batch_events = batch_events
         self.pauses_s = pauses_s
-        self.lanes = Lanes()
-        self.halts = Halts()
+        self.player_order = PlayerOrder()
+        self.halts = CircuitBreaker()
         self.in_flight = 0
         self.queued = 0
         self.failures = 0
@@ -101,26 +101,28 @@ class Destination:
         self.requests: Counter[str] = Counter()
         self.sent_bytes, self.seconds = 0, 0.0
         self.closing = False
-        self.sendings: set[Sending] = set()
+        self.pending_receipts: set[PendingReceipt] = set()
         self.threads = [
             threading.Thread(target=self.work, name=f"{name}-{number}", daemon=True) for number in range(workers)
         ]
         for thread in self.threads:
             thread.start()
 
-    def send(self, batches: Sequence[Batch], sending: Sending) -> None:
+    def send(self, batches: Sequence[Batch], pending: PendingReceipt) -> None:
         """Queue the requests of a send."""
         with self.lock:
             error: DeliveryError | None = DeliveryStopped("the daemon is ending") if self.closing else None
             if error is None and self.halts:
                 error = self.halts.against({brand for batch in batches for brand in brands_of(batch)})
             if error is not None:
-                sending.fail(error)
+                pending.fail(error)
                 return
-            self.sendings.add(sending)
+            self.pending_receipts.add(pending)
             for batch in batches:
                 self.queued += len(batch.events)
-                self.lanes.add(Request(batch, sending, frozenset(batch.events.frame.get_column(PLAYER).to_list())))
+                self.player_order.add(
+                    Request(batch, pending, frozenset(batch.events.frame.get_column(PLAYER).to_list()))
+                )
             self.changed.notify(len(batches))
 
     def work(self) -> None:
@@ -136,22 +138,22 @@ class Destination:
             finally:
                 with self.lock:
                     self.in_flight -= 1
-                    self.account.leave()
+                    self.rate_limit.leave()
             frame = request.batch.events.frame
             verdict = judge(LazyTexts(frame, EID), LazyTexts(frame, USER), answer.outcome, answer.status, answer.body)
             with self.lock:
-                request.sending.requests += 1
-                request.sending.sent_bytes += len(request.batch.body)
+                request.pending.requests += 1
+                request.pending.sent_bytes += len(request.batch.body)
                 self.requests[verdict.decision] += 1
                 self.sent_bytes += len(request.batch.body)
                 self.seconds += answer.seconds
-                before = self.away
+                before = self.unavailable
                 self.act(request, verdict, answer)
                 # Another worker is woken when there is something for it to do; this one looks for itself.
-                if before and not self.away:
+                if before and not self.unavailable:
                     self.changed.notify_all()
                 else:
-                    self.changed.notify(max(0, self.lanes.startable - 1))
+                    self.changed.notify(max(0, self.player_order.startable - 1))
 
     def next_request(self) -> Request | None:
         """Wait for a request that may start now; None when closing. Called with the lock held."""
@@ -162,20 +164,20 @@ class Destination:
             if now < self.resume_at:
                 self.changed.wait(self.resume_at - now)
                 continue
-            if self.away and self.in_flight:
+            if self.unavailable and self.in_flight:
                 self.changed.wait(1.0)
                 continue
             self.release(now)
-            request = self.lanes.take()
+            request = self.player_order.take()
             if request is None:
                 self.changed.wait(self.delayed[0][0] - now if self.delayed else None)
                 continue
-            if request.sending.over:
+            if request.pending.over:
                 self.drop(request)
                 continue
-            wait = self.account.enter(request.sending.lane)
+            wait = self.rate_limit.enter(request.pending.priority)
             if wait:
-                self.lanes.again(request)
+                self.player_order.again(request)
                 self.changed.wait(min(wait, 1.0))
                 continue
             if self.delayed:
@@ -183,19 +185,19 @@ class Destination:
             return request
 
     @property
-    def away(self) -> bool:
+    def unavailable(self) -> bool:
         """Whether the API takes nothing from anybody, as far as can be told."""
-        return self.failures >= AWAY_AFTER
+        return self.failures >= UNAVAILABLE_AFTER
 
     @property
     def failing(self) -> bool:
         """Whether all that is under way has failed."""
-        return self.away or (self.failures > 0 and not self.in_flight and not self.lanes.startable)
+        return self.unavailable or (self.failures > 0 and not self.in_flight and not self.player_order.startable)
 
     def release(self, now: float) -> None:
         """Let go again what has waited long enough. Called with the lock held."""
         while self.delayed and self.delayed[0][0] <= now:
-            self.lanes.offer(heapq.heappop(self.delayed)[2])
+            self.player_order.offer(heapq.heappop(self.delayed)[2])
 
     def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """Do what the verdict says. Called with the lock held."""
@@ -234,20 +236,20 @@ class Destination:
         if not parts:
             self.finish(request)
             return
-        self.lanes.cut(request, [events.frame[part] for part in parts])
-        self.lanes.offer(request)
+        self.player_order.cut(request, [events.frame[part] for part in parts])
+        self.player_order.offer(request)
 
     def judged(self, request: Request, delivered: int, duplicates: int, refused: list[Refusal]) -> None:
         """Count events that have their verdict."""
         self.queued -= delivered + duplicates + len(refused)
         self.events.update({"delivered": delivered, "duplicate": duplicates, "refused": len(refused)})
-        request.sending.judged(delivered, duplicates, refused)
+        request.pending.judged(delivered, duplicates, refused)
 
     def finish(self, request: Request) -> None:
         """The request is done; those behind it may go."""
-        self.lanes.finish(request)
-        if request.sending.over:
-            self.sendings.discard(request.sending)
+        self.player_order.finish(request)
+        if request.pending.over:
+            self.pending_receipts.discard(request.pending)
 
     def bisect(self, request: Request, verdict: Verdict) -> None:
         """Halve the request until the guilty event is alone."""
@@ -257,8 +259,8 @@ class Destination:
             self.judged(request, 0, 0, [Refusal(row, eid, verdict.code, verdict.reason)])
             self.finish(request)
             return
-        self.lanes.halve(request)
-        self.lanes.offer(request)
+        self.player_order.halve(request)
+        self.player_order.offer(request)
 
     def unknown_brands(self, request: Request, verdict: Verdict) -> None:
         """A brand the API does not know stops, and nothing else."""
@@ -267,8 +269,8 @@ class Destination:
         unknown = {names[place] for place in verdict.brands} if verdict.brands else set(names)
         if not verdict.brands and len(unknown) > 1:
             # The answer does not say which: one request a brand will tell.
-            self.lanes.cut(request, frame.partition_by(BRAND, maintain_order=True))
-            self.lanes.offer(request)
+            self.player_order.cut(request, frame.partition_by(BRAND, maintain_order=True))
+            self.player_order.offer(request)
             return
         known = set(names) - unknown
         self.halts.taken(known)
@@ -277,20 +279,20 @@ class Destination:
         self.drop(request)
 
     def trouble(self, request: Request, verdict: Verdict, answer: Answer) -> None:
-        """The API is away or unclear: the same events again, after a pause; their players wait."""
+        """The API is unavailable or unclear: the same events again, after a pause; their players wait."""
         request.attempts += 1
-        if self.away and not self.in_flight:
+        if self.unavailable and not self.in_flight:
             self.rounds += 1
         self.failures += 1
         pause = self.pauses_s[min(max(request.attempts - 1, self.rounds), len(self.pauses_s) - 1)]
         pause += pause * JITTER * random.random()  # noqa: S311 - spreads load, guards nothing
         pause = max(pause, min(answer.retry_after_s, LONGEST_WAIT_S))
         until = time.monotonic() + pause
-        if self.away or answer.retry_after_s:
+        if self.unavailable or answer.retry_after_s:
             self.resume_at = max(self.resume_at, until)
         self.last_error = verdict.reason
         log.warning("delivery.retry", destination=self.name, reason=verdict.reason, pause_s=round(pause, 1))
-        if request.sending.over:
+        if request.pending.over:
             self.drop(request)
             return
         if answer.outcome == "timeout":
@@ -299,30 +301,30 @@ class Destination:
             # Less at once may be answered.
             request.silences = 0
             self.batch_events = max(SMALLEST_BATCH, min(self.batch_events, len(request.batch.events)) // 2)
-            self.lanes.halve(request)
+            self.player_order.halve(request)
         heapq.heappush(self.delayed, (until, next(self.order), request))
 
     def halt(self, brand: str, reason: str) -> None:
-        """The API refuses us, or a brand: what was sent of it fails at once, nothing of it is committed."""
+        """The API rejects the token, or a brand: what was sent of it fails at once, nothing of it is committed."""
         error = self.halts.refused(brand, reason)
         self.last_error = error.message
         log.error("delivery.halted", destination=self.name, reason=error.message)
-        for sending in list(self.sendings):
-            if brand == EVERYTHING or brand in sending.brands:
-                sending.fail(error)
-                self.sendings.discard(sending)
+        for pending in list(self.pending_receipts):
+            if brand == EVERYTHING or brand in pending.brands:
+                pending.fail(error)
+                self.pending_receipts.discard(pending)
         # Requests under way keep their players until they are answered: what is sent again waits behind them.
         self.release(math.inf)
-        for request in list(self.lanes.all()):
-            if request.sending.over:
+        for request in list(self.player_order.all()):
+            if request.pending.over:
                 self.drop(request)
             else:
-                self.lanes.offer(request)
+                self.player_order.offer(request)
 
     def drop(self, request: Request) -> None:
         """Take a request out that nobody waits for."""
         self.queued -= len(request.batch.events)
-        self.lanes.finish(request)
+        self.player_order.finish(request)
 
     def close(self, timeout_s: float) -> None:
         """End: give requests under way some time, fail the rest."""
@@ -340,10 +342,10 @@ class Destination:
 
     def abandon(self) -> None:
         """Fail everything that is queued. Called with the lock held."""
-        for sending in self.sendings:
-            sending.fail(DeliveryStopped("the daemon is ending"))
-        self.sendings.clear()
-        self.lanes.clear()
+        for pending in self.pending_receipts:
+            pending.fail(DeliveryStopped("the daemon is ending"))
+        self.pending_receipts.clear()
+        self.player_order.clear()
         self.delayed.clear()
         self.queued = 0
 
@@ -371,7 +373,7 @@ class Destination:
                 self.last_success_ms,
                 self.in_flight,
                 max(0, self.queued),
-                self.account.used(),
+                self.rate_limit.used(),
                 self.batch_events,
                 self.halts.told(),
                 dict(self.events),

@@ -100,7 +100,7 @@ class Sandbox:
         try:
             self.server = Server(address(listen), self.ingest, token)
         except OSError as error:
-            self.ingest.book.close()
+            self.ingest.accepted_events.close()
             raise ConfigError(
                 f"cannot listen on {listen}: {error.strerror}",
                 hint="--listen another address, or port 0 for any free port",
@@ -137,7 +137,7 @@ class Sandbox:
             self.thread = None
         self.server.hang_up()  # a connection may have come in between
         self.server.server_close()
-        self.ingest.book.close()
+        self.ingest.accepted_events.close()
 
     def stats(self) -> dict[str, Any]:
         """Count since the start, as `GET /stats` gives them; see `Ingest.stats`."""
@@ -146,7 +146,7 @@ class Sandbox:
     def events(self, limit: int = 100) -> list[Any]:
         """List the last accepted events, newest last; 1,000 are kept."""
         with self.ingest.lock:
-            return list(self.ingest.book.recent)[-limit:] if limit > 0 else []
+            return list(self.ingest.accepted_events.recent)[-limit:] if limit > 0 else []
 
     def set_faults(self, faults: Iterable[Fault | str]) -> None:
         """Replace the faults from now on."""

@@ -65,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
             wanted = parse_qs(parts.query).get("limit", ["100"])[0]
             limit = int(wanted) if wanted.isascii() and wanted.isdigit() else 100
             with self.ingest.lock:
-                events = list(self.ingest.book.recent)
+                events = list(self.ingest.accepted_events.recent)
             self.reply(Answer(200, orjson.dumps(events[-limit:] if limit else [])))
         elif parts.path == "/faults":
             self.reply(Answer(200, orjson.dumps([str(fault) for fault in self.ingest.faults])))

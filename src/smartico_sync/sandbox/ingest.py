@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from smartico_sync.catalogue.events import creates_user
+from smartico_sync.sandbox.accepted_events import AcceptedEvents, packed, player, split
 from smartico_sync.sandbox.answers import (
     BRAND_UNKNOWN,
     PARSE_ERROR,
@@ -25,7 +26,6 @@ from smartico_sync.sandbox.answers import (
     quoting,
     unparsable,
 )
-from smartico_sync.sandbox.book import Book, packed, player, split
 from smartico_sync.sandbox.contract import Contract
 from smartico_sync.sandbox.faults import Decision, Fault, decide, refuses
 
@@ -66,7 +66,7 @@ class Ingest:
         seed: int,
         limits: Limits,
     ) -> None:
-        self.book = Book(log, order="watched" if check == "full" else "ignored")
+        self.accepted_events = AcceptedEvents(log, order="watched" if check == "full" else "ignored")
         self.contract = Contract()
         self.limits = limits
         self.check = check
@@ -110,7 +110,7 @@ class Ingest:
     def judge(self, body: bytes, decision: Decision, ticket: Ticket, wait: Callable[[float], object]) -> Answer:
         """Accept what may be accepted, written and flushed before the answer exists."""
         number = next(self.numbers)
-        if self.check == "count" and not (self.book.log or troubles(decision)):
+        if self.check == "count" and not (self.accepted_events.log or troubles(decision)):
             wait(decision.latency_s)
             if decision.users == "any" and self.glanced(body):
                 return judged(number, [], {}, self.dialect, self.error_keys)
@@ -125,7 +125,7 @@ class Ingest:
         self.troubled(events, errors, decision)
         good = [index for index in range(len(events)) if index not in errors] if errors else range(len(events))
         chosen = [events[index] for index in good] if errors else events
-        raw = split(body) if self.book.log is not None else None
+        raw = split(body) if self.accepted_events.log is not None else None
         kept = [raw[index] for index in good] if raw is not None else None
         if self.check == "full":
             players = frozenset(map(player, chosen))
@@ -135,7 +135,7 @@ class Ingest:
         # Nobody outside knows whether a refused batch is taken in part: the careful answer is that it is not.
         whole = self.dialect == "failed_events" and any(code == PARSE_ERROR for code, _ in errors.values())
         with self.lock:
-            refused = {} if whole else self.book.accept(chosen, kept, users=decision.users)
+            refused = {} if whole else self.accepted_events.accept(chosen, kept, users=decision.users)
             errors.update((good[place], (code, "")) for place, code in refused.items())
             self.received += len(events)
             self.bytes += len(body)
@@ -156,7 +156,7 @@ class Ingest:
             return False
         keys = packed(b",".join(eids).decode(errors="replace").split(","))
         with self.lock:
-            if not self.book.glance(keys, types):
+            if not self.accepted_events.glance(keys, types):
                 return False
             self.received += len(keys)
             self.accepted += len(keys)
@@ -197,26 +197,26 @@ class Ingest:
         include what the log held at the start.
         """
         with self.lock:
-            book, limits = self.book, self.limits
+            accepted_events, limits = self.accepted_events, self.limits
             violations = dict(limits.violations)
-            if book.misordered:
-                violations["a profile older than the one before it"] = book.misordered
+            if accepted_events.misordered:
+                violations["a profile older than the one before it"] = accepted_events.misordered
             return {
                 "accepted": self.accepted,
-                "duplicates": book.duplicates,
+                "duplicates": accepted_events.duplicates,
                 "refused": {str(code): n for code, n in sorted(self.refused.items()) if code != 20056},
                 "returned": self.returned,
                 "received": self.received,
-                "by_event_type": dict(sorted(book.types.items())),
-                "eids": len(book.eids),
-                "players": len(book.players),
+                "by_event_type": dict(sorted(accepted_events.types.items())),
+                "eids": len(accepted_events.eids),
+                "players": len(accepted_events.players),
                 "requests": sum(self.answers.values()),
                 "answers": dict(sorted(self.answers.items())),
                 "bytes": self.bytes,
                 "in_flight": len(limits.tickets),
                 "max_in_flight": limits.peak,
                 "violations": violations,
-                "order_violations": book.misordered,
+                "order_violations": accepted_events.misordered,
                 "faults": [str(fault) for fault in self.faults],
                 "faulted": dict(sorted(self.faulted.items())),
                 "seconds": round(time.monotonic() - self.started, 3),

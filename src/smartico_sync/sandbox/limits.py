@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
-    from smartico_sync.sandbox.book import Player
+    from smartico_sync.sandbox.accepted_events import Player
 
 __all__ = ["MAX_BODY", "MAX_IN_FLIGHT", "REQUESTS_PER_MINUTE", "Limits", "Ticket"]
 

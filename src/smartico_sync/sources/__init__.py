@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from smartico_sync.sources.open import open_source
+from smartico_sync.sources.registry import open_source
 
 __all__ = ["open_source"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.core.anchor import ANCHORS
 from smartico_sync.core.position import Position
-from smartico_sync.state.letters import as_position, as_text
-from smartico_sync.state.protocol import Anchor
+from smartico_sync.core.records import Anchor
+from smartico_sync.core.restore_detection import ANCHORS
+from smartico_sync.state.dead_letters import as_position, as_text
 
 if TYPE_CHECKING:
     import sqlite3

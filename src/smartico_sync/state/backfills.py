@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smartico_sync.state.letters import as_position, as_text
-from smartico_sync.state.protocol import Backfill
+from smartico_sync.core.records import Backfill
+from smartico_sync.state.dead_letters import as_position, as_text
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from smartico_sync.state.protocol import BackfillState, Profiles, Step
+    from smartico_sync.core.records import BackfillState, Profiles, Step
 
 __all__ = ["add", "advance", "read", "tell"]
 

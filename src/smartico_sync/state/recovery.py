@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
 from smartico_sync.state.database import connect, create, examine, restore_hint, translated
+from smartico_sync.state.key_file import KeyFile, key_path, new_key_file, read_key_file, write_key_file
 from smartico_sync.state.lock import ProcessLock
-from smartico_sync.state.secret import KeyFile, key_path, new_key_file, read_key_file, write_key_file
 
 if TYPE_CHECKING:
     from pathlib import Path

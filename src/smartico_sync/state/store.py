@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal, Self
 import polars as pl
 
 from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
-from smartico_sync.state import anchors, backfills, ledger, letters, profiles, recovery, views
+from smartico_sync.state import anchors, backfills, dead_letters, ledger, profiles, recovery, view_positions
 from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
+from smartico_sync.state.key_file import key_path, read_key_file
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
-from smartico_sync.state.secret import key_path, read_key_file
 
 if TYPE_CHECKING:
     import os
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from smartico_sync.core.position import Position
-    from smartico_sync.state.database import Access
-    from smartico_sync.state.protocol import (
+    from smartico_sync.core.records import (
         Anchor,
         Backfill,
         BackfillState,
         Commit,
         DeadLetter,
-        Parked,
+        ParkedRow,
         Profiles,
         ViewRow,
     )
-    from smartico_sync.state.secret import KeyFile
+    from smartico_sync.state.database import Access
+    from smartico_sync.state.key_file import KeyFile
 
 __all__ = ["Store"]
 
@@ -58,7 +58,7 @@ class Store:
         self._process = lock
         self._turn = threading.RLock()
         self._files = {file: inode(file.stat()) for file in self._own_files() if file.exists()}
-        self._numbers = views.numbers(connection)
+        self._numbers = view_positions.numbers(connection)
 
     @classmethod
     def open(cls, path: Path, *, access: Access = "write") -> Store:
@@ -128,18 +128,18 @@ class Store:
         """Return every view, in the order in which they were begun."""
         with self._reading() as connection:
             try:
-                return tuple(views.read(connection, self.secret))
+                return tuple(view_positions.read(connection, self.secret))
             except StateDamaged as error:
                 raise StateDamaged(f"{error.message} ({self.path})", hint=restore_hint(self.path)) from None
 
     def begin(self, name: str, definition: str, started_from: str, at_ms: int) -> ViewRow:
         """Register a view at its first start. One that is known stays as it is; its row is returned either way."""
         with self._writing() as connection:
-            views.begin(
+            view_positions.begin(
                 connection, self.secret, name=name, definition=definition, started_from=started_from, at_ms=at_ms
             )
         with self._reading() as connection:
-            self._numbers = views.numbers(connection)
+            self._numbers = view_positions.numbers(connection)
         row = self.view(name)
         assert row is not None
         return row
@@ -148,7 +148,7 @@ class Store:
         """Note that a view has caught up for the first time."""
         number = self._number(view)
         with self._writing() as connection:
-            views.reached(connection, number, at_ms)
+            view_positions.reached(connection, number, at_ms)
 
     def rewind(
         self,
@@ -168,7 +168,7 @@ class Store:
         """
         number = self._number(view)
         with self._writing() as connection:
-            views.place(connection, self.secret, number, position, at_ms, ids)
+            view_positions.place(connection, self.secret, number, position, at_ms, ids)
             anchors.drop(connection, number)
             ledger.remove_from(connection, number, from_ms)
             if fingerprints == "forget":
@@ -190,13 +190,13 @@ class Store:
         """
         number = self._number(commit.view)
         with self._writing() as connection:
-            views.advance(connection, self.secret, number, commit)
-            views.add_totals(connection, number, commit.counts)
+            view_positions.advance(connection, self.secret, number, commit)
+            view_positions.add_totals(connection, number, commit.counts)
             if commit.profiles is not None and not commit.profiles.is_empty():
                 profiles.remember(connection, number, commit.profiles)
-            letters.remove(connection, commit.resolved)
-            letters.keep(connection, number, commit.parked)
-            letters.keep(connection, number, commit.dead_letters)
+            dead_letters.remove(connection, commit.resolved)
+            dead_letters.keep(connection, number, commit.parked)
+            dead_letters.keep(connection, number, commit.dead_letters)
             anchors.keep(connection, number, commit.anchors)
             if commit.step is not None:
                 backfills.advance(connection, commit.step, commit.at_ms)
@@ -221,7 +221,7 @@ class Store:
     ) -> list[DeadLetter]:
         """Return dead letters that fit every given filter, ascending by id; `after_id` reads on."""
         with self._reading() as connection:
-            return letters.dead(connection, view=view, code=code, key=key, after_id=after_id, limit=limit)
+            return dead_letters.dead(connection, view=view, code=code, key=key, after_id=after_id, limit=limit)
 
     def dead_letter_counts(self) -> dict[str, dict[int, int]]:
         """Count dead letters as {view: {reason code: n}}; views without any are left out."""
@@ -238,37 +238,37 @@ class Store:
         """Forget dead letters of a view for good; how many there were. Their rows count as dropped."""
         number = self._number(view)
         with self._writing() as connection:
-            done = letters.remove(connection, ids)
-            views.add_totals(connection, number, {"dead_lettered": -done, "dropped": done})
+            done = dead_letters.remove(connection, ids)
+            view_positions.add_totals(connection, number, {"dead_lettered": -done, "dropped": done})
             return done
 
-    def revive(self, view: str, parked: Sequence[Parked]) -> None:
+    def revive(self, view: str, parked: Sequence[ParkedRow]) -> None:
         """Park dead letters of a view for another try."""
         number = self._number(view)
         with self._writing() as connection:
-            letters.keep(connection, number, parked)
-            views.add_totals(connection, number, {"dead_lettered": -len(parked), "parked": len(parked)})
+            dead_letters.keep(connection, number, parked)
+            view_positions.add_totals(connection, number, {"dead_lettered": -len(parked), "parked": len(parked)})
 
-    def enqueue(self, view: str, parked: Sequence[Parked]) -> None:
+    def enqueue(self, view: str, parked: Sequence[ParkedRow]) -> None:
         """Park rows for a try at their time. Those that are new count as read."""
         number = self._number(view)
         with self._writing() as connection:
-            before = letters.total(connection, number)
-            letters.keep(connection, number, parked)
-            new = letters.total(connection, number) - before
-            views.add_totals(connection, number, {"read": new, "parked": new})
+            before = dead_letters.total(connection, number)
+            dead_letters.keep(connection, number, parked)
+            new = dead_letters.total(connection, number) - before
+            view_positions.add_totals(connection, number, {"read": new, "parked": new})
 
-    def parked(self, view: str, due_ms: int, limit: int = LETTERS) -> list[Parked]:
+    def parked(self, view: str, due_ms: int, limit: int = LETTERS) -> list[ParkedRow]:
         """Return parked rows due at `due_ms`, the longest due first."""
         number = self._number(view)
         with self._reading() as connection:
-            return letters.due(connection, number, due_ms, limit)
+            return dead_letters.due(connection, number, due_ms, limit)
 
     def waiting_players(self, view: str) -> frozenset[int]:
         """Return the players of whom something is parked: what comes after it waits behind it."""
         number = self._number(view)
         with self._reading() as connection:
-            return frozenset(letters.waiting_players(connection, number))
+            return frozenset(dead_letters.waiting_players(connection, number))
 
     def parked_counts(self) -> dict[str, dict[int, int]]:
         """Count parked rows as {view: {reason code: n}}; views without any are left out."""
@@ -277,7 +277,7 @@ class Store:
     def _letter_counts(self, stage: Literal["dead", "parked"]) -> dict[str, dict[int, int]]:
         found: dict[str, dict[int, int]] = {}
         with self._reading() as connection:
-            for view, parked, code, n in letters.counts(connection):
+            for view, parked, code, n in dead_letters.counts(connection):
                 if bool(parked) == (stage == "parked"):
                     found.setdefault(view, {})[code] = n
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from smartico_sync.core.late import Moment
+from smartico_sync.core.late_commit.mechanism import ReadTime
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Snapshot
 
@@ -104,15 +104,15 @@ class Database:
 
     def advance(self, ms):
         """Let time pass; writers that would break an assumption of the model write or commit first."""
-        self.hurry(ms)
+        self.drain_backlog(ms)
         self.true_ms += ms
 
     def jump(self, ms):
         """Set the clock."""
-        self.hurry(max(ms, 0))
+        self.drain_backlog(max(ms, 0))
         self.skew_ms += ms
 
-    def hurry(self, ms):
+    def drain_backlog(self, ms):
         for transaction in list(self.open):
             if any(self.true_ms + ms - since > self.dawdle_ms for _, since in transaction.taken):
                 self.write(transaction)
@@ -155,7 +155,7 @@ class Reading:
         clock = database.clock_ms
         if database.role == "standby" and flaw != "wall clock":
             clock = next((record.clock_ms for record in reversed(log) if record.kind == "commit"), 0)
-        self.moment = Moment(clock, steady_ms, Snapshot(xmin, completed if flaw == "completed" else upcoming))
+        self.read_time = ReadTime(clock, steady_ms, Snapshot(xmin, completed if flaw == "completed" else upcoming))
         self.rows = sorted(
             (row for record in log if record.kind == "commit" for row in record.rows), key=lambda row: row.order
         )
@@ -183,5 +183,5 @@ def order(position):
     return (int(position.cursor), int(position.key[0]))
 
 
-def shifted(moment, ms):
-    return replace(moment, steady_ms=moment.steady_ms + ms)
+def shifted(read_time, ms):
+    return replace(read_time, steady_ms=read_time.steady_ms + ms)

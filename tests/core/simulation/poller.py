@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 
 from core.simulation.database import order
-from smartico_sync.core.anchor import ANCHORS, Facts, judge
-from smartico_sync.core.fence import Fence
-from smartico_sync.core.gaps import Gaps
-from smartico_sync.core.late import KeyScan, Mark, Page
-from smartico_sync.core.lookback import Lookback
-from smartico_sync.core.window import Known
+from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
+from smartico_sync.core.late_commit.fence import Fence
+from smartico_sync.core.late_commit.gaps import Gaps
+from smartico_sync.core.late_commit.lookback import Lookback
+from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Page
+from smartico_sync.core.restore_detection import ANCHORS, Facts, judge
 
 AHEAD = 3  # pages read before the first is acknowledged
 
@@ -82,14 +82,14 @@ class Poller:
     def restart(self):
         """A new process: nothing but the state is left."""
         self.late = None
-        self.known = Known()
+        self.known = DeliveredKeys()
         self.flying = deque()
         self.position = self.state.head
-        self.pace = "level"
+        self.pace = "caught_up"
 
-    def start(self, moment):
+    def start(self, read_time):
         newest = self.state.commits
-        held = (moment, self.state.watermark, self.state.head, self.state.late, newest)
+        held = (read_time, self.state.watermark, self.state.head, self.state.late, newest)
         if self.mechanism == "fence":
             self.late = Fence.start(*held, settle_ms=self.settle_ms)
         elif self.mechanism == "gaps":
@@ -105,24 +105,24 @@ class Poller:
         if len(self.flying) >= (AHEAD if self.pipelined else 1):
             return
         reading = self.database.reading(self.steady_ms, self.flaw)
-        moment = reading.moment
+        read_time = reading.read_time
         if self.mechanism == "naive":
             rows = reading.page(self.position, self.limit)
-            self.send(Page(moment, self.mark(rows)), rows, rows)
+            self.send(Page(read_time, self.mark(rows)), rows, rows)
             return
         if self.late is None:
-            self.start(moment)
+            self.start(read_time)
         busy = any(sent.page.scan is not None for sent in self.flying)
-        self.late, scan = self.late.rescan(moment, "busy" if busy else self.pace)
-        through = self.late.ceiling
+        self.late, scan = self.late.rescan(read_time, "busy" if busy else self.pace)
+        through = self.late.safe_upper_bound
         rows = reading.page(self.position, self.limit, through)
         if len(rows) == self.limit:
             self.pace = "behind"
             source = reading.head()
-            self.late = self.late.aimed(moment, self.mark([source]))
+            self.late = self.late.with_target(read_time, self.mark([source]))
         else:
-            self.pace = "level" if through is None else self.pace
-            self.late = self.late.aimed(moment, None)
+            self.pace = "caught_up" if through is None else self.pace
+            self.late = self.late.with_target(read_time, None)
         keys = []
         if scan is not None:
             keys = (
@@ -136,7 +136,7 @@ class Poller:
         taken = flying | {row.key for row in rows}
         found = [row for row in self.unseen(keys) if row.key not in taken]
         page = Page(
-            moment,
+            read_time,
             self.mark(rows),
             ids=pl.Series([row.cursor for row in rows], dtype=pl.Int64),
             found=pl.Series([row.cursor for row in found], dtype=pl.Int64),
@@ -177,7 +177,7 @@ class Poller:
             self.commit(self.flying.popleft())
         if outcome in ("refuse", "unknown"):
             self.flying.clear()
-            self.position, self.pace = self.state.head, "level"
+            self.position, self.pace = self.state.head, "caught_up"
         if outcome.startswith("crash"):
             self.restart()
 

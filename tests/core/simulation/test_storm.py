@@ -7,7 +7,7 @@ import pytest
 from core.simulation.database import Database, order
 from core.simulation.poller import Poller
 from core.simulation.storm import losses, storm
-from smartico_sync.core.anchor import Facts, judge
+from smartico_sync.core.restore_detection import Facts, judge
 
 SEEDS = range(6)
 EVERY = [("fence", "id"), ("fence", "ts"), ("gaps", "id"), ("lookback", "ts")]

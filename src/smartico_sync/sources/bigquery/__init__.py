@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources import sql
 from smartico_sync.sources.bigquery.facts import ask_facts, listed
 from smartico_sync.sources.bigquery.login import Login
 from smartico_sync.sources.bigquery.plan import explain
 from smartico_sync.sources.bigquery.reading import BigQueryReading, Remembered
 from smartico_sync.sources.bigquery.session import Session, Storage
 from smartico_sync.sources.bigquery.types import BIGQUERY, column_of
-from smartico_sync.sources.distant import DistantClock
-from smartico_sync.sources.pool import Pool
-from smartico_sync.sources.pooled import GRACE_S, PooledSource
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.server_clock import ServerClock
+from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.source import GRACE_S, PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
@@ -41,7 +41,7 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
         self._login = Login(url, config.statement_timeout, silence_s, tuple(sorted(config.options.items())))
         self._login.check()
         place = f"source {name} ({url.place})"
-        self._clock = DistantClock()
+        self._clock = ServerClock()
         self._remembered = Remembered()
         self._storage = Storage(self._login)
         pool = Pool(lambda: Session(self._login, self._storage, self._clock, place), config.pool, silence_s)
@@ -66,7 +66,7 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
         return BigQueryReading(session, relation, self._clock, self._remembered)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
-        estimate = session.estimate(sql.star(BIGQUERY, relation), (), f"view {relation.name}")
+        estimate = session.estimate(statements.star(BIGQUERY, relation), (), f"view {relation.name}")
         return tuple(column_of(field) for field in estimate.fields)
 
     def _listed(self, session: Session) -> tuple[str, ...]:

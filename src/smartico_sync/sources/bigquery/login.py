@@ -18,7 +18,7 @@ from smartico_sync.config.units import Bytes
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.url import Url
+    from smartico_sync.sources.kit.url import Url
 
 __all__ = ["SCOPES", "Login"]
 

@@ -25,7 +25,7 @@ __all__ = ["explain", "judged"]
 LEAST = 10_000_000  # bytes: what BigQuery bills for any table, so less cannot be saved
 SHARE = 0.2  # of what a read from the start costs: a poll at the head that reads more is not pruned
 LAST_ID = str(2**63 - 2)  # no id is above it: the last range of a table that is partitioned by ids
-LAST_MS = 3_600_000  # what polls at the head look at, stragglers included
+LAST_MS = 3_600_000  # what polls at the head look at, late rows included
 POLLS = 288  # a day, one every five minutes
 
 

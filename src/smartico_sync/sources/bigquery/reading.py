@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from smartico_sync.errors import SourceError
-from smartico_sync.sources import sql
-from smartico_sync.sources.arrow import from_arrow, position_texts
 from smartico_sync.sources.bigquery.types import BIGQUERY, parameter
-from smartico_sync.sources.frames import empty
-from smartico_sync.sources.reading import SqlReading
+from smartico_sync.sources.kit.arrow import from_arrow, position_texts
+from smartico_sync.sources.kit.frames import empty
+from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.reading import SqlReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.bigquery.session import Estimate, Session
-    from smartico_sync.sources.distant import DistantClock
-    from smartico_sync.sources.sql import Statement
+    from smartico_sync.sources.kit.server_clock import ServerClock
+    from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["BigQueryReading", "Remembered"]
 
@@ -48,10 +48,10 @@ class BigQueryReading(SqlReading):
     never less, and the clock is read before both: what appears in between is above the page, or found as a straggler.
     """
 
-    grammar = BIGQUERY
+    adapter = BIGQUERY
     offset = "+00:00"
 
-    def __init__(self, session: Session, relation: Relation, clock: DistantClock, remembered: Remembered) -> None:
+    def __init__(self, session: Session, relation: Relation, clock: ServerClock, remembered: Remembered) -> None:
         super().__init__(relation)
         self._session = session
         self._clock = clock
@@ -87,7 +87,7 @@ class BigQueryReading(SqlReading):
             near = [self._remembered.heads[self.relation]]
         elif self._cursor.family in ("timestamp", "instant", "date"):
             near = [self.moment(self.clock_ms - back) for back in NEAR_MS]
-        statement = sql.head(self.grammar, self.relation, "low" if through is None else "low and through")
+        statement = statements.head(self.adapter, self.relation, "low" if through is None else "low and through")
         bounds = ({"low": low} if through is None else {"low": low, "high": through} for low in near)
         found = next((found for values in bounds if (found := self.value(statement, values)) is not None), None)
         if found is None:
@@ -100,10 +100,10 @@ class BigQueryReading(SqlReading):
         """How many rows have no place in the order, counted once an hour; NULL keys only where that may be paid for."""
         counted = self._remembered.nulls.get(self.relation)
         if counted is None or time.monotonic() - counted[0] > COUNTED_S:
-            statement, most = sql.null_cursors(self.grammar, self.relation), self._session.most_bytes
+            statement, most = statements.null_cursors(self.adapter, self.relation), self._session.most_bytes
             if most is not None and self.estimate(statement, {}).size > most:
                 # NULL cursors lie in a partition of their own, and are found without the rest.
-                statement = sql.null_cursors(self.grammar, replace(self.relation, key=()))
+                statement = statements.null_cursors(self.adapter, replace(self.relation, key=()))
             counted = (time.monotonic(), int(self.value(statement, {}) or 0))
             self._remembered.nulls[self.relation] = counted
         return counted[1]

@@ -15,7 +15,7 @@ from google.cloud.bigquery import QueryJob, QueryJobConfig
 
 from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
 from smartico_sync.sources.bigquery.failures import FAILURES, failure
-from smartico_sync.sources.distant import Errands, Left
+from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from google.cloud.bigquery.table import RowIterator, TableReference
 
     from smartico_sync.sources.bigquery.login import Login
-    from smartico_sync.sources.distant import DistantClock
+    from smartico_sync.sources.kit.server_clock import ServerClock
 
 __all__ = ["NEVER", "Estimate", "Session", "Storage"]
 
@@ -79,12 +79,12 @@ class Session:
     BigQuery has no read-only session, so what is not a question is refused here.
     """
 
-    def __init__(self, login: Login, storage: Storage, clock: DistantClock, place: str) -> None:
+    def __init__(self, login: Login, storage: Storage, clock: ServerClock, place: str) -> None:
         self._place = place
         self._silence_s = login.silence_s
         self._storage = storage
         self._clock = clock
-        self._errands = Errands()
+        self._errands = AbandonableCalls()
         self.most_bytes: int | None = login.limits().get("maximum_bytes_billed")
         self._client = self._errand(login.client, "connecting")
 
@@ -157,7 +157,7 @@ class Session:
             return self._errands.run(ask, 2 * self._silence_s)
         except FAILURES as error:
             raise failure(error, self._place, what) from None
-        except Left:
+        except Abandoned:
             raise SourceUnreachable(
                 f"{self._place}: {what}: no answer, or nobody waits for it any more",
                 hint="check the network; statement_timeout sets how long to wait",

@@ -10,13 +10,13 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources import sql
+from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField
 
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql import Expression
+    from smartico_sync.sources.sql.statements import Expression
 
 __all__ = ["BIGQUERY", "BigQueryGrammar", "column_of", "parameter"]
 
@@ -104,7 +104,7 @@ class BigQueryGrammar:
 
     def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
         """Row values cannot be compared here; the first term prunes partitions."""
-        return sql.either(above, binds)
+        return statements.either(above, binds)
 
 
 class _String(sa.types.UserDefinedType[str]):

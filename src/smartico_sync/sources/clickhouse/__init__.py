@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources import sql
 from smartico_sync.sources.clickhouse.clock import Clock
 from smartico_sync.sources.clickhouse.facts import ask_facts, listed
 from smartico_sync.sources.clickhouse.login import Login
@@ -12,9 +11,10 @@ from smartico_sync.sources.clickhouse.plan import explain
 from smartico_sync.sources.clickhouse.reading import ClickHouseReading
 from smartico_sync.sources.clickhouse.session import Hosts, Session
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, column_of
-from smartico_sync.sources.pool import Pool
-from smartico_sync.sources.pooled import GRACE_S, PooledSource
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.source import GRACE_S, PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
@@ -66,7 +66,7 @@ class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
         return ClickHouseReading(session, relation, self._clock)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
-        described = session.described(sql.star(CLICKHOUSE, relation), f"view {relation.name}")
+        described = session.described(statements.star(CLICKHOUSE, relation), f"view {relation.name}")
         return tuple(column_of(name, kind) for name, kind in described)
 
     def _listed(self, session: Session) -> tuple[str, ...]:

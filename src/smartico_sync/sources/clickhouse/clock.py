@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceRefused, ViewBroken
-from smartico_sync.sources import sql
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE
-from smartico_sync.sources.distant import DistantClock
+from smartico_sync.sources.kit.server_clock import ServerClock
+from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
@@ -32,7 +32,7 @@ class Clock:
     """The clock of one source, whichever of its sessions asks."""
 
     def __init__(self) -> None:
-        self._server = DistantClock()
+        self._server = ServerClock()
         self._replicated: dict[str, tuple[float, Tables]] = {}
         self._complete: dict[str, int] = {}
 
@@ -69,7 +69,7 @@ class Clock:
         with suppress(
             SourceRefused, ViewBroken
         ):  # of the plan, or of system.replicas: then nothing is known of replicas
-            page = sql.page(CLICKHOUSE, relation, "from the start", "open")
+            page = statements.page(CLICKHOUSE, relation, "from the start", "open")
             read = session.rows(TABLES + page.text, "the server", {"n": 1})
             tables = tuple(dict.fromkeys((str(row[0]), str(row[1])) for row in read))
             if tables:

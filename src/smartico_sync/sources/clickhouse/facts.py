@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
-from smartico_sync.sources.names import dotted
 from smartico_sync.sources.protocol import ServerFacts
+from smartico_sync.sources.sql.names import dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

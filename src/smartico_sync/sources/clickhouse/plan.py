@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from smartico_sync.core.position import Position
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.sources.protocol import Plan
-from smartico_sync.sources.values import epoch_ms
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
-from smartico_sync.sources.arrow import from_arrow, position_texts
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, WIDE
-from smartico_sync.sources.frames import empty
-from smartico_sync.sources.reading import SqlReading
+from smartico_sync.sources.kit.arrow import from_arrow, position_texts
+from smartico_sync.sources.kit.frames import empty
+from smartico_sync.sources.sql.reading import SqlReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.clickhouse.clock import Clock
     from smartico_sync.sources.clickhouse.session import Session
-    from smartico_sync.sources.sql import Statement
+    from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["ClickHouseReading"]
 
@@ -33,7 +33,7 @@ class ClickHouseReading(SqlReading):
     above the page, or found as a straggler.
     """
 
-    grammar = CLICKHOUSE
+    adapter = CLICKHOUSE
 
     def __init__(self, session: Session, relation: Relation, clock: Clock) -> None:
         super().__init__(relation)

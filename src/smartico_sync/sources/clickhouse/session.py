@@ -16,7 +16,7 @@ import pyarrow as pa
 from smartico_sync.errors import SourceError, SourceUnreachable
 from smartico_sync.sources.clickhouse.failures import FAILURES, connecting, failure
 from smartico_sync.sources.clickhouse.settings import chosen
-from smartico_sync.sources.distant import Errands, Left
+from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ class Session:
         self._place = place
         # The client's own limit is on silence; a server that sends a little now and then is noticed by this one.
         self._patience_s = 2 * login.silence_s
-        self._errands = Errands()
+        self._errands = AbandonableCalls()
         self._broken = False
         self._client = self._first(login, hosts)
         self.settings: Mapping[str, SettingDef] = self._client.server_settings
@@ -77,7 +77,7 @@ class Session:
                 client = self._errands.run(partial(_client, arguments), self._patience_s)
             except FAILURES as error:
                 told = connecting(error, self._place)
-            except Left:
+            except Abandoned:
                 raise self._left("connecting") from None
             else:
                 hosts.served(host)
@@ -111,7 +111,7 @@ class Session:
             return self._errands.run(ask, self._patience_s)
         except FAILURES as error:
             told = failure(error, self._place, what)
-        except Left:
+        except Abandoned:
             told = self._left(what)
         except (pa.ArrowException, ValueError, OverflowError):  # with a value in it
             told = SourceError(

@@ -13,11 +13,11 @@ from sqlalchemy.sql.elements import _anonymous_label
 from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources import sql
+from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql import Expression
+    from smartico_sync.sources.sql.statements import Expression
 
 __all__ = ["CLICKHOUSE", "WIDE", "ClickHouseGrammar", "column_of"]
 
@@ -171,7 +171,7 @@ class ClickHouseGrammar:
 
     def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
         """The first term finds the granules, and is read before the others (PREWHERE)."""
-        return sql.either(above, binds)
+        return statements.either(above, binds)
 
 
 def _parameter(name: str, kind: str) -> Expression:

@@ -10,6 +10,7 @@ import bson
 
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, ViewBroken
+from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.mongodb.documents import CODEC
 from smartico_sync.sources.mongodb.facts import ask_facts
 from smartico_sync.sources.mongodb.login import Login
@@ -20,9 +21,8 @@ from smartico_sync.sources.mongodb.reading import MongoReading
 from smartico_sync.sources.mongodb.session import Servers
 from smartico_sync.sources.mongodb.shape import Shape
 from smartico_sync.sources.mongodb.types import bracket_of
-from smartico_sync.sources.names import check_columns, like
-from smartico_sync.sources.pooled import GRACE_S
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.sql.names import check_columns, like
+from smartico_sync.sources.sql.source import GRACE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,11 +14,11 @@ import polars as pl
 from bson import Decimal128
 from bson.binary import Binary
 
-from smartico_sync.sources.frames import REASONS, dtype, finite, with_reasons
+from smartico_sync.sources.kit.frames import REASONS, dtype, finite, with_reasons
+from smartico_sync.sources.kit.values import CONVERTERS
 from smartico_sync.sources.mongodb.decimals import decimal_texts
 from smartico_sync.sources.mongodb.documents import ABSENT, DOUBLE, MISPLACED, among
 from smartico_sync.sources.mongodb.types import UUID_SUBTYPE, text_of
-from smartico_sync.sources.values import CONVERTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from pymongo.errors import ConfigurationError, PyMongoError
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.url import Url
+    from smartico_sync.sources.kit.url import Url
 
 __all__ = ["Login"]
 

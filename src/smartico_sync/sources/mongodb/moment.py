@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
     from smartico_sync.sources.mongodb.session import Session
 
-__all__ = ["Moment", "moment_of", "role_of"]
+__all__ = ["ClusterTime", "moment_of", "role_of"]
 
 SNAPSHOTS_FROM = 13  # the wire version of MongoDB 5.0
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ClusterTime:
     """`clock_ms`: every write up to then is in what the member shows to readers of the majority. `concern`: of our questions."""
 
     clock_ms: int
     concern: Mapping[str, Any]
 
 
-def moment_of(session: Session, what: str, collection: str = "") -> Moment:
+def moment_of(session: Session, what: str, collection: str = "") -> ClusterTime:
     """Ask a member. Where there is a set, later questions are answered by any member, as of that moment or later."""
     hello = session.command({"hello": 1}, what)
     now_ms = _ms(hello["localTime"])
@@ -41,11 +41,11 @@ def moment_of(session: Session, what: str, collection: str = "") -> Moment:
         stamp = hello["operationTime"]
         clock_ms = min(now_ms, stamp.time * 1000)
     else:
-        return Moment(now_ms, {"level": "local"})
+        return ClusterTime(now_ms, {"level": "local"})
     newest = session.servers.seen(stamp)
     if collection not in session.servers.unsnapped and hello.get("maxWireVersion", 0) >= SNAPSHOTS_FROM:
-        return Moment(clock_ms, {"level": "snapshot", "atClusterTime": newest})
-    return Moment(clock_ms, {"level": "majority", "afterClusterTime": newest})
+        return ClusterTime(clock_ms, {"level": "snapshot", "atClusterTime": newest})
+    return ClusterTime(clock_ms, {"level": "majority", "afterClusterTime": newest})
 
 
 def role_of(hello: Mapping[str, Any]) -> str:

@@ -8,22 +8,23 @@ import bson
 import polars as pl
 
 from smartico_sync.errors import SourceError, ViewBroken
-from smartico_sync.sources import groups, sql
-from smartico_sync.sources.frames import CURSOR, empty, key_column
+from smartico_sync.sources.kit import keyless_pages
+from smartico_sync.sources.kit.frames import CURSOR, empty, key_column
+from smartico_sync.sources.kit.values import moment_text
 from smartico_sync.sources.mongodb import pipelines
 from smartico_sync.sources.mongodb.columns import columns, placed
 from smartico_sync.sources.mongodb.documents import Documents
 from smartico_sync.sources.mongodb.moment import moment_of
 from smartico_sync.sources.mongodb.session import NoSnapshot
 from smartico_sync.sources.mongodb.types import bracket_of
-from smartico_sync.sources.values import moment_text
+from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.mongodb.moment import Moment
+    from smartico_sync.sources.mongodb.moment import ClusterTime
     from smartico_sync.sources.mongodb.pipelines import Stage
     from smartico_sync.sources.mongodb.session import Session
     from smartico_sync.sources.protocol import End
@@ -46,11 +47,11 @@ class MongoReading:
         self.what = f"view {relation.name}"
         self.session = session
         self._place = pipelines.place_of(relation)
-        self._moment: Moment | None = None
+        self._moment: ClusterTime | None = None
         self._exists = False
 
     @property
-    def moment_now(self) -> Moment:
+    def moment_now(self) -> ClusterTime:
         """The moment of this reading."""
         if self._moment is None:
             self._moment = moment_of(self.session, self.what, self.collection)
@@ -89,7 +90,7 @@ class MongoReading:
         condition = self._among(
             [(each.cursor, *each.key) for each in wanted], (self.relation.cursor, *self.relation.key)
         )
-        return sql.exactly(self.relation, self._found(condition), wanted)
+        return statements.exactly(self.relation, self._found(condition), wanted)
 
     def by_cursor(self, values: Iterable[str]) -> pl.DataFrame:
         """The rows with one of these cursors."""
@@ -103,7 +104,7 @@ class MongoReading:
         wanted = list(keys)
         if not wanted:
             return empty(self.relation, "rows")
-        return sql.with_keys(self.relation, self._found(self._among(wanted, self.relation.key)), wanted)
+        return statements.with_keys(self.relation, self._found(self._among(wanted, self.relation.key)), wanted)
 
     def without_cursor(self, limit: int, after: tuple[str, ...] = ()) -> pl.DataFrame:
         """Rows whose cursor has no place in the order, by their key."""
@@ -170,7 +171,7 @@ class MongoReading:
         def fetch(rows: int) -> pl.DataFrame:
             return self._frame(self._page_stages(which, after, rows, low, high, end), which, rows)
 
-        return fetch(limit) if self.relation.key else groups.complete(fetch, limit)
+        return fetch(limit) if self.relation.key else keyless_pages.complete(fetch, limit)
 
     def _among(self, wanted: Sequence[Sequence[str]], names: Sequence[str]) -> dict[str, Any]:
         """Each field is one of those wanted of it: a superset of these tuples."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pymongo.errors import OperationFailure
 
 from smartico_sync.errors import SourceUnreachable
-from smartico_sync.sources.distant import Errands, Left
+from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned
 from smartico_sync.sources.mongodb.documents import CODEC
 from smartico_sync.sources.mongodb.failures import FAILURES, NO_SNAPSHOT, failure
 
@@ -51,12 +51,12 @@ class Servers:
         self._lock = Lock()
         self._client: MongoClient[dict[str, Any]] | None = None
         self._closed = False
-        self._asking: set[Errands] = set()
+        self._asking: set[AbandonableCalls] = set()
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Questions of one thread."""
-        errands = Errands()
+        errands = AbandonableCalls()
         with self._lock:
             if self._closed:
                 raise SourceUnreachable(f"{self.place}: the source has been closed")
@@ -99,7 +99,7 @@ def _farewell(client: MongoClient[dict[str, Any]]) -> None:
 class Session:
     """Questions one after the other. What writes has no way through: `pipelines` lets no $out pass, and commands only tell."""
 
-    def __init__(self, servers: Servers, errands: Errands) -> None:
+    def __init__(self, servers: Servers, errands: AbandonableCalls) -> None:
         self.servers = servers
         self._errands = errands
 
@@ -156,7 +156,7 @@ class Session:
             return self._errands.run(lambda: ask(servers.client()), 2 * servers.login.silence_s)
         except FAILURES as error:
             raise failure(error, servers.place, what) from None
-        except Left:
+        except Abandoned:
             raise SourceUnreachable(
                 f"{servers.place}: {what}: no answer, or nobody waits for it any more",
                 hint="check the network; statement_timeout sets how long to wait",

@@ -16,7 +16,7 @@ from bson.binary import Binary
 from bson.datetime_ms import DatetimeMS
 
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.values import epoch_ms
+from smartico_sync.sources.kit.values import epoch_ms
 
 if TYPE_CHECKING:
     from collections.abc import Collection

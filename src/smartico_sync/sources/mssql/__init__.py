@@ -14,7 +14,8 @@ except ModuleNotFoundError:
 except ImportError:
     raise DriverMissing("unixODBC is not installed, and pyodbc needs it", hint="apt-get install unixodbc") from None
 
-from smartico_sync.sources import sql
+from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.mssql.clock import Clock
 from smartico_sync.sources.mssql.facts import ask_facts
 from smartico_sync.sources.mssql.login import Login
@@ -22,10 +23,9 @@ from smartico_sync.sources.mssql.plan import explain
 from smartico_sync.sources.mssql.reading import MssqlReading
 from smartico_sync.sources.mssql.session import Session
 from smartico_sync.sources.mssql.types import MSSQL, column_of
-from smartico_sync.sources.names import dotted
-from smartico_sync.sources.pool import Pool
-from smartico_sync.sources.pooled import PooledSource
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.names import dotted
+from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
@@ -91,7 +91,7 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
         return MssqlReading(session, relation, self._clock, self._old_views)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
-        what, star = f"view {relation.name}", sql.star(MSSQL, relation)
+        what, star = f"view {relation.name}", statements.star(MSSQL, relation)
         names = session.run(STAR + star, what).names
         told = session.run(TYPES, what, {"statement": star}).rows
         if [row[0] for row in told] != list(names):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
+from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.sources.mssql.failures import NO_OBJECT, NOT_ALLOWED
 from smartico_sync.sources.mssql.session import Failed
-from smartico_sync.sources.values import epoch_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from smartico_sync.core.hearsay import from_database
+from smartico_sync.core.redaction import from_database
 from smartico_sync.errors import (
     ConfigError,
     DriverMissing,

@@ -14,7 +14,7 @@ import pyodbc
 from smartico_sync.errors import ConfigError, DriverMissing
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.url import Url
+    from smartico_sync.sources.kit.url import Url
 
 __all__ = ["CONNECT_TIMEOUT_S", "PORT", "Login"]
 

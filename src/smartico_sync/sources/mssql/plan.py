@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.core.position import Position
 from smartico_sync.errors import SourceError
-from smartico_sync.sources import sql
 from smartico_sync.sources.mssql.failures import NOT_ALLOWED
 from smartico_sync.sources.mssql.reading import FRESH
 from smartico_sync.sources.mssql.session import Failed, declared
 from smartico_sync.sources.mssql.types import MSSQL
 from smartico_sync.sources.protocol import Plan
+from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +143,9 @@ def _listed(session: Session, relation: Relation) -> Plan:
         advice=f"if no index on ({bare}) exists, make one on the table that stores them",
     )
     with suppress(SourceError):
-        base = session.run(BASE, "the plan", {"statement": sql.star(MSSQL, relation), "column": relation.cursor}).rows
+        base = session.run(
+            BASE, "the plan", {"statement": statements.star(MSSQL, relation), "column": relation.cursor}
+        ).rows
         if not base:
             return unknown
         schema, table, column = (str(part) for part in base[0])

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from smartico_sync.sources.frames import UNREADABLE, dtype, empty, from_texts
+from smartico_sync.sources.kit.frames import UNREADABLE, dtype, empty, from_texts
+from smartico_sync.sources.kit.values import position_text
 from smartico_sync.sources.mssql.failures import NO_SNAPSHOT
 from smartico_sync.sources.mssql.session import Answer, Failed, Session
 from smartico_sync.sources.mssql.types import MSSQL, bare, floored
-from smartico_sync.sources.reading import SqlReading
-from smartico_sync.sources.values import position_text
+from smartico_sync.sources.sql.reading import SqlReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.mssql.clock import Clock
-    from smartico_sync.sources.sql import Statement
+    from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["COMMITTED", "FRESH", "SNAPSHOT", "MssqlReading", "isolation"]
 
@@ -39,7 +39,7 @@ class MssqlReading(SqlReading):
     `old_views` holds names of views for which SNAPSHOT is not to be had, because they read a database that does not allow it.
     """
 
-    grammar = MSSQL
+    adapter = MSSQL
 
     def __init__(self, session: Session, relation: Relation, clock: Clock, old_views: set[str]) -> None:
         super().__init__(relation)

@@ -10,11 +10,11 @@ from sqlalchemy.dialects.mssql.base import MSDialect, MSSQLCompiler
 from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources import sql
+from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql import Expression
+    from smartico_sync.sources.sql.statements import Expression
 
 __all__ = ["MSSQL", "MssqlGrammar", "bare", "column_of", "floored"]
 
@@ -144,7 +144,7 @@ class MssqlGrammar:
 
     def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
         """T-SQL has no row values."""
-        return sql.either(above, binds)
+        return statements.either(above, binds)
 
 
 def _converted(kind: str, expression: Expression, style: str) -> Expression:

@@ -6,7 +6,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
-from smartico_sync.sources import sql
+from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.mysql.clock import Clock
 from smartico_sync.sources.mysql.facts import ask_facts
 from smartico_sync.sources.mysql.login import Login
@@ -14,10 +15,9 @@ from smartico_sync.sources.mysql.plan import explain
 from smartico_sync.sources.mysql.reading import MySQLReading
 from smartico_sync.sources.mysql.session import BEGIN, Session
 from smartico_sync.sources.mysql.types import MYSQL, column_of
-from smartico_sync.sources.names import dotted
-from smartico_sync.sources.pool import Pool
-from smartico_sync.sources.pooled import GRACE_S, PooledSource
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.names import dotted
+from smartico_sync.sources.sql.source import GRACE_S, PooledSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
         return MySQLReading(session, relation, self._clock)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
-        answer = session.run(sql.star(MYSQL, relation) % {}, f"view {relation.name}")
+        answer = session.run(statements.star(MYSQL, relation) % {}, f"view {relation.name}")
         return tuple(column_of(field) for field in answer.fields)
 
     def _listed(self, session: Session) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.url import Url
+    from smartico_sync.sources.kit.url import Url
 
 __all__ = ["CONNECT_TIMEOUT_S", "Login"]
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.sources.frames import empty, from_texts
+from smartico_sync.sources.kit.frames import empty, from_texts
 from smartico_sync.sources.mysql.session import BEGIN, Answer, Session, literal
 from smartico_sync.sources.mysql.types import MYSQL
-from smartico_sync.sources.reading import SqlReading
+from smartico_sync.sources.sql.reading import SqlReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.mysql.clock import Clock
-    from smartico_sync.sources.sql import Statement
+    from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["MySQLReading", "filled"]
 
@@ -24,7 +24,7 @@ __all__ = ["MySQLReading", "filled"]
 class MySQLReading(SqlReading):
     """Reads through one session; the transaction opens with the first question."""
 
-    grammar = MYSQL
+    adapter = MYSQL
 
     def __init__(self, session: Session, relation: Relation, clock: Clock) -> None:
         super().__init__(relation)

@@ -11,11 +11,11 @@ from sqlalchemy.dialects.mysql import BIGINT, DATETIME
 from sqlalchemy.dialects.mysql.base import MySQLDialect
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources import sql
+from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql import Expression
+    from smartico_sync.sources.sql.statements import Expression
 
 __all__ = ["MYSQL", "MySQLGrammar", "column_of"]
 
@@ -105,7 +105,7 @@ class MySQLGrammar:
 
     def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
         """Row values would be compared row by row; this form is a range of the index."""
-        return sql.either(above, binds)
+        return statements.either(above, binds)
 
 
 def _scale(column: Column) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import ViewBroken
-from smartico_sync.sources import sql
+from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.oracle.clock import Clock
 from smartico_sync.sources.oracle.dialling import Dialler
 from smartico_sync.sources.oracle.facts import ask_facts
@@ -14,9 +15,8 @@ from smartico_sync.sources.oracle.plan import explain
 from smartico_sync.sources.oracle.reading import OracleReading
 from smartico_sync.sources.oracle.session import Session
 from smartico_sync.sources.oracle.types import OBJECT, ORACLE, column_of, written
-from smartico_sync.sources.pool import Pool
-from smartico_sync.sources.pooled import GRACE_S, PooledSource, transaction
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.source import GRACE_S, PooledSource, transaction
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -80,7 +80,7 @@ class OracleSource(PooledSource[Session, OracleReading]):
         return OracleReading(session, relation, self._clock)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
-        fields, _ = session.execute(sql.star(ORACLE, relation), f"view {relation.name}")
+        fields, _ = session.execute(statements.star(ORACLE, relation), f"view {relation.name}")
         return tuple(column_of(field) for field in fields)
 
     def _listed(self, session: Session) -> tuple[str, ...]:

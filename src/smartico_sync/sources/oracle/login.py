@@ -11,7 +11,7 @@ import oracledb
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.url import Url
+    from smartico_sync.sources.kit.url import Url
 
 __all__ = ["Login"]
 

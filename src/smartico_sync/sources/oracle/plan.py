@@ -11,7 +11,7 @@ from smartico_sync.errors import SourceCancelled, SourceError, SourceUnreachable
 from smartico_sync.sources.oracle.reading import filled
 from smartico_sync.sources.oracle.types import ORACLE
 from smartico_sync.sources.protocol import Plan
-from smartico_sync.sources.sql import names_of
+from smartico_sync.sources.sql.statements import names_of
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation

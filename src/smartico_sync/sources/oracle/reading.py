@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.sources.frames import UNREADABLE, empty, from_texts, whole
+from smartico_sync.sources.kit.frames import UNREADABLE, empty, from_texts, whole
 from smartico_sync.sources.oracle.types import NATIONAL, ORACLE, stamp
-from smartico_sync.sources.reading import SqlReading
+from smartico_sync.sources.sql.reading import SqlReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.oracle.clock import Clock
     from smartico_sync.sources.oracle.session import Session
-    from smartico_sync.sources.sql import Statement
+    from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["OracleReading", "bound", "filled"]
 
@@ -30,7 +30,7 @@ PADDED = ("CHAR", "NCHAR")
 class OracleReading(SqlReading):
     """Reads through one session; the transaction opens with the first question."""
 
-    grammar = ORACLE
+    adapter = ORACLE
 
     def __init__(self, session: Session, relation: Relation, clock: Clock) -> None:
         super().__init__(relation)

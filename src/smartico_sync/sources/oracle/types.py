@@ -17,13 +17,13 @@ from sqlalchemy.sql import quoted_name
 from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources import sql
+from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql import Expression
+    from smartico_sync.sources.sql.statements import Expression
 
 __all__ = ["NATIONAL", "OBJECT", "ORACLE", "OracleGrammar", "column_of", "stamp", "word", "written"]
 
@@ -157,7 +157,7 @@ class OracleGrammar:
 
     def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
         """Oracle has no comparison of row values."""
-        return sql.either(above, binds)
+        return statements.either(above, binds)
 
 
 def _literal(text: str) -> Expression:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.core.relation import Column
 from smartico_sync.errors import SourceError
-from smartico_sync.sources import sql
-from smartico_sync.sources.pool import Pool
-from smartico_sync.sources.pooled import GRACE_S, PooledSource
+from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading, begin
 from smartico_sync.sources.postgresql.session import Login, Session
 from smartico_sync.sources.postgresql.types import POSTGRESQL, family
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.source import GRACE_S, PooledSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         what = f"view {relation.name}"
-        star = session.run(sql.star(POSTGRESQL, relation) % {}, what)[0]
+        star = session.run(statements.star(POSTGRESQL, relation) % {}, what)[0]
         known = _types(session, set(star.types), what)
         return tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
 

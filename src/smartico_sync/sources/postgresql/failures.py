@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smartico_sync.core.hearsay import from_database
+from smartico_sync.core.redaction import from_database
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 
 __all__ = ["connecting", "failure"]

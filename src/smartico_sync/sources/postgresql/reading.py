@@ -9,16 +9,16 @@ import polars as pl
 
 from smartico_sync.core.relation import Snapshot
 from smartico_sync.errors import SourceError
-from smartico_sync.sources.frames import empty, from_texts
+from smartico_sync.sources.kit.frames import empty, from_texts
 from smartico_sync.sources.postgresql.session import Answer, Session, literal
 from smartico_sync.sources.postgresql.types import POSTGRESQL
-from smartico_sync.sources.reading import SqlReading
+from smartico_sync.sources.sql.reading import SqlReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.sql import Statement
+    from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["PostgresReading", "begin", "filled"]
 
@@ -44,7 +44,7 @@ def begin(timeout_ms: int) -> str:
 class PostgresReading(SqlReading):
     """Reads through one session; the transaction opens with the first question and travels with it."""
 
-    grammar = POSTGRESQL
+    adapter = POSTGRESQL
     offset = "+00"
 
     def __init__(self, session: Session, relation: Relation, timeout_ms: int) -> None:

@@ -22,7 +22,7 @@ from smartico_sync.errors import ConfigError, SourceError, SourceUnreachable
 from smartico_sync.sources.postgresql.failures import connecting, failure
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.url import Url
+    from smartico_sync.sources.kit.url import Url
 
 __all__ = ["Answer", "Login", "Session", "literal"]
 

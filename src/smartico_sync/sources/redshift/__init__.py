@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources import sql
-from smartico_sync.sources.pool import Pool
-from smartico_sync.sources.pooled import GRACE_S, PooledSource, transaction
+from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.redshift.facts import ask_facts
 from smartico_sync.sources.redshift.login import Login
 from smartico_sync.sources.redshift.plan import explain
 from smartico_sync.sources.redshift.reading import RedshiftReading
 from smartico_sync.sources.redshift.session import Session
 from smartico_sync.sources.redshift.types import REDSHIFT, column_of
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.source import GRACE_S, PooledSource, transaction
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -67,7 +67,7 @@ class RedshiftSource(PooledSource[Session, RedshiftReading]):
         return RedshiftReading(session, relation)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
-        answer = session.run(sql.star(REDSHIFT, relation), f"view {relation.name}")
+        answer = session.run(statements.star(REDSHIFT, relation), f"view {relation.name}")
         return tuple(column_of(field) for field in answer.fields)
 
     def _listed(self, session: Session) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-from smartico_sync.core.hearsay import from_database
+from smartico_sync.core.redaction import from_database
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 
 if TYPE_CHECKING:

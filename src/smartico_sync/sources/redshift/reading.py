@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.sources.frames import empty, from_texts
-from smartico_sync.sources.reading import SqlReading
+from smartico_sync.sources.kit.frames import empty, from_texts
 from smartico_sync.sources.redshift.types import REDSHIFT
+from smartico_sync.sources.sql.reading import SqlReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.redshift.session import Answer, Session
-    from smartico_sync.sources.sql import Statement
+    from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["RedshiftReading"]
 
@@ -26,7 +26,7 @@ NOW = "SELECT now()"  # when the transaction began
 class RedshiftReading(SqlReading):
     """Reads through one session; the transaction opens with the first question."""
 
-    grammar = REDSHIFT
+    adapter = REDSHIFT
     offset = "+00"
 
     def __init__(self, session: Session, relation: Relation) -> None:

@@ -12,11 +12,11 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources import sql
+from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql import Expression
+    from smartico_sync.sources.sql.statements import Expression
 
 __all__ = ["REDSHIFT", "RedshiftGrammar", "column_of"]
 
@@ -77,7 +77,7 @@ class RedshiftGrammar:
 
     def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
         """Redshift comes from a PostgreSQL that compared row values wrongly; this form also lets blocks be skipped."""
-        return sql.either(above, binds)
+        return statements.either(above, binds)
 
 
 REDSHIFT = RedshiftGrammar()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources import sql
-from smartico_sync.sources.distant import DistantClock
-from smartico_sync.sources.pool import Pool
-from smartico_sync.sources.pooled import GRACE_S, PooledSource
+from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.server_clock import ServerClock
+from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.snowflake.facts import ask_facts, listed
 from smartico_sync.sources.snowflake.login import Login
 from smartico_sync.sources.snowflake.plan import explain
 from smartico_sync.sources.snowflake.reading import SnowflakeReading
 from smartico_sync.sources.snowflake.session import Session
 from smartico_sync.sources.snowflake.types import SNOWFLAKE, column_of
-from smartico_sync.sources.url import parse
+from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.source import GRACE_S, PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
@@ -41,7 +41,7 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
         login = Login(url, config.statement_timeout, silence_s, tuple(sorted(config.options.items())))
         login.check()
         place = f"source {name} ({url.place})"
-        self._clock = DistantClock()
+        self._clock = ServerClock()
         super().__init__(name, place, Pool(lambda: Session(login, place), config.pool, silence_s))
 
     def facts(self) -> ServerFacts:
@@ -58,7 +58,7 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
         return SnowflakeReading(session, relation, self._clock)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
-        described = session.describe(sql.star(SNOWFLAKE, relation) % {}, f"view {relation.name}")
+        described = session.describe(statements.star(SNOWFLAKE, relation) % {}, f"view {relation.name}")
         return tuple(column_of(each) for each in described)
 
     def _listed(self, session: Session) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["explain", "judged"]
 
 FEW = 10  # micro-partitions: so small a table is read whole in the time a question takes anyway
-LAST_MS = 3_600_000  # what polls at the head look at, stragglers included
+LAST_MS = 3_600_000  # what polls at the head look at, late rows included
 SHARE = 0.1  # of a table: a poll at the head that reads more finds its rows by looking everywhere
 
 

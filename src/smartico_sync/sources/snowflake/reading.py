@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.sources.arrow import from_arrow, position_texts
-from smartico_sync.sources.frames import empty
-from smartico_sync.sources.reading import SqlReading
+from smartico_sync.sources.kit.arrow import from_arrow, position_texts
+from smartico_sync.sources.kit.frames import empty
 from smartico_sync.sources.snowflake.types import SNOWFLAKE
+from smartico_sync.sources.sql.reading import SqlReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.distant import DistantClock
+    from smartico_sync.sources.kit.server_clock import ServerClock
     from smartico_sync.sources.snowflake.session import Session
-    from smartico_sync.sources.sql import Statement
+    from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["SnowflakeReading"]
 
@@ -32,10 +32,10 @@ class SnowflakeReading(SqlReading):
     above the page, or found as a straggler.
     """
 
-    grammar = SNOWFLAKE
+    adapter = SNOWFLAKE
     offset = "+00:00"
 
-    def __init__(self, session: Session, relation: Relation, clock: DistantClock) -> None:
+    def __init__(self, session: Session, relation: Relation, clock: ServerClock) -> None:
         super().__init__(relation)
         self._session = session
         self._clock = clock

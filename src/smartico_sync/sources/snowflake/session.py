@@ -13,7 +13,7 @@ import snowflake.connector
 from snowflake.connector import errors
 
 from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
-from smartico_sync.sources.distant import Errands, Left
+from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned
 from smartico_sync.sources.snowflake.failures import connecting, failure
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ class Session:
         self._place = place
         # The driver keeps its own limit, `query_timeout`; this one is for a download that stalls behind it.
         self._patience_s = 2 * login.silence_s
-        self._errands = Errands()
+        self._errands = AbandonableCalls()
         self._broken = False
         arguments = login.arguments()
         try:
             self._connection = self._errands.run(lambda: snowflake.connector.connect(**arguments), self._patience_s)
         except errors.Error as error:
             raise connecting(error, place) from None
-        except Left:
+        except Abandoned:
             raise SourceUnreachable(
                 f"{place}: the login was given up", hint="check account, proxy and firewall"
             ) from None
@@ -100,7 +100,7 @@ class Session:
             return self._errands.run(ask, self._patience_s)
         except errors.Error as error:
             told: SourceError = failure(error, self._place, what)
-        except Left:
+        except Abandoned:
             told = SourceUnreachable(
                 f"{self._place}: {what}: no answer, or nobody waits for it any more",
                 hint="check the network; statement_timeout sets how long to wait",

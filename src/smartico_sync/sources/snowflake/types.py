@@ -12,11 +12,11 @@ from sqlalchemy.sql import quoted_name
 from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources import sql
+from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql import Expression
+    from smartico_sync.sources.sql.statements import Expression
 
 __all__ = ["SNOWFLAKE", "SnowflakeGrammar", "column_of"]
 
@@ -108,7 +108,7 @@ class SnowflakeGrammar:
 
     def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
         """The form every planner understands."""
-        return sql.either(above, binds)
+        return statements.either(above, binds)
 
 
 SNOWFLAKE = SnowflakeGrammar()

@@ -13,15 +13,15 @@ from urllib.parse import quote
 
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import SourceUnreachable, ViewBroken
-from smartico_sync.sources import sql
-from smartico_sync.sources.names import check_columns, like
-from smartico_sync.sources.pool import Pool
+from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.protocol import Plan, ServerFacts
+from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.names import check_columns, like
 from smartico_sync.sources.sqlite.failures import failure
 from smartico_sync.sources.sqlite.plan import explain
 from smartico_sync.sources.sqlite.reading import SqliteReading
 from smartico_sync.sources.sqlite.types import SQLITE, STORED, family
-from smartico_sync.sources.url import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ class SqliteSource:
         bare = replace(relation, columns=())
         with self.reading(bare) as reading:
             try:
-                reading.ask(f"CREATE TEMP VIEW smartico_sync_described AS {sql.star(SQLITE, bare)}", {})
+                reading.ask(f"CREATE TEMP VIEW smartico_sync_described AS {statements.star(SQLITE, bare)}", {})
                 listed = reading.ask("PRAGMA temp.table_info(smartico_sync_described)", {})
             except ViewBroken as broken:
                 raise ViewBroken(broken.message, hint=like(relation, self._names(reading)) or broken.hint) from None
@@ -160,7 +160,7 @@ def _sampled(reading: SqliteReading, relation: Relation, column: Column) -> Colu
     if column.family != "other":
         return column
     name = SQLITE.dialect.identifier_preparer.quote_identifier(column.name)
-    described = sql.star(SQLITE, replace(relation, columns=())).replace("WHERE 1 = 0", f"LIMIT {SAMPLED}")
+    described = statements.star(SQLITE, replace(relation, columns=())).replace("WHERE 1 = 0", f"LIMIT {SAMPLED}")
     query = f"SELECT typeof({name}) FROM ({described}) WHERE {name} IS NOT NULL LIMIT 1"  # noqa: S608  - quoted above
     rows = reading.ask(query, {})
     return replace(column, family=STORED.get(rows[0][0], "other")) if rows else column

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from smartico_sync.sources.frames import empty, frame
-from smartico_sync.sources.reading import SqlReading
+from smartico_sync.sources.kit.frames import empty, frame
+from smartico_sync.sources.kit.values import MILLISECONDS_FROM, position_text
+from smartico_sync.sources.sql.reading import SqlReading
 from smartico_sync.sources.sqlite.failures import failure
 from smartico_sync.sources.sqlite.types import SQLITE, stored, text_or_bytes
-from smartico_sync.sources.values import MILLISECONDS_FROM, position_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.sql import Statement
+    from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["SqliteReading"]
 
@@ -31,7 +31,7 @@ FORM = re.compile(r"\d{4}-\d\d-\d\d(?P<between>[ T])\d\d:\d\d:\d\d(?P<fraction>(
 class SqliteReading(SqlReading):
     """One deferred transaction: a snapshot from its first question on."""
 
-    grammar = SQLITE
+    adapter = SQLITE
 
     def __init__(self, connection: sqlite3.Connection, relation: Relation, place: str) -> None:
         super().__init__(relation)

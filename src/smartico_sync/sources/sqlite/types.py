@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
-from smartico_sync.sources import sql
+from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Family
-    from smartico_sync.sources.sql import Expression
+    from smartico_sync.sources.sql.statements import Expression
 
 __all__ = ["SQLITE", "STORED", "SqliteGrammar", "family", "stored", "text_or_bytes"]
 
@@ -53,7 +53,7 @@ class SqliteGrammar:
 
     def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
         """The form every planner understands."""
-        return sql.either(above, binds)
+        return statements.either(above, binds)
 
 
 SQLITE = SqliteGrammar()

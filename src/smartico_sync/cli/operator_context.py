@@ -1,0 +1,70 @@
+"""What commands on a state share: the configuration, a view by its name, and a change made wherever the state is held."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from smartico_sync.config.load import load
+from smartico_sync.daemon import control
+from smartico_sync.daemon.operations import Operations
+from smartico_sync.daemon.wiring import state_path
+from smartico_sync.errors import ConfigError, StateLocked
+from smartico_sync.sources.registry import open_source
+from smartico_sync.state.store import Store
+from smartico_sync.tracking.prepared_view import PreparedView, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from smartico_sync.config.models import Configuration, View
+    from smartico_sync.sources.protocol import Source
+
+__all__ = ["OperatorContext", "print_json"]
+
+
+class OperatorContext:
+    """A configuration and the state that belongs to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.configuration: Configuration = load(path)
+        self.state = state_path(self.configuration, path.absolute().parent)
+
+    def view(self, name: str) -> View:
+        """The view of that name. ConfigError names those there are."""
+        view = next((view for view in self.configuration.views if view.name == name), None)
+        if view is None:
+            names = ", ".join(view.name for view in self.configuration.views)
+            raise ConfigError(f"{self.path} has no view {name}", hint=f"use one of: {names}")
+        return view
+
+    @contextmanager
+    def reading(self) -> Iterator[Store]:
+        """The state, beside a running daemon, to look at."""
+        with Store.open(self.state, access="read") as store:
+            yield store
+
+    @contextmanager
+    def source(self, view: View) -> Iterator[tuple[Source, PreparedView]]:
+        """The view's source, and the view described."""
+        with closing(open_source(view.source, self.configuration.sources[view.source])) as source:
+            yield source, prepare(self.configuration, view, source)
+
+    def call(self, name: str, **arguments: Any) -> Any:
+        """Have the state changed: by the daemon that runs, or here when none does."""
+        try:
+            store = Store.open(self.state)
+        except StateLocked:
+            return control.ask(self.state, name, arguments)
+        with store:
+            return Operations(store).call(name, arguments)
+
+
+def print_json(value: Any) -> None:
+    """Print for a program to read."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -1,0 +1,73 @@
+"""Which mechanism protects a view against rows that commit late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from smartico_sync.core.late_commit.mechanism import TIMES
+
+if TYPE_CHECKING:
+    from smartico_sync.core.late_commit.mechanism import Name
+    from smartico_sync.core.relation import Family
+
+__all__ = ["Choice", "Policy", "choose"]
+
+Policy = Literal["auto", "fence", "gaps", "lookback"]
+
+WHOLE: frozenset[Family] = frozenset({"integer", "decimal"})
+UNORDERED = {
+    "oracle": "but on Oracle RAC each node has its own range of ids, so they are not ordered: prefer a timestamp there",
+    "mongodb": "but ids made by clients are not ordered: prefer (timestamp, _id)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which mechanism protects a view, and `why` in a sentence.
+
+    `problem`: empty, or why the policy cannot work here, with `hint` as the change to make; `mechanism` is then the
+    nearest that can, or None.
+    """
+
+    mechanism: Name | None
+    why: str
+    problem: str = ""
+    hint: str = ""
+
+
+def choose(policy: Policy, cursor: Family, engine: str, fence_reason: str) -> Choice:
+    """Choose by the policy, the cursor's family, the engine and `ServerFacts.fence` (empty: the fence is valid)."""
+    natural = natural_choice(cursor, engine, fence_reason)
+    if policy == "auto":
+        return natural
+    problem = {
+        "fence": fence_reason or (f"a cursor of family {cursor} does not grow" if cursor not in WHOLE | TIMES else ""),
+        "gaps": "" if cursor in WHOLE else f"it needs an integer cursor, and this one is {cursor}",
+        "lookback": "" if cursor in TIMES else f"it needs a timestamp as cursor, and this one is {cursor}",
+    }[policy]
+    if problem:
+        hint = f"set late_commit: {natural.mechanism}, or auto" if natural.mechanism else natural.hint
+        return Choice(natural.mechanism, natural.why, f"late_commit: {policy} cannot work here: {problem}", hint)
+    remark = UNORDERED.get(engine, "") if policy == "gaps" else ""
+    return Choice(policy, ", ".join(filter(None, ("the configuration says so", remark))))
+
+
+def natural_choice(cursor: Family, engine: str, fence_reason: str) -> Choice:
+    """Return what `auto` means."""
+    if cursor not in WHOLE | TIMES:
+        return Choice(
+            None,
+            f"no mechanism fits a cursor of family {cursor}",
+            f"a cursor of family {cursor} does not grow with time, so rows that commit late cannot be found",
+            "choose an incrementing id or a timestamp as cursor",
+        )
+    if not fence_reason:
+        return Choice("fence", "the snapshot fence is valid here: no row is missed, however late it commits")
+    if cursor in TIMES:
+        return Choice(
+            "lookback", f"no fence ({fence_reason}); the cursor is a time, so the last while is scanned again"
+        )
+    remark = UNORDERED.get(engine, "")
+    why = f"no fence ({fence_reason}); the cursor is an integer, so missing ids are asked for again"
+    return Choice("gaps", f"{why}, {remark}" if remark else why)

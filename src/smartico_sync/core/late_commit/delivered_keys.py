@@ -1,0 +1,79 @@
+"""What was delivered above the watermark, as 64-bit keys: what a rescan subtracts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+__all__ = ["DeliveredKeys"]
+
+CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
+# A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
+SEARCH = 5
+EMPTY = pl.Series(dtype=pl.UInt64)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Sorted keys of ledger sequences up to `seq`."""
+
+    seq: int
+    keys: pl.Series
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredKeys:
+    """A set of UInt64 keys of delivered rows; 8 bytes a key. Frozen: every method returns a new one.
+
+    A key that is unknown is a row that was not delivered above the watermark, up to a collision of 64-bit hashes: with a
+    million keys known and a million asked for about one in twenty million.
+    """
+
+    chunks: tuple[Chunk, ...] = field(default=())
+    held: pl.Series = field(default_factory=lambda: EMPTY)
+
+    def __len__(self) -> int:
+        """Return how many keys are kept, those included that a merged chunk keeps longer than needed."""
+        return sum(chunk.keys.len() for chunk in self.chunks) + self.held.len()
+
+    def append(self, seq: int, keys: pl.Series) -> DeliveredKeys:
+        """Add the keys that a commit put into the ledger. `seq` never falls."""
+        if not keys.len():
+            return self
+        chunks = [*self.chunks, Chunk(seq, keys.cast(pl.UInt64).sort())]
+        # Neighbours of like size are merged, so that there are few chunks to search and each key moves a few times only.
+        while len(chunks) > 1:
+            older, newer = chunks[-2], chunks[-1]
+            together = older.keys.len() + newer.keys.len()
+            if together > CHUNK or older.keys.len() > 2 * newer.keys.len():
+                break
+            chunks[-2:] = [Chunk(newer.seq, pl.concat([older.keys, newer.keys]).sort())]
+        return replace(self, chunks=tuple(chunks))
+
+    def hold(self, keys: pl.Series) -> DeliveredKeys:
+        """Add keys that are never forgotten: rows beyond the head, sent before their time."""
+        return replace(self, held=pl.concat([self.held, keys.cast(pl.UInt64)]).unique().sort()) if keys.len() else self
+
+    def forget(self, seq: int) -> DeliveredKeys:
+        """Drop what only ledger sequences up to `seq` brought; now, or later when it shares a chunk with newer keys."""
+        if not self.chunks or self.chunks[0].seq > seq:
+            return self
+        return replace(self, chunks=tuple(chunk for chunk in self.chunks if chunk.seq > seq))
+
+    def unseen(self, keys: pl.Series) -> pl.Series:
+        """Return a Boolean Series, as long as `keys`: true where the key is not known."""
+        wanted = keys.cast(pl.UInt64)
+        known = pl.repeat(value=False, n=wanted.len(), dtype=pl.Boolean, eager=True)
+        for chunk in (*(chunk.keys for chunk in self.chunks), self.held):
+            if chunk.len():
+                known = known | found(chunk, wanted)
+        return ~known
+
+
+def found(chunk: pl.Series, wanted: pl.Series) -> pl.Series:
+    """Return which of the keys are in a sorted chunk."""
+    if wanted.len() * SEARCH > chunk.len():
+        return wanted.is_in(chunk.implode())
+    place = chunk.search_sorted(wanted).clip(upper_bound=chunk.len() - 1)
+    return chunk.gather(place) == wanted

@@ -1,0 +1,219 @@
+"""Gaps: ids missing below the head are recorded as ranges and asked for again, until they appear or have had their time.
+
+The promise: a row is found if it becomes visible within `wait_ms` (of our steady clock *and* of the source's) after a
+higher id was seen. Ids that nobody will ever use, because their writer rolled back, cost a range and a few questions.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from smartico_sync.core.late_commit.mechanism import AskIds
+from smartico_sync.core.late_commit.missing_ids import SCHEMA, Stride, bounded, missing, split, whole
+from smartico_sync.core.late_commit.pending_heads import BEHIND_MS, PendingHeads, recall
+
+if TYPE_CHECKING:
+    from smartico_sync.core.late_commit.mechanism import Mark, Pace, Page, ReadTime
+    from smartico_sync.core.position import Position
+
+__all__ = ["WAIT_MS", "Gaps"]
+
+WAIT_MS = 300_000  # five minutes: longer than any sane transaction that inserts; then its writer has rolled back
+SHORT = 16  # ids: up to here a range is asked for id by id, which reads nothing else
+ASK_IDS = 4_000  # ids a reading: four index look-ups of a thousand, some milliseconds
+ASK_RANGES = 16  # longer ranges a reading, each one index scan
+FAR_IDS = 3_000_000  # ids this far below the source's head were given out `wait_ms` ago at 10,000 a second
+# How long to leave a hole of that age alone: a second late is common, a minute rare.
+PAUSES = ((2_000, 0), (10_000, 1_000), (60_000, 2_000))
+LAST_PAUSE_MS = 5_000
+KEPT = ("low", "high", "step")
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """See `late.Mechanism`. `open` holds the missing ranges, ascending; `given_up` counts ids nobody waits for any more."""
+
+    wait_ms: int = WAIT_MS
+    heads: PendingHeads = field(default_factory=PendingHeads)
+    open: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCHEMA))
+    stride: Stride = field(default_factory=Stride)
+    given_up: int = 0
+    found: int = 0
+    aim: tuple[int, int, int] | None = None  # id, steady_ms, clock_ms
+    asks: int = 0
+    asked_ms: int | None = None
+    now: tuple[int, int] = (0, 0)  # steady_ms, clock_ms: the ages of a dump count up to here
+    safe_upper_bound: None = None
+    name: Literal["gaps"] = "gaps"
+
+    @classmethod
+    def start(
+        cls,
+        read_time: ReadTime,
+        watermark: Position | None,
+        head: Position | None,
+        memory: str,
+        seq: int,
+        *,
+        wait_ms: int = WAIT_MS,
+    ) -> Gaps:
+        """Begin from what the state holds. Ages go on where they stopped: time without us does not count.
+
+        After another mechanism all that lies between watermark and head is one range.
+        """
+        recalled = recall(memory)
+        heads = PendingHeads.start(read_time, watermark, head, recalled, seq)
+        rows: list[list[int]] = recalled.get("gaps", [])
+        if "gaps" not in recalled and watermark is not None and head is not None and watermark != head:
+            rows = [[number(watermark) + 1, number(head) - 1, 1, 0]]
+        ranges = pl.DataFrame(
+            {
+                "low": [row[0] for row in rows],
+                "high": [row[1] for row in rows],
+                "step": [row[2] for row in rows],
+                "steady": [read_time.steady_ms - row[3] for row in rows],
+                "clock": [read_time.clock_ms - row[3] for row in rows],
+                "asked": [None] * len(rows),
+                "ask": [0] * len(rows),
+            },
+            schema=SCHEMA,
+        ).filter(pl.col("low") <= pl.col("high"))
+        return cls(
+            wait_ms,
+            heads,
+            ranges,
+            Stride(*recalled.get("stride", ())),
+            given_up=int(recalled.get("given_up", 0)),
+            found=int(recalled.get("found", 0)),
+            now=(read_time.steady_ms, read_time.clock_ms),
+        )
+
+    @property
+    def watermark(self) -> Mark | None:
+        """See `late.Mechanism`. It lies below the lowest open range."""
+        return self.heads.watermark
+
+    @property
+    def since(self) -> int:
+        """See `late.Mechanism`."""
+        return self.heads.since
+
+    def waiting(self) -> int:
+        """Return how many ids are still waited for."""
+        return int((self.open["high"] - self.open["low"]).sum()) + self.open.height
+
+    def with_target(self, read_time: ReadTime, source_head: Mark | None) -> Gaps:
+        """See `late.Mechanism`. Holes below the aim are at least as old as the aim."""
+        if source_head is None:
+            return replace(self, aim=None)
+        aim = self.aim or (number(source_head.position), read_time.steady_ms, read_time.clock_ms)
+        return replace(self, aim=aim)
+
+    def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Gaps, AskIds | None]:
+        """See `late.Mechanism`. Young holes are asked for in every reading, older ones on a growing cadence."""
+        # A clock that was set back starts the age again.
+        back = pl.min_horizontal("clock", pl.lit(read_time.clock_ms))
+        gaps = replace(self, open=self.open.with_columns(back), now=(read_time.steady_ms, read_time.clock_ms))
+        if pace == "busy" or not gaps.open.height or (pace == "behind" and not gaps.patient(read_time)):
+            return gaps, None
+        pause = pl.lit(LAST_PAUSE_MS)
+        for below, wait in reversed(PAUSES):
+            pause = pl.when(age(read_time) < below).then(wait).otherwise(pause)
+        due = pl.col("asked").is_null() | (read_time.steady_ms - pl.col("asked") >= pause)
+        span = (pl.col("high") - pl.col("low")) // pl.col("step") + 1
+        asked = gaps.open.with_columns(due=due, span=span).with_row_index("row").filter("due")
+        asked = asked.sort("asked", nulls_last=False, maintain_order=True)
+        short = asked.filter(pl.col("span") <= SHORT).filter(pl.col("span").cum_sum() <= ASK_IDS)
+        long = asked.filter(pl.col("span") > SHORT).head(ASK_RANGES)
+        if not short.height and not long.height:
+            return gaps, None
+        ids = [i for low, high, step in short.select(KEPT).iter_rows() for i in range(high, low - 1, -step)]
+        scan = AskIds(tuple(sorted(ids)), tuple(long.select("low", "high").iter_rows()), gaps.asks + 1)
+        now = pl.int_range(pl.len()).is_in(pl.concat([short["row"], long["row"]]).implode())
+        ranges = gaps.open.with_columns(
+            asked=pl.when(now).then(read_time.steady_ms).otherwise("asked").cast(pl.Int64),
+            ask=pl.when(now).then(scan.number).otherwise("ask").cast(pl.Int64),
+        )
+        return replace(gaps, open=ranges, asks=scan.number, asked_ms=read_time.steady_ms), scan
+
+    def patient(self, read_time: ReadTime) -> bool:
+        """Whether a backlog has gone on long enough to look at the holes."""
+        return self.asked_ms is None or read_time.steady_ms - self.asked_ms >= BEHIND_MS
+
+    def delivered(self, page: Page) -> Gaps:
+        """See `late.Mechanism`."""
+        gaps, read_time = self, page.read_time
+        if page.found is not None and page.found.len():
+            ranges, hits = split(gaps.open, whole(page.found), read_time)
+            gaps = replace(gaps, open=ranges, found=gaps.found + hits)
+        if isinstance(page.scan, AskIds):
+            # Not visible in a snapshot taken after its time: it will never be.
+            gaps = gaps.without((pl.col("ask") == page.scan.number) & (age(read_time) >= gaps.wait_ms))
+        if page.ids is not None and page.ids.len():
+            gaps = gaps.with_page(whole(page.ids), read_time)
+        heads = gaps.heads.joined(page, "open")
+        floor = gaps.open["low"][0] if gaps.open.height else None
+        below = [i for i, head in enumerate(heads.waiting) if floor is None or number(head.mark.position) < floor]
+        return replace(gaps, heads=heads.moved(below[-1] + 1 if below else 0))
+
+    def with_page(self, ids: pl.Series, read_time: ReadTime) -> Gaps:
+        """Record what is missing between the head and the ids, and between them."""
+        last = self.heads.last
+        before = None if last is None else number(last.position)
+        stride = self.stride.learned(ids, before)
+        holes = missing(ids, before, stride.step, read_time)
+        gaps = replace(self, stride=stride)
+        if self.aim is not None:
+            aim, steady, clock = self.aim
+            low = pl.col("high") < pl.lit(aim, dtype=pl.Int128)
+            holes = holes.with_columns(
+                steady=pl.when(low).then(pl.min_horizontal("steady", pl.lit(steady))).otherwise("steady"),
+                clock=pl.when(low).then(pl.min_horizontal("clock", pl.lit(clock))).otherwise("clock"),
+            )
+            fresh = (pl.col("high") >= pl.lit(aim - FAR_IDS, dtype=pl.Int128)) & (age(read_time) < self.wait_ms)
+            gaps = replace(gaps, given_up=gaps.given_up + size(holes.filter(~fresh)))
+            holes = holes.filter(fresh)
+        return replace(gaps, open=bounded(pl.concat([gaps.open, holes]))) if holes.height else gaps
+
+    def without(self, old: pl.Expr) -> Gaps:
+        """Give up these ranges."""
+        gone = self.open.filter(old)
+        if not gone.height:
+            return self
+        return replace(self, open=self.open.filter(~old), given_up=self.given_up + size(gone))
+
+    def dump(self) -> str:
+        """See `late.Mechanism`."""
+        steady, clock = self.now
+        waited = pl.min_horizontal(steady - pl.col("steady"), clock - pl.col("clock")).clip(lower_bound=0)
+        ranges = [list(row) for row in self.open.select("low", "high", "step", waited).iter_rows()]
+        memory = {
+            **self.heads.memory(),
+            "given_up": self.given_up,
+            "found": self.found,
+            "stride": (self.stride.step, self.stride.masters),
+            "gaps": ranges,
+        }
+        return json.dumps(memory, separators=(",", ":"))
+
+
+def age(read_time: ReadTime) -> pl.Expr:
+    """Return how long a range has been waited for, by the clock that ran less."""
+    return pl.min_horizontal(read_time.steady_ms - pl.col("steady"), read_time.clock_ms - pl.col("clock"))
+
+
+def size(ranges: pl.DataFrame) -> int:
+    """Return how many ids the ranges miss."""
+    return int(ranges.select(((pl.col("high") - pl.col("low")) // pl.col("step") + 1).sum()).item())
+
+
+def number(position: Position) -> int:
+    """Return the position's cursor as an integer."""
+    try:
+        return int(position.cursor)
+    except ValueError:  # a decimal with zeros behind the point
+        return int(whole(pl.Series([position.cursor])).item())

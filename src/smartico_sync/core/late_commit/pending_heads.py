@@ -1,0 +1,153 @@
+"""The heads between watermark and head that wait for their time, and the pace at which their window is scanned."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from smartico_sync.core.late_commit.mechanism import KeyScan, Mark
+from smartico_sync.errors import StateDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from smartico_sync.core.late_commit.mechanism import Pace, Page, ReadTime
+    from smartico_sync.core.position import Position
+
+__all__ = ["BEHIND_MS", "PendingHead", "PendingHeads", "recall"]
+
+WAITING = 64  # keeps their spacing near a tenth of each head's age; every one costs a comparison a reading
+RECENT_MS = 5_000  # most late rows come within seconds: this much is scanned in every reading
+SHARE = 10  # full scans take at most a tenth of the time
+BEHIND_MS = 10_000  # a backlog wants throughput; its late rows can wait this long
+
+
+@dataclass(frozen=True, slots=True)
+class PendingHead:
+    """A head since it was first seen, on both clocks.
+
+    `page`: whole when everything between the head before and this one was already closed in the snapshot its page was
+    read from, so that no rescan can add to it. `stamp` and `stamped_ms` belong to the fence.
+    """
+
+    mark: Mark
+    number: int
+    steady_ms: int
+    clock_ms: int
+    page: Literal["open", "whole"] = "open"
+    stamp: int | None = None
+    stamped_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PendingHeads:
+    """Heads in the order in which they were committed, oldest first; `watermark` lies below all of them."""
+
+    watermark: Mark | None = None
+    since: int = 0
+    waiting: tuple[PendingHead, ...] = ()
+    number: int = 0
+    scanned_ms: int | None = None
+    cost_ms: int = 0
+
+    @classmethod
+    def start(
+        cls, read_time: ReadTime, watermark: Position | None, head: Position | None, memory: dict[str, Any], seq: int
+    ) -> Self:
+        """Begin from what the state holds; what lies between watermark and head waits again from now on.
+
+        `seq`: the newest ledger sequence. Without memory nothing of the ledger is known, and what is scanned goes again.
+        """
+        since = int(memory.get("since", seq))
+        mark = None if watermark is None else Mark(watermark, since, None)
+        waiting: tuple[PendingHead, ...] = ()
+        if head is not None and head != watermark:
+            waiting = (PendingHead(Mark(head, seq, memory.get("head_ms")), 1, read_time.steady_ms, read_time.clock_ms),)
+        return cls(mark, since, waiting, number=len(waiting))
+
+    @property
+    def last(self) -> Mark | None:
+        """Return the newest committed head."""
+        return self.waiting[-1].mark if self.waiting else self.watermark
+
+    def memory(self) -> dict[str, Any]:
+        """Return what `start` needs to begin again."""
+        return {"since": self.since, "head_ms": self.last.cursor_ms if self.last else None}
+
+    def scan(self, read_time: ReadTime, pace: Pace) -> KeyScan | None:
+        """Return the key scan that is due: full when its cost allows, else of the recent heads; None when none is."""
+        if pace == "busy" or not self.waiting:
+            return None
+        last, pause = self.scanned_ms, self.cost_ms * SHARE
+        if pace == "behind":
+            last, pause = self.waiting[0].steady_ms if last is None else last, max(pause, BEHIND_MS)
+        if last is None or read_time.steady_ms - last >= pause:
+            return self.upto_newest(self.watermark, "full")
+        old = [head.mark for head in self.waiting[:-1] if read_time.steady_ms - head.steady_ms >= RECENT_MS]
+        return self.upto_newest(old[-1], "recent") if old and pace == "caught_up" else None
+
+    def upto_newest(self, after: Mark | None, extent: Literal["full", "recent"]) -> KeyScan:
+        """Return the scan from a mark to the newest head."""
+        newest = self.waiting[-1]
+        head = newest.mark.position
+        return KeyScan(after.position if after else None, head.cursor, extent, newest.number, head.key)
+
+    def joined(self, page: Page, state: Literal["open", "whole"]) -> PendingHeads:
+        """Let the page's head wait."""
+        if page.head is None:
+            return self
+        number = self.number + 1
+        head = PendingHead(page.head, number, page.read_time.steady_ms, page.read_time.clock_ms, state)
+        return replace(self, waiting=(*self.waiting, head), number=number).thinned(page.read_time.steady_ms)
+
+    def settled(self, page: Page, ready: Callable[[PendingHead], bool]) -> PendingHeads:
+        """Move the watermark to the newest head that is ready and that the page's full scan covered."""
+        scan = page.scan
+        if not isinstance(scan, KeyScan) or scan.extent != "full":
+            return self
+        heads = replace(self, scanned_ms=page.read_time.steady_ms, cost_ms=page.cost_ms)
+        covered = [i for i, head in enumerate(self.waiting) if head.number <= scan.number and ready(head)]
+        return heads.moved(covered[-1] + 1) if covered else heads
+
+    def over_whole(self) -> PendingHeads:
+        """Move the watermark over the whole pages that follow it with nothing open in between."""
+        count = 0
+        while count < len(self.waiting) and self.waiting[count].page == "whole":
+            count += 1
+        return self.moved(count)
+
+    def moved(self, count: int) -> PendingHeads:
+        """Move the watermark to the `count`-th waiting head."""
+        if not count:
+            return self
+        mark = self.waiting[count - 1].mark
+        return replace(self, watermark=mark, since=max(self.since, mark.seq), waiting=self.waiting[count:])
+
+    def thinned(self, steady_ms: int) -> PendingHeads:
+        """Keep at most WAITING heads: those go whose absence is felt least for their age, never the first or last."""
+        waiting = list(self.waiting)
+        while len(waiting) > WAITING:
+            times = [head.steady_ms for head in waiting]
+            before = [times[0], *times]
+            least = min(
+                range(1, len(waiting) - 1), key=lambda i: (times[i + 1] - before[i]) / (1 + steady_ms - times[i])
+            )
+            # What the dropped head covered now belongs to the next one, which is whole only if both were.
+            if waiting.pop(least).page == "open":
+                waiting[least] = replace(waiting[least], page="open")
+        return replace(self, waiting=tuple(waiting))
+
+
+def recall(text: str) -> dict[str, Any]:
+    """Read a dump; empty text is an empty memory. Raises StateDamaged."""
+    try:
+        memory = json.loads(text) if text else {}
+    except ValueError:
+        memory = None
+    if not isinstance(memory, dict):
+        raise StateDamaged(
+            "what the state remembers of late rows cannot be read",
+            hint="restore a backup of the state, or: sync watermark rewind VIEW --to …",
+        )
+    return memory

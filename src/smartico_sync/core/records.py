@@ -1,0 +1,180 @@
+"""The domain's records: what is kept of rows and views, and the one way it changes, a commit per acknowledged page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from smartico_sync.core.position import Position
+
+__all__ = [
+    "Anchor",
+    "Backfill",
+    "BackfillState",
+    "Commit",
+    "DeadLetter",
+    "ParkedRow",
+    "Profiles",
+    "Receipt",
+    "Refusal",
+    "Step",
+    "ViewRow",
+]
+
+BackfillState = Literal["open", "done", "cancelled", "failed"]
+Profiles = Literal[
+    "changed",  # a profile that was delivered as it is now is left out
+    "all",  # each is sent
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A row that was delivered lately. `print`: hash64 (as a signed integer) of what never changes in it.
+
+    `cursor_ms` as in the ledger.
+    """
+
+    position: Position
+    cursor_ms: int
+    print: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A row that will not be sent: where to find it again, and why. No value of the row but its key and cursor.
+
+    `key` as operators know it; `position` to read the source row again; `fingerprint` a keyed hash (hex) of its content;
+    `player` the hash of the player, 0 where it cannot be told.
+    """
+
+    view: str
+    key: str
+    position: Position | None
+    eid: str
+    event_type: str
+    code: int
+    reason: str
+    fingerprint: str
+    at_ms: int
+    id: int = 0
+    player: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRow(DeadLetter):
+    """A row that waits for something, most often for its player to become known, and is tried again.
+
+    It is due from `next_try_ms` on and becomes a dead letter at `deadline_ms`; `tries` counts the attempts so far. The
+    store keeps one letter per (view, event type, key, position): parking it again moves it, a dead letter replaces it.
+    """
+
+    next_try_ms: int = 0
+    deadline_ms: int = 0
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRow:
+    """What is known of one view.
+
+    `head`: the position of the last delivered row in order (pages go on from here). `watermark`: at and below it nothing
+    can still appear. `late`: the late-commit mechanism's memory, as JSON text. `definition`: fingerprint of what decides
+    eids (kind, key, cursor); `counts`: totals since the first start. `generation`: how often event ids were begun anew,
+    because the source gave out its own ids again. `level_ms`: when the view first had nothing more to read, 0 before.
+    """
+
+    view: str
+    head: Position | None
+    watermark: Position | None
+    late: str
+    definition: str
+    counts: Mapping[str, int]
+    started_from: str
+    updated_ms: int
+    generation: int = 0
+    level_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """History of a view that is sent beside what is live: `low <= cursor <= high`, at most `rate` events a second.
+
+    `position`: the last row that is done, None before the first. `total` rows were there when it was asked for (0: they could
+    not be counted). `reason`: why it failed, or what it waits for; empty when nothing is wrong.
+    """
+
+    id: int
+    view: str
+    low: str
+    high: str
+    rate: int
+    profiles: Profiles
+    position: Position | None
+    total: int
+    done: int
+    state: BackfillState
+    reason: str
+    asked_ms: int
+    updated_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A page of a backfill is done: so many rows, up to a position."""
+
+    id: int
+    position: Position
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """All that one acknowledged page changes; written in one transaction or not at all.
+
+    `profiles`: frame [id UInt64, whole Binary(8), parts Binary|null], upserted. `ledger`: frame [key UInt64, cursor_ms
+    Int64] of delivered rows (cursor_ms: a timestamp's epoch ms, or the id itself), packed by the store; rows with a null
+    in either have no place in the order and are left out. `counts` are added to the totals. None for head, watermark
+    and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`
+    join those of earlier pages; the newest few are kept. `step`: the page belongs to a backfill.
+    """
+
+    view: str
+    at_ms: int
+    head: Position | None = None
+    watermark: Position | None = None
+    late: str | None = None
+    profiles: pl.DataFrame | None = None
+    ledger: pl.DataFrame | None = None
+    dead_letters: tuple[DeadLetter, ...] = ()
+    parked: tuple[ParkedRow, ...] = ()
+    resolved: tuple[int, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
+    step: Step | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An event the API will never take. `row` is its `@row`; `reason` holds no value of the row."""
+
+    row: int
+    eid: str
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Every event of one send has a verdict: `delivered + duplicates + len(refused) == events sent`."""
+
+    delivered: int
+    duplicates: int
+    refused: tuple[Refusal, ...]
+    requests: int
+    sent_bytes: int

@@ -1,0 +1,74 @@
+"""The daemon's parts, put together from one configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from smartico_sync.delivery.router import Router
+from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.pii.keys import parse_key
+from smartico_sync.pii.protection import Protection
+from smartico_sync.pii.registry import create
+from smartico_sync.sources.registry import open_source
+from smartico_sync.state.store import Store
+from smartico_sync.tracking.loop import Tracker
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from smartico_sync.config.models import Configuration
+    from smartico_sync.sources.protocol import Source
+
+__all__ = ["Parts", "assemble", "protection_of", "sources_of", "state_path"]
+
+FAREWELL_MS = 5_000  # how long requests under way may still take when the daemon ends
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that runs."""
+
+    store: Store
+    delivery: Router
+    board: StatusBoard
+    trackers: tuple[Tracker, ...]
+
+
+def state_path(configuration: Configuration, base: Path) -> Path:
+    """The state file; relative to the configuration's directory."""
+    return base / configuration.state
+
+
+def protection_of(configuration: Configuration) -> Protection:
+    """The policy for personal data, with its encryptor. ConfigError when the key is of no use."""
+    pii = configuration.pii
+    if pii.mode != "encrypt":
+        return Protection(pii.mode, pii.properties)
+    assert pii.key is not None
+    return Protection(
+        "encrypt", pii.properties, create(pii.encryptor, parse_key(pii.key.get_secret_value()), pii.key_id)
+    )
+
+
+def sources_of(configuration: Configuration) -> dict[str, Source]:
+    """Every source, none of them connected yet."""
+    return {name: open_source(name, source) for name, source in configuration.sources.items()}
+
+
+def assemble(configuration: Configuration, base: Path, stack: ExitStack) -> Parts:
+    """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError."""
+    protection = protection_of(configuration)
+    sources = sources_of(configuration)
+    store = stack.enter_context(Store.open(state_path(configuration, base)))
+    for source in sources.values():
+        stack.callback(source.close)
+    delivery = Router(configuration.smartico, base)
+    stack.callback(delivery.close, FAREWELL_MS)
+    board = StatusBoard()
+    trackers = tuple(
+        Tracker(configuration, view, sources[view.source], store, delivery, protection, board)
+        for view in configuration.views
+    )
+    return Parts(store, delivery, board, trackers)

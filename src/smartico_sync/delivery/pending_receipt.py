@@ -1,0 +1,65 @@
+"""One send of the tracker: several requests, one receipt."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from smartico_sync.core.events import BRAND
+from smartico_sync.core.records import Receipt, Refusal
+
+if TYPE_CHECKING:
+    from smartico_sync.core.events import Events
+    from smartico_sync.delivery.protocol import Priority
+    from smartico_sync.errors import DeliveryError
+
+__all__ = ["PendingReceipt"]
+
+
+class PendingReceipt:
+    """Counts verdicts until every event has one. The destination holds its lock around every call."""
+
+    def __init__(self, view: str, priority: Priority, events: Events) -> None:
+        self.view = view
+        self.priority: Priority = priority
+        self.events = events
+        self.future: Future[Receipt] = Future()
+        self.open = len(events)
+        self.delivered = 0
+        self.duplicates = 0
+        self.refused: list[Refusal] = []
+        self.requests = 0
+        self.sent_bytes = 0
+        self.close_if_done()
+
+    @cached_property
+    def brands(self) -> frozenset[str]:
+        """Whose events these are; asked for only when a brand is refused."""
+        return frozenset(self.events.frame.get_column(BRAND).unique().to_list())
+
+    @property
+    def over(self) -> bool:
+        """Whether the future is resolved already."""
+        return self.future.done()
+
+    def judged(self, delivered: int, duplicates: int, refused: list[Refusal]) -> None:
+        """Some events have their verdict."""
+        self.delivered += delivered
+        self.duplicates += duplicates
+        self.refused += refused
+        self.open -= delivered + duplicates + len(refused)
+        self.close_if_done()
+
+    def close_if_done(self) -> None:
+        """Resolve the future when nothing is open."""
+        if self.open == 0:
+            receipt = Receipt(self.delivered, self.duplicates, tuple(self.refused), self.requests, self.sent_bytes)
+            with suppress(InvalidStateError):
+                self.future.set_result(receipt)
+
+    def fail(self, error: DeliveryError) -> None:
+        """Give up; nothing of this send is to be committed."""
+        with suppress(InvalidStateError):
+            self.future.set_exception(error)

@@ -1,0 +1,64 @@
+"""What one token may do: so many requests at once, so many a minute, shared by all views and brands that use it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["RateLimit"]
+
+MINUTE_S = 60.0
+HEADROOM = 0.98  # the API's minute and ours do not begin together
+BURST = 10  # a tenth of a minute's requests may go at once; a bucket that held a whole minute's would leave the rest waiting
+RESERVE = 0.2  # of the bucket and of the slots, which a backfill leaves to what is live
+GLANCE_S = 0.05  # how soon a free slot is noticed
+
+
+class RateLimit:
+    """A token bucket and a number of slots. Callers hold one lock around every call.
+
+    In no 60 seconds do more requests start than `per_minute`: the bucket's size and what flows into it in a minute are
+    together no more than that.
+    """
+
+    def __init__(self, per_minute: int, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
+        most = max(1.0, per_minute * HEADROOM)
+        self.size = max(1.0, most / BURST)
+        self.rate = max(most - self.size, most / 2) / MINUTE_S if most > 1 else 1 / MINUTE_S
+        self.slots = slots
+        self.clock = clock
+        self.level = self.size
+        self.filled_at = clock()
+        self.busy = 0
+        self.starts: deque[float] = deque()
+
+    def enter(self, priority: Literal["live", "backfill"]) -> float:
+        """Take a slot and a request and return 0, or how many seconds until it is worth asking again."""
+        now = self.clock()
+        self.level = min(self.size, self.level + (now - self.filled_at) * self.rate)
+        self.filled_at = now
+        reserve = RESERVE if priority == "backfill" else 0.0
+        if self.busy >= max(1, int(self.slots * (1 - reserve))):
+            return GLANCE_S
+        wanted = 1 + self.size * reserve
+        if self.level < min(wanted, self.size):
+            return (wanted - self.level) / self.rate
+        self.level -= 1
+        self.busy += 1
+        self.starts.append(now)
+        return 0.0
+
+    def leave(self) -> None:
+        """Give the slot back."""
+        self.busy -= 1
+
+    def used(self) -> int:
+        """Requests of the last minute."""
+        now = self.clock()
+        while self.starts and now - self.starts[0] >= MINUTE_S:
+            self.starts.popleft()
+        return len(self.starts)

@@ -1,0 +1,173 @@
+"""Prometheus metrics, read from the board when they are scraped."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+from smartico_sync.core.late_commit.lookback import BUCKETS_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from prometheus_client.metrics_core import Metric
+
+    from smartico_sync.delivery.destination import DestinationStatus
+    from smartico_sync.observe.view_status import StatusBoard, ViewStatus
+
+__all__ = ["exposition"]
+
+STATES = ("starting", "live", "behind", "degraded", "halted", "regressed")
+# What leaves its stage again is no counter; it is told by code below.
+STAGES = ("dead_lettered", "parked")
+# Gauges of a view: name, what it says, and where it is.
+GAUGES: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
+    ("lag_seconds", "Seconds since the view was last level with its source.", lambda view: view.lag_ms / 1000),
+    (
+        "last_success_timestamp_seconds",
+        "When a poll last went well.",
+        lambda view: view.last_success_ms / 1000,
+    ),
+    (
+        "watermark_pinned_seconds",
+        "How long a writer that stays open has been keeping the watermark (fence).",
+        lambda view: view.late.pinned_ms / 1000,
+    ),
+    ("missing_ids", "Ids below the head that are waited for (gaps).", lambda view: view.late.missing_ids),
+    ("window_keys", "Keys of delivered rows above the watermark, in memory.", lambda view: view.late.window_keys),
+    ("null_cursor_rows", "Rows without a place in the order.", lambda view: view.null_cursors),
+    ("future_rows", "Rows dated ahead of the clock, sent before their time.", lambda view: view.ahead),
+    ("largest_tie_rows", "Most rows seen that share one cursor value.", lambda view: view.largest_tie),
+    (
+        "clock_skew_seconds",
+        "The source's clock minus ours; on a replica its lag is part of it.",
+        lambda view: view.skew_ms / 1000,
+    ),
+    ("unacknowledged_rows", "Rows the last comparison found in the source only.", lambda view: view.missing),
+    (
+        "backfill_rows_left",
+        "Rows of the view's history that are still to be sent.",
+        lambda view: max(0, view.backfill.total - view.backfill.done) if view.backfill else 0,
+    ),
+    ("compared_timestamp_seconds", "When the source was last compared.", lambda view: view.compared_ms / 1000),
+)
+COUNTERS: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
+    ("late_rows", "Rows found below the head, because they became visible late.", lambda view: view.late.late_rows),
+    (
+        "rescanned_keys",
+        "Keys read again in search of late rows, since the start.",
+        lambda view: view.late.rescanned_keys,
+    ),
+    ("given_up_ids", "Missing ids that never came (gaps).", lambda view: view.late.given_up_ids),
+    ("mutated_rows", "Delivered rows found changed, since the start.", lambda view: view.mutated),
+)
+
+
+class Views:
+    """Collects what the board and the destinations say."""
+
+    def __init__(self, board: StatusBoard, destinations: Callable[[], Sequence[DestinationStatus]]) -> None:
+        self.board = board
+        self.destinations = destinations
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield every metric family."""
+        rows = CounterMetricFamily(
+            "smartico_sync_rows", "Rows by what became of them, since the first start.", labels=["view", "outcome"]
+        )
+        state = GaugeMetricFamily("smartico_sync_view_state", "1 for the state a view is in.", labels=["view", "state"])
+        dead = GaugeMetricFamily("smartico_sync_dead_letters", "Rows that were given up.", labels=["view", "code"])
+        parked = GaugeMetricFamily("smartico_sync_parked_rows", "Rows that wait for a try.", labels=["view", "code"])
+        invalid = CounterMetricFamily(
+            "smartico_sync_invalid_values", "Values that broke a rule, since the start.", labels=["view", "property"]
+        )
+        late = HistogramMetricFamily(
+            "smartico_sync_lateness_seconds", "How late rows became visible (lookback).", labels=["view"]
+        )
+        views = self.board.views()
+        for view in views:
+            for outcome, count in view.counts.items():
+                if outcome not in STAGES:
+                    rows.add_metric([view.name, outcome], count)
+            for name in STATES:
+                state.add_metric([view.name, name], 1.0 if view.state == name else 0.0)
+            for family, letters in ((dead, view.dead), (parked, view.parked)):
+                for code, count in letters.items():
+                    family.add_metric([view.name, str(code)], count)
+            for name, count in view.invalid.items():
+                invalid.add_metric([view.name, name], count)
+            if view.late.counts:
+                late.add_metric([view.name], buckets(view.late.counts), view.late.total_ms / 1000)
+        flight = GaugeMetricFamily("smartico_sync_requests_in_flight", "Requests under way.", labels=["destination"])
+        queued = GaugeMetricFamily(
+            "smartico_sync_queued_events", "Events that wait for their turn.", labels=["destination"]
+        )
+        minute = GaugeMetricFamily(
+            "smartico_sync_requests_last_minute", "Requests of the last 60 seconds.", labels=["destination"]
+        )
+        sent = CounterMetricFamily(
+            "smartico_sync_events",
+            "Events by what the API said of them, since the start.",
+            labels=["destination", "verdict"],
+        )
+        asked = CounterMetricFamily(
+            "smartico_sync_requests", "Requests by what was made of the answer.", labels=["destination", "decision"]
+        )
+        size = CounterMetricFamily("smartico_sync_sent_bytes", "Bytes of request bodies.", labels=["destination"])
+        took = CounterMetricFamily(
+            "smartico_sync_request_seconds", "Time spent waiting for answers.", labels=["destination"]
+        )
+        for destination in self.destinations():
+            for verdict, count in destination.events.items():
+                sent.add_metric([destination.name, verdict], count)
+            for decision, count in destination.requests.items():
+                asked.add_metric([destination.name, decision], count)
+            size.add_metric([destination.name], destination.sent_bytes)
+            took.add_metric([destination.name], destination.seconds)
+            flight.add_metric([destination.name], destination.in_flight)
+            queued.add_metric([destination.name], destination.queued_events)
+            minute.add_metric([destination.name], destination.requests_last_minute)
+        return [
+            *of_views(views),
+            rows,
+            state,
+            dead,
+            parked,
+            invalid,
+            late,
+            flight,
+            queued,
+            minute,
+            sent,
+            asked,
+            size,
+            took,
+        ]
+
+
+def of_views(views: Sequence[ViewStatus]) -> list[Metric]:
+    """The families with one number a view."""
+    families: list[Metric] = []
+    for kind, table in ((GaugeMetricFamily, GAUGES), (CounterMetricFamily, COUNTERS)):
+        for name, about, value in table:
+            family = kind(f"smartico_sync_{name}", about, labels=["view"])
+            for view in views:
+                family.add_metric([view.name], value(view))
+            families.append(family)
+    return families
+
+
+def buckets(counts: Sequence[int]) -> list[tuple[str, float]]:
+    """A histogram's cumulative buckets, by their upper bound in seconds."""
+    bounds = [*(f"{bound / 1000:g}" for bound in BUCKETS_MS), "+Inf"]
+    return list(zip(bounds, map(float, accumulate(counts)), strict=True))
+
+
+def exposition(board: StatusBoard, destinations: Callable[[], Sequence[DestinationStatus]]) -> bytes:
+    """The metrics in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(Views(board, destinations))
+    return generate_latest(registry)

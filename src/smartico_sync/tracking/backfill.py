@@ -1,0 +1,246 @@
+"""History on request: rows below the watermark, sent beside what is live and slower than it, and never moving the watermark."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+import structlog
+
+from smartico_sync.core.diff import NOTHING_KNOWN
+from smartico_sync.core.pipeline import build_commit, position_at, prepare
+from smartico_sync.core.records import Step
+from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, Unexpected, ViewHalted
+from smartico_sync.observe.view_status import BackfillStatus
+from smartico_sync.state.ledger import BUCKET_MS
+from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.loop import GLANCE_S, PAUSES_S
+from smartico_sync.tracking.reconciliation import is_time, units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
+
+    from smartico_sync.core.records import Backfill, Receipt, ViewRow
+    from smartico_sync.sources.protocol import Reading
+    from smartico_sync.state.store import Store
+    from smartico_sync.tracking.loop import Tracker
+    from smartico_sync.tracking.prepared_view import PreparedView
+
+__all__ = ["RATE", "Backfills", "Stretch", "stretch"]
+
+RATE = 1_000  # events a second unless asked otherwise: a tenth of what a token is allowed, so live events never wait for it
+PAGE_MS = 500  # a page holds what the rate allows in this time, so that the rate is even
+LEAST_ROWS, MOST_ROWS = 100, 5_000  # a page
+TURN_S = 1.0  # how long a page waits for the view's own ones
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The part of a view's history that can be sent, both ends included, and how many rows it holds (0: not counted)."""
+
+    low: str
+    high: str
+    rows: int
+
+
+def stretch(reading: Reading, prepared: PreparedView, row: ViewRow, low: str, high: str | None) -> Stretch | None:
+    """What lies between two cursors as a person writes them; None when there is nothing.
+
+    It ends at the watermark: what is above is the tracker's. Raises ConfigError for what is no cursor, and what the
+    source raises.
+    """
+    if row.watermark is None:
+        return None
+    first = units(prepared, low)
+    last = None if high is None else units(prepared, high)
+    begin = reading.moment(first) if is_time(prepared) else str(first)
+    end = row.watermark.cursor
+    if last is not None and last < units(prepared, row.watermark.cursor):
+        end = reading.moment(last) if is_time(prepared) else str(last)
+    there = reading.keys(begin, end, 1)
+    return Stretch(begin, end, reading.count(begin, end)) if there.height else None
+
+
+class Backfills:
+    """Works off the backfills that the state holds open, a page of each in turn, each at its own rate.
+
+    A page of profiles is sent in the tracker's place, between two of its own pages: what is older can never arrive after
+    what is newer. Transactions never change, and go beside it.
+    """
+
+    def __init__(self, trackers: Sequence[Tracker], store: Store) -> None:
+        self.trackers = {tracker.name: tracker for tracker in trackers}
+        self.store = store
+        self.asked = threading.Event()
+        self.due: dict[int, float] = {}
+        self.failures: dict[int, int] = {}
+        self.pruned: dict[tuple[str, int], bool] = {}
+
+    def wake(self) -> None:
+        """Look again at what is open; from any thread."""
+        self.asked.set()
+
+    def work(self, stopping: threading.Event) -> None:
+        """Until the daemon ends, send what is open."""
+        while not stopping.is_set():
+            self.asked.clear()
+            try:
+                pause = self.turn(stopping)
+            except StateError as error:
+                log.warning("backfill.state", reason=error.message, hint=error.hint)
+                pause = PAUSES_S[-1]
+            self.asked.wait(pause)
+
+    def open(self) -> list[Backfill]:
+        """What is to be done, as the state has it now."""
+        return [each for each in self.store.backfills() if each.state == "open" and each.view in self.trackers]
+
+    def turn(self, stopping: threading.Event) -> float | None:
+        """Send a page of each backfill that is due; seconds until the next is, None when nothing is open."""
+        for backfill in self.open():
+            if not stopping.is_set() and self.due.get(backfill.id, 0.0) <= time.monotonic():
+                self.attempt(backfill, stopping)
+        still = self.open()
+        told = {name for name, tracker in self.trackers.items() if tracker.report.status.backfill}
+        for name in told | {each.view for each in still}:
+            self.tell(name, still)
+        if not still:
+            return None
+        return max(0.0, min(self.due.get(each.id, 0.0) for each in still) - time.monotonic())
+
+    def attempt(self, backfill: Backfill, stopping: threading.Event) -> None:
+        """One page, whatever comes of it."""
+        tracker = self.trackers[backfill.view]
+        began = time.monotonic()
+        if not tracker.tried:
+            self.due[backfill.id] = began + PAUSES_S[0]
+            return
+        try:
+            rows = self.page(tracker, backfill, stopping)
+        except DeliveryStopped:
+            return
+        except SyncError as error:
+            self.trouble(backfill, error)
+        except Exception as error:  # noqa: BLE001 - as in the tracker
+            self.trouble(backfill, Unexpected(error))
+        else:
+            self.failures.pop(backfill.id, None)
+            self.due[backfill.id] = max(began, self.due.get(backfill.id, 0.0)) + rows / backfill.rate
+            if time.monotonic() - self.due[backfill.id] > PAGE_MS / 1000:
+                self.due[backfill.id] = time.monotonic()  # what was too slow is not made up for in a burst
+
+    def page(self, tracker: Tracker, backfill: Backfill, stopping: threading.Event) -> int:
+        """Read, send and commit the next rows; how many there were. Raises what source, API and state raise."""
+        with between_pages(tracker):
+            prepared = tracker.prepared
+            if prepared is None or tracker.error is not None:
+                raise ViewBusy(f"view {tracker.name} does not do well itself, and goes first", hint="sync status")
+            limit = max(LEAST_ROWS, min(MOST_ROWS, tracker.view.page_rows, backfill.rate * PAGE_MS // 1000))
+            with tracker.source.reading(prepared.relation) as reading:
+                rows, clock_ms = next_rows(reading, backfill, limit), reading.clock_ms
+            if not rows.height:
+                self.store.tell_backfill(backfill.id, "done", "", now_ms())
+                log.info("backfill.done", view=tracker.name, backfill=backfill.id, rows=backfill.done)
+                return 0
+            known = tracker.fingerprints.known if backfill.profiles == "changed" else lambda _: NOTHING_KNOWN
+            work = prepare(rows, tracker.terms, known, clock_ms, tracker.waiting)
+            receipt = acknowledged(tracker.send(work, "backfill"), stopping)
+            park_ms = tracker.configuration.smartico.park
+            commit = build_commit(tracker.name, work, receipt, self.store.secret, now_ms(), park_ms)
+            tracker.guard(work, commit)
+            step = Step(backfill.id, position_at(rows, rows.height - 1), rows.height)
+            # The anchors are the live rows, and what the ledger counted once it does not count again.
+            new = self.uncounted(tracker.name, work.ledger)
+            commit = replace(commit, ledger=new, anchors=(), step=step)
+            self.store.commit(commit)
+        tracker.report.broken(work.invalid)
+        tracker.counted(commit)
+        return rows.height
+
+    def uncounted(self, view: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """Those that the ledger does not hold yet. Where its keys are pruned that cannot be told: none."""
+        there = rows.filter(pl.all_horizontal(pl.all().is_not_null()))
+        if not there.height:
+            return there
+        hours = there.get_column("cursor_ms") // BUCKET_MS
+        known = [hour for hour in hours.unique() if not self.keys_pruned(view, hour)]
+        there = there.filter(hours.is_in(known))
+        if not there.height:
+            return there
+        moments = there.select(low=pl.col("cursor_ms").min(), high=pl.col("cursor_ms").max() + 1)
+        held = self.store.ledger_between(view, *moments.row(0)).get_column("key")
+        return there.filter(~there.get_column("key").is_in(held.unique().implode()))
+
+    def keys_pruned(self, view: str, hour: int) -> bool:
+        """Whether the ledger only has a count for a part of that hour."""
+        if (view, hour) not in self.pruned:
+            span = hour * BUCKET_MS, (hour + 1) * BUCKET_MS
+            counted = int(self.store.ledger_counts(view, *span).get_column("n").sum())
+            self.pruned[view, hour] = counted > 0 and counted > self.store.ledger_between(view, *span).height
+        return self.pruned[view, hour]
+
+    def trouble(self, backfill: Backfill, error: SyncError) -> None:
+        """Try again later, or give up where only a change by the operator helps."""
+        if isinstance(error, ViewHalted | ConfigError):
+            self.store.tell_backfill(backfill.id, "failed", error.message, now_ms())
+            log.error("backfill.failed", view=backfill.view, reason=error.message, hint=error.hint)
+            return
+        failures = self.failures.get(backfill.id, 0)
+        pause = PAUSES_S[min(failures, len(PAUSES_S) - 1)]
+        self.failures[backfill.id], self.due[backfill.id] = failures + 1, time.monotonic() + pause
+        if backfill.reason != error.message:
+            log.warning("backfill.waits", view=backfill.view, reason=error.message, hint=error.hint, pause_s=pause)
+            self.store.tell_backfill(backfill.id, "open", error.message, now_ms())
+
+    def tell(self, name: str, still: Sequence[Backfill]) -> None:
+        """Say on the board how the view's backfills stand."""
+        mine = [each for each in still if each.view == name]
+        done, total = sum(each.done for each in mine), sum(each.total for each in mine)
+        status = BackfillStatus(done, total, sum(each.rate for each in mine), mine[0].reason) if mine else None
+        self.trackers[name].report.backfilled(status)
+
+
+class ViewBusy(SyncError):
+    """The view's own rows go first."""
+
+
+@contextmanager
+def between_pages(tracker: Tracker) -> Iterator[None]:
+    """For profiles, the tracker's place; for transactions nothing."""
+    if tracker.role != "profile":
+        yield
+        return
+    if not tracker.turn.acquire(timeout=TURN_S):
+        raise ViewBusy(f"view {tracker.name} is behind, and goes first")
+    try:
+        yield
+    finally:
+        tracker.turn.release()
+
+
+def next_rows(reading: Reading, backfill: Backfill, limit: int) -> pl.DataFrame:
+    """The rows behind the position; the very first are those of the lowest cursor."""
+    if backfill.position is not None:
+        return reading.page(backfill.position, limit, backfill.high)
+    first = reading.keys(backfill.low, backfill.high, 1)
+    if not first.height:
+        return first
+    return reading.rows([position_at(first, 0)])
+
+
+def acknowledged(future: Future[Receipt], stopping: threading.Event) -> Receipt:
+    """The receipt, however long it takes; DeliveryStopped when the daemon ends before."""
+    while True:
+        try:
+            return future.result(GLANCE_S)
+        except NotYet:
+            if stopping.is_set():
+                raise DeliveryStopped("the daemon is ending") from None

@@ -1,0 +1,76 @@
+"""Rows that became visible late, below the head: the keys are read first, and rows only for what is unseen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.core.identity import ledger_keys
+from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan
+from smartico_sync.core.position import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
+    from smartico_sync.sources.protocol import Reading
+
+__all__ = ["find"]
+
+SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
+ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
+
+
+def find(reading: Reading, scan: KeyScan | AskIds, known: DeliveredKeys) -> tuple[pl.DataFrame | None, int]:
+    """The rows inside the scan that are not known, in order of their keys, or None; and how many keys were looked at.
+
+    `known` must hold the rows of this reading's own page too.
+    """
+    keys = missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan)
+    looked = 0
+    positions: list[Position] = []
+    for batch in keys:
+        looked += batch.height
+        if batch.height:
+            positions += positions_of(batch.filter(known.unseen(ledger_keys(batch))))
+    frames = [reading.rows(chunk) for chunk in chunks(positions)]
+    found = [frame for frame in frames if frame.height]
+    return (pl.concat(found, how="diagonal_relaxed") if found else None), looked
+
+
+def window_keys(reading: Reading, scan: KeyScan) -> Iterator[pl.DataFrame]:
+    """All keys of the window, a batch at a time."""
+    after = scan.after
+    while True:
+        batch = reading.keys(scan.low, scan.high, SCAN_ROWS, after)
+        covered = scan.covered(batch)
+        yield covered
+        if batch.height < SCAN_ROWS or covered.height < batch.height:
+            return
+        after = positions_of(batch.tail(1))[0]
+
+
+def missing_keys(reading: Reading, scan: AskIds) -> Iterator[pl.DataFrame]:
+    """Keys that exist by now among ids and ranges of ids that were missing."""
+    ids = sorted(scan.ids)
+    for start in range(0, len(ids), ROWS_AT_ONCE):
+        rows = reading.by_cursor([str(value) for value in ids[start : start + ROWS_AT_ONCE]])
+        yield rows.select(key_columns(rows))
+    for low, high in scan.ranges:
+        yield from window_keys(reading, KeyScan(Position(str(low - 1)), str(high), "recent", scan.number))
+
+
+def key_columns(frame: pl.DataFrame) -> list[str]:
+    """`@cursor` and the `@key.*` columns of a frame."""
+    return [name for name in frame.columns if name == "@cursor" or name.startswith("@key.")]
+
+
+def positions_of(frame: pl.DataFrame) -> list[Position]:
+    """The positions of a frame's rows."""
+    return [Position(cursor, tuple(key)) for cursor, *key in frame.select(key_columns(frame)).iter_rows()]
+
+
+def chunks(positions: list[Position]) -> Iterable[list[Position]]:
+    """Positions in handfuls that the protocol takes."""
+    return (positions[start : start + ROWS_AT_ONCE] for start in range(0, len(positions), ROWS_AT_ONCE))

@@ -1,0 +1,98 @@
+"""Delivered transactions are read again for a while, because rows that never should change sometimes do."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.core.identity import ledger_keys
+from smartico_sync.tracking.clocks import steady_ms
+
+if TYPE_CHECKING:
+    from smartico_sync.core.mapping import ViewMapping
+    from smartico_sync.core.position import Position
+    from smartico_sync.sources.protocol import Reading
+
+__all__ = ["MutationScan"]
+
+SLICE_ROWS = 1_000  # read again at once: some milliseconds
+MOST_ROWS = 500_000  # remembered: 8 MB a view
+SHARE = 20  # at most a twentieth of the time goes into it
+PAUSE_MS = 1_000
+
+
+@dataclass(slots=True)
+class Delivered:
+    """One page: everything after `after` up to `last`. `contents`: [key UInt64, content UInt64], a row each."""
+
+    after: Position | None
+    last: Position
+    contents: pl.DataFrame
+    at_ms: int
+
+
+class MutationScan:
+    """Remembers what rows held when they were delivered, for `window_ms`, and compares slice by slice, round and round.
+
+    The hashes of contents are this process's own: after a restart only what is delivered from then on is compared.
+    """
+
+    def __init__(self, mapping: ViewMapping, window_ms: int) -> None:
+        told = {column.name for known in mapping.properties for column in known.columns}
+        self.columns = sorted(told | ({"ext_brand_id", "user_ext_id"} & {c.name for c in mapping.relation.columns}))
+        self.window_ms = window_ms
+        self.pages: deque[Delivered] = deque()
+        self.rows = 0
+        self.next_ms = 0
+        self.turn = 0
+
+    def remember(self, after: Position | None, last: Position, page: pl.DataFrame) -> None:
+        """Add a page that was delivered."""
+        self.pages.append(Delivered(after, last, self.contents(page), steady_ms()))
+        self.rows += page.height
+        while self.pages and (self.rows > MOST_ROWS or self.pages[0].at_ms < steady_ms() - self.window_ms):
+            self.rows -= self.pages.popleft().contents.height
+            self.turn = max(0, self.turn - 1)
+
+    def contents(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """What rows hold, hashed, by their key."""
+        return pl.DataFrame({"key": ledger_keys(rows), "content": rows.select(self.columns).hash_rows()})
+
+    @property
+    def due(self) -> bool:
+        """Whether a slice may be read now."""
+        return bool(self.pages) and steady_ms() >= self.next_ms
+
+    def changed(self, reading: Reading) -> pl.DataFrame | None:
+        """Read the next slice again; the rows that hold something else than they did, None when there are none.
+
+        Each change is told once.
+        """
+        began = steady_ms()
+        some = self.slice()
+        known = pl.concat([page.contents for page in some]).unique("key", keep="last")
+        rows = reading.page(some[0].after, 2 * known.height + SLICE_ROWS, some[-1].last.cursor)
+        self.next_ms = steady_ms() + max(PAUSE_MS, (steady_ms() - began) * SHARE)
+        if not rows.height:
+            return None
+        now = self.contents(rows)
+        before = now.join(known, on="key", how="left", maintain_order="left").get_column("content_right")
+        differs = (now.get_column("content") != before).fill_null(value=False)
+        if not differs.any():
+            return None
+        newest = now.filter(differs)
+        for page in some:
+            page.contents = page.contents.update(newest, on="key")
+        return rows.filter(differs)
+
+    def slice(self) -> list[Delivered]:
+        """The pages whose turn it is, neighbours, as many as make a slice."""
+        self.turn = self.turn if self.turn < len(self.pages) else 0
+        some: list[Delivered] = []
+        while self.turn < len(self.pages) and sum(page.contents.height for page in some) < SLICE_ROWS:
+            some.append(self.pages[self.turn])
+            self.turn += 1
+        return some

@@ -1,0 +1,186 @@
+"""The safety net: what the source holds against the ledger of acknowledged rows, bucket by bucket.
+
+Only what is closed is compared, at and below the watermark. Transactions are counted first, and their keys read where the
+counts differ; a profile moves to a newer cursor when it changes, so its keys are always read: each must be in the ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+from smartico_sync.core.cursor_time import DAY_MS
+from smartico_sync.core.identity import ledger_keys
+from smartico_sync.core.late_commit.mechanism import TIMES
+from smartico_sync.core.pipeline import position_at
+from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kit.values import epoch_ms
+from smartico_sync.state.ledger import BUCKET_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+
+    from smartico_sync.core.position import Position
+    from smartico_sync.core.records import ViewRow
+    from smartico_sync.sources.protocol import Reading, Source
+    from smartico_sync.state.store import Store
+    from smartico_sync.tracking.prepared_view import PreparedView
+
+__all__ = ["Bucket", "Comparison", "Span", "compare", "span"]
+
+KEYS_AT_ONCE = 50_000
+Unit = Literal["ms", "id"]
+LISTED = 10_000  # missing rows that are named; more are only counted
+SLACK_MS = 7_200_000  # a wall clock of the autumn hour may stand in a neighbour's bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What is compared: from `low` up to and without `high`, in the ledger's units (epoch ms, or ids)."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One bucket that differs. `missing` rows are in the source and not in the ledger, `extra` the other way round.
+
+    `keys`: read, or pruned: the ledger has only a count here, so nothing can be named.
+    """
+
+    low: int
+    high: int
+    source: int
+    ledger: int
+    missing: int
+    extra: int
+    keys: Literal["read", "pruned"] = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison found. `missing`: positions of rows that were never acknowledged, at most LISTED of them."""
+
+    view: str
+    span: Span
+    unit: Unit
+    source: int
+    ledger: int
+    differing: tuple[Bucket, ...]
+    missing: tuple[Position, ...]
+
+    @property
+    def missing_rows(self) -> int:
+        """How many rows were never acknowledged."""
+        return sum(bucket.missing for bucket in self.differing)
+
+
+def span(prepared: PreparedView, store: Store, row: ViewRow, low: int | None, high: int | None) -> Span | None:
+    """What can be compared, by default the last day up to the watermark; None when nothing is closed yet."""
+    if row.watermark is None:
+        return None
+    closed = units(prepared, row.watermark.cursor)
+    high = closed if high is None else min(high, closed)
+    if low is None:
+        low = high - DAY_MS if is_time(prepared) else store.ledger_low(row.view, row.updated_ms - DAY_MS) or 0
+    first = store.ledger_low(row.view, 0)
+    if row.started_from != "first" and first is not None:
+        low = max(low, first)
+    return Span(low, high) if low < high else None
+
+
+def units(prepared: PreparedView, text: str) -> int:
+    """A cursor, or a moment as a person writes it, in the ledger's units. ConfigError when it is neither."""
+    cursor = prepared.relation.column(prepared.relation.cursor)
+    assert cursor is not None, "describe() has checked the cursor"
+    try:
+        if not is_time(prepared):
+            return int(text.partition(".")[0])
+        return epoch_ms(text, ZoneInfo(prepared.relation.timezone if cursor.family == "timestamp" else "UTC"))
+    except ValueError:
+        kind = "a time, such as 2026-01-31T12:00:00" if is_time(prepared) else "a whole number"
+        raise ConfigError(f"{text!r} is no cursor of {prepared.relation.name}", hint=f"expected {kind}") from None
+
+
+def is_time(prepared: PreparedView) -> bool:
+    """Whether the cursor is a time."""
+    cursor = prepared.relation.column(prepared.relation.cursor)
+    return cursor is not None and cursor.family in TIMES
+
+
+def compare(prepared: PreparedView, source: Source, store: Store, view: str, over: Span) -> Comparison:
+    """Compare a span, in one short reading a bucket. Raises what the source and the state raise."""
+    sources = ledgers = 0
+    differing: list[Bucket] = []
+    missing: list[Position] = []
+    for low, high in buckets(prepared, over):
+        kept = int(store.ledger_counts(view, low, high).get_column("n").sum())
+        with source.reading(prepared.relation) as reading:
+            ends = bounds(reading, prepared, low, high)
+            there = reading.count(*ends, "below")
+            sources, ledgers = sources + there, ledgers + kept
+            if there == kept and (prepared.mapping.kind.role != "profile" or not there):
+                continue
+            held = store.ledger_between(view, *widened(prepared, low, high)).get_column("key")
+            if held.len() < kept:
+                differing.append(Bucket(low, high, there, kept, max(0, there - kept), max(0, kept - there), "pruned"))
+                continue
+            found, lost = unacknowledged(reading, ends, held)
+        extra = 0 if prepared.mapping.kind.role == "profile" or shifted(prepared, low, high) else kept - (there - lost)
+        if lost or extra:
+            differing.append(Bucket(low, high, there, kept, lost, max(0, extra)))
+            missing += found
+    unit: Unit = "ms" if is_time(prepared) else "id"
+    return Comparison(view, over, unit, sources, ledgers, tuple(differing), tuple(missing[:LISTED]))
+
+
+def buckets(prepared: PreparedView, over: Span) -> Iterator[tuple[int, int]]:
+    """The span cut at full hours (days for dates, millions of ids), as the ledger counts."""
+    cursor = prepared.relation.column(prepared.relation.cursor)
+    size = DAY_MS if cursor is not None and cursor.family == "date" else BUCKET_MS
+    low = over.low
+    while low < over.high:
+        high = min(over.high, (low // size + 1) * size)
+        yield low, high
+        low = high
+
+
+def bounds(reading: Reading, prepared: PreparedView, low: int, high: int) -> tuple[str, str]:
+    """A bucket's ends as cursors."""
+    return (reading.moment(low), reading.moment(high)) if is_time(prepared) else (str(low), str(high))
+
+
+def unacknowledged(reading: Reading, ends: tuple[str, str], held: pl.Series) -> tuple[list[Position], int]:
+    """The rows between two cursors whose keys are not among these: some positions, and how many."""
+    found: list[Position] = []
+    count = 0
+    after: Position | None = None
+    acknowledged = held.unique().implode()
+    while True:
+        keys = reading.keys(*ends, KEYS_AT_ONCE, after, "below")
+        lost = keys.filter(~ledger_keys(keys).is_in(acknowledged)) if keys.height else keys
+        count += lost.height
+        found += [position_at(lost, row) for row in range(min(lost.height, LISTED - len(found)))]
+        if keys.height < KEYS_AT_ONCE:
+            return found, count
+        after = position_at(keys, keys.height - 1)
+
+
+def widened(prepared: PreparedView, low: int, high: int) -> tuple[int, int]:
+    """Where the ledger may hold the rows of a bucket."""
+    return (low - SLACK_MS, high + SLACK_MS) if shifted(prepared, low, high) else (low, high)
+
+
+def shifted(prepared: PreparedView, low: int, high: int) -> bool:
+    """Whether the clocks of the source's zone change around here, so that a wall clock says less than it seems."""
+    cursor = prepared.relation.column(prepared.relation.cursor)
+    if cursor is None or cursor.family != "timestamp" or prepared.relation.timezone == "UTC":
+        return False
+    zone = ZoneInfo(prepared.relation.timezone)
+    before, after = (datetime.fromtimestamp(ms / 1000, zone).utcoffset() for ms in (low - SLACK_MS, high + SLACK_MS))
+    return before != after

@@ -1,0 +1,211 @@
+"""Whether the source is still the one whose rows were delivered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from smartico_sync.core.cursor_time import cursor_ms
+from smartico_sync.core.events import POSITION
+from smartico_sync.core.identity import ledger_keys
+from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
+from smartico_sync.core.late_commit.mechanism import ReadTime
+from smartico_sync.core.mapping import events
+from smartico_sync.core.pipeline import anchor_print, position_at
+from smartico_sync.core.reason_codes import MUTATED
+from smartico_sync.core.restore_detection import Facts, Highest, judge
+from smartico_sync.errors import ViewHalted, ViewRegressed
+from smartico_sync.tracking.clocks import steady_ms
+from smartico_sync.tracking.mutation_scan import MutationScan
+from smartico_sync.tracking.redelivery import letters_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+
+    from smartico_sync.config.models import View
+    from smartico_sync.core.position import Position
+    from smartico_sync.core.records import Anchor
+    from smartico_sync.sources.protocol import Reading
+    from smartico_sync.state.store import Store
+    from smartico_sync.tracking.page_reader import PageReader
+    from smartico_sync.tracking.prepared_view import PreparedView
+
+__all__ = ["Seen", "SourceChecks"]
+
+EVERY_MS = 60_000  # a restore is not noticed sooner by polls of an idle source, nor need it be
+SOON_MS = 5_000  # after something suspicious
+RARELY_MS = 3_600_000  # where counting NULL cursors takes too long
+ROWS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look brought: `extra` rows are to be sent out of the order; `mutated` delivered ones have changed."""
+
+    read_time: ReadTime
+    null_cursors: int = 0
+    mutated: int = 0
+    warnings: tuple[str, ...] = ()
+    extra: pl.DataFrame | None = None
+
+
+class SourceChecks:
+    """Looks at one view beside its polls. Used by the tracker's own thread."""
+
+    def __init__(self, view: View, store: Store) -> None:
+        self.view, self.store = view, store
+        self.prepared: PreparedView | None = None
+        self.sweep: MutationScan | None = None
+        self.next_ms = 0
+        self.next_count_ms = 0
+        self.nulls = 0
+        self.sent_without = DeliveredKeys()
+        self.doubts = ""
+
+    def begin(self, prepared: PreparedView) -> None:
+        """The view was described; its columns may be others than before."""
+        self.prepared = prepared
+        watched = prepared.mapping.kind.role != "profile" and prepared.relation.key and self.view.on_mutated != "ignore"
+        self.sweep = MutationScan(prepared.mapping, self.view.lookback) if watched else None
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something to look at now."""
+        return steady_ms() >= self.next_ms or (self.sweep is not None and self.sweep.due)
+
+    def delivering(self, after: Position | None, last: Position, page: pl.DataFrame) -> None:
+        """A page of a level view is on its way; what it holds is remembered for a while."""
+        if self.sweep is not None:
+            self.sweep.remember(after, last, page)
+
+    def anchored(self, reading: Reading, head: Position | None, watermark: Position | None) -> None:
+        """Compare the rows delivered last with the source. ViewRegressed when it went back in time, by the view's policy."""
+        assert self.prepared is not None
+        anchors = self.store.anchors(self.view.name)
+        self.doubts = ""
+        if not anchors or head is None:
+            return
+        facts = Facts(len(anchors), there(reading, self.prepared, anchors), highest(reading, head, watermark))
+        judged = judge(self.view.name, facts)
+        if judged.state == "regressed" and self.view.on_regressed == "stop":
+            raise ViewRegressed(f"view {self.view.name}: {judged.reason}", hint=judged.hint)
+        if judged.state != "steady":
+            self.doubts = f"{judged.reason}; {judged.hint}"
+
+    def look(self, reading: Reading, head: Position | None, late: PageReader) -> Seen:
+        """Look at what is due. Raises ViewRegressed, and ViewHalted by the policy for NULL cursors."""
+        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot)
+        extra = None
+        if read_time.steady_ms >= self.next_ms:
+            self.anchored(reading, head, late.watermark)
+            self.next_ms = read_time.steady_ms + (SOON_MS if self.doubts else EVERY_MS)
+            self.count_nulls(reading)
+            extra = self.without_cursor(reading) if self.nulls and self.view.on_null_cursor == "send" else None
+        mutated = self.mutated(reading) if self.sweep is not None and self.sweep.due else 0
+        warnings = tuple(filter(None, (self.doubts, late.warning(read_time), self.null_warning(), ahead_warning(late))))
+        return Seen(read_time, self.nulls, mutated, warnings, extra)
+
+    def count_nulls(self, reading: Reading) -> None:
+        """Count the rows that have no place in the order; rarely, where that takes long."""
+        if steady_ms() < self.next_count_ms:
+            return
+        self.next_count_ms = steady_ms() + RARELY_MS  # also when the count is cancelled
+        self.nulls = reading.null_cursors()
+        self.next_count_ms = 0
+        if self.nulls and self.view.on_null_cursor == "stop":
+            raise ViewHalted(
+                f"view {self.view.name}: {self.nulls} rows have a NULL {self.view.cursor} or key",
+                hint="fill the cursor, or set on_null_cursor: report",
+            )
+
+    def null_warning(self) -> str:
+        """What a person should know of them."""
+        if not self.nulls or self.view.on_null_cursor == "send":
+            return ""
+        return f"{self.nulls} rows have a NULL {self.view.cursor} or key and are never sent: fill it, or see on_null_cursor"
+
+    def without_cursor(self, reading: Reading) -> pl.DataFrame | None:
+        """Rows without a cursor that this process has not sent yet, some at a time."""
+        assert self.prepared is not None
+        if not self.prepared.relation.key:
+            raise ViewHalted(
+                f"view {self.view.name}: rows with a NULL {self.view.cursor} cannot be told apart without a key",
+                hint="name the columns that make a row unique with key:, or set on_null_cursor: report",
+            )
+        after: tuple[str, ...] = ()
+        while True:
+            rows = reading.without_cursor(ROWS_AT_ONCE, after)
+            if not rows.height:
+                return None
+            keys = ledger_keys(rows)
+            new = self.sent_without.unseen(keys)
+            if new.any():
+                return rows.filter(new)
+            after = position_at(rows, rows.height - 1).key
+
+    def sent(self, rows: pl.DataFrame) -> None:
+        """Rows without a cursor were delivered; there may be more."""
+        self.sent_without = self.sent_without.hold(ledger_keys(rows))
+        self.next_ms = 0
+
+    def mutated(self, reading: Reading) -> int:
+        """How many delivered rows of the next slice have changed; by the view's policy they are sent again, as new events."""
+        assert self.prepared is not None
+        assert self.sweep is not None
+        rows = self.sweep.changed(reading)
+        if rows is None:
+            return 0
+        if self.view.on_mutated == "resend":
+            positions = [position_at(rows, row) for row in range(rows.height)]
+            reason = "it changed after it was sent"
+            self.store.enqueue(self.view.name, letters_for(self.view.name, positions, MUTATED, reason))
+        return rows.height
+
+
+def ahead_warning(late: PageReader) -> str:
+    """What a person should know of rows dated ahead of the clock."""
+    if not len(late.ahead):
+        return ""
+    return (
+        f"{len(late.ahead)} rows are dated more than future_tolerance ahead of the database's clock; they are sent, but is the "
+        "source's timezone: right?"
+    )
+
+
+def there(reading: Reading, prepared: PreparedView, anchors: Sequence[Anchor]) -> int:
+    """How many of the anchors exist, as the same rows. Those of a profile may have moved up when they were updated."""
+    same = prints(prepared, reading.rows(anchor.position for anchor in anchors))
+    gone = [anchor for anchor in anchors if (anchor.position, anchor.print) not in same]
+    if prepared.mapping.kind.role != "profile" or not prepared.relation.key or not gone:
+        return len(anchors) - len(gone)
+    moved: dict[tuple[tuple[str, ...], int], int] = {}
+    rows = reading.by_key({anchor.position.key for anchor in gone})
+    for (position, mark), at_ms in prints(prepared, rows).items():
+        moved[position.key, mark] = max(at_ms, moved.get((position.key, mark), at_ms))
+    lost = [anchor for anchor in gone if moved.get((anchor.position.key, anchor.print), -1) < anchor.cursor_ms]
+    return len(anchors) - len(lost)
+
+
+def prints(prepared: PreparedView, rows: pl.DataFrame) -> dict[tuple[Position, int], int]:
+    """The positions and prints of rows, and their cursor as in the ledger."""
+    if not rows.height:
+        return {}
+    frame = events(prepared.mapping, rows).events.frame
+    moments = cursor_ms(rows.get_column(prepared.relation.cursor)).to_list()
+    marks = anchor_print(frame, prepared.mapping).to_list()
+    return {
+        (position_at(rows, row), mark): moments[row]
+        for row, mark in zip(frame.get_column(POSITION).to_list(), marks, strict=True)
+    }
+
+
+def highest(reading: Reading, head: Position, watermark: Position | None) -> Highest:
+    """Where the source ends, compared by the database."""
+    top = reading.head()
+    if top is None:
+        return "none"
+    if watermark is not None and not reading.keys(watermark.cursor, top, 1).height:
+        return "below watermark"
+    return "at head or above" if reading.keys(head.cursor, top, 1).height else "below head"

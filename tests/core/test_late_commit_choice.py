@@ -1,0 +1,68 @@
+"""Choosing a mechanism, and what a key scan covers."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from smartico_sync.core.late_commit.choice import choose
+from smartico_sync.core.late_commit.mechanism import KeyScan
+from smartico_sync.core.position import Position
+
+NO_FENCE = "MariaDB shows nothing of its open transactions"
+
+
+@pytest.mark.parametrize(
+    ("policy", "cursor", "engine", "reason", "expected"),
+    [
+        ("auto", "integer", "postgresql", "", "fence"),
+        ("auto", "instant", "postgresql", "", "fence"),
+        ("auto", "integer", "mariadb", NO_FENCE, "gaps"),
+        ("auto", "decimal", "mariadb", NO_FENCE, "gaps"),
+        ("auto", "timestamp", "mariadb", NO_FENCE, "lookback"),
+        ("auto", "date", "clickhouse", NO_FENCE, "lookback"),
+        ("gaps", "integer", "postgresql", "", "gaps"),
+        ("lookback", "instant", "postgresql", "", "lookback"),
+        ("fence", "instant", "postgresql", "", "fence"),
+    ],
+)
+def test_a_policy_that_can_work_is_followed(policy, cursor, engine, reason, expected):
+    """The policy's own mechanism, or for auto the strongest that fits, with a sentence why."""
+    choice = choose(policy, cursor, engine, reason)
+    assert (choice.mechanism, choice.problem) == (expected, "")
+    assert choice.why
+
+
+@pytest.mark.parametrize(
+    ("policy", "cursor", "reason", "nearest", "says"),
+    [
+        ("fence", "integer", NO_FENCE, "gaps", NO_FENCE),
+        ("fence", "uuid", "", None, "does not grow"),
+        ("gaps", "timestamp", NO_FENCE, "lookback", "integer cursor"),
+        ("lookback", "integer", NO_FENCE, "gaps", "timestamp"),
+        ("auto", "text", NO_FENCE, None, "cannot be found"),
+    ],
+)
+def test_a_policy_that_cannot_work_says_so(policy, cursor, reason, nearest, says):
+    """An impossible policy is a problem with a reason and the change that mends it, never a silent fallback."""
+    choice = choose(policy, cursor, "mariadb", reason)
+    assert choice.mechanism == nearest
+    assert says in choice.problem
+    assert choice.hint
+
+
+def test_unordered_ids_are_warned_of():
+    """Where ids are not ordered, the choice of gaps says so."""
+    assert "RAC" in choose("auto", "integer", "oracle", "no fence").why
+    assert "RAC" in choose("gaps", "integer", "oracle", "no fence").why
+
+
+def test_what_lies_beyond_the_head_is_cut_off():
+    """Rows that share the head's cursor and come after it are left to the next page."""
+    keys = pl.DataFrame({"@cursor": ["1", "2", "2", "2"], "@key.0": ["x", "a", "b", "c"]})
+    scan = KeyScan(Position("1", ("w",)), "2", "full", 1, ("b",))
+    assert scan.low == "1"
+    assert scan.covered(keys)["@key.0"].to_list() == ["x", "a", "b"]
+    assert scan.covered(keys.filter(pl.col("@key.0") != "b")).height == 3
+    assert KeyScan(None, "2", "full", 1).covered(keys).height == 4
+    assert scan.covered(keys.head(0)).height == 0

@@ -1,0 +1,44 @@
+"""The anchor: an erased row is no regression, a restored database is."""
+
+from __future__ import annotations
+
+import pytest
+
+from smartico_sync.core.restore_detection import Facts, judge
+
+
+@pytest.mark.parametrize(
+    ("facts", "state"),
+    [
+        (Facts(16, 16, "at head or above"), "steady"),
+        (Facts(0, 0, "none"), "steady"),
+        (Facts(16, 15, "at head or above"), "steady"),
+        (Facts(16, 15, "below watermark"), "steady"),  # the newest row was erased, on a quiet evening
+        (Facts(16, 12, "at head or above"), "steady"),
+        (Facts(16, 12, "below head"), "suspicious"),
+        (Facts(16, 12, "below watermark"), "suspicious"),
+        (Facts(16, 3, "at head or above"), "suspicious"),
+        (Facts(16, 3, "below watermark"), "regressed"),
+        (Facts(16, 0, "below watermark"), "regressed"),
+        (Facts(16, 0, "at head or above"), "regressed"),
+        (Facts(16, 0, "none"), "regressed"),
+        (Facts(1, 0, "none"), "suspicious"),
+        (Facts(2, 0, "at head or above"), "suspicious"),
+    ],
+)
+def test_the_judgement(facts, state):
+    """One row gone is steady, some gone is suspicious, all gone or most gone with nothing newer is a regression."""
+    standing = judge("deposits", facts)
+    assert standing.state == state
+    assert (standing.reason == "") == (state == "steady")
+
+
+def test_it_says_what_was_seen_and_what_to_type():
+    """A regression names the counts and the commands for this view."""
+    standing = judge("deposits", Facts(16, 0, "below watermark"))
+    assert "16 of the 16" in standing.reason
+    assert "below the watermark" in standing.reason
+    assert "sync watermark rewind deposits --to" in standing.hint
+    assert "sync reconcile --view deposits" in standing.hint
+    assert "emptied" in judge("deposits", Facts(16, 0, "none")).reason
+    assert "sync reconcile" in judge("deposits", Facts(16, 12, "below head")).hint
