@@ -1,4 +1,4 @@
-"""Snowflake: an account of the operator's own where SYNC_TEST_SNOWFLAKE_URL names one, else the emulator."""
+"""Snowflake: an account of the operator's own where SYNC_TEST_SNOWFLAKE_URL names one, else the stand-in."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from urllib.parse import quote, urlencode
 import pytest
 import snowflake.connector
 
-from servers.emulator import Emulator
 from smartico_sync.sources.kit.url import Url, parse
 from smartico_sync.sources.snowflake.login import Login
+from stand_ins.process import StandIn
 
 PASSWORD = "r€ader:p@ss/word?#%"  # every character that a URL could stumble over
 WAREHOUSE = "FAKESNOW_WAREHOUSE"
@@ -23,7 +23,7 @@ class Account:
     """Where tests may make schemas. `url` names the account, its owner's login, and a database."""
 
     url: Url
-    port: int = 0  # of the emulator
+    port: int = 0  # of the stand-in
 
     def text(self, schema: str = "", *, user: str = "", password: str = "", **parameters: object) -> str:
         """The URL as an operator writes it; parameters are added, or replace what is there."""
@@ -70,9 +70,9 @@ def snowflake_server():
     if address:
         yield Account(parse(address))
         return
-    emulator = Emulator.start("snowflake")
-    yield emulated(emulator.told["port"])
-    emulator.stop()
+    stand_in = StandIn.start("snowflake")
+    yield emulated(stand_in.told["port"])
+    stand_in.stop()
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def snowflake_schema(snowflake_server):
 
 @pytest.fixture
 def private_snowflake():
-    """An emulator that the test may stop and start again."""
-    emulators = [Emulator.start("snowflake")]
-    yield emulators
-    for emulator in emulators:
-        emulator.stop()
+    """A stand-in that the test may stop and start again."""
+    running = [StandIn.start("snowflake")]
+    yield running
+    for stand_in in running:
+        stand_in.stop()

@@ -20,7 +20,6 @@ from google.auth import exceptions as auth
 from google.cloud.bigquery import SchemaField
 
 import engines
-from servers.emulator import Emulator
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
@@ -32,6 +31,7 @@ from smartico_sync.sources.bigquery.types import BIGQUERY
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.sql import statements as sql
+from stand_ins.process import StandIn
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 pytestmark = [
@@ -48,9 +48,9 @@ def on_bigquery(request):
 
 @pytest.fixture
 def project(bigquery_server):
-    """The emulator, whose answers to strange questions are tested."""
+    """The stand-in, whose answers to strange questions are tested."""
     if not bigquery_server.port:
-        pytest.skip("only the emulator tells what it was told")
+        pytest.skip("only the stand-in tells what it was told")
     return bigquery_server
 
 
@@ -231,7 +231,7 @@ def test_columns_are_found_by_their_tables_name_alone():
     ],
 )
 def test_what_arrow_cannot_carry_travels_as_text(kind, written):
-    """The emulator knows not all of these types, so the text of the query is what is tested."""
+    """The stand-in knows not all of these types, so the text of the query is what is tested."""
     columns = (Column("id", "INT64", "integer"), Column("x", kind, "other"))
     relation = Relation("v", "id", (), relation="d.v", columns=columns)
     assert f"{written} AS `x`" in sql.page(BIGQUERY, relation, "from the start", "open").text
@@ -376,19 +376,19 @@ def test_a_black_hole_is_noticed(on_bigquery, project, configured, proxied):
 
 def test_a_server_that_restarts_is_found_again(project, configured, proxied):
     """Connections are made anew when they broke."""
-    emulators = [Emulator.start("bigquery")]
+    running = [StandIn.start("bigquery")]
     try:
-        proxy = proxied(emulators[0].told["port"])
+        proxy = proxied(running[0].told["port"])
         source = configured(project.text(port=proxy.port))
         assert source.facts().version
-        emulators[0].stop()
+        running[0].stop()
         with pytest.raises(SourceUnreachable):
             source.facts()
-        emulators[0] = Emulator.start("bigquery")
-        proxy.target = emulators[0].told["port"]
+        running[0] = StandIn.start("bigquery")
+        proxy.target = running[0].told["port"]
         assert source.facts().version
     finally:
-        emulators[0].stop()
+        running[0].stop()
 
 
 def test_the_server_ends_what_takes_too_long(on_bigquery, project):

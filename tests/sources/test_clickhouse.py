@@ -39,9 +39,9 @@ def on_clickhouse(request):
 
 @pytest.fixture
 def server(clickhouse_server):
-    """The emulator, whose users and answers are known."""
+    """The stand-in, whose users and answers are known."""
     if not clickhouse_server.port:
-        pytest.skip("only the emulator has these users, and tells what it was told")
+        pytest.skip("only the stand-in has these users, and tells what it was told")
     return clickhouse_server
 
 
@@ -570,14 +570,14 @@ def secured(private_clickhouse, tmp_path):
     """A server with TLS: its port, its authority, and a certificate of the user `reader`."""
     authority = Authority(tmp_path)
     pair = authority.issue("localhost", address="127.0.0.1")
-    emulator = private_clickhouse(pair.certificate, pair.key, authority.certificate)
-    return emulator, authority, authority.issue("reader")
+    stand_in = private_clickhouse(pair.certificate, pair.key, authority.certificate)
+    return stand_in, authority, authority.issue("reader")
 
 
 def test_tls_is_verified_and_a_certificate_may_be_the_login(secured, server, configured, tmp_path):
     """With the right CA and a password, with a client certificate instead of one; with another CA not at all."""
-    emulator, authority, client = secured
-    port, ca = emulator.told["port"], authority.certificate
+    stand_in, authority, client = secured
+    port, ca = stand_in.told["port"], authority.certificate
     assert configured(server.text(port=port, secure="true", ca_file=ca)).facts().version
     url = f"clickhouse://reader@127.0.0.1:{port}/?secure=true"
     options = {"ca_file": str(ca), "client_cert": str(client.certificate), "client_key": str(client.key)}

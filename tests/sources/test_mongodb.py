@@ -41,9 +41,9 @@ def on_mongodb(request):
 
 @pytest.fixture
 def emulated(mongodb_database):
-    """A database of the emulator, whose answers to strange questions are tested."""
+    """A database of the stand-in, whose answers to strange questions are tested."""
     if not mongodb_database.server.ports:
-        pytest.skip("only the emulator tells what it was told")
+        pytest.skip("only the stand-in tells what it was told")
     return mongodb_database
 
 
@@ -460,11 +460,11 @@ def at_member(server, port):
     return Mongo(ports=(port,), login=server.login)
 
 
-def emulator_says(port, what):
+def stand_in_says(port, what):
     from pymongo import MongoClient
 
     with MongoClient("127.0.0.1", port, directConnection=True) as client:
-        return client.admin.command({"emulator": what})
+        return client.admin.command({"stand_in": what})
 
 
 def test_a_secondary_is_read_and_named(private_mongodb, configured):
@@ -485,13 +485,13 @@ def test_the_clock_of_a_reading_stands_still_with_its_secondary(private_mongodb,
     with client:
         source = configured(server.url("casino"))
         described = source.describe(BETS)
-        emulator_says(server.ports[1], "hold")
+        stand_in_says(server.ports[1], "hold")
         time.sleep(1.2)
         client.casino.bets.insert_one({"cur": 9, "id": 9})
         with source.reading(described) as reading:
             assert reading.clock_ms < time.time() * 1000 - 1000
             assert reading.page(None, 99).height == 5
-        emulator_says(server.ports[1], "follow")
+        stand_in_says(server.ports[1], "follow")
         with source.reading(described) as reading:
             assert reading.page(None, 99).height == 6
             assert reading.clock_ms > time.time() * 1000 - 2500
@@ -503,13 +503,13 @@ def test_no_reading_sees_less_than_one_before(private_mongodb, configured):
     with client:
         source = configured(server.url("casino"), statement_timeout="400ms")
         described = source.describe(BETS)
-        emulator_says(server.ports[1], "hold")
+        stand_in_says(server.ports[1], "hold")
         client.casino.bets.insert_one({"cur": 9, "id": 9})
         latest = client.admin.command("hello")["lastWrite"]["majorityOpTime"]["ts"]
         source._servers.seen(latest)  # as a reading from another member would have
         with pytest.raises(SourceCancelled), source.reading(described) as reading:
             reading.page(None, 99)
-        emulator_says(server.ports[1], "follow")
+        stand_in_says(server.ports[1], "follow")
         with source.reading(described) as reading:
             assert reading.page(None, 99).height == 6
 
@@ -533,7 +533,7 @@ def test_another_member_takes_over(private_mongodb, configured):
     with client:
         source = configured(server.url("casino", readPreference="primary", heartbeatFrequencyMS=500))
         assert page(source).height == 5
-        emulator_says(server.ports[0], "stepdown")
+        stand_in_says(server.ports[0], "stepdown")
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -881,7 +881,7 @@ def test_explain_may_echo_the_oldest_date_there_is(on_mongodb, emulated):
     described = source.describe(BETS)
     assert source.plan(described, None, 5).uses_index is False
     with source.reading(described) as reading:
-        told = reading.session.command({"emulator": "commands"}, "a test", "admin")["commands"]
+        told = reading.session.command({"stand_in": "commands"}, "a test", "admin")["commands"]
     assert any("explain" in each for each in told)
 
 

@@ -148,7 +148,7 @@ def test_a_secondarys_clock_is_its_last_commit(open_mssql, emulated_mssql):
     """A readable secondary knows everything up to the last commit it has replayed, and its clock stands still with it."""
     emulated_mssql.execute(
         "CREATE TABLE bets (id int)",
-        "UPDATE emulator.properties SET value = 'READ_ONLY' WHERE name = 'Updateability'",
+        "UPDATE stand_in.properties SET value = 'READ_ONLY' WHERE name = 'Updateability'",
         "INSERT INTO sys.dm_hadr_database_replica_states VALUES (5, CAST(1 AS bit), CAST(0 AS bit), CAST('2024-03-01 10:00:00.007' AS datetime))",
         "GRANT VIEW SERVER STATE TO reader",
     )
@@ -169,7 +169,7 @@ def test_a_secondarys_clock_is_its_last_commit(open_mssql, emulated_mssql):
 
 def test_a_secondary_that_hides_its_lag_is_told(open_mssql, emulated_mssql):
     """Without the right to see it: role unknown, and what to grant."""
-    emulated_mssql.execute("UPDATE emulator.properties SET value = 'READ_ONLY' WHERE name = 'Updateability'")
+    emulated_mssql.execute("UPDATE stand_in.properties SET value = 'READ_ONLY' WHERE name = 'Updateability'")
     facts = open_mssql().facts()
     assert facts.role == "unknown"
     assert facts.replay_lag_ms is None
@@ -180,7 +180,7 @@ def test_a_secondary_that_hides_its_lag_is_told(open_mssql, emulated_mssql):
     ("change", "role"),
     [
         ("CREATE TABLE MSreplication_subscriptions (publisher nvarchar(9))", "logical replica"),
-        ("UPDATE emulator.properties SET value = '1' WHERE name = 'IsInStandBy'", "physical standby"),
+        ("UPDATE stand_in.properties SET value = '1' WHERE name = 'IsInStandBy'", "physical standby"),
     ],
 )
 def test_copies_are_told_from_primaries(open_mssql, emulated_mssql, change, role):
@@ -191,7 +191,7 @@ def test_copies_are_told_from_primaries(open_mssql, emulated_mssql, change, role
 
 def test_azure_is_called_by_its_name(open_mssql, emulated_mssql):
     """The version says which of Microsoft's services it is."""
-    emulated_mssql.execute("UPDATE emulator.properties SET value = '5' WHERE name = 'EngineEdition'")
+    emulated_mssql.execute("UPDATE stand_in.properties SET value = '5' WHERE name = 'EngineEdition'")
     assert "Azure SQL Database" in open_mssql().facts().version
 
 

@@ -1,4 +1,4 @@
-"""What no emulator of SQL Server shows: the SQL of each type, plans of the real optimizer, failures by their numbers."""
+"""What no stand-in of SQL Server shows: the SQL of each type, plans of the real optimizer, failures by their numbers."""
 
 from __future__ import annotations
 

@@ -16,8 +16,6 @@ import polars as pl
 import pytest
 
 from servers.certificates import Authority
-from servers.tns import PASSWORD
-from servers.tns_values import Answer, Asked, Field
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
@@ -35,6 +33,8 @@ from smartico_sync.sources.oracle.reading import filled
 from smartico_sync.sources.oracle.types import ORACLE
 from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.sql import statements as sql
+from stand_ins.oracle.tns import PASSWORD
+from stand_ins.oracle.values import Answer, Asked, Field
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 NOW = Answer([Field("T"), Field("T")], [("2026-03-01 10:00:00.250", "PRIMARY")])

@@ -16,7 +16,6 @@ import redshift_connector
 
 from servers.certificates import Authority
 from servers.postgresql import PASSWORD
-from servers.redshift import Gate
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
@@ -29,6 +28,7 @@ from smartico_sync.sources.redshift.reading import _text
 from smartico_sync.sources.redshift.types import REDSHIFT, column_of
 from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.sql import statements as sql
+from stand_ins.process import StandIn
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
@@ -353,9 +353,9 @@ def secure(redshift, redshift_server, tmp_path):
     """The URL of a gate that offers TLS, and its authority."""
     authority = Authority(tmp_path)
     pair = authority.issue("localhost")
-    gate = Gate(redshift_server[0].port, pair.certificate, pair.key)
-    yield redshift.through(gate.port, "localhost"), authority
-    gate.close()
+    gate = StandIn.start("redshift", redshift_server[0].port, pair.certificate, pair.key)
+    yield redshift.through(gate.told["port"], "localhost"), authority
+    gate.stop()
 
 
 def test_tls_is_verified_to_the_name(secure, configured, monkeypatch):

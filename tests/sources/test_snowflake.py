@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from snowflake.connector import errors
 
 import engines
-from servers.emulator import Emulator
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
@@ -25,6 +24,7 @@ from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, Sour
 from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.snowflake.failures import connecting, failure
 from smartico_sync.sources.snowflake.plan import judged
+from stand_ins.process import StandIn
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 pytestmark = pytest.mark.slow
@@ -37,9 +37,9 @@ def on_snowflake(request):
 
 @pytest.fixture
 def account(snowflake_server):
-    """The emulator, whose answers to strange questions are tested."""
+    """The stand-in, whose answers to strange questions are tested."""
     if not snowflake_server.port:
-        pytest.skip("only the emulator tells what it was told")
+        pytest.skip("only the stand-in tells what it was told")
     return snowflake_server
 
 
@@ -301,7 +301,7 @@ def test_a_server_that_restarts_is_found_again(account, configured, proxied, pri
     private_snowflake[0].stop()
     with pytest.raises(SourceError):
         source.facts()
-    private_snowflake[0] = Emulator.start("snowflake")
+    private_snowflake[0] = StandIn.start("snowflake")
     proxy.target = private_snowflake[0].told["port"]
     for _ in range(2):
         try:

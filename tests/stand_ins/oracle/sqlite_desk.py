@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from servers.tns_values import Answer, Asked, Field
+from stand_ins.oracle.values import Answer, Asked, Field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -21,7 +21,7 @@ TYPES = {
 
 
 class Unknown(Exception):
-    """The emulator does not know this part of the language."""
+    """The stand-in does not know this part of the language."""
 
 
 def bracket(value) -> int:

@@ -15,14 +15,11 @@ import ssl
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent))  # at the end: an emulator may be called like a package
-
-import mssql_wire as wire
-from mssql_desk import DATABASES, LINES, PASSWORDS, Database, Desk
-from mssql_tsql import Wrong
-from mssql_wire import LONE, Call, Stream
+from stand_ins.mssql import wire
+from stand_ins.mssql.desk import DATABASES, LINES, PASSWORDS, Database, Desk
+from stand_ins.mssql.tsql import Wrong
+from stand_ins.mssql.wire import LONE, Call, Stream
 
 LONGEST_RPC = 2100
 
@@ -106,7 +103,7 @@ class Session:
         except Wrong as wrong:
             return wire.failed(wrong.number, wrong.message) + wire.done(wire.ERROR)
         except Exception as broken:  # a bug here must not look like a lost connection
-            return wire.failed(50000, f"emulator: {type(broken).__name__}: {broken}") + wire.done(wire.ERROR)
+            return wire.failed(50000, f"stand_in: {type(broken).__name__}: {broken}") + wire.done(wire.ERROR)
 
     def call(self, call: Call) -> bytes:
         name = call.name.lower().removeprefix("sys.")
@@ -118,14 +115,14 @@ class Session:
         if name.startswith("sp_datatype_info"):
             return self.desk.information(int(values[0] or 0) if values else 0)
         if name == "sp_describe_undeclared_parameters":
-            raise Wrong(11501, "The emulator does not guess types.")
+            raise Wrong(11501, "The stand-in does not guess types.")
         if name.startswith("sp_prepexec") and values[0] is not None:
             self.prepared.pop(int(values[0]), None)
         handle = next(number for number in range(1, 10**6) if number not in self.prepared)
         end = wire.finished() + wire.done(token=0xFE)
         if name == "sp_executesql":
             if "RECORDING" in self.desk.database.rights:
-                self.desk.note("INSERT INTO emulator.calls VALUES (?, ?, ?)", [*map(str, values[:2]), repr(values[2:])])
+                self.desk.note("INSERT INTO stand_in.calls VALUES (?, ?, ?)", [*map(str, values[:2]), repr(values[2:])])
             declared = str(values[1] or "") if len(values) > 1 else ""
             return self.run(str(values[0]), declared, call.parameters[2:]) + end
         if name == "sp_prepexecrpc":  # a procedure called with `{CALL …}`

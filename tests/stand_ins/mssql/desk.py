@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import duckdb
-import mssql_wire as wire
-from mssql_rows import called, result
-from mssql_tsql import CATALOGUE, Wrong, in_duckdb, origin, parsed, showplan
 from sqlglot import exp, tokenize
 from sqlglot.tokens import TokenType
+
+from stand_ins.mssql import wire
+from stand_ins.mssql.rows import called, result
+from stand_ins.mssql.tsql import CATALOGUE, Wrong, in_duckdb, origin, parsed, showplan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PASSWORDS = {"sa": "sa-p@ss"}
 SETTING = re.compile(r"SET\s+(?!SHOWPLAN_XML|TRANSACTION)\w+", re.IGNORECASE)
-OPEN = ("sys", "emulator")
+OPEN = ("sys", "stand_in")
 INFORMATION = (
     "TYPE_NAME", "DATA_TYPE", "PRECISION", "LITERAL_PREFIX", "LITERAL_SUFFIX", "CREATE_PARAMS", "NULLABLE", "CASE_SENSITIVE",
     "SEARCHABLE", "UNSIGNED_ATTRIBUTE", "MONEY", "AUTO_INCREMENT", "LOCAL_TYPE_NAME", "MINIMUM_SCALE", "MAXIMUM_SCALE",
@@ -241,7 +242,7 @@ class Desk:
             table = tree.this.args["table"].name
             self.database.indexes.append((table, columns))
             row = [table, tree.this.name, len(self.database.indexes), columns[0]]
-            self.connection.execute("INSERT INTO emulator.indexes VALUES (?, ?, ?, ?)", row)
+            self.connection.execute("INSERT INTO stand_in.indexes VALUES (?, ?, ?, ?)", row)
 
     def information(self, wanted: int) -> bytes:
         rows = [

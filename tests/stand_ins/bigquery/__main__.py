@@ -160,7 +160,7 @@ fetched, sessions = DuckDBEngine.fetch_arrow, BigQueryReadHandler._handle_create
 
 
 def fetch_arrow(self, sql, *arguments):
-    """A table, or the result of a query, which the emulator only calls a table."""
+    """A table, or the result of a query, which the stand-in only calls a table."""
     anonymous = re.search(r'"anon(\w+)"', sql)
     if anonymous is None:
         return fetched(self, sql, *arguments)

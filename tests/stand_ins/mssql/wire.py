@@ -304,7 +304,7 @@ def logged_in(database: str) -> bytes:
 
 
 def failed(number: int, message: str, severity: int = 16) -> bytes:
-    body = struct.pack("<iBB", number, 1, severity) + words(message, size=2) + words("emulator", size=1) + b"\0"
+    body = struct.pack("<iBB", number, 1, severity) + words(message, size=2) + words("stand_in", size=1) + b"\0"
     body += struct.pack("<i", 1)
     return b"\xaa" + struct.pack("<H", len(body)) + body
 

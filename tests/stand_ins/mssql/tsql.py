@@ -7,8 +7,9 @@ from functools import lru_cache
 from xml.sax.saxutils import quoteattr
 
 import sqlglot
-from mssql_wire import LONE
 from sqlglot import exp
+
+from stand_ins.mssql.wire import LONE
 
 HALF_A_CHARACTER = range(0xD800, 0xE000)
 TYPES = {
@@ -18,36 +19,36 @@ TYPES = {
     "NVARCHAR": "TEXT", "VARCHAR": "TEXT", "NCHAR": "TEXT", "CHAR": "TEXT", "TEXT": "TEXT", "NTEXT": "TEXT",
     "FLOAT": "DOUBLE", "DOUBLE": "DOUBLE", "REAL": "FLOAT", "UUID": "UUID", "TIME": "TIME",
 }  # fmt: skip
-# What SQL Server has and DuckDB calls otherwise. `getvariable` tells who asks; the tests write what `emulator` holds.
+# What SQL Server has and DuckDB calls otherwise. `getvariable` tells who asks; the tests write what `stand_in` holds.
 CATALOGUE = """
-CREATE SCHEMA dbo; CREATE SCHEMA sys; CREATE SCHEMA emulator;
-CREATE SEQUENCE emulator.versions START 2001;
-CREATE TABLE emulator.properties(name TEXT, value TEXT);
-INSERT INTO emulator.properties VALUES ('Updateability', 'READ_WRITE'), ('IsInStandBy', '0'), ('EngineEdition', '3'),
+CREATE SCHEMA dbo; CREATE SCHEMA sys; CREATE SCHEMA stand_in;
+CREATE SEQUENCE stand_in.versions START 2001;
+CREATE TABLE stand_in.properties(name TEXT, value TEXT);
+INSERT INTO stand_in.properties VALUES ('Updateability', 'READ_WRITE'), ('IsInStandBy', '0'), ('EngineEdition', '3'),
  ('ProductVersion', '16.0.4135.4'), ('Edition', 'Developer Edition (64-bit)');
 CREATE TABLE sys.databases(database_id INT, name TEXT, snapshot_isolation_state UTINYINT, is_read_committed_snapshot_on BOOLEAN);
 CREATE TABLE sys.dm_hadr_database_replica_states(database_id INT, is_local BOOLEAN, is_primary_replica BOOLEAN, last_commit_time TIMESTAMP);
 CREATE TABLE sys.dm_exec_sessions(session_id INT, login_name TEXT, program_name TEXT, intent TEXT, encrypted BOOLEAN);
-CREATE TABLE emulator.calls(statement TEXT, declared TEXT, arrived TEXT);
+CREATE TABLE stand_in.calls(statement TEXT, declared TEXT, arrived TEXT);
 CREATE VIEW sys.schemas AS SELECT CAST(oid AS INT) AS schema_id, schema_name AS name FROM duckdb_schemas() WHERE database_name = current_database();
 CREATE VIEW sys.objects AS SELECT CAST(table_oid AS INT) AS object_id, table_name AS name, CAST(schema_oid AS INT) AS schema_id, 'U' AS type,
- schema_name IN ('sys', 'emulator') AS is_ms_shipped FROM duckdb_tables() WHERE NOT temporary
- UNION ALL SELECT CAST(view_oid AS INT), view_name, CAST(schema_oid AS INT), 'V', internal OR schema_name IN ('sys', 'emulator')
+ schema_name IN ('sys', 'stand_in') AS is_ms_shipped FROM duckdb_tables() WHERE NOT temporary
+ UNION ALL SELECT CAST(view_oid AS INT), view_name, CAST(schema_oid AS INT), 'V', internal OR schema_name IN ('sys', 'stand_in')
  FROM duckdb_views() WHERE NOT temporary;
-CREATE TABLE emulator.indexes(table_name TEXT, name TEXT, index_id INT, first_column TEXT);
+CREATE TABLE stand_in.indexes(table_name TEXT, name TEXT, index_id INT, first_column TEXT);
 CREATE VIEW sys.columns AS SELECT CAST(table_oid AS INT) AS object_id, column_index AS column_id, column_name AS name FROM duckdb_columns();
 CREATE VIEW sys.indexes AS SELECT object_id, NULL AS name, 0 AS index_id, false AS is_disabled, false AS has_filter FROM sys.objects WHERE type = 'U'
- UNION ALL SELECT o.object_id, i.name, i.index_id, false, false FROM emulator.indexes i JOIN sys.objects o ON o.name = i.table_name;
+ UNION ALL SELECT o.object_id, i.name, i.index_id, false, false FROM stand_in.indexes i JOIN sys.objects o ON o.name = i.table_name;
 CREATE VIEW sys.index_columns AS SELECT o.object_id, i.index_id, c.column_id, 1 AS key_ordinal
- FROM emulator.indexes i JOIN sys.objects o ON o.name = i.table_name JOIN sys.columns c ON c.object_id = o.object_id AND c.name = i.first_column;
+ FROM stand_in.indexes i JOIN sys.objects o ON o.name = i.table_name JOIN sys.columns c ON c.object_id = o.object_id AND c.name = i.first_column;
 CREATE MACRO object_id(wanted) AS (SELECT o.object_id FROM sys.objects o JOIN sys.schemas s ON s.schema_id = o.schema_id
  WHERE s.name || '.' || o.name = replace(replace(wanted, '[', ''), ']', '') LIMIT 1);
 CREATE MACRO db_id() AS 5; CREATE MACRO db_name() AS getvariable('place'); CREATE MACRO suser_sname() AS getvariable('account');
 CREATE MACRO is_srvrolemember(role) AS CAST(getvariable('account') = 'sa' AS INT);
 CREATE MACRO has_perms_by_name(thing, class, right_) AS CAST(getvariable('account') = 'sa'
  OR (upper(right_) = 'SELECT' AND getvariable('account') LIKE 'reader%') AS INT);
-CREATE MACRO serverproperty(wanted) AS (SELECT value FROM emulator.properties WHERE name = wanted);
-CREATE MACRO databasepropertyex(place, wanted) AS (SELECT value FROM emulator.properties WHERE name = wanted);
+CREATE MACRO serverproperty(wanted) AS (SELECT value FROM stand_in.properties WHERE name = wanted);
+CREATE MACRO databasepropertyex(place, wanted) AS (SELECT value FROM stand_in.properties WHERE name = wanted);
 CREATE MACRO quotename(name) AS '[' || replace(name, ']', ']]') || ']';
 CREATE MACRO sysutcdatetime() AS CAST(timezone('UTC', get_current_timestamp()) AS TIMESTAMP_NS);
 CREATE MACRO sysdatetime() AS CAST(timezone('UTC', get_current_timestamp()) AS TIMESTAMP_NS);
@@ -126,7 +127,7 @@ def translated(node: exp.Expression) -> exp.Expression:
             node.set("options", None)
         case exp.ColumnDef() if node.kind is not None and typed(node.kind).name == "UBIGINT":
             node.append("constraints", exp.ColumnConstraint(kind=exp.DefaultColumnConstraint(
-                this=exp.func("nextval", exp.Literal.string("emulator.versions")))))  # fmt: skip
+                this=exp.func("nextval", exp.Literal.string("stand_in.versions")))))  # fmt: skip
     return node
 
 

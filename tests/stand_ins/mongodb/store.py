@@ -8,8 +8,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from bson import Timestamp
-from mongodb_values import MISSING, Unknown, matches, ordered, projected, reached, sort_key
 from mongomock.aggregate import process_pipeline
+
+from stand_ins.mongodb.values import MISSING, Unknown, matches, ordered, projected, reached, sort_key
 
 KEPT = 2_000  # snapshots; a real server keeps those of five minutes
 ONE_TO_ONE = ("$project", "$addFields", "$set", "$unset", "$lookup")

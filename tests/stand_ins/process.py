@@ -1,26 +1,28 @@
-"""A server that somebody wrote for tests, in a process and an environment of its own."""
+"""A stand-in that runs as a process of its own, and where it needs other versions than we do, in an environment of its own."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-HERE = Path(__file__).parent / "emulators"
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
 PATIENCE_S = 120  # the first start of a machine reads a gigabyte from disk
 
 
 @dataclass
-class Emulator:
-    """`tests/servers/emulators/NAME.py`, run by `.servers/NAME`. It prints one line of JSON when it is ready.
+class StandIn:
+    """`python -m stand_ins.NAME`, run by `.servers/NAME` where it has requirements of its own, else by us.
 
-    `told` is that line: where it listens, most of all. It ends when its standard input is closed.
+    It prints one line of JSON when it is ready. `told` is that line: where it listens, most of all. It ends when its
+    standard input is closed.
     """
 
     name: str
@@ -28,13 +30,13 @@ class Emulator:
     told: dict
 
     @classmethod
-    def start(cls, name: str, *arguments: object) -> Emulator:
-        """Skips the test, with the way to mend it, where the emulator is not installed."""
-        python = ROOT / ".servers" / name / "bin" / "python"
+    def start(cls, name: str, *arguments: object) -> StandIn:
+        """Skips the test, with the way to mend it, where the stand-in is not installed."""
+        python = interpreter(name)
         if not python.exists():
-            pytest.skip(f"the {name} emulator is not installed: tests/servers/provision all")
-        command = [str(python), "-P", str(HERE / f"{name}.py"), *map(str, arguments)]
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+            pytest.skip(f"the {name} stand-in is not installed: tests/servers/provision all")
+        command = [str(python), "-P", "-m", f"stand_ins.{name}", *map(str, arguments)]
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
@@ -44,7 +46,7 @@ class Emulator:
         watch.cancel()
         if not line:
             process.kill()
-            raise RuntimeError(f"the {name} emulator did not start:\n{process.communicate()[1][-3000:]}")
+            raise RuntimeError(f"the {name} stand-in did not start:\n{process.communicate()[1][-3000:]}")
         # Nobody reads what it says from now on; a full pipe would stop it.
         for stream in (process.stdout, process.stderr):
             threading.Thread(target=drained, args=(stream,), daemon=True).start()
@@ -57,6 +59,12 @@ class Emulator:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def interpreter(name: str) -> Path:
+    """What runs a stand-in, whether it is installed or not."""
+    own = (HERE / name / "requirements.txt").exists()
+    return ROOT / ".servers" / name / "bin" / "python" if own else Path(sys.executable)
 
 
 def drained(stream) -> None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 import bson
 from bson import Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
-from mongodb_login import Conversation, User
-from mongodb_plan import explained
-from mongodb_store import Collection, Refused, Store, aggregate, delete, find, insert, update
-from mongodb_values import Unknown, matches
+
+from stand_ins.mongodb.login import Conversation, User
+from stand_ins.mongodb.plan import explained
+from stand_ins.mongodb.store import Collection, Refused, Store, aggregate, delete, find, insert, update
+from stand_ins.mongodb.values import Unknown, matches
 
 FIRST_BATCH = 101
 MOST_BYTES = 16_000_000
@@ -28,7 +29,7 @@ OPEN = (
     "saslContinue",
     "authenticate",
     "endSessions",
-    "emulator",
+    "stand_in",
 )
 ACTIONS = {
     "find": "find", "aggregate": "find", "explain": "find", "getMore": "find", "killCursors": "find", "distinct": "find",
@@ -84,7 +85,7 @@ class Connection:
         """The reply to one command."""
         name = next(iter(command))
         database = command.pop("$db", "admin")
-        if name not in ("hello", "isMaster", "ismaster", "emulator"):
+        if name not in ("hello", "isMaster", "ismaster", "stand_in"):
             self.server.commands = [*self.server.commands[-199:], {**command, "$db": database}]
         try:
             self.allowed(name, command)
@@ -239,9 +240,9 @@ class Connection:
         self.server.failing = None if command["mode"] == "off" else {"mode": command["mode"], "data": command["data"]}
         return {}
 
-    def do_emulator(self, command: dict, database: str) -> dict:
+    def do_stand_in(self, command: dict, database: str) -> dict:
         """What tests do to the set: `commands`, `hold`, `follow`, `stepdown`."""
-        match command["emulator"]:
+        match command["stand_in"]:
             case "commands":
                 return {"commands": self.server.commands}
             case "stepdown":

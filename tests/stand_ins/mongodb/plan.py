@@ -6,7 +6,7 @@ sort behind a view's projection is a stage of its own here. Costs, and whether a
 
 from __future__ import annotations
 
-from mongodb_store import Collection, State
+from stand_ins.mongodb.store import Collection, State
 
 SPAN = ("$gt", "$gte", "$lt", "$lte", "$eq", "$in")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from servers.tns_values import (
+from stand_ins.oracle.values import (
     LOBS,
     NAMES,
     WIRE,

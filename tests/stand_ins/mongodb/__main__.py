@@ -17,15 +17,13 @@ import struct
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parent))
 
 import bson
 from bson.codec_options import CodecOptions, DatetimeConversion
-from mongodb_commands import Broken, Connection, Member, Server
-from mongodb_login import User
-from mongodb_store import Store
+
+from stand_ins.mongodb.commands import Broken, Connection, Member, Server
+from stand_ins.mongodb.login import User
+from stand_ins.mongodb.store import Store
 
 OP_MSG = 2013
 MORE_TO_COME = 2

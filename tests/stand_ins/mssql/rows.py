@@ -6,7 +6,7 @@ import datetime as dt
 import re
 import struct
 
-from mssql_wire import COLLATION, EPOCH, LONE, LONG, LONGEST, words
+from stand_ins.mssql.wire import COLLATION, EPOCH, LONE, LONG, LONGEST, words
 
 # What a type is called there. DuckDB has enough kinds of time to tell them apart.
 CALLED = {
