@@ -20,7 +20,7 @@ import fakesnow.server  # noqa: F401  - the package's own attribute of that name
 import pyarrow as pa
 import pyarrow.compute as pc
 import uvicorn
-from fakesnow import arrow, cursor, transforms
+from fakesnow import arrow, cursor, transforms, variables
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 from starlette.responses import JSONResponse
@@ -164,6 +164,8 @@ def to_sf(table, rowtype):
 def main() -> None:
     """Serve until the standard input is closed."""
     cursor.FakeSnowflakeCursor.execute = executed
+    # Session variables, of which nobody here has any, would be looked for in texts too.
+    variables.Variables.inline_variables = lambda self, sql: sql
     transforms.timestamp_ntz, transforms.to_timestamp = timestamp_ntz, to_timestamp
     transforms.integer_precision = integer_precision
     arrow.timestamp_to_sf_struct, server.to_sf = timestamp_to_sf_struct, to_sf
