@@ -13,7 +13,7 @@ from servers.bigquery import bigquery_dataset, bigquery_server
 from servers.clickhouse import clickhouse_database, clickhouse_server, private_clickhouse
 from servers.mariadb import mariadb, mariadb_server, private_mariadb, replica
 from servers.mongodb import mongodb_database, mongodb_server, private_mongodb
-from servers.mssql import emulated_mssql, mssql, mssql_driver, mssql_server, mssql_url, open_mssql, secure_mssql
+from servers.mssql import emulated_mssql, mssql, mssql_driver, mssql_server, mssql_url, secure_mssql
 from servers.mysql import mysql, mysql56, mysql56_server, mysql_server
 from servers.oracle import listener, oracle
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
@@ -24,7 +24,7 @@ from servers.snowflake import private_snowflake, snowflake_schema, snowflake_ser
 __all__ = [
     "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "listener",
     "mariadb", "mariadb_server", "mongodb_database", "mongodb_server", "mssql", "mssql_driver", "mssql_server",
-    "mssql_url", "mysql", "mysql56", "mysql56_server", "mysql_server", "open_mssql", "oracle", "postgresql", "postgresql_server",
+    "mssql_url", "mysql", "mysql56", "mysql56_server", "mysql_server", "oracle", "postgresql", "postgresql_server",
     "private_clickhouse", "private_mariadb", "private_mongodb", "private_postgresql", "private_snowflake", "proxied",
     "redshift", "redshift_server", "replica", "secure_mssql", "snowflake_schema", "snowflake_server", "standby",
 ]  # fmt: skip

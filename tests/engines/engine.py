@@ -15,7 +15,7 @@ from smartico_sync.sources.registry import open_source
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Engine", "configured"]
+__all__ = ["Engine"]
 
 VIEWS = """\
 version: 1
@@ -28,7 +28,7 @@ views:
 """
 
 
-def configured(url: str, **fields: object) -> Any:
+def _configured(url: str, **fields: object) -> Any:
     """A source as an operator opens it: named `replica` in a views.yaml that nobody else may read."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "views.yaml"
@@ -60,7 +60,7 @@ class Engine:
 
     def source(self, **config: object) -> Any:
         """A source of its own, closed when the test ends."""
-        source = configured(self.url, **config)
+        source = _configured(self.url, **config)
         self._open.append(source)
         return source
 

@@ -40,6 +40,10 @@ class Project:
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
+    def queries(self) -> list[str]:
+        """The texts of the queries that were run, not of those that were only estimated."""
+        return [asked["query"] for asked in self.told() if "query" in asked]
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import urllib.request
 import uuid
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
@@ -30,6 +32,11 @@ class Server:
         given = {**self.url.parameters, **{name: str(value) for name, value in parameters.items()}}
         host, own = self.url.hosts[0]
         return f"clickhouse://{login}@{host}:{port or own}/{database}" + (f"?{urlencode(given)}" if given else "")
+
+    def told(self) -> list[dict]:
+        """What the last requests said to the stand-in."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/told") as answer:
+            return json.load(answer)
 
     def owner(self, database: str = ""):
         """A client that may write."""

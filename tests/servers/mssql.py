@@ -11,9 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from servers.certificates import Authority
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.registry import open_source
 from stand_ins.process import ROOT, StandIn
 
 PASSWORD = "r€ader:p@ss/w;o}r{d?#A1%"  # every character that a URL or a connection string could stumble over
@@ -202,20 +200,6 @@ def mssql_driver(request):
 def mssql_url(mssql, mssql_driver):
     """A URL of the test's database for each driver: `mssql_url(more='&connect_timeout=3')`."""
     return lambda **fields: mssql.server.url(mssql.name, driver=mssql_driver, **fields)
-
-
-@pytest.fixture
-def open_mssql(mssql_url):
-    """Sources for each driver, closed afterwards: `open_mssql(pool=1)`."""
-    sources = []
-
-    def made(url: str | None = None, **fields):
-        sources.append(open_source("replica", SourceConfig.model_validate({"url": url or mssql_url(), **fields})))
-        return sources[-1]
-
-    yield made
-    for source in sources:
-        source.close()
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import urllib.request
 import uuid
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
@@ -31,6 +33,11 @@ class Account:
         given = {**self.url.parameters, **{name: str(value) for name, value in parameters.items()}}
         path = f"{self.url.path.partition('/')[0]}/{schema}".rstrip("/")
         return f"snowflake://{login}@{self.url.hosts[0][0]}/{path}?{urlencode(given)}"
+
+    def told(self) -> dict:
+        """What the last login said to the stand-in, and the last statements."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/told") as answer:
+            return json.load(answer)
 
     def owner(self, schema: str = "") -> snowflake.connector.SnowflakeConnection:
         """A connection that may write, made with the same parameters."""

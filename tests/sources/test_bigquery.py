@@ -20,7 +20,6 @@ from google.auth import exceptions as auth
 from google.cloud.bigquery import SchemaField
 
 import engines
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
@@ -29,8 +28,8 @@ from smartico_sync.sources.bigquery.login import SCOPES, Login
 from smartico_sync.sources.bigquery.plan import judged
 from smartico_sync.sources.bigquery.types import BIGQUERY
 from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.sql import statements as sql
+from sources.reading import page
 from stand_ins.process import StandIn
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
@@ -52,30 +51,6 @@ def project(bigquery_server):
     if not bigquery_server.port:
         pytest.skip("only the stand-in tells what it was told")
     return bigquery_server
-
-
-@pytest.fixture
-def configured():
-    """Open sources that are closed when the test ends."""
-    sources = []
-
-    def opened(url, **fields):
-        sources.append(open_source("replica", SourceConfig.model_validate({"url": url, **fields})))
-        return sources[-1]
-
-    yield opened
-    for source in sources:
-        source.close()
-
-
-def queries(project):
-    """The texts of the queries that were run, not of those that were only estimated."""
-    return [asked["query"] for asked in project.told() if "query" in asked]
-
-
-def page(source, relation, after=None, limit=10):
-    with source.reading(source.describe(relation)) as reading:
-        return reading.page(after, limit)
 
 
 def test_every_type_arrives_without_loss(on_bigquery):
@@ -134,9 +109,9 @@ def test_without_the_right_to_the_storage_api_pages_come_by_json(on_bigquery, pr
     on_bigquery.execute("CREATE TABLE bets AS SELECT x AS id FROM UNNEST(GENERATE_ARRAY(1, 1500)) AS x")
     source = configured(project.text(on_bigquery.url.split("?")[0].rpartition("/")[2]))
     project.told(storage="refused")
-    before = len(queries(project))
+    before = len(project.queries())
     assert page(source, BETS, limit=5_000)["id"].to_list() == list(range(1, 1501))
-    assert sum("view=bets" in text for text in queries(project)[before:]) == 1, (
+    assert sum("view=bets" in text for text in project.queries()[before:]) == 1, (
         "the query ran once, and was billed once"
     )
     assert any("readSessionUser" in warning for warning in source.facts().warnings)
@@ -255,7 +230,7 @@ def test_null_keys_are_counted_only_where_that_may_be_paid_for(on_bigquery, proj
     described = source.describe(Relation("bets", "id", ("k",), relation="dear_bets"))
     with pytest.raises(SourceRefused), source.reading(described) as reading:
         reading.null_cursors()
-    last = queries(project)[-1]
+    last = project.queries()[-1]
     assert "`id` IS NULL" in last
     assert "`k` IS NULL" not in last
 
@@ -270,11 +245,11 @@ def test_the_head_is_looked_for_near_the_end_first(on_bigquery, project, kind):
     described = source.describe(Relation("bets", "cur", ("id",), relation="bets"))
     with source.reading(described) as reading:
         head = reading.head()
-    assert ("`bets`.`cur` >= @low" in queries(project)[-1]) is (kind == "instant")
-    before = len(queries(project))
+    assert ("`bets`.`cur` >= @low" in project.queries()[-1]) is (kind == "instant")
+    before = len(project.queries())
     with source.reading(described) as reading:
         assert reading.head() == reading.head(head) == head
-    asked = queries(project)[before:]
+    asked = project.queries()[before:]
     assert len(asked) == 2, "where it was the last time is where it is looked for first"
     assert all("`bets`.`cur` >= @low" in text for text in asked)
     on_bigquery.execute("DELETE FROM bets WHERE TRUE")
@@ -290,7 +265,7 @@ def test_null_cursors_are_counted_once_an_hour(on_bigquery, project):
     for _ in range(3):
         with source.reading(described) as reading:
             assert reading.null_cursors() == 1
-    assert sum("bets`.`id` IS NULL" in text for text in queries(project)[-4:]) == 1
+    assert sum("bets`.`id` IS NULL" in text for text in project.queries()[-4:]) == 1
 
 
 @pytest.mark.parametrize(

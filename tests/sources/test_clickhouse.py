@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import threading
 import time
-import urllib.request
 from contextlib import suppress
 
 import pytest
@@ -16,7 +14,6 @@ from clickhouse_connect.driver.models import SettingDef
 
 import engines
 from servers.certificates import Authority
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
@@ -25,7 +22,7 @@ from smartico_sync.sources.clickhouse.login import Login
 from smartico_sync.sources.clickhouse.settings import chosen
 from smartico_sync.sources.clickhouse.types import column_of
 from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.registry import open_source
+from sources.reading import page
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 MERGE_TREE = "ENGINE = MergeTree ORDER BY tuple()"
@@ -43,30 +40,6 @@ def server(clickhouse_server):
     if not clickhouse_server.port:
         pytest.skip("only the stand-in has these users, and tells what it was told")
     return clickhouse_server
-
-
-@pytest.fixture
-def configured():
-    """Open sources that are closed when the test ends."""
-    sources = []
-
-    def opened(url, **fields):
-        sources.append(open_source("replica", SourceConfig.model_validate({"url": url, **fields})))
-        return sources[-1]
-
-    yield opened
-    for source in sources:
-        source.close()
-
-
-def told(server):
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/told") as answer:
-        return json.load(answer)
-
-
-def page(source, relation, after=None, limit=10):
-    with source.reading(source.describe(relation)) as reading:
-        return reading.page(after, limit)
 
 
 def selected(expression, **fields):
@@ -303,12 +276,12 @@ def test_an_idle_poll_is_one_query_and_says_which_view_it_is_for(on_clickhouse, 
     described = source.describe(BETS)
     with source.reading(described) as reading:
         reading.page(None, 5)
-    before = len(told(server))
+    before = len(server.told())
     for _ in range(3):
         with source.reading(described) as reading:
             assert abs(reading.clock_ms - time.time() * 1000) < 5_000
             assert reading.page(Position("1", ("1",)), 100).height == 0
-    asked = told(server)
+    asked = server.told()
     assert len(asked) - before == 3 or len(asked) == 50
     assert all(each["query"].startswith("/* smartico-sync view=bets */ SELECT") for each in asked[-3:])
     assert asked[-1]["given"]["param_c"] == "1"
@@ -322,7 +295,7 @@ def test_each_query_is_sent_with_what_the_reading_relies_on(on_clickhouse, serve
         server.text(on_clickhouse.url.rpartition("/")[2], max_threads=2, log_comment="prod"), statement_timeout="1500ms"
     )
     source.facts()
-    given = told(server)[-1]["given"]
+    given = server.told()[-1]["given"]
     assert {
         "readonly": "2",
         "max_execution_time": "1.5",
@@ -531,7 +504,7 @@ def test_a_token_logs_in(server, configured, tmp_path):
     """ClickHouse Cloud's tokens come from a file, which may change."""
     (tmp_path / "token").write_text("t0ken\n")
     configured(server.text(access_token_file=tmp_path / "token")).facts()
-    assert told(server)[-1]["user"] == "reader"
+    assert server.told()[-1]["user"] == "reader"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 import engines
 from servers.certificates import Authority
 from servers.mongodb import FINDER, OWNER, READER, STRANGER, Mongo
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
@@ -28,7 +27,7 @@ from smartico_sync.sources.mongodb.decimals import decimal_texts
 from smartico_sync.sources.mongodb.documents import CODEC, MISPLACED, Documents
 from smartico_sync.sources.mongodb.plan import judged
 from smartico_sync.sources.mongodb.types import BRACKETS, stored, text_of
-from smartico_sync.sources.registry import open_source
+from sources.reading import page
 
 BETS = Relation("bets", "cur", ("id",), relation="bets")
 NOON = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
@@ -45,25 +44,6 @@ def emulated(mongodb_database):
     if not mongodb_database.server.ports:
         pytest.skip("only the stand-in tells what it was told")
     return mongodb_database
-
-
-@pytest.fixture
-def configured():
-    """Open sources that are closed when the test ends."""
-    sources = []
-
-    def opened(url, **fields):
-        sources.append(open_source("replica", SourceConfig.model_validate({"url": url, **fields})))
-        return sources[-1]
-
-    yield opened
-    for source in sources:
-        source.close()
-
-
-def page(source, relation=BETS, after=None, limit=100):
-    with source.reading(source.describe(relation)) as reading:
-        return reading.page(after, limit)
 
 
 def failing(client, code=0, commands=("aggregate",), times=1, **data):
@@ -196,7 +176,7 @@ def test_every_type_arrives_without_loss(on_mongodb, mongodb_database):
             {"_id": 2, "cur": 2, "id": 2},
         ]
     )
-    found = page(on_mongodb.source())
+    found = page(on_mongodb.source(), BETS)
     for name, (_, wanted) in values.items():
         assert found[name].to_list() == [wanted, None], name
     assert "@unreadable" not in found.columns
@@ -233,7 +213,7 @@ def test_fields_of_several_types_lose_nothing(on_mongodb, mongodb_database):
         {"cur": 2, "id": 2, "amount": 2.5, "exact": 3, "code": 17, "big": 5},
     ]
     mongodb_database.here.bets.insert_many(rows)
-    found = page(on_mongodb.source())
+    found = page(on_mongodb.source(), BETS)
     assert found["amount"].to_list() == [1.0, 2.5]
     assert found["exact"].to_list() == ["0.10", "3"]
     assert found["code"].to_list() == ["A1", "17"]
@@ -406,7 +386,7 @@ def test_a_query_only_asks(on_mongodb, mongodb_database, text, failure):
 def test_each_question_carries_its_view_its_limit_and_its_moment(emulated, configured):
     """The comment finds the query in the profiler; time, read concern and collation are those of the contract with the server."""
     emulated.here.bets.insert_many([{"cur": n, "id": n} for n in range(3)])
-    page(configured(emulated.url, statement_timeout="7s"))
+    page(configured(emulated.url, statement_timeout="7s"), BETS)
     asked = [
         each for each in emulated.tell("commands")["commands"] if "aggregate" in each and each["$db"] == emulated.name
     ]
@@ -472,7 +452,7 @@ def test_a_secondary_is_read_and_named(private_mongodb, configured):
     server, client = members(private_mongodb)
     with client:
         source = configured(server.url("casino"))
-        assert page(source).height == 5
+        assert page(source, BETS).height == 5
         facts = source.facts()
         assert facts.role == "physical standby"
         assert facts.replay_lag_ms is not None
@@ -532,12 +512,12 @@ def test_another_member_takes_over(private_mongodb, configured):
     server, client = members(private_mongodb)
     with client:
         source = configured(server.url("casino", readPreference="primary", heartbeatFrequencyMS=500))
-        assert page(source).height == 5
+        assert page(source, BETS).height == 5
         stand_in_says(server.ports[0], "stepdown")
         deadline = time.monotonic() + 10
         while True:
             try:
-                assert page(source).height == 5
+                assert page(source, BETS).height == 5
                 assert source.facts().role == "primary"
                 break
             except (SourceError, AssertionError):
@@ -573,7 +553,7 @@ def test_a_collection_without_snapshots_is_read_by_majority(emulated, configured
     with source.reading(described) as reading:
         assert reading.page(None, 9).height == 5
         assert reading.moment_now.concern["level"] == "majority"
-    assert page(source).height == 5
+    assert page(source, BETS).height == 5
     emulated.here.others.insert_one({"cur": 1, "id": 1})
     with source.reading(source.describe(Relation("others", "cur", ("id",), relation="others"))) as reading:
         assert reading.moment_now.concern["level"] == "snapshot"
@@ -598,7 +578,7 @@ def test_failures_are_ours(emulated, configured, code, failure):
     assert told.value.hint
     assert "failpoint" not in told.value.message
     assert told.value.__cause__ is None
-    assert page(source).height == 5
+    assert page(source, BETS).height == 5
 
 
 def test_a_broken_connection_is_tried_again_by_the_driver(emulated, configured):
@@ -613,7 +593,7 @@ def test_a_broken_connection_is_tried_again_by_the_driver(emulated, configured):
     with pytest.raises(SourceUnreachable), source.reading(described) as reading:
         reading.page(None, 9)
     emulated.client.admin.command("configureFailPoint", "failCommand", mode="off", data={})
-    assert page(source).height == 5
+    assert page(source, BETS).height == 5
 
 
 def test_the_server_ends_a_slow_query(emulated, configured):
@@ -643,7 +623,7 @@ def test_a_black_hole_is_noticed(emulated, configured, proxied):
     deadline = time.monotonic() + 15
     while True:
         try:
-            assert page(source).height == 1
+            assert page(source, BETS).height == 1
             break
         except SourceError:
             assert time.monotonic() < deadline
@@ -692,7 +672,7 @@ def test_a_restart_is_survived(private_mongodb, configured, proxied):
     deadline = time.monotonic() + 15
     while True:
         try:
-            assert page(source).height == 3
+            assert page(source, BETS).height == 3
             break
         except SourceError:
             assert time.monotonic() < deadline
@@ -716,7 +696,7 @@ def test_a_login_may_read_and_no_more(private_mongodb, configured):
     with Mongo(logged_in(server, OWNER)).owner() as client:
         client.casino.bets.insert_one({"cur": 1, "id": 1})
     source = configured(logged_in(server, READER))
-    assert page(source).height == 1
+    assert page(source, BETS).height == 1
     assert source.facts().warnings == ()
     (warning,) = configured(logged_in(server, OWNER)).facts().warnings
     assert warning.startswith("owner may do more than read: insert on any database.*")
@@ -772,7 +752,7 @@ def test_tls_with_certificates_of_both_sides(private_mongodb, configured, tmp_pa
     with Mongo(logged_in(server, OWNER, **files)).owner() as client:
         client.casino.bets.insert_one({"cur": 1, "id": 1})
     x509 = {"authMechanism": "MONGODB-X509", "authSource": "$external"}
-    assert page(configured(server.url("casino", **files, **x509))).height == 1
+    assert page(configured(server.url("casino", **files, **x509)), BETS).height == 1
     (tmp_path / "other").mkdir()
     other = Authority(tmp_path / "other")
     wrong = {**files, "tlsCAFile": other.certificate, "serverSelectionTimeoutMS": 500}

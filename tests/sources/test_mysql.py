@@ -15,26 +15,11 @@ import pytest
 import engines
 from servers.certificates import Authority
 from servers.mariadb import PASSWORD, Server
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.registry import open_source
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
-
-
-@pytest.fixture
-def configured():
-    sources = []
-
-    def make(url, **fields):
-        sources.append(open_source("replica", SourceConfig.model_validate({"url": url, **fields})))
-        return sources[-1]
-
-    yield make
-    for source in sources:
-        source.close()
 
 
 @pytest.fixture
@@ -338,7 +323,7 @@ def test_a_view_that_fails_for_a_row_shows_no_value(engine):
 
 def test_a_slow_query_is_cancelled_by_the_server(on_mariadb):
     """statement_timeout: SourceCancelled, so that a smaller page is tried; the session goes on."""
-    source = on_mariadb.source(statement_timeout=150, pool=1)
+    source = on_mariadb.source(statement_timeout="150ms", pool=1)
     slow = sleeping(source, 20)
     with pytest.raises(SourceCancelled), source.reading(slow) as reading:
         reading.page(None, 5)
@@ -347,7 +332,7 @@ def test_a_slow_query_is_cancelled_by_the_server(on_mariadb):
 
 def test_a_slow_query_is_given_up_where_the_server_has_no_limit(on_mysql56):
     """Before MySQL 5.7.8 no statement has a time limit: the client's own watch drops the connection; the next one works."""
-    source = on_mysql56.source(statement_timeout=100, pool=1)
+    source = on_mysql56.source(statement_timeout="100ms", pool=1)
     slow = sleeping(source, 20)
     with pytest.raises(SourceUnreachable, match="no answer"), source.reading(slow) as reading:
         reading.page(None, 5)
@@ -357,7 +342,7 @@ def test_a_slow_query_is_given_up_where_the_server_has_no_limit(on_mysql56):
 def test_a_locked_table_is_tried_again(real_engine):
     """Somebody who alters the table keeps readers waiting: SourceCancelled after the timeout."""
     real_engine.execute("CREATE TABLE bets (id INT)")
-    source = real_engine.source(statement_timeout=200)
+    source = real_engine.source(statement_timeout="200ms")
     described = source.describe(BETS)
     holder = real_engine.database.server.owner(real_engine.database.name)
     with holder, holder.cursor() as cursor:
@@ -438,7 +423,7 @@ def through_proxy(real_engine, configured, proxied):
     database = real_engine.database
     proxy = proxied(database.server.port)
     url = database.server.url(database.name, scheme=database.scheme, port=proxy.port)
-    source = configured(url, statement_timeout=300)
+    source = configured(url, statement_timeout="300ms")
     return source, source.describe(BETS), proxy
 
 
@@ -461,7 +446,7 @@ def test_a_silent_server_is_given_up(configured, mariadb_server, proxied):
     proxy.black_hole()
     began = time.monotonic()
     with pytest.raises(SourceUnreachable, match="in time"):
-        configured(mariadb_server.url("d", port=proxy.port), statement_timeout=100).facts()
+        configured(mariadb_server.url("d", port=proxy.port), statement_timeout="100ms").facts()
     assert time.monotonic() - began < 20
 
 

@@ -16,7 +16,6 @@ import polars as pl
 import pytest
 
 from servers.certificates import Authority
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import (
@@ -31,7 +30,6 @@ from smartico_sync.sources.oracle.dialling import STUCK
 from smartico_sync.sources.oracle.plan import Step, advice, serves
 from smartico_sync.sources.oracle.reading import filled
 from smartico_sync.sources.oracle.types import ORACLE
-from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.sql import statements as sql
 from stand_ins.oracle.tns import PASSWORD
 from stand_ins.oracle.values import Answer, Asked, Field
@@ -56,19 +54,6 @@ def says(fields, rows=(), **more):
         return Answer(fields, () if "1 = 0" in asked.text else rows)
 
     return answer
-
-
-@pytest.fixture
-def configured():
-    sources = []
-
-    def make(url, **fields):
-        sources.append(open_source("replica", SourceConfig.model_validate({"url": url, **fields})))
-        return sources[-1]
-
-    yield make
-    for source in sources:
-        source.close()
 
 
 def page_of(listener, configured, fields, rows, relation=BETS):
@@ -492,7 +477,7 @@ def test_a_slow_query_is_cancelled(listener, configured):
     """statement_timeout: the driver asks the server to stop, SourceCancelled, and the session goes on."""
     never = threading.Event()
     heard, desk = listener(says([ID]))
-    source = configured(heard.url(), statement_timeout=100, pool=1)
+    source = configured(heard.url(), statement_timeout="100ms", pool=1)
     described = source.describe(BETS)
     desk.says = says([ID], ROWNUM=Answer([ID], after=never))
     with pytest.raises(SourceCancelled), source.reading(described) as reading:
@@ -506,7 +491,7 @@ def test_a_black_hole_is_noticed(listener, configured, proxied):
     """A network that swallows everything: SourceUnreachable after the driver's own limit; mended, the next reading works."""
     heard, _ = listener(says([ID], [(7,)]))
     proxy = proxied(heard.port)
-    source = configured(heard.url(port=proxy.port), statement_timeout=150)
+    source = configured(heard.url(port=proxy.port), statement_timeout="150ms")
     described = source.describe(BETS)
     began = time.monotonic()
     with pytest.raises(SourceUnreachable), source.reading(described) as reading:  # noqa: PT012  - it works, then it fails

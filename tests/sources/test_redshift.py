@@ -16,7 +16,6 @@ import redshift_connector
 
 from servers.certificates import Authority
 from servers.postgresql import PASSWORD
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
@@ -26,24 +25,10 @@ from smartico_sync.sources.redshift.login import Login
 from smartico_sync.sources.redshift.plan import Scan, scans, sorted_by
 from smartico_sync.sources.redshift.reading import _text
 from smartico_sync.sources.redshift.types import REDSHIFT, column_of
-from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.sql import statements as sql
 from stand_ins.process import StandIn
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
-
-
-@pytest.fixture
-def configured():
-    sources = []
-
-    def make(url, **fields):
-        sources.append(open_source("replica", SourceConfig.model_validate({"url": url, **fields})))
-        return sources[-1]
-
-    yield make
-    for source in sources:
-        source.close()
 
 
 def one(source, expression, relation=None):
@@ -157,7 +142,7 @@ def test_a_session_says_who_it_is_and_what_it_wants(redshift, configured):
     redshift.execute("CREATE TABLE bets (id int)")
     with pytest.raises(SourceError):  # PostgreSQL knows no such setting: it was asked for
         configured(redshift.url + "&case_sensitive=on").facts()
-    source = configured(redshift.url, statement_timeout=12_000)
+    source = configured(redshift.url, statement_timeout="12s")
     query = "SELECT 1 AS id, current_setting('statement_timeout') || current_setting('TimeZone') AS value"
     assert one(source, "", Relation("v", "id", (), query=query))[0] == "12sUTC"
     names = redshift.execute("SELECT application_name FROM pg_stat_activity WHERE datname = current_database()")
@@ -398,7 +383,7 @@ def through_proxy(redshift, configured, proxied):
     """A described source behind a network that may misbehave; 20,000 rows of 200 bytes."""
     redshift.execute("CREATE TABLE bets AS SELECT i AS id, repeat('x', 200) AS note FROM generate_series(1, 20000) i")
     proxy = proxied(redshift.port)
-    source = configured(redshift.through(proxy.port) + "?ssl=off", statement_timeout=300)
+    source = configured(redshift.through(proxy.port) + "?ssl=off", statement_timeout="300ms")
     return source, source.describe(BETS), proxy
 
 
@@ -466,7 +451,7 @@ def test_a_killed_backend_is_transient(redshift, configured):
 
 def test_a_slow_query_is_cancelled_by_the_server(redshift, configured):
     """statement_timeout: SourceCancelled, so that a smaller page is tried."""
-    source = configured(redshift.url, statement_timeout=100)
+    source = configured(redshift.url, statement_timeout="100ms")
     found = source.describe(Relation("v", "id", (), query="SELECT 1 AS id, pg_sleep(20)::text AS slept"))
     with pytest.raises(SourceCancelled), source.reading(found) as reading:
         reading.page(None, 5)

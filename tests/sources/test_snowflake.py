@@ -9,7 +9,6 @@ import json
 import re
 import threading
 import time
-import urllib.request
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,13 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from snowflake.connector import errors
 
 import engines
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.snowflake.failures import connecting, failure
 from smartico_sync.sources.snowflake.plan import judged
+from sources.reading import page
 from stand_ins.process import StandIn
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
@@ -41,30 +39,6 @@ def account(snowflake_server):
     if not snowflake_server.port:
         pytest.skip("only the stand-in tells what it was told")
     return snowflake_server
-
-
-@pytest.fixture
-def configured():
-    """Open sources that are closed when the test ends."""
-    sources = []
-
-    def opened(url, **fields):
-        sources.append(open_source("replica", SourceConfig.model_validate({"url": url, **fields})))
-        return sources[-1]
-
-    yield opened
-    for source in sources:
-        source.close()
-
-
-def told(account):
-    with urllib.request.urlopen(f"http://127.0.0.1:{account.port}/told") as answer:
-        return json.load(answer)
-
-
-def page(source, relation, after=None, limit=10):
-    with source.reading(source.describe(relation)) as reading:
-        return reading.page(after, limit)
 
 
 def selected(expression):
@@ -159,7 +133,7 @@ def test_an_idle_poll_is_one_statement_and_repeats_itself_to_the_letter(on_snowf
         with source.reading(described) as reading:
             assert abs(reading.clock_ms - time.time() * 1000) < 5_000
             assert reading.page(Position("1", ("1",)), 100).height == 0
-    asked = told(account)["statements"]
+    asked = account.told()["statements"]
     first, second, third = asked[-3:]
     assert first == second == third
     assert first.startswith("/* smartico-sync view=bets */ SELECT")
@@ -171,7 +145,7 @@ def test_the_session_is_what_the_reading_relies_on(on_snowflake, account, config
     """Zone, formats and limits are set by us, whatever the account's defaults; warehouse, role and tag are the operator's."""
     source = configured(account.text(role="R", warehouse="W", query_tag="smartico prod"), statement_timeout="7s")
     source.facts()
-    login = told(account)["login"]
+    login = account.told()["login"]
     parameters = login["SESSION_PARAMETERS"]
     assert (login["warehouse"], login["roleName"], login["databaseName"]) == ("W", "R", "SYNC")
     assert {
@@ -207,7 +181,7 @@ def test_a_key_pair_logs_in_without_a_password(account, configured, key):
     options = {"private_key_file": str(path / "rsa.p8"), "private_key_passphrase_file": str(path / "passphrase")}
     url = account.text().replace(account.text().split("//")[1].split("@")[0], "reader")
     configured(url, options=options).facts()
-    login = told(account)["login"]
+    login = account.told()["login"]
     assert (login["AUTHENTICATOR"], login.get("PASSWORD")) == ("SNOWFLAKE_JWT", None)
     signed, _, signature = login["TOKEN"].rpartition(".")
     private.public_key().verify(
@@ -233,7 +207,7 @@ def test_a_token_file_logs_in(account, configured, tmp_path):
     """A programmatic access token needs no password."""
     (tmp_path / "token").write_text("t0ken")
     configured(account.text(token_file=tmp_path / "token")).facts()
-    login = told(account)["login"]
+    login = account.told()["login"]
     assert (login["AUTHENTICATOR"], login["TOKEN"]) == ("PROGRAMMATIC_ACCESS_TOKEN", "t0ken")
 
 

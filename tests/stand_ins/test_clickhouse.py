@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
-
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
@@ -55,7 +52,6 @@ def test_parameters_have_the_types_they_say(connected):
 def test_it_tells_what_it_was_told(connected, clickhouse_server):
     """The last requests, with the settings they carried."""
     connected().query("SELECT 17", settings={"max_threads": 2})
-    with urllib.request.urlopen(f"http://127.0.0.1:{clickhouse_server.port}/told") as answer:
-        last = json.load(answer)[-1]
+    last = clickhouse_server.told()[-1]
     assert "SELECT 17" in last["query"]
     assert last["given"]["max_threads"] == "2"

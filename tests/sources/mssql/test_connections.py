@@ -11,7 +11,6 @@ from urllib.parse import quote
 import pytest
 
 from servers.mssql import PASSWORD, drivers
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import (
     ConfigError,
@@ -21,17 +20,12 @@ from smartico_sync.errors import (
     SourceRefused,
     SourceUnreachable,
 )
-from smartico_sync.sources.registry import open_source
 
 pytest.importorskip("pyodbc", reason="unixODBC is not installed: apt-get install unixodbc", exc_type=ImportError)
 
 pytestmark = pytest.mark.slow  # the server behind it is Python
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
-
-
-def configured(url, **fields):
-    return open_source("replica", SourceConfig.model_validate({"url": url, **fields}))
 
 
 def test_a_wrong_password_is_refused_and_not_repeated(open_mssql, mssql_url):
@@ -76,7 +70,7 @@ def test_parameters_of_the_url_reach_the_driver(open_mssql, emulated_mssql, mssq
         ("driver=ODBC Driver 18 for SQL Server&tds_version=7.3", "tds_version"),
     ],
 )
-def test_parameters_that_cannot_be_are_told_at_once(query, said):
+def test_parameters_that_cannot_be_are_told_at_once(configured, query, said):
     """An unknown parameter, a word it does not take, or one the driver does not have: ConfigError before the first poll."""
     with pytest.raises(ConfigError, match=said) as wrong:
         configured(f"mssql://u:sesame@h/d?{query}")
@@ -84,13 +78,13 @@ def test_parameters_that_cannot_be_are_told_at_once(query, said):
     assert "sesame" not in wrong.value.message + wrong.value.hint
 
 
-def test_a_port_that_is_no_number_is_told():
+def test_a_port_that_is_no_number_is_told(configured):
     """ConfigError for mssql://host:port."""
     with pytest.raises(ConfigError, match="port"):
         configured("mssql://u:p@h:port/d")
 
 
-def test_a_missing_driver_is_told(monkeypatch):
+def test_a_missing_driver_is_told(configured, monkeypatch):
     """No driver at all, or a path where there is none: DriverMissing with what to install."""
     from smartico_sync.sources.mssql import login, session
 
@@ -128,7 +122,7 @@ def test_the_best_driver_is_chosen(monkeypatch, tmp_path):
     assert chosen() == str(library)
 
 
-def test_a_certificate_is_verified(secure_mssql):
+def test_a_certificate_is_verified(secure_mssql, configured):
     """Microsoft's driver refuses a certificate that nobody vouches for; one that is trusted, pinned or let pass will do."""
     if "microsoft" not in drivers():
         pytest.skip("no driver of Microsoft's here: tests/servers/provision all")
@@ -172,7 +166,7 @@ def trusting(url, authority):
     ).stdout.strip()
 
 
-def test_freetds_speaks_tls(secure_mssql):
+def test_freetds_speaks_tls(secure_mssql, configured):
     """FreeTDS encrypts where it is told not to verify."""
     if "freetds" not in drivers():
         pytest.skip("no FreeTDS here: apt-get install tdsodbc")
@@ -205,7 +199,7 @@ def through_proxy(open_mssql, mssql, mssql_driver, proxied):
     doubled = "INSERT INTO bets SELECT id + (SELECT COUNT(*) AS n FROM bets), note FROM bets"
     mssql.execute(f"INSERT INTO bets VALUES (1, N'{'x' * 200}')", *[doubled] * 15, "DELETE FROM bets WHERE id > 20000")
     proxy = proxied(mssql.server.port)
-    source = open_mssql(mssql.server.url(mssql.name, driver=mssql_driver, port=proxy.port), statement_timeout=300)
+    source = open_mssql(mssql.server.url(mssql.name, driver=mssql_driver, port=proxy.port), statement_timeout="300ms")
     return source, source.describe(BETS), proxy
 
 
@@ -296,7 +290,7 @@ def endless(mssql):
 
 def test_a_slow_query_is_cancelled_by_the_server(open_mssql, endless):
     """The driver has the server cancel what lasts too long: SourceCancelled, and the connection goes on."""
-    source = open_mssql(statement_timeout=300, pool=1)
+    source = open_mssql(statement_timeout="300ms", pool=1)
     described = source.describe(endless)
     with pytest.raises(SourceCancelled), source.reading(described) as reading:
         reading.page(None, 5)
