@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import time
 
 import pytest
 
@@ -79,6 +81,27 @@ def test_a_plan_seeks_where_an_index_has_the_order_and_sorts_where_none_has(emul
     assert "TopN Sort" in plan()
     emulated_mssql.execute("CREATE INDEX bets_at ON bets (at, id)")
     assert "Index Seek" in plan()
+
+
+def test_a_database_is_dropped_when_its_last_session_has_ended(emulated_mssql):
+    """A client that went away amid its query is not in the way for long."""
+    server = emulated_mssql.server
+    server.admin("CREATE DATABASE doomed")
+    link = server.owner("doomed")
+    sessions = "SELECT session_id FROM sys.dm_exec_sessions"
+    ((number,),) = [tuple(row) for row in link.execute(sessions).fetchall()]
+    link.execute("CREATE TABLE bets (id bigint)")
+    link.execute("INSERT INTO bets VALUES (1)")
+    for _ in range(12):
+        link.execute("INSERT INTO bets SELECT id + (SELECT COUNT(*) AS n FROM bets) FROM bets")
+    endless = "SELECT COUNT_BIG(*) AS n FROM bets a, bets b, bets c WHERE a.id + b.id <> c.id * 3"
+    waiting = threading.Thread(target=lambda: pytest.raises(pyodbc.Error, link.execute, endless))
+    waiting.start()
+    time.sleep(0.3)  # it is at work now
+    server.admin(f"KILL {number}", "DROP DATABASE doomed")
+    waiting.join()
+    with pytest.raises(pyodbc.Error, match="4060"):
+        server.owner("doomed")
 
 
 def test_more_parameters_than_sql_server_takes_are_refused(reader):

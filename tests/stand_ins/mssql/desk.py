@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -51,6 +52,14 @@ class Database:
         self.connection.execute("SET TimeZone = 'UTC'; SET threads = 1")
         self.connection.execute(CATALOGUE)
         self.connection.execute("INSERT INTO sys.databases VALUES (5, ?, 0, false)", [self.name])
+
+
+    def closed(self) -> bool:
+        """Close it, unless a session is still at work; sessions that end at the same time sign off there."""
+        with LOCK, suppress(duckdb.ResourceInUseException):
+            self.connection.close()
+            return True
+        return False
 
 
 DATABASES: dict[str, Database] = {}
@@ -157,8 +166,9 @@ class Desk:
         if found := re.fullmatch(r"CREATE DATABASE \[?(\w+)\]?", words, re.IGNORECASE):
             DATABASES[found[1]] = Database(found[1])
         elif found := re.fullmatch(r"DROP DATABASE \[?(\w+)\]?", words, re.IGNORECASE):
-            with LOCK:  # sessions that end at the same time still sign off there
-                DATABASES.pop(found[1]).connection.close()
+            dropped = DATABASES.pop(found[1])
+            while not dropped.closed():
+                time.sleep(0.01)
         elif found := re.fullmatch(
             r"ALTER DATABASE \[?(\w+)\]? SET ALLOW_SNAPSHOT_ISOLATION (ON|OFF)", words, re.IGNORECASE
         ):
