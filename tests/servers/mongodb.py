@@ -62,6 +62,12 @@ class Database:
             return client.admin.command({"stand_in": what}, codec_options=CODEC)
 
 
+def failing(client: MongoClient, code: int = 0, commands: tuple[str, ...] = ("aggregate",), times: int = 1, **data):
+    """Make the next of these commands fail."""
+    told = {"failCommands": list(commands), "errorCode": code, **data}
+    client.admin.command("configureFailPoint", "failCommand", mode={"times": times}, data=told)
+
+
 @pytest.fixture(scope="session")
 def mongodb_server():
     """A set of one member for this worker's whole session."""

@@ -95,7 +95,12 @@ def test_a_database_is_dropped_when_its_last_session_has_ended(emulated_mssql):
     for _ in range(12):
         link.execute("INSERT INTO bets SELECT id + (SELECT COUNT(*) AS n FROM bets) FROM bets")
     endless = "SELECT COUNT_BIG(*) AS n FROM bets a, bets b, bets c WHERE a.id + b.id <> c.id * 3"
-    waiting = threading.Thread(target=lambda: pytest.raises(pyodbc.Error, link.execute, endless))
+
+    def count():
+        with pytest.raises(pyodbc.Error):
+            link.execute(endless)
+
+    waiting = threading.Thread(target=count)
     waiting.start()
     time.sleep(0.3)  # it is at work now
     server.admin(f"KILL {number}", "DROP DATABASE doomed")

@@ -53,7 +53,6 @@ class Database:
         self.connection.execute(CATALOGUE)
         self.connection.execute("INSERT INTO sys.databases VALUES (5, ?, 0, false)", [self.name])
 
-
     def closed(self) -> bool:
         """Close it, unless a session is still at work; sessions that end at the same time sign off there."""
         with LOCK, suppress(duckdb.ResourceInUseException):
