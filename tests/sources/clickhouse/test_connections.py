@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
 
 import pytest
 
 from smartico_sync.core.relation import Relation
-from smartico_sync.errors import SourceCancelled, SourceUnreachable
+from smartico_sync.errors import SourceCancelled, SourceError, SourceUnreachable
+from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 MERGE_TREE = "ENGINE = MergeTree ORDER BY tuple()"
@@ -32,10 +32,8 @@ def test_a_black_hole_is_noticed(on_clickhouse, server, configured, proxied):
     source = configured(server.text(on_clickhouse.url.rpartition("/")[2], port=proxy.port), statement_timeout="1s")
     described = source.describe(BETS)
     proxy.black_hole()
-    began = time.monotonic()
     with pytest.raises(SourceUnreachable, match="in time"), source.reading(described) as reading:
         reading.page(None, 5)
-    assert time.monotonic() - began < 6
     proxy.mend()
     with source.reading(described) as reading:
         assert reading.page(None, 5).height == 0
@@ -98,21 +96,22 @@ def test_the_server_ends_what_takes_too_long(on_clickhouse):
     assert source.facts().version
 
 
-def test_closing_ends_what_is_under_way(on_clickhouse):
-    """close() does not wait for a query: who waits for it is told at once."""
+def test_closing_ends_what_is_under_way(on_clickhouse, server):
+    """close() does not wait for a query: who waits for it is told so, and not that the query took too long."""
     source = on_clickhouse.source(statement_timeout="5s")
-    described = source.describe(Relation("slow", "id", (), query=SLOW))
-    ended = []
+    described = source.describe(Relation("closing", "id", (), query=SLOW))
+    failures = []
 
     def read():
-        with pytest.raises(SourceUnreachable), source.reading(described) as reading:
-            reading.page(None, 5)
-        ended.append(time.monotonic())
+        try:
+            with source.reading(described) as reading:
+                reading.page(None, 5)
+        except SourceError as failure:
+            failures.append(failure)
 
     reader = threading.Thread(target=read)
     reader.start()
-    time.sleep(0.7)
-    closed = time.monotonic()
+    until(lambda: any("view=closing" in asked["query"] and "ORDER BY" in asked["query"] for asked in server.told()))
     source.close()
-    reader.join(20)
-    assert ended[0] - closed < 2
+    reader.join()
+    assert [type(failure) for failure in failures] == [SourceUnreachable]

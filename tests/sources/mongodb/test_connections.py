@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -11,8 +10,17 @@ from servers.mongodb import failing
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from sources.reading import page
+from waiting import until
 
 BETS = Relation("bets", "cur", ("id",), relation="bets")
+
+
+def read(source):
+    """Whether a page can be read."""
+    try:
+        return page(source, BETS).height
+    except SourceError:
+        return 0
 
 
 @pytest.mark.parametrize(
@@ -60,27 +68,19 @@ def test_the_server_ends_a_slow_query(emulated, configured):
 
 
 def test_a_black_hole_is_noticed(emulated, configured, proxied):
-    """A network that swallows everything ends as unreachable, within a few times statement_timeout."""
+    """A network that swallows everything ends as unreachable by the client's own limits; mended, it is read again."""
     emulated.here.bets.insert_one({"cur": 1, "id": 1})
     proxy = proxied(emulated.server.ports[0])
     url = f"mongodb://127.0.0.1:{proxy.port}/{emulated.name}?directConnection=true"
     source = configured(url, statement_timeout="300ms")
     described = source.describe(BETS)
     proxy.black_hole()
-    begun = time.monotonic()
     with pytest.raises(SourceUnreachable), source.reading(described) as reading:
         reading.page(None, 9)
-    assert time.monotonic() - begun < 8
     proxy.mend()
     proxy.drop()
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            assert page(source, BETS).height == 1
-            break
-        except SourceError:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+    until(lambda: read(source))
+    assert page(source, BETS).height == 1
 
 
 def test_nobody_there_is_told_with_the_place(configured):
@@ -95,16 +95,14 @@ def test_nobody_there_is_told_with_the_place(configured):
 
 
 def test_close_lets_the_waiting_go(emulated, configured):
-    """close() ends a read that is under way with SourceUnreachable, at once."""
+    """close() ends a read that is under way with SourceUnreachable, and does not wait for its answer."""
     emulated.here.bets.insert_one({"cur": 1, "id": 1})
-    source = configured(emulated.url)
+    source = configured(emulated.url, statement_timeout="10s")
     described = source.describe(BETS)
-    failing(emulated.client, blockConnection=True, blockTimeMS=3000)
+    failing(emulated.client, blockConnection=True, blockTimeMS=20_000)  # then it would end as cancelled
     threading.Timer(0.2, source.close).start()
-    begun = time.monotonic()
     with pytest.raises(SourceUnreachable), source.reading(described) as reading:
         reading.page(None, 9)
-    assert time.monotonic() - begun < 2
 
 
 def test_a_restart_is_survived(private_mongodb, configured, proxied):
@@ -122,11 +120,5 @@ def test_a_restart_is_survived(private_mongodb, configured, proxied):
     with second.owner() as client:
         client.casino.bets.insert_many([{"cur": n, "id": n} for n in range(3)])
     proxy.target = second.ports[0]
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            assert page(source, BETS).height == 3
-            break
-        except SourceError:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+    until(lambda: read(source))
+    assert page(source, BETS).height == 3

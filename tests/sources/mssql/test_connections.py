@@ -193,16 +193,20 @@ def test_nobody_listens(open_mssql, mssql_driver):
 
 
 @pytest.fixture
-def through_proxy(open_mssql, mssql, mssql_driver, proxied):
-    """A described source behind a network that may misbehave; 20,000 rows of 200 bytes."""
+def through_proxy(request, open_mssql, mssql, mssql_driver, proxied):
+    """A described source behind a network that may misbehave; 20,000 rows of 200 bytes; `statement_timeout` is the parameter."""
     mssql.execute("CREATE TABLE bets (id bigint, note nvarchar(200))")
     doubled = "INSERT INTO bets SELECT id + (SELECT COUNT(*) AS n FROM bets), note FROM bets"
     mssql.execute(f"INSERT INTO bets VALUES (1, N'{'x' * 200}')", *[doubled] * 15, "DELETE FROM bets WHERE id > 20000")
     proxy = proxied(mssql.server.port)
-    source = open_mssql(mssql.server.url(mssql.name, driver=mssql_driver, port=proxy.port), statement_timeout="300ms")
+    source = open_mssql(
+        mssql.server.url(mssql.name, driver=mssql_driver, port=proxy.port),
+        statement_timeout=getattr(request, "param", "20s"),
+    )
     return source, source.describe(BETS), proxy
 
 
+@pytest.mark.parametrize("through_proxy", ["1s"], indirect=True)
 def test_a_black_hole_is_noticed(through_proxy):
     """A network that swallows everything: SourceUnreachable within the client's own timeout; mended, the next reading works."""
     source, described, proxy = through_proxy
@@ -216,6 +220,7 @@ def test_a_black_hole_is_noticed(through_proxy):
         assert reading.page(None, 5).height == 5
 
 
+@pytest.mark.parametrize("through_proxy", ["5s"], indirect=True)
 def test_a_black_hole_amid_the_answer_is_noticed(through_proxy):
     """An answer that stops half-way: SourceUnreachable too, though the drivers themselves would wait for minutes."""
     source, described, proxy = through_proxy
@@ -315,8 +320,8 @@ def test_close_ends_what_is_under_way(open_mssql, endless, mssql):
 
     reader = threading.Thread(target=read)
     reader.start()
-    begun.wait(20)
+    begun.wait()
     threading.Event().wait(0.3)  # it waits for its page now
     source.close()
-    reader.join(20)
+    reader.join()
     assert failures

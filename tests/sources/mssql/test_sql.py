@@ -28,6 +28,7 @@ from smartico_sync.sources.mssql.plan import SPACE, _advice, _serves, _text
 from smartico_sync.sources.mssql.session import declared
 from smartico_sync.sources.mssql.types import MSSQL, column_of, floored
 from smartico_sync.sources.mssql.watch import Watch
+from waiting import until
 
 
 def compiled(expression):
@@ -310,8 +311,6 @@ def test_the_watch_ends_only_what_lasts_too_long():
     watch.over("again", 0.05, lambda: ended.append("again"))
     watch.over("again", 30, lambda: ended.append("again"))
     watch.over("late", 0.05, lambda: ended.append("late"))
-    end = time.monotonic() + 10
-    while not ended and time.monotonic() < end:
-        time.sleep(0.01)
+    until(lambda: ended)
     time.sleep(0.1)
     assert ended == ["late"]

@@ -11,6 +11,7 @@ import pytest
 
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceCancelled, SourceError, SourceUnreachable
+from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
@@ -98,26 +99,26 @@ def test_close_ends_what_is_under_way(engine):
     asleep = (
         "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%slept%SLEEP%' AND user LIKE '%reader'"
     )
-    while engine.execute(asleep.replace("slept%SLEEP", "SLEEP(60)")) != [(1,)]:
-        time.sleep(0.01)
+    until(lambda: engine.execute(asleep.replace("slept%SLEEP", "SLEEP(60)")) == [(1,)])
     source.close()
-    reader.join(20)
+    reader.join()
     assert failures
 
 
 @pytest.fixture
-def through_proxy(real_engine, configured, proxied):
-    """A described source behind a network that may misbehave; 20,000 rows of 200 bytes."""
+def through_proxy(request, real_engine, configured, proxied):
+    """A described source behind a network that may misbehave; 20,000 rows of 200 bytes; `statement_timeout` is the parameter."""
     real_engine.execute(
         "CREATE TABLE bets (id INT PRIMARY KEY, note TEXT)", f"INSERT INTO bets SELECT seq, REPEAT('x', 200) FROM {real_engine.numbers(20000)}"
     )  # fmt: skip
     database = real_engine.database
     proxy = proxied(database.server.port)
     url = database.server.url(database.name, scheme=database.scheme, port=proxy.port)
-    source = configured(url, statement_timeout="300ms")
+    source = configured(url, statement_timeout=getattr(request, "param", "20s"))
     return source, source.describe(BETS), proxy
 
 
+@pytest.mark.parametrize("through_proxy", ["1s"], indirect=True)
 def test_a_black_hole_is_noticed(through_proxy):
     """A network that swallows everything: SourceUnreachable within the client's own timeout; mended, the next reading works."""
     source, described, proxy = through_proxy
@@ -135,10 +136,8 @@ def test_a_silent_server_is_given_up(configured, mariadb_server, proxied):
     """A server that takes the connection and says nothing: SourceUnreachable after the client's own timeout."""
     proxy = proxied(mariadb_server.port)
     proxy.black_hole()
-    began = time.monotonic()
     with pytest.raises(SourceUnreachable, match="in time"):
         configured(mariadb_server.url("d", port=proxy.port), statement_timeout="100ms").facts()
-    assert time.monotonic() - began < 20
 
 
 def test_a_reset_amid_the_answer_loses_the_page_only(through_proxy):

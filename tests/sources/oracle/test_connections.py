@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -18,6 +17,7 @@ from smartico_sync.errors import (
 from smartico_sync.sources.oracle.dialling import STUCK
 from sources.oracle.answers import ID, says
 from stand_ins.oracle.values import Answer, Field
+from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 FAILURES = [
@@ -90,16 +90,13 @@ def test_a_silent_listener_is_given_up(configured, proxied, listener):
     proxy = proxied(heard.port)
     proxy.black_hole()
     source = configured(heard.url(port=proxy.port) + "?connect_timeout=0.1")
-    began = time.monotonic()
     for _ in range(STUCK + 2):
         with pytest.raises(SourceUnreachable, match="in time"):
             source.facts()
-    assert time.monotonic() - began < 10
     assert len(hanging()) == STUCK
     proxy.mend()
     proxy.drop()
-    while hanging():
-        time.sleep(0.01)
+    until(lambda: not hanging())
     assert source.describe(BETS).columns
 
 
@@ -123,12 +120,10 @@ def test_a_black_hole_is_noticed(listener, configured, proxied):
     proxy = proxied(heard.port)
     source = configured(heard.url(port=proxy.port), statement_timeout="150ms")
     described = source.describe(BETS)
-    began = time.monotonic()
     with pytest.raises(SourceUnreachable), source.reading(described) as reading:  # noqa: PT012  - it works, then it fails
         reading.page(None, 5)
         proxy.black_hole()
         reading.page(None, 5)
-    assert time.monotonic() - began < 5
     proxy.mend()
     proxy.drop()
     with source.reading(described) as reading:
@@ -169,8 +164,7 @@ def test_close_ends_what_is_under_way(listener, configured):
 
     reader = threading.Thread(target=read)
     reader.start()
-    while not any("ROWNUM" in asked.text for asked in desk.asked):
-        time.sleep(0.001)
+    until(lambda: any("ROWNUM" in asked.text for asked in desk.asked))
     source.close()
-    reader.join(20)
+    reader.join()
     assert failures

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import time
 
 import pytest
 
@@ -16,6 +15,7 @@ from smartico_sync.errors import (
 )
 from sources.oracle.answers import ID, says
 from stand_ins.oracle.tns import PASSWORD
+from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
@@ -83,8 +83,7 @@ def test_parameters_reach_the_listener(listener, configured, tail, words):
     heard, _ = listener(refuse=12514)
     with pytest.raises(SourceUnreachable):
         configured(heard.url(service=tail)).facts()
-    while not heard.told:
-        time.sleep(0.001)
+    until(lambda: heard.told)
     assert words.lower() in heard.told[0].lower()
 
 
