@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -64,8 +65,26 @@ def coverage(reporter):
     return covered, left_out
 
 
+def pytest_collection_modifyitems(items):
+    """Write on each test marked `stand_in` for which engine it proves no more than the stand-in, if one stands in."""
+    for item in items:
+        engine = getattr(item, "callspec", None) and item.callspec.params.get("engine")
+        for name in {name for mark in item.iter_markers("stand_in") for name in mark.args}:
+            if engine in (None, name) and engines.stand_in(name):
+                item.user_properties.append(("stand_in", name))
+
+
+def of_stand_ins(reporter):
+    """How many of the tests that ran prove a stand-in only, by engine."""
+    ran = [report for outcome in ("passed", "failed") for report in reporter.stats.get(outcome, [])]
+    return Counter(name for report in ran for what, name in report.user_properties if what == "stand_in")
+
+
 def pytest_terminal_summary(terminalreporter):
-    """Say which databases this run covered, and which it left out and why."""
+    """Say which databases this run covered, which it left out and why, and how many tests prove only what stands in."""
+    if proved := of_stand_ins(terminalreporter):
+        by_engine = ", ".join(f"{count} {name}" for name, count in sorted(proved.items()))
+        terminalreporter.write_line(f"{proved.total()} tests prove a stand-in only: {by_engine}")
     covered, left_out = coverage(terminalreporter)
     if not covered and not left_out:
         return

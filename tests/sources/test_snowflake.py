@@ -369,6 +369,7 @@ def test_facts_warn_of_rights_and_of_a_warehouse_that_stays_awake(account, confi
     assert "names no warehouse" not in dear
 
 
+@pytest.mark.stand_in("snowflake")
 def test_plan_explains_the_poll(on_snowflake):
     """The exact page is explained, bound as it is polled; a table of a few partitions is never a reason to worry."""
     on_snowflake.execute("CREATE TABLE bets (id NUMBER(38,0))", "INSERT INTO bets VALUES (1)")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -44,3 +47,37 @@ def test_each_says_how_heavy_it_is():
     """The first line of its requirements decides whether `make test` installs it."""
     for requirements in HERE.glob("*/requirements.txt"):
         assert requirements.read_text().startswith(("# light:", "# heavy:")), requirements
+
+
+MARKED = """import pytest
+
+@pytest.mark.stand_in("oracle", "mssql")
+@pytest.mark.parametrize("engine", ["mssql", "sqlite"])
+def test_plan(engine):
+    pass
+
+@pytest.mark.stand_in("oracle")
+@pytest.mark.parametrize("number", [1, 2])
+def test_dialect(number):
+    pass
+
+@pytest.mark.stand_in("oracle")
+def test_skipped():
+    pytest.skip("not here")
+"""
+
+
+@pytest.mark.parametrize(
+    ("real", "told"), [("", "3 tests prove a stand-in only: 1 mssql, 2 oracle"), ("ORACLE", "1 tests prove a stand-in only: 1 mssql")]
+)  # fmt: skip
+def test_a_run_counts_what_only_proves_a_stand_in(tmp_path, real, told):
+    """By engine, those that ran; where a real server is named nothing stands in."""
+    (tmp_path / "test_marked.py").write_text(MARKED)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SYNC_TEST_")}
+    if real:
+        environment[f"SYNC_TEST_{real}_URL"] = "oracle://u:p@h/s"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "conftest", "-c", process.ROOT / "pyproject.toml", tmp_path / "test_marked.py"],
+        env={**environment, "PYTHONPATH": str(HERE.parent)}, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert told in done.stdout.splitlines(), done.stdout + done.stderr

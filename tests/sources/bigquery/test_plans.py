@@ -18,6 +18,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.stand_in("bigquery")
 def test_facts_warn_of_the_right_to_write(on_bigquery, project):
     """Permissions beyond reading are named, with the role that is enough."""
     on_bigquery.execute("CREATE TABLE bets (id INT64)")
@@ -26,6 +27,7 @@ def test_facts_warn_of_the_right_to_write(on_bigquery, project):
     assert "dataViewer" in warning
 
 
+@pytest.mark.stand_in("bigquery")
 def test_plan_estimates_the_poll(on_bigquery):
     """The exact page is estimated without running it; a table of a few megabytes is never a reason to worry."""
     on_bigquery.execute("CREATE TABLE bets (id INT64)", "INSERT INTO bets VALUES (1)")

@@ -55,6 +55,7 @@ def test_a_view_that_renames_its_cursor_sorts_and_says_so():
     assert "keeps cur" in plan.summary
 
 
+@pytest.mark.stand_in("mongodb")
 def test_explain_may_echo_the_oldest_date_there_is(on_mongodb, emulated):
     """Bounds are dates that no calendar has; an answer that holds them is read all the same."""
     emulated.here.bets.insert_many([{"cur": NOON, "id": 1}])

@@ -165,6 +165,7 @@ def test_dates_keep_their_milliseconds(on_mongodb, mongodb_database, walk):
     ],
     ids=["objectId", "numbers", "timestamp", "uuid", "text"],
 )
+@pytest.mark.stand_in("mongodb")
 def test_cursors_of_every_type_are_walked_in_mongodbs_order(on_mongodb, mongodb_database, walk, cursors):
     """Numbers of all types are one order, texts are ordered by their bytes, identifiers as MongoDB orders them."""
     mongodb_database.here.bets.insert_many([{"_id": n, "cur": cursor} for n, cursor in enumerate(cursors)])

@@ -58,6 +58,7 @@ TYPES = [
 ]
 
 
+@pytest.mark.stand_in("mssql")
 def test_every_type_arrives_without_loss(open_mssql):
     """Types that frames know arrive as such, with every digit, whichever driver carries them."""
     source = open_mssql()
@@ -94,6 +95,7 @@ def walked(source, relation, limit=1):
          ["10:00:00.0000010", "10:00:00.0000010", "10:00:00.0000020", "10:00:01.0000000"]),
     ],
 )  # fmt: skip
+@pytest.mark.stand_in("mssql")
 def test_time_cursors_find_their_equals(open_mssql, mssql, kind, values, texts):
     """A time comes back as the value it was: 1/300 s, 100 ns, whole seconds, minutes and zones, with ties, row by row."""
     rows = ", ".join(f"({number}, CAST('2024-03-01 {value}' AS {kind}))" for number, value in enumerate(values))
@@ -127,6 +129,7 @@ def test_keys_of_bytes_break_ties(open_mssql, mssql, kind):
     assert sorted(key.upper() for _, key in found) == sorted(written)
 
 
+@pytest.mark.stand_in("mssql")
 def test_a_rowversion_is_a_number_that_grows(open_mssql, mssql):
     """A rowversion is read as the integer it counts, compared as its eight bytes, and its gaps are asked for again."""
     mssql.execute(

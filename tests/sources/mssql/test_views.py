@@ -196,6 +196,7 @@ def test_azure_is_called_by_its_name(open_mssql, emulated_mssql):
     assert "Azure SQL Database" in open_mssql().facts().version
 
 
+@pytest.mark.stand_in("mssql")
 def test_plans_look_through_views_and_joins(open_mssql, mssql):
     """The advice names the base table and its own column, whatever the view calls it; a computed cursor is told."""
     mssql.execute(
@@ -218,6 +219,7 @@ def test_plans_look_through_views_and_joins(open_mssql, mssql):
     assert "stored column" in plan.advice
 
 
+@pytest.mark.stand_in("mssql")
 def test_without_showplan_indexes_tell(open_mssql, mssql):
     """A user who may not see plans learns from the list of indexes, and which right is missing."""
     mssql.execute("CREATE TABLE bets (at datetime2(7), id bigint)", "REVOKE SHOWPLAN FROM reader")

@@ -169,6 +169,7 @@ def test_redshifts_plans_are_read():
     ]
 
 
+@pytest.mark.stand_in("redshift")
 def test_plans_look_through_views_and_joins(redshift, configured):
     """The advice names the base table and its own column, whatever the view calls it; a computed cursor is told."""
     redshift.execute(
