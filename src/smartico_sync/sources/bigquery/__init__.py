@@ -10,11 +10,12 @@ from smartico_sync.sources.bigquery.plan import explain
 from smartico_sync.sources.bigquery.reading import BigQueryReading, Remembered
 from smartico_sync.sources.bigquery.session import Session, Storage
 from smartico_sync.sources.bigquery.types import BIGQUERY, column_of
-from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.abandonable import UnattendedCalls
+from smartico_sync.sources.kit.pool import GRACE_S, Pool
 from smartico_sync.sources.kit.server_clock import ServerClock
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.sql import statements
-from smartico_sync.sources.sql.source import GRACE_S, PooledSource
+from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["BigQuerySource", "connect"]
-
-
-def connect(name: str, config: SourceConfig) -> BigQuerySource:
-    """The source of that name; the first question opens the first connection."""
-    return BigQuerySource(name, config)
 
 
 class BigQuerySource(PooledSource[Session, BigQueryReading]):
@@ -44,18 +40,18 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
         self._clock = ServerClock()
         self._remembered = Remembered()
         self._storage = Storage(self._login)
-        pool = Pool(lambda: Session(self._login, self._storage, self._clock, place), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        unattended = UnattendedCalls()
+        super().__init__(
+            name,
+            place,
+            Pool(lambda: Session(self._login, self._storage, unattended, self._clock, place), config.pool, silence_s),
+        )
 
-    def facts(self) -> ServerFacts:
-        """What BigQuery is here, and what the credentials allow beyond reading."""
-        with self._pool.link() as session:
-            return ask_facts(session, self._login, self._storage)
+    def _facts(self, session: Session) -> ServerFacts:
+        return ask_facts(session, self._login, self._storage)
 
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How many bytes the poll is billed for."""
-        with self._pool.link() as session, self._read(session, relation) as reading:
-            return explain(session, reading, relation, after, limit)
+    def _explain(self, reading: BigQueryReading, after: Position | None, limit: int) -> Plan:
+        return explain(reading, after, limit)
 
     def close(self) -> None:
         """Close everything; what is under way ends with SourceUnreachable."""
@@ -71,3 +67,6 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return listed(session, self._login)
+
+
+connect = BigQuerySource

@@ -11,10 +11,11 @@ from smartico_sync.sources.clickhouse.plan import explain
 from smartico_sync.sources.clickhouse.reading import ClickHouseReading
 from smartico_sync.sources.clickhouse.session import Hosts, Session
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, column_of
-from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.abandonable import UnattendedCalls
+from smartico_sync.sources.kit.pool import GRACE_S, Pool
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.sql import statements
-from smartico_sync.sources.sql.source import GRACE_S, PooledSource
+from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["ClickHouseSource", "connect"]
-
-
-def connect(name: str, config: SourceConfig) -> ClickHouseSource:
-    """The source of that name; the first question opens the first connection."""
-    return ClickHouseSource(name, config)
 
 
 class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
@@ -42,8 +38,8 @@ class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
         login.check()
         place = f"source {name} ({url.place})"
         self._clock = Clock()
-        hosts = Hosts(login)
-        super().__init__(name, place, Pool(lambda: Session(login, hosts, place), config.pool, silence_s))
+        hosts, unattended = Hosts(login), UnattendedCalls()
+        super().__init__(name, place, Pool(lambda: Session(login, hosts, unattended, place), config.pool, silence_s))
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns; where they come from is learnt for the clock."""
@@ -52,18 +48,14 @@ class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
             self._clock.learn(session, described)
         return described
 
-    def facts(self) -> ServerFacts:
-        """What the server is, and what the user may do beyond reading."""
-        with self._pool.link() as session:
-            return ask_facts(session)
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How many granules the poll reads."""
-        with self.reading(relation) as reading:
-            return explain(reading, relation, after, limit)
-
     def _open(self, session: Session, relation: Relation) -> ClickHouseReading:
         return ClickHouseReading(session, relation, self._clock)
+
+    def _facts(self, session: Session) -> ServerFacts:
+        return ask_facts(session)
+
+    def _explain(self, reading: ClickHouseReading, after: Position | None, limit: int) -> Plan:
+        return explain(reading, after, limit)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         described = session.described(statements.star(CLICKHOUSE, relation), f"view {relation.name}")
@@ -71,3 +63,6 @@ class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return listed(session)
+
+
+connect = ClickHouseSource

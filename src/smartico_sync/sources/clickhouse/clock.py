@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Clock"]
 
-NOW = "SELECT toUnixTimestamp64Milli(now64(3))"
 TABLES = "EXPLAIN ESTIMATE "
 # A replica without Keeper hears of nothing new, and would say that it is not behind.
 REPLAY = """SELECT toUnixTimestamp64Milli(now64(3)), max(absolute_delay), max(is_readonly), count() FROM system.replicas
@@ -55,7 +54,7 @@ class Clock:
     def _now(self, session: Session, relation: Relation) -> int:
         now = self._server.now_ms()
         if now is None:
-            now = int(session.rows(NOW, f"view {relation.name}")[0][0])
+            now = session.now_ms(f"view {relation.name}")
             self._server.tell(now)
         return now
 

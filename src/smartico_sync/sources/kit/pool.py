@@ -11,7 +11,9 @@ from smartico_sync.errors import SourceCancelled, SourceUnreachable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Link", "Pool"]
+__all__ = ["GRACE_S", "Link", "Pool"]
+
+GRACE_S = 2.0  # the server's own timeout comes first; its answer needs a moment to arrive
 
 
 class Link(Protocol):

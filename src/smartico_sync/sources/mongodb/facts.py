@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.errors import SourceError
-from smartico_sync.sources.mongodb.moment import moment_of, role_of
+from smartico_sync.sources.mongodb.cluster_time import cluster_time_of, role_of
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def ask_facts(session: Session) -> ServerFacts:
         version=str(version.get("version", "")),
         role=role_of(hello),
         fence=NO_FENCE,
-        replay_lag_ms=max(0, _now_ms(hello) - moment_of(session, "the server").clock_ms) if secondary else None,
+        replay_lag_ms=max(0, _now_ms(hello) - cluster_time_of(session, "the server").clock_ms) if secondary else None,
         warnings=(*_open(session), *_bare(hello)),
     )
 

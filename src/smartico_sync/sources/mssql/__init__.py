@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.relation import Column
@@ -14,6 +15,7 @@ except ModuleNotFoundError:
 except ImportError:
     raise DriverMissing("unixODBC is not installed, and pyodbc needs it", hint="apt-get install unixodbc") from None
 
+from smartico_sync.sources.kit.abandonable import UnattendedCalls
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.mssql.clock import Clock
@@ -28,6 +30,8 @@ from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
@@ -46,11 +50,6 @@ RELATIONS = """SELECT s.name AS place, o.name AS called FROM sys.objects AS o JO
  AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name), N'OBJECT', N'SELECT') = 1 ORDER BY s.name, o.name"""
 
 
-def connect(name: str, config: SourceConfig) -> MssqlSource:
-    """The source of that name; the first question opens the first connection."""
-    return MssqlSource(name, config)
-
-
 class MssqlSource(PooledSource[Session, MssqlReading]):
     """A pool of sessions over one database."""
 
@@ -64,7 +63,8 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
         place = f"source {name} ({url.place})"
         self._clock = Clock()
         self._old_views: set[str] = set()
-        pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
+        unattended = UnattendedCalls()
+        pool = Pool(lambda: Session(login, unattended, place, config.statement_timeout), config.pool, silence_s)
         super().__init__(name, place, pool)
 
     def describe(self, relation: Relation) -> Relation:
@@ -77,18 +77,18 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
             )
         return described
 
-    def facts(self) -> ServerFacts:
-        """What the server is."""
-        with self._pool.link() as session:
-            return ask_facts(session, self._clock)
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How the poll runs, and whether an index can serve it."""
-        with self._pool.link() as session, self._read(session, relation) as reading:
-            return explain(session, reading, relation, after, limit)
-
     def _open(self, session: Session, relation: Relation) -> MssqlReading:
         return MssqlReading(session, relation, self._clock, self._old_views)
+
+    def _facts(self, session: Session) -> ServerFacts:
+        return ask_facts(session, self._clock)
+
+    def _explain(self, reading: MssqlReading, after: Position | None, limit: int) -> Plan:
+        return explain(reading, after, limit)
+
+    @contextmanager
+    def _transaction(self, session: Session, what: str) -> Iterator[None]:  # noqa: ARG002  - the catalogue needs none
+        yield
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         what, star = f"view {relation.name}", statements.star(MSSQL, relation)
@@ -100,3 +100,6 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(dotted(row) for row in session.run(RELATIONS, "the server").rows)
+
+
+connect = MssqlSource

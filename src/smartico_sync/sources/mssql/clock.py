@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
+from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.sources.mssql.failures import NO_OBJECT, NOT_ALLOWED
-from smartico_sync.sources.mssql.session import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +79,7 @@ def _view(session: Session, what: str) -> str:
     for view in VIEWS:
         try:
             answer = session.attempt(REPLAYED.format(view=view), what, expected=(NO_OBJECT, *NOT_ALLOWED))
-        except Failed:
+        except StatementFailed:
             continue
         if answer.rows[0][1] is not None:
             return view

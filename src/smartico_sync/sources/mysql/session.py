@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.sources.mysql.login import Login
 
-__all__ = ["BEGIN", "Answer", "Failed", "Session", "literal"]
+__all__ = ["Answer", "Failed", "Session", "literal"]
 
 Row = tuple[str | None, ...]
 Flavour = Literal["mysql", "mariadb", "neither"]
@@ -154,6 +154,15 @@ class Session:
                 self.attempt(setting.format(**told), "connecting", NO_VARIABLE)
                 self.flavour = flavour
                 return
+
+    def begin(self, what: str) -> None:
+        """Open a read-only transaction: what follows sees one snapshot."""
+        self.run(BEGIN, what)
+
+    def end(self, what: str) -> None:
+        """End the transaction if one was begun."""
+        if self.in_transaction:
+            self.run("ROLLBACK", what)
 
     def run(self, statement: str, what: str) -> Answer:
         """Run one statement and take its whole answer. `what` names the view for messages.

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.postgresql.session import FIRST_WITH_FENCE
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ask_facts"]
 
-FIRST_WITH_FENCE = 100_000  # PostgreSQL 10: pg_sequences, and snapshots as documented
 FORKS = ("Redshift", "CockroachDB", "YugabyteDB", "-YB-", "Greenplum", "Materialize", "Vertica")
 SERVER = """SELECT version(), pg_is_in_recovery(),
  EXISTS (SELECT FROM pg_proc WHERE proname = 'aurora_version'),

@@ -24,10 +24,22 @@ from smartico_sync.sources.postgresql.failures import connecting, failure
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
 
-__all__ = ["Answer", "Login", "Session", "literal"]
+__all__ = ["FIRST_WITH_FENCE", "Answer", "Login", "Session", "literal"]
 
 CONNECT_TIMEOUT_S = 10  # a server that is there answers sooner, over any distance
 CANCEL_TIMEOUT_S = 1.0  # asking the server to stop is a courtesy; closing the socket works anyway
+# Everything is set in the transaction, so that a pooler between us and the server does no harm.
+BEGIN = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    "SET LOCAL TimeZone='UTC';SET LOCAL DateStyle='ISO, YMD';SET LOCAL statement_timeout={timeout_ms};"
+    "SET LOCAL IntervalStyle='postgres';SET LOCAL extra_float_digits=3;SET LOCAL bytea_output='hex';"
+)
+FIRST_WITH_FENCE = 100_000  # PostgreSQL 10: snapshots as documented
+FIRST_WITH_PG_SNAPSHOT = 130_000  # before 13 the same functions are called txid_*
+# A standby knows everything up to the last commit it has replayed, and no more: also when all that was received is
+# replayed, for what the primary has not shipped yet may be older than now.
+CLOCK = """CASE WHEN pg_is_in_recovery()
+ THEN coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time()) ELSE now() END"""
 Row = tuple[str | None, ...]
 
 
@@ -82,7 +94,7 @@ class Login:
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, place: str) -> None:
+    def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
         self._place = place
         self._silence_ms = int(login.silence_s * 1000)
         try:
@@ -93,6 +105,20 @@ class Session:
         self._pg.nonblocking = 1
         self._poll = select.poll()
         self.version = self._pg.server_version
+        self._begin = BEGIN.format(timeout_ms=timeout_ms)
+
+    def begin(self, what: str) -> None:
+        """Open a read-only transaction. `what` names the view for messages, here and below."""
+        self.run(self._begin, what)
+
+    def begin_reading(self, what: str) -> Row:
+        """As `begin`, in the same round trip with epoch ms of the clock, and xmin and xmax where they can be a fence."""
+        return self.run(self._begin + _standing(self.version), what)[0].rows[0]
+
+    def end(self, what: str) -> None:
+        """End the transaction if one was begun, failed or not."""
+        if self._pg.status == ConnStatus.OK and self._pg.transaction_status != TransactionStatus.IDLE:
+            self.run("ROLLBACK", what)
 
     def run(self, script: str, what: str) -> list[Answer]:
         """Run statements in one round trip; the answers in order. `what` names the view for messages.
@@ -176,11 +202,6 @@ class Session:
             return failure(code.decode(), "", self._place, what)
         return SourceUnreachable(f"{self._place}: {what}: the connection broke", hint="is the server running?")
 
-    @property
-    def in_transaction(self) -> bool:
-        """Whether the connection lives and a transaction is open on it, failed or not."""
-        return self._pg.status == ConnStatus.OK and self._pg.transaction_status != TransactionStatus.IDLE
-
     def usable(self) -> bool:
         """Alive, outside a transaction, and with nothing to read: a server that went away left its farewell there."""
         pg = self._pg
@@ -206,6 +227,20 @@ class Session:
         """Close the connection; never raises, never waits."""
         with suppress(psycopg.Error):
             self._connection.close()
+
+
+def _standing(version: int) -> str:
+    """The question for a transaction's clock and snapshot."""
+    if version < FIRST_WITH_FENCE:
+        return "SELECT floor(extract(epoch FROM now()) * 1000)::bigint, NULL, NULL;"
+    if version < FIRST_WITH_PG_SNAPSHOT:
+        xmax = "txid_snapshot_xmax(txid_current_snapshot())"
+        snapshot = f"txid_snapshot_xmin(txid_current_snapshot()), {xmax} + age((({xmax}) % 4294967296)::text::xid)"
+    else:
+        # A snapshot's xmax is one past the last id that ended; its age leads to the next one that will be given out.
+        xmax = "pg_snapshot_xmax(pg_current_snapshot())"
+        snapshot = f"pg_snapshot_xmin(pg_current_snapshot()), {xmax}::text::bigint + age({xmax}::xid)"
+    return f"SELECT floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot};"  # noqa: S608  - constants only
 
 
 def literal(value: str | int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.pool import GRACE_S, Pool
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.redshift.facts import ask_facts
 from smartico_sync.sources.redshift.login import Login
@@ -13,11 +13,9 @@ from smartico_sync.sources.redshift.reading import RedshiftReading
 from smartico_sync.sources.redshift.session import Session
 from smartico_sync.sources.redshift.types import REDSHIFT, column_of
 from smartico_sync.sources.sql import statements
-from smartico_sync.sources.sql.source import GRACE_S, PooledSource, transaction
+from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
@@ -31,11 +29,6 @@ RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
  WHERE c.relkind IN ('r', 'v') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\\\_%'
  AND c.relname NOT LIKE 'mv\\\\_tbl\\\\_\\\\_%' AND has_schema_privilege(n.nspname, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
  ORDER BY 1"""
-
-
-def connect(name: str, config: SourceConfig) -> RedshiftSource:
-    """The source of that name; the first question opens the first connection."""
-    return RedshiftSource(name, config)
 
 
 class RedshiftSource(PooledSource[Session, RedshiftReading]):
@@ -53,18 +46,14 @@ class RedshiftSource(PooledSource[Session, RedshiftReading]):
         pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
         super().__init__(name, place, pool)
 
-    def facts(self) -> ServerFacts:
-        """What the server is."""
-        with self._pool.link() as session:
-            return ask_facts(session)
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How the poll runs, and whether a sort key can serve it."""
-        with self.reading(relation) as reading:
-            return explain(reading, relation, after, limit)
-
     def _open(self, session: Session, relation: Relation) -> RedshiftReading:
         return RedshiftReading(session, relation)
+
+    def _facts(self, session: Session) -> ServerFacts:
+        return ask_facts(session)
+
+    def _explain(self, reading: RedshiftReading, after: Position | None, limit: int) -> Plan:
+        return explain(reading, after, limit)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(REDSHIFT, relation), f"view {relation.name}")
@@ -73,5 +62,5 @@ class RedshiftSource(PooledSource[Session, RedshiftReading]):
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server").texts)
 
-    def _transaction(self, session: Session, what: str) -> AbstractContextManager[None]:
-        return transaction(session, what)
+
+connect = RedshiftSource

@@ -10,6 +10,7 @@ from sqlalchemy.sql import quoted_name
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.snowflake.types import SNOWFLAKE
+from smartico_sync.sources.sql.names import constant, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def _wide(session: Session, user: str, role: str) -> Iterator[str]:
         return
     found: dict[str, None] = {}
     with suppress(SourceError):
-        for row in _shown(session, f"SHOW GRANTS TO ROLE {_quoted(role)}"):
+        for row in _shown(session, f"SHOW GRANTS TO ROLE {quoted(role)}"):
             if row["privilege"] not in HARMLESS:
                 found[f"{row['privilege']} on {row['name']}"] = None
     if found:
@@ -68,7 +69,7 @@ def _dear(session: Session, warehouse: str) -> Iterator[str]:
         yield "no warehouse is in use: name one with ?warehouse=NAME in the url"
         return
     with suppress(SourceError):
-        for row in _shown(session, f"SHOW WAREHOUSES LIKE '{warehouse.replace(chr(39), chr(39) * 2)}'"):
+        for row in _shown(session, f"SHOW WAREHOUSES LIKE {constant(warehouse)}"):
             if row["name"] != warehouse:
                 continue
             idle_s = int(row.get("auto_suspend") or 0)
@@ -76,7 +77,7 @@ def _dear(session: Session, warehouse: str) -> Iterator[str]:
                 after = f"only after {idle_s} s" if idle_s else "never"
                 yield (
                     f"warehouse {warehouse} goes to sleep {after}, and is billed until then after each poll that finds a changed "
-                    f"table: ALTER WAREHOUSE {_quoted(warehouse)} SET AUTO_SUSPEND = {IDLE_S}"
+                    f"table: ALTER WAREHOUSE {quoted(warehouse)} SET AUTO_SUSPEND = {IDLE_S}"
                 )
             if (size := row.get("size")) not in (None, "X-Small"):
                 yield f"warehouse {warehouse} is {size}: X-Small serves polls as fast, for less"
@@ -90,8 +91,4 @@ def _shown(session: Session, statement: str) -> list[dict[str, Any]]:
 def _written(stored: str) -> str:
     """A stored name as the configuration writes it in a relation."""
     name = SNOWFLAKE.dialect.normalize_name(stored)
-    return _quoted(name) if isinstance(name, quoted_name) or "." in name or '"' in name else name
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return quoted(name) if isinstance(name, quoted_name) or "." in name or '"' in name else name
