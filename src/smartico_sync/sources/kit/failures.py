@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from smartico_sync.core.redaction import from_database
 from smartico_sync.errors import SourceError, SourceRefused, ViewBroken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "BY_HAND", "COMPARE", "SERVER", "SUBJECT", "TOO_SLOW", "TRIED_AGAIN", "Meaning", "StatementFailed", "meanings",
-    "not_computed", "only_asks",
+    "BY_HAND", "COMPARE", "NOT_COMPUTED", "SERVER", "SUBJECT", "TOO_SLOW", "TRIED_AGAIN", "VIEW", "Meaning", "StatementFailed",
+    "failure_of", "meanings", "only_asks",
 ]  # fmt: skip
 
 COMPARE = "compare the view with views.yaml: `sync check`"
@@ -38,17 +39,12 @@ class StatementFailed(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a code means: the class says what the daemon does."""
+    """What a code means: the class says what the daemon does. `told` is empty where the server's own words hold names only."""
 
     kind: type[SourceError]
     told: str
-    hint: str = ""
-    form: str = VIEW
-
-    def failure(self, place: str, what: str, code: int | str, more: str = "") -> SourceError:
-        """The failure; `more` is a name that the server told, behind what is told."""
-        said = self.form.format(place=place, what=what, told=f"{self.told}{more}", code=code)
-        return self.kind(said, hint=self.hint)
+    hint: str
+    form: str
 
 
 def meanings(kind: type[SourceError], hint: str, codes: Mapping[C, str], form: str = VIEW) -> dict[C, Meaning]:
@@ -56,9 +52,23 @@ def meanings(kind: type[SourceError], hint: str, codes: Mapping[C, str], form: s
     return {code: Meaning(kind, told, hint, form) for code, told in codes.items()}
 
 
-def not_computed(place: str, what: str, code: int | str) -> ViewBroken:
-    """For all codes that have no meaning of their own: their messages may quote the value that failed."""
-    return ViewBroken(f"{place}: {what}: the view cannot be computed ({code})", hint=BY_HAND)
+# Most other codes tell of a value that failed, and so do their words.
+NOT_COMPUTED = Meaning(ViewBroken, "the view cannot be computed", BY_HAND, VIEW)
+
+
+def failure_of(
+    table: Mapping[Any, Meaning], code: int | str, place: str, what: str,
+    *, shown: str = "", said: str = "", named: str = "", otherwise: Meaning = NOT_COMPUTED,
+) -> SourceError:  # fmt: skip
+    """The failure that a code means; of an SQLSTATE that is not in the table its class counts.
+
+    `shown` is the code as people write it, `said` the server's words, for meanings without words of their own, and `named` a
+    name to put behind ours. `otherwise` is the meaning of all other codes.
+    """
+    known: list[Any] = [code, code[:3], code[:2]] if isinstance(code, str) else [code]
+    meaning = next((table[each] for each in known if each in table), otherwise)
+    told = f"{meaning.told or from_database(said)}{named}"
+    return meaning.kind(meaning.form.format(place=place, what=what, told=told, code=shown or code), hint=meaning.hint)
 
 
 def only_asks(place: str, what: str) -> SourceRefused:

@@ -25,12 +25,19 @@ SAID: dict[Fault, str] = {
     "refused": "nobody answers",
     "broken": "the connection broke",
 }
+KINDS: tuple[tuple[Fault, type[BaseException]], ...] = (
+    ("tls", ssl.SSLError),
+    ("unknown_host", socket.gaierror),
+    ("late", TimeoutError),
+    ("refused", ConnectionRefusedError),
+    ("broken", ConnectionError),
+)
 # Drivers that tell no more than words: HTTP clients and libpq.
 WORDS: tuple[tuple[Fault, re.Pattern[str]], ...] = (
     ("tls", re.compile("SSL|TLS|[Cc]ertificate")),
-    ("unknown_host", re.compile("resolve|[Nn]ame or service|translate host|[Nn]ame resolution")),
+    ("unknown_host", re.compile("resolve|[Nn]ame or service|translate host|[Nn]ame ?[Rr]esolution")),
     ("late", re.compile("[Tt]ime(d )?-?out")),
-    ("refused", re.compile("[Rr]efused")),
+    ("broken", re.compile("reset by peer|closed the connection|[Bb]roken pipe")),
 )
 
 
@@ -49,10 +56,12 @@ USUAL = Hints()
 BEHIND = ("__cause__", "__context__", "reason", "original_exception")  # where drivers put what was behind a failure
 
 
-def unreachable(error: BaseException, where: str, hints: Hints = USUAL) -> SourceUnreachable:
-    """Why nobody was reached. `where` is the place and, where that matters, what was asked for. Values are never repeated."""
-    fault = fault_of(error)
-    told = next((each for each in _causes(error) if isinstance(each, ssl.SSLError)), None)
+def unreachable(why: BaseException | Fault, where: str, hints: Hints = USUAL) -> SourceUnreachable:
+    """Nobody was reached, and why. `where` is the place and, where that matters, what was asked for. No value is repeated."""
+    if isinstance(why, str):
+        return SourceUnreachable(f"{where}: {SAID[why]}", hint=getattr(hints, why))
+    fault = fault_of(why)
+    told = next((each for each in _causes(why) if isinstance(each, ssl.SSLError)), None)
     reason = f" ({told.reason or 'the certificate does not fit'})" if told else ""
     return SourceUnreachable(f"{where}: {SAID[fault]}{reason}", hint=getattr(hints, fault))
 
@@ -60,14 +69,11 @@ def unreachable(error: BaseException, where: str, hints: Hints = USUAL) -> Sourc
 def fault_of(error: BaseException) -> Fault:
     """What kind of fault it was, by the exceptions behind it, or else by their words."""
     causes = _causes(error)
-    kinds: tuple[tuple[Fault, type[BaseException]], ...] = (
-        ("tls", ssl.SSLError), ("unknown_host", socket.gaierror), ("late", TimeoutError), ("refused", ConnectionRefusedError),
-    )  # fmt: skip
-    for fault, kind in kinds:
+    for fault, kind in KINDS:
         if any(isinstance(cause, kind) for cause in causes):
             return fault
     told = " ".join(f"{type(cause).__name__} {cause}" for cause in causes)
-    return next((fault for fault, words in WORDS if words.search(told)), "broken")
+    return next((fault for fault, words in WORDS if words.search(told)), "refused")
 
 
 def silent(place: str, what: str, silence_s: float) -> SourceUnreachable:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.mysql.failures import NO_SYNTAX, NOT_ALLOWED
-from smartico_sync.sources.mysql.session import Failed
 
 if TYPE_CHECKING:
     from smartico_sync.sources.mysql.session import Session
@@ -64,7 +64,7 @@ def _state(session: Session, what: str) -> tuple[State, int | None]:
     for question in (session.standing,) if session.standing in QUESTIONS else QUESTIONS:
         try:
             answer = session.attempt(question, what, NO_SYNTAX, *NOT_ALLOWED)
-        except Failed as failed:
+        except StatementFailed as failed:
             if failed.code == NO_SYNTAX:
                 continue
             session.standing = "hidden" if _replicates(session, what) else "primary"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.mysql.failures import NO_SYNTAX, NOT_ALLOWED
-from smartico_sync.sources.mysql.session import Failed, literal
+from smartico_sync.sources.mysql.session import literal
 from smartico_sync.sources.protocol import Plan
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
     query = statement.filled(literal, values)
     try:
         steps, rewritten = _explained(session, query)
-    except Failed:
+    except StatementFailed:
         return _counted(session, relation, query)
     text = "\n".join(_line(step) for step in steps)
     first, sorts = steps[0], any(word in (step.get("Extra") or "") for step in steps for word in SORTS)

@@ -18,7 +18,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
-from smartico_sync.errors import ConfigError, SourceError, SourceUnreachable
+from smartico_sync.errors import ConfigError, SourceError
+from smartico_sync.sources.kit.network_failures import broken, silent
+from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.postgresql.failures import connecting, failure
 
 if TYPE_CHECKING:
@@ -96,11 +98,12 @@ class Session:
 
     def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
         self._place = place
+        self._what = "connecting"  # the view that is waited for, or whatever else
         self._silence_ms = int(login.silence_s * 1000)
         try:
             self._connection = psycopg.connect(login.conninfo(), autocommit=True)
         except psycopg.Error as error:
-            raise connecting(error.sqlstate, str(error), self._place) from None
+            raise connecting(error, error.sqlstate, str(error), self._place) from None
         self._pg = self._connection.pgconn
         self._pg.nonblocking = 1
         self._poll = select.poll()
@@ -125,15 +128,14 @@ class Session:
 
         SourceError for the first that failed; SourceUnreachable when the connection breaks or stays silent too long.
         """
+        self._what = what
         try:
             self._pg.send_query(script.encode())
             answers, fault = self._collect()
         except psycopg.Error:
             raise self._broken(what) from None
         except UnicodeEncodeError:
-            raise SourceError(
-                f"{self._place}: {what}: a position is not valid text", hint="`sync watermark show`"
-            ) from None
+            raise no_text(self._place, what) from None
         if fault is not None:
             raise failure(*fault, self._place, what)
         return answers
@@ -186,10 +188,7 @@ class Session:
         self._poll.register(self._pg.socket, events)
         if not self._poll.poll(self._silence_ms):
             self.close()
-            raise SourceUnreachable(
-                f"{self._place}: no answer for {self._silence_ms / 1000:g} s",
-                hint="check the network between here and the database; statement_timeout sets how long to wait",
-            )
+            raise silent(self._place, self._what, self._silence_ms / 1000)
 
     def _broken(self, what: str) -> SourceError:
         """Why the connection broke: the server's last words, if there are any."""
@@ -200,7 +199,7 @@ class Session:
         self.close()
         if code:
             return failure(code.decode(), "", self._place, what)
-        return SourceUnreachable(f"{self._place}: {what}: the connection broke", hint="is the server running?")
+        return broken(self._place, what)
 
     def usable(self) -> bool:
         """Alive, outside a transaction, and with nothing to read: a server that went away left its farewell there."""
