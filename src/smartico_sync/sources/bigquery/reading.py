@@ -21,34 +21,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from google.cloud.bigquery import ScalarQueryParameter
 
-    from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.kit.server_clock import ServerClock
     from smartico_sync.sources.sql.statements import Statement
 
-__all__ = ["BigQueryReading", "Remembered"]
+__all__ = ["BigQueryReading"]
 
 DAY_MS = 86_400_000
 NEAR_MS = (DAY_MS, 32 * DAY_MS)  # how far back the highest cursor is looked for before everything is read for it
 COUNTED_S = 3_600.0  # a count of NULL cursors reads two columns from end to end
 
 
-class Remembered:
-    """Answers that are asked for again and again, and would be billed each time; kept for the whole source."""
-
-    def __init__(self) -> None:
-        self.heads: dict[Relation, str] = {}
-        self.nulls: dict[Relation, tuple[float, int]] = {}
-
-
 class BigQueryReading(WarehouseReading[Session]):
     """Reads through one session, and asks nothing twice that would be billed twice."""
 
     adapter = BIGQUERY
-
-    def __init__(self, session: Session, relation: Relation, clock: ServerClock, remembered: Remembered) -> None:
-        super().__init__(session, relation, clock)
-        self._cursor = described(relation, relation.cursor)
-        self._remembered = remembered
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> list[pa.Table]:
         """One question; its answer as tables of some rows."""
@@ -57,9 +42,9 @@ class BigQueryReading(WarehouseReading[Session]):
     def head(self, through: str | None = None) -> str | None:
         """The highest cursor, looked for where it was or must be, so that older partitions are not read."""
         near: list[str] = []
-        if self.relation in self._remembered.heads:
-            near = [self._remembered.heads[self.relation]]
-        elif self._cursor.family in ("timestamp", "instant", "date"):
+        if self.relation in self.session.remembered.heads:
+            near = [self.session.remembered.heads[self.relation]]
+        elif described(self.relation, self.relation.cursor).family in ("timestamp", "instant", "date"):
             near = [self.moment(self.clock_ms - back) for back in NEAR_MS]
         statement = statements.head(self.adapter, self.relation, "low" if through is None else "low and through")
         bounds = ({"low": low} if through is None else {"low": low, "high": through} for low in near)
@@ -67,19 +52,19 @@ class BigQueryReading(WarehouseReading[Session]):
         if found is None:
             found = super().head(through)
         if found is not None and through is None:
-            self._remembered.heads[self.relation] = found
+            self.session.remembered.heads[self.relation] = found
         return found
 
     def null_cursors(self) -> int:
         """How many rows have no place in the order, counted once an hour; NULL keys only where that may be paid for."""
-        counted = self._remembered.nulls.get(self.relation)
+        counted = self.session.remembered.nulls.get(self.relation)
         if counted is None or time.monotonic() - counted[0] > COUNTED_S:
             statement, most = statements.null_cursors(self.adapter, self.relation), self.session.most_bytes
             if most is not None and self.estimate(statement, {}).size > most:
                 # NULL cursors lie in a partition of their own, and are found without the rest.
                 statement = statements.null_cursors(self.adapter, replace(self.relation, key=()))
             counted = (time.monotonic(), int(self.value(statement, {}) or 0))
-            self._remembered.nulls[self.relation] = counted
+            self.session.remembered.nulls[self.relation] = counted
         return counted[1]
 
     def estimate(self, statement: Statement, values: Mapping[str, str | int]) -> Estimate:
@@ -98,7 +83,11 @@ class BigQueryReading(WarehouseReading[Session]):
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""
         text = super().value(statement, values)
-        return text if text is None or self._cursor.family != "decimal" else str(_plain(pl.Series([text]))[0])
+        return (
+            text
+            if text is None or described(self.relation, self.relation.cursor).family != "decimal"
+            else str(_plain(pl.Series([text]))[0])
+        )
 
     def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
         """Rows as Arrow tables, typed."""

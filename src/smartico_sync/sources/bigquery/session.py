@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from google.cloud.bigquery import ScalarQueryParameter, SchemaField
     from google.cloud.bigquery.table import RowIterator, TableReference
 
+    from smartico_sync.core.relation import Relation
     from smartico_sync.errors import SyncError
     from smartico_sync.sources.bigquery.login import Login
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
     from smartico_sync.sources.kit.server_clock import ServerClock
 
-__all__ = ["NEVER", "Estimate", "Session", "Storage"]
+__all__ = ["NEVER", "Estimate", "Remembered", "Session", "Storage"]
 
 # The client logs what fails with the query and its values; what is wrong is told by the failure.
 for name in ("google.cloud.bigquery", "google.api_core", "google.auth"):
@@ -48,22 +49,30 @@ class Storage:
     """Whether large answers may come through the Storage API: known for the whole source once it was refused."""
 
     def __init__(self, login: Login) -> None:
-        self._login = login
+        self.login = login
         self._client: bigquery_storage.BigQueryReadClient | None = None
         self.refused = False
 
     def client(self) -> bigquery_storage.BigQueryReadClient | None:
         """A client that all sessions share; None where there is none to use."""
-        if self.refused or self._login.storage == "never":
+        if self.refused or self.login.storage == "never":
             return None
         if self._client is None:
-            self._client = self._login.storage_client()
+            self._client = self.login.storage_client()
         return self._client
 
     def close(self) -> None:
         """Close the channel."""
         if self._client is not None:
             self._client.transport.close()  # type: ignore[no-untyped-call]
+
+
+class Remembered:
+    """Answers that are asked for again and again, and would be billed each time; kept for the whole source."""
+
+    def __init__(self) -> None:
+        self.heads: dict[Relation, str] = {}
+        self.nulls: dict[Relation, tuple[float, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +91,13 @@ class Session(WarehouseSession):
     cast = "to STRING"
 
     def __init__(
-        self, login: Login, storage: Storage, unattended: UnattendedCalls, clock: ServerClock, place: str
+        self, storage: Storage, remembered: Remembered, clock: ServerClock, unattended: UnattendedCalls, place: str
     ) -> None:
-        super().__init__(unattended, place, 2 * login.silence_s)
+        self.login = login = storage.login
+        super().__init__(clock, unattended, place, 2 * login.silence_s)
         self._silence_s = login.silence_s
-        self._storage = storage
-        self._clock = clock
+        self.storage = storage
+        self.remembered = remembered
         self.most_bytes: int | None = login.limits().get("maximum_bytes_billed")
         try:
             self._client = self._call(login.client, "connecting")
@@ -100,7 +110,7 @@ class Session(WarehouseSession):
         self._only_asks(statement, what)
 
         def ask() -> list[pa.Table]:
-            storage = self._storage.client()
+            storage = self.storage.client()
             rows = self._client.query_and_wait(
                 statement,
                 job_config=QueryJobConfig(query_parameters=list(parameters)),
@@ -111,7 +121,7 @@ class Session(WarehouseSession):
                 page_size=FIRST_ROWS if storage is not None else None,
             )
             if rows.created is not None:
-                self._clock.tell(int(rows.created.timestamp() * 1000))
+                self.clock.tell(int(rows.created.timestamp() * 1000))
             batches = self._batches(rows, storage)
             return [pa.Table.from_batches(batches)] if batches else []
 
@@ -124,7 +134,7 @@ class Session(WarehouseSession):
         except Forbidden:
             if storage is None:
                 raise
-            self._storage.refused = True
+            self.storage.refused = True
             # An iterator begins once only; the job's answer can be asked for again, and is not computed anew.
             job = self._client.get_job(str(rows.job_id), location=rows.location, timeout=self._silence_s, retry=NEVER)
             if not isinstance(job, QueryJob):  # never: it is the one that has just answered
@@ -152,8 +162,8 @@ class Session(WarehouseSession):
         """Anything else that the client can be asked, with the time that it may take."""
         return self._call(lambda: ask(self._client, self._silence_s), what)
 
-    def now_ms(self, what: str) -> int:
-        """The server's clock; a query of no table is billed for no byte."""
+    def _ask_now(self, what: str) -> int:
+        """A query of no table is billed for no byte."""
         return int(self.tables(NOW, (), what)[0].column(0)[0].as_py())
 
     def _only_asks(self, statement: str, what: str) -> None:

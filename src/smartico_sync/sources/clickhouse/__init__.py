@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.clickhouse.clock import Clock
+from smartico_sync.sources.clickhouse.clock import ReplicaClock
 from smartico_sync.sources.clickhouse.facts import ask_facts, listed
 from smartico_sync.sources.clickhouse.login import Login
 from smartico_sync.sources.clickhouse.plan import explain
@@ -19,9 +19,7 @@ from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["ClickHouseSource", "connect"]
 
@@ -30,6 +28,9 @@ class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
     """A pool of clients of one server, or of the servers of one cluster."""
 
     engine = "clickhouse"
+    reading_type = ClickHouseReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         url = parse(config.url.get_secret_value())
@@ -37,25 +38,16 @@ class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
         login = Login(url, config.statement_timeout, silence_s, tuple(sorted(config.options.items())))
         login.check()
         place = f"source {name} ({url.place})"
-        self._clock = Clock()
-        hosts, unattended = Hosts(login), UnattendedCalls()
-        super().__init__(name, place, Pool(lambda: Session(login, hosts, unattended, place), config.pool, silence_s))
+        hosts, clock, unattended = Hosts(login), ReplicaClock(), UnattendedCalls()
+        pool = Pool(lambda: Session(login, hosts, clock, unattended, place), config.pool, silence_s)
+        super().__init__(name, place, pool)
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns; where they come from is learnt for the clock."""
         described = super().describe(relation)
         with self._pool.link() as session:
-            self._clock.learn(session, described)
+            session.replication.learn(session, described)
         return described
-
-    def _open(self, session: Session, relation: Relation) -> ClickHouseReading:
-        return ClickHouseReading(session, relation, self._clock)
-
-    def _facts(self, session: Session) -> ServerFacts:
-        return ask_facts(session)
-
-    def _explain(self, reading: ClickHouseReading, after: Position | None, limit: int) -> Plan:
-        return explain(reading, after, limit)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         described = session.described(statements.star(CLICKHOUSE, relation), f"view {relation.name}")

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from smartico_sync.core.position import Position
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.clickhouse.types import literal
 from smartico_sync.sources.kit.positions import described
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.sources.protocol import Plan
@@ -139,4 +140,4 @@ def _table(reading: ClickHouseReading, database: str, table: str) -> _Table:
 
 
 def _quoted(name: str) -> str:
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+    return literal(name, "`")

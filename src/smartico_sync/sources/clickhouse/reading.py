@@ -18,8 +18,7 @@ from smartico_sync.sources.sql.reading import SqlReading
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.clickhouse.clock import Clock
+    from smartico_sync.core.relation import Column
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["ClickHouseReading"]
@@ -35,13 +34,9 @@ class ClickHouseReading(SqlReading[Session]):
 
     adapter = CLICKHOUSE
 
-    def __init__(self, session: Session, relation: Relation, clock: Clock) -> None:
-        super().__init__(session, relation)
-        self._clock = clock
-
     def begin(self) -> None:
         """Read the time up to which the server knows everything."""
-        self.clock_ms = self._clock.read(self.session, self.relation)
+        self.clock_ms = self.session.replication.read(self.session, self.relation)
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> pa.Table:
         """One question; its answer as a table."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from clickhouse_connect.driver.models import SettingDef
 
+    from smartico_sync.sources.clickhouse.clock import ReplicaClock
     from smartico_sync.sources.clickhouse.login import Login
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
 
@@ -58,9 +59,12 @@ class Session(WarehouseSession):
     failures = FAILURES
     cast = "with toString()"
 
-    def __init__(self, login: Login, hosts: Hosts, unattended: UnattendedCalls, place: str) -> None:
+    def __init__(
+        self, login: Login, hosts: Hosts, replication: ReplicaClock, unattended: UnattendedCalls, place: str
+    ) -> None:
         # The client's own limit is on silence; a server that sends a little now and then is noticed by this one.
-        super().__init__(unattended, place, 2 * login.silence_s)
+        super().__init__(replication.server, unattended, place, 2 * login.silence_s)
+        self.replication = replication
         self._client = first_that_answers(hosts, partial(self._connect, login, hosts), place)
         self.settings: Mapping[str, SettingDef] = self._client.server_settings
         try:
@@ -99,8 +103,7 @@ class Session(WarehouseSession):
 
         return json.load(io.BytesIO(self._call(ask, what)))
 
-    def now_ms(self, what: str) -> int:
-        """The server's clock."""
+    def _ask_now(self, what: str) -> int:
         return int(self.rows(NOW, what)[0][0])
 
     def _failure(self, error: Any, what: str) -> SourceError:

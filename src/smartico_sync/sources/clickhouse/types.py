@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.sql.statements import Expression
 
-__all__ = ["CLICKHOUSE", "WIDE", "ClickHouseAdapter", "column_of"]
+__all__ = ["CLICKHOUSE", "WIDE", "ClickHouseAdapter", "column_of", "literal"]
 
 WIDE = ("Int128", "Int256", "UInt128", "UInt256")
 FAMILIES: dict[str, Family] = {
@@ -85,7 +85,7 @@ class _Preparer(Backticks):
     """Names in backticks, where a backslash escapes."""
 
     def _escape_identifier(self, value: str) -> str:
-        return value.replace("\\", "\\\\").replace("`", "\\`")
+        return literal(value, "`")[1:-1]
 
 
 class _Dialect(DefaultDialect):
@@ -153,6 +153,11 @@ class ClickHouseAdapter(DialectAdapter):
                 return sa.func.hex(expression)
             case _:
                 return None
+
+
+def literal(text: str, mark: str = "'") -> str:
+    """A text, or in backticks a name, as ClickHouse escapes it."""
+    return mark + text.replace("\\", "\\\\").replace(mark, f"\\{mark}") + mark
 
 
 def _parameter(name: str, kind: str) -> Expression:

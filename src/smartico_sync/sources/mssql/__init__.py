@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.relation import Column
@@ -30,12 +30,10 @@ from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["MssqlSource", "connect"]
 
@@ -54,6 +52,9 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
     """A pool of sessions over one database."""
 
     engine = "mssql"
+    reading_type = MssqlReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         url = parse(config.url.get_secret_value())
@@ -61,11 +62,12 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
         login = Login(url, silence_s, tuple(sorted(config.options.items())))
         login.check()  # what the driver cannot use is told before the first poll
         place = f"source {name} ({url.place})"
-        self._clock = Clock()
-        self._old_views: set[str] = set()
-        unattended = UnattendedCalls()
-        pool = Pool(lambda: Session(login, unattended, place, config.statement_timeout), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        clock, old_views, unattended = Clock(), set[str](), UnattendedCalls()
+
+        def session() -> Session:
+            return Session(login, clock, old_views, unattended, place, config.statement_timeout)
+
+        super().__init__(name, place, Pool(session, config.pool, silence_s))
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns."""
@@ -77,18 +79,8 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
             )
         return described
 
-    def _open(self, session: Session, relation: Relation) -> MssqlReading:
-        return MssqlReading(session, relation, self._clock, self._old_views)
-
-    def _facts(self, session: Session) -> ServerFacts:
-        return ask_facts(session, self._clock)
-
-    def _explain(self, reading: MssqlReading, after: Position | None, limit: int) -> Plan:
-        return explain(reading, after, limit)
-
-    @contextmanager
-    def _transaction(self, session: Session, what: str) -> Iterator[None]:  # noqa: ARG002  - the catalogue needs none
-        yield
+    def _transaction(self, session: Session, what: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        return nullcontext()  # the catalogue needs none
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         what, star = f"view {relation.name}", statements.star(MSSQL, relation)

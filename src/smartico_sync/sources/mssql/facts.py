@@ -8,7 +8,7 @@ from smartico_sync.sources.mssql.reading import COMMITTED, isolation
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.mssql.clock import Clock, Replay
+    from smartico_sync.sources.mssql.clock import Replay
     from smartico_sync.sources.mssql.session import Session
 
 __all__ = ["ask_facts"]
@@ -31,11 +31,12 @@ NO_FENCE = (
 )
 
 
-def ask_facts(session: Session, clock: Clock) -> ServerFacts:
+def ask_facts(session: Session) -> ServerFacts:
     """Ask outside a transaction."""
     row = session.run(SERVER, "the server").rows[0]
     version, edition, standby, minutes, place, account, administrator, subscribed = row
-    replay = clock.replay(session, session.run(clock.question(session, "the server"), "the server").rows[0])
+    question = session.clock.question(session, "the server")
+    replay = session.clock.replay(session, session.run(question, "the server").rows[0])
     role = {"primary": "primary", "hidden": "unknown"}.get(replay.state, "physical standby")
     if standby == "1":
         role = "physical standby"

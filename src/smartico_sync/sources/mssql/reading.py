@@ -18,8 +18,7 @@ from smartico_sync.sources.sql.reading import ColumnReading
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.mssql.clock import Clock
+    from smartico_sync.core.relation import Column
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["COMMITTED", "FRESH", "SNAPSHOT", "MssqlReading", "isolation"]
@@ -37,27 +36,17 @@ MICROSECONDS = len("2026-01-01 00:00:00.000000")
 class MssqlReading(ColumnReading[Session]):
     """Reads through one session.
 
-    `clock_ms` is the server's now, taken just before the snapshot; on a replica the last commit it has replayed. `old_views`
-    holds names of views for which SNAPSHOT is not to be had, because they read a database that does not allow it.
+    `clock_ms` is the server's now, taken just before the snapshot; on a replica the last commit it has replayed.
     """
 
     adapter = MSSQL
 
-    def __init__(self, session: Session, relation: Relation, clock: Clock, old_views: set[str]) -> None:
-        super().__init__(session, relation)
-        self._clock = clock
-        self._old_views = old_views
-
     def begin(self) -> None:
         """Read the clock and open the transaction, in one batch."""
-        level = COMMITTED if self.relation.name in self._old_views else isolation(self.session, self.what)
-        opening = f"{self._clock.question(self.session, self.what)}; {BEGIN.format(isolation=level)}"
+        level = COMMITTED if self.relation.name in self.session.old_views else isolation(self.session, self.what)
+        opening = f"{self.session.clock.question(self.session, self.what)}; {BEGIN.format(isolation=level)}"
         (now,) = self.session.begin(self.what, opening).rows
-        self.clock_ms = self._clock.read(self._clock.replay(self.session, now))
-
-    def end(self) -> None:
-        """End the transaction if one was begun."""
-        self.session.end(self.what)
+        self.clock_ms = self.session.clock.read(self.session.clock.replay(self.session, now))
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """One statement in the reading's transaction."""
@@ -65,7 +54,7 @@ class MssqlReading(ColumnReading[Session]):
             return self.session.attempt(statement, self.what, values, (NO_SNAPSHOT,))
         except StatementFailed:
             # The first question of the reading, or it would have failed before: nothing has been read yet.
-            self._old_views.add(self.relation.name)
+            self.session.old_views.add(self.relation.name)
             self.end()
             self.begin()
             return self.session.run(statement, self.what, values)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from smartico_sync.sources.kit.line import Line
+    from smartico_sync.sources.mssql.clock import Clock
     from smartico_sync.sources.mssql.login import Login
 
 __all__ = ["Answer", "Session", "declared"]
@@ -56,7 +57,11 @@ class Answer:
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, unattended: UnattendedCalls, place: str, timeout_ms: int) -> None:
+    def __init__(
+        self, login: Login, clock: Clock, old_views: set[str], unattended: UnattendedCalls, place: str, timeout_ms: int
+    ) -> None:
+        self.clock = clock
+        self.old_views = old_views  # for which SNAPSHOT is not to be had: they read a database that does not allow it
         self._place = place
         self._silence_s = login.silence_s
         self._state: Literal["sound", "silent", "closed"] = "sound"

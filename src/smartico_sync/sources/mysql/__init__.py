@@ -19,9 +19,7 @@ from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["MySQLSource", "connect"]
 
@@ -32,6 +30,10 @@ RELATIONS = """SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES
 class MySQLSource(PooledSource[Session, MySQLReading]):
     """A pool of sessions over one server."""
 
+    reading_type = MySQLReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
+
     def __init__(self, name: str, config: SourceConfig) -> None:
         url = parse(config.url.get_secret_value())
         self.engine = url.scheme
@@ -40,18 +42,9 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
         login.arguments()  # what the driver cannot use is told before the first poll
         login.hosts()
         place = f"source {name} ({url.place or login.parameters.get('unix_socket', '')})"
-        self._clock = Clock()
-        pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
+        clock = Clock()
+        pool = Pool(lambda: Session(login, clock, place, config.statement_timeout), config.pool, silence_s)
         super().__init__(name, place, pool)
-
-    def _open(self, session: Session, relation: Relation) -> MySQLReading:
-        return MySQLReading(session, relation, self._clock)
-
-    def _facts(self, session: Session) -> ServerFacts:
-        return ask_facts(session, self.engine, self._clock)
-
-    def _explain(self, reading: MySQLReading, after: Position | None, limit: int) -> Plan:
-        return explain(reading, after, limit)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(MYSQL, relation) % {}, f"view {relation.name}")

@@ -10,7 +10,7 @@ from smartico_sync.errors import SourceError
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.mysql.clock import Clock, Replay
+    from smartico_sync.sources.mysql.clock import Replay
     from smartico_sync.sources.mysql.session import Session
 
 __all__ = ["ask_facts"]
@@ -25,12 +25,12 @@ WIDE_SHOWN = 3
 NO_FENCE = "MySQL and MariaDB show no transaction ids of their snapshots"
 
 
-def ask_facts(session: Session, engine: str, clock: Clock) -> ServerFacts:
+def ask_facts(session: Session) -> ServerFacts:
     """Ask outside a transaction. Questions the user may not ask count as unanswered."""
     version, comment, system, zone, user = (value or "" for value in session.run(SERVER, "the server").rows[0])
-    replay = clock.replay(session, "the server")
+    replay = session.clock.replay(session, "the server")
     return ServerFacts(
-        engine=engine,
+        engine=session.engine,
         version=_short(version, comment),
         role={"primary": "primary", "hidden": "unknown"}.get(replay.state, "logical replica"),
         fence=NO_FENCE,

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.mysql.clock import Clock
+    from smartico_sync.core.relation import Column
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["MySQLReading"]
@@ -29,18 +28,10 @@ class MySQLReading(ColumnReading[Session]):
 
     adapter = MYSQL
 
-    def __init__(self, session: Session, relation: Relation, clock: Clock) -> None:
-        super().__init__(session, relation)
-        self._clock = clock
-
     def begin(self) -> None:
         """Read the clock, then open the transaction."""
-        self.clock_ms = self._clock.read(self.session, self.what)
+        self.clock_ms = self.session.clock.read(self.session, self.what)
         self.session.begin(self.what)
-
-    def end(self) -> None:
-        """End the transaction if one was begun."""
-        self.session.end(self.what)
 
     def ask(self, statement: str) -> Answer:
         """One statement in the reading's transaction."""

@@ -29,6 +29,7 @@ from smartico_sync.sources.mysql.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from smartico_sync.sources.mysql.clock import Clock
     from smartico_sync.sources.mysql.login import Login
 
 __all__ = ["Answer", "Session", "literal"]
@@ -81,7 +82,9 @@ class Answer:
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
+    def __init__(self, login: Login, clock: Clock, place: str, timeout_ms: int) -> None:
+        self.engine = login.url.scheme
+        self.clock = clock
         self._place = place
         self._silence_s = login.silence_s
         self.flavour: Flavour = "neither"

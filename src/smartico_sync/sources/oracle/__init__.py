@@ -20,9 +20,7 @@ from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["OracleSource", "connect"]
 
@@ -36,6 +34,9 @@ class OracleSource(PooledSource[Session, OracleReading]):
     """A pool of sessions over one database."""
 
     engine = "oracle"
+    reading_type = OracleReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         url = parse(config.url.get_secret_value())
@@ -43,9 +44,8 @@ class OracleSource(PooledSource[Session, OracleReading]):
         login = Login(url, silence_s, tuple(sorted(config.options.items())))
         login.addresses()  # what the driver cannot use is told before the first poll
         place = f"source {name} ({url.place or login.parameters.get('dsn', '').partition('(')[0]})"
-        self._clock = Clock()
-        unattended = UnattendedCalls()
-        pool = Pool(lambda: Session(login, unattended, place, config.statement_timeout), config.pool, silence_s)
+        clock, unattended = Clock(), UnattendedCalls()
+        pool = Pool(lambda: Session(login, clock, unattended, place, config.statement_timeout), config.pool, silence_s)
         super().__init__(name, place, pool)
 
     def describe(self, relation: Relation) -> Relation:
@@ -58,15 +58,6 @@ class OracleSource(PooledSource[Session, OracleReading]):
                     hint="select the parts that matter as columns of their own, or leave it out",
                 )
         return described
-
-    def _open(self, session: Session, relation: Relation) -> OracleReading:
-        return OracleReading(session, relation, self._clock)
-
-    def _facts(self, session: Session) -> ServerFacts:
-        return ask_facts(session, self._clock)
-
-    def _explain(self, reading: OracleReading, after: Position | None, limit: int) -> Plan:
-        return explain(reading, after, limit)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         fields, _ = session.execute(statements.star(ORACLE, relation), f"view {relation.name}")

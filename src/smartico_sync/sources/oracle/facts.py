@@ -10,7 +10,7 @@ from smartico_sync.sources.oracle.clock import STANDBY
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.oracle.clock import Clock, Standing
+    from smartico_sync.sources.oracle.clock import Standing
     from smartico_sync.sources.oracle.session import Session
 
 __all__ = ["ask_facts"]
@@ -46,9 +46,9 @@ NO_FENCE = "Oracle shows a reader neither its snapshot's transactions nor those 
 SHOWN = 3
 
 
-def ask_facts(session: Session, clock: Clock) -> ServerFacts:
+def ask_facts(session: Session) -> ServerFacts:
     """Ask outside a transaction. Questions the user may not ask count as unanswered."""
-    standing = clock.standing(session, "the server")
+    standing = session.clock.standing(session, "the server")
     _, ((version, offset, user, dba),) = session.execute(SERVER, "the server")
     return ServerFacts(
         engine="oracle",

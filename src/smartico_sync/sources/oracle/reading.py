@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.oracle.clock import Clock
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["OracleReading", "bound", "filled"]
@@ -36,19 +35,11 @@ class OracleReading(ColumnReading[Session]):
 
     adapter = ORACLE
 
-    def __init__(self, session: Session, relation: Relation, clock: Clock) -> None:
-        super().__init__(session, relation)
-        self._clock = clock
-
     def begin(self) -> None:
         """Read the clock, then open the transaction."""
         self.session.name(self.relation.name)
-        self.clock_ms = self._clock.read(self.session, self.what)
+        self.clock_ms = self.session.clock.read(self.session, self.what)
         self.session.begin(self.what)
-
-    def end(self) -> None:
-        """End the transaction if one was begun."""
-        self.session.end(self.what)
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> pl.DataFrame:
         """One query in the reading's transaction, as columns."""

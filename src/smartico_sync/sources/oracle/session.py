@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
+    from smartico_sync.sources.oracle.clock import Clock
     from smartico_sync.sources.oracle.login import Login
 
 __all__ = ["Session"]
@@ -37,7 +38,8 @@ SETTINGS = """ALTER SESSION SET TIME_ZONE='+00:00' NLS_CALENDAR='GREGORIAN' NLS_
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, unattended: UnattendedCalls, place: str, timeout_ms: int) -> None:
+    def __init__(self, login: Login, clock: Clock, unattended: UnattendedCalls, place: str, timeout_ms: int) -> None:
+        self.clock = clock
         self._login, self._unattended = login, unattended
         self._place = place
         self._timeout_ms = timeout_ms

@@ -18,9 +18,7 @@ from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["PostgresSource", "connect"]
 
@@ -41,6 +39,9 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
     """A pool of sessions over one database."""
 
     engine = "postgresql"
+    reading_type = PostgresReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         url = parse(config.url.get_secret_value())
@@ -50,16 +51,6 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         place = f"source {name} ({url.place})"
         pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
         super().__init__(name, place, pool)
-
-    def _open(self, session: Session, relation: Relation) -> PostgresReading:
-        return PostgresReading(session, relation)
-
-    def _facts(self, session: Session) -> ServerFacts:
-        with self._transaction(session, "the server"):
-            return ask_facts(session)
-
-    def _explain(self, reading: PostgresReading, after: Position | None, limit: int) -> Plan:
-        return explain(reading, after, limit)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         what = f"view {relation.name}"

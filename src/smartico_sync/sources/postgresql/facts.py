@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.postgresql.session import FIRST_WITH_FENCE
 from smartico_sync.sources.protocol import ServerFacts
+from smartico_sync.sources.sql.source import transaction
 
 if TYPE_CHECKING:
     from smartico_sync.sources.postgresql.session import Session
@@ -32,7 +33,12 @@ CACHED = "SELECT schemaname || '.' || sequencename FROM pg_sequences WHERE cache
 
 
 def ask_facts(session: Session) -> ServerFacts:
-    """Ask inside an open transaction. Questions the user may not ask count as unanswered."""
+    """Questions the user may not ask count as unanswered."""
+    with transaction(session, "the server"):
+        return _asked(session)
+
+
+def _asked(session: Session) -> ServerFacts:
     row = session.run(SERVER, "the server")[0].rows[0]
     version, recovering, aurora, superuser, writable, read_only, timezone, user = (value or "" for value in row)
     standby = recovering == "t"

@@ -39,10 +39,6 @@ class PostgresReading(ColumnReading[Session]):
         self.clock_ms = int(clock_ms or 0)
         self.snapshot = None if low is None or high is None else Snapshot(int(low), int(high))
 
-    def end(self) -> None:
-        """End the transaction."""
-        self.session.end(self.what)
-
     def ask(self, statement: str) -> Answer:
         """One statement in the reading's transaction."""
         return self.session.run(statement, self.what)[0]

@@ -17,9 +17,7 @@ from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["RedshiftSource", "connect"]
 
@@ -35,6 +33,9 @@ class RedshiftSource(PooledSource[Session, RedshiftReading]):
     """A pool of sessions over one database."""
 
     engine = "redshift"
+    reading_type = RedshiftReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         url = parse(config.url.get_secret_value())
@@ -45,15 +46,6 @@ class RedshiftSource(PooledSource[Session, RedshiftReading]):
         place = f"source {name} ({url.place})"
         pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
         super().__init__(name, place, pool)
-
-    def _open(self, session: Session, relation: Relation) -> RedshiftReading:
-        return RedshiftReading(session, relation)
-
-    def _facts(self, session: Session) -> ServerFacts:
-        return ask_facts(session)
-
-    def _explain(self, reading: RedshiftReading, after: Position | None, limit: int) -> Plan:
-        return explain(reading, after, limit)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(REDSHIFT, relation), f"view {relation.name}")

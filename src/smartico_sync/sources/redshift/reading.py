@@ -35,10 +35,6 @@ class RedshiftReading(ColumnReading[Session]):
         now = self.session.run(NOW, self.what).texts[0][0] or ""
         self.clock_ms = int(datetime.fromisoformat(now).timestamp() * 1000)
 
-    def end(self) -> None:
-        """End the transaction if one was begun."""
-        self.session.end(self.what)
-
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """One statement in the reading's transaction."""
         return self.session.run(statement, self.what, values)

@@ -19,9 +19,7 @@ from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["SnowflakeSource", "connect"]
 
@@ -30,6 +28,9 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     """A pool of sessions with one account."""
 
     engine = "snowflake"
+    reading_type = SnowflakeReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         url = parse(config.url.get_secret_value())
@@ -37,18 +38,8 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
         login = Login(url, config.statement_timeout, silence_s, tuple(sorted(config.options.items())))
         login.check()
         place = f"source {name} ({url.place})"
-        self._clock = ServerClock()
-        unattended = UnattendedCalls()
-        super().__init__(name, place, Pool(lambda: Session(login, unattended, place), config.pool, silence_s))
-
-    def _open(self, session: Session, relation: Relation) -> SnowflakeReading:
-        return SnowflakeReading(session, relation, self._clock)
-
-    def _facts(self, session: Session) -> ServerFacts:
-        return ask_facts(session)
-
-    def _explain(self, reading: SnowflakeReading, after: Position | None, limit: int) -> Plan:
-        return explain(reading, after, limit)
+        clock, unattended = ServerClock(), UnattendedCalls()
+        super().__init__(name, place, Pool(lambda: Session(login, clock, unattended, place), config.pool, silence_s))
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         described = session.describe(statements.star(SNOWFLAKE, relation) % {}, f"view {relation.name}")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.errors import SourceError
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
+    from smartico_sync.sources.kit.server_clock import ServerClock
     from smartico_sync.sources.snowflake.login import Login
 
 __all__ = ["Session"]
@@ -44,9 +45,9 @@ class Session(WarehouseSession):
     unreadable = (OSError, ValueError, OverflowError)
     cast = "to VARCHAR"
 
-    def __init__(self, login: Login, unattended: UnattendedCalls, place: str) -> None:
+    def __init__(self, login: Login, clock: ServerClock, unattended: UnattendedCalls, place: str) -> None:
         # The driver keeps its own limit, `query_timeout`; this one is for a download that stalls behind it.
-        super().__init__(unattended, place, 2 * login.silence_s)
+        super().__init__(clock, unattended, place, 2 * login.silence_s)
         arguments = login.arguments()
         try:
             self._connection = unattended.run_once(
@@ -87,8 +88,8 @@ class Session(WarehouseSession):
 
         return self._ask(statement, ask, what)
 
-    def now_ms(self, what: str) -> int:
-        """The server's clock; no warehouse is needed to tell it."""
+    def _ask_now(self, what: str) -> int:
+        """No warehouse is needed to tell it."""
         return int(self.rows(NOW, what)[1][0][0])
 
     def _ask(self, statement: str, ask: Callable[[], T], what: str) -> T:

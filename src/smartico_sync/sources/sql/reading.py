@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import polars as pl
 
 from smartico_sync.sources.kit import keyless_pages
 from smartico_sync.sources.kit.frames import empty, from_texts
+from smartico_sync.sources.kit.pool import Link
 from smartico_sync.sources.kit.positions import (
     among_parameters,
     key_parameters,
@@ -27,10 +28,22 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import End
     from smartico_sync.sources.sql.statements import DialectAdapter, Statement
 
-__all__ = ["ColumnReading", "SqlReading", "Values"]
+__all__ = ["ColumnReading", "SqlReading", "SqlSession", "Values"]
 
 Values = dict[str, str | int]
-S = TypeVar("S")
+
+
+class SqlSession(Link, Protocol):
+    """One connection."""
+
+    def begin(self, what: str) -> Any:
+        """Open a read-only transaction, where the engine has one. `what` names the view for messages, here and below."""
+
+    def end(self, what: str) -> None:
+        """End the transaction if one was begun."""
+
+
+S = TypeVar("S", bound=SqlSession)
 
 
 class SqlReading(BaseReading, Generic[S]):
@@ -44,6 +57,10 @@ class SqlReading(BaseReading, Generic[S]):
     def __init__(self, session: S, relation: Relation) -> None:
         super().__init__(relation)
         self.session = session
+
+    def end(self) -> None:
+        """End the transaction if one was begun."""
+        self.session.end(self.what)
 
     @abstractmethod
     def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:

@@ -5,43 +5,49 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from smartico_sync.errors import SourceError, ViewBroken
-from smartico_sync.sources.kit.pool import Link
 from smartico_sync.sources.kit.suggestions import absent_column, check_columns
 from smartico_sync.sources.sql.names import like
-from smartico_sync.sources.sql.reading import SqlReading
+from smartico_sync.sources.sql.reading import SqlReading, SqlSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.kit.pool import Pool
     from smartico_sync.sources.protocol import Plan, ServerFacts
 
-__all__ = ["PooledSource", "SqlSession"]
-
-
-class SqlSession(Link, Protocol):
-    """One connection."""
-
-    def begin(self, what: str) -> Any:
-        """Open a read-only transaction, where the engine has one. `what` names the view for messages, here and below."""
-
-    def end(self, what: str) -> None:
-        """End the transaction if one was begun."""
+__all__ = ["PooledSource", "transaction"]
 
 
 S = TypeVar("S", bound=SqlSession)
 R = TypeVar("R", bound=SqlReading[Any])
 
 
+@contextmanager
+def transaction(session: SqlSession, what: str) -> Iterator[None]:
+    """A read-only transaction; how it ends changes nothing, since nothing was written."""
+    session.begin(what)
+    try:
+        yield
+    finally:
+        with suppress(SourceError):
+            session.end(what)
+
+
 class PooledSource(ABC, Generic[S, R]):
     """One database through a pool of sessions, see `protocol.Source`. `place` is what messages call it."""
 
     engine: str
+    reading_type: Callable[[S, Relation], R]
+    ask_facts: Callable[[S], ServerFacts]
+    """See `facts`; asked outside a transaction."""
+    explain: Callable[[R, Position | None, int], Plan]
+    """See `plan`."""
 
     def __init__(self, name: str, place: str, pool: Pool[S]) -> None:
         self.name = name
@@ -49,34 +55,16 @@ class PooledSource(ABC, Generic[S, R]):
         self._pool = pool
 
     @abstractmethod
-    def _open(self, session: S, relation: Relation) -> R:
-        """A reading on the session; nothing is asked yet."""
-
-    @abstractmethod
     def _columns(self, session: S, relation: Relation) -> tuple[Column, ...]:
         """All columns, in their order, of a relation that comes without any. ViewBroken when it does not exist."""
-
-    @abstractmethod
-    def _facts(self, session: S) -> ServerFacts:
-        """See `facts`; asked outside a transaction."""
-
-    @abstractmethod
-    def _explain(self, reading: R, after: Position | None, limit: int) -> Plan:
-        """See `plan`."""
 
     @abstractmethod
     def _listed(self, session: S) -> tuple[str, ...]:
         """See `relations`."""
 
-    @contextmanager
-    def _transaction(self, session: S, what: str) -> Iterator[None]:
-        """A read-only transaction around questions that are no reading's; how it ends changes nothing."""
-        session.begin(what)
-        try:
-            yield
-        finally:
-            with suppress(SourceError):
-                session.end(what)
+    def _transaction(self, session: S, what: str) -> AbstractContextManager[None]:
+        """Around questions that are no reading's."""
+        return transaction(session, what)
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns."""
@@ -93,7 +81,7 @@ class PooledSource(ABC, Generic[S, R]):
     def reading(self, relation: Relation) -> Iterator[R]:
         """A reading over a described relation, its transaction open; a column that the view has lost is told by its name."""
         with self._pool.link() as session:
-            reading = self._open(session, relation)
+            reading = self.reading_type(session, relation)
             try:
                 with reading.open():
                     yield reading
@@ -103,12 +91,12 @@ class PooledSource(ABC, Generic[S, R]):
     def facts(self) -> ServerFacts:
         """What the server is."""
         with self._pool.link() as session:
-            return self._facts(session)
+            return self.ask_facts(session)
 
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """How the poll runs, and what would make it faster."""
         with self.reading(relation) as reading:
-            return self._explain(reading, after, limit)
+            return self.explain(reading, after, limit)
 
     def relations(self) -> tuple[str, ...]:
         """Tables and views that the user may read."""

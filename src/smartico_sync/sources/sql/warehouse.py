@@ -17,7 +17,6 @@ from smartico_sync.sources.sql.reading import SqlReading
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from smartico_sync.core.relation import Relation
     from smartico_sync.errors import SyncError
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
     from smartico_sync.sources.kit.server_clock import ServerClock
@@ -38,7 +37,8 @@ class WarehouseSession(ABC):
     cast: ClassVar[str]
     """What makes any column readable, for a hint."""
 
-    def __init__(self, unattended: UnattendedCalls, place: str, patience_s: float) -> None:
+    def __init__(self, clock: ServerClock, unattended: UnattendedCalls, place: str, patience_s: float) -> None:
+        self.clock = clock
         self._unattended = unattended
         self._place = place
         self._patience_s = patience_s
@@ -50,8 +50,16 @@ class WarehouseSession(ABC):
         """One of `failures`, told as ours."""
 
     @abstractmethod
+    def _ask_now(self, what: str) -> int:
+        """The server's now in epoch ms."""
+
     def now_ms(self, what: str) -> int:
-        """The server's clock."""
+        """The server's now in epoch ms, which is asked seldom."""
+        now = self.clock.now_ms()
+        if now is None:
+            now = self._ask_now(what)
+            self.clock.tell(now)
+        return now
 
     def begin(self, what: str) -> None:  # noqa: B027  - all that there is to say
         """Nothing: each question has a snapshot of its own."""
@@ -96,17 +104,9 @@ class WarehouseReading(SqlReading[S]):
 
     offset = "+00:00"
 
-    def __init__(self, session: S, relation: Relation, clock: ServerClock) -> None:
-        super().__init__(session, relation)
-        self._clock = clock
-
     def begin(self) -> None:
         """Read the server's clock."""
-        now = self._clock.now_ms()
-        if now is None:
-            now = self.session.now_ms(self.what)
-            self._clock.tell(now)
-        self.clock_ms = now
+        self.clock_ms = self.session.now_ms(self.what)
 
     @abstractmethod
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> list[pa.Table]:

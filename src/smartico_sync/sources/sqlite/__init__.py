@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.core.relation import Column
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.protocol import Plan, ServerFacts
+from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.names import quoted
 from smartico_sync.sources.sql.source import PooledSource
@@ -21,7 +21,6 @@ from smartico_sync.sources.sqlite.types import SQLITE, STORED, family
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
 
 __all__ = ["SqliteSource", "connect"]
@@ -32,10 +31,18 @@ RELATIONS = """SELECT name FROM sqlite_master
  WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1"""
 
 
+def ask_facts(_: Session) -> ServerFacts:
+    """SQLite is a library, and a file always the primary."""
+    return ServerFacts("sqlite", sqlite3.sqlite_version, "primary", NO_FENCE)
+
+
 class SqliteSource(PooledSource[Session, SqliteReading]):
     """Read-only connections to one file."""
 
     engine = "sqlite"
+    reading_type = SqliteReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         url = parse(config.url.get_secret_value())
@@ -43,15 +50,6 @@ class SqliteSource(PooledSource[Session, SqliteReading]):
         timeout_s = config.statement_timeout / 1000
         place = f"source {name} ({path})"
         super().__init__(name, place, Pool(lambda: Session(path, place, timeout_s), config.pool, timeout_s))
-
-    def _open(self, session: Session, relation: Relation) -> SqliteReading:
-        return SqliteReading(session, relation)
-
-    def _facts(self, session: Session) -> ServerFacts:  # noqa: ARG002  - SQLite is a library, and a file always the primary
-        return ServerFacts("sqlite", sqlite3.sqlite_version, "primary", NO_FENCE)
-
-    def _explain(self, reading: SqliteReading, after: Position | None, limit: int) -> Plan:
-        return explain(reading, after, limit)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         what = f"view {relation.name}"

@@ -37,10 +37,6 @@ class SqliteReading(SqlReading[Session]):
         self.clock_ms = time.time_ns() // 1_000_000
         self.session.begin(self.what)
 
-    def end(self) -> None:
-        """End the transaction."""
-        self.session.end(self.what)
-
     def moment(self, at_ms: int) -> str:
         """An epoch ms in the form the file's newest cursor has: texts are compared letter by letter."""
         head = self.head() or ""
