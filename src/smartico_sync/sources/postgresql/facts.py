@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.privileges import administrator, writer
 from smartico_sync.sources.postgresql.session import FIRST_WITH_FENCE
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.sql.source import transaction
@@ -51,7 +52,7 @@ def _asked(session: Session) -> ServerFacts:
         fence=_no_fence(session, version, role, "aurora" if aurora == "t" else ""),
         replay_lag_ms=_number(session, LAG) if standby else None,
         timezone=timezone,
-        warnings=_warnings(superuser == "t", int(writable or 0), read_only, user),
+        warnings=_warnings(superuser, writable, read_only, user),
     )
 
 
@@ -71,15 +72,10 @@ def _no_fence(session: Session, version: str, role: str, storage: str) -> str:
     return ""
 
 
-def _warnings(superuser: bool, writable: int, read_only: str, user: str) -> tuple[str, ...]:  # noqa: FBT001  - a fact, not a policy
-    told = []
-    if superuser:
-        told.append(f"{user} is a superuser: a user that may only SELECT from the views is enough")
-    elif writable:
-        told.append(f"{user} may write to {writable} tables or views: SELECT is enough")
-    if told and read_only != "on":
-        told.append(f"as a second lock: ALTER ROLE {user} SET default_transaction_read_only = on")
-    return tuple(told)
+def _warnings(superuser: str, writable: str, read_only: str, user: str) -> tuple[str, ...]:
+    told = (administrator(user, "superuser"),) if superuser == "t" else writer(user, writable)
+    lock = f"as a second lock: ALTER ROLE {user} SET default_transaction_read_only = on"
+    return (*told, lock) if told and read_only != "on" else told
 
 
 def _short(version: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.sql import quoted_name
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.privileges import beyond_reading
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.snowflake.types import SNOWFLAKE
 from smartico_sync.sources.sql.names import constant, quoted
@@ -24,7 +25,6 @@ OBJECTS = "SHOW TERSE OBJECTS"
 NO_FENCE = "Snowflake shows no transaction ids of its snapshots"
 ADMINISTRATORS = ("ACCOUNTADMIN", "ORGADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN", "GLOBALORGADMIN")
 HARMLESS = ("USAGE", "SELECT", "MONITOR", "REFERENCES", "OPERATE", "READ")  # what reading needs, and what only shows
-WIDE_SHOWN = 3
 IDLE_S = 60  # the least that a warehouse is billed for when it wakes up: to stay awake longer only costs
 
 
@@ -49,18 +49,14 @@ def listed(session: Session) -> tuple[str, ...]:
     )
 
 
-def _wide(session: Session, user: str, role: str) -> Iterator[str]:
+def _wide(session: Session, user: str, role: str) -> tuple[str, ...]:
     if role in ADMINISTRATORS:
-        yield f"{user} reads as {role}: a role that may only SELECT from the views is enough"
-        return
-    found: dict[str, None] = {}
+        return (f"{user} reads as {role}: a role that may only SELECT from the views is enough",)
     with suppress(SourceError):
-        for row in _shown(session, f"SHOW GRANTS TO ROLE {quoted(role)}"):
-            if row["privilege"] not in HARMLESS:
-                found[f"{row['privilege']} on {row['name']}"] = None
-    if found:
-        shown = ", ".join(list(found)[:WIDE_SHOWN]) + (" …" if len(found) > WIDE_SHOWN else "")
-        yield f"{role} may do more than read: {shown}; SELECT on the views is enough"
+        held = _shown(session, f"SHOW GRANTS TO ROLE {quoted(role)}")
+        wide = [f"{row['privilege']} on {row['name']}" for row in held if row["privilege"] not in HARMLESS]
+        return beyond_reading(role, wide)
+    return ()
 
 
 def _dear(session: Session, warehouse: str) -> Iterator[str]:
