@@ -74,14 +74,14 @@ def empty(relation: Relation, which: Literal["rows", "positions"]) -> pl.DataFra
 
 
 def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: str = "UTC") -> pl.DataFrame:
-    """Columns of text, as the database prints them in ISO form and UTC, to typed columns.
+    """Columns of text, as the database prints them in ISO form and UTC, to typed columns; others stay as they are.
 
     `timezone` is the zone of `timestamp` columns. Adds `@unreadable` when some value does not fit.
     """
     series = []
     reasons: list[tuple[str, pl.Series]] = []
     for column, text in zip(columns, texts, strict=True):
-        parsed = _parse(column.family, text, timezone).alias(column.name)
+        parsed = (_parse(column.family, text, timezone) if text.dtype == pl.String else text).alias(column.name)
         if parsed.null_count() != text.null_count():
             reasons.append((f"{column.name}: {REASONS[column.family]}", parsed.is_null() & text.is_not_null()))
         series.append(parsed)

@@ -18,7 +18,7 @@ except ImportError:
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.mssql.clock import Clock
+from smartico_sync.sources.mssql.clock import TICK_MS, Clock
 from smartico_sync.sources.mssql.facts import ask_facts
 from smartico_sync.sources.mssql.login import Login
 from smartico_sync.sources.mssql.plan import explain
@@ -62,7 +62,7 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
         login = Login(url, silence_s, tuple(sorted(config.options.items())))
         login.check()  # what the driver cannot use is told before the first poll
         place = f"source {name} ({url.place})"
-        clock, old_views, unattended = Clock(), set[str](), UnattendedCalls()
+        clock, old_views, unattended = Clock(TICK_MS), set[str](), UnattendedCalls()
 
         def session() -> Session:
             return Session(login, clock, old_views, unattended, place, config.statement_timeout)

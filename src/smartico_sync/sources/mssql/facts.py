@@ -9,7 +9,7 @@ from smartico_sync.sources.mssql.reading import COMMITTED, isolation
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.mssql.clock import Replay
+    from smartico_sync.sources.kit.server_clock import Replay
     from smartico_sync.sources.mssql.session import Session
 
 __all__ = ["ask_facts"]
@@ -48,7 +48,7 @@ def ask_facts(session: Session) -> ServerFacts:
         version=_named(str(version), int(edition or 0)),
         role=role,
         fence=NO_FENCE,
-        replay_lag_ms=None if replay.replayed_ms is None else max(0, replay.now_ms - replay.replayed_ms),
+        replay_lag_ms=replay.lag_ms,
         timezone=_zone(int(minutes or 0)),
         warnings=(
             *(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from smartico_sync.sources.kit.failures import StatementFailed
-from smartico_sync.sources.kit.frames import UNREADABLE, dtype, from_texts, shortest
+from smartico_sync.sources.kit.frames import dtype, from_texts, shortest
 from smartico_sync.sources.kit.positions import described, labels
 from smartico_sync.sources.kit.values import position_text
 from smartico_sync.sources.mssql.failures import NO_SNAPSHOT
@@ -46,7 +46,7 @@ class MssqlReading(ColumnReading[Session]):
         level = COMMITTED if self.relation.name in self.session.old_views else isolation(self.session, self.what)
         opening = f"{self.session.clock.question(self.session, self.what)}; {BEGIN.format(isolation=level)}"
         (now,) = self.session.begin(self.what, opening).rows
-        self.clock_ms = self.session.clock.read(self.session.clock.replay(self.session, now))
+        self.clock_ms = self.session.clock.complete_ms(self.session.clock.replay(self.session, now))
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """One statement in the reading's transaction."""
@@ -73,7 +73,8 @@ class MssqlReading(ColumnReading[Session]):
 
     def typed(self, columns: Sequence[Column], series: Sequence[pl.Series]) -> pl.DataFrame:
         """Times from text, and all others as they are."""
-        return _typed(columns, series, self.relation.timezone)
+        shown = [_shown(column, part) for column, part in zip(columns, series, strict=True)]
+        return from_texts(columns, shown, self.relation.timezone)
 
     def moment(self, at_ms: int) -> str:
         """An epoch ms as a cursor's text; one with a zone is written in UTC."""
@@ -115,17 +116,8 @@ def _text(series: pl.Series) -> pl.Series:
             return series.cast(pl.String)
 
 
-def _typed(columns: Sequence[Column], series: Sequence[pl.Series], timezone: str) -> pl.DataFrame:
-    """Times from text, and all others as they are."""
-    times = [column for column in columns if column.family in ("timestamp", "instant")]
-    texts = [part.str.head(MICROSECONDS) for column, part in zip(columns, series, strict=True) if column in times]
-    parsed = from_texts(times, texts, timezone)
-    shown = [
-        parsed[column.name] if column in times else _shown(column, part)
-        for column, part in zip(columns, series, strict=True)
-    ]
-    return pl.DataFrame([*shown, *([parsed[UNREADABLE]] if UNREADABLE in parsed.columns else [])])
-
-
 def _shown(column: Column, series: pl.Series) -> pl.Series:
+    """Times to the microsecond; a `real` as it was stored."""
+    if column.family in ("timestamp", "instant"):
+        return series.str.head(MICROSECONDS)
     return shortest(series).cast(pl.Float64) if bare(column) == "real" else series

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.sources.kit.pool import GRACE_S, Pool
 from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.mysql.clock import Clock
+from smartico_sync.sources.mysql.clock import TICK_MS, Clock
 from smartico_sync.sources.mysql.facts import ask_facts
 from smartico_sync.sources.mysql.login import Login
 from smartico_sync.sources.mysql.plan import explain
@@ -42,7 +42,7 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
         login.arguments()  # what the driver cannot use is told before the first poll
         login.hosts()
         place = f"source {name} ({url.place or login.parameters.get('unix_socket', '')})"
-        clock = Clock()
+        clock = Clock(TICK_MS)
         pool = Pool(lambda: Session(login, clock, place, config.statement_timeout), config.pool, silence_s)
         super().__init__(name, place, pool)
 

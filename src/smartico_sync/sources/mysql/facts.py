@@ -11,7 +11,7 @@ from smartico_sync.sources.kit.privileges import UNSEEN, beyond_reading, listed
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.mysql.clock import Replay
+    from smartico_sync.sources.kit.server_clock import Replay
     from smartico_sync.sources.mysql.session import Session
 
 __all__ = ["ask_facts"]

@@ -90,6 +90,18 @@ LOST = (22, 28, 31, 600, 603, 1012, 1092, 2396, 2399, 3113, 3114, 3135, 12170, 1
 BROKE = ("DPY-4011", "DPY-1001", "DPY-4035", "DPY-5000", "DPY-5004", "DPY-5005", "DPY-5006")
 TOO_LONG = ("DPY-4024",)
 ANOTHERS = ("DPY-6002", "DPY-6006")
+CARRIED = ("the driver cannot carry a column's type", "convert the column in the view")
+UNSUPPORTED = {
+    "DPY-3010": ("the server is older than Oracle Database 12.1", "read from a newer standby"),
+    "DPY-3015": (
+        "the user's password is stored in a form of Oracle 10 only",
+        "set the user's password again while SEC_CASE_SENSITIVE_LOGON is true",
+    ),
+    "DPY-3001": (
+        "the server asks for something that the thin driver cannot do, native network encryption for instance",
+        "let the listener offer tcps (TLS), and let SQLNET.ENCRYPTION_SERVER be accepted or requested instead of required",
+    ),
+}
 HINTS = Hints(
     tls="check wallet_location or ssl_ca, and the port of tcps",
     refused="check host and port in the url; is the listener running?",
@@ -112,7 +124,8 @@ def failure(error: BaseException, place: str, what: str) -> SourceError:
     if code in LOST or driver in BROKE or (not code and isinstance(root, OSError)):
         return _unreached(root, place, what)
     if driver.startswith("DPY-3") and code not in TABLE:
-        return SourceRefused(f"{place}: {what}: {_unsupported(driver)} ({driver})", hint=_instead(driver))
+        told, hint = UNSUPPORTED.get(driver, CARRIED)
+        return SourceRefused(f"{place}: {what}: {told} ({driver})", hint=hint)
     if driver.startswith(("DPY-6", "DPY-4")) and code not in TABLE and what == "connecting":
         return _unreached(root, place, what)
     return failure_of(TABLE, code, place, what, shown=f"ORA-{code:05}" if code else driver or type(root).__name__)
@@ -145,29 +158,3 @@ def _unreached(root: BaseException, place: str, what: str) -> SourceUnreachable:
         f"{where}: what listens there ended the connection",
         hint="check host and port in the url; does the listener want tcps?",
     )
-
-
-def _unsupported(driver: str) -> str:
-    match driver:
-        case "DPY-3010":
-            return "the server is older than Oracle Database 12.1"
-        case "DPY-3015":
-            return "the user's password is stored in a form of Oracle 10 only"
-        case "DPY-3001":
-            return (
-                "the server asks for something that the thin driver cannot do, native network encryption for instance"
-            )
-        case _:
-            return "the driver cannot carry a column's type"
-
-
-def _instead(driver: str) -> str:
-    match driver:
-        case "DPY-3015":
-            return "set the user's password again while SEC_CASE_SENSITIVE_LOGON is true"
-        case "DPY-3001":
-            return "let the listener offer tcps (TLS), and let SQLNET.ENCRYPTION_SERVER be accepted or requested instead of required"
-        case "DPY-3010":
-            return "read from a newer standby"
-        case _:
-            return "convert the column in the view"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.sources.kit.frames import UNREADABLE, decoded, from_texts, shortest, whole
+from smartico_sync.sources.kit.frames import decoded, from_texts, shortest, whole
 from smartico_sync.sources.kit.positions import compared
 from smartico_sync.sources.oracle.session import Session
 from smartico_sync.sources.oracle.types import NATIONAL, ORACLE, stamp
@@ -62,30 +63,17 @@ class OracleReading(ColumnReading[Session]):
         return _text(series)
 
     def typed(self, columns: Sequence[Column], series: Sequence[pl.Series]) -> pl.DataFrame:
-        """What came as text is parsed."""
-        return typed(columns, series, self.relation.timezone)
+        """What came as text is parsed; integers wider than 64 bits stay text."""
+        shown = [_shown(column, part) for column, part in zip(columns, series, strict=True)]
+        kinds = [
+            replace(column, family="text") if column.family == "integer" and part.dtype == pl.String else column
+            for column, part in zip(columns, shown, strict=True)
+        ]
+        return from_texts(kinds, shown, self.relation.timezone)
 
     def most_listed(self, parts: int) -> int:  # noqa: ARG002  - a limit of each list
         """Oracle takes a thousand, and lists are filled up to a power of two."""
         return LISTED
-
-
-def typed(columns: Sequence[Column], series: Sequence[pl.Series], timezone: str) -> pl.DataFrame:
-    """A statement's first columns, typed; a value that does not fit spoils only its own row."""
-    ready, texts = {}, {}
-    for column, values in zip(columns, series, strict=False):
-        if values.dtype in (pl.Binary, pl.Boolean):
-            ready[column.name] = values
-        elif column.family == "integer":
-            ready[column.name] = _whole(values)
-        else:
-            texts[column.name] = _shown(column, _text(values))
-    parsed = from_texts([column for column in columns if column.name in texts], list(texts.values()), timezone)
-    told = [parsed[UNREADABLE]] if UNREADABLE in parsed.columns else []
-    return pl.DataFrame(
-        [ready[name].alias(name) if name in ready else parsed[name] for name in (column.name for column in columns)]
-        + told
-    )
 
 
 def bound(relation: Relation, values: Mapping[str, str | int]) -> dict[str, str | int]:
@@ -113,14 +101,14 @@ def _text(values: pl.Series) -> pl.Series:
     return values.bin.encode("hex") if values.dtype == pl.Binary else values.cast(pl.String)
 
 
-def _whole(values: pl.Series) -> pl.Series:
-    """Integers of 64 bits, or their text where one is wider."""
-    numbers = whole(values)
-    return numbers if numbers.null_count() == values.null_count() else values.cast(pl.String)
-
-
-def _shown(column: Column, text: pl.Series) -> pl.Series:
-    """A value's text as the frame takes it, where the server writes it in a way of its own."""
+def _shown(column: Column, values: pl.Series) -> pl.Series:
+    """Values as the frame takes them, where the server writes them in a way of its own."""
+    if values.dtype in (pl.Binary, pl.Boolean):
+        return values
+    if column.family == "integer":
+        numbers = whole(values)
+        return numbers if numbers.null_count() == values.null_count() else values.cast(pl.String)
+    text = _text(values)
     if column.type == "NUMBER":
         return _number(text)
     if column.family in ("timestamp", "instant"):
