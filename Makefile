@@ -44,6 +44,7 @@ check: setup ## The gates: style, types, import rules, generated references
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m smartico_sync.config.reference
 
 bench: servers ## Events a second and CPU against a plain loop, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench
@@ -59,7 +60,7 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-reference: setup ## Write the schema and the configuration reference again from the models
+reference: setup ## Write the schema, the configuration reference and the tables of parameters again from the models
 	$(BIN)/python -m smartico_sync.config.reference --write
 
 clean: ## Remove what the targets made

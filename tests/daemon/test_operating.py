@@ -132,7 +132,7 @@ def test_dead_letters_are_listed_retried_and_dropped(night, postgresql):
     insert(postgresql, 8001, 8002)
     until(lambda: "8002" in night.sync("dead-letters", "list").stdout)
     listed = json.loads(night.sync("dead-letters", "list", "--json").stdout)
-    assert {letter["key"] for letter in listed} == {"8001", "8002"}
+    assert {each["key"] for each in listed} == {"8001", "8002"}
     assert "not a number" in listed[0]["reason"]
     assert "given up: column deposit_amount" in night.sync("trace", "deposits", "8001").stdout
     sent = len(night.accepted())

@@ -266,7 +266,7 @@ def test_no_address_and_no_number_rests_or_leaks(evening, encryptor, dialect, ke
     it.operator.sandbox.set_faults(["quote=0.5", "unknown-users", "503:0.1"])
     it.start()
     until(it.settled, 60)
-    letters = it.ask_everything()
+    dead_letters = it.ask_everything()
     it.sync(f"state backup {it.operator.home}/backup/sync.db", "dead-letters retry --view logins")
     before = it.at_rest()
     it.database.execute(
@@ -277,9 +277,9 @@ def test_no_address_and_no_number_rests_or_leaks(evening, encryptor, dialect, ke
     after = it.at_rest()
 
     # It was a bad evening: all of it happened, in words that hold what is looked for.
-    codes = {letter["code"] for letter in letters}
+    codes = {each["code"] for each in dead_letters}
     assert {0, 2} <= codes
-    assert {letter["view"] for letter in letters} == {"users", "logins", "deposits"}
+    assert {each["view"] for each in dead_letters} == {"users", "logins", "deposits"}
     assert len(leaks(OPEN, *it.answers)) > len(OPEN) / 3
     assert b"DEBUG:" in it.log.read_bytes()
     accepted = [event for event in it.operator.accepted() if event["event_type"] == "update_profile"]

@@ -387,8 +387,8 @@ def test_a_query_is_a_pipeline(on_mongodb, mongodb_database, walk):
         (json.dumps({"aggregate": "bets", "pipeline": [{"$match": {}}, {"$merge": "mine"}]}), SourceRefused),
         (json.dumps({"delete": "bets", "deletes": []}), SourceRefused),
         (json.dumps({"aggregate": "bets", "pipeline": [], "allowDiskUse": True}), SourceRefused),
-        (json.dumps({"aggregate": 1, "pipeline": []}), ViewBroken),
-        ("SELECT 1", ViewBroken),
+        (json.dumps({"aggregate": 1, "pipeline": []}), SourceRefused),
+        ("SELECT 1", SourceRefused),
         (json.dumps({"aggregate": "gone", "pipeline": []}), ViewBroken),
     ],
 )

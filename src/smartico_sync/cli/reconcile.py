@@ -12,7 +12,7 @@ from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import ExitCode
-from smartico_sync.tracking.reconciliation import Comparison, Unit, compare, span, units
+from smartico_sync.tracking.reconciliation import Reconciliation, Unit, compare, span, units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ def reconcile(
     return ExitCode.DEAD_LETTERS if missing and not send else ExitCode.FINE
 
 
-def comparison_of(context: OperatorContext, view: View, low: str | None, high: str | None) -> Comparison | None:
+def comparison_of(context: OperatorContext, view: View, low: str | None, high: str | None) -> Reconciliation | None:
     """Compare one view; None when nothing is closed yet."""
     with context.reading() as store, context.source(view) as (source, prepared):
         row = store.view(view.name)
@@ -72,12 +72,12 @@ def comparison_of(context: OperatorContext, view: View, low: str | None, high: s
         return None if over is None else compare(prepared, source, store, view.name, over)
 
 
-def told(view: View, comparison: Comparison | None) -> dict[str, Any]:
+def told(view: View, comparison: Reconciliation | None) -> dict[str, Any]:
     """A comparison for a program."""
     return {"view": view.name, "compared": None if comparison is None else asdict(comparison)}
 
 
-def show(name: str, comparison: Comparison | None) -> None:
+def show(name: str, comparison: Reconciliation | None) -> None:
     """A comparison for a person."""
     if comparison is None:
         click.echo(f"{name}: nothing is closed yet")

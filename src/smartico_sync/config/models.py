@@ -167,7 +167,7 @@ class SourceConfig(Model):
     pool: Annotated[int, Field(ge=1, le=64)] = POOL
     """Connections at most."""
     options: Annotated[dict[str, str], BeforeValidator(filled), Field(repr=False)] = {}
-    """Driver options of this engine, see its page under docs/databases."""
+    """Parameters of the URL that are better written here; see the page of the engine under docs/databases."""
 
 
 class TypeColumn(Model):
@@ -200,7 +200,7 @@ class View(Model):
     relation: Word | None = None
     """A view, table or collection."""
     query: Word | None = None
-    """A SELECT, instead of `relation`; for MongoDB a pipeline in JSON."""
+    """A SELECT, instead of `relation`; for MongoDB an aggregate command in JSON: `{"aggregate": "bets", "pipeline": […]}`."""
     kind: KindName
     """What its rows are."""
     cursor: Word

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.backoff import Backoff
 from smartico_sync.errors import DeliveryHalted
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["EVERYTHING", "CircuitBreaker"]
 
 EVERYTHING = ""  # the brand that stands for all
-PAUSES_S = (5.0, 10.0, 20.0, 40.0, 60.0)  # between two tries; the last repeats
+PROBE_BACKOFF = Backoff((5.0, 10.0, 20.0, 40.0, 60.0))  # a person mends it in minutes, and should not wait long then
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class Halt:
     def again(self, reason: str) -> None:
         """It was refused once more."""
         self.reason = reason
-        self.probe_at = time.monotonic() + PAUSES_S[min(self.times, len(PAUSES_S) - 1)]
+        self.probe_at = time.monotonic() + PROBE_BACKOFF.pause(self.times)
         self.times += 1
 
 
@@ -68,7 +69,7 @@ class CircuitBreaker:
             if now < halt.probe_at:
                 return self.error(brand)
             # This one finds out; the others wait for what it brings.
-            halt.probe_at = now + PAUSES_S[min(halt.times, len(PAUSES_S) - 1)]
+            halt.probe_at = now + PROBE_BACKOFF.pause(halt.times)
         return None
 
     def taken(self, brands: Iterable[str]) -> None:

@@ -8,12 +8,13 @@ import random
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from smartico_sync.core.backoff import Backoff
 from smartico_sync.core.events import BRAND, EID, PLAYER, POSITION, USER
 from smartico_sync.core.records import Refusal
 from smartico_sync.core.verdicts import judge
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Destination", "DestinationStatus"]
 
-BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # quoted from the official document; the last repeats
+# The steps are quoted from the official document. A fifth is random, so that clients do not return together.
+BACKOFF = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0), jitter=0.2)
 UNAVAILABLE_AFTER = 5  # failures in a row; of single ones only their own events wait
-JITTER = 0.2  # share of a pause that is random, so that clients do not return together
 LONGEST_WAIT_S = 300.0  # of a Retry-After that is believed
 SMALLEST_BATCH = 50  # events: smaller ones help no API
 GROW_AFTER = 20  # requests that went well since one was not answered in time, until batches double again
@@ -79,12 +80,12 @@ class Destination:
         *,
         workers: int,
         batch_events: int,
-        pauses_s: tuple[float, ...] = BACK_OFF_S,
+        pauses_s: tuple[float, ...] = BACKOFF.steps_s,
     ) -> None:
         self.name, self.client, self.rate_limit, self.lock = name, client, rate_limit, lock
         self.changed = threading.Condition(lock)
         self.most_events = self.batch_events = batch_events
-        self.pauses_s = pauses_s
+        self.backoff = replace(BACKOFF, steps_s=pauses_s)
         self.player_order = PlayerOrder()
         self.halts = CircuitBreaker()
         self.in_flight = 0
@@ -284,8 +285,8 @@ class Destination:
         if self.unavailable and not self.in_flight:
             self.rounds += 1
         self.failures += 1
-        pause = self.pauses_s[min(max(request.attempts - 1, self.rounds), len(self.pauses_s) - 1)]
-        pause += pause * JITTER * random.random()  # noqa: S311 - spreads load, guards nothing
+        chance = random.random()  # noqa: S311 - spreads load, guards nothing
+        pause = self.backoff.pause(max(request.attempts - 1, self.rounds), chance)
         pause = max(pause, min(answer.retry_after_s, LONGEST_WAIT_S))
         until = time.monotonic() + pause
         if self.unavailable or answer.retry_after_s:

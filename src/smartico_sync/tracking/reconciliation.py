@@ -11,13 +11,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from smartico_sync.core.cursor_time import DAY_MS
 from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.late_commit.mechanism import TIMES
 from smartico_sync.core.pipeline import position_at
-from smartico_sync.errors import ConfigError
+from smartico_sync.core.reason_codes import UNACKNOWLEDGED
+from smartico_sync.errors import ConfigError, SyncError
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.state.ledger import BUCKET_MS
+from smartico_sync.tracking.mailbox import ViewTurn
+from smartico_sync.tracking.redelivery import requested
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +33,18 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading, Source
     from smartico_sync.state.store import Store
+    from smartico_sync.tracking.loop import ViewLoop
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["Bucket", "Comparison", "Span", "compare", "span"]
+__all__ = ["Bucket", "Reconciliation", "Span", "compare", "compare_view", "span"]
 
 KEYS_AT_ONCE = 50_000
 Unit = Literal["ms", "id"]
 LISTED = 10_000  # missing rows that are named; more are only counted
+TURN_S = 30.0  # how long a view may take to come to the end of what it is at
 SLACK_MS = 7_200_000  # a wall clock of the autumn hour may stand in a neighbour's bucket
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Reconciliation:
     """What a comparison found. `missing`: positions of rows that were never acknowledged, at most LISTED of them."""
 
     view: str
@@ -78,6 +87,35 @@ class Comparison:
     def missing_rows(self) -> int:
         """How many rows were never acknowledged."""
         return sum(bucket.missing for bucket in self.differing)
+
+
+def compare_view(loop: ViewLoop, policy: Literal["report", "send"]) -> None:
+    """Compare a view with its ledger beside its polls; what is missing is told, or by policy sent. By any thread but the loop's.
+
+    The loop only hands over how the view is prepared, and takes the rows that are missing.
+    """
+    equipment = loop.equipment
+    try:
+        turn: ViewTurn[PreparedView] = ViewTurn("a comparison", lambda session, _: session.prepared, TURN_S)
+        loop.mailbox.post(turn)
+        prepared = turn.result(loop.name)
+        row = equipment.store.view(loop.name)
+        over = span(prepared, equipment.store, row, None, None) if row else None
+        if over is None:
+            return
+        found = compare(prepared, equipment.source, equipment.store, loop.name, over)
+        if found.missing and policy == "send":
+            parked = requested(loop.name, found.missing, UNACKNOWLEDGED, "found by a comparison")
+            enqueue: ViewTurn[None] = ViewTurn(
+                "rows found by a comparison", lambda *_: equipment.store.enqueue(loop.name, parked), TURN_S
+            )
+            loop.mailbox.post(enqueue)
+            enqueue.result(loop.name)
+    except SyncError as error:
+        log.warning("view.comparison", view=loop.name, reason=error.message, hint=error.hint)
+        return
+    log.info("view.compared", view=loop.name, source=found.source, ledger=found.ledger, missing=found.missing_rows)
+    equipment.recorder.compared(0 if policy == "send" else found.missing_rows)
 
 
 def span(prepared: PreparedView, store: Store, row: ViewRow, low: int | None, high: int | None) -> Span | None:
@@ -96,8 +134,7 @@ def span(prepared: PreparedView, store: Store, row: ViewRow, low: int | None, hi
 
 def units(prepared: PreparedView, text: str) -> int:
     """A cursor, or a moment as a person writes it, in the ledger's units. ConfigError when it is neither."""
-    cursor = prepared.relation.column(prepared.relation.cursor)
-    assert cursor is not None, "describe() has checked the cursor"
+    cursor = prepared.relation.cursor_column
     try:
         if not is_time(prepared):
             return int(text.partition(".")[0])
@@ -109,11 +146,10 @@ def units(prepared: PreparedView, text: str) -> int:
 
 def is_time(prepared: PreparedView) -> bool:
     """Whether the cursor is a time."""
-    cursor = prepared.relation.column(prepared.relation.cursor)
-    return cursor is not None and cursor.family in TIMES
+    return prepared.relation.cursor_column.family in TIMES
 
 
-def compare(prepared: PreparedView, source: Source, store: Store, view: str, over: Span) -> Comparison:
+def compare(prepared: PreparedView, source: Source, store: Store, view: str, over: Span) -> Reconciliation:
     """Compare a span, in one short reading a bucket. Raises what the source and the state raise."""
     sources = ledgers = 0
     differing: list[Bucket] = []
@@ -136,13 +172,12 @@ def compare(prepared: PreparedView, source: Source, store: Store, view: str, ove
             differing.append(Bucket(low, high, there, kept, lost, max(0, extra)))
             missing += found
     unit: Unit = "ms" if is_time(prepared) else "id"
-    return Comparison(view, over, unit, sources, ledgers, tuple(differing), tuple(missing[:LISTED]))
+    return Reconciliation(view, over, unit, sources, ledgers, tuple(differing), tuple(missing[:LISTED]))
 
 
 def buckets(prepared: PreparedView, over: Span) -> Iterator[tuple[int, int]]:
     """The span cut at full hours (days for dates, millions of ids), as the ledger counts."""
-    cursor = prepared.relation.column(prepared.relation.cursor)
-    size = DAY_MS if cursor is not None and cursor.family == "date" else BUCKET_MS
+    size = DAY_MS if prepared.relation.cursor_column.family == "date" else BUCKET_MS
     low = over.low
     while low < over.high:
         high = min(over.high, (low // size + 1) * size)
@@ -178,8 +213,7 @@ def widened(prepared: PreparedView, low: int, high: int) -> tuple[int, int]:
 
 def shifted(prepared: PreparedView, low: int, high: int) -> bool:
     """Whether the clocks of the source's zone change around here, so that a wall clock says less than it seems."""
-    cursor = prepared.relation.column(prepared.relation.cursor)
-    if cursor is None or cursor.family != "timestamp" or prepared.relation.timezone == "UTC":
+    if prepared.relation.cursor_column.family != "timestamp" or prepared.relation.timezone == "UTC":
         return False
     zone = ZoneInfo(prepared.relation.timezone)
     before, after = (datetime.fromtimestamp(ms / 1000, zone).utcoffset() for ms in (low - SLACK_MS, high + SLACK_MS))

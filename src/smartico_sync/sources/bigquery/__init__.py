@@ -11,9 +11,9 @@ from smartico_sync.sources.bigquery.reading import BigQueryReading
 from smartico_sync.sources.bigquery.session import Remembered, Session, Storage
 from smartico_sync.sources.bigquery.types import BIGQUERY, column_of
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
-from smartico_sync.sources.kit.pool import GRACE_S, Pool
+from smartico_sync.sources.kit.parameters import connection_of
+from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.server_clock import ServerClock
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
 
@@ -33,9 +33,8 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
     explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, config.statement_timeout, silence_s, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config)
+        login = Login(url, config.statement_timeout, silence_s, options)
         login.check()
         place = f"source {name} ({url.place})"
         self._storage = storage = Storage(login)

@@ -11,9 +11,7 @@ from smartico_sync.errors import SourceCancelled, SourceUnreachable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["GRACE_S", "Link", "Pool"]
-
-GRACE_S = 2.0  # the server's own timeout comes first; its answer needs a moment to arrive
+__all__ = ["Link", "Pool"]
 
 
 class Link(Protocol):

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import bson
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, ViewBroken
-from smartico_sync.sources.kit.pool import GRACE_S
+from smartico_sync.sources.kit.parameters import connection_of
 from smartico_sync.sources.kit.suggestions import check_columns, like
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.mongodb.cluster_time import cluster_time_of
 from smartico_sync.sources.mongodb.documents import CODEC
 from smartico_sync.sources.mongodb.facts import ask_facts
@@ -45,9 +44,8 @@ class MongoSource:
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         self.name = name
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, config.statement_timeout, silence_s, config.pool, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config)
+        login = Login(url, config.statement_timeout, silence_s, config.pool, options)
         login.check()
         self._place = f"source {name} ({url.place})"
         self._servers = Servers(login, self._place)

@@ -16,8 +16,8 @@ except ImportError:
     raise DriverMissing("unixODBC is not installed, and pyodbc needs it", hint="apt-get install unixodbc") from None
 
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
+from smartico_sync.sources.kit.parameters import connection_of
 from smartico_sync.sources.kit.pool import Pool
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.mssql.clock import TICK_MS, Clock
 from smartico_sync.sources.mssql.facts import ask_facts
 from smartico_sync.sources.mssql.login import Login
@@ -57,9 +57,8 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
     explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, silence_s, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config, GRACE_S)
+        login = Login(url, silence_s, options)
         login.check()  # what the driver cannot use is told before the first poll
         place = f"source {name} ({url.place})"
         clock, old_views, unattended = Clock(TICK_MS), set[str](), UnattendedCalls()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.kit.pool import GRACE_S, Pool
-from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.kit.parameters import connection_of
+from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.mysql.clock import TICK_MS, Clock
 from smartico_sync.sources.mysql.facts import ask_facts
 from smartico_sync.sources.mysql.login import Login
@@ -35,10 +35,9 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
     explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
+        url, silence_s, options = connection_of(config)
         self.engine = url.scheme
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, silence_s, tuple(sorted(config.options.items())))
+        login = Login(url, silence_s, options)
         login.arguments()  # what the driver cannot use is told before the first poll
         login.hosts()
         place = f"source {name} ({url.place or login.parameters.get('unix_socket', '')})"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.errors import ViewBroken
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
-from smartico_sync.sources.kit.pool import GRACE_S, Pool
-from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.kit.parameters import connection_of
+from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.oracle.clock import Clock
 from smartico_sync.sources.oracle.facts import ask_facts
 from smartico_sync.sources.oracle.login import Login
@@ -39,9 +39,8 @@ class OracleSource(PooledSource[Session, OracleReading]):
     explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, silence_s, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config)
+        login = Login(url, silence_s, options)
         login.addresses()  # what the driver cannot use is told before the first poll
         place = f"source {name} ({url.place or login.parameters.get('dsn', '').partition('(')[0]})"
         clock, unattended = Clock(), UnattendedCalls()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from smartico_sync.catalogue import engines
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.kit.pool import GRACE_S, Pool
-from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.kit.parameters import connection_of, named
+from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading
@@ -44,9 +45,9 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
     explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, silence_s, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config)
+        parameters = named(url, options, engines.POSTGRESQL)
+        login = Login(replace(url, parameters=parameters), silence_s)
         login.conninfo()  # a parameter that libpq does not know is told before the first poll
         place = f"source {name} ({url.place})"
         pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.kit.pool import GRACE_S, Pool
-from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.kit.parameters import connection_of
+from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.redshift.facts import ask_facts
 from smartico_sync.sources.redshift.login import Login
 from smartico_sync.sources.redshift.plan import explain
@@ -38,9 +38,8 @@ class RedshiftSource(PooledSource[Session, RedshiftReading]):
     explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, silence_s, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config)
+        login = Login(url, silence_s, options)
         for host in login.hosts():
             login.arguments(host)  # what the driver cannot use is told before the first poll
         place = f"source {name} ({url.place})"

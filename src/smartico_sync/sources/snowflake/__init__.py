@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
-from smartico_sync.sources.kit.pool import GRACE_S, Pool
+from smartico_sync.sources.kit.parameters import connection_of
+from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.server_clock import ServerClock
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.snowflake.facts import ask_facts, listed
 from smartico_sync.sources.snowflake.login import Login
 from smartico_sync.sources.snowflake.plan import explain
@@ -33,9 +33,8 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, config.statement_timeout, silence_s, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config)
+        login = Login(url, config.statement_timeout, silence_s, options)
         login.check()
         place = f"source {name} ({url.place})"
         clock, unattended = ServerClock(), UnattendedCalls()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smartico_sync.catalogue.engines import SNOWFLAKE
 from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kit.parameters import content, named, number
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Login"]
 
 CONNECT_TIMEOUT_S = 10  # a server that is there answers sooner, over any distance
-LOGIN_TIMEOUT_S = 30  # the login itself may have to wake something up
 FAREWELL_S = 2  # saying goodbye is a courtesy
 DOMAIN = ".snowflakecomputing.com"
 # The driver's own names, which are handed on as they are.
@@ -30,7 +30,7 @@ OURS = {"ca_file": "custom_root_store_path", "token_file": "token_file_path"}
 PASSPHRASES = ("private_key_passphrase", "private_key_passphrase_file")
 QUERY_TAG = "query_tag"
 FILES = ("private_key_file", "private_key_passphrase_file", "token_file", "ca_file")
-KNOWN = (*DRIVERS, *OURS, *PASSPHRASES, QUERY_TAG)
+DEFAULTS = SNOWFLAKE.defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options, by the names this page of the manual uses."""
-        return self.url.named(self.options, KNOWN)
+        return named(self.url, self.options, SNOWFLAKE)
 
     def arguments(self) -> dict[str, Any]:
         """What the driver is told; files are read anew each time, so that a secret may be changed."""
@@ -78,7 +78,7 @@ class Login:
             "arrow_number_to_decimal": True,  # else NUMBER(38,2) would become a float
             "force_microsecond_precision": True,  # else the year 2300 would not fit
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "login_timeout": LOGIN_TIMEOUT_S,
+            "login_timeout": int(DEFAULTS["login_timeout"]),
             "query_timeout": silence_s,
             "request_timeout": CONNECT_TIMEOUT_S,
             "retry_timeout": silence_s,
@@ -86,8 +86,10 @@ class Login:
             "logout_total_timeout_seconds": FAREWELL_S,
             "logout_max_attempts": 1,
             "enable_server_session_keep_alive_auto_detection": False,
-            "session_parameters": self._session(parameters.get(QUERY_TAG, "smartico-sync")),
-            **{name: _number(name, value) if name in NUMBERS else value for name, value in known.items()},
+            "session_parameters": self._session(parameters.get(QUERY_TAG, DEFAULTS[QUERY_TAG])),
+            **{
+                name: number(self.url.place, name, value) if name in NUMBERS else value for name, value in known.items()
+            },
         }
 
     def check(self) -> None:
@@ -96,12 +98,12 @@ class Login:
         self.arguments()
         for name in FILES:
             if name in parameters:
-                _content(name, parameters[name])
+                content(name, parameters[name])
 
     def _passphrase(self, parameters: dict[str, str]) -> str:
         literal, file = PASSPHRASES
         if file in parameters:
-            return _content(file, parameters[file]).decode(errors="replace").rstrip("\r\n")
+            return content(file, parameters[file]).decode(errors="replace").rstrip("\r\n")
         return parameters.get(literal, "")
 
     def _session(self, query_tag: str) -> dict[str, str]:
@@ -133,17 +135,3 @@ def _authenticator(parameters: dict[str, str]) -> str:
     if "private_key_file" in parameters:
         return "SNOWFLAKE_JWT"
     return "PROGRAMMATIC_ACCESS_TOKEN" if "token_file" in parameters else ""
-
-
-def _number(name: str, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise ConfigError(f"{name} is not a number", hint=f"write {name}=443, for instance") from None
-
-
-def _content(name: str, path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint=f"check {name} of the source") from None

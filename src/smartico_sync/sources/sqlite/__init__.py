@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smartico_sync.catalogue import engines
 from smartico_sync.core.relation import Column
+from smartico_sync.sources.kit.parameters import named
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.protocol import ServerFacts
@@ -46,6 +48,7 @@ class SqliteSource(PooledSource[Session, SqliteReading]):
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         url = parse(config.url.get_secret_value())
+        named(url, config.options.items(), engines.SQLITE)
         path = Path(url.path or url.place)
         timeout_s = config.statement_timeout / 1000
         place = f"source {name} ({path})"
