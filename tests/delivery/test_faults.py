@@ -31,7 +31,7 @@ def delivered(ingest, events):
             return ingest.send("deposits", events).result(60)
         except DeliveryHalted:
             assert time.monotonic() < end
-            for halt in ingest.default.halts.known.values():
+            for halt in ingest.default.breaker.halts.values():
                 halt.probe_at = 0
 
 

@@ -73,7 +73,7 @@ class Client:
         self.http = httpx.Client(
             timeout=httpx.Timeout(self.timeout_s, pool=None),
             # A proxy of the environment is httpx's own business.
-            transport=None if proxied(url) else Transport(url),
+            transport=None if proxied(url) else Transport(url, timeout_s=self.timeout_s),
             headers={"User-Agent": f"smartico-sync/{__version__}", "Content-Type": "application/json"},
         )
 

@@ -12,8 +12,9 @@ from smartico_sync.core.batches import batches
 from smartico_sync.core.events import BRAND, EID, POSITION, Events
 from smartico_sync.core.reason_codes import TOO_LARGE
 from smartico_sync.core.records import Receipt, Refusal
+from smartico_sync.delivery.circuit_breaker import BACK_OFF_S
 from smartico_sync.delivery.client import Client, Token
-from smartico_sync.delivery.destination import BACK_OFF_S, Destination, DestinationStatus
+from smartico_sync.delivery.destination import Destination, DestinationStatus
 from smartico_sync.delivery.pending_receipt import PendingReceipt
 from smartico_sync.delivery.rate_limit import RateLimit
 
@@ -42,7 +43,7 @@ class Router:
         self.lock = threading.RLock()
         self.base = base
         self.pauses_s = pauses_s
-        self.accounts: dict[tuple[str | None, str | None], RateLimit] = {}
+        self.rate_limits: dict[tuple[str | None, str | None], RateLimit] = {}
         self.default = self.destination("smartico", config.url, config.token, config.token_file, None)
         self.brands = {name: self.brand(name, brand) for name, brand in config.brands.items()}
         self.aliases = {name: brand.alias for name, brand in config.brands.items() if brand.alias}
@@ -55,7 +56,7 @@ class Router:
         slots = (brand and brand.max_in_flight) or self.config.max_in_flight
         per_minute = (brand and brand.requests_per_minute) or self.config.requests_per_minute
         identity = (None, token_file) if token_file else (secret, None)
-        rate_limit = self.accounts.setdefault(identity, RateLimit(per_minute, slots))
+        rate_limit = self.rate_limits.setdefault(identity, RateLimit(per_minute, slots))
         client = Client(
             url,
             Token(secret, self.base / token_file if token_file else None),
@@ -84,7 +85,7 @@ class Router:
         """See the protocol."""
         pending = PendingReceipt(view, priority, events)
         cut = [
-            (destination, *batches(piece, destination.batch_events, self.config.batch_bytes))
+            (destination, *batches(piece, destination.batch_size.events, self.config.batch_bytes))
             for destination, piece in self.routed(events)
         ]
         with self.order:  # sends keep their order over all views
