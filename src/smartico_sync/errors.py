@@ -12,7 +12,7 @@ SyncError                     1  internal error
 ├── ViewHalted                4  this view stops until its configuration is mended
 │   └── ViewRegressed            the source went back in time: nothing old is sent
 ├── DeliveryError             4  nothing is committed; the watermark stays
-│   ├── DeliveryHalted           wrong key, access denied, unknown brand: slow retries notice when it is mended
+│   ├── DeliveryHalted           wrong key, URL or proxy, unknown brand: slow retries notice when it is mended
 │   ├── DeliveryUnavailable      429, 5xx, no connection: backing off
 │   ├── DeliveryUnknown          no answer in time: it may have been accepted; the same eids go again
 │   └── DeliveryStopped          the daemon ends before the answer came
@@ -153,7 +153,7 @@ class DeliveryError(SyncError):
 
 
 class DeliveryHalted(DeliveryError):
-    """The API rejected the token, or does not know the brand."""
+    """Token, URL, proxy or brand is wrong: nothing is accepted before somebody mends it."""
 
 
 class DeliveryUnavailable(DeliveryError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from servers.certificates import Authority
 from servers.plain import PlainServer
 from smartico_sync.config.models import Smartico
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, TYPE, USER, Events
@@ -78,3 +79,11 @@ def router():
     yield start
     for each in routers:
         each.close(1000)
+
+
+@pytest.fixture
+def authority(tmp_path, monkeypatch):
+    """An authority that this machine trusts."""
+    found = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(found.certificate))
+    return found

@@ -17,6 +17,16 @@ def answer(body: bytes = ACCEPTED, status: str = "200 OK", headers: str = "") ->
     return head.encode("latin-1") + body
 
 
+def always(status: str = "200 OK", body: bytes = ACCEPTED):
+    """Answer each request alike."""
+
+    def serve(peer):
+        while peer.read() is not None:
+            peer.write(answer(body, status))
+
+    return serve
+
+
 class Peer:
     """One connection. `number`: how many came before it."""
 
@@ -80,6 +90,8 @@ class PlainServer:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
+            # Else the kernel may hold an answer back, and throw it away when the connection is closed before all was read.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open.append(sock)
             threading.Thread(target=self._talk, args=(sock, self.connections), daemon=True).start()
             self.connections += 1

@@ -1,4 +1,4 @@
-"""How many events a request holds: fewer when nobody answers in time, because less at once may be answered."""
+"""How many events a request holds: fewer when there is no answer, because less at once may be answered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["BatchSize"]
 
 SMALLEST = 50  # events: smaller requests help no API
 GROW_AFTER = 20  # answers in a row since one did not come in time, until requests double again
-PATIENCE = 2  # times one request had no answer in time, until it is halved
+PATIENCE = 2  # times one request had no answer, until it is halved
 
 
 class BatchSize:
@@ -23,7 +23,7 @@ class BatchSize:
             self.events, self.well = min(self.most, 2 * self.events), 0
 
     def silent(self, events: int, silences: int) -> bool:
-        """No answer came in time, for the `silences`th time, to a request of so many events; whether to halve it."""
+        """No answer came, for the `silences`th time, to a request of so many events; whether to halve it."""
         self.well = 0
         if silences < PATIENCE or events <= SMALLEST:
             return False

@@ -6,21 +6,27 @@ import math
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from smartico_sync.core.events import BRAND
-from smartico_sync.core.verdicts import judge
 from smartico_sync.delivery.backlog import Backlog
 from smartico_sync.delivery.batch_size import BatchSize
 from smartico_sync.delivery.circuit_breaker import BACK_OFF_S, EVERYTHING, CircuitBreaker
+from smartico_sync.delivery.destination_status import DestinationStatus
 from smartico_sync.delivery.request import Request
-from smartico_sync.errors import DeliveryError, DeliveryStopped, DeliveryUnavailable, DeliveryUnknown, Unexpected
+from smartico_sync.errors import (
+    DeliveryError,
+    DeliveryStopped,
+    DeliveryUnavailable,
+    DeliveryUnknown,
+    SyncError,
+    Unexpected,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from smartico_sync.core.batches import Batch
     from smartico_sync.core.verdicts import Verdict
@@ -36,30 +42,11 @@ GLANCE_S = 1.0  # how long a worker waits at most for what nobody tells it of
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class DestinationStatus:
-    """What an operator wants to know of one destination. `events` and `requests` count by what became of them."""
-
-    name: str
-    state: Literal["idle", "delivering", "backing_off", "halted"]
-    last_error: str
-    last_success_ms: int | None
-    in_flight: int
-    queued_events: int
-    requests_last_minute: int
-    batch_events: int
-    halts: tuple[tuple[str, str], ...] = ()
-    events: Mapping[str, int] = field(default_factory=dict)
-    requests: Mapping[str, int] = field(default_factory=dict)
-    sent_bytes: int = 0
-    seconds: float = 0.0
-
-
 class Destination:
     """Sends requests with `workers` threads. Thread-safe; `lock` is shared by all that share a rate limit.
 
     A request that fails goes again after a pause, and only its players wait for it; the circuit breaker tells when all wait. While the
-    API rejects the token, or a brand, what is sent fails with DeliveryHalted, but for one request now and then that finds out whether
+    token, the URL or a brand is wrong, what is sent fails with DeliveryHalted, but for one request now and then that finds out whether
     that is over. A worker ends only with `close`: what nobody foresaw counts as a failed request.
     """
 
@@ -114,8 +101,7 @@ class Destination:
                 request = self.take()
                 if request is not None:
                     answer = self.post(request)
-                    verdict = judge(request.eids, request.users, answer.outcome, answer.status, answer.body)
-                    self.act(request, verdict, answer)
+                    self.act(request, self.client.verdict(answer, request.eids, request.users), answer)
             except Exception as error:  # noqa: BLE001 - a worker that ended would leave its view waiting for ever
                 self.surprised(request, error)
 
@@ -213,13 +199,17 @@ class Destination:
     def unanswered(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """The API is unavailable or unclear: the same events again, or half of them at a time."""
         kind = DeliveryUnknown if verdict.decision == "unknown" else DeliveryUnavailable
-        self.trouble = kind(f"the ingest API does not take events: {verdict.reason}", hint="try its URL: sync check")
-        if answer.outcome == "timeout" and not request.pending.over:
+        hint = self.client.hint(verdict.cause)
+        self.trouble = kind(f"the ingest API does not take events: {verdict.reason}", hint=hint or "try it: sync check")
+        # What breaks the connection may be a front end that takes no request as large as this.
+        if answer.outcome in ("timeout", "broken") and not request.pending.over:
             request.silences += 1
             if self.batch_size.silent(request.frame.height, request.silences):
                 request.silences = 0
                 self.backlog.player_order.cut(request, request.halves())
         pause = self.again(request, verdict.reason, answer.retry_after_s)
+        if self.breaker.unavailable:
+            self.client.drop_idle()  # the name may lead elsewhere by now
         log.warning("delivery.retry", destination=self.name, reason=verdict.reason, pause_s=round(pause, 1))
 
     def again(self, request: Request, reason: str, retry_after_s: float = 0.0) -> float:
@@ -238,7 +228,8 @@ class Destination:
 
     def surprised(self, request: Request | None, error: Exception) -> None:
         """Something happened that nobody foresaw: it is told, and the request goes again."""
-        self.trouble = DeliveryUnavailable(Unexpected(error).message, hint=Unexpected(error).hint)
+        told = error if isinstance(error, SyncError) else Unexpected(error)
+        self.trouble = DeliveryUnavailable(told.message, hint=told.hint)
         log.error("delivery.internal_error", destination=self.name, reason=str(self.trouble), hint=self.trouble.hint)
         with self.lock:
             self.requests["internal_error"] += 1
@@ -249,16 +240,15 @@ class Destination:
                 self.changed.notify()
 
     def halt(self, brand: str, verdict: Verdict) -> None:
-        """The API rejects the token, or a brand: what was sent of it fails at once, nothing of it is committed."""
+        """The token, the URL or a brand is wrong: what was sent of it fails at once, nothing of it is committed."""
         if brand == EVERYTHING:
-            message = f"the ingest API rejected the token: {verdict.reason} (code {verdict.code})"
-            hint = "mend token or URL in views.yaml, then: sync check"
+            message, hint = self.client.halted(verdict), self.client.hint(verdict.cause)
         else:
             message = f"the ingest API does not know the brand {brand}: {verdict.reason or 'unknown ext_brand_id'}"
             hint = f"register {brand} with Smartico, or give it an alias under smartico.brands in views.yaml"
         error = self.breaker.halt(time.monotonic(), brand, message, hint)
         self.last_error = message
-        log.error("delivery.halted", destination=self.name, reason=message)
+        log.error("delivery.halted", destination=self.name, reason=message, hint=hint)
         self.backlog.fail(brand, error)
 
     def close(self, timeout_s: float) -> None:
@@ -313,4 +303,6 @@ class Destination:
                 dict(self.requests),
                 self.sent_bytes,
                 round(self.seconds, 3),
+                self.trouble.hint if self.trouble and state == "backing_off" else "",
+                ((token.problem, f"mend {token.key}"),) if (token := self.client.token).problem else (),
             )

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ConnectTimeoutError
 from urllib3.util import wait_for_read
 
 if TYPE_CHECKING:
@@ -144,9 +145,17 @@ class Exchange(HTTPConnection):
     def _new_conn(self) -> TimedSocket:
         connected = TimedSocket(fileno=super()._new_conn().detach())
         connected.settimeout(self.timeout)
+        connected.begin(self.timeout or self.seconds)  # a proxy may have to be talked to first
         self.born = self.used = time.monotonic()
         self.whole = True
         return connected
+
+    def connect(self) -> None:
+        """Connect, through a proxy if there is one. ConnectTimeoutError whichever part of it takes too long."""
+        try:
+            super().connect()
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "nobody answers in time") from error
 
     @property
     def is_connected(self) -> bool:

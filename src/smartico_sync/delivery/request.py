@@ -22,7 +22,7 @@ __all__ = ["Request"]
 class Request:
     """One request. `waits` counts the earlier ones that hold a player of this one, which are `followers` of those.
 
-    `attempts` had no usable answer, `silences` of the latest none in time. `over`: it will not be sent again.
+    `attempts` had no usable answer, `silences` of the latest none at all. `over`: it will not be sent again.
     """
 
     batch: Batch

@@ -6,7 +6,6 @@ with TLS), which cost more than all other work on an event; urllib3 writes it wi
 
 from __future__ import annotations
 
-from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,9 +13,13 @@ import urllib3
 from urllib3 import exceptions
 
 from smartico_sync.delivery.exchange import SOCKET_OPTIONS, Exchange, tls_context
+from smartico_sync.delivery.failures import failure
+from smartico_sync.delivery.proxies import pools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from smartico_sync.delivery.proxies import Proxy
 
 __all__ = ["Transport"]
 
@@ -29,32 +32,37 @@ class Transport(httpx.BaseTransport):
     """Keeps connections to one origin alive, as many as requests were ever under way at once; thread-safe.
 
     `timeout_s` bounds the whole exchange after connecting: request, head, body and trailers, however slowly bytes drip.
-    Raises what httpx's own transport raises: ConnectError, ConnectTimeout, ReadTimeout, ReadError, RemoteProtocolError.
+    Certificates are verified by the machine's trust store, with and without a proxy. Raises NotConnected, TurnedAway, and what
+    httpx's own transport raises when a connection breaks: ReadTimeout, ReadError, RemoteProtocolError.
     """
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    def __init__(self, url: str, *, timeout_s: float, proxy: Proxy | None = None) -> None:
         self.timeout = urllib3.Timeout(connect=min(timeout_s, CONNECT_S), read=timeout_s)
-        tls = tls_context() if httpx.URL(url).scheme == "https" else None
-        self.pools = urllib3.PoolManager(maxsize=CONNECTIONS, socket_options=SOCKET_OPTIONS, ssl_context=tls)
+        self.url, self.proxy = httpx.URL(url), proxy
+        self.forwarded = proxy is not None and self.url.scheme == "http" and proxy.scheme in ("http", "https")
+        secure = "https" in (self.url.scheme, proxy and proxy.scheme)
+        self.pools = pools(proxy, tls_context() if secure else None, maxsize=CONNECTIONS, socket_options=SOCKET_OPTIONS)
         self.pools.pool_classes_by_scheme = {
             scheme: timed(pool, timeout_s) for scheme, pool in self.pools.pool_classes_by_scheme.items()
         }
+        self.drop_idle()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; its answer is read by whoever reads the response."""
         try:
-            answer = self.pools.urlopen(
+            answer = self.pool.urlopen(
                 request.method,
-                str(request.url),
+                str(request.url) if self.forwarded else request.url.raw_path.decode("ascii"),
                 body=request.read(),
                 headers={name.decode("ascii"): value.decode("ascii") for name, value in request.headers.raw},
                 timeout=self.timeout,
                 retries=False,
                 redirect=False,
+                assert_same_host=False,  # a proxy's pool serves every host
                 preload_content=False,
             )
         except exceptions.HTTPError as error:
-            raise failure(error, request) from error
+            raise failure(error, request, self.proxy) from error
         # Header values are bytes of no known encoding; http.client reads each as one letter.
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
         return httpx.Response(answer.status, headers=headers, stream=Body(answer, request))
@@ -62,6 +70,7 @@ class Transport(httpx.BaseTransport):
     def drop_idle(self) -> None:
         """Use none of the present connections again."""
         self.pools.clear()
+        self.pool = self.pools.connection_from_url(str(self.url))
 
     def close(self) -> None:
         """Close what is idle."""
@@ -78,7 +87,7 @@ class Body(httpx.SyncByteStream):
         try:
             yield from self.answer.stream(PIECE, decode_content=False)
         except exceptions.HTTPError as error:
-            raise failure(error, self.request) from error
+            raise failure(error, self.request, None) from error
 
     def close(self) -> None:
         """Close the connection if something is left on it."""
@@ -89,21 +98,3 @@ def timed(pool: type[urllib3.HTTPConnectionPool], seconds: float) -> type[urllib
     """The same kind of pool, of connections that keep to the deadline."""
     connection = type("Connection", (Exchange, pool.ConnectionCls), {"seconds": seconds})
     return type("Pool", (pool,), {"ConnectionCls": connection})
-
-
-def failure(error: Exception, request: httpx.Request) -> httpx.TransportError:
-    """What urllib3 raises, in httpx's words."""
-    if isinstance(error, exceptions.ConnectTimeoutError):
-        return httpx.ConnectTimeout("nobody answers in time", request=request)
-    if isinstance(error, exceptions.NewConnectionError | exceptions.SSLError):
-        return httpx.ConnectError("no connection", request=request)
-    if isinstance(error, exceptions.TimeoutError) or within(error, TimeoutError):
-        return httpx.ReadTimeout("no answer in time", request=request)
-    if within(error, HTTPException) or not isinstance(error, exceptions.ProtocolError):
-        return httpx.RemoteProtocolError("the answer is not HTTP", request=request)
-    return httpx.ReadError("the connection broke", request=request)
-
-
-def within(error: BaseException, kind: type[BaseException]) -> bool:
-    """Whether an error was made of one of a kind."""
-    return isinstance(error, kind) or any(within(each, kind) for each in error.args if isinstance(each, BaseException))

@@ -66,15 +66,11 @@ def assess(
             findings.append(Finding("warning", view.name, f"{view.missing} rows were never acknowledged", hint))
     for destination in destinations:
         findings += [Finding("critical", destination.name, message, hint) for message, hint in destination.halts]
+        findings += [Finding("warning", destination.name, message, hint) for message, hint in destination.warnings]
         if destination.state == "backing_off":
-            findings.append(
-                Finding(
-                    "warning",
-                    destination.name,
-                    f"the API is unavailable: {destination.last_error}",
-                    "nothing: it is tried again by itself",
-                )
-            )
+            hint = destination.hint or "nothing: it is tried again by itself"
+            unavailable = f"the API is unavailable: {destination.last_error}"
+            findings.append(Finding("warning", destination.name, unavailable, hint))
     late = [view for view in views if now_ms - (view.last_poll_ms or started_ms) > max(PATIENCE_MS, 10 * view.every_ms)]
     stuck = bool(views) and len(late) == len(views)
     bad = any(finding.severity == "critical" for finding in findings)
