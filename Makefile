@@ -33,7 +33,7 @@ servers: setup
 test: servers ## The tests, on a real PostgreSQL (installed by apt when it is missing)
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-slow: setup ## The slow tests, and those on emulators of about 2 GB, which it installs in .servers and keeps
+test-slow: setup ## The slow tests, and those on stand-ins of about 2 GB, which it installs in .servers and keeps
 	@tests/servers/provision all
 	$(BIN)/python -m pytest -n auto -m slow
 
@@ -44,6 +44,7 @@ check: setup ## The gates: style, types, import rules, generated references
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m smartico_sync.config.reference
 
 bench: servers ## Events a second and CPU against a plain loop, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench
@@ -59,7 +60,7 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-reference: setup ## Write the schema and the configuration reference again from the models
+reference: setup ## Write the schema, the configuration reference and the tables of parameters again from the models
 	$(BIN)/python -m smartico_sync.config.reference --write
 
 clean: ## Remove what the targets made

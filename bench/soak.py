@@ -37,7 +37,7 @@ TABLES = (
     "CREATE INDEX ON users (dt_update, ext_brand_id, user_ext_id)",
     f"INSERT INTO users SELECT g, 'b', 'p' || g, 'p' || g || '@example.com', now() FROM generate_series(1, {PLAYERS}) g",
     """CREATE TABLE bets (id bigserial PRIMARY KEY, ext_brand_id text DEFAULT 'b', user_ext_id bigint, bet_id text,
-        bet_date timestamptz, bet_amount numeric, game_name text DEFAULT 'AcceptedEvents')""",
+        bet_date timestamptz, bet_amount numeric, game_name text DEFAULT 'Book')""",
     """CREATE TABLE deposits (transaction_id bigserial PRIMARY KEY, ext_brand_id text DEFAULT 'b', user_ext_id bigint,
         dt_finalized timestamptz, transaction_date timestamptz, deposit_amount numeric)""",
     "CREATE INDEX ON deposits (dt_finalized, transaction_id)",

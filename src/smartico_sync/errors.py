@@ -2,6 +2,7 @@
 
 SyncError                     1  internal error
 ├── Unexpected                   a mistake of ours, or of a plug-in: told and tried again, never swallowed
+├── Unaccounted                  a mistake of ours too: the fates of rows do not add up, so nothing of their page is committed
 ├── ConfigError               2  the daemon does not start
 │   └── DriverMissing            one line with the pip command
 ├── SourceError               3  the view degrades and is tried again, with growing pauses
@@ -9,8 +10,11 @@ SyncError                     1  internal error
 │   ├── SourceRefused            wrong password, missing permission
 │   ├── SourceCancelled          the server ended the read (standby conflict, timeout): again, with a smaller page
 │   └── ViewBroken               the view is gone, or lacks a column the configuration names
-├── ViewHalted                4  this view stops until its configuration is mended
-│   └── ViewRegressed            the source went back in time: nothing old is sent
+├── ViewHalted                   this view stops until somebody mends what the class names
+│   ├── ViewMisconfigured     2  the configuration
+│   ├── RowsUnusable          3  rows in the source
+│   ├── ViewRegressed         3  the source went back in time: nothing old is sent
+│   └── RowsRefused           4  nearly all rows are refused: the view does not hold what it should
 ├── DeliveryError             4  nothing is committed; the watermark stays
 │   ├── DeliveryHalted           wrong key, URL or proxy, unknown brand: slow retries notice when it is mended
 │   ├── DeliveryUnavailable      429, 5xx, no connection: backing off
@@ -26,7 +30,10 @@ SyncError                     1  internal error
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "ConfigError",
@@ -37,6 +44,8 @@ __all__ = [
     "DeliveryUnknown",
     "DriverMissing",
     "ExitCode",
+    "RowsRefused",
+    "RowsUnusable",
     "SourceCancelled",
     "SourceError",
     "SourceRefused",
@@ -47,9 +56,11 @@ __all__ = [
     "StateMissing",
     "StateUnwritable",
     "SyncError",
+    "Unaccounted",
     "Unexpected",
     "ViewBroken",
     "ViewHalted",
+    "ViewMisconfigured",
     "ViewRegressed",
 ]
 
@@ -102,6 +113,17 @@ def origin(error: BaseException) -> str:
     return f"{frame.tb_frame.f_code.co_name} line {frame.tb_lineno}" if frame else "nowhere"
 
 
+class Unaccounted(SyncError):
+    """Rows of a view are not accounted for; `counts` says by name what became of how many."""
+
+    def __init__(self, view: str, counts: Mapping[str, int]) -> None:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        super().__init__(
+            f"internal error: view {view}: the rows do not add up: {told}",
+            hint="nothing of them is committed and they are read again; if this stays, report the line and sync --version",
+        )
+
+
 class ConfigError(SyncError):
     """The configuration cannot be used."""
 
@@ -135,15 +157,31 @@ class ViewBroken(SourceError):
 
 
 class ViewHalted(SyncError):
-    """The view stops; only a change by the operator starts it again."""
+    """The view stops; only a change by the operator starts it again. The subclass says what must be mended."""
 
-    exit_code = ExitCode.API
+
+class ViewMisconfigured(ViewHalted):
+    """The configuration does not fit what the state or the source holds."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
+class RowsUnusable(ViewHalted):
+    """Rows of the source cannot be used, and the configuration says to stop then."""
+
+    exit_code = ExitCode.SOURCE
 
 
 class ViewRegressed(ViewHalted):
     """The source holds less than was already delivered: restored, failed over to a stale replica, or ids reset."""
 
     exit_code = ExitCode.SOURCE
+
+
+class RowsRefused(ViewHalted):
+    """So many rows are refused that it is the view which is wrong, and not some rows."""
+
+    exit_code = ExitCode.API
 
 
 class DeliveryError(SyncError):

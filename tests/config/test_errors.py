@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 
 import pytest
@@ -53,8 +54,12 @@ CASES = [
     ("https://apis6.smartico.ai/", "https://.smartico.ai/", "3:8: smartico.url: no host can have this name", ""),
     ("https://apis6.smartico.ai/", "https://apis6,smartico.ai/", "3:8: smartico.url: no host can have this name", ""),
     ("https://apis6.smartico.ai/", "https://u:p@apis6/", "3:8: smartico.url: expected no user or password", ""),
-    ("mysql:", "postgres:", "11:10: sources.other.url: unknown engine 'postgres'", "did you mean 'postgresql'?"),
+    ("mysql:", "postgrs:", "11:10: sources.other.url: unknown engine 'postgrs'", "did you mean 'postgres'?"),
     ("mysql:", "mysqll:", "11:10: sources.other.url: unknown engine 'mysqll'", "did you mean 'mysql'?"),
+    ("mysql:", "postgresq+psycopg:", "11:10: sources.other.url: unknown engine 'postgresq+psycopg'", "did you mean 'postgresql'?"),
+    ("mysql:", "sqlserv+pyodbc:", "11:10: sources.other.url: unknown engine 'sqlserv+pyodbc'", "did you mean 'sqlserver'?"),
+    ("/casino\nviews", "/casino?ssl_mod=off\nviews", "11:10: sources.other.url: MySQL has no parameter `ssl_mod`; did you mean 'ssl_mode'?", "ssl_ca"),
+    ("/casino\nviews", "/casino\n    options: {ssl_cb: x}\nviews", "12:15: sources.other.options.ssl_cb: MySQL has no parameter `ssl_cb`; did you mean", "ssl_mode"),
     ("mysql://reader@replica/casino", "replica", "11:10: sources.other.url: expected engine://", "mongodb"),
     ("reader@replica/casino", "reader@replica:x/casino", "11:10: sources.other.url: the port", "percent-encode"),
     ("reader@replica/casino", "r@h/c\n    timezone: Mars/X", "12:15: sources.other.timezone: no time zone 'Mars/X'", "Europe/Malta"),
@@ -155,7 +160,7 @@ def test_all_mistakes_are_told_together_in_the_order_of_the_file(desk):
     found = desk.errors(
         MINIMAL.replace("https:", "ftp:")
         .replace("${SYNC_PII_KEY}", "${NOPE}")
-        .replace("mysql:", "postgres:")
+        .replace("mysql:", "postgrs:")
         .replace("source: casino", "source: casio")
         .replace("kind: users", "kind: user")
         .replace(BETS, BETS + "\n    payload: full\n    every: 5")
@@ -268,14 +273,21 @@ def test_queries_that_only_read_are_fine(desk, new):
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ('[{"$match": {"a": 1}}]', ""),
+        ('{"aggregate": "bets", "pipeline": [{"$match": {"a": 1}}]}', ""),
+        ('{"aggregate": "bets", "pipeline": []}', ""),
         ('[{"$match": ', "not JSON"),
-        ('{"$match": 1}', "a list of stages"),
-        ('[{"$out": "x"}]', "$out writes"),
+        ('[{"$match": {"a": 1}}]', 'a pipeline alone names no collection; write {"aggregate": "<collection>", "pipeline": […]}'),
+        ('{"$match": 1}', "found `$match`"),
+        ('{"aggregate": "bets"}', "`pipeline` is missing"),
+        ('{"aggregate": "bets", "pipeline": [], "allowDiskUse": true}', "found `allowDiskUse`"),
+        ('{"aggregate": 1, "pipeline": []}', "`aggregate` is a collection's name"),
+        ('{"aggregate": "bets", "pipeline": {}}', "a list of stages"),
+        ('{"aggregate": "bets", "pipeline": [{"$match": {}, "$limit": 1}]}', "each with one operator"),
+        ('{"aggregate": "bets", "pipeline": [{"$out": "x"}]}', "$out writes"),
     ],
-)
-def test_mongodb_takes_a_pipeline(desk, query, expected):
-    """A MongoDB source has JSON pipelines instead of SQL, and only reading ones."""
+)  # fmt: skip
+def test_mongodb_takes_an_aggregate_command(desk, query, expected):
+    """A MongoDB source has a command in JSON instead of SQL, and only a reading one."""
     text = MINIMAL.replace("mysql:", "mongodb:").replace("relation: bets", f"query: '{query}'")
     if expected:
         (found,) = desk.errors(text)
@@ -285,12 +297,24 @@ def test_mongodb_takes_a_pipeline(desk, query, expected):
         assert desk.load(text)
 
 
+def test_a_query_in_several_lines_keeps_its_dollars(desk):
+    """`$match` stays as it is, and `$$` is one `$`, as everywhere in the file."""
+    query = 'query: |\n      {"aggregate": "bets",\n       "pipeline": [{"$addFields": {"at": "$$$$NOW"}}]}'
+    text = MINIMAL.replace("mysql:", "mongodb:").replace("relation: bets", query)
+    assert json.loads(desk.load(text).views[1].query)["pipeline"] == [{"$addFields": {"at": "$$NOW"}}]
+
+
 @pytest.mark.parametrize(
     "url",
     [
         "postgresql:///casino?host=/var/run/postgresql", "postgresql://r@h1:5432,h2:5433/c", "postgresql://r@[::1]:5432/c",
         "sqlite:///casino.db", "mongodb+srv://u:p@cluster/db", "oracle://u:p@h:1521/?service_name=X", "bigquery://project/set",
         "snowflake://u:p@account/db/schema?warehouse=w", "mssql://u:p%40@h:1433/db", "clickhouse://h:8123", "redshift://u@h:5439/d",
+        "postgres://r@h/c", "postgresql+psycopg://r@h/c", "mysql+pymysql://r@h/c?charset=utf8mb4", "sqlserver://r@h/c",
+        "mssql+pyodbc://r@h/c?driver=ODBC+Driver+18+for+SQL+Server&TrustServerCertificate=yes", "oracle+oracledb://r@h/?service_name=X",
+        "mongodb+srv://r@h/c?retryWrites=true&w=majority&appName=x", "clickhouse+http://r@h:8123/c", "clickhousedb://r@h/c",
+        "clickhouses://r@h/c", "redshift+redshift_connector://r@h/c", "bigquery://example.com:project/set",
+        "sqlite+pysqlite:///casino.db",
     ],
 )  # fmt: skip
 def test_urls_as_operators_have_them(desk, url):

@@ -59,3 +59,17 @@ def test_defaults_read_as_people_write_them():
     assert reference.as_schema()["$defs"]["Smartico"]["properties"]["batch_bytes"]["default"] == "10MB"
     assert json.loads(json.dumps(reference.as_schema()))["required"] == ["version", "smartico", "sources", "views"]
     assert Configuration.model_fields["views"].is_required()
+
+
+@pytest.mark.parametrize(
+    ("url", "fine"),
+    [
+        ("postgres://h/d", True), ("mysql+pymysql://h/d", True), ("mongodb+srv://h/d", True), ("${DB_URL}", True),
+        ("mysqll://h/d", False), ("h/d", False),
+    ],
+)  # fmt: skip
+def test_editors_know_the_engines(url, fine):
+    """A scheme that nothing reads is seen while typing."""
+    document = yaml.safe_load(DESIGN)
+    next(iter(document["sources"].values()))["url"] = url
+    assert jsonschema.Draft202012Validator(reference.as_schema()).is_valid(document) == fine

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -34,8 +35,8 @@ class Operator:
     def sync(self, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess:
         return run([*arguments, "--config", self.config], self.home, timeout)
 
-    def start(self, *arguments: str) -> Command:
-        self.running = Command([*arguments, "--config", self.config], self.home)
+    def start(self, *arguments: str, err: IO[bytes] | None = None) -> Command:
+        self.running = Command([*arguments, "--config", self.config], self.home, err=err)
         return self.running
 
     def accepted(self) -> list[dict]:

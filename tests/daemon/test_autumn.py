@@ -55,7 +55,7 @@ def test_the_hour_that_happens_twice_loses_nothing_and_doubles_nothing(operator,
             "CREATE TABLE deposits (transaction_id INTEGER PRIMARY KEY, ext_brand_id TEXT DEFAULT 'b', user_ext_id INTEGER DEFAULT 1,"
             " dt_finalized TIMESTAMP, transaction_date TIMESTAMP DEFAULT '2026-01-01 00:00:00', deposit_amount INTEGER DEFAULT 1)"
         )
-        (tracker,) = assemble(load(operator.config), operator.home, stack).trackers
+        (loop,) = assemble(load(operator.config), operator.home, stack).loops
         waiting, number = [], 0
         while clock.now < datetime(2026, 10, 25, 3, 30, tzinfo=UTC):
             number += 1
@@ -64,12 +64,12 @@ def test_the_hour_that_happens_twice_loses_nothing_and_doubles_nothing(operator,
             for row in [row for row in waiting if row[0] <= clock.now]:
                 waiting.remove(row)
                 writer.execute("INSERT INTO deposits (transaction_id, dt_finalized) VALUES (?, ?)", row[1:])
-            tracker.poll(threading.Event())
-            assert tracker.error is None
+            loop.poll(threading.Event())
+            assert loop.standing.error is None
             clock.now += timedelta(minutes=2, seconds=7)
         for row in waiting:
             writer.execute("INSERT INTO deposits (transaction_id, dt_finalized) VALUES (?, ?)", row[1:])
-        tracker.poll(threading.Event())
+        loop.poll(threading.Event())
     sent = [int(event["payload"]["acc_last_transaction_id"]) for event in operator.accepted()]
     assert sorted(sent) == list(range(1, number + 1))
     assert operator.sandbox.stats()["duplicates"] == 0

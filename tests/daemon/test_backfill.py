@@ -10,11 +10,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from daemon.test_operating import until
 from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.tracking.backfill import Backfills
+from waiting import until
 
 USERS = (
     """CREATE TABLE players (user_ext_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', core_username text,
@@ -67,7 +67,7 @@ def test_history_is_sent_beside_a_running_daemon_and_the_watermark_stays(tail, p
         assert listed(tail)[0]["done"] == 1441
     finally:
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait()
 
 
 def test_without_a_daemon_it_is_done_here_and_goes_on_after_a_kill(tail):
@@ -90,14 +90,14 @@ def test_the_next_daemon_goes_on_with_what_was_interrupted(tail):
     running = tail.start("backfill", "deposits", "--from", "2026-01-01T00:00:00", "--rate", "1000")
     until(lambda: len(ids(tail)) >= 500)
     running.send_signal(signal.SIGINT)
-    assert running.wait(20) == 0
+    assert running.wait() == 0
     assert len(ids(tail)) < 3000
     daemon = tail.start("run")
     try:
         until(lambda: ids(tail) == list(range(1, 3001)))
     finally:
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait()
 
 
 def test_the_rate_is_kept(tail):
@@ -151,7 +151,7 @@ def test_a_backfill_is_cancelled_where_it_is(tail):
         assert listed(tail)[0]["state"] == "cancelled"
     finally:
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait()
 
 
 def test_refusals_end_the_backfill_and_not_the_view(tail, postgresql):
@@ -178,7 +178,7 @@ def profiles(operator, postgresql):
         def made(more=""):
             operator.configure(postgresql.url, f"  - {PROFILES % more}\n")
             parts = assemble(load(operator.config), operator.home, stack)
-            parts.trackers[0].poll(threading.Event())
+            parts.loops[0].poll(threading.Event())
             assert len(operator.accepted()) == 2000
             return parts
 
@@ -187,11 +187,19 @@ def profiles(operator, postgresql):
 
 def backfilled(parts, profiles, between=lambda: None):
     """Send every player's history, doing something between the pages."""
-    works = Backfills(parts.trackers, parts.store)
+    works = Backfills(parts.loops, parts.store)
     low, high = "2026-01-01 00:00:00+00", parts.store.view("players").head.cursor
     parts.store.add_backfill("players", low=low, high=high, rate=100_000, profiles=profiles, total=2000, at_ms=0)
-    while works.turn(threading.Event()) is not None:
-        between()
+    stopping = threading.Event()
+    at_work = threading.Thread(target=parts.loops[0].run, args=(stopping,))
+    at_work.start()
+    try:
+        while works.round(threading.Event()) is not None:
+            between()
+    finally:
+        stopping.set()
+        parts.loops[0].mailbox.wake()
+        at_work.join()
 
 
 def test_profiles_that_did_not_change_are_left_out_unless_all_are_asked_for(operator, profiles):
@@ -214,10 +222,10 @@ def test_the_newest_profile_arrives_last(operator, profiles, postgresql):
         postgresql.execute(
             f"UPDATE players SET core_username = core_username || '-{number}', dt_update = now() WHERE user_ext_id % 37 = {number % 37}"
         )
-        parts.trackers[0].poll(threading.Event())
+        parts.loops[0].mailbox.ask_to_poll()
 
     postgresql.execute("UPDATE players SET core_username = 'q' || user_ext_id")
     backfilled(parts, "changed", meddle)
-    parts.trackers[0].poll(threading.Event())
+    parts.loops[0].poll(threading.Event())
     last = {int(event["user_ext_id"]): event["payload"]["core_username"] for event in operator.accepted()}
     assert last == dict(postgresql.execute("SELECT user_ext_id, core_username FROM players"))

@@ -29,7 +29,7 @@ SCHEMA = (
         CASE WHEN g <= {BETS} THEN 'BET' ELSE 'WIN' END AS tx_type,
         'r' || CASE WHEN g <= {BETS} THEN g ELSE g - {BETS} END AS bet_id, timestamptz '2026-01-01' AS bet_date,
         1.10::numeric(20,4) AS bet_amount, CASE WHEN g > {BETS} THEN 12345678901234567.89::numeric(30,2) END AS win_amount,
-        'AcceptedEvents' AS game_name, 'g1' AS game_id FROM generate_series(1, {BETS + WINS}) g""",
+        'Book' AS game_name, 'g1' AS game_id FROM generate_series(1, {BETS + WINS}) g""",
     "ALTER TABLE casino ADD PRIMARY KEY (id)",
 )
 VIEWS = """

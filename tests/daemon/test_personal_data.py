@@ -19,9 +19,9 @@ import polars as pl
 import psycopg
 import pytest
 
-from daemon.test_operating import until
 from smartico_sync.pii.decryption import decrypt
 from smartico_sync.pii.keys import new_key, new_pair, parse_key
+from waiting import until
 
 PEOPLE = 36
 EMAILS = [f"N{number:02}.Anna.Known@Post-{number:02}.example" for number in range(PEOPLE)]
@@ -184,7 +184,7 @@ class Evening:
         typed = [[*command.split(), "--config", str(self.operator.config)] for command in commands]
         done = subprocess.run(
             [sys.executable, "-c", TALKATIVE + TYPED, json.dumps(typed)],
-            capture_output=True, text=True, timeout=90, check=True, cwd=self.operator.home, env={**os.environ, "NO_COLOR": "1"},
+            capture_output=True, text=True, check=True, cwd=self.operator.home, env={**os.environ, "NO_COLOR": "1"},
         )  # fmt: skip
         said = json.loads(done.stdout)
         self.spoken.update(
@@ -266,7 +266,7 @@ def test_no_address_and_no_number_rests_or_leaks(evening, encryptor, dialect, ke
     it.operator.sandbox.set_faults(["quote=0.5", "unknown-users", "503:0.1"])
     it.start()
     until(it.settled, 60)
-    letters = it.ask_everything()
+    dead_letters = it.ask_everything()
     it.sync(f"state backup {it.operator.home}/backup/sync.db", "dead-letters retry --view logins")
     before = it.at_rest()
     it.database.execute(
@@ -277,9 +277,9 @@ def test_no_address_and_no_number_rests_or_leaks(evening, encryptor, dialect, ke
     after = it.at_rest()
 
     # It was a bad evening: all of it happened, in words that hold what is looked for.
-    codes = {letter["code"] for letter in letters}
+    codes = {each["code"] for each in dead_letters}
     assert {0, 2} <= codes
-    assert {letter["view"] for letter in letters} == {"users", "logins", "deposits"}
+    assert {each["view"] for each in dead_letters} == {"users", "logins", "deposits"}
     assert len(leaks(OPEN, *it.answers)) > len(OPEN) / 3
     assert b"DEBUG:" in it.log.read_bytes()
     accepted = [event for event in it.operator.accepted() if event["event_type"] == "update_profile"]

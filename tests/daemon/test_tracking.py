@@ -25,12 +25,10 @@ class TrackedView:
     def __init__(self, operator, stack):
         self.operator, self.stack = operator, stack
         self.parts = assemble(load(operator.config), operator.home, stack)
-        (self.tracker,) = self.parts.trackers
+        (self.loop,) = self.parts.loops
 
     def poll(self):
-        self.tracker.resume_at = 0.0
-        self.tracker.inspection.next_ms = 0
-        self.tracker.poll(threading.Event())
+        self.loop.poll(threading.Event(), checks="now")
         return self.status
 
     @property
@@ -131,7 +129,7 @@ def test_a_row_from_the_future_is_sent_and_hides_nothing(tracked, postgresql):
     assert status.head.startswith(str(postgresql.execute("SELECT now()")[0][0].date()))
     assert any("dated" in warning for warning in status.warnings)
     postgresql.execute("UPDATE deposits SET dt_finalized = dt_finalized - interval '10 years' WHERE transaction_id = 2")
-    day.tracker.late.looked_ahead_ms = None
+    day.loop._session.reader.looked_ahead_ms = None
     assert day.poll().ahead == 0
     assert sorted(day.sent()) == ["1", "2", "3"]
 
@@ -144,8 +142,8 @@ def test_a_transaction_that_changes_is_noticed(tracked, postgresql, policy):
     insert(postgresql, 1, 2)
     day.poll()
     postgresql.execute("UPDATE deposits SET deposit_amount = 7 WHERE transaction_id = 2")
-    if day.tracker.inspection.sweep is not None:
-        day.tracker.inspection.sweep.next_ms = 0
+    if day.loop._session.checks.mutations is not None:
+        day.loop._session.checks.mutations.next_ms = 0
     status = day.poll()
     assert status.mutated == (0 if policy == "ignore" else 1)
     day.poll()
@@ -213,7 +211,7 @@ def test_what_nobody_foresaw_is_told_and_tried_again(tracked, postgresql, monkey
     insert(postgresql, 1)
     day = tracked()
     with monkeypatch.context() as broken:
-        broken.setattr(day.tracker, "send", lambda _: [].pop())
+        broken.setattr(day.loop._sender, "queue", lambda *_: [].pop())
         status = day.poll()
     assert status.state == "degraded"
     assert "internal error: IndexError" in status.error

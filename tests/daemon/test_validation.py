@@ -45,8 +45,8 @@ class TrackedUsers(Polling):
         """(player, payload) of every event, in order."""
         return [(int(event["user_ext_id"]), event["payload"]) for event in self.operator.accepted()]
 
-    def letters(self):
-        return [(letter.key, letter.code, letter.reason) for letter in self.parts.store.all_dead_letters()]
+    def dead_letters(self):
+        return [(each.row.key, each.code, each.reason) for each in self.parts.store.all_dead_letters()]
 
     def asked(self, path):
         """What the daemon's endpoint says."""
@@ -99,7 +99,7 @@ def test_a_value_that_breaks_a_rule_follows_the_policy(tracked, policy):
         assert sent[2]["user_first_name"] == sent[3]["user_first_name"] == "Ann"
     else:
         assert set(sent) == {1}
-        (second, third) = day.letters()
+        (second, third) = day.dead_letters()
         assert (second[0], second[1]) == ("b,2", 0)
         assert second[2] == "core_user_language must be written as [A-Z]{2}"
         assert (third[0], third[1]) == ("b,3", 0)
@@ -171,7 +171,7 @@ def test_a_currency_never_changes_unnoticed(tracked, policy, payload):
         assert [payload["user_first_name"] for payload in mine] == ["Ann", "Bea", "Cat"]
     else:
         assert currencies == ["EUR"]
-        assert [reason for _, _, reason in day.letters()] == [
+        assert [reason for _, _, reason in day.dead_letters()] == [
             "core_wallet_currency must be what it was: it can never change"
         ] * 2
     assert [payload["user_first_name"] for player, payload in day.sent() if player == 2] == ["Ann", "Eve"]
@@ -251,7 +251,7 @@ def test_a_first_load_that_ends_early_goes_on_as_one(tracked, monkeypatch):
     day = tracked(", skip_cjm: first_load, page_rows: 2")
     for number in range(1, 7):
         day.insert(number)
-    committed = day.tracker.store.commit
+    committed = day.parts.store.commit
 
     def once(commit):
         seq = committed(commit)
@@ -259,7 +259,7 @@ def test_a_first_load_that_ends_early_goes_on_as_one(tracked, monkeypatch):
             raise SystemExit
         return seq
 
-    monkeypatch.setattr(day.tracker.store, "commit", once)
+    monkeypatch.setattr(day.parts.store, "commit", once)
     with pytest.raises(SystemExit):
         day.poll()
     monkeypatch.undo()

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from smartico_sync.delivery.circuit_breaker import (
+    BACKOFF,
     EVERYTHING,
-    JITTER,
     LONGEST_WAIT_S,
-    PROBE_S,
+    PROBE_BACKOFF,
     UNAVAILABLE_AFTER,
     CircuitBreaker,
 )  # fmt: skip
 
 PAUSES_S = (1.0, 2.0, 4.0)
-LONGEST_S = PAUSES_S[-1] * (1 + JITTER)
+LONGEST_S = PAUSES_S[-1] * (1 + BACKOFF.jitter)
 
 
 def broken(now=0.0):
@@ -63,7 +63,7 @@ def test_what_the_api_asks_for_all_wait(asked, waited):
 def test_a_refusal_is_tried_again_at_growing_pauses_by_one_send_at_a_time():
     """Sends fail at once, but for one after each pause."""
     breaker, now = CircuitBreaker(), 0.0
-    for pause in (*PROBE_S, PROBE_S[-1]):
+    for pause in (*PROBE_BACKOFF.steps_s, PROBE_BACKOFF.longest):
         error = breaker.halt(now, EVERYTHING, "the token", "mend it")
         assert (error.message, error.hint) == ("the token", "mend it")
         assert breaker.against(now + pause - 0.001, {"any"}) is not None

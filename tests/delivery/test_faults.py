@@ -35,9 +35,8 @@ def delivered(ingest, events, mend):
     began = time.monotonic()
     while True:
         try:
-            return ingest.send("deposits", events).result(60)
+            return ingest.send("deposits", events).result()
         except DeliveryHalted:
-            assert time.monotonic() < began + 60
             if time.monotonic() > began + MENDED_AFTER_S:
                 mend()
             for halt in ingest.default.breaker.halts.values():

@@ -98,7 +98,7 @@ def test_delivery_goes_on_with_the_old_token_and_health_says_so(plain_server, ro
     for number, content in enumerate([b"old", b"\xff", b"new"]):
         written(file, content)
         assert delivery.send("deposits", some_events(10, start=10 * number)).result(30).delivered == 10
-        findings = assess([], delivery.status(), 0, 0).findings
+        findings = assess([], delivery.status()).findings
         assert [finding.severity for finding in findings] == ["warning"] * (content == b"\xff")
         assert not findings or (str(file) in findings[0].message and "smartico.token_file" in findings[0].hint)
     assert used == [b"old", b"old", b"new"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -41,10 +40,8 @@ def test_an_abandoned_errand_ends_at_once():
     """Another thread's word is enough, before or during the call."""
     errands, ended = AbandonableCalls(), threading.Event()
     threading.Timer(0.05, errands.abandon).start()
-    began = time.monotonic()
     with pytest.raises(Abandoned):
-        errands.run(lambda: ended.wait(20), 20)
-    assert time.monotonic() - began < 5
+        errands.run(ended.wait, 10_000)
     ended.set()
 
 

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from smartico_sync.sources.bigquery import login as bigquery
-from smartico_sync.sources.clickhouse import login as clickhouse
-from smartico_sync.sources.mongodb import login as mongodb
-from smartico_sync.sources.snowflake import login as snowflake
-
-DATABASES = Path(__file__).parents[2] / "docs" / "databases"
+from smartico_sync.catalogue.engines import ENGINES
+from smartico_sync.config.engine_reference import with_parameters
+from smartico_sync.config.reference import DATABASES
 
 
-@pytest.mark.parametrize(
-    ("page", "known"),
-    [
-        ("bigquery", bigquery.KNOWN),
-        ("clickhouse", clickhouse.KNOWN),
-        ("mongodb", mongodb.KNOWN),
-        ("snowflake", snowflake.KNOWN),
-    ],
-    ids=["bigquery", "clickhouse", "mongodb", "snowflake"],
-)
-def test_every_parameter_is_on_the_page(page, known):
-    """What the URL and `options:` may hold is described on the page of the database."""
-    text = (DATABASES / f"{page}.md").read_text()
-    assert [name for name in known if f"`{name}`" not in text] == []
+@pytest.mark.parametrize("scheme", ENGINES)
+def test_every_parameter_is_on_the_page(scheme):
+    """What the URL and `options:` may hold is described on the page of the database; mend with `make reference`."""
+    text = (DATABASES / f"{scheme}.md").read_text("utf-8")
+    names = [name for each in ENGINES[scheme].parameters for name in (each.name, *each.others)]
+    assert [name for name in names if f"`{name}`" not in text] == []
+    assert with_parameters(text, ENGINES[scheme]) == text
+
+
+@pytest.mark.parametrize("page", ["no marks", "<!-- parameters -->\nno end"])
+def test_a_page_without_its_marks_is_told(page):
+    """A table cannot silently stop being written."""
+    with pytest.raises(ValueError, match=r"has no <!-- /?parameters -->"):
+        with_parameters(page, ENGINES["mysql"])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from decimal import Decimal
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartico_sync.catalogue.engines import ENGINES, canonical, find
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Column
 from smartico_sync.errors import ConfigError, DriverMissing, SourceCancelled, SourceUnreachable
@@ -19,7 +21,7 @@ from smartico_sync.sources.kit.frames import frame, from_texts
 from smartico_sync.sources.kit.keyless_pages import complete
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.registry import ENGINES, open_source
+from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.statements import names_of
 
@@ -50,11 +52,20 @@ def test_a_listed_name_is_one_that_the_configuration_takes(parts):
     assert names_of(dotted(parts)) == tuple(parts)
 
 
-@pytest.mark.parametrize(("url", "words"), [("nonsense", "no scheme"), ("ftp://h/d", "nothing reads ftp")])
-def test_an_unknown_url_is_a_configuration_error(url, words):
-    """What nothing reads is told before anything starts, with the schemes that are read."""
-    with pytest.raises(ConfigError, match=words):
+@pytest.mark.parametrize(
+    ("url", "words", "hint"),
+    [
+        ("nonsense", "no scheme", "scheme://"),
+        ("ftp://h/d", "nothing reads ftp", "expected one of: postgresql"),
+        ("mysqll+pymysql://h/d", r"nothing reads mysqll\+pymysql://", "did you mean 'mysql'?"),
+        ("sqlserv://h/d", "nothing reads sqlserv://", "did you mean 'sqlserver'?"),
+    ],
+)
+def test_an_unknown_url_is_a_configuration_error(url, words, hint):
+    """What nothing reads is told before anything starts: what was written, what is read, and the nearest of it."""
+    with pytest.raises(ConfigError, match=words) as refused:
         open_source("casino", SourceConfig.model_validate({"url": url}))
+    assert hint in refused.value.hint
 
 
 def test_a_missing_driver_names_the_pip_command(monkeypatch):
@@ -69,10 +80,32 @@ def test_a_missing_driver_names_the_pip_command(monkeypatch):
     assert missing.value.hint == "pip install 'smartico-sync[postgresql]'"
 
 
-def test_every_engine_of_the_configuration_is_in_the_table():
+def test_every_engine_of_the_configuration_is_declared():
     """The schemes that views.yaml promises."""
     promised = "postgresql mysql mariadb mssql oracle clickhouse snowflake bigquery mongodb redshift sqlite"
     assert set(ENGINES) == set(promised.split())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "postgres", "postgresql+psycopg", "mysql+pymysql", "mariadb+mariadbconnector", "sqlserver", "mssql+pyodbc",
+        "oracle+oracledb", "mongo", "clickhouse+http", "clickhousedb", "clickhouses", "redshift+redshift_connector",
+        "snowflake", "bigquery", "sqlite+pysqlite",
+    ],
+)  # fmt: skip
+def test_a_pasted_url_opens_the_engine_it_names(written, monkeypatch):
+    """The registry knows what the configuration knows, and the engine is told its own scheme."""
+    opened = []
+    monkeypatch.setattr(
+        opening,
+        "import_module",
+        lambda name: SimpleNamespace(connect=lambda _, config: opened.append((name, config.url))),
+    )
+    open_source("casino", SourceConfig.model_validate({"url": f"{written}://reader:p%40@h/d?a=b"}))
+    ((module, url),) = opened
+    assert module == find(written).module
+    assert url.get_secret_value() == f"{canonical(written)}://reader:p%40@h/d?a=b"
 
 
 def column(family):
@@ -185,7 +218,7 @@ def test_closing_a_pool_aborts_what_is_busy():
         waiter = threading.Thread(target=wait)
         waiter.start()
         pool.close()
-        waiter.join(20)
+        waiter.join()
         assert busy.state == "aborted"
     assert woken == ["refused"]
     assert busy.state == "closed"

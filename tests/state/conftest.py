@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from smartico_sync.core.position import Position
-from smartico_sync.core.records import Commit, DeadLetter, ParkedRow
+from smartico_sync.core.records import Commit, DeadLetter, ParkedRow, UndeliveredRow
 from smartico_sync.state.store import Store
 
 
@@ -39,13 +39,25 @@ def profiles():
 
 
 @pytest.fixture
-def letter():
-    def make(key="7", *, code=2, cursor="c", at_ms=5, parked=None, view="bets"):
-        fields = {"view": view, "key": key, "position": Position(cursor, (key,)), "eid": f"eid-{key}", "code": code}
-        fields |= {"event_type": "casino_bet", "reason": "not a number", "fingerprint": "00ff", "at_ms": at_ms}
-        return (
-            DeadLetter(**fields) if parked is None else ParkedRow(**fields, next_try_ms=parked, deadline_ms=99, tries=1)
-        )
+def undelivered():
+    def make(key="7", *, player=0):
+        return UndeliveredRow("bets", key, Position("c", (key,)), f"eid-{key}", "casino_bet", "00ff", player)
+
+    return make
+
+
+@pytest.fixture
+def dead_letter(undelivered):
+    def make(key="7", *, code=2, at_ms=5, **row):
+        return DeadLetter(undelivered(key, **row), code, "not a number", at_ms)
+
+    return make
+
+
+@pytest.fixture
+def parked(undelivered):
+    def make(key="7", *, due=10, **row):
+        return ParkedRow(undelivered(key, **row), 2, "not a number", 5, due, 99, tries=1)
 
     return make
 

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import threading
 from contextlib import closing
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -27,7 +28,7 @@ def test_first_start_makes_state_and_key(path):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_everything_survives_a_restart(path, rows, profiles, letter):
+def test_everything_survives_a_restart(path, rows, profiles, dead_letter):
     """What a commit wrote is there after the file was closed and opened again, to the last character."""
     head, watermark = Position("2026-01-01 00:00:00.123456789", ("ä", "7")), Position("2025-12-31", ())
     with Store.open(path) as store:
@@ -37,7 +38,7 @@ def test_everything_survives_a_restart(path, rows, profiles, letter):
             "bets", 9, head, watermark, '{"gaps":[1]}', profiles([1, 2**64 - 1], parts=b"x"), rows([5, 6], [1, 2])
         )
         assert store.commit(done) == 1
-        store.commit(Commit("bets", 10, dead_letters=(letter(),), counts={"read": 3, "delivered": 2}))
+        store.commit(Commit("bets", 10, dead_letters=(dead_letter(),), counts={"read": 3, "delivered": 2}))
         store.commit(Commit("bets", 11, counts={"read": 1}))
     with Store.open(path) as store:
         assert (store.secret, store.state_id) == (secret, state_id)
@@ -49,7 +50,7 @@ def test_everything_survives_a_restart(path, rows, profiles, letter):
             (2**64 - 1, b"12345678", b"x"),
         ]
         assert [(seq, keys.to_list()) for seq, keys in store.ledger_since("bets")] == [(1, [5, 6])]
-        assert [found.key for found in store.dead_letters()] == ["7"]
+        assert [found.row.key for found in store.dead_letters()] == ["7"]
 
 
 def test_begin_changes_nothing_that_is_known(store, page):
@@ -85,33 +86,42 @@ def test_unknown_view_is_a_mistake_of_the_caller(store):
         store.commit(Commit("nowhere", 1))
 
 
-def test_dead_letters(store, letter):
+def test_dead_letters(store, dead_letter):
     """Dead letters are listed by filter, counted by reason, replaced when they come again, and removed."""
-    store.commit(Commit("bets", 1, dead_letters=(letter("1"), letter("2", code=10001), letter("3"))))
-    store.commit(Commit("bets", 2, dead_letters=(letter("3", code=7, at_ms=6),)))
+    store.commit(Commit("bets", 1, dead_letters=(dead_letter("1"), dead_letter("2", code=10001), dead_letter("3"))))
+    store.commit(Commit("bets", 2, dead_letters=(dead_letter("3", code=7, at_ms=6),)))
     assert store.dead_letter_counts() == {"bets": {2: 1, 7: 1, 10001: 1}}
-    assert [found.key for found in store.dead_letters("bets", code=10001)] == ["2"]
+    assert [found.row.key for found in store.dead_letters("bets", code=10001)] == ["2"]
     assert store.dead_letters("users") == []
     (one,) = store.dead_letters(key="3")
-    assert (one.code, one.at_ms, one.position) == (7, 6, Position("c", ("3",)))
-    assert [found.key for found in store.dead_letters(after_id=1, limit=1)] == ["2"]
+    assert (one.code, one.at_ms, one.row.position) == (7, 6, Position("c", ("3",)))
+    assert [found.row.key for found in store.dead_letters(after_id=1, limit=1)] == ["2"]
     assert store.drop("bets", [one.id, 999]) == 1
     assert store.dead_letter_counts() == {"bets": {2: 1, 10001: 1}}
 
 
-def test_parked_rows_come_due_and_end(store, letter):
+def test_parked_rows_come_due_and_end(store, parked, dead_letter):
     """A parked row is no dead letter, comes when it is due, moves when parked again, ends as delivered or dead."""
-    store.commit(Commit("bets", 1, parked=(letter("1", parked=10), letter("2", parked=20), letter("3", parked=20))))
+    store.commit(Commit("bets", 1, parked=(parked("1", due=10), parked("2", due=20), parked("3", due=20))))
     assert store.dead_letter_counts() == {}
     assert store.parked_counts() == {"bets": {2: 3}}
-    assert [found.key for found in store.parked("bets", 10)] == ["1"]
-    store.commit(Commit("bets", 2, parked=(letter("1", parked=30),)))
+    assert [found.row.key for found in store.parked("bets", 10)] == ["1"]
+    store.commit(Commit("bets", 2, parked=(parked("1", due=30),)))
     first, second = store.parked("bets", 20)
-    assert (first.key, first.next_try_ms, first.deadline_ms, first.tries) == ("2", 20, 99, 1)
-    store.commit(Commit("bets", 3, resolved=(first.id,), dead_letters=(letter("3"),)))
-    assert [found.key for found in store.parked("bets", 100)] == ["1"]
-    assert [(found.key, found.id) for found in store.dead_letters()] == [("3", second.id)]
+    assert (first.row.key, first.next_try_ms, first.deadline_ms, first.tries) == ("2", 20, 99, 1)
+    store.commit(Commit("bets", 3, resolved=(first.id,), dead_letters=(dead_letter("3"),)))
+    assert [found.row.key for found in store.parked("bets", 100)] == ["1"]
+    assert [(found.row.key, found.id) for found in store.dead_letters()] == [("3", second.id)]
     store.commit(Commit("bets", 9, resolved=tuple(found.id for found in store.parked("bets", 100))))
+
+
+def test_what_is_known_of_an_undelivered_row_comes_back_as_it_was(store, parked, dead_letter):
+    """Every field of a parked row and of a dead letter survives the store, a player's hash in all its 64 bits."""
+    waits, gone = parked("1", player=2**64 - 1), dead_letter("2", player=2**63)
+    store.commit(Commit("bets", 1, parked=(waits,), dead_letters=(gone,)))
+    assert store.parked("bets", 10) == [replace(waits, id=1)]
+    assert store.dead_letters() == [replace(gone, id=2)]
+    assert store.waiting_players("bets") == {2**64 - 1}
 
 
 def test_rewind(store, rows, profiles):

@@ -125,12 +125,16 @@ def here(parts: Parts) -> ExitCode:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    backfills = Backfills(parts.trackers, parts.store)
+    backfills = Backfills(parts.loops, parts.store)
     mine = backfills.open()
-    for tracker in parts.trackers:
-        if any(each.view == tracker.name for each in mine):
-            tracker.begin()
-            tracker.tried = True
+    views = {each.view for each in mine}
+    threads = [
+        threading.Thread(target=loop.run, args=(stopping, "never"), name=f"view-{loop.name}", daemon=True)
+        for loop in parts.loops
+        if loop.name in views
+    ]
+    for thread in threads:
+        thread.start()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -143,13 +147,17 @@ def here(parts: Parts) -> ExitCode:
             for each in mine
         }
         while not stopping.is_set():
-            pause = backfills.turn(stopping)
+            pause = backfills.round(stopping)
             for each in parts.store.backfills():
                 if each.id in bars:
                     progress.update(bars[each.id], completed=each.done)
             if pause is None:
                 break
             stopping.wait(min(pause, GLANCE_S))
+    stopping.set()
+    for loop, thread in zip((loop for loop in parts.loops if loop.name in views), threads, strict=True):
+        loop.mailbox.wake()
+        thread.join()
     ended = [each for each in parts.store.backfills() if each.id in bars]
     for each in ended:
         click.echo(f"backfill {each.id}: {told(each)}")
@@ -157,7 +165,7 @@ def here(parts: Parts) -> ExitCode:
         click.echo("next: sync backfill --resume; a daemon goes on by itself: sync run")
     if any(each.state == "failed" for each in ended):
         return ExitCode.API
-    return ExitCode.DEAD_LETTERS if any(tracker.dead_lettered for tracker in parts.trackers) else ExitCode.FINE
+    return ExitCode.DEAD_LETTERS if any(loop.standing.dead_lettered for loop in parts.loops) else ExitCode.FINE
 
 
 def show(context: OperatorContext, as_json: bool) -> ExitCode:

@@ -21,7 +21,7 @@ __all__ = ["dead_letters"]
 
 
 def filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which letters a command is about."""
+    """Which dead letters a command is about."""
     for option in (
         click.option("--id", "ids", type=int, multiple=True, help="Only this one; repeatable."),
         click.option("--key", help="Only the row of this key."),
@@ -49,14 +49,16 @@ def list_(limit: int, path: Path, as_json: bool, **chosen: Any) -> None:
         counts = store.dead_letter_counts()
         found = matching(context, chosen)[:limit]
     if as_json:
-        print_json([told(letter) for letter in found])
+        print_json([told(dead_letter) for dead_letter in found])
         return
     for view, codes in counts.items():
         if chosen["name"] in (None, view):
             click.echo(f"{view}: " + ", ".join(f"{n:,} with code {code}" for code, n in codes.items()))
-    for letter in found:
+    for dead_letter in found:
+        row = dead_letter.row
         click.echo(
-            f"{letter.id:>8}  {moment(letter.at_ms)}  {letter.view:<16} {letter.key:<24} {letter.code:>6}  {letter.reason}"
+            f"{dead_letter.id:>8}  {moment(dead_letter.at_ms)}  {row.view:<16} {row.key:<24} {dead_letter.code:>6}  "
+            f"{dead_letter.reason}"
         )
     if not found:
         click.echo("no dead letters")
@@ -70,7 +72,7 @@ def list_(limit: int, path: Path, as_json: bool, **chosen: Any) -> None:
 @json_option
 def show(path: Path, as_json: bool, **chosen: Any) -> None:
     """Show all that is known of dead letters."""
-    found = [told(letter) for letter in matching(OperatorContext(path), chosen)]
+    found = [told(dead_letter) for dead_letter in matching(OperatorContext(path), chosen)]
     if as_json:
         print_json(found)
         return
@@ -99,42 +101,43 @@ def drop(everything: bool, path: Path, **chosen: Any) -> None:
 
 
 def change(context: OperatorContext, name: str, chosen: dict[str, Any], everything: bool, said: str) -> None:
-    """Do something with the letters that were chosen."""
+    """Do something with the dead letters that were chosen."""
     if not everything and all(value in (None, ()) for value in chosen.values()):
         raise ConfigError("which ones?", hint="choose with --view, --code, --key or --id, or --all")
-    ids = [letter.id for letter in matching(context, chosen)]
+    ids = [dead_letter.id for dead_letter in matching(context, chosen)]
     done = context.call(name, ids=ids) if ids else 0
     click.echo(f"{done} dead letters {said}")
 
 
 def matching(context: OperatorContext, chosen: dict[str, Any]) -> list[DeadLetter]:
-    """The letters that fit the filters."""
+    """The dead letters that fit the filters."""
     if chosen["name"] is not None:
         context.view(chosen["name"])
     with context.reading() as store:
         return [
-            letter
-            for letter in store.all_dead_letters()
-            if chosen["name"] in (None, letter.view)
-            and chosen["code"] in (None, letter.code)
-            and chosen["key"] in (None, letter.key)
-            and (not chosen["ids"] or letter.id in chosen["ids"])
+            dead_letter
+            for dead_letter in store.all_dead_letters()
+            if chosen["name"] in (None, dead_letter.row.view)
+            and chosen["code"] in (None, dead_letter.code)
+            and chosen["key"] in (None, dead_letter.row.key)
+            and (not chosen["ids"] or dead_letter.id in chosen["ids"])
         ]
 
 
-def told(letter: DeadLetter) -> dict[str, Any]:
-    """A letter for people and programs."""
+def told(dead_letter: DeadLetter) -> dict[str, Any]:
+    """A dead letter for people and programs."""
+    row = dead_letter.row
     return {
-        "id": letter.id,
-        "view": letter.view,
-        "key": letter.key,
-        "cursor": letter.position.cursor if letter.position else "",
-        "event_type": letter.event_type,
-        "eid": letter.eid,
-        "code": letter.code,
-        "reason": letter.reason,
-        "hash": letter.fingerprint,
-        "since": moment(letter.at_ms),
+        "id": dead_letter.id,
+        "view": row.view,
+        "key": row.key,
+        "cursor": row.position.cursor if row.position else "",
+        "event_type": row.event_type,
+        "eid": row.eid,
+        "code": dead_letter.code,
+        "reason": dead_letter.reason,
+        "hash": row.fingerprint,
+        "since": moment(dead_letter.at_ms),
     }
 
 

@@ -14,7 +14,7 @@ import click
 from smartico_sync.cli.run import serve
 from smartico_sync.config import load
 from smartico_sync.config.units import Milliseconds
-from smartico_sync.daemon.scheduler import Service
+from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.demo.casino import LiveCasino
 from smartico_sync.demo.replica import create, expected, views_yaml
@@ -46,15 +46,15 @@ def demo(duration: str | None, listen: str, api: str) -> int:
         path.write_text(views_yaml(replica, sandbox.url, home / "state.db", listen, new_key()))
         configuration = load(path)
         parts = assemble(configuration, home, stack)
-        service = Service(parts.trackers, parts.store, configuration.reconcile)
+        scheduler = Scheduler(parts.loops, parts.store, configuration)
         click.echo(f"  page       http://{listen}/", err=True)
         click.echo(f"  API        {sandbox.url.split('/api')[0]}/", err=True)
         click.echo(f"  views      {path}", err=True)
         click.echo(f"  events     {home / 'events.jsonl'}", err=True)
         casino = LiveCasino(replica)
-        director = threading.Thread(target=direct, args=(casino, sandbox, service, replica, seconds), daemon=True)
+        director = threading.Thread(target=direct, args=(casino, sandbox, scheduler, replica, seconds), daemon=True)
         director.start()
-        serve(service, parts, configuration.health.listen, "forever", stack)
+        serve(scheduler, parts, configuration.health.listen, "forever", stack)
         casino.stop()
         return int(told(expected(replica), sandbox, seconds))
 
@@ -69,26 +69,26 @@ def seconds_of(duration: str | None) -> float | None:
         raise click.BadParameter(str(error), param_hint="--for") from None
 
 
-def direct(casino: LiveCasino, sandbox: Sandbox, service: Service, replica: Path, seconds: float | None) -> None:
+def direct(casino: LiveCasino, sandbox: Sandbox, scheduler: Scheduler, replica: Path, seconds: float | None) -> None:
     """Open the casino once the first load is in; close it in time, and end when all has arrived."""
     began = time.monotonic()
-    arrived(sandbox, replica, service)
+    arrived(sandbox, replica, scheduler)
     casino.start()
     if seconds is None:
         return
-    service.stopping.wait(max(0.0, seconds - (time.monotonic() - began)))
+    scheduler.stopping.wait(max(0.0, seconds - (time.monotonic() - began)))
     casino.stop()
-    arrived(sandbox, replica, service)
-    service.stop()
+    arrived(sandbox, replica, scheduler)
+    scheduler.stop()
 
 
-def arrived(sandbox: Sandbox, replica: Path, service: Service) -> None:
+def arrived(sandbox: Sandbox, replica: Path, scheduler: Scheduler) -> None:
     """Wait until the API has taken every event there should be, for a bounded time."""
     deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline and not service.stopping.is_set():
+    while time.monotonic() < deadline and not scheduler.stopping.is_set():
         if sandbox.stats()["by_event_type"] == expected(replica):
             return
-        service.stopping.wait(GLANCE_S)
+        scheduler.stopping.wait(GLANCE_S)
 
 
 def told(wanted: dict[str, int], sandbox: Sandbox, seconds: float | None) -> ExitCode:

@@ -17,7 +17,7 @@ from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.daemon.control import Control
 from smartico_sync.daemon.operations import Operations
-from smartico_sync.daemon.scheduler import Service
+from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.wiring import Parts, assemble
 from smartico_sync.errors import ExitCode
 from smartico_sync.observe.endpoint import Endpoint
@@ -56,17 +56,17 @@ def run(path: Path, once: bool, form: str) -> int:
         log.warning("configuration", reason=warning)
     with ExitStack() as stack:
         parts = assemble(configuration, path.absolute().parent, stack)
-        service = Service(parts.trackers, parts.store, configuration.reconcile)
-        return int(serve(service, parts, configuration.health.listen, "once" if once else "forever", stack))
+        scheduler = Scheduler(parts.loops, parts.store, configuration)
+        return int(serve(scheduler, parts, configuration.health.listen, "once" if once else "forever", stack))
 
 
-def serve(service: Service, parts: Parts, listen: str, mode: str, stack: ExitStack) -> ExitCode:
-    """Run the service with its endpoint until it ends or a signal comes."""
+def serve(scheduler: Scheduler, parts: Parts, listen: str, mode: str, stack: ExitStack) -> ExitCode:
+    """Run the scheduler with its endpoint until it ends or a signal comes."""
 
     def end(number: int, _: Any) -> None:
-        if service.stopping.is_set():
+        if scheduler.stopping.is_set():
             os._exit(128 + number)  # asked twice: at once
-        service.stop()
+        scheduler.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
@@ -76,23 +76,24 @@ def serve(service: Service, parts: Parts, listen: str, mode: str, stack: ExitSta
         stack.callback(endpoint.close)
         where = endpoint.url
     if mode == "forever":
-        operations = Operations(parts.store, {tracker.name: tracker for tracker in parts.trackers}, service.backfills)
+        operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
         stack.callback(Control(parts.store.path, operations).close)
     # What has been made so far lives as long as the process; looking through it again and again costs a twentieth of the speed.
     gc.collect()
     gc.freeze()
-    log.info("started", version=__version__, views=len(parts.trackers), page=where)
-    progress = stack.enter_context(Progress(parts.board, where)) if sys.stderr.isatty() else None
+    log.info("started", version=__version__, views=len(parts.loops), page=where)
+    look = parts.board.last_seen if mode == "once" else parts.board.views
+    progress = stack.enter_context(Progress(look, where)) if sys.stderr.isatty() else None
     code = ExitCode.FINE
     if mode == "once":
-        code = service.once()
+        code = scheduler.once()
     else:
-        service.forever()
+        scheduler.forever()
     if progress is not None:
         progress.stop()
     if mode == "once":
-        summary(parts.board.views())
-        for view in parts.board.views():
+        summary(look())
+        for view in look():
             log.info("view", view=view.name, state=view.state, **view.counts)
     log.info("ended", code=int(code))
     return ExitCode(code)

@@ -80,6 +80,7 @@ def show(live: dict[str, Any]) -> None:
             f"  {view['name']:<20}"
             + click.style(f"{view['state']:<12}", fg=COLOURS.get(view["state"], "yellow"))
             + f"{sent:>14,} delivered   up to {view['head'] or 'nothing yet'}"
+            + (f"   lag {view['lag_ms'] / 1000:,.1f} s" if "lag_ms" in view else "")
         )
         if history := view.get("backfill"):
             click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; sync backfill --list")

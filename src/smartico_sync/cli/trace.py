@@ -46,16 +46,16 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
         with source.reading(prepared.relation) as reading:
             rows = reading.by_key([key])
         found = [told(store, prepared, rows, row) for row in range(rows.height)]
-        letters = [
-            {"stage": stage, "code": letter.code, "reason": letter.reason, "eid": letter.eid}
+        undelivered = [
+            {"stage": stage, "code": each.code, "reason": each.reason, "eid": each.row.eid}
             for stage, some in (("given up", store.all_dead_letters()), ("waiting", store.parked(name, 2**62, 100_000)))
-            for letter in some
-            if letter.view == name and letter.position is not None and letter.position.key == key
+            for each in some
+            if each.row.view == name and each.row.position is not None and each.row.position.key == key
         ]
     if as_json:
-        print_json({"view": name, "key": list(key), "rows": found, "letters": letters})
+        print_json({"view": name, "key": list(key), "rows": found, "letters": undelivered})
     else:
-        show(name, key, found, letters)
+        show(name, key, found, undelivered)
     return ExitCode.FINE
 
 
@@ -78,7 +78,7 @@ def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> 
     }
 
 
-def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], letters: list[dict[str, Any]]) -> None:
+def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], undelivered: list[dict[str, Any]]) -> None:
     """For a person."""
     called = f"{name} {' '.join(key)}"
     if not found:
@@ -90,5 +90,5 @@ def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], letters: 
         click.echo(f"{called}: in the source at {row['cursor']}, {row['event_type']} {row['eid']}")
         said = "acknowledged" if row["acknowledged"] else "not acknowledged (or longer ago than the ledger keeps keys)"
         click.echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")
-    for letter in letters:
-        click.echo(f"    {letter['stage']}: {letter['reason']} (code {letter['code']})")
+    for each in undelivered:
+        click.echo(f"    {each['stage']}: {each['reason']} (code {each['code']})")

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from smartico_sync.config.problems import Loc, Problem, one_of
+from smartico_sync.config.source_checks import PORTS, engine_of, source_problems
 from smartico_sync.config.view_checks import Where, view_problems
 
 if TYPE_CHECKING:
@@ -20,15 +20,9 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import Brand, Health, Pii, Smartico, SourceConfig, View
 
-__all__ = ["SCHEMES", "Parts", "check", "engine_of", "key_problem"]
+__all__ = ["Parts", "check", "key_problem"]
 
-SCHEMES = (
-    "postgresql", "mysql", "mariadb", "mssql", "oracle", "clickhouse", "snowflake", "bigquery", "mongodb", "redshift",
-    "sqlite",
-)  # fmt: skip
-OTHER_NAMES = {"postgres": "postgresql", "sqlserver": "mssql", "mongo": "mongodb", "sqlite3": "sqlite"}
 KEY_BYTES = 32  # AES-256
-PORTS = range(1, 65_536)
 LONGEST_HOST = 253  # of a name in DNS
 HOST = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*"
 
@@ -71,7 +65,7 @@ def check(parts: Parts) -> Iterator[Problem]:
             known = one_of(source_name, sorted(parts.source_names))
             yield Problem(("views", index, "source"), f"no source {source_name!r}; {known}")
     for index, view in parts.views.items():
-        yield from view_problems(view, Where(index, engines.get(view.source, ""), parts.pii))
+        yield from view_problems(view, Where(index, engines.get(view.source), parts.pii))
 
 
 def either(section: Any, loc: Loc, name: str, *, need: str) -> Iterator[Problem]:
@@ -164,46 +158,3 @@ def health_problems(health: Health) -> Iterator[Problem]:
     )
     if health.listen != "off" and not (fine and re.fullmatch(r"[A-Za-z0-9_.:%-]*", plain)):
         yield Problem(("health", "listen"), "expected address and port such as 127.0.0.1:8080, or off")
-
-
-def engine_of(url: SecretStr) -> str:
-    """Tell the engine a source's URL names, in lower case; empty when it names none."""
-    scheme, separator, _ = url.get_secret_value().partition("://")
-    return scheme.lower().removesuffix("+srv") if separator else ""
-
-
-def source_problems(loc: Loc, source: SourceConfig) -> Iterator[Problem]:
-    """Expect a database URL; nothing of it but its scheme is ever shown."""
-    engine = engine_of(source.url)
-    if not engine:
-        yield Problem((*loc, "url"), f"expected engine://user:password@host:port/database; {one_of('', SCHEMES)}")
-    elif engine not in SCHEMES:
-        word = (
-            found[0] if (found := re.match(r"[a-z]{1,12}(?=$|\+)", engine)) else ""
-        )  # anything longer may be a secret
-        yield Problem(
-            (*loc, "url"),
-            f"unknown engine{f' {word!r}' if word else ''} before '://'; {one_of(OTHER_NAMES.get(word, word), SCHEMES)}",
-        )
-    else:
-        rest = source.url.get_secret_value().partition("://")[2]
-        hosts = re.split(r"[/?]", rest.rpartition("@")[2])[0]
-        ports = [found[1] for host in hosts.split(",") if (found := re.search(r"(?<![\[:]):([^:\]]*)$", host))]
-        if engine != "sqlite" and any(p and not (p.isascii() and p.isdecimal() and int(p) in PORTS) for p in ports):
-            yield Problem(
-                (*loc, "url"),
-                "the port is no number from 1 to 65535; percent-encode special characters of user and password",
-            )
-    if source.timezone != "UTC" and not zone_exists(source.timezone):
-        yield Problem(
-            (*loc, "timezone"), f"no time zone {source.timezone!r}; expected an IANA name such as Europe/Malta"
-        )
-
-
-def zone_exists(name: str) -> bool:
-    """Whether the system's time zone data knows the name."""
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError, KeyError):  # an unknown name is a KeyError, an odd one any of the others
-        return False
-    return True

@@ -43,11 +43,12 @@ def dotted(loc: Loc) -> str:
     return text
 
 
-def one_of(found: str, allowed: Iterable[str]) -> str:
-    """Say what is allowed; first of all the one that was probably meant."""
+def one_of(found: str, allowed: Iterable[str], others: Iterable[str] = ()) -> str:
+    """Say what is allowed; first of all what was probably meant, which may also be one of its `others` names."""
     words = list(allowed)
     if len(words) == 1:
         return f"expected {words[0]}"
-    close = get_close_matches(found.lower(), words, n=1, cutoff=0.6)
-    meant = f"did you mean {close[0]!r}? " if close else ""
+    known = {word.lower(): word for word in (*others, *words)}
+    close = get_close_matches(found.lower(), known, n=1, cutoff=0.6)
+    meant = f"did you mean {known[close[0]]!r}? " if close else ""
     return f"{meant}expected one of: {', '.join(words)}" if words else f"{meant}expected nothing here"

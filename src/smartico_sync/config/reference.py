@@ -1,4 +1,4 @@
-"""The published reference: `config/views.schema.json` for editors and `docs/configuration.md` for people.
+"""The published reference: `config/views.schema.json` for editors, `docs/configuration.md` and pages of engines for people.
 
 `python -m smartico_sync.config.reference` says whether they are stale (exit code 1), `--write` writes them again.
 """
@@ -12,8 +12,10 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
+from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.config import models
+from smartico_sync.config.engine_reference import SCHEME_PATTERN, engine_table, with_parameters
 from smartico_sync.config.explain import bare
 from smartico_sync.config.models import Configuration, KindName
 from smartico_sync.config.units import Bytes, Quantity
@@ -23,6 +25,7 @@ __all__ = ["as_markdown", "as_schema", "main"]
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA_FILE = ROOT / "config" / "views.schema.json"
 MARKDOWN_FILE = ROOT / "docs" / "configuration.md"
+DATABASES = ROOT / "docs" / "databases"
 REQUIRED = "required"
 # Model, its place in the file, in the order in which an operator meets them.
 SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
@@ -55,6 +58,8 @@ Start from [config/views.minimal.yaml](../config/views.minimal.yaml), or from
 - **Text** is taken as it is written: `bet: 1`, `listen: off` and `start_from: 2026-01-01` need no quotes.
 - Unknown keys and keys that are there twice are errors.
 """
+DATABASES_INTRODUCTION = """What a source's `url` may begin with. `dialect+driver://`, as SQLAlchemy has it, is the same as `dialect://`; each page names
+the parameters that may follow `?`, or stand in `options`."""
 
 
 def as_schema() -> dict[str, Any]:
@@ -71,6 +76,7 @@ def as_schema() -> dict[str, Any]:
                 described["default"] = text
             elif isinstance(described["default"], dict) or described["default"] is None:
                 del described["default"]
+    schema["$defs"]["SourceConfig"]["properties"]["url"]["pattern"] = SCHEME_PATTERN
     schema["title"] = "views.yaml of smartico-sync"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -85,6 +91,7 @@ def as_markdown() -> str:
             for name, field in model.model_fields.items()
         ]
         parts.append("\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows]) + "\n")
+    parts.append(f"## Databases\n\n{DATABASES_INTRODUCTION}\n\n{engine_table()}")
     parts.append("## Kinds\n\nWhat a view's rows become, and the columns it needs (any of those that `or` joins).\n")
     kinds = [kind_row(name) for name in get_args(KindName)]
     parts.append("\n".join([KIND_HEADING, "|---|---|---|---|---|", *kinds]) + "\n")
@@ -173,7 +180,12 @@ def one_line(text: str) -> str:
 
 def published() -> dict[Path, str]:
     """Make the text of every generated file."""
-    return {SCHEMA_FILE: json.dumps(as_schema(), indent=2) + "\n", MARKDOWN_FILE: as_markdown()}
+    pages = {DATABASES / f"{engine.scheme}.md": engine for engine in ENGINES.values()}
+    return {
+        SCHEMA_FILE: json.dumps(as_schema(), indent=2) + "\n",
+        MARKDOWN_FILE: as_markdown(),
+        **{file: with_parameters(file.read_text("utf-8"), engine) for file, engine in pages.items()},
+    }
 
 
 def main(arguments: list[str]) -> int:

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.events import NEVER_SENT, UPDATE_PROFILE, never_sent
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.catalogue.properties import MANAGED, NAME_PATTERN
 from smartico_sync.config.personal import holds_personal, unprotected_mappings
 from smartico_sync.config.problems import Problem
+from smartico_sync.config.query_checks import query_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from smartico_sync.catalogue.engines import Engine
     from smartico_sync.config.models import Pii, View
     from smartico_sync.config.problems import Loc
 
-__all__ = ["Where", "statement_problem", "view_problems"]
+__all__ = ["Where", "view_problems"]
 
 TWO_TYPES = "casino_bets_and_wins"
 PROFILE_ONLY = {"payload": "full", "on_null": "omit", "skip_cjm": "never"}  # key: the only value other kinds can have
-FENCED = "postgresql"
-QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What a view stands among. `engine`: empty when its source is not valid."""
+    """What a view stands among. `engine`: None when its source is not valid."""
 
     index: int
-    engine: str
+    engine: Engine | None
     pii: Pii | None
 
     def at(self, *path: str) -> Loc:
@@ -48,10 +48,11 @@ def view_problems(view: View, where: Where) -> Iterator[Problem]:
     for name, only in PROFILE_ONLY.items():
         if kind(view.kind).role != "profile" and getattr(view, name) != only:
             yield Problem(where.at(name), f"{name} is for profiles (kind: users) only; take it out", "key")
-    if view.late_commit == "fence" and where.engine not in ("", FENCED):
+    if view.late_commit == "fence" and where.engine and "fence" not in where.engine.abilities:
+        able = " or ".join(engine.title for engine in ENGINES.values() if "fence" in engine.abilities)
         yield Problem(
             where.at("late_commit"),
-            f"fence needs PostgreSQL, this source is {where.engine}; expected auto, gaps or lookback",
+            f"fence needs {able}, this source is {where.engine.scheme}; expected auto, gaps or lookback",
         )
     yield from column_problems(view, where)
     yield from place_problems(view, where)
@@ -63,35 +64,8 @@ def relation_problems(view: View, where: Where) -> Iterator[Problem]:
         yield Problem(where.at("query"), "relation is there too; keep one of them", "key")
     elif view.relation is None and view.query is None:
         yield Problem(where.at("relation"), "missing: a relation (view, table, collection) or a query", "key")
-    if view.query is not None:
-        said = pipeline_problem(view.query) if where.engine == "mongodb" else statement_problem(view.query)
-        if said and where.engine:
-            yield Problem(where.at("query"), said)
-
-
-def statement_problem(query: str) -> str:
-    """Say what is wrong with a query's form, or nothing: it must be one SELECT (or WITH) that can be put in brackets."""
-    bare = QUOTED.sub(lambda found: " " if found[0][:2] in ("--", "/*") else "''", query).strip()
-    if bare.endswith(";") and ";" not in bare.rstrip("; \t\r\n"):
-        return "found a semicolon at the end; leave it out, the query becomes part of a larger one"
-    if ";" in bare:
-        return "found several statements; expected one SELECT"
-    if not re.match(r"\(*\s*(SELECT|WITH)\b", bare, re.IGNORECASE):
-        return "expected a query that starts with SELECT or WITH"
-    return ""
-
-
-def pipeline_problem(query: str) -> str:
-    """Say what is wrong with a MongoDB pipeline, or nothing."""
-    try:
-        stages = json.loads(query)
-    except ValueError as error:
-        where = f" at line {error.lineno} of it" if isinstance(error, json.JSONDecodeError) else ""
-        return f"not JSON{where}; expected a pipeline: a list of stages"
-    if not isinstance(stages, list) or not all(isinstance(stage, dict) and len(stage) == 1 for stage in stages):
-        return "expected a pipeline in JSON: a list of stages, each with one operator"
-    writes = next((name for stage in stages for name in stage if name in ("$out", "$merge")), "")
-    return f"{writes} writes; the daemon only reads" if writes else ""
+    if view.query is not None and where.engine and (said := query_problem(where.engine.query, view.query)):
+        yield Problem(where.at("query"), said)
 
 
 def type_problems(view: View, where: Where) -> Iterator[Problem]:

@@ -1,11 +1,9 @@
-"""Rows on their way from the source to the state."""
+"""Rows become events to send: read → map → validate → diff. What the API says about them goes on in outcome.py."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -16,8 +14,7 @@ from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, P
 from smartico_sync.core.identity import eids, hash64, ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.core.position import Position
-from smartico_sync.core.reason_codes import INVALID_ROW, UNKNOWN_USER, WAITS_BEHIND
-from smartico_sync.core.records import Anchor, Commit, DeadLetter, ParkedRow
+from smartico_sync.core.records import Anchor
 from smartico_sync.core.validation import broken, judged
 
 if TYPE_CHECKING:
@@ -25,44 +22,46 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from smartico_sync.core.mapping import ViewMapping
-    from smartico_sync.core.records import Receipt
     from smartico_sync.core.validation import InvalidPolicy
 
 __all__ = [
-    "PARK_PAUSES_MS",
     "PipelineOptions",
     "PreparedBatch",
     "anchor_print",
-    "build_commit",
     "ledger_of",
     "position_at",
+    "positions_of",
     "prepare",
     "ruled",
     "without_automation",
 ]
 
-# A profile usually follows within a poll or two; later ones are asked for rarely.
-PARK_PAUSES_MS = (2_000, 4_000, 8_000, 16_000, 32_000, 60_000)
-
 
 @dataclass(frozen=True, slots=True)
 class PipelineOptions:
-    """How a view's rows become events: its mapping and policies, and the secret of the fingerprints."""
+    """How a view's rows become events: its mapping and policies, and the secret of the fingerprints.
+
+    `park_ms`: how long an event waits for its player to become known; 0 gives it up at once.
+    """
 
     mapping: ViewMapping
     secret: bytes = field(repr=False)
     payload: Literal["full", "changed"] = "full"
     on_invalid: InvalidPolicy = "report"
+    park_ms: int = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedBatch:
     """Rows that were read, and what became of them so far.
 
-    `places` holds `@cursor` and `@key.*` of every row, `ledger` its key and cursor [key UInt64, cursor_ms Int64]. `send` are
-    the events to deliver; `rejects` rows that cannot be events, `behind` events that wait because one of the same player
-    does; `unchanged` profiles are not sent, `repeated` rows were delivered before their time; `invalid` counts values that
-    break a rule, by property.
+    `places` [@cursor String, @key.N String] and `ledger` [key UInt64, cursor_ms Int64] have one row for each that was read,
+    in their order; `@row` of all others is the index there. `send` are the events to deliver; `rejects` [@row UInt32, @key
+    String, reason String] cannot be events; `behind`, a frame like that of `send`, waits because an earlier event of the
+    same player does. `unchanged` profiles are not sent, `repeated` rows were delivered before their time. `profiles` [id
+    UInt64, eid String, whole Binary(8), parts Binary|null] is what to remember of those sent, None where the view holds
+    transactions. `invalid` counts values that break a rule, by property.
+    rows = send + rejects + behind + unchanged.
     """
 
     places: pl.DataFrame
@@ -84,7 +83,7 @@ class PreparedBatch:
 
 def prepare(
     rows: pl.DataFrame,
-    terms: PipelineOptions,
+    options: PipelineOptions,
     known: Callable[[pl.Series], pl.DataFrame],
     now_ms: int,
     waiting: AbstractSet[int] = frozenset(),
@@ -95,17 +94,17 @@ def prepare(
     `known` returns fingerprints by player id; `now_ms` is the source's clock. Events of `waiting` players are kept back.
     Transactions in rows where `anew` is true get an event id that depends on what they hold.
     """
-    mapping = terms.mapping
+    mapping = options.mapping
     mapped = events(mapping, rows)
     places = rows.select(name for name in rows.columns if name == "@cursor" or name.startswith("@key."))
     ledger = ledger_of(rows, mapping)
     anchors = anchored(mapped.events.frame, mapping, places, ledger.get_column("cursor_ms"))
     send, rejects, invalid = mapped.events, mapped.rejects, Counter[str]()
     if found := broken(send.frame, now_ms):
-        send, rejects = ruled(send, rejects, found, terms.on_invalid)
+        send, rejects = ruled(send, rejects, found, options.on_invalid)
         invalid.update({name: int(wrong.sum()) for name, (wrong, _) in found.items()})
     if anew is not None and anew.any() and mapping.kind.role != "profile":
-        send = with_new_ids(send, anew, terms.secret)
+        send = with_new_ids(send, anew, options.secret)
     behind = send.frame.clear()
     if waiting:
         held = send.frame.get_column(PLAYER).is_in(list(waiting))
@@ -114,12 +113,12 @@ def prepare(
         return PreparedBatch(places, ledger, send, rejects, behind, anchors=anchors, invalid=invalid)
     ids = send.frame.get_column(PLAYER).unique()
     # What is left out was never sent: what is remembered stays what Smartico has.
-    moves: Literal["follow", "hold"] = "hold" if terms.on_invalid == "omit" else "follow"
-    diffed = diff(send, known(ids) if ids.len() else NOTHING_KNOWN, terms.secret, terms.payload, moves)
+    moves: Literal["follow", "hold"] = "hold" if options.on_invalid == "omit" else "follow"
+    diffed = diff(send, known(ids) if ids.len() else NOTHING_KNOWN, options.secret, options.payload, moves)
     send, profiles, silent = diffed.events, diffed.upserts, diffed.unchanged
     if diffed.moved:
         unmoved = {name: (mask, "what it was: it can never change") for name, mask in diffed.moved.items()}
-        send, rejects = ruled(send, rejects, unmoved, terms.on_invalid)
+        send, rejects = ruled(send, rejects, unmoved, options.on_invalid)
         profiles = profiles.filter(~pl.col("eid").is_in(lost(diffed.events, send)))
         invalid.update({name: int(mask.sum()) for name, mask in diffed.moved.items()})
         told = saying(send)
@@ -199,72 +198,7 @@ def position_at(rows: pl.DataFrame, row: int) -> Position:
     return Position(place["@cursor"] or "", tuple(value for name, value in place.items() if name.startswith("@key.")))
 
 
-def build_commit(view: str, work: PreparedBatch, receipt: Receipt, secret: bytes, at_ms: int, park_ms: int) -> Commit:
-    """What acknowledged rows change in the state: read = unchanged + duplicate + delivered + dead_lettered + parked.
-
-    An event whose player is not known yet is parked for `park_ms` (0: never), and with it those behind it.
-    """
-    letters = [
-        DeadLetter(
-            view, key, position_at(work.places, row), "", "", INVALID_ROW, reason, trace(secret, key, reason), at_ms
-        )
-        for row, key, reason in work.rejects.iter_rows()
-    ]
-    parked = [parked_until(letter, at_ms, park_ms) for letter in letters_of(view, work, work.behind, secret, at_ms)]
-    refused = {refusal.row: refusal for refusal in receipt.refused}
-    sent = work.send.frame
-    for letter in letters_of(view, work, sent.filter(sent.get_column(POSITION).is_in(list(refused))), secret, at_ms):
-        refusal = refused[letter.id]
-        told = replace(letter, id=0, code=refusal.code, reason=refusal.reason)
-        if refusal.code == UNKNOWN_USER and park_ms and work.profiles is None:
-            parked.append(parked_until(told, at_ms, park_ms))
-        else:
-            letters.append(told)
-    profiles = work.profiles
-    if profiles is not None:
-        if refused:
-            # A refused profile was not delivered: its next change must go out in full.
-            profiles = profiles.filter(~pl.col("eid").is_in([refusal.eid for refusal in receipt.refused]))
-        profiles = profiles.select("id", "whole", "parts")
-    counts = {
-        "read": work.rows + work.repeated,
-        "unchanged": work.unchanged,
-        "duplicate": receipt.duplicates + work.repeated,
-        "delivered": receipt.delivered,
-        "dead_lettered": len(letters),
-        "parked": len(parked),
-    }
-    assert 2 * counts["read"] == sum(counts.values()), "a row is unaccounted for"
-    return Commit(
-        view,
-        at_ms,
-        profiles=profiles,
-        ledger=work.ledger,
-        dead_letters=tuple(letters),
-        parked=tuple(replace(letter, id=0) for letter in parked),
-        anchors=work.anchors,
-        counts={name: count for name, count in counts.items() if count},
-    )
-
-
-def letters_of(view: str, work: PreparedBatch, frame: pl.DataFrame, secret: bytes, at_ms: int) -> list[DeadLetter]:
-    """A letter for each of these events, whose `id` is for now the event's row."""
-    return [
-        DeadLetter(
-            view, key, position_at(work.places, row), eid, kind, WAITS_BEHIND, "an earlier event of this player waits",
-            trace(secret, key, eid), at_ms, id=row, player=player,
-        )
-        for row, key, eid, kind, player in frame.select(POSITION, KEY, EID, TYPE, PLAYER).iter_rows()
-    ]  # fmt: skip
-
-
-def parked_until(letter: DeadLetter, at_ms: int, park_ms: int, tries: int = 0) -> ParkedRow:
-    """The letter, waiting for its next try; it is given up `park_ms` after `at_ms`."""
-    pause = PARK_PAUSES_MS[min(tries, len(PARK_PAUSES_MS) - 1)]
-    fields = {name: getattr(letter, name) for name in DeadLetter.__dataclass_fields__}
-    return ParkedRow(**fields, next_try_ms=at_ms + pause, deadline_ms=at_ms + park_ms, tries=tries)
-
-
-def trace(secret: bytes, *parts: str) -> str:
-    """A keyed hash that tells one letter from another and says nothing about the row."""
-    return hmac.new(secret, "\n".join(parts).encode(), hashlib.sha256).hexdigest()[:16]
+def positions_of(rows: pl.DataFrame) -> list[Position]:
+    """The position of every row of a page, or of its `places`, in their order."""
+    keys = [name for name in rows.columns if name.startswith("@key.")]
+    return [Position(cursor or "", tuple(key)) for cursor, *key in rows.select("@cursor", *keys).iter_rows()]

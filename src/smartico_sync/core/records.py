@@ -23,6 +23,7 @@ __all__ = [
     "Receipt",
     "Refusal",
     "Step",
+    "UndeliveredRow",
     "ViewRow",
 ]
 
@@ -46,11 +47,12 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A row that will not be sent: where to find it again, and why. No value of the row but its key and cursor.
+class UndeliveredRow:
+    """What can be known of a row that is not delivered, and no value of it but its key and cursor.
 
-    `key` as operators know it; `position` to read the source row again; `fingerprint` a keyed hash (hex) of its content;
-    `player` the hash of the player, 0 where it cannot be told.
+    `key` as operators know it; `position` to read the source row again, None where it is not known. `eid` and `event_type`
+    are empty, and `player` (hash of 64 bits, unsigned) is 0, where there is no event yet. `fingerprint`: a keyed hash (hex)
+    that tells one such row from another.
     """
 
     view: str
@@ -58,25 +60,42 @@ class DeadLetter:
     position: Position | None
     eid: str
     event_type: str
-    code: int
-    reason: str
     fingerprint: str
-    at_ms: int
-    id: int = 0
     player: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class ParkedRow(DeadLetter):
-    """A row that waits for something, most often for its player to become known, and is tried again.
+class DeadLetter:
+    """A row that was given up at `at_ms` and is not sent unless an operator has it tried again.
 
-    It is due from `next_try_ms` on and becomes a dead letter at `deadline_ms`; `tries` counts the attempts so far. The
-    store keeps one letter per (view, event type, key, position): parking it again moves it, a dead letter replaces it.
+    `code` is one of core/reason_codes.py or the API's, `reason` the same in words without a value of the row. `id` is the
+    store's, 0 before it is stored.
     """
 
-    next_try_ms: int = 0
-    deadline_ms: int = 0
+    row: UndeliveredRow
+    code: int
+    reason: str
+    at_ms: int
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRow:
+    """A row that waits since `at_ms`, most often for its player to become known, and is tried again.
+
+    It is due from `next_try_ms` on; once `deadline_ms` is past, a try that fails makes it a dead letter. `tries` counts the
+    attempts so far. Code, reason and id as in DeadLetter: the store keeps one of the two for each (view, event type, key,
+    position). Parking a row again moves it, a dead letter replaces it.
+    """
+
+    row: UndeliveredRow
+    code: int
+    reason: str
+    at_ms: int
+    next_try_ms: int
+    deadline_ms: int
     tries: int = 0
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,14 @@ class Relation:
         """The described column of that name, or None."""
         return next((column for column in self.columns if column.name == name), None)
 
+    @property
+    def cursor_column(self) -> Column:
+        """The cursor as described. LookupError before the relation is described."""
+        column = self.column(self.cursor)
+        if column is None:
+            raise LookupError(f"{self.name} is not described: it has no column {self.cursor}")
+        return column
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import select
 import socket
 import socketserver
+import struct
 import sys
 import threading
 from contextlib import contextmanager, suppress
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Control", "Server", "ask", "socket_path"]
 
 LONGEST = 64_000_000  # bytes of a request: positions of a few hundred thousand rows
-PATIENCE_S = 150.0  # longer than the daemon's own
+PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that says what became of it
 
 log = structlog.get_logger()
 
@@ -63,15 +66,53 @@ class Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Do what is asked."""
+        what, result = "nothing", "done"
         try:
             request = json.loads(self.rfile.readline(LONGEST))
-            answer: dict[str, Any] = {"done": self.server.operations.call(request["do"], request["with"])}
+            what = told(request)
+            operations = self.server.operations.asked_by(self.still_there)
+            answer: dict[str, Any] = {"done": operations.call(request["do"], request["with"])}
         except SyncError as error:
+            result = error.message
             answer = {"error": error.message, "hint": error.hint, "code": int(error.exit_code)}
-        except (ValueError, KeyError, TypeError, TimeoutError) as error:
-            answer = {"error": f"the daemon could not do it ({type(error).__name__})", "hint": "", "code": 1}
+        except Exception as error:  # noqa: BLE001 - whoever asked is told, whatever the reason
+            mistake = Unexpected(error)
+            result = mistake.message
+            answer = {"error": mistake.message, "hint": mistake.hint, "code": int(mistake.exit_code)}
+        log.info("operator", who=caller(self.connection), what=what, result=result)
         with suppress(OSError):
             self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+    def still_there(self) -> bool:
+        """Whether whoever asked still waits for the answer."""
+        try:
+            readable, _, _ = select.select([self.connection], [], [], 0)
+            return not readable or self.connection.recv(1, socket.MSG_PEEK) != b""
+        except OSError:
+            return False
+
+
+def told(request: dict[str, Any]) -> str:
+    """A request in a line: its name and its arguments, lists by their length."""
+    arguments = {
+        name: f"{len(value)} rows" if isinstance(value, list) and name in ("rows", "ids") else value
+        for name, value in request["with"].items()
+    }
+    return " ".join(
+        [str(request["do"]), *(f"{name}={value}" for name, value in arguments.items() if value is not None)]
+    )
+
+
+def caller(connection: socket.socket) -> str:
+    """Who asks: the user and process at the other end, as the kernel knows them."""
+    pid, uid, _ = struct.unpack(
+        "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    )
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"uid {uid}"
+    return f"{name} (process {pid})"
 
 
 class Server(socketserver.ThreadingUnixStreamServer):

@@ -2,42 +2,59 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from smartico_sync.core.cursor_time import DAY_MS
+from smartico_sync.core.outcome import revived
 from smartico_sync.core.position import Position
-from smartico_sync.core.records import DeadLetter, ParkedRow
-from smartico_sync.errors import ConfigError
+from smartico_sync.errors import ConfigError, SyncError
 from smartico_sync.tracking.clocks import now_ms
-from smartico_sync.tracking.redelivery import letters_for
+from smartico_sync.tracking.mailbox import OperatorTurn
+from smartico_sync.tracking.redelivery import requested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from smartico_sync.core.records import Profiles
+    from smartico_sync.core.records import DeadLetter, Profiles
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.backfill import Backfills
-    from smartico_sync.tracking.loop import Tracker
+    from smartico_sync.tracking.loop import ViewLoop
 
 __all__ = ["Operations"]
 
-PATIENCE_S = 120.0  # how long a view may take to come to the end of its page
+PATIENCE_S = 60.0  # how long a view may take to come to the end of its page: a query that runs is not interrupted
+
+
+T = TypeVar("T")
 
 
 class Operations:
     """Changes to the state, each by name and plain values, so that they can come from another process.
 
-    `trackers` are those of a running daemon: what concerns a view is done between two of its pages, and the view goes on
-    from what the state then says. Every method raises SyncError and returns something that JSON can hold.
+    `loops` are those of a running daemon: what concerns a view is a turn of its loop, between two of its pages, and the
+    view goes on from what the state then says. What fails, also because the view does not come to it in time, is not done
+    later. Every method raises SyncError and returns something that JSON can hold.
     """
 
     def __init__(
-        self, store: Store, trackers: Mapping[str, Tracker] | None = None, backfills: Backfills | None = None
+        self,
+        store: Store,
+        loops: Mapping[str, ViewLoop] | None = None,
+        backfills: Backfills | None = None,
+        *,
+        still_wanted: Callable[[], bool] = lambda: True,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.store = store
-        self.trackers = trackers or {}
+        self.loops = loops or {}
         self.backfills = backfills
+        self.still_wanted = still_wanted
+        self.patience_s = patience_s
+
+    def asked_by(self, still_wanted: Callable[[], bool]) -> Operations:
+        """The same for somebody who may go away: what has not begun by then is not done."""
+        return Operations(self.store, self.loops, self.backfills, still_wanted=still_wanted, patience_s=self.patience_s)
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """Do the operation of that name."""
@@ -51,10 +68,14 @@ class Operations:
             )
         return known[name](**arguments)
 
-    def between_pages(self, view: str, action: Callable[[], Any]) -> Any:
-        """Do something while the view's tracker does nothing."""
-        tracker = self.trackers.get(view)
-        return action() if tracker is None else tracker.ask(action).result(PATIENCE_S)
+    def between_pages(self, view: str, what: str, action: Callable[[], T]) -> T:
+        """Do something while the view's loop does nothing else. TurnWithdrawn when it does not come to it in time."""
+        loop = self.loops.get(view)
+        if loop is None:
+            return action()
+        turn = OperatorTurn(what, action, self.patience_s)
+        loop.mailbox.post(turn)
+        return turn.result(view, self.still_wanted)
 
     def backup(self, target: str) -> str:
         """Copy the state."""
@@ -73,46 +94,44 @@ class Operations:
         place = Position(position[0], tuple(position[1:])) if position else None
         self.between_pages(
             view,
+            "the rewind",
             lambda: self.store.rewind(view, place, at_ms=now_ms(), from_ms=from_ms, fingerprints=fingerprints, ids=ids),
         )
 
     def enqueue(self, view: str, rows: Sequence[Sequence[str]], code: int, reason: str) -> int:
         """Have rows read and sent by their positions, each cursor and key."""
-        letters = letters_for(view, [Position(cursor, tuple(key)) for cursor, *key in rows], code, reason)
-        self.between_pages(view, lambda: self.store.enqueue(view, letters))
-        return len(letters)
+        parked = requested(view, [Position(cursor, tuple(key)) for cursor, *key in rows], code, reason)
+        self.between_pages(view, "the sending of missing rows", lambda: self.store.enqueue(view, parked))
+        return len(parked)
 
     def retry(self, ids: Sequence[int]) -> int:
-        """Have dead letters tried again."""
+        """Have dead letters tried again; how many."""
         now = now_ms()
-        done = 0
-        for view, letters in self.by_view(ids).items():
-            parked = [
-                ParkedRow(
-                    **{name: getattr(letter, name) for name in DeadLetter.__dataclass_fields__},
-                    next_try_ms=now,
-                    deadline_ms=now + DAY_MS,
-                )
-                for letter in letters
-            ]
 
-            def move(view: str = view, parked: list[ParkedRow] = parked) -> None:
-                self.store.revive(view, parked)
+        def revive(view: str, dead_letters: Sequence[DeadLetter]) -> int:
+            self.store.revive(view, [revived(dead_letter, now) for dead_letter in dead_letters])
+            return len(dead_letters)
 
-            self.between_pages(view, move)
-            done += len(parked)
-        return done
+        return self.each_view(ids, "the retry", revive)
 
     def drop(self, ids: Sequence[int]) -> int:
-        """Forget dead letters for good."""
-        done = 0
-        for view, letters in self.by_view(ids).items():
+        """Forget dead letters for good; how many."""
+        return self.each_view(
+            ids, "the drop", lambda view, dead_letters: self.store.drop(view, [each.id for each in dead_letters])
+        )
 
-            def forget(view: str = view, numbers: list[int] = [letter.id for letter in letters]) -> int:  # noqa: B006 - never changed
-                return self.store.drop(view, numbers)
-
-            done += self.between_pages(view, forget)
-        return done
+    def each_view(self, ids: Sequence[int], what: str, action: Callable[[str, Sequence[DeadLetter]], int]) -> int:
+        """Do something with the dead letters of these ids, view by view. A failure says what was done before it."""
+        done: dict[str, int] = {}
+        for view, dead_letters in self.by_view(ids).items():
+            try:
+                done[view] = self.between_pages(view, what, partial(action, view, dead_letters))
+            except SyncError as error:
+                if done:
+                    before = ", ".join(f"{count} of {name}" for name, count in done.items())
+                    error.message = f"{error.message}; done before: {before}"
+                raise
+        return sum(done.values())
 
     def backfill(self, view: str, low: str, high: str, rate: int, profiles: Profiles, total: int) -> int:
         """Have a part of a view's history sent; the backfill's id."""
@@ -141,7 +160,7 @@ class Operations:
         """The dead letters of these ids by their view."""
         wanted = set(ids)
         found: dict[str, list[DeadLetter]] = {}
-        for letter in self.store.all_dead_letters():
-            if letter.id in wanted:
-                found.setdefault(letter.view, []).append(letter)
+        for dead_letter in self.store.all_dead_letters():
+            if dead_letter.id in wanted:
+                found.setdefault(dead_letter.row.view, []).append(dead_letter)
         return found

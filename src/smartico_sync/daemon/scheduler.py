@@ -17,17 +17,18 @@ from apscheduler.triggers.interval import IntervalTrigger
 from smartico_sync.errors import ExitCode, StateError, SyncError, Unexpected
 from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apscheduler.events import JobExecutionEvent
 
-    from smartico_sync.config.models import Reconcile
+    from smartico_sync.config.models import Configuration
     from smartico_sync.state.store import Store
-    from smartico_sync.tracking.loop import Tracker
+    from smartico_sync.tracking.loop import ViewLoop
 
-__all__ = ["Service"]
+__all__ = ["Scheduler"]
 
 POLLING_THREADS = 16  # views polled at one moment; a poll mostly waits for the database or the API
 ONCE_PATIENCE_S = 30.0  # `--once` retries a source or an API that is unavailable for this long
@@ -38,47 +39,57 @@ MISFIRE_GRACE_S = 60  # a poll that could not start in time still starts; late i
 log = structlog.get_logger()
 
 
-class Service:
-    """Runs trackers. Profiles go first: transactions wait until every profile view has caught up once or has failed."""
+class Scheduler:
+    """Runs the views' loops, a thread each, and tells them when it is time to poll.
 
-    def __init__(self, trackers: Sequence[Tracker], store: Store, reconcile: Reconcile) -> None:
-        self.trackers = tuple(trackers)
-        self.store, self.reconcile = store, reconcile
-        self.profiles = tuple(tracker for tracker in self.trackers if tracker.role == "profile")
+    Profiles go first: transactions wait until every profile view has caught up once or has failed.
+    """
+
+    def __init__(self, loops: Sequence[ViewLoop], store: Store, configuration: Configuration) -> None:
+        self.loops = tuple(loops)
+        self.store, self.reconcile = store, configuration.reconcile
+        self.profiles = tuple(loop for loop in self.loops if loop.role == "profile")
         self.stopping = threading.Event()
-        self.backfills = Backfills(self.trackers, store)
+        self.backfills = Backfills(self.loops, store)
+        self.comparisons = ReconciliationRounds(self.loops, configuration.reconcile)
 
     def forever(self) -> None:
         """Poll every view on its schedule until `stop`. Trouble of one view never touches another."""
         scheduler = BackgroundScheduler(
-            executors={"default": JobThreads(min(POLLING_THREADS, len(self.trackers))), "beside": JobThreads(1)},
+            executors={"default": JobThreads(1), "beside": JobThreads(1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": MISFIRE_GRACE_S},
             timezone="UTC",
         )
-        for tracker in self.trackers:
-            every = IntervalTrigger(seconds=tracker.every_ms / 1000)
-            scheduler.add_job(self.turn, every, args=[tracker], id=tracker.name, next_run_time=datetime.now(UTC))
-            if self.reconcile.every:
-                apart = IntervalTrigger(seconds=self.reconcile.every / 1000)
-                scheduler.add_job(tracker.compare, apart, id=f"compare {tracker.name}", executor="beside")
+        for loop in self.loops:
+            every = IntervalTrigger(seconds=loop.equipment.view.every / 1000)
+            scheduler.add_job(self.ask, every, args=[loop], id=loop.name, next_run_time=datetime.now(UTC))
         scheduler.add_job(self.prune, IntervalTrigger(seconds=PRUNE_EVERY_S), id="prune", executor="beside")
-        history = threading.Thread(target=self.backfills.work, args=(self.stopping,), name="backfill")
+        threads = [
+            threading.Thread(target=self.backfills.work, args=(self.stopping,), name="backfill"),
+            threading.Thread(target=self.comparisons.work, args=(self.stopping,), name="reconcile"),
+        ]
+        threads += [
+            threading.Thread(target=loop.run, args=(self.stopping,), name=f"view-{loop.name}") for loop in self.loops
+        ]
         scheduler.add_listener(mishap, EVENT_JOB_ERROR)
+        for thread in threads:
+            thread.start()
         scheduler.start()
-        history.start()
         try:
             self.stopping.wait()
         finally:
             self.stop()
             scheduler.shutdown(wait=True)
             self.backfills.wake()
-            history.join()
+            for loop in self.loops:
+                loop.mailbox.wake()
+            for thread in threads:
+                thread.join()
 
-    def turn(self, tracker: Tracker) -> None:
-        """One scheduled poll of one view."""
-        if self.stopping.is_set() or not self.may_go(tracker):
-            return
-        tracker.poll(self.stopping)
+    def ask(self, loop: ViewLoop) -> None:
+        """It is time for a view to poll, if its turn has come: profiles at once, the others after them."""
+        if loop.role == "profile" or all(profile.standing.settled for profile in self.profiles):
+            loop.mailbox.ask_to_poll()
 
     def prune(self) -> None:
         """Drop the keys of rows that were delivered longer ago than the ledger keeps them; a little at a time."""
@@ -90,41 +101,37 @@ class Service:
         except StateError as error:
             log.warning("state.prune", reason=error.message, hint=error.hint)
 
-    def may_go(self, tracker: Tracker) -> bool:
-        """Whether the view's turn has come: profiles at once, the others after them."""
-        return tracker.role == "profile" or all(profile.settled for profile in self.profiles)
-
     def once(self) -> ExitCode:
         """Poll every view until it has caught up; the code of what remained after a bounded time of retries."""
-        others = [tracker for tracker in self.trackers if tracker not in self.profiles]
+        others = [loop for loop in self.loops if loop not in self.profiles]
         deadline = time.monotonic() + ONCE_PATIENCE_S
-        for tracker in self.trackers:
-            tracker.patience_s = ONCE_PATIENCE_S
         for group in (self.profiles, others):
             if not group:
                 continue
             with ThreadPoolExecutor(min(POLLING_THREADS, len(group)), thread_name_prefix="once") as threads:
-                wait([threads.submit(self.catch_up, tracker, deadline) for tracker in group])
+                wait([threads.submit(self.catch_up, loop, deadline) for loop in group])
         return self.verdict()
 
-    def catch_up(self, tracker: Tracker, deadline: float) -> None:
+    def catch_up(self, loop: ViewLoop, deadline: float) -> None:
         """Poll one view until it has caught up, is halted for good, or the patience is over."""
         while not self.stopping.is_set():
-            tracker.poll(self.stopping)
-            if tracker.caught_up or tracker.halted or time.monotonic() > deadline:
-                return
-            self.stopping.wait(min(tracker.pause_s, max(0.0, deadline - time.monotonic())) or 0.01)
+            loop.poll(self.stopping, patience_s=ONCE_PATIENCE_S)
+            standing = loop.standing
+            if standing.progress == "caught up" or standing.halted or time.monotonic() > deadline:
+                break
+            self.stopping.wait(min(loop.pause_s, max(0.0, deadline - time.monotonic())) or 0.01)
+        loop.close()
 
     def verdict(self) -> ExitCode:
         """The exit code of what remained: the worst error of any view, else whether there are dead letters."""
-        errors = [tracker.error for tracker in self.trackers if tracker.error is not None]
+        errors = [loop.standing.error for loop in self.loops if loop.standing.error is not None]
         for kind in (ExitCode.INTERNAL, ExitCode.STATE, ExitCode.CONFIGURATION, ExitCode.SOURCE, ExitCode.API):
             if any(code_of(error) == kind for error in errors):
                 return kind
-        return ExitCode.DEAD_LETTERS if any(tracker.dead_lettered for tracker in self.trackers) else ExitCode.FINE
+        return ExitCode.DEAD_LETTERS if any(loop.standing.dead_lettered for loop in self.loops) else ExitCode.FINE
 
     def stop(self) -> None:
-        """Ask every poll to end after the page it is at; idempotent, callable from a signal handler."""
+        """Ask every loop to end after the page it is at; idempotent, callable from a signal handler."""
         self.stopping.set()
 
 

@@ -12,7 +12,9 @@ from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create
 from smartico_sync.sources.registry import open_source
 from smartico_sync.state.store import Store
-from smartico_sync.tracking.loop import Tracker
+from smartico_sync.tracking.loop import ViewLoop
+from smartico_sync.tracking.session import Equipment
+from smartico_sync.tracking.status_recorder import StatusRecorder
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -33,7 +35,7 @@ class Parts:
     store: Store
     delivery: Router
     board: StatusBoard
-    trackers: tuple[Tracker, ...]
+    loops: tuple[ViewLoop, ...]
 
 
 def state_path(configuration: Configuration, base: Path) -> Path:
@@ -67,8 +69,12 @@ def assemble(configuration: Configuration, base: Path, stack: ExitStack) -> Part
     delivery = Router(configuration.smartico, base)
     stack.callback(delivery.close, FAREWELL_MS)
     board = StatusBoard()
-    trackers = tuple(
-        Tracker(configuration, view, sources[view.source], store, delivery, protection, board)
+    loops = tuple(
+        ViewLoop(
+            Equipment(
+                configuration, view, sources[view.source], store, delivery, protection, StatusRecorder(view, board)
+            )
+        )
         for view in configuration.views
     )
-    return Parts(store, delivery, board, trackers)
+    return Parts(store, delivery, board, loops)

@@ -84,7 +84,7 @@ class Backlog:
     def drop(self, request: Request) -> None:
         """Take a request out that nobody waits for."""
         self.queued -= len(request.batch.events)
-        self.player_order.finish(request)
+        self.finish(request)
 
     def fail(self, brand: str, error: DeliveryError) -> None:
         """Fail what was sent of a brand, or of EVERYTHING; nothing of it is committed."""

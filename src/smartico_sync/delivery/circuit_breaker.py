@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from smartico_sync.core.backoff import Backoff
 from smartico_sync.errors import DeliveryHalted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
 
-__all__ = ["BACK_OFF_S", "EVERYTHING", "CircuitBreaker", "Halt"]
+__all__ = ["BACKOFF", "EVERYTHING", "CircuitBreaker", "Halt"]
 
 EVERYTHING = ""  # the brand that stands for all
-BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # quoted from the official document; the last repeats
-PROBE_S = (5.0, 10.0, 20.0, 40.0, 60.0)  # between two tries of what is refused; the last repeats
+# The steps are quoted from the official document. A fifth is random, so that clients do not return together.
+BACKOFF = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0), jitter=0.2)
+PROBE_BACKOFF = Backoff((5.0, 10.0, 20.0, 40.0, 60.0))  # a person mends it in minutes, and should not wait long then
 UNAVAILABLE_AFTER = 5  # failures in a row; of single ones only their own events wait
-JITTER = 0.2  # share of a pause that is random, so that clients do not return together
 LONGEST_WAIT_S = 300.0  # of a Retry-After that is believed
 
 
@@ -39,7 +40,7 @@ class Halt:
 
     def wait(self, now: float) -> None:
         """Let nobody try for a while, longer each time."""
-        self.probe_at = now + nth(PROBE_S, self.times)
+        self.probe_at = now + PROBE_BACKOFF.pause(self.times)
 
     def error(self) -> DeliveryHalted:
         """The error for those who sent."""
@@ -49,8 +50,10 @@ class Halt:
 class CircuitBreaker:
     """A state machine. `now` is seconds of a steady clock, and never decreases. Callers hold one lock around every call."""
 
-    def __init__(self, pauses_s: Sequence[float] = BACK_OFF_S, *, dice: Callable[[], float] = random.random) -> None:
-        self.pauses_s, self.dice = tuple(pauses_s), dice
+    def __init__(
+        self, pauses_s: tuple[float, ...] = BACKOFF.steps_s, *, dice: Callable[[], float] = random.random
+    ) -> None:
+        self.backoff, self.dice = replace(BACKOFF, steps_s=pauses_s), dice
         self.halts: dict[str, Halt] = {}
         self.failures = 0
         self.rounds = 0
@@ -83,7 +86,7 @@ class CircuitBreaker:
         if self.unavailable and not in_flight:
             self.rounds += 1
         self.failures += 1
-        pause = nth(self.pauses_s, max(attempts, self.rounds)) * (1 + JITTER * self.dice())
+        pause = self.backoff.pause(max(attempts, self.rounds), self.dice())
         asked = min(retry_after_s, LONGEST_WAIT_S)
         pause = max(pause, asked)
         if asked:
@@ -124,8 +127,3 @@ class CircuitBreaker:
     def told(self) -> tuple[tuple[str, str], ...]:
         """Every refusal in words, with what to do about it."""
         return tuple((halt.message, halt.hint) for halt in self.halts.values())
-
-
-def nth(pauses_s: Sequence[float], place: int) -> float:
-    """The pause at a place; the last repeats."""
-    return pauses_s[min(place, len(pauses_s) - 1)]

@@ -13,7 +13,7 @@ import structlog
 from smartico_sync.core.events import BRAND
 from smartico_sync.delivery.backlog import Backlog
 from smartico_sync.delivery.batch_size import BatchSize
-from smartico_sync.delivery.circuit_breaker import BACK_OFF_S, EVERYTHING, CircuitBreaker
+from smartico_sync.delivery.circuit_breaker import BACKOFF, EVERYTHING, CircuitBreaker
 from smartico_sync.delivery.destination_status import DestinationStatus
 from smartico_sync.delivery.request import Request
 from smartico_sync.errors import (
@@ -59,7 +59,7 @@ class Destination:
         *,
         workers: int,
         batch_events: int,
-        pauses_s: tuple[float, ...] = BACK_OFF_S,
+        pauses_s: tuple[float, ...] = BACKOFF.steps_s,
     ) -> None:
         self.name, self.client, self.rate_limit, self.lock = name, client, rate_limit, lock
         self.changed = threading.Condition(lock)

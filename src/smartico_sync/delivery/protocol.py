@@ -1,4 +1,4 @@
-"""What the tracker asks of delivery."""
+"""What a view's loop asks of delivery."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.events import Events
     from smartico_sync.core.records import Receipt
+    from smartico_sync.errors import DeliveryError
 
 __all__ = ["Delivery", "Priority"]
 
@@ -27,8 +28,12 @@ class Delivery(Protocol):
         The future resolves when each event has its final verdict, however long the API is unavailable. One player's events are
         sent in the order of `send` calls and of rows, over all views, never two requests at once. It fails with
         DeliveryHalted while token, URL or proxy are wrong, or the API does not know a brand among the events (the caller sends the
-        same page again later, same eids), and with DeliveryStopped after `close`.
+        same page again later, same eids), and with DeliveryStopped after `close`. A future that is cancelled is withdrawn: what has
+        not left yet is not sent; what has may still be accepted, and its players wait for it.
         """
+
+    def problem(self) -> DeliveryError | None:
+        """What keeps events from being delivered now, for those who cannot wait; None when nothing does."""
 
     def close(self, timeout_ms: int) -> None:
         """Take nothing new, give requests under way the time to finish, fail what is left with DeliveryStopped."""

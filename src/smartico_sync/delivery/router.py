@@ -14,7 +14,7 @@ from smartico_sync.core.batches import batches
 from smartico_sync.core.events import BRAND, EID, POSITION, Events
 from smartico_sync.core.reason_codes import TOO_LARGE
 from smartico_sync.core.records import Receipt, Refusal
-from smartico_sync.delivery.circuit_breaker import BACK_OFF_S
+from smartico_sync.delivery.circuit_breaker import BACKOFF
 from smartico_sync.delivery.client import Client
 from smartico_sync.delivery.destination import Destination, DestinationStatus
 from smartico_sync.delivery.pending_receipt import PendingReceipt
@@ -47,7 +47,7 @@ class Router:
     One destination per URL and token; brands without their own share the first. Destinations of one token share its limits.
     """
 
-    def __init__(self, config: Smartico, base: Path = Path(), *, pauses_s: tuple[float, ...] = BACK_OFF_S) -> None:
+    def __init__(self, config: Smartico, base: Path = Path(), *, pauses_s: tuple[float, ...] = BACKOFF.steps_s) -> None:
         self.config = config
         self.order = threading.Lock()
         self.lock = threading.RLock()

@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from smartico_sync.catalogue.engines import EMBEDDED
 from smartico_sync.demo.players import BRANDS, GAMES, METHODS, fake_player
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ health:
   listen: {listen}
 sources:
   casino:
-    url: sqlite:///{quote(str(Path(path).absolute()))}
+    url: {EMBEDDED.scheme}:///{quote(str(Path(path).absolute()))}
 views:
   - name: users
     source: casino

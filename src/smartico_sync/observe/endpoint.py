@@ -30,7 +30,7 @@ SECURE = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # letters are counted by a code, which is a number
+WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # dead letters are counted by a code, which is a number
 
 
 class Server(ThreadingHTTPServer):
@@ -76,8 +76,8 @@ class Endpoint:
             self.server = Server((host.strip("[]"), int(port)), Handler)
         except OSError as error:
             raise ConfigError(
-                f"health.listen: cannot listen on {listen}: {error.strerror}",
-                hint="choose another port, or health: {listen: off}",
+                f"`health.listen`: cannot listen on {listen}: {error.strerror}",
+                hint="choose another port, or write `health: {listen: off}`",
             ) from None
         self.server.endpoint = self
         self.url = f"http://{host}:{self.server.server_address[1]}"
@@ -87,14 +87,14 @@ class Endpoint:
     def answer(self, path: str) -> tuple[int, str, bytes]:
         """Status, content type and body for a path."""
         now = time.time_ns() // 1_000_000
-        destinations = self.destinations()
-        health = assess(self.board.views(), destinations, now, self.started_ms)
+        views, destinations = self.board.views(), self.destinations()
+        health = assess(views, destinations)
         if path == "/healthz":
             return (200 if health.alive == "alive" else 503), "application/json", brief(health)
         if path == "/readyz":
             return (200 if health.ready == "delivering" else 503), "application/json", brief(health)
         if path == "/metrics":
-            return 200, "text/plain; version=0.0.4; charset=utf-8", exposition(self.board, self.destinations)
+            return 200, "text/plain; version=0.0.4; charset=utf-8", exposition(views, destinations)
         if path == "/status.json":
             status = {
                 "version": __version__,
@@ -103,12 +103,12 @@ class Endpoint:
                 "alive": health.alive,
                 "ready": health.ready,
                 "findings": [asdict(finding) for finding in health.findings],
-                "views": [as_data(view) for view in self.board.views()],
+                "views": [as_data(view) for view in views],
                 "destinations": [asdict(destination) for destination in destinations],
             }
             return 200, "application/json", orjson.dumps(status, option=WRITTEN)
         if path == "/":
-            return 200, "text/html; charset=utf-8", page(self.board, health, destinations, __version__, now).encode()
+            return 200, "text/html; charset=utf-8", page(views, health, destinations, __version__, now).encode()
         return 404, "text/plain", b"not here; try / /healthz /readyz /metrics /status.json\n"
 
     def close(self) -> None:
@@ -119,8 +119,9 @@ class Endpoint:
 
 
 def as_data(view: ViewStatus) -> dict[str, Any]:
-    """A view for programs; `stragglers` is what `late_rows` was called first, and stays."""
+    """A view for programs, without the facts that its state and ages were derived from. `stragglers` is what `late_rows` was called first, and stays."""
     data = asdict(view)
+    del data["polls"]
     data["late"]["stragglers"] = data["late"]["late_rows"]
     return data
 

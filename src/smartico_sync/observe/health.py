@@ -5,15 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from smartico_sync.observe.view_status import patience_ms
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.observe.view_status import ViewStatus
 
-__all__ = ["Finding", "Health", "assess"]
+__all__ = ["ORDINARY_INTERVALS", "Finding", "Health", "assess", "standstill"]
 
-PATIENCE_MS = 60_000  # a view that has not been polled for this long, beyond ten of its intervals, is stuck
+STUCK_MS = 60_000  # no sign of life from any view for this long, beyond ten intervals: twice what a database or the API may take
+STANDSTILL_MS = (
+    300_000  # five minutes: longer than the pauses after errors and a restart of a database; then a person must look
+)
+ORDINARY_INTERVALS = (
+    2  # a lag of one interval and the poll is what lies between two good polls, whatever `max_age` says
+)
+WAITS_FOR = {"": "", "source": "; it waits for the database", "api": "; it waits for the API"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +44,8 @@ class Health:
     findings: tuple[Finding, ...]
 
 
-def assess(
-    views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], now_ms: int, started_ms: int
-) -> Health:
-    """Judge the daemon by what is known of it."""
+def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> Health:
+    """Judge the daemon by what is known of it at one moment."""
     findings = []
     for view in views:
         if view.error:
@@ -56,11 +63,18 @@ def assess(
             )
             told = f"{sum(view.invalid.values())} values broke a rule since the start: {most}"
             findings.append(
-                Finding("warning", view.name, told, "mend them in the view; on_invalid: says what becomes of them")
+                Finding("warning", view.name, told, "mend them in the view; `on_invalid` says what becomes of them")
             )
-        if view.max_age_ms is not None and view.lag_ms > view.max_age_ms:
-            old = f"nothing newer than {view.lag_ms // 1000} s ago is known to be delivered; max_age is {view.max_age_ms // 1000} s"
-            findings.append(Finding("critical", view.name, old, view.hint or "sync status"))
+        findings += of_age(view)
+        if view.differing:
+            told = (
+                f"{view.differing} of {view.looked} profiles that were read again hold something else than was sent: a change "
+                f"did not move `{view.cursor}`"
+            )
+            hint = (
+                f"have every change move {view.cursor}; then: sync backfill {view.name} --from TIME sends what differs"
+            )
+            findings.append(Finding("warning", view.name, told, hint))
         if view.missing:
             hint = f"sync reconcile --view {view.name} --send"
             findings.append(Finding("warning", view.name, f"{view.missing} rows were never acknowledged", hint))
@@ -71,8 +85,7 @@ def assess(
             hint = destination.hint or "nothing: it is tried again by itself"
             unavailable = f"the API is unavailable: {destination.last_error}"
             findings.append(Finding("warning", destination.name, unavailable, hint))
-    late = [view for view in views if now_ms - (view.last_poll_ms or started_ms) > max(PATIENCE_MS, 10 * view.every_ms)]
-    stuck = bool(views) and len(late) == len(views)
+    stuck = bool(views) and all(view.silent_ms > max(STUCK_MS, patience_ms(view.every_ms)) for view in views)
     bad = any(finding.severity == "critical" for finding in findings)
     bad = bad or any(view.state == "degraded" for view in views) or any(d.state == "backing_off" for d in destinations)
     ready: Literal["delivering", "starting", "not delivering"] = "delivering"
@@ -81,3 +94,36 @@ def assess(
     if bad or stuck:
         ready = "not delivering"
     return Health("stuck" if stuck else "alive", ready, tuple(findings))
+
+
+def of_age(view: ViewStatus) -> list[Finding]:
+    """What is to be said of a view because time has passed: it stands still, or its lag is beyond `max_age`.
+
+    Standing still is a warning until `max_age`, or five minutes where none is set, then critical.
+    """
+    findings = []
+    if told := standstill(view):
+        limit = STANDSTILL_MS if view.max_age_ms is None else view.max_age_ms
+        hint = (
+            "sync check" if view.standstill == "hanging" else "sync backfill --list" if view.backfill else "sync status"
+        )
+        findings.append(Finding("critical" if view.still_ms > limit else "warning", view.name, told, hint))
+    if view.max_age_ms is not None and view.lag_ms > max(view.max_age_ms, ORDINARY_INTERVALS * view.every_ms):
+        age, limit = view.lag_ms // 1000, view.max_age_ms
+        old = f"nothing newer than {age:,} s ago is known to be delivered; `max_age` is {limit / 1000:g} s"
+        findings.append(Finding("critical", view.name, old, view.hint or "sync status"))
+    return findings
+
+
+def standstill(view: ViewStatus) -> str:
+    """That a view stands still, for how long and what it waits for; empty while it does not."""
+    still = f"{view.still_ms // 1000:,} s"
+    if view.standstill == "no":
+        return ""
+    if view.standstill == "waiting":
+        return f"no poll has begun for {still}"
+    got_on = view.poll_ms - view.still_ms >= 1000
+    told = f"the poll has been running for {view.poll_ms // 1000:,} s" + (
+        f", the last {still} without progress" if got_on else ""
+    )
+    return told + WAITS_FOR[view.waits_for]

@@ -1,4 +1,4 @@
-"""Prometheus metrics, read from the board when they are scraped."""
+"""Prometheus metrics, computed when they are scraped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from smartico_sync.delivery.destination import DestinationStatus
-    from smartico_sync.observe.view_status import StatusBoard, ViewStatus
+    from smartico_sync.observe.view_status import ViewStatus
 
 __all__ = ["exposition"]
 
@@ -25,7 +25,26 @@ STATES = ("starting", "live", "behind", "degraded", "halted", "regressed")
 STAGES = ("dead_lettered", "parked")
 # Gauges of a view: name, what it says, and where it is.
 GAUGES: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
-    ("lag_seconds", "Seconds since the view was last level with its source.", lambda view: view.lag_ms / 1000),
+    (
+        "lag_seconds",
+        "Seconds since the last poll that found nothing newer began to read.",
+        lambda view: view.lag_ms / 1000,
+    ),
+    (
+        "poll_running_seconds",
+        "How long the poll under way has been running, 0 between polls.",
+        lambda view: view.poll_ms / 1000,
+    ),
+    (
+        "standstill_seconds",
+        "Seconds since a poll last began, read, committed or ended.",
+        lambda view: view.still_ms / 1000,
+    ),
+    (
+        "caught_up_timestamp_seconds",
+        "When the last poll that found nothing newer began to read.",
+        lambda view: view.caught_up_ms / 1000,
+    ),
     (
         "last_success_timestamp_seconds",
         "When a poll last went well.",
@@ -48,6 +67,11 @@ GAUGES: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
     ),
     ("unacknowledged_rows", "Rows the last comparison found in the source only.", lambda view: view.missing),
     (
+        "differing_profiles",
+        "Profiles of the last comparison's sample that hold something else than was sent.",
+        lambda view: view.differing,
+    ),
+    (
         "backfill_rows_left",
         "Rows of the view's history that are still to be sent.",
         lambda view: max(0, view.backfill.total - view.backfill.done) if view.backfill else 0,
@@ -67,10 +91,10 @@ COUNTERS: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
 
 
 class Views:
-    """Collects what the board and the destinations say."""
+    """Collects what is known of views and destinations at one moment."""
 
-    def __init__(self, board: StatusBoard, destinations: Callable[[], Sequence[DestinationStatus]]) -> None:
-        self.board = board
+    def __init__(self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> None:
+        self.views = views
         self.destinations = destinations
 
     def collect(self) -> Iterable[Metric]:
@@ -87,15 +111,14 @@ class Views:
         late = HistogramMetricFamily(
             "smartico_sync_lateness_seconds", "How late rows became visible (lookback).", labels=["view"]
         )
-        views = self.board.views()
-        for view in views:
+        for view in self.views:
             for outcome, count in view.counts.items():
                 if outcome not in STAGES:
                     rows.add_metric([view.name, outcome], count)
             for name in STATES:
                 state.add_metric([view.name, name], 1.0 if view.state == name else 0.0)
-            for family, letters in ((dead, view.dead), (parked, view.parked)):
-                for code, count in letters.items():
+            for family, counts in ((dead, view.dead), (parked, view.parked)):
+                for code, count in counts.items():
                     family.add_metric([view.name, str(code)], count)
             for name, count in view.invalid.items():
                 invalid.add_metric([view.name, name], count)
@@ -120,7 +143,7 @@ class Views:
         took = CounterMetricFamily(
             "smartico_sync_request_seconds", "Time spent waiting for answers.", labels=["destination"]
         )
-        for destination in self.destinations():
+        for destination in self.destinations:
             for verdict, count in destination.events.items():
                 sent.add_metric([destination.name, verdict], count)
             for decision, count in destination.requests.items():
@@ -131,7 +154,7 @@ class Views:
             queued.add_metric([destination.name], destination.queued_events)
             minute.add_metric([destination.name], destination.requests_last_minute)
         return [
-            *of_views(views),
+            *of_views(self.views),
             rows,
             state,
             dead,
@@ -166,8 +189,8 @@ def buckets(counts: Sequence[int]) -> list[tuple[str, float]]:
     return list(zip(bounds, map(float, accumulate(counts)), strict=True))
 
 
-def exposition(board: StatusBoard, destinations: Callable[[], Sequence[DestinationStatus]]) -> bytes:
+def exposition(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> bytes:
     """The metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(Views(board, destinations))
+    registry.register(Views(views, destinations))
     return generate_latest(registry)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING
+
+from smartico_sync.observe.health import ORDINARY_INTERVALS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.observe.health import Finding, Health
-    from smartico_sync.observe.view_status import StatusBoard, ViewStatus
+    from smartico_sync.observe.view_status import ViewStatus
 
 __all__ = ["STYLE", "page"]
 
@@ -27,22 +31,22 @@ th,td{padding:9px 12px;text-align:left;border-top:1px solid var(--line);vertical
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.head{max-width:260px;overflow:hidden;text-overflow:ellipsis;font-family:ui-monospace,monospace;font-size:13px}
 .state{font-weight:600}.state:before{content:"";display:inline-block;width:8px;height:8px;border-radius:50%;background:currentColor;margin-right:8px}
 .finding{padding:12px 14px;border-top:1px solid var(--line)}.finding:first-child{border-top:0}code{font:13px ui-monospace,monospace;background:var(--ground);border:1px solid var(--line);border-radius:5px;padding:1px 6px}
-.sub{color:var(--soft);font-size:13px;font-weight:400}svg{display:block}footer{margin-top:26px;color:var(--soft);font-size:13px}a{color:var(--note)}
+.sub{color:var(--soft);font-size:13px;font-weight:400}svg{display:block;margin-left:auto}footer{margin-top:26px;color:var(--soft);font-size:13px}a{color:var(--note)}
 """
 TONE = {"live": "good", "behind": "note", "starting": "note", "degraded": "warn", "halted": "bad", "regressed": "bad"}
+FRESH_MS = 10_000  # "everything is delivered" is said of what was there this long ago, not longer
 COUNTED = ("delivered", "unchanged", "duplicate", "dead_lettered")
 
 
 def page(
-    board: StatusBoard, health: Health, destinations: Sequence[DestinationStatus], version: str, now_ms: int
+    views: Sequence[ViewStatus], health: Health, destinations: Sequence[DestinationStatus], version: str, now_ms: int
 ) -> str:
     """The whole page; everything that comes from outside is escaped. It asks for itself again every two seconds."""
-    views = board.views()
     tone, headline = sentence(views, health)
-    rows = "".join(view_row(view, board.trend(view.name), now_ms) for view in views)
-    findings = "".join(finding_of(finding) for finding in health.findings)
+    rows = "".join(view_row(view) for view in views)
+    findings = "".join(finding_of(finding) for finding in merged(health.findings))
     sent = "".join(
-        f'<tr><td>{escape(each.name)}</td><td class="{ {"halted": "bad", "backing_off": "warn"}.get(each.state, "good") }">{escape(each.state.replace("_", " "))}</td>'
+        f'<tr><td><strong>{escape(each.name)}</strong></td><td><span class="state { {"halted": "bad", "backing_off": "warn"}.get(each.state, "good") }">{escape(each.state.replace("_", " "))}</span></td>'
         f'<td class="n">{each.in_flight}</td><td class="n">{each.queued_events:,}</td><td class="n">{each.requests_last_minute:,}</td>'
         f"<td>{escape(each.last_error)}</td></tr>"
         for each in destinations
@@ -53,9 +57,9 @@ def page(
         f'<header><h1>smartico-sync</h1><p class="headline {tone}">{escape(headline)}</p></header>'
         + (f'<h2>To do</h2><div class="card">{findings}</div>' if findings else "")
         + '<h2>Views</h2><div class="card"><table><thead><tr><th>View</th><th>State</th><th>Delivered up to</th><th class="n">Lag</th>'
-        '<th class="n">Rows/s</th><th></th>'
+        '<th class="n">Rows/s</th>'
         + "".join(f'<th class="n">{name.replace("_", " ").capitalize()}</th>' for name in COUNTED)
-        + f'</tr></thead><tbody>{rows}</tbody></table></div><h2>Router API</h2><div class="card"><table><thead><tr><th>Destination</th><th>State</th>'
+        + f'</tr></thead><tbody>{rows}</tbody></table></div><h2>Ingest API</h2><div class="card"><table><thead><tr><th>Destination</th><th>State</th>'
         f'<th class="n">In flight</th><th class="n">Queued</th><th class="n">Requests/min</th><th>Last error</th></tr></thead><tbody>{sent}</tbody></table></div>'
         f'<footer>Version {escape(version)} · {clock(now_ms)} UTC · <a href="/status.json">status.json</a> · <a href="/metrics">metrics</a></footer></main></body></html>'
     )
@@ -64,31 +68,47 @@ def page(
 def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:
     """The headline and its tone."""
     broken = [view.name for view in views if view.state in ("degraded", "halted", "regressed")]
+    still = [view.name for view in views if view.standstill != "no"]
     behind = [view.name for view in views if view.state == "behind"]
     if broken:
         return (
             "bad" if health.ready == "not delivering" else "warn"
-        ), f"{', '.join(broken[:3])} {'needs' if len(broken) == 1 else 'need'} attention"
+        ), f"{named(broken)} {'needs' if len(broken) == 1 else 'need'} attention"
+    if still:
+        tone = "bad" if health.ready == "not delivering" else "warn"
+        return tone, f"{named(still)} {'stands' if len(still) == 1 else 'stand'} still"
     if health.ready == "not delivering":
         return "bad", "Not delivering"
     if behind:
-        return "note", f"Catching up: {', '.join(behind[:3])}"
+        return "note", f"Catching up: {named(behind)}"
     if health.ready == "starting":
         return "note", "Starting"
+    if old := max(
+        (view.lag_ms for view in views if view.lag_ms > max(FRESH_MS, ORDINARY_INTERVALS * view.every_ms)), default=0
+    ):
+        return "note", f"Delivered up to {old // 1000:,} s ago"
     if dead := sum(sum(view.dead.values()) for view in views):
         return "warn", f"Delivered, but for {dead:,} {'row' if dead == 1 else 'rows'} given up"
     return "good", "Everything is delivered"
 
 
-def view_row(view: ViewStatus, trend: Sequence[float], now_ms: int) -> str:
+def named(views: Sequence[str]) -> str:
+    """The first three of them, and how many more."""
+    more = len(views) - 3
+    return ", ".join(views[:3]) + (f" and {more} more" if more > 0 else "")
+
+
+def view_row(view: ViewStatus) -> str:
     """One view as a table row."""
-    lag = "level" if not view.lag_ms else f"{view.lag_ms / 1000:,.0f} s"
+    lag = f"{view.lag_ms / 1000:,.1f} s" if view.lag_ms < 10_000 else f"{view.lag_ms // 1000:,} s"
     numbers = "".join(f'<td class="n">{view.counts.get(name, 0):,}</td>' for name in COUNTED)
-    since = f"polled {max(0, now_ms - view.last_poll_ms) / 1000:.0f} s ago" if view.last_poll_ms else "not polled yet"
+    since = f"polled {view.still_ms // 1000:,} s ago" if view.last_poll_ms else "not polled yet"
+    if view.poll_ms >= 1000:
+        since = f"polling for {view.poll_ms // 1000:,} s"
     return (
         f'<tr><td><strong>{escape(view.name)}</strong><div class="sub">{escape(view.kind)} · {escape(view.late_commit.split(":")[0])}</div></td>'
         f'<td><span class="state {TONE[view.state]}">{view.state}</span><div class="sub">{since}</div>{history(view)}</td>'
-        f'<td class="head">{escape(view.head) or "nothing yet"}</td><td class="n">{lag}</td><td class="n">{view.per_second:,.0f}</td><td>{sparkline(trend)}</td>{numbers}</tr>'
+        f'<td class="head">{escape(view.head) or "nothing yet"}</td><td class="n">{lag}</td><td class="n">{view.per_second:,.0f}{sparkline(view.polls.trend)}</td>{numbers}</tr>'
     )
 
 
@@ -115,11 +135,24 @@ def sparkline(trend: Sequence[float]) -> str:
     return f'<svg width="90" height="22" role="img" aria-label="rate over time"><polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.5" opacity=".6"/></svg>'
 
 
+def merged(findings: Sequence[Finding]) -> list[Finding]:
+    """What is the same for several subjects, told once and of all of them."""
+    subjects: dict[Finding, list[str]] = {}
+    for finding in findings:
+        subjects.setdefault(replace(finding, subject=""), []).append(finding.subject)
+    return [replace(finding, subject=named(found)) for finding, found in subjects.items()]
+
+
 def finding_of(finding: Finding) -> str:
     """One finding with its next command."""
     tone = "bad" if finding.severity == "critical" else "warn"
-    hint = f'<div class="sub">next: <code>{escape(finding.hint)}</code></div>' if finding.hint else ""
+    hint = f'<div class="sub">next: {command_marked(escape(finding.hint))}</div>' if finding.hint else ""
     return f'<div class="finding"><strong class="{tone}">{escape(finding.subject)}</strong> {escape(finding.message)}{hint}</div>'
+
+
+def command_marked(hint: str) -> str:
+    """A hint with the command in it, which stands at its beginning or behind a colon, marked as one."""
+    return re.sub(r"(^|: )(sync [^;,]+)", r"\1<code>\2</code>", hint)
 
 
 def clock(ms: int) -> str:

@@ -9,11 +9,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from smartico_sync.observe.health import standstill
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from smartico_sync.observe.view_status import StatusBoard, ViewStatus
+    from smartico_sync.observe.view_status import ViewStatus
 
 __all__ = ["Progress", "summary", "table"]
 
@@ -33,7 +35,7 @@ def table(views: Sequence[ViewStatus], title: str) -> Table:
     made = Table(title=title, title_justify="left", expand=False)
     for name in ("view", "state"):
         made.add_column(name)
-    for name in ("rows/s", "delivered", "unchanged", "dead letters"):
+    for name in ("lag", "rows/s", "delivered", "unchanged", "dead letters"):
         made.add_column(name, justify="right")
     made.add_column("up to", overflow="ellipsis", no_wrap=True, max_width=28)
     made.add_column("trouble", overflow="fold")
@@ -42,12 +44,13 @@ def table(views: Sequence[ViewStatus], title: str) -> Table:
         made.add_row(
             view.name,
             f"[{COLOURS[view.state]}]{view.state}[/]",
+            f"{view.lag_ms / 1000:,.1f} s",
             f"{view.per_second:,.0f}",
             f"{counts.get('delivered', 0) + counts.get('duplicate', 0):,}",
             f"{counts.get('unchanged', 0):,}",
             f"{counts.get('dead_lettered', 0):,}",
             view.head,
-            f"{view.error}\n→ {view.hint}" if view.error else "",
+            f"{view.error}\n→ {view.hint}" if view.error else standstill(view),
         )
     return made
 
@@ -60,10 +63,10 @@ def summary(views: Sequence[ViewStatus]) -> None:
 
 
 class Progress:
-    """A context manager that redraws the table until it ends."""
+    """A context manager that redraws the table until it ends. `look` says how the views do at the moment it is called."""
 
-    def __init__(self, board: StatusBoard, where: str) -> None:
-        self.board = board
+    def __init__(self, look: Callable[[], Sequence[ViewStatus]], where: str) -> None:
+        self.look = look
         self.where = where
         self.console = Console(stderr=True)
         self.ended = threading.Event()
@@ -72,7 +75,7 @@ class Progress:
 
     def drawn(self) -> Table:
         """The table now."""
-        return table(self.board.views(), f"smartico-sync · {self.where} · Ctrl-C ends")
+        return table(self.look(), f"smartico-sync · {self.where} · Ctrl-C ends")
 
     def draw(self) -> None:
         """Redraw now and then."""

@@ -1,19 +1,20 @@
-"""What is known of every view at this moment: published by trackers, read by page, metrics and health."""
+"""How every view does: trackers store facts, and what follows from them is computed at the moment somebody looks."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
+from smartico_sync.observe.polls import Instant, Polls, State, WaitsFor
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["BackfillStatus", "LateStatus", "State", "StatusBoard", "ViewStatus"]
+__all__ = ["BackfillStatus", "LateStatus", "State", "StatusBoard", "ViewFacts", "ViewStatus", "derived", "patience_ms"]
 
-State = Literal["starting", "live", "behind", "degraded", "halted", "regressed"]
-TREND = 60  # points of the sparkline
+PATIENCE_INTERVALS = 10  # one poll that is late or slow is no news, ten in a row are
+PATIENCE_MS = 30_000  # the default statement_timeout and the API's default timeout: what takes less ends by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +56,16 @@ class BackfillStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class ViewStatus:
-    """One view at one moment.
+class ViewFacts:
+    """What is known of one view.
 
-    Times are epoch ms. `max_age_ms`: a lag beyond it is an alert. `head` is the cursor of the last delivered row in order; at and below `watermark`
-    nothing can still appear. `lag_ms`: how long ago the last poll that found nothing newer was, 0 when level.
+    `max_age_ms`: a lag beyond it is an alert. `head` is the cursor of the last delivered row in order; at and below `watermark`
+    nothing can still appear.
     `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
     `mutated` delivered rows were found changed; `largest_tie` rows shared one cursor value; `skew_ms`: the source's clock
     minus ours, on a replica its lag included. `invalid` values broke a rule since this start, by property; `parked` and `dead` are waiting and given up now, by reason code.
-    `missing` rows the source had and the ledger had not at the last comparison, `compared_ms`.
+    At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
+    `looked` profiles so many were `differing` from what was sent.
     """
 
     name: str
@@ -71,19 +73,12 @@ class ViewStatus:
     source: str
     cursor: str
     every_ms: int
+    polls: Polls
     max_age_ms: int | None = None
-    state: State = "starting"
     late_commit: str = ""
     head: str = ""
     watermark: str = ""
-    lag_ms: int = 0
-    last_poll_ms: int = 0
-    last_success_ms: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
-    per_second: float = 0.0
-    error: str = ""
-    hint: str = ""
-    error_ms: int = 0
     warnings: tuple[str, ...] = ()
     late: LateStatus = field(default_factory=LateStatus)
     null_cursors: int = 0
@@ -95,30 +90,127 @@ class ViewStatus:
     dead: Mapping[int, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
     missing: int = 0
+    differing: int = 0
+    looked: int = 0
     compared_ms: int = 0
     backfill: BackfillStatus | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewStatus(ViewFacts):
+    """The facts and what follows from them at one moment. Moments are epoch ms, 0 for never; ages are ms.
+
+    `lag_ms`: how long ago the last poll that found nothing newer began reading: every row that the source showed before
+    has been dealt with, and of what came since that is not known. So it grows between two polls, and while one hangs;
+    before the first such poll of this process it counts from the start.
+    `state`: trouble first; `live` while the last poll caught up and the lag is within `patience_ms`, else `behind`.
+    `standstill`: for longer than `patience_ms` the poll under way has not got on (`hanging`), or none has begun
+    (`waiting`); trouble that is told as `error` is not told again.
+    `poll_ms`: how long the poll under way has been running, 0 between polls; `still_ms`: since when no poll began, got on or
+    ended; `silent_ms`: since when there was no sign of life at all, a wait for the API included. `error_ms`: since when the
+    view has been in trouble without a break.
+    """
+
+    state: State
+    lag_ms: int
+    standstill: Literal["no", "hanging", "waiting"]
+    poll_ms: int
+    still_ms: int
+    silent_ms: int
+    waits_for: WaitsFor
+    last_poll_ms: int
+    last_success_ms: int
+    caught_up_ms: int
+    per_second: float
+    error: str
+    hint: str
+    error_ms: int
+
+
+def patience_ms(every_ms: int) -> int:
+    """For how long nothing need be known of a view that is polled so often."""
+    return max(PATIENCE_MS, PATIENCE_INTERVALS * every_ms)
+
+
+def derived(facts: ViewFacts, now: Instant) -> ViewStatus:
+    """How a view does at a moment that is not before the facts."""
+    polls = facts.polls
+    trouble = polls.trouble
+    return ViewStatus(
+        **{each.name: getattr(facts, each.name) for each in fields(ViewFacts)},
+        state=_state(facts, now),
+        lag_ms=_lag_ms(polls, now),
+        standstill=_standstill(facts, now),
+        poll_ms=now.ms_since(polls.under_way) if polls.under_way else 0,
+        still_ms=now.ms_since(polls.got_on_last),
+        silent_ms=now.ms_since(polls.seen),
+        waits_for="api" if polls.unanswered else polls.waits_for,
+        last_poll_ms=0 if polls.moved == polls.since else polls.moved.wall_ms,
+        last_success_ms=polls.succeeded.wall_ms if polls.succeeded else 0,
+        caught_up_ms=polls.caught_up.wall_ms if polls.caught_up else 0,
+        per_second=polls.rate.per_second(now) if polls.rate else 0.0,
+        error=trouble.message if trouble else "",
+        hint=trouble.hint if trouble else "",
+        error_ms=trouble.since.wall_ms if trouble else 0,
+    )
+
+
+def _lag_ms(polls: Polls, now: Instant) -> int:
+    return now.ms_since(polls.caught_up or polls.since)
+
+
+def _state(facts: ViewFacts, now: Instant) -> State:
+    polls = facts.polls
+    if polls.trouble is not None:
+        return polls.trouble.state
+    if polls.outcome == "none":
+        return "starting"
+    fresh = _lag_ms(polls, now) <= patience_ms(facts.every_ms)
+    return "live" if polls.outcome == "caught_up" and fresh else "behind"
+
+
+def _standstill(facts: ViewFacts, now: Instant) -> Literal["no", "hanging", "waiting"]:
+    polls = facts.polls
+    if now.ms_since(polls.got_on_last) <= patience_ms(facts.every_ms):
+        return "no"
+    if polls.under_way is not None:
+        return "no" if polls.trouble is not None and polls.trouble.cause == "api" else "hanging"
+    # Between polls there is a pause after an error, and before the first one profiles of another view may go first.
+    return "no" if polls.trouble is not None or polls.ended is None else "waiting"
+
+
 class StatusBoard:
-    """The newest status of every view, in the order of the configuration. Thread-safe."""
+    """The facts of every view, in the order of the configuration, and the clock of those who look. Thread-safe."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.known: dict[str, ViewStatus] = {}
-        self.trends: dict[str, deque[float]] = {}
+    def __init__(self, clock: Callable[[], Instant] = Instant.now) -> None:
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._facts: dict[str, ViewFacts] = {}
 
-    def publish(self, status: ViewStatus) -> None:
-        """Replace what is known of a view."""
-        with self.lock:
-            self.known[status.name] = status
-            self.trends.setdefault(status.name, deque(maxlen=TREND)).append(status.per_second)
+    def put(self, facts: ViewFacts) -> None:
+        """Begin with a view, or anew."""
+        with self._lock:
+            self._facts[facts.name] = facts
+
+    def change(self, name: str, changed: Callable[[ViewFacts], ViewFacts]) -> None:
+        """Replace the facts of a view by what follows from them. `changed` is called with the lock held, and calls nobody."""
+        with self._lock:
+            self._facts[name] = changed(self._facts[name])
+
+    def facts(self, name: str) -> ViewFacts:
+        """What is known of a view."""
+        with self._lock:
+            return self._facts[name]
 
     def views(self) -> tuple[ViewStatus, ...]:
-        """Every view."""
-        with self.lock:
-            return tuple(self.known.values())
+        """How every view does now, all of them at the same moment."""
+        known, now = self._all(), self.clock()
+        return tuple(derived(facts, now) for facts in known)
 
-    def trend(self, name: str) -> tuple[float, ...]:
-        """The last rates of a view, events a second."""
-        with self.lock:
-            return tuple(self.trends.get(name, ()))
+    def last_seen(self) -> tuple[ViewStatus, ...]:
+        """How every view did when it was last heard of: for a run in which each ends as soon as it has caught up."""
+        return tuple(derived(facts, facts.polls.seen) for facts in self._all())
+
+    def _all(self) -> tuple[ViewFacts, ...]:
+        with self._lock:
+            return tuple(self._facts.values())

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from smartico_sync.core.position import Position
-from smartico_sync.core.records import DeadLetter, ParkedRow
+from smartico_sync.core.records import DeadLetter, ParkedRow, UndeliveredRow
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-__all__ = ["as_position", "as_text", "counts", "dead", "due", "keep", "remove", "total", "waiting_players"]
+__all__ = ["as_position", "as_text", "counts", "dead", "due", "keep", "park", "remove", "total", "waiting_players"]
 
-LETTER = "l.id, v.name, l.key, l.position, l.eid, l.event_type, l.code, l.reason, l.fingerprint, l.at_ms, l.player"
+STAGE = "l.code, l.reason, l.at_ms"
+ROW = "v.name, l.key, l.position, l.eid, l.event_type, l.fingerprint, l.player"
 KEEP = """
-    INSERT INTO letter (view_no, key, position, eid, event_type, code, reason, fingerprint, at_ms,
-                        next_try_ms, deadline_ms, tries, player)
+    INSERT INTO letter (view_no, key, position, eid, event_type, fingerprint, player, code, reason, at_ms,
+                        next_try_ms, deadline_ms, tries)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (view_no, event_type, key, position) DO UPDATE SET
         eid = excluded.eid, code = excluded.code, reason = excluded.reason, fingerprint = excluded.fingerprint,
@@ -26,22 +27,23 @@ KEEP = """
 """
 
 
-def keep(connection: sqlite3.Connection, view_no: int, letters: Iterable[DeadLetter]) -> None:
-    """Store letters; one that is already there (same event type, key and position) is replaced and keeps its id."""
+def keep(connection: sqlite3.Connection, view_no: int, dead: Iterable[DeadLetter]) -> None:
+    """Store dead letters; what is already there (same event type, key and position) is replaced and keeps its id."""
+    connection.executemany(
+        KEEP, [(view_no, *written(each.row), each.code, each.reason, each.at_ms, None, None, None) for each in dead]
+    )
+
+
+def park(connection: sqlite3.Connection, view_no: int, parked: Iterable[ParkedRow]) -> None:
+    """Store parked rows, in place of what is already there as in `keep`."""
     connection.executemany(
         KEEP,
         [
             (
-                *(view_no, letter.key, as_text(letter.position) or "", letter.eid, letter.event_type, letter.code),
-                *(letter.reason, letter.fingerprint, letter.at_ms),
-                *(
-                    (letter.next_try_ms, letter.deadline_ms, letter.tries)
-                    if isinstance(letter, ParkedRow)
-                    else (None,) * 3
-                ),
-                signed(letter.player),
+                *(view_no, *written(each.row), each.code, each.reason, each.at_ms),
+                *(each.next_try_ms, each.deadline_ms, each.tries),
             )
-            for letter in letters
+            for each in parked
         ],
     )
 
@@ -51,22 +53,23 @@ def dead(
 ) -> list[DeadLetter]:
     """Read dead letters that fit every filter, in order of their ids."""
     found = connection.execute(
-        f"SELECT {LETTER} FROM letter l JOIN view v ON v.no = l.view_no "  # noqa: S608 - a constant
+        f"SELECT {STAGE}, l.id, {ROW} FROM letter l JOIN view v ON v.no = l.view_no "  # noqa: S608 - constants
         "WHERE l.next_try_ms IS NULL AND l.id > :after AND (:view IS NULL OR v.name = :view) "
         "AND (:code IS NULL OR l.code = :code) AND (:key IS NULL OR l.key = :key) ORDER BY l.id LIMIT :limit",
         {"view": view, "code": code, "key": key, "after": after_id, "limit": limit},
     )
-    return [DeadLetter(**fields(row)) for row in found]
+    return [DeadLetter(undelivered(*row[4:]), *row[:4]) for row in found]
 
 
 def due(connection: sqlite3.Connection, view_no: int, due_ms: int, limit: int) -> list[ParkedRow]:
     """Read parked rows whose next try has come, the longest due first."""
     found = connection.execute(
-        f"SELECT {LETTER}, l.next_try_ms, l.deadline_ms, l.tries FROM letter l JOIN view v ON v.no = l.view_no "  # noqa: S608 - a constant
+        f"SELECT {STAGE}, l.next_try_ms, l.deadline_ms, l.tries, l.id, {ROW} FROM letter l "  # noqa: S608 - constants
+        "JOIN view v ON v.no = l.view_no "
         "WHERE l.view_no = ? AND l.next_try_ms <= ? ORDER BY l.next_try_ms, l.id LIMIT ?",
         (view_no, due_ms, limit),
     )
-    return [ParkedRow(**fields(row), next_try_ms=row[11], deadline_ms=row[12], tries=row[13]) for row in found]
+    return [ParkedRow(undelivered(*row[7:]), *row[:7]) for row in found]
 
 
 def waiting_players(connection: sqlite3.Connection, view_no: int) -> list[int]:
@@ -78,32 +81,35 @@ def waiting_players(connection: sqlite3.Connection, view_no: int) -> list[int]:
 
 
 def total(connection: sqlite3.Connection, view_no: int) -> int:
-    """Count the letters of a view."""
+    """Count the parked rows and dead letters of a view."""
     return int(connection.execute("SELECT count(*) FROM letter WHERE view_no = ?", (view_no,)).fetchone()[0])
 
 
 def remove(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
-    """Delete letters by id; how many there were."""
+    """Delete parked rows or dead letters by id; how many there were."""
     return (
         connection.executemany("DELETE FROM letter WHERE id = ?", [(number,) for number in ids]).rowcount if ids else 0
     )
 
 
 def counts(connection: sqlite3.Connection) -> list[tuple[str, bool, int, int]]:
-    """Count letters as (view, parked, code, n)."""
+    """Count parked rows and dead letters as (view, parked, code, n)."""
     return connection.execute(
         "SELECT v.name, l.next_try_ms IS NOT NULL AS parked, l.code, count(*) FROM letter l "
         "JOIN view v ON v.no = l.view_no GROUP BY v.name, parked, l.code ORDER BY v.name, l.code"
     ).fetchall()
 
 
-def fields(row: tuple[Any, ...]) -> dict[str, Any]:
-    """Name the columns of LETTER as DeadLetter names them."""
-    names = ("id", "view", "key", "position", "eid", "event_type", "code", "reason", "fingerprint", "at_ms", "player")
-    named = dict(zip(names, row, strict=False))
-    named["position"] = as_position(named["position"])
-    named["player"] %= 1 << 64
-    return named
+def written(row: UndeliveredRow) -> tuple[str | int, ...]:
+    """A row in the columns key, position, eid, event_type, fingerprint, player."""
+    return row.key, as_text(row.position) or "", row.eid, row.event_type, row.fingerprint, signed(row.player)
+
+
+def undelivered(
+    view: str, key: str, position: str, eid: str, event_type: str, fingerprint: str, player: int
+) -> UndeliveredRow:
+    """A row of the columns of ROW."""
+    return UndeliveredRow(view, key, as_position(position), eid, event_type, fingerprint, player % (1 << 64))
 
 
 def signed(number: int) -> int:

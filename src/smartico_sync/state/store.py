@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Store"]
 
-LETTERS = 1_000  # letters read at a time where the caller names no limit: a screen is less, memory holds more
+ROWS_AT_ONCE = 1_000  # parked rows or dead letters read at a time where the caller names no limit: a screen is less, memory holds more
 
 
 class Store:
@@ -195,7 +195,7 @@ class Store:
             if commit.profiles is not None and not commit.profiles.is_empty():
                 profiles.remember(connection, number, commit.profiles)
             dead_letters.remove(connection, commit.resolved)
-            dead_letters.keep(connection, number, commit.parked)
+            dead_letters.park(connection, number, commit.parked)
             dead_letters.keep(connection, number, commit.dead_letters)
             anchors.keep(connection, number, commit.anchors)
             if commit.step is not None:
@@ -208,7 +208,7 @@ class Store:
         with self._reading() as connection:
             return anchors.read(connection, number)
 
-    # Letters
+    # Parked rows and dead letters
 
     def dead_letters(
         self,
@@ -217,7 +217,7 @@ class Store:
         code: int | None = None,
         key: str | None = None,
         after_id: int = 0,
-        limit: int = LETTERS,
+        limit: int = ROWS_AT_ONCE,
     ) -> list[DeadLetter]:
         """Return dead letters that fit every given filter, ascending by id; `after_id` reads on."""
         with self._reading() as connection:
@@ -225,7 +225,7 @@ class Store:
 
     def dead_letter_counts(self) -> dict[str, dict[int, int]]:
         """Count dead letters as {view: {reason code: n}}; views without any are left out."""
-        return self._letter_counts("dead")
+        return self._undelivered_counts("dead")
 
     def all_dead_letters(self) -> Iterator[DeadLetter]:
         """Yield every dead letter, ascending by id."""
@@ -246,7 +246,7 @@ class Store:
         """Park dead letters of a view for another try."""
         number = self._number(view)
         with self._writing() as connection:
-            dead_letters.keep(connection, number, parked)
+            dead_letters.park(connection, number, parked)
             view_positions.add_totals(connection, number, {"dead_lettered": -len(parked), "parked": len(parked)})
 
     def enqueue(self, view: str, parked: Sequence[ParkedRow]) -> None:
@@ -254,11 +254,11 @@ class Store:
         number = self._number(view)
         with self._writing() as connection:
             before = dead_letters.total(connection, number)
-            dead_letters.keep(connection, number, parked)
+            dead_letters.park(connection, number, parked)
             new = dead_letters.total(connection, number) - before
             view_positions.add_totals(connection, number, {"read": new, "parked": new})
 
-    def parked(self, view: str, due_ms: int, limit: int = LETTERS) -> list[ParkedRow]:
+    def parked(self, view: str, due_ms: int, limit: int = ROWS_AT_ONCE) -> list[ParkedRow]:
         """Return parked rows due at `due_ms`, the longest due first."""
         number = self._number(view)
         with self._reading() as connection:
@@ -272,9 +272,9 @@ class Store:
 
     def parked_counts(self) -> dict[str, dict[int, int]]:
         """Count parked rows as {view: {reason code: n}}; views without any are left out."""
-        return self._letter_counts("parked")
+        return self._undelivered_counts("parked")
 
-    def _letter_counts(self, stage: Literal["dead", "parked"]) -> dict[str, dict[int, int]]:
+    def _undelivered_counts(self, stage: Literal["dead", "parked"]) -> dict[str, dict[int, int]]:
         found: dict[str, dict[int, int]] = {}
         with self._reading() as connection:
             for view, parked, code, n in dead_letters.counts(connection):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,24 +13,28 @@ import polars as pl
 import structlog
 
 from smartico_sync.core.diff import NOTHING_KNOWN
-from smartico_sync.core.pipeline import build_commit, position_at, prepare
+from smartico_sync.core.pipeline import position_at, prepare
 from smartico_sync.core.records import Step
 from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, Unexpected, ViewHalted
 from smartico_sync.observe.view_status import BackfillStatus
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.clocks import now_ms
-from smartico_sync.tracking.loop import GLANCE_S, PAUSES_S
+from smartico_sync.tracking.loop import BACKOFF
+from smartico_sync.tracking.mailbox import TurnWithdrawn, ViewTurn
+from smartico_sync.tracking.pages_in_flight import Sent
 from smartico_sync.tracking.reconciliation import is_time, units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Sequence
 
+    from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.records import Backfill, Receipt, ViewRow
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.state.store import Store
-    from smartico_sync.tracking.loop import Tracker
+    from smartico_sync.tracking.loop import ViewLoop
     from smartico_sync.tracking.prepared_view import PreparedView
+    from smartico_sync.tracking.session import Session
+    from smartico_sync.tracking.workplace import Workplace
 
 __all__ = ["RATE", "Backfills", "Stretch", "stretch"]
 
@@ -38,6 +42,8 @@ RATE = 1_000  # events a second unless asked otherwise: a tenth of what a token 
 PAGE_MS = 500  # a page holds what the rate allows in this time, so that the rate is even
 LEAST_ROWS, MOST_ROWS = 100, 5_000  # a page
 TURN_S = 1.0  # how long a page waits for the view's own ones
+PAGE_PATIENCE_S = 30.0  # a page of profiles that is not answered by then is withdrawn: the view's own go on
+GLANCE_S = 0.2  # how often a wait looks whether the daemon is ending
 
 log = structlog.get_logger()
 
@@ -72,17 +78,19 @@ def stretch(reading: Reading, prepared: PreparedView, row: ViewRow, low: str, hi
 class Backfills:
     """Works off the backfills that the state holds open, a page of each in turn, each at its own rate.
 
-    A page of profiles is sent in the tracker's place, between two of its own pages: what is older can never arrive after
-    what is newer. Transactions never change, and go beside it.
+    A page is read and queued by the view's own loop, between two of its own pages, and never keeps it waiting for the API.
+    Profiles are committed in their place among the view's pages: what is older can never arrive after what is newer.
+    Transactions never change, and are committed as they are acknowledged.
     """
 
-    def __init__(self, trackers: Sequence[Tracker], store: Store) -> None:
-        self.trackers = {tracker.name: tracker for tracker in trackers}
+    def __init__(self, loops: Sequence[ViewLoop], store: Store) -> None:
+        self.loops = {loop.name: loop for loop in loops}
         self.store = store
         self.asked = threading.Event()
         self.due: dict[int, float] = {}
         self.failures: dict[int, int] = {}
         self.pruned: dict[tuple[str, int], bool] = {}
+        self.told: set[str] = set()
 
     def wake(self) -> None:
         """Look again at what is open; from any thread."""
@@ -93,43 +101,39 @@ class Backfills:
         while not stopping.is_set():
             self.asked.clear()
             try:
-                pause = self.turn(stopping)
+                pause = self.round(stopping)
             except StateError as error:
                 log.warning("backfill.state", reason=error.message, hint=error.hint)
-                pause = PAUSES_S[-1]
+                pause = BACKOFF.longest
             self.asked.wait(pause)
 
     def open(self) -> list[Backfill]:
         """What is to be done, as the state has it now."""
-        return [each for each in self.store.backfills() if each.state == "open" and each.view in self.trackers]
+        return [each for each in self.store.backfills() if each.state == "open" and each.view in self.loops]
 
-    def turn(self, stopping: threading.Event) -> float | None:
+    def round(self, stopping: threading.Event) -> float | None:
         """Send a page of each backfill that is due; seconds until the next is, None when nothing is open."""
         for backfill in self.open():
             if not stopping.is_set() and self.due.get(backfill.id, 0.0) <= time.monotonic():
                 self.attempt(backfill, stopping)
         still = self.open()
-        told = {name for name, tracker in self.trackers.items() if tracker.report.status.backfill}
-        for name in told | {each.view for each in still}:
+        for name in self.told | {each.view for each in still}:
             self.tell(name, still)
+        self.told = {each.view for each in still}
         if not still:
             return None
         return max(0.0, min(self.due.get(each.id, 0.0) for each in still) - time.monotonic())
 
     def attempt(self, backfill: Backfill, stopping: threading.Event) -> None:
         """One page, whatever comes of it."""
-        tracker = self.trackers[backfill.view]
         began = time.monotonic()
-        if not tracker.tried:
-            self.due[backfill.id] = began + PAUSES_S[0]
-            return
         try:
-            rows = self.page(tracker, backfill, stopping)
+            rows = self.page(self.loops[backfill.view], backfill, stopping)
         except DeliveryStopped:
             return
         except SyncError as error:
             self.trouble(backfill, error)
-        except Exception as error:  # noqa: BLE001 - as in the tracker
+        except Exception as error:  # noqa: BLE001 - as in the loop
             self.trouble(backfill, Unexpected(error))
         else:
             self.failures.pop(backfill.id, None)
@@ -137,33 +141,72 @@ class Backfills:
             if time.monotonic() - self.due[backfill.id] > PAGE_MS / 1000:
                 self.due[backfill.id] = time.monotonic()  # what was too slow is not made up for in a burst
 
-    def page(self, tracker: Tracker, backfill: Backfill, stopping: threading.Event) -> int:
-        """Read, send and commit the next rows; how many there were. Raises what source, API and state raise."""
-        with between_pages(tracker):
-            prepared = tracker.prepared
-            if prepared is None or tracker.error is not None:
-                raise ViewBusy(f"view {tracker.name} does not do well itself, and goes first", hint="sync status")
-            limit = max(LEAST_ROWS, min(MOST_ROWS, tracker.view.page_rows, backfill.rate * PAGE_MS // 1000))
-            with tracker.source.reading(prepared.relation) as reading:
-                rows, clock_ms = next_rows(reading, backfill, limit), reading.clock_ms
-            if not rows.height:
-                self.store.tell_backfill(backfill.id, "done", "", now_ms())
-                log.info("backfill.done", view=tracker.name, backfill=backfill.id, rows=backfill.done)
-                return 0
-            known = tracker.fingerprints.known if backfill.profiles == "changed" else lambda _: NOTHING_KNOWN
-            work = prepare(rows, tracker.terms, known, clock_ms, tracker.waiting)
-            receipt = acknowledged(tracker.send(work, "backfill"), stopping)
-            park_ms = tracker.configuration.smartico.park
-            commit = build_commit(tracker.name, work, receipt, self.store.secret, now_ms(), park_ms)
-            tracker.guard(work, commit)
-            step = Step(backfill.id, position_at(rows, rows.height - 1), rows.height)
-            # The anchors are the live rows, and what the ledger counted once it does not count again.
-            new = self.uncounted(tracker.name, work.ledger)
-            commit = replace(commit, ledger=new, anchors=(), step=step)
-            self.store.commit(commit)
-        tracker.report.broken(work.invalid)
-        tracker.counted(commit)
-        return rows.height
+    def page(self, loop: ViewLoop, backfill: Backfill, stopping: threading.Event) -> int:
+        """Have the next rows read, sent and committed; how many there were. Raises what source, API and state raise."""
+        if loop.standing.error is not None:
+            raise ViewBusy(f"view {loop.name} does not do well itself, and goes first", hint="sync status")
+        turn: ViewTurn[Future[int]] = ViewTurn(
+            "a page of history", lambda session, workplace: self.begin_page(session, workplace, backfill), TURN_S
+        )
+        loop.mailbox.post(turn)
+        try:
+            done = turn.result(loop.name, lambda: not stopping.is_set())
+        except TurnWithdrawn:
+            raise ViewBusy(f"view {loop.name} is behind, and goes first") from None
+        rows = acknowledged(done, loop.name, stopping)
+        if not rows:
+            self.store.tell_backfill(backfill.id, "done", "", now_ms())
+            log.info("backfill.done", view=loop.name, backfill=backfill.id, rows=backfill.done)
+        return rows
+
+    def begin_page(self, session: Session, workplace: Workplace, backfill: Backfill) -> Future[int]:
+        """Read the next rows and send them on their way; resolves to how many there were once they are committed."""
+        equipment, done = session.equipment, Future[int]()
+        limit = max(LEAST_ROWS, min(MOST_ROWS, equipment.view.page_rows, backfill.rate * PAGE_MS // 1000))
+        with equipment.source.reading(session.prepared.relation) as reading:
+            rows, clock_ms = next_rows(reading, backfill, limit), reading.clock_ms
+        if not rows.height:
+            done.set_result(0)
+            return done
+        known = session.fingerprints.known if backfill.profiles == "changed" else lambda _: NOTHING_KNOWN
+
+        def work() -> Sent:
+            batch = prepare(rows, session.options, known, clock_ms, workplace.sender.waiting)
+            receipt = workplace.sender.queue(session, batch, "backfill")
+            return Sent(receipt, lambda receipt: self.commit(session, workplace, backfill, batch, rows, receipt, done))
+
+        workplace.flight.send_history(
+            work,
+            rows.estimated_size(),
+            order="kept" if session.prepared.mapping.kind.role == "profile" else "any",
+            patience_s=PAGE_PATIENCE_S,
+            failed=lambda error: fail(done, error),
+        )
+        return done
+
+    def commit(
+        self,
+        session: Session,
+        workplace: Workplace,
+        backfill: Backfill,
+        batch: PreparedBatch,
+        rows: pl.DataFrame,
+        receipt: Receipt,
+        done: Future[int],
+    ) -> None:
+        """Commit an acknowledged page. A page that is refused as a whole ends the backfill, and not the view."""
+        try:
+            commit = workplace.sender.outcome(session, batch, receipt)
+        except ViewHalted as halted:
+            workplace.sender.forget(session, batch)
+            fail(done, halted)
+            return
+        step = Step(backfill.id, position_at(rows, rows.height - 1), rows.height)
+        # The anchors are the live rows, and what the ledger counted once it does not count again.
+        commit = replace(commit, ledger=self.uncounted(backfill.view, batch.ledger), anchors=(), step=step)
+        self.store.commit(commit)
+        workplace.sender.committed(session, batch, commit)
+        done.set_result(rows.height)
 
     def uncounted(self, view: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Those that the ledger does not hold yet. Where its keys are pruned that cannot be told: none."""
@@ -194,7 +237,7 @@ class Backfills:
             log.error("backfill.failed", view=backfill.view, reason=error.message, hint=error.hint)
             return
         failures = self.failures.get(backfill.id, 0)
-        pause = PAUSES_S[min(failures, len(PAUSES_S) - 1)]
+        pause = BACKOFF.pause(failures)
         self.failures[backfill.id], self.due[backfill.id] = failures + 1, time.monotonic() + pause
         if backfill.reason != error.message:
             log.warning("backfill.waits", view=backfill.view, reason=error.message, hint=error.hint, pause_s=pause)
@@ -205,25 +248,11 @@ class Backfills:
         mine = [each for each in still if each.view == name]
         done, total = sum(each.done for each in mine), sum(each.total for each in mine)
         status = BackfillStatus(done, total, sum(each.rate for each in mine), mine[0].reason) if mine else None
-        self.trackers[name].report.backfilled(status)
+        self.loops[name].equipment.recorder.backfilled(status)
 
 
 class ViewBusy(SyncError):
     """The view's own rows go first."""
-
-
-@contextmanager
-def between_pages(tracker: Tracker) -> Iterator[None]:
-    """For profiles, the tracker's place; for transactions nothing."""
-    if tracker.role != "profile":
-        yield
-        return
-    if not tracker.turn.acquire(timeout=TURN_S):
-        raise ViewBusy(f"view {tracker.name} is behind, and goes first")
-    try:
-        yield
-    finally:
-        tracker.turn.release()
 
 
 def next_rows(reading: Reading, backfill: Backfill, limit: int) -> pl.DataFrame:
@@ -236,11 +265,26 @@ def next_rows(reading: Reading, backfill: Backfill, limit: int) -> pl.DataFrame:
     return reading.rows([position_at(first, 0)])
 
 
-def acknowledged(future: Future[Receipt], stopping: threading.Event) -> Receipt:
-    """The receipt, however long it takes; DeliveryStopped when the daemon ends before."""
+def acknowledged(done: Future[int], view: str, stopping: threading.Event) -> int:
+    """How many rows were committed. ViewBusy when they were given up; DeliveryStopped when the daemon ends before."""
     while True:
         try:
-            return future.result(GLANCE_S)
+            return done.result(GLANCE_S)
         except NotYet:
             if stopping.is_set():
                 raise DeliveryStopped("the daemon is ending") from None
+        except CancelledError:
+            raise ViewBusy(
+                f"view {view}: a page of history was not acknowledged in {PAGE_PATIENCE_S:g} s, or the view began anew; "
+                "it goes again"
+            ) from None
+
+
+def fail(done: Future[int], error: BaseException | None) -> None:
+    """Tell whoever waits for a page that it failed (None: that it was withdrawn)."""
+    if done.done():
+        return
+    if error is None:
+        done.cancel()
+    else:
+        done.set_exception(error)

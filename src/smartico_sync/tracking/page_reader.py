@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from smartico_sync.core.late_commit.fence import Fence
 from smartico_sync.core.late_commit.gaps import Gaps
 from smartico_sync.core.late_commit.lookback import Lookback
 from smartico_sync.core.late_commit.mechanism import TIMES, KeyScan, Mark, Page, ReadTime
+from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
 from smartico_sync.observe.view_status import LateStatus
 from smartico_sync.tracking import late_scan
@@ -27,19 +28,23 @@ if TYPE_CHECKING:
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["PageReader", "Read"]
+__all__ = ["PageReader", "PageSize", "ReadResult"]
 
 
+FIRST_PAGE = 1_000  # rows, before it is known how long they are
+SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads, or where rows are huge
+GROWTH = 4  # from page to page, while they stay small
+PAGE_BYTES = 32_000_000  # of a page in memory; three are in flight, and a request body is about as large
 AHEAD_EVERY_MS = 5_000  # rows dated ahead of the clock are rare, and a few seconds are nothing to them
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadResult:
     """What one reading brought.
 
     `page`: rows in order; `late`: late rows that a rescan found below them; `extra`: rows out of the order, such as those
     dated ahead of the clock. `repeated` tells the rows of the page that were sent ahead of their time. `ahead` are the keys
-    of such rows that `extra` holds.
+    of such rows that `extra` holds. `after`: the position behind which the page begins.
     """
 
     read_time: ReadTime
@@ -51,37 +56,69 @@ class Read:
     scan: KeyScan | AskIds | None = None
     cost_ms: int = 0
     through: str | None = None
+    after: Position | None = None
 
     @property
-    def speaks(self) -> bool:
+    def has_news(self) -> bool:
         """Whether there is anything to commit."""
         return self.page.height > 0 or any(part is not None for part in (self.late, self.extra, self.scan))
 
 
+class PageSize:
+    """How many rows the next page has: as many as memory and database take well."""
+
+    def __init__(self, most: int) -> None:
+        self._configured = self._most = most
+        self.rows = min(FIRST_PAGE, most)
+
+    def fit(self, page: pl.DataFrame, reading: Literal["level", "behind"]) -> None:
+        """Choose by the page that was just read."""
+        size = page.estimated_size()
+        if size > PAGE_BYTES:
+            self.rows = max(min(SMALLEST_PAGE, self._most), self.rows * PAGE_BYTES // int(size))
+        elif page.height >= self.rows and size * GROWTH <= PAGE_BYTES:
+            self.rows = min(self.rows * GROWTH, self._most)
+        if reading == "level":
+            self._most = self._configured
+
+    def shrink(self) -> None:
+        """The server ended a read: half as much may pass."""
+        self.rows = self._most = max(min(SMALLEST_PAGE, self._most), self.rows // 2)
+
+
 class PageReader:
-    """Used by the tracker's own thread only; begins with the first reading after `begin`."""
+    """Reads on from a position that it keeps. Used by the view's own loop only, until something goes wrong."""
 
     def __init__(self, view: View, prepared: PreparedView, store: Store, row: ViewRow) -> None:
         self.view, self.choice, self.store, self.row = view, prepared.choice, store, row
-        cursor = prepared.relation.column(view.cursor)
-        assert cursor is not None, "describe() has checked the cursor"
-        self.cursor, self.timezone = cursor, prepared.relation.timezone
+        self.cursor, self.timezone = prepared.relation.cursor_column, prepared.relation.timezone
         self.mechanism: Mechanism | None = None
         self.known = DeliveredKeys()
         self.seq = 0
+        self.head: Position | None = row.head
         self.watermark: Position | None = row.watermark
         self.ahead = DeliveredKeys()
         self.looked_ahead_ms: int | None = None
         self.late_rows = 0
         self.rescanned = 0
 
-    def read(self, reading: Reading, after: Position | None, limit: int, pace: Pace) -> Read:
-        """The next page, and what a rescan finds below it, from one snapshot."""
+    def read(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
+        """The next page, and what a rescan finds below it, from one snapshot. The head moves on in memory only."""
+        read = self.brought(reading, limit, pace)
+        if read.page.height:
+            self.head = position_at(read.page, read.page.height - 1)
+        if read.ahead is not None:
+            self.ahead = self.ahead.hold(read.ahead)
+        return read
+
+    def brought(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
+        """What one reading brings."""
+        after = self.head
         read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot)
         bound = self.bound(reading, read_time)
         mechanism = self.mechanism or self.started(read_time)
         if mechanism is None:
-            return Read(read_time, reading.page(after, limit, bound))
+            return ReadResult(read_time, reading.page(after, limit, bound), after=after)
         mechanism, scan = mechanism.rescan(read_time, pace)
         through = mechanism.safe_upper_bound
         page = reading.page(after, limit, through or bound)
@@ -97,7 +134,7 @@ class PageReader:
         if bound is not None and page.height < limit:
             extra = self.dated_ahead(reading, bound, read_time, [part for part in (page, late) if part is not None])
         ahead = ledger_keys(extra) if extra is not None else None
-        return Read(read_time, page, late, extra, repeated, ahead, scan, cost, through)
+        return ReadResult(read_time, page, late, extra, repeated, ahead, scan, cost, through, after)
 
     def bound(self, reading: Reading, read_time: ReadTime) -> str | None:
         """How far the order reaches: the database's now and the tolerance. None where the cursor is no time.
@@ -178,11 +215,11 @@ class PageReader:
             ),
         )
 
-    def after(self, read: Read, head: Position | None) -> Mechanism | None:
+    def after(self, read: ReadResult, head: Position | None) -> Mechanism | None:
         """The mechanism as it is to be committed together with this acknowledged reading, whose last row is `head`."""
         return self.mechanism and self.mechanism.delivered(self.acknowledged(read, head))
 
-    def acknowledged(self, read: Read, head: Position | None) -> Page:
+    def acknowledged(self, read: ReadResult, head: Position | None) -> Page:
         """The reading in the mechanism's words."""
         cursors = read.page.get_column(self.view.cursor)
         late = read.late.get_column(self.view.cursor) if read.late is not None else None
@@ -201,12 +238,12 @@ class PageReader:
             through=read.through,
         )
 
-    def adopt(self, after: Mechanism | None, read: Read, seq: int, keys: pl.Series, watermark: Position | None) -> None:
+    def adopt(
+        self, after: Mechanism | None, read: ReadResult, seq: int, keys: pl.Series, watermark: Position | None
+    ) -> None:
         """Go on from a commit that succeeded: `seq` is its place in the ledger, 0 when it has none."""
         self.seq = max(self.seq, seq)
         self.late_rows += 0 if read.late is None else read.late.height
-        if read.ahead is not None:
-            self.ahead = self.ahead.hold(read.ahead)
         self.watermark = watermark or self.watermark
         if after is not None:
             self.mechanism = after

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.personal import holds_personal, unprotected_pii
 from smartico_sync.core.late_commit.choice import Choice, choose
@@ -13,7 +14,7 @@ from smartico_sync.core.mapping import Options, ViewMapping, keys_of, plan
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.core.relation import Relation
-from smartico_sync.errors import ConfigError, ViewBroken, ViewHalted
+from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -82,9 +83,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
             f"view {view.name}: {', '.join(open_names)} would leave in the clear",
             hint="add the property to pii.properties, or leave the column out with columns: {name: null}",
         )
-    cursor = relation.column(view.cursor)
-    assert cursor is not None
-    choice = choose(view.late_commit, cursor.family, source.engine, source.facts().fence)
+    choice = choose(view.late_commit, relation.cursor_column.family, ENGINES[source.engine].ids, source.facts().fence)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
     return PreparedView(relation, mapping, choice)
@@ -93,7 +92,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
 def open_view(configuration: Configuration, view: View, source: Source, store: Store) -> tuple[PreparedView, ViewRow]:
     """Prepare the view and read its row in the state, made at the very first start.
 
-    Raises what `prepare` raises, and ViewHalted when the view was tracked under another cursor or key.
+    Raises what `prepare` raises, and ViewMisconfigured when the view was tracked under another cursor or key.
     """
     prepared = prepare(configuration, view, source)
     row = store.view(view.name)
@@ -104,7 +103,7 @@ def open_view(configuration: Configuration, view: View, source: Source, store: S
             store.commit(Commit(view.name, now_ms(), head=start, watermark=start))
             row = replace(row, head=start, watermark=start)
     elif row.definition != definition(prepared):
-        raise ViewHalted(
+        raise ViewMisconfigured(
             f"view {view.name} was tracked as {row.definition} and is now {definition(prepared)}: its watermark means nothing",
             hint="give the view a new name, or set the old cursor and key again",
         )
@@ -123,10 +122,9 @@ def first_position(view: View, prepared: PreparedView, source: Source) -> Positi
         return None
     if view.start_from != "now":
         return Position(view.start_from)
-    cursor = prepared.relation.column(view.cursor)
-    assert cursor is not None, "describe() has checked the cursor"
+    dated = prepared.relation.cursor_column.family in TIMES
     with source.reading(prepared.relation) as reading:
-        bound = reading.moment(reading.clock_ms + view.future_tolerance) if cursor.family in TIMES else None
+        bound = reading.moment(reading.clock_ms + view.future_tolerance) if dated else None
         head = reading.head(bound)
     return Position(head) if head is not None else None
 

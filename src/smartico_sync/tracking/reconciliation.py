@@ -1,7 +1,8 @@
 """The safety net: what the source holds against the ledger of acknowledged rows, bucket by bucket.
 
-Only what is closed is compared, at and below the watermark. Transactions are counted first, and their keys read where the
-counts differ; a profile moves to a newer cursor when it changes, so its keys are always read: each must be in the ledger.
+Only what is closed is compared, at and below the watermark. Keys are compared where somebody asks for it, and in the last
+closed buckets always: a count hides a lost row behind a deleted one. A profile moves to a newer cursor when it changes, so
+its keys are always read: each must be in the ledger. Buckets that neither side has rows in are passed over.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.state.ledger import BUCKET_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     import polars as pl
 
@@ -30,10 +31,15 @@ if TYPE_CHECKING:
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["Bucket", "Comparison", "Span", "compare", "span"]
+__all__ = ["Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
 
 KEYS_AT_ONCE = 50_000
 Unit = Literal["ms", "id"]
+Depth = Literal[
+    "keys",  # every key is compared
+    "counts",  # only where counts differ, and in the last closed buckets
+]
+RECENT_BUCKETS = 3  # compared by key whatever the counts say; on an hourly schedule each bucket three times
 LISTED = 10_000  # missing rows that are named; more are only counted
 SLACK_MS = 7_200_000  # a wall clock of the autumn hour may stand in a neighbour's bucket
 
@@ -63,7 +69,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Reconciliation:
     """What a comparison found. `missing`: positions of rows that were never acknowledged, at most LISTED of them."""
 
     view: str
@@ -96,8 +102,7 @@ def span(prepared: PreparedView, store: Store, row: ViewRow, low: int | None, hi
 
 def units(prepared: PreparedView, text: str) -> int:
     """A cursor, or a moment as a person writes it, in the ledger's units. ConfigError when it is neither."""
-    cursor = prepared.relation.column(prepared.relation.cursor)
-    assert cursor is not None, "describe() has checked the cursor"
+    cursor = prepared.relation.cursor_column
     try:
         if not is_time(prepared):
             return int(text.partition(".")[0])
@@ -109,45 +114,75 @@ def units(prepared: PreparedView, text: str) -> int:
 
 def is_time(prepared: PreparedView) -> bool:
     """Whether the cursor is a time."""
-    cursor = prepared.relation.column(prepared.relation.cursor)
-    return cursor is not None and cursor.family in TIMES
+    return prepared.relation.cursor_column.family in TIMES
 
 
-def compare(prepared: PreparedView, source: Source, store: Store, view: str, over: Span) -> Comparison:
-    """Compare a span, in one short reading a bucket. Raises what the source and the state raise."""
+def compare(
+    prepared: PreparedView,
+    source: Source,
+    store: Store,
+    view: str,
+    over: Span,
+    *,
+    depth: Depth = "keys",
+    stopping: Callable[[], bool] = lambda: False,
+) -> Reconciliation:
+    """Compare a span, in one short reading a bucket; what is left when `stopping` says so is not compared.
+
+    Raises what the source and the state raise.
+    """
     sources = ledgers = 0
     differing: list[Bucket] = []
     missing: list[Position] = []
-    for low, high in buckets(prepared, over):
-        kept = int(store.ledger_counts(view, low, high).get_column("n").sum())
+    role, at = prepared.mapping.kind.role, over.low
+    while at < over.high and not stopping():
         with source.reading(prepared.relation) as reading:
+            bucket = next_bucket(reading, prepared, store, view, Span(at, over.high))
+            if bucket is None:
+                break
+            low, high = bucket
+            at = high
+            kept = int(store.ledger_counts(view, low, high).get_column("n").sum())
             ends = bounds(reading, prepared, low, high)
             there = reading.count(*ends, "below")
             sources, ledgers = sources + there, ledgers + kept
-            if there == kept and (prepared.mapping.kind.role != "profile" or not there):
+            recent = high > over.high - RECENT_BUCKETS * bucket_size(prepared)
+            if there == kept and role != "profile" and depth == "counts" and not recent:
                 continue
             held = store.ledger_between(view, *widened(prepared, low, high)).get_column("key")
             if held.len() < kept:
-                differing.append(Bucket(low, high, there, kept, max(0, there - kept), max(0, kept - there), "pruned"))
+                if there != kept:
+                    lost, gone = max(0, there - kept), max(0, kept - there)
+                    differing.append(Bucket(low, high, there, kept, lost, gone, "pruned"))
                 continue
             found, lost = unacknowledged(reading, ends, held)
-        extra = 0 if prepared.mapping.kind.role == "profile" or shifted(prepared, low, high) else kept - (there - lost)
+        extra = 0 if role == "profile" or shifted(prepared, low, high) else kept - (there - lost)
         if lost or extra:
             differing.append(Bucket(low, high, there, kept, lost, max(0, extra)))
             missing += found
     unit: Unit = "ms" if is_time(prepared) else "id"
-    return Comparison(view, over, unit, sources, ledgers, tuple(differing), tuple(missing[:LISTED]))
+    return Reconciliation(view, over, unit, sources, ledgers, tuple(differing), tuple(missing[:LISTED]))
 
 
-def buckets(prepared: PreparedView, over: Span) -> Iterator[tuple[int, int]]:
-    """The span cut at full hours (days for dates, millions of ids), as the ledger counts."""
-    cursor = prepared.relation.column(prepared.relation.cursor)
-    size = DAY_MS if cursor is not None and cursor.family == "date" else BUCKET_MS
-    low = over.low
-    while low < over.high:
-        high = min(over.high, (low // size + 1) * size)
-        yield low, high
-        low = high
+def bucket_size(prepared: PreparedView) -> int:
+    """An hour, a day for dates, 3.6 million ids: as the ledger counts."""
+    return DAY_MS if prepared.relation.cursor_column.family == "date" else BUCKET_MS
+
+
+def next_bucket(
+    reading: Reading, prepared: PreparedView, store: Store, view: str, over: Span
+) -> tuple[int, int] | None:
+    """The ends of the first bucket of the span that has rows in the source or in the ledger; None when none has."""
+    size = bucket_size(prepared)
+    first = reading.keys(*bounds(reading, prepared, over.low, over.high), 1, None, "below")
+    counted = store.ledger_counts(view, over.low // BUCKET_MS * BUCKET_MS, -(-over.high // BUCKET_MS) * BUCKET_MS)
+    places = [units(prepared, first.get_column("@cursor")[0])] if first.height else []
+    if counted.height:
+        places.append(int(counted.get_column("bucket")[0]))
+    if not places:
+        return None
+    begin = max(over.low, min(places) // size * size)
+    return begin, min(over.high, (begin // size + 1) * size)
 
 
 def bounds(reading: Reading, prepared: PreparedView, low: int, high: int) -> tuple[str, str]:
@@ -178,8 +213,7 @@ def widened(prepared: PreparedView, low: int, high: int) -> tuple[int, int]:
 
 def shifted(prepared: PreparedView, low: int, high: int) -> bool:
     """Whether the clocks of the source's zone change around here, so that a wall clock says less than it seems."""
-    cursor = prepared.relation.column(prepared.relation.cursor)
-    if cursor is None or cursor.family != "timestamp" or prepared.relation.timezone == "UTC":
+    if prepared.relation.cursor_column.family != "timestamp" or prepared.relation.timezone == "UTC":
         return False
     zone = ZoneInfo(prepared.relation.timezone)
     before, after = (datetime.fromtimestamp(ms / 1000, zone).utcoffset() for ms in (low - SLACK_MS, high + SLACK_MS))

@@ -2,131 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.cursor_time import DAY_MS
 from smartico_sync.core.events import EID, POSITION
 from smartico_sync.core.mapping import events
-from smartico_sync.core.pipeline import PARK_PAUSES_MS, position_at
-from smartico_sync.core.reason_codes import GONE, MUTATED, UNACKNOWLEDGED, UNKNOWN_USER
-from smartico_sync.core.records import Commit, DeadLetter, ParkedRow
+from smartico_sync.core.outcome import Retried, due_at_once
+from smartico_sync.core.pipeline import positions_of
+from smartico_sync.core.reason_codes import MUTATED
+from smartico_sync.core.records import ParkedRow, UndeliveredRow
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from smartico_sync.core.mapping import ViewMapping
-    from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.position import Position
-    from smartico_sync.core.records import Receipt
     from smartico_sync.sources.protocol import Reading
 
-__all__ = ["LETTERS_AT_ONCE", "Found", "find", "letters_for", "settled"]
+__all__ = ["ROWS_AT_ONCE", "Found", "find", "requested"]
 
-LETTERS_AT_ONCE = 1_000  # the protocol's limit of rows by position
+ROWS_AT_ONCE = 1_000  # the protocol's limit of rows by position
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Rows with the letter of each, in the order of the letters; letters whose row is `gone`; letters of `other` rows."""
+    """The rows of parked rows as the source has them now: `rows[n]` is that of `retried.found[n]`."""
 
     rows: pl.DataFrame
-    letters: tuple[ParkedRow, ...]
-    gone: tuple[ParkedRow, ...]
+    retried: Retried
 
     @property
     def anew(self) -> pl.Series:
-        """Which rows get event ids of their own: what was delivered before has changed."""
-        return pl.Series([letter.code == MUTATED for letter in self.letters], dtype=pl.Boolean)
+        """Which rows get event ids of their own [Boolean]: what was delivered before has changed."""
+        return pl.Series([parked.code == MUTATED for parked in self.retried.found], dtype=pl.Boolean)
 
 
-def letters_for(view: str, positions: Iterable[Position], code: int, reason: str) -> list[ParkedRow]:
-    """A letter for each of these rows, due at once, given up after a day."""
+def requested(view: str, positions: Iterable[Position], code: int, reason: str) -> list[ParkedRow]:
+    """The rows at these positions, to be read and sent at the next poll."""
     now = now_ms()
     return [
-        ParkedRow(
-            view, ",".join(position.key) or position.cursor, position, "", "", code, reason, "", now,
-            next_try_ms=now, deadline_ms=now + DAY_MS,
+        due_at_once(
+            UndeliveredRow(view, ",".join(position.key) or position.cursor, position, "", "", ""), code, reason, now
         )
         for position in positions
-    ]  # fmt: skip
+    ]
 
 
-def find(reading: Reading, mapping: ViewMapping, letters: Sequence[ParkedRow]) -> Found:
-    """Read the letters' rows again, by position; rows of a keyless view are told apart by their event id."""
-    positions = {letter.position for letter in letters if letter.position is not None}
+def find(reading: Reading, mapping: ViewMapping, parked: Sequence[ParkedRow]) -> Found:
+    """Read parked rows again, by position; rows of a keyless view are told apart by their event id."""
+    positions = {each.row.position for each in parked if each.row.position is not None}
     rows = reading.rows(position for position in positions if position.cursor)
     without = [position.key for position in positions if not position.cursor and position.key]
     if without:
         rows = pl.concat([rows, reading.by_key(without)], how="diagonal_relaxed")
-    places = {position_at(rows, row): row for row in range(rows.height)}
     if not mapping.relation.key and rows.height:
-        frame = events(mapping, rows).events.frame
-        by_eid = dict(frame.select(EID, POSITION).iter_rows())
-        at = [by_eid.get(letter.eid) for letter in letters]
+        by_eid = dict(events(mapping, rows).events.frame.select(EID, POSITION).iter_rows())
+        places = [by_eid.get(each.row.eid) for each in parked]
     else:
-        at = [places.get(letter.position) if letter.position else None for letter in letters]
-    there = [(letter, row) for letter, row in zip(letters, at, strict=True) if row is not None]
+        at = {position: place for place, position in enumerate(positions_of(rows))}
+        places = [at.get(each.row.position) if each.row.position else None for each in parked]
+    there = [place for place in places if place is not None]
     return Found(
-        rows[[row for _, row in there]] if there else rows.clear(),
-        tuple(letter for letter, _ in there),
-        tuple(letter for letter, row in zip(letters, at, strict=True) if row is None),
+        rows[there] if there else rows.clear(),
+        Retried(
+            tuple(each for each, place in zip(parked, places, strict=True) if place is not None),
+            tuple(each for each, place in zip(parked, places, strict=True) if place is None),
+        ),
     )
-
-
-def settled(view: str, found: Found, work: PreparedBatch, receipt: Receipt, at_ms: int) -> Commit:
-    """What the tries change in the state. Parked rows leave their stage, so the counts still add up."""
-    refused = {refusal.row: refusal for refusal in receipt.refused}
-    rejected = {row: reason for row, _, reason in work.rejects.iter_rows()}
-    resolved: list[int] = []
-    parked: list[ParkedRow] = []
-    dead: list[DeadLetter] = []
-    for row, letter in enumerate(found.letters):
-        if row in rejected:
-            dead.append(given_up(letter, 0, rejected[row], at_ms))
-        elif row not in refused:
-            resolved.append(letter.id)
-        elif refused[row].code == UNKNOWN_USER and at_ms < letter.deadline_ms:
-            pause = PARK_PAUSES_MS[min(letter.tries + 1, len(PARK_PAUSES_MS) - 1)]
-            told = replace(letter, code=UNKNOWN_USER, reason=refused[row].reason)
-            parked.append(replace(told, next_try_ms=at_ms + pause, tries=letter.tries + 1))
-        else:
-            dead.append(given_up(letter, refused[row].code, refused[row].reason, at_ms))
-    superseded = 0
-    for letter in found.gone:
-        if work.profiles is not None:  # a profile moves up when it changes, and goes with its newer state
-            resolved.append(letter.id)
-            superseded += 1
-        else:
-            dead.append(given_up(letter, GONE, "the row is gone from the source", at_ms))
-    profiles = work.profiles
-    if profiles is not None:
-        refused_eids = [refusal.eid for refusal in receipt.refused]
-        profiles = profiles.filter(~pl.col("eid").is_in(refused_eids)).select("id", "whole", "parts")
-    counts = {
-        "unchanged": work.unchanged + superseded,
-        "duplicate": receipt.duplicates,
-        "delivered": receipt.delivered,
-        "dead_lettered": len(dead),
-        "parked": len(parked) - len(found.letters) - len(found.gone),
-    }
-    new = pl.Series([letter.code == UNACKNOWLEDGED for letter in found.letters], dtype=pl.Boolean)
-    return Commit(
-        view,
-        at_ms,
-        profiles=profiles,
-        ledger=work.ledger.filter(new) if new.any() else None,
-        dead_letters=tuple(dead),
-        parked=tuple(parked),
-        resolved=tuple(resolved),
-        counts={name: count for name, count in counts.items() if count},
-    )
-
-
-def given_up(letter: ParkedRow, code: int, reason: str, at_ms: int) -> DeadLetter:
-    """The letter, dead."""
-    fields = {name: getattr(letter, name) for name in DeadLetter.__dataclass_fields__}
-    return DeadLetter(**{**fields, "code": code, "reason": reason, "at_ms": at_ms})

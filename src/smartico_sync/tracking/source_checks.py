@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import POSITION
@@ -14,10 +14,10 @@ from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import anchor_print, position_at
 from smartico_sync.core.reason_codes import MUTATED
 from smartico_sync.core.restore_detection import Facts, Highest, judge
-from smartico_sync.errors import ViewHalted, ViewRegressed
+from smartico_sync.errors import RowsUnusable, ViewMisconfigured, ViewRegressed
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.mutation_scan import MutationScan
-from smartico_sync.tracking.redelivery import letters_for
+from smartico_sync.tracking.redelivery import requested
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from smartico_sync.tracking.page_reader import PageReader
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["Seen", "SourceChecks"]
+__all__ = ["CheckMemory", "CheckResult", "SourceChecks"]
 
 EVERY_MS = 60_000  # a restore is not noticed sooner by polls of an idle source, nor need it be
 SOON_MS = 5_000  # after something suspicious
@@ -40,49 +40,53 @@ RARELY_MS = 3_600_000  # where counting NULL cursors takes too long
 ROWS_AT_ONCE = 1_000
 
 
+@dataclass(slots=True)
+class CheckMemory:
+    """What a view's checks remember for as long as the process lives. Used by the view's own loop only.
+
+    `next_ms`, `next_count_ms`: when the source is looked at, and its NULLs are counted, again (steady clock).
+    `sent_without`: keys of rows without a cursor that were delivered.
+    """
+
+    next_ms: int = 0
+    next_count_ms: int = 0
+    nulls: int = 0
+    sent_without: DeliveredKeys = field(default_factory=DeliveredKeys)
+
+
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What one look brought: `extra` rows are to be sent out of the order; `mutated` delivered ones have changed."""
+class CheckResult:
+    """What one look brought: rows `without_cursor` that are to be sent; `mutated` delivered ones have changed."""
 
     read_time: ReadTime
     null_cursors: int = 0
     mutated: int = 0
     warnings: tuple[str, ...] = ()
-    extra: pl.DataFrame | None = None
+    without_cursor: pl.DataFrame | None = None
 
 
 class SourceChecks:
-    """Looks at one view beside its polls. Used by the tracker's own thread."""
+    """Looks at one view beside its polls. Used by the view's own loop only."""
 
-    def __init__(self, view: View, store: Store) -> None:
-        self.view, self.store = view, store
-        self.prepared: PreparedView | None = None
-        self.sweep: MutationScan | None = None
-        self.next_ms = 0
-        self.next_count_ms = 0
-        self.nulls = 0
-        self.sent_without = DeliveredKeys()
+    def __init__(self, view: View, store: Store, prepared: PreparedView, memory: CheckMemory) -> None:
+        self.view, self.store, self.prepared, self.memory = view, store, prepared, memory
+        watched = prepared.mapping.kind.role != "profile" and prepared.relation.key and view.on_mutated != "ignore"
+        self.mutations = MutationScan(prepared.mapping, view.lookback) if watched else None
+        self.without: Literal["none", "in flight"] = "none"
         self.doubts = ""
-
-    def begin(self, prepared: PreparedView) -> None:
-        """The view was described; its columns may be others than before."""
-        self.prepared = prepared
-        watched = prepared.mapping.kind.role != "profile" and prepared.relation.key and self.view.on_mutated != "ignore"
-        self.sweep = MutationScan(prepared.mapping, self.view.lookback) if watched else None
 
     @property
     def due(self) -> bool:
         """Whether there is something to look at now."""
-        return steady_ms() >= self.next_ms or (self.sweep is not None and self.sweep.due)
+        return steady_ms() >= self.memory.next_ms or (self.mutations is not None and self.mutations.due)
 
-    def delivering(self, after: Position | None, last: Position, page: pl.DataFrame) -> None:
+    def delivering(self, after: Position | None, page: pl.DataFrame) -> None:
         """A page of a level view is on its way; what it holds is remembered for a while."""
-        if self.sweep is not None:
-            self.sweep.remember(after, last, page)
+        if self.mutations is not None:
+            self.mutations.remember(after, position_at(page, page.height - 1), page)
 
-    def anchored(self, reading: Reading, head: Position | None, watermark: Position | None) -> None:
+    def compare_anchors(self, reading: Reading, head: Position | None, watermark: Position | None) -> None:
         """Compare the rows delivered last with the source. ViewRegressed when it went back in time, by the view's policy."""
-        assert self.prepared is not None
         anchors = self.store.anchors(self.view.name)
         self.doubts = ""
         if not anchors or head is None:
@@ -94,43 +98,46 @@ class SourceChecks:
         if judged.state != "steady":
             self.doubts = f"{judged.reason}; {judged.hint}"
 
-    def look(self, reading: Reading, head: Position | None, late: PageReader) -> Seen:
-        """Look at what is due. Raises ViewRegressed, and ViewHalted by the policy for NULL cursors."""
+    def look(self, reading: Reading, reader: PageReader) -> CheckResult:
+        """Look at what is due. Raises ViewRegressed, and by the policy for NULL cursors RowsUnusable or ViewMisconfigured."""
         read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot)
-        extra = None
-        if read_time.steady_ms >= self.next_ms:
-            self.anchored(reading, head, late.watermark)
-            self.next_ms = read_time.steady_ms + (SOON_MS if self.doubts else EVERY_MS)
+        rows = None
+        if read_time.steady_ms >= self.memory.next_ms:
+            self.compare_anchors(reading, reader.head, reader.watermark)
+            self.memory.next_ms = read_time.steady_ms + (SOON_MS if self.doubts else EVERY_MS)
             self.count_nulls(reading)
-            extra = self.without_cursor(reading) if self.nulls and self.view.on_null_cursor == "send" else None
-        mutated = self.mutated(reading) if self.sweep is not None and self.sweep.due else 0
-        warnings = tuple(filter(None, (self.doubts, late.warning(read_time), self.null_warning(), ahead_warning(late))))
-        return Seen(read_time, self.nulls, mutated, warnings, extra)
+            if self.memory.nulls and self.view.on_null_cursor == "send" and self.without == "none":
+                rows = self.without_cursor(reading)
+                self.without = "none" if rows is None else "in flight"
+        mutated = self.mutated(reading)
+        warnings = tuple(
+            filter(None, (self.doubts, reader.warning(read_time), self.null_warning(), ahead_warning(reader)))
+        )
+        return CheckResult(read_time, self.memory.nulls, mutated, warnings, rows)
 
     def count_nulls(self, reading: Reading) -> None:
         """Count the rows that have no place in the order; rarely, where that takes long."""
-        if steady_ms() < self.next_count_ms:
+        if steady_ms() < self.memory.next_count_ms:
             return
-        self.next_count_ms = steady_ms() + RARELY_MS  # also when the count is cancelled
-        self.nulls = reading.null_cursors()
-        self.next_count_ms = 0
-        if self.nulls and self.view.on_null_cursor == "stop":
-            raise ViewHalted(
-                f"view {self.view.name}: {self.nulls} rows have a NULL {self.view.cursor} or key",
+        self.memory.next_count_ms = steady_ms() + RARELY_MS  # also when the count is cancelled
+        self.memory.nulls = reading.null_cursors()
+        self.memory.next_count_ms = 0
+        if self.memory.nulls and self.view.on_null_cursor == "stop":
+            raise RowsUnusable(
+                f"view {self.view.name}: {self.memory.nulls} rows have a NULL {self.view.cursor} or key",
                 hint="fill the cursor, or set on_null_cursor: report",
             )
 
     def null_warning(self) -> str:
         """What a person should know of them."""
-        if not self.nulls or self.view.on_null_cursor == "send":
+        if not self.memory.nulls or self.view.on_null_cursor == "send":
             return ""
-        return f"{self.nulls} rows have a NULL {self.view.cursor} or key and are never sent: fill it, or see on_null_cursor"
+        return f"{self.memory.nulls} rows have a NULL {self.view.cursor} or key and are never sent: fill it, or see on_null_cursor"
 
     def without_cursor(self, reading: Reading) -> pl.DataFrame | None:
         """Rows without a cursor that this process has not sent yet, some at a time."""
-        assert self.prepared is not None
         if not self.prepared.relation.key:
-            raise ViewHalted(
+            raise ViewMisconfigured(
                 f"view {self.view.name}: rows with a NULL {self.view.cursor} cannot be told apart without a key",
                 hint="name the columns that make a row unique with key:, or set on_null_cursor: report",
             )
@@ -140,36 +147,35 @@ class SourceChecks:
             if not rows.height:
                 return None
             keys = ledger_keys(rows)
-            new = self.sent_without.unseen(keys)
+            new = self.memory.sent_without.unseen(keys)
             if new.any():
                 return rows.filter(new)
             after = position_at(rows, rows.height - 1).key
 
     def sent(self, rows: pl.DataFrame) -> None:
         """Rows without a cursor were delivered; there may be more."""
-        self.sent_without = self.sent_without.hold(ledger_keys(rows))
-        self.next_ms = 0
+        self.without = "none"
+        self.memory.sent_without = self.memory.sent_without.hold(ledger_keys(rows))
+        self.memory.next_ms = 0
 
     def mutated(self, reading: Reading) -> int:
         """How many delivered rows of the next slice have changed; by the view's policy they are sent again, as new events."""
-        assert self.prepared is not None
-        assert self.sweep is not None
-        rows = self.sweep.changed(reading)
+        rows = self.mutations.changed(reading) if self.mutations is not None and self.mutations.due else None
         if rows is None:
             return 0
         if self.view.on_mutated == "resend":
             positions = [position_at(rows, row) for row in range(rows.height)]
             reason = "it changed after it was sent"
-            self.store.enqueue(self.view.name, letters_for(self.view.name, positions, MUTATED, reason))
+            self.store.enqueue(self.view.name, requested(self.view.name, positions, MUTATED, reason))
         return rows.height
 
 
-def ahead_warning(late: PageReader) -> str:
+def ahead_warning(reader: PageReader) -> str:
     """What a person should know of rows dated ahead of the clock."""
-    if not len(late.ahead):
+    if not len(reader.ahead):
         return ""
     return (
-        f"{len(late.ahead)} rows are dated more than future_tolerance ahead of the database's clock; they are sent, but is the "
+        f"{len(reader.ahead)} rows are dated more than future_tolerance ahead of the database's clock; they are sent, but is the "
         "source's timezone: right?"
     )
 

@@ -1,77 +1,124 @@
-"""What one tracker tells the board."""
+"""What one view's loop tells the board."""
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from smartico_sync.observe.view_status import BackfillStatus, State, StatusBoard, ViewStatus
+from smartico_sync.observe.polls import Instant, Polls
+from smartico_sync.observe.view_status import BackfillStatus, State, StatusBoard, ViewFacts
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from smartico_sync.config.models import View
     from smartico_sync.core.records import Commit, ViewRow
     from smartico_sync.errors import SyncError
-    from smartico_sync.tracking.page_reader import PageReader, Read
+    from smartico_sync.tracking.page_reader import PageReader, ReadResult
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["StatusRecorder"]
 
 
 class StatusRecorder:
-    """The status of one view, published at every change of state. Thread-safe."""
+    """Records facts of one view as they happen; whoever looks at the board sees them at once. Thread-safe."""
 
     def __init__(self, view: View, board: StatusBoard) -> None:
-        self.board = board
-        self.lock = threading.RLock()
-        self.status = ViewStatus(view.name, view.kind, view.source, view.cursor, view.every, view.max_age)
-        self.read_before = 0
-        self.board.publish(self.status)
+        self.board, self.name = board, view.name
+        polls = Polls.since_now(board.clock())
+        board.put(ViewFacts(view.name, view.kind, view.source, view.cursor, view.every, polls, view.max_age))
+
+    @property
+    def status(self) -> ViewFacts:
+        """What is known of the view."""
+        return self.board.facts(self.name)
 
     def change(self, **fields: Any) -> None:
-        """Replace some of the status."""
-        with self.lock:
-            self.status = replace(self.status, **fields)
+        """Replace some of the facts."""
+        self.board.change(self.name, lambda facts: replace(facts, **fields))
 
     def opened(self, prepared: PreparedView, row: ViewRow) -> None:
         """The view is described and its state is read."""
-        self.read_before = row.counts.get("read", 0)
-        self.change(
-            head=row.head.cursor if row.head else "",
-            watermark=row.watermark.cursor if row.watermark else "",
-            counts=dict(row.counts),
-            late_commit=f"{prepared.choice.mechanism or 'none'}: {prepared.choice.why}",
-            warnings=(prepared.choice.problem,) if prepared.choice.problem else (),
+        self.board.change(
+            self.name,
+            lambda facts: replace(
+                facts,
+                head=row.head.cursor if row.head else "",
+                watermark=row.watermark.cursor if row.watermark else "",
+                counts=dict(row.counts),
+                polls=replace(facts.polls, rows=row.counts.get("read", 0)),
+                late_commit=f"{prepared.choice.mechanism or 'none'}: {prepared.choice.why}",
+                warnings=(prepared.choice.problem,) if prepared.choice.problem else (),
+            ),
         )
 
-    def read(self, read: Read, late: PageReader) -> None:
+    def poll_began(self) -> None:
+        """A poll begins; it ends with `caught_up` or `failed`."""
+        self._poll(lambda facts, now: facts.polls.poll_began(now))
+
+    def reading_began(self) -> Instant:
+        """The poll asks the source for its next page: rows that become visible from now on are for the next one."""
+        now = self.board.clock()
+        self.board.change(self.name, lambda facts: replace(facts, polls=facts.polls.reading_began(now)))
+        return now
+
+    def waits_for_api(self, problem: SyncError | None, oldest_s: float) -> None:
+        """Pages wait for the API, the oldest for so many seconds; the API has that problem (None: none that is known).
+
+        To be said again while it lasts.
+        """
+        error = None if problem is None else (problem.message, problem.hint)
+        ms = round(oldest_s * 1000)
+        self._poll(
+            lambda facts, now: facts.polls.waits_for_api(error, now, Instant(now.wall_ms - ms, now.steady_ms - ms))
+        )
+
+    def caught_up(self, reading: Instant) -> None:
+        """Everything that a reading found is committed, and it left nothing behind; it began at that moment."""
+        self._poll(lambda facts, now: facts.polls.caught_up_at(reading, facts.counts.get("read", 0), now))
+
+    def failed(self, error: SyncError, state: State) -> None:
+        """The poll ended in an error, which leaves the view in that state."""
+        self._poll(lambda facts, now: facts.polls.failed(state, error.message, error.hint, now))
+
+    def behind(self) -> None:
+        """A page is committed, and the poll goes on to the next."""
+        self._poll(lambda facts, now: facts.polls.behind(facts.counts.get("read", 0), now))
+
+    def read(self, read: ReadResult, late: PageReader) -> None:
         """A reading brought something, or nothing."""
         tie = 0
         if read.page.height:
             cursors = read.page.get_column("@cursor")
             tie = int((cursors == cursors[-1]).sum())
-        self.change(
-            late=late.seen(read.read_time),
-            ahead=len(late.ahead),
-            largest_tie=max(self.status.largest_tie, tie),
-            skew_ms=read.read_time.clock_ms - now_ms(),
+        now = self.board.clock()
+        seen, ahead, skew_ms = late.seen(read.read_time), len(late.ahead), read.read_time.clock_ms - now.wall_ms
+        self.board.change(
+            self.name,
+            lambda facts: replace(
+                facts,
+                late=seen,
+                ahead=ahead,
+                largest_tie=max(facts.largest_tie, tie),
+                skew_ms=skew_ms,
+                polls=facts.polls.got_on(now),
+            ),
         )
 
     def committed(self, commit: Commit) -> None:
-        """A commit was written."""
-        with self.lock:
-            counts = dict(self.status.counts)
-            for name, count in commit.counts.items():
-                counts[name] = counts.get(name, 0) + count
-            self.change(
-                counts=counts,
-                head=commit.head.cursor if commit.head else self.status.head,
-                watermark=commit.watermark.cursor if commit.watermark else self.status.watermark,
-            )
+        """A commit was written. A page of a backfill is none of the polls'."""
+        now = self.board.clock()
+        self.board.change(
+            self.name,
+            lambda facts: replace(
+                facts,
+                counts=_sum(facts.counts, commit.counts),
+                head=commit.head.cursor if commit.head else facts.head,
+                watermark=commit.watermark.cursor if commit.watermark else facts.watermark,
+                polls=facts.polls if commit.step else facts.polls.got_on(now),
+            ),
+        )
 
     def letters(self, parked: Mapping[int, int], dead: Mapping[int, int]) -> None:
         """So many rows wait and were given up, by reason code."""
@@ -84,39 +131,26 @@ class StatusRecorder:
     def broken(self, invalid: Mapping[str, int]) -> None:
         """So many values broke a rule of the catalogue, by property."""
         if invalid:
-            with self.lock:
-                self.change(invalid=dict(Counter(self.status.invalid) + Counter(invalid)))
+            self.board.change(self.name, lambda facts: replace(facts, invalid=_sum(facts.invalid, invalid)))
 
     def mutated(self, rows: int) -> None:
         """So many delivered rows were found changed."""
-        self.change(mutated=self.status.mutated + rows)
+        self.board.change(self.name, lambda facts: replace(facts, mutated=facts.mutated + rows))
 
-    def compared(self, missing: int) -> None:
-        """The source was compared with the ledger; so many rows are not in it."""
-        self.change(missing=missing, compared_ms=now_ms())
-        self.board.publish(self.status)
+    def compared(self, missing: int, differing: int, looked: int) -> None:
+        """The source was compared: so many rows are not in the ledger, so many of the profiles looked at are not as they were sent."""
+        self.change(missing=missing, differing=differing, looked=looked, compared_ms=now_ms())
 
     def backfilled(self, backfill: BackfillStatus | None) -> None:
         """So far the view's history has come; None when none is being sent."""
         self.change(backfill=backfill)
-        self.board.publish(self.status)
 
-    def state(self, state: State, error: SyncError | None = None) -> None:
-        """Say how the view does now."""
-        now, before = now_ms(), self.status
-        done = before.counts.get("read", 0)
-        seconds = max(0.001, (now - before.last_poll_ms) / 1000)
-        rate = (done - self.read_before) / seconds if before.last_poll_ms else 0.0
-        self.read_before = done
-        told = error if state != "live" else None
-        self.change(
-            state=state,
-            last_poll_ms=now,
-            last_success_ms=now if state in ("live", "behind") else before.last_success_ms,
-            per_second=max(0.0, rate),
-            lag_ms=0 if state == "live" else now - (before.last_success_ms or now),
-            error=told.message if told else "",
-            hint=told.hint if told else "",
-            error_ms=now if told else 0,
-        )
-        self.board.publish(self.status)
+    def _poll(self, changed: Callable[[ViewFacts, Instant], Polls]) -> None:
+        """Let something happen to the polls now."""
+        now = self.board.clock()
+        self.board.change(self.name, lambda facts: replace(facts, polls=changed(facts, now)))
+
+
+def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    """Both counts by name; what leaves a stage again is counted below zero, so nothing may be dropped."""
+    return {name: first.get(name, 0) + second.get(name, 0) for name in (*first, *second)}

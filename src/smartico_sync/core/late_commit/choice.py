@@ -16,10 +16,6 @@ __all__ = ["Choice", "Policy", "choose"]
 Policy = Literal["auto", "fence", "gaps", "lookback"]
 
 WHOLE: frozenset[Family] = frozenset({"integer", "decimal"})
-UNORDERED = {
-    "oracle": "but on Oracle RAC each node has its own range of ids, so they are not ordered: prefer a timestamp there",
-    "mongodb": "but ids made by clients are not ordered: prefer (timestamp, _id)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +32,12 @@ class Choice:
     hint: str = ""
 
 
-def choose(policy: Policy, cursor: Family, engine: str, fence_reason: str) -> Choice:
-    """Choose by the policy, the cursor's family, the engine and `ServerFacts.fence` (empty: the fence is valid)."""
-    natural = natural_choice(cursor, engine, fence_reason)
+def choose(policy: Policy, cursor: Family, ids: str, fence_reason: str) -> Choice:
+    """Choose by the policy, the cursor's family, and what the engine can do.
+
+    `ids`: why its integer ids may not be in order (empty: they are). `fence_reason`: why the fence is not valid (empty: it is).
+    """
+    natural = natural_choice(cursor, ids, fence_reason)
     if policy == "auto":
         return natural
     problem = {
@@ -49,11 +48,11 @@ def choose(policy: Policy, cursor: Family, engine: str, fence_reason: str) -> Ch
     if problem:
         hint = f"set late_commit: {natural.mechanism}, or auto" if natural.mechanism else natural.hint
         return Choice(natural.mechanism, natural.why, f"late_commit: {policy} cannot work here: {problem}", hint)
-    remark = UNORDERED.get(engine, "") if policy == "gaps" else ""
-    return Choice(policy, ", ".join(filter(None, ("the configuration says so", remark))))
+    why = "the configuration says so"
+    return Choice(policy, f"{why}, but {ids}" if policy == "gaps" and ids else why)
 
 
-def natural_choice(cursor: Family, engine: str, fence_reason: str) -> Choice:
+def natural_choice(cursor: Family, ids: str, fence_reason: str) -> Choice:
     """Return what `auto` means."""
     if cursor not in WHOLE | TIMES:
         return Choice(
@@ -68,6 +67,5 @@ def natural_choice(cursor: Family, engine: str, fence_reason: str) -> Choice:
         return Choice(
             "lookback", f"no fence ({fence_reason}); the cursor is a time, so the last while is scanned again"
         )
-    remark = UNORDERED.get(engine, "")
     why = f"no fence ({fence_reason}); the cursor is an integer, so missing ids are asked for again"
-    return Choice("gaps", f"{why}, {remark}" if remark else why)
+    return Choice("gaps", f"{why}, but {ids}" if ids else why)

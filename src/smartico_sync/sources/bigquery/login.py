@@ -14,21 +14,18 @@ from google.cloud import bigquery, bigquery_storage
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 from google.oauth2 import service_account
 
+from smartico_sync.catalogue.engines import BIGQUERY
 from smartico_sync.config.units import Bytes
 from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kit.parameters import named
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
 
 __all__ = ["SCOPES", "Login"]
 
-KNOWN = (
-    "credentials_file", "location", "maximum_bytes_billed", "storage_api", "quota_project", "protocol", "host", "port",
-    "storage_port",
-)  # fmt: skip
 SCOPES = ("https://www.googleapis.com/auth/bigquery",)  # not the whole cloud
-# A dollar is about 160 of these. A query that would read more fails and costs nothing; see the manual before raising it.
-MOST_BYTES = "1GB"
+DEFAULTS = BIGQUERY.defaults
 QUANTITY = Bytes(at_least=10_000_000, never="off")  # the least that BigQuery bills for a table
 UNLIMITED = (("grpc.max_receive_message_length", -1),)  # as the client's own channels
 Ways = Literal["auto", "never"]
@@ -49,7 +46,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options."""
-        return self.url.named(self.options, KNOWN)
+        return named(self.url, self.options, BIGQUERY)
 
     @property
     def project(self) -> str:
@@ -72,7 +69,7 @@ class Login:
     @property
     def storage(self) -> Ways:
         """Whether large answers may come through the Storage API."""
-        way = self.parameters.get("storage_api", "auto")
+        way = self.parameters.get("storage_api", DEFAULTS["storage_api"])
         if way not in ("auto", "never"):
             raise ConfigError(f"{self.url.place}: storage_api is auto or never, not {way!r}")
         return "never" if way == "never" else "auto"
@@ -80,10 +77,11 @@ class Login:
     def limits(self) -> dict[str, Any]:
         """What every query is told: whose tables, how long, how much, and who asks."""
         try:
-            most = QUANTITY.parse(self.parameters.get("maximum_bytes_billed", MOST_BYTES))
+            most = QUANTITY.parse(self.parameters.get("maximum_bytes_billed", DEFAULTS["maximum_bytes_billed"]))
         except ValueError as error:
             raise ConfigError(
-                f"{self.url.place}: maximum_bytes_billed: expected {error}", hint="maximum_bytes_billed=1GB, or off"
+                f"{self.url.place}: maximum_bytes_billed: expected {error}",
+                hint=f"maximum_bytes_billed={DEFAULTS['maximum_bytes_billed']}, or off",
             ) from None
         return {
             **({"default_dataset": self.dataset} if self.dataset else {}),
@@ -147,10 +145,10 @@ class Login:
         parameters = self.parameters
         if "host" not in parameters:
             return ""
-        number = parameters.get(port, "443")
+        number = parameters.get(port, DEFAULTS[port])
         if not number.isdigit():
             raise ConfigError(f"{self.url.place}: {port} is not a number", hint=f"write {port}=443, for instance")
-        return f"{parameters.get('protocol', 'https')}://{parameters['host']}:{number}"
+        return f"{parameters.get('protocol', DEFAULTS['protocol'])}://{parameters['host']}:{number}"
 
 
 def _service_account(path: str) -> dict[str, Any]:

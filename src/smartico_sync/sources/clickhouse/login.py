@@ -7,28 +7,26 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smartico_sync.catalogue.engines import CLICKHOUSE
 from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kit.parameters import named
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
 
-__all__ = ["KNOWN", "SETTINGS", "Login"]
+__all__ = ["SETTINGS", "Login"]
 
-CONNECT_TIMEOUT_S = 10  # a server that is there answers sooner, over any distance
-PORTS = {"https": 8443, "http": 8123}
-SECURE_PORTS = ("8443", "443")
+DEFAULTS = CLICKHOUSE.defaults
+PORTS = {"https": CLICKHOUSE.tls_port, "http": CLICKHOUSE.port}
+SECURE = "clickhouse+https"
+SECURE_PORTS = (str(CLICKHOUSE.tls_port), "443")
 CLOUD = (".clickhouse.cloud", ".clickhouse-staging.com")
-OWN = (
-    "secure", "verify", "ca_file", "client_cert", "client_key", "server_host_name", "proxy_path", "http_proxy", "https_proxy",
-    "access_token_file", "connect_timeout",
-)  # fmt: skip
 # Settings of ClickHouse that are the operator's to choose; all others belong into the user's profile.
 SETTINGS = (
     "final", "join_use_nulls", "select_sequential_consistency", "session_timezone", "max_threads", "max_memory_usage",
     "priority", "workload", "max_replica_delay_for_distributed_queries", "fallback_to_stale_replicas_for_distributed_queries",
     "log_comment", "role",
 )  # fmt: skip
-KNOWN = (*OWN, *SETTINGS)
 FILES = ("ca_file", "client_cert", "client_key", "access_token_file")
 WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -48,7 +46,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options."""
-        return self.url.named(self.options, KNOWN, more="; other settings belong into the user's settings profile")
+        return named(self.url, self.options, CLICKHOUSE)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -87,10 +85,12 @@ class Login:
             **(
                 {"access_token": token.strip()} if token else {"username": self.url.user, "password": self.url.password}
             ),
-            "connect_timeout": _number("connect_timeout", parameters.get("connect_timeout", str(CONNECT_TIMEOUT_S))),
+            "connect_timeout": _number(
+                "connect_timeout", parameters.get("connect_timeout", DEFAULTS["connect_timeout"])
+            ),
             "send_receive_timeout": ceil(self.silence_s),
             "query_retries": 0,  # the daemon tries again, and tells meanwhile
-            "verify": _truth("verify", parameters.get("verify", "true")),
+            "verify": _truth("verify", parameters.get("verify", DEFAULTS["verify"])),
             "ca_cert": parameters.get("ca_file"),
             "client_cert": certificate,
             "client_cert_key": parameters.get("client_key"),
@@ -117,7 +117,7 @@ class Login:
                 _content(name, parameters[name])
 
     def _interface(self, host: str, port: str) -> str:
-        secure = port in SECURE_PORTS or host.endswith(CLOUD)
+        secure = self.url.scheme == SECURE or port in SECURE_PORTS or host.endswith(CLOUD)
         return "https" if _truth("secure", self.parameters.get("secure", str(secure))) else "http"
 
 

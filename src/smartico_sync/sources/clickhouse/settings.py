@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smartico_sync.catalogue.engines import CLICKHOUSE
 from smartico_sync.errors import SourceRefused
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ WHOLE = {
     "use_query_cache": "0",  # an answer of some time ago
 }  # fmt: skip
 USUAL = {
-    "log_comment": "smartico-sync",
+    "log_comment": CLICKHOUSE.defaults["log_comment"],
     "output_format_arrow_low_cardinality_as_dictionary": "0",
     "output_format_json_quote_64bit_integers": "0",
     "output_format_json_quote_decimals": "0",

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
 from smartico_sync.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
 
 __all__ = ["Url", "parse"]
 
@@ -37,27 +31,6 @@ class Url:
         if not hosts:
             hosts = self.parameters.get("host", "")
         return f"{hosts}/{self.path}" if hosts else self.path
-
-    def named(
-        self,
-        options: Iterable[tuple[str, str]],
-        known: Collection[str],
-        same: Mapping[str, str] = MappingProxyType({}),
-        more: str = "",
-    ) -> dict[str, str]:
-        """The parameters, then the source's options, in small letters with `_` between words; `same`: other names of some.
-
-        ConfigError for one that is not `known`; `more` goes behind its hint. Values may be secrets: none is repeated.
-        """
-        written = {**self.parameters, **dict(options)}
-        plain = {re.sub(r"[- ]", "_", name.lower()): value for name, value in written.items()}
-        named = {same.get(name, name): value for name, value in plain.items()}
-        if unknown := sorted(set(named) - set(known)):
-            raise ConfigError(
-                f"{self.place}: nobody knows the url's parameters {', '.join(unknown)}",
-                hint=f"use some of: {', '.join(known)}{more}",
-            )
-        return named
 
 
 def parse(url: str) -> Url:

@@ -10,31 +10,18 @@ from urllib.parse import quote, urlencode
 from pymongo import MongoClient, uri_parser
 from pymongo.errors import ConfigurationError, PyMongoError
 
+from smartico_sync.catalogue.engines import MONGODB
 from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kit.parameters import named
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
 
 __all__ = ["Login"]
 
-KNOWN = (
-    "authSource", "authMechanism", "authMechanismProperties", "replicaSet", "directConnection", "loadBalanced",
-    "readPreference", "readPreferenceTags", "maxStalenessSeconds", "localThresholdMS", "retryReads",
-    "tls", "tlsCAFile", "tlsCertificateKeyFile", "tlsCertificateKeyFilePassword", "tlsCRLFile", "tlsAllowInvalidHostnames",
-    "tlsAllowInvalidCertificates", "tlsDisableOCSPEndpointCheck", "compressors", "zlibCompressionLevel", "appName",
-    "connectTimeoutMS", "serverSelectionTimeoutMS", "heartbeatFrequencyMS", "maxIdleTimeMS", "srvServiceName", "srvMaxHosts",
-    "sample",
-)  # fmt: skip
-SAME = {"ssl": "tls"}
-WRITING = (
-    "w",
-    "wtimeoutms",
-    "journal",
-    "retrywrites",
-)  # Atlas hands out URLs that say how to write; nothing is written here
-SPELT = {name.lower(): name for name in KNOWN}
-STALEST_S = "120"  # a secondary further behind is not asked; the driver takes 90 at least
-SAMPLE = "1000"  # documents that columns and types are learnt from
+DEFAULTS = MONGODB.defaults
+SRV = "mongodb+srv"
+OURS = ("sample",)  # no parameter of the driver
 MOST_SAMPLED = 100_000
 
 
@@ -54,15 +41,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options, spelt as the driver does."""
-        written = {**self.url.parameters, **dict(self.options)}
-        named = {SAME.get(name.lower(), name.lower()): value for name, value in written.items()}
-        asked = {name: value for name, value in named.items() if name not in WRITING}
-        if unknown := sorted(set(asked) - set(SPELT)):
-            raise ConfigError(
-                f"{self.url.place}: nobody knows the url's parameters {', '.join(unknown)}",
-                hint=f"use some of: {', '.join(KNOWN)}",
-            )
-        return {SPELT[name]: value for name, value in asked.items()}
+        return named(self.url, self.options, MONGODB)
 
     @property
     def database(self) -> str:
@@ -72,7 +51,7 @@ class Login:
     @property
     def sample(self) -> int:
         """How many documents columns and types are learnt from."""
-        text = self.parameters.get("sample", SAMPLE)
+        text = self.parameters.get("sample", DEFAULTS["sample"])
         if not text.isdigit() or not 0 < int(text) <= MOST_SAMPLED:
             raise ConfigError(f"{self.url.place}: sample is a number from 1 to {MOST_SAMPLED}")
         return int(text)
@@ -80,10 +59,10 @@ class Login:
     def address(self) -> str:
         """The driver's URI, without user and password."""
         silence_ms = str(int(self.silence_s * 1000))
-        given = {name: value for name, value in self.parameters.items() if name != "sample"}
+        given = {name: value for name, value in self.parameters.items() if name not in OURS}
         chosen = {
-            "readPreference": "secondaryPreferred",
-            "appName": "smartico-sync",
+            "readPreference": DEFAULTS["readPreference"],
+            "appName": DEFAULTS["appName"],
             "serverSelectionTimeoutMS": silence_ms,
             "connectTimeoutMS": silence_ms,
             **given,
@@ -93,10 +72,9 @@ class Login:
             "maxPoolSize": str(self.pool),
         }
         if chosen["readPreference"] != "primary":
-            chosen.setdefault("maxStalenessSeconds", STALEST_S)
-        scheme = "mongodb+srv" if self.url.scheme == "mongodb+srv" else "mongodb"
+            chosen.setdefault("maxStalenessSeconds", DEFAULTS["maxStalenessSeconds"])
         hosts = ",".join(_host(*each) for each in self.url.hosts)
-        return f"{scheme}://{hosts}/{quote(self.database, safe='')}?{urlencode(chosen, quote_via=quote)}"
+        return f"{self.url.scheme}://{hosts}/{quote(self.database, safe='')}?{urlencode(chosen, quote_via=quote)}"
 
     def client(self) -> MongoClient[dict[str, Any]]:
         """A client with a pool of its own, which connects at its first use. An SRV record is looked up at once."""
@@ -118,9 +96,9 @@ class Login:
             )
         _ = self.sample
         for name, value in self.parameters.items():
-            if name != "sample" and not _valid(urlencode({name: value}, quote_via=quote)):
+            if name not in OURS and not _valid(urlencode({name: value}, quote_via=quote)):
                 raise self._unusable(f"{name} holds what the driver cannot use")
-        if self.url.scheme == "mongodb+srv":
+        if self.url.scheme == SRV:
             return  # the driver's own check would ask the name server
         try:
             self.client().close()

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from bson import json_util
 from bson.errors import BSONError
 
-from smartico_sync.errors import SourceRefused, ViewBroken
+from smartico_sync.catalogue.engines import MONGODB
+from smartico_sync.config.query_checks import query_problem
+from smartico_sync.errors import SourceRefused
 from smartico_sync.sources.mongodb.types import bracket_of, stored
 
 if TYPE_CHECKING:
@@ -33,8 +35,7 @@ __all__ = [
 ]
 
 NULLS_COUNTED = 10_000
-WRITES = ("$out", "$merge")
-HINT = 'write it as the command in extended JSON: {"aggregate": "bets", "pipeline": [{"$match": {"kind": "CASINO"}}]}'
+HINT = "write the command in extended JSON, as docs/databases/mongodb.md shows it"
 Stage = dict[str, Any]
 Condition = dict[str, Any]
 
@@ -48,7 +49,7 @@ class Place:
 
 
 def place_of(relation: Relation) -> Place:
-    """The place that a relation names. ViewBroken or SourceRefused when a query cannot be asked."""
+    """The place that a relation names. SourceRefused when a query cannot be asked."""
     if relation.query is not None:
         return parsed(relation.query, f"view {relation.name}")
     name = relation.relation or ""
@@ -57,19 +58,14 @@ def place_of(relation: Relation) -> Place:
 
 
 def parsed(query: str, what: str) -> Place:
-    """A `query:`, which is an aggregate command in extended JSON."""
+    """A `query:`, which is an aggregate command in extended JSON. SourceRefused for anything else, before it leaves."""
+    if problem := query_problem(MONGODB.query, query):
+        raise SourceRefused(f"{what}: `query:`: {problem}", hint=HINT)
     try:
         command = json_util.loads(query)
     except (ValueError, TypeError, BSONError):
-        raise ViewBroken(f"{what}: the query is no extended JSON", hint=HINT) from None
-    if not isinstance(command, dict) or set(command) != {"aggregate", "pipeline"}:
-        raise SourceRefused(f"{what}: this session only asks: aggregate and pipeline, nothing else", hint=HINT)
-    collection, stages = command["aggregate"], command["pipeline"]
-    if not isinstance(collection, str) or not isinstance(stages, list) or not all(isinstance(s, dict) for s in stages):
-        raise ViewBroken(f"{what}: the query is no aggregate command on a collection", hint=HINT)
-    if written := [name for stage in stages for name in stage if name in WRITES]:
-        raise SourceRefused(f"{what}: this session only asks: {written[0]} writes", hint="leave it out")
-    return Place(collection, tuple(stages))
+        raise SourceRefused(f"{what}: `query:` is no extended JSON", hint=HINT) from None
+    return Place(command["aggregate"], tuple(command["pipeline"]))
 
 
 def column_at(relation: Relation, name: str) -> Column:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 
 import pyodbc
 
+from smartico_sync.catalogue.engines import MSSQL
 from smartico_sync.errors import ConfigError, DriverMissing
+from smartico_sync.sources.kit.parameters import named
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
 
 __all__ = ["CONNECT_TIMEOUT_S", "PORT", "Login"]
 
-CONNECT_TIMEOUT_S = 10  # a server that is there answers sooner, over any distance
-PORT = 1433
+DEFAULTS = MSSQL.defaults
+CONNECT_TIMEOUT_S = int(DEFAULTS["connect_timeout"])
+PORT = MSSQL.port
 # What each driver calls our parameters; None: it has no such thing.
 SPELLED: dict[str, tuple[str | None, str | None]] = {
     "encrypt": ("Encrypt", "Encryption"),
@@ -37,9 +40,6 @@ SPELLED: dict[str, tuple[str | None, str | None]] = {
     "driver": ("", ""),
     "connect_timeout": ("", ""),
 }
-ALSO = {"application_name": "app", "applicationintent": "application_intent", "trustservercertificate": "trust_server_certificate",
-        "hostnameincertificate": "hostname_in_certificate", "servercertificate": "server_certificate", "serverspn": "server_spn",
-        "multisubnetfailover": "multi_subnet_failover", "trustedconnection": "trusted_connection"}  # fmt: skip
 INTENTS = {"readonly": "ReadOnly", "readwrite": "ReadWrite"}
 YES, NO = ("yes", "true", "1", "mandatory"), ("no", "false", "0", "optional")
 # What FreeTDS calls the degrees of encryption.
@@ -62,7 +62,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options, by the names of docs/databases/mssql.md."""
-        return self.url.named(self.options, SPELLED, ALSO)
+        return named(self.url, self.options, MSSQL)
 
     @property
     def driver(self) -> str:
@@ -103,7 +103,7 @@ class Login:
         try:
             return tuple((host or "localhost", int(port or PORT)) for host, port in self.url.hosts or (("", ""),))
         except ValueError:
-            raise ConfigError(f"{self.url.place}: a port is not a number", hint="write host:1433") from None
+            raise ConfigError(f"{self.url.place}: a port is not a number", hint=f"write host:{PORT}") from None
 
     def dial(self, host: str, port: int) -> str:
         """The connection string for one host."""
@@ -113,14 +113,18 @@ class Login:
         told |= {"SERVER": host, "PORT": str(port)} if free else {"SERVER": f"tcp:{host},{port}"}
         told |= {"DATABASE": self.url.path} if self.url.path else {}
         told |= {"UID": self.url.user, "PWD": self.url.password} if self.url.user else {}
-        told |= {"APP": "smartico-sync", "ApplicationIntent": "ReadOnly", **self._told(free=free)}
+        told |= {"APP": DEFAULTS["app"], "ApplicationIntent": "ReadOnly", **self._told(free=free)}
         # A connection that breaks is opened again by the pool, with all its settings.
-        told |= {"TDS_Version": "7.4", "ClientCharset": "UTF-8"} | told if free else {"ConnectRetryCount": "0"}
+        told |= (
+            {"TDS_Version": DEFAULTS["tds_version"], "ClientCharset": "UTF-8"} | told
+            if free
+            else {"ConnectRetryCount": "0"}
+        )
         return ";".join(f"{name}={self._quoted(value, free=free)}" for name, value in told.items())
 
     def _told(self, *, free: bool) -> dict[str, str]:
         """The URL's parameters in the driver's words."""
-        given = {"encrypt": "yes", "trust_server_certificate": "no", **self.parameters}
+        given = {name: DEFAULTS[name] for name in ("encrypt", "trust_server_certificate")} | self.parameters
         given["encrypt"] = self._word("encrypt", given["encrypt"], strict="strict")
         given["trust_server_certificate"] = self._word("trust_server_certificate", given["trust_server_certificate"])
         if "application_intent" in given:

@@ -7,20 +7,18 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from smartico_sync.catalogue.engines import ENGINES, MYSQL
 from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kit.parameters import named
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
 
 __all__ = ["CONNECT_TIMEOUT_S", "Login"]
 
-CONNECT_TIMEOUT_S = 10.0  # a server that is there answers sooner, over any distance
-PORT = 3306
-KNOWN = (
-    "unix_socket", "connect_timeout", "bind_address", "program_name",
-    "ssl_mode", "ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password", "server_public_key",
-)  # fmt: skip
-SPELLED = {"socket": "unix_socket", "sslmode": "ssl_mode", "ssl": "ssl_mode"}
+DEFAULTS = MYSQL.defaults
+CONNECT_TIMEOUT_S = float(DEFAULTS["connect_timeout"])
+PORT = MYSQL.port
 MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
 KEEPALIVE = (
     (socket.TCP_KEEPIDLE, 30),
@@ -43,7 +41,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options, by the names this page of the manual uses."""
-        return self.url.named(self.options, KNOWN, SPELLED)
+        return named(self.url, self.options, ENGINES[self.url.scheme])
 
     def arguments(self) -> dict[str, Any]:
         """What PyMySQL is told."""
@@ -57,7 +55,7 @@ class Login:
             "use_unicode": False,
             "read_timeout": self.silence_s,
             "write_timeout": self.silence_s,
-            "program_name": parameters.get("program_name", "smartico-sync"),
+            "program_name": parameters.get("program_name", DEFAULTS["program_name"]),
             **self._tls(parameters),
         }
         if "server_public_key" in parameters:
@@ -65,7 +63,7 @@ class Login:
         return arguments
 
     def _tls(self, parameters: dict[str, str]) -> dict[str, Any]:
-        given = parameters.get("ssl_mode", "VERIFY_IDENTITY" if "ssl_ca" in parameters else "PREFERRED")
+        given = parameters.get("ssl_mode", "VERIFY_IDENTITY" if "ssl_ca" in parameters else DEFAULTS["ssl_mode"])
         mode = given.upper().replace("-", "_")
         if mode not in MODES:
             raise ConfigError(
@@ -100,7 +98,7 @@ class Login:
         try:
             return tuple((host or "localhost", int(port or PORT)) for host, port in self.url.hosts or (("", ""),))
         except ValueError:
-            raise ConfigError(f"{self.url.place}: a port is not a number", hint="write host:3306") from None
+            raise ConfigError(f"{self.url.place}: a port is not a number", hint=f"write host:{PORT}") from None
 
     def dial(self, host: str, port: int) -> socket.socket:
         """A connected socket; raises OSError."""

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import oracledb
 
+from smartico_sync.catalogue.engines import ORACLE
 from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kit.parameters import named
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
 
 __all__ = ["Login"]
 
-CONNECT_TIMEOUT_S = 10.0  # a listener that is there answers sooner, over any distance
-PORTS = {"tcp": "1521", "tcps": "2484"}
+DEFAULTS = ORACLE.defaults
+PORTS = {"tcp": ORACLE.port, "tcps": ORACLE.tls_port}
 PASSED = (
     "sid", "instance_name", "server_type", "cclass", "proxy_user", "edition", "program", "config_dir", "wallet_location",
     "wallet_password", "ssl_server_cert_dn", "https_proxy",
@@ -24,10 +26,8 @@ PASSED = (
 NUMBERS = ("connect_timeout", "expire_time", "sdu", "https_proxy_port")
 SWITCHES = ("ssl_server_dn_match", "disable_oob")
 CERTIFICATES = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password")
-KNOWN = ("dsn", "protocol", *PASSED, *NUMBERS, *SWITCHES, *CERTIFICATES)
 TLS = ("wallet_location", "ssl_ca", "ssl_cert", "ssl_server_cert_dn")  # who gives one of these wants tcps
 ON, OFF = ("on", "yes", "true", "1"), ("off", "no", "false", "0")
-KEEPALIVE_MINUTES = 1  # firewalls forget silent connections after minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +45,32 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options."""
-        return self.url.named(self.options, sorted(KNOWN))
+        return named(self.url, self.options, ORACLE)
 
     @property
     def patience_s(self) -> float:
         """How long one address may take until the session is there."""
-        return min(float(self._numbers().get("connect_timeout", CONNECT_TIMEOUT_S)), self.silence_s)
+        return min(float(self._numbers().get("connect_timeout", DEFAULTS["connect_timeout"])), self.silence_s)
 
     def addresses(self) -> list[oracledb.ConnectParams]:
         """What the driver is told, an address after the other in the order in which they are tried."""
         parameters = self.parameters
         if "dsn" in parameters:
             return [self._address(parameters["dsn"])]
-        protocol = parameters.get("protocol", "tcps" if any(name in parameters for name in TLS) else "tcp").lower()
+        protocol = parameters.get(
+            "protocol", "tcps" if any(name in parameters for name in TLS) else DEFAULTS["protocol"]
+        ).lower()
         if protocol not in PORTS:
             raise ConfigError(f"{self.url.place}: no protocol is called {protocol!r}", hint="use protocol=tcp or tcps")
-        if not self.url.path and "sid" not in parameters:
+        service = self.url.path or parameters.get("service_name", "")
+        if not service and "sid" not in parameters:
             raise ConfigError(
                 f"{self.url.place}: the url names no service",
                 hint="write oracle://user:password@host:1521/SERVICE, or …/?sid=SID, or …/?dsn=ALIAS&config_dir=/etc/oracle",
             )
         return [
             self._address(
-                f"{protocol}://{f'[{host}]' if ':' in host else host or 'localhost'}:{port or PORTS[protocol]}/{self.url.path}"
+                f"{protocol}://{f'[{host}]' if ':' in host else host or 'localhost'}:{port or PORTS[protocol]}/{service}"
             )
             for host, port in self.url.hosts or (("", ""),)
         ]
@@ -82,12 +85,12 @@ class Login:
                 user=self.url.user or None,
                 password=self.url.password or None,
                 externalauth=not self.url.user,
-                **{"program": "smartico-sync", "expire_time": KEEPALIVE_MINUTES, **passed},
+                **{"program": DEFAULTS["program"], "expire_time": int(DEFAULTS["expire_time"]), **passed},
                 ssl_context=self._certificates(parameters),
                 tcp_connect_timeout=self.patience_s,
             )
             address.parse_connect_string(place)
-            if "sid" in parameters and not self.url.path:
+            if "sid" in parameters and not (self.url.path or "service_name" in parameters):
                 address.set(sid=parameters["sid"])
         except (oracledb.Error, OSError, ValueError, TypeError) as error:
             raise ConfigError(

@@ -6,8 +6,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from smartico_sync.catalogue import engines
 from smartico_sync.core.relation import Column
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.parameters import named
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.postgresql.facts import ask_facts
@@ -54,7 +56,8 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
     def __init__(self, name: str, config: SourceConfig) -> None:
         url = parse(config.url.get_secret_value())
         silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, silence_s, tuple(sorted(config.options.items())))
+        parameters = named(url, sorted(config.options.items()), engines.POSTGRESQL)
+        login = Login(replace(url, parameters=parameters), silence_s)
         login.conninfo()  # a parameter that libpq does not know is told before the first poll
         self._timezone = config.timezone
         self._timeout_ms = config.statement_timeout

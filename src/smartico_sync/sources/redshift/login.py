@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import redshift_connector
-
+from smartico_sync.catalogue.engines import REDSHIFT
 from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kit.parameters import named
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
 
 __all__ = ["Login"]
 
-PORT = 5439
-CONNECT_TIMEOUT_S = 10  # a cluster that is there answers sooner, over any distance
-# Said by the URL itself, or ours to say.
-OURS = (
-    "host", "port", "user", "password", "database", "unix_sock", "max_prepared_statements", "client_protocol_version",
-    "numeric_to_float", "enable_table_types", "tcp_keepalive", "timeout",
-)  # fmt: skip
+PORT = REDSHIFT.port
+DEFAULTS = REDSHIFT.defaults
 SESSION = ("query_group", "case_sensitive", "connect_timeout")  # not the driver's: the session's, and ours
 SWITCHES = (
     "ssl", "iam", "auto_create", "force_lowercase", "allow_db_user_override", "iam_disable_cache", "ssl_insecure",
@@ -32,15 +26,9 @@ NUMBERS = (
     "tcp_keepalive_count",
 )  # fmt: skip
 LISTS = ("db_groups",)
-DRIVERS = tuple(name for name in inspect.signature(redshift_connector.connect).parameters if name not in OURS)
-KNOWN = tuple(sorted((*DRIVERS, *SESSION)))
 MODES = ("verify-full", "verify-ca")
 ON, OFF = ("on", "yes", "true", "1"), ("off", "no", "false", "0")
-KEEPALIVE = {
-    "tcp_keepalive_idle": 30,
-    "tcp_keepalive_interval": 10,
-    "tcp_keepalive_count": 3,
-}  # firewalls forget the silent
+KEEPALIVE = ("tcp_keepalive_idle", "tcp_keepalive_interval", "tcp_keepalive_count")  # firewalls forget the silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +46,8 @@ class Login:
     @property
     def parameters(self) -> dict[str, Any]:
         """The URL's parameters, then the source's options, as numbers and switches where they are such."""
-        named = self.url.named(self.options, KNOWN)
-        return {name: self._read(name, value) for name, value in named.items()}
+        given = named(self.url, self.options, REDSHIFT)
+        return {name: self._read(name, value) for name, value in given.items()}
 
     def _read(self, name: str, value: str) -> Any:
         if name in LISTS:
@@ -99,10 +87,10 @@ class Login:
         """What the driver is told."""
         parameters = {name: value for name, value in self.parameters.items() if name not in SESSION}
         arguments = {
-            "sslmode": MODES[0],  # the driver's own default only warns when the name does not fit
-            "application_name": "smartico-sync",
-            "timeout": min(self.parameters.get("connect_timeout", CONNECT_TIMEOUT_S), self.silence_s),
-            **KEEPALIVE,
+            "sslmode": DEFAULTS["sslmode"],  # the driver's own only warns when the name does not fit
+            "application_name": DEFAULTS["application_name"],
+            "timeout": min(self.parameters.get("connect_timeout", int(DEFAULTS["connect_timeout"])), self.silence_s),
+            **{name: int(DEFAULTS[name]) for name in KEEPALIVE},
             **parameters,
             "user": self.url.user or None,
             "password": self.url.password or None,

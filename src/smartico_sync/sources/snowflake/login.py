@@ -7,7 +7,9 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smartico_sync.catalogue.engines import SNOWFLAKE
 from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kit.parameters import named
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Login"]
 
 CONNECT_TIMEOUT_S = 10  # a server that is there answers sooner, over any distance
-LOGIN_TIMEOUT_S = 30  # the login itself may have to wake something up
 FAREWELL_S = 2  # saying goodbye is a courtesy
 DOMAIN = ".snowflakecomputing.com"
 # The driver's own names, which are handed on as they are.
@@ -30,7 +31,7 @@ OURS = {"ca_file": "custom_root_store_path", "token_file": "token_file_path"}
 PASSPHRASES = ("private_key_passphrase", "private_key_passphrase_file")
 QUERY_TAG = "query_tag"
 FILES = ("private_key_file", "private_key_passphrase_file", "token_file", "ca_file")
-KNOWN = (*DRIVERS, *OURS, *PASSPHRASES, QUERY_TAG)
+DEFAULTS = SNOWFLAKE.defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Login:
     @property
     def parameters(self) -> dict[str, str]:
         """The URL's parameters, then the source's options, by the names this page of the manual uses."""
-        return self.url.named(self.options, KNOWN)
+        return named(self.url, self.options, SNOWFLAKE)
 
     def arguments(self) -> dict[str, Any]:
         """What the driver is told; files are read anew each time, so that a secret may be changed."""
@@ -78,7 +79,7 @@ class Login:
             "arrow_number_to_decimal": True,  # else NUMBER(38,2) would become a float
             "force_microsecond_precision": True,  # else the year 2300 would not fit
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "login_timeout": LOGIN_TIMEOUT_S,
+            "login_timeout": int(DEFAULTS["login_timeout"]),
             "query_timeout": silence_s,
             "request_timeout": CONNECT_TIMEOUT_S,
             "retry_timeout": silence_s,
@@ -86,7 +87,7 @@ class Login:
             "logout_total_timeout_seconds": FAREWELL_S,
             "logout_max_attempts": 1,
             "enable_server_session_keep_alive_auto_detection": False,
-            "session_parameters": self._session(parameters.get(QUERY_TAG, "smartico-sync")),
+            "session_parameters": self._session(parameters.get(QUERY_TAG, DEFAULTS[QUERY_TAG])),
             **{name: _number(name, value) if name in NUMBERS else value for name, value in known.items()},
         }
 

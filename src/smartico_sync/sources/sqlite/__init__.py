@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from smartico_sync.catalogue import engines
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import SourceUnreachable, ViewBroken
+from smartico_sync.sources.kit.parameters import named
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.protocol import Plan, ServerFacts
@@ -87,6 +89,7 @@ class SqliteSource:
     def __init__(self, name: str, config: SourceConfig) -> None:
         self.name = name
         url = parse(config.url.get_secret_value())
+        named(url, config.options.items(), engines.SQLITE)
         path = Path(url.path or url.place)
         self._timeout_s = config.statement_timeout / 1000
         self._place = f"source {name} ({path})"

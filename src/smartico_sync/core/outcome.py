@@ -1,0 +1,231 @@
+"""What becomes of rows once the API has answered: a batch and its receipt make a commit, for pages, backfills and retries."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.core.backoff import Backoff
+from smartico_sync.core.cursor_time import DAY_MS
+from smartico_sync.core.events import EID, KEY, PLAYER, POSITION, TYPE
+from smartico_sync.core.pipeline import positions_of
+from smartico_sync.core.reason_codes import GONE, INVALID_ROW, UNACKNOWLEDGED, UNKNOWN_USER, WAITS_BEHIND
+from smartico_sync.core.records import Commit, DeadLetter, ParkedRow, UndeliveredRow
+from smartico_sync.errors import Unaccounted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from smartico_sync.core.pipeline import PipelineOptions, PreparedBatch
+    from smartico_sync.core.records import Receipt
+
+__all__ = [
+    "PARK_BACKOFF",
+    "Outcome",
+    "Retried",
+    "build_commit",
+    "due_at_once",
+    "given_up",
+    "judge_rows",
+    "parked",
+    "parked_again",
+    "revived",
+]
+
+# A profile usually follows within a poll or two; later ones are asked for rarely.
+PARK_BACKOFF = Backoff((2.0, 4.0, 8.0, 16.0, 32.0, 60.0))
+REQUESTED_MS = DAY_MS  # a row that is sent on request: its player is known by the next day, or is no player
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The parked rows of a retry: `found[n]` became row n of the batch, those that are `gone` the source holds no more."""
+
+    found: tuple[ParkedRow, ...] = ()
+    gone: tuple[ParkedRow, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.found) + len(self.gone)
+
+
+NOT_RETRIED = Retried()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Which rows of a batch were not delivered, and which parked rows are settled: `resolved`, by id.
+
+    `superseded`: how many of the latter are profiles that go with a newer state of theirs.
+    """
+
+    dead_letters: tuple[DeadLetter, ...]
+    parked: tuple[ParkedRow, ...]
+    resolved: tuple[int, ...]
+    superseded: int
+
+
+def build_commit(
+    batch: PreparedBatch, receipt: Receipt, options: PipelineOptions, at_ms: int, retried: Retried = NOT_RETRIED
+) -> Commit:
+    """What acknowledged rows change in the state; `retried` are the parked rows that the batch was made of, on a retry.
+
+    The rows of a page: read = unchanged + duplicate + delivered + dead_lettered + parked. Parked rows were counted when they
+    were read, so on a retry nothing is read, those tried are taken from `parked`, and the same equation holds.
+    Raises Unaccounted when batch, receipt and parked rows do not add up.
+    """
+    outcome = judge_rows(batch, receipt, options, at_ms, retried)
+    counts = {
+        "read": batch.rows + batch.repeated - len(retried.found),
+        "unchanged": batch.unchanged + outcome.superseded,
+        "duplicate": receipt.duplicates + batch.repeated,
+        "delivered": receipt.delivered,
+        "dead_lettered": len(outcome.dead_letters),
+        "parked": len(outcome.parked) - len(retried),
+    }
+    check_counts(options.mapping.view, counts, outcome, retried)
+    return Commit(
+        options.mapping.view,
+        at_ms,
+        profiles=acknowledged_profiles(batch, receipt),
+        ledger=new_to_ledger(batch.ledger, retried) if retried else batch.ledger,
+        dead_letters=outcome.dead_letters,
+        parked=outcome.parked,
+        resolved=outcome.resolved,
+        anchors=() if retried else batch.anchors,
+        counts={name: count for name, count in counts.items() if count},
+    )
+
+
+def judge_rows(
+    batch: PreparedBatch, receipt: Receipt, options: PipelineOptions, at_ms: int, retried: Retried = NOT_RETRIED
+) -> Outcome:
+    """Decide what becomes of each row: delivered or a duplicate (the receipt counts them), parked, or a dead letter.
+
+    A row waits while an earlier one of its player does, or while its player is unknown and its deadline has not come:
+    `park_ms` after it was read. A profile waits for no profile. A parked row that is delivered, or whose row says nothing
+    new, is resolved.
+    """
+    dead: list[DeadLetter] = []
+    waiting: list[ParkedRow] = []
+    before = dict(enumerate(retried.found))
+    for place, row, code, reason in failures(batch, receipt, options):
+        tried = before.pop(place, None)
+        deadline_ms = tried.deadline_ms if tried else at_ms + options.park_ms
+        unknown = code == UNKNOWN_USER and batch.profiles is None and at_ms < deadline_ms
+        waits = unknown or code == WAITS_BEHIND
+        if waits and tried:
+            waiting.append(parked_again(tried, code, reason, at_ms, row.player))
+        elif waits:
+            waiting.append(parked(row, code, reason, at_ms, deadline_ms))
+        else:
+            dead.append(given_up(tried, code, reason, at_ms) if tried else DeadLetter(row, code, reason, at_ms))
+    resolved = [tried.id for place, tried in before.items() if place < batch.rows]
+    if batch.profiles is None:
+        dead += [given_up(tried, GONE, "the row is gone from the source", at_ms) for tried in retried.gone]
+        return Outcome(tuple(dead), tuple(waiting), tuple(resolved), 0)
+    # A profile moves up when it changes, and goes with its newer state.
+    resolved += [tried.id for tried in retried.gone]
+    return Outcome(tuple(dead), tuple(waiting), tuple(resolved), len(retried.gone))
+
+
+def failures(
+    batch: PreparedBatch, receipt: Receipt, options: PipelineOptions
+) -> Iterator[tuple[int, UndeliveredRow, int, str]]:
+    """The rows that were not delivered, each with its index in the batch and why: a reason code and words."""
+    places = positions_of(batch.places[batch.rejects.get_column(POSITION)])
+    for (place, key, reason), position in zip(batch.rejects.iter_rows(), places, strict=True):
+        mark = fingerprint(options.secret, key, reason)
+        yield place, UndeliveredRow(options.mapping.view, key, position, "", "", mark), INVALID_ROW, reason
+    for place, row in undelivered(batch, batch.behind, options):
+        yield place, row, WAITS_BEHIND, "an earlier event of this player waits"
+    refused = {refusal.row: refusal for refusal in receipt.refused}
+    if refused:
+        sent = batch.send.frame
+        for place, row in undelivered(batch, sent.filter(sent.get_column(POSITION).is_in(list(refused))), options):
+            yield place, row, refused[place].code, refused[place].reason
+
+
+def undelivered(
+    batch: PreparedBatch, frame: pl.DataFrame, options: PipelineOptions
+) -> Iterator[tuple[int, UndeliveredRow]]:
+    """What can be known of these events of the batch, each with its row's index."""
+    positions = positions_of(batch.places[frame.get_column(POSITION)])
+    named = frame.select(POSITION, KEY, EID, TYPE, PLAYER).iter_rows()
+    for (place, key, eid, event_type, player), position in zip(named, positions, strict=True):
+        mark = fingerprint(options.secret, key, eid)
+        yield place, UndeliveredRow(options.mapping.view, key, position, eid, event_type, mark, player)
+
+
+def fingerprint(secret: bytes, *parts: str) -> str:
+    """A keyed hash that tells one undelivered row from another and says nothing about it."""
+    return hmac.new(secret, "\n".join(parts).encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def acknowledged_profiles(batch: PreparedBatch, receipt: Receipt) -> pl.DataFrame | None:
+    """What is remembered of profiles [id, whole, parts]: a refused one must go out in full when it changes next."""
+    profiles = batch.profiles
+    if profiles is None:
+        return None
+    if receipt.refused:
+        profiles = profiles.filter(~pl.col("eid").is_in([refusal.eid for refusal in receipt.refused]))
+    return profiles.select("id", "whole", "parts")
+
+
+def new_to_ledger(ledger: pl.DataFrame, retried: Retried) -> pl.DataFrame | None:
+    """The tried rows that the ledger does not hold: those a comparison found. None when there are none."""
+    new = pl.Series([row.code == UNACKNOWLEDGED for row in retried.found], dtype=pl.Boolean)
+    return ledger.filter(new) if new.any() else None
+
+
+def check_counts(view: str, counts: Mapping[str, int], outcome: Outcome, retried: Retried) -> None:
+    """Raise Unaccounted unless every row that was read, and every parked row that was tried, has one fate."""
+    fates = {
+        "resolved": len(outcome.resolved),
+        "parked": len(outcome.parked),
+        "dead_lettered": len(outcome.dead_letters),
+    }
+    if 2 * counts["read"] != sum(counts.values()):
+        raise Unaccounted(view, counts)
+    if retried and sum(fates.values()) != len(retried):
+        raise Unaccounted(view, {"tried": len(retried), **fates})
+
+
+# From one stage to the next
+
+
+def parked(row: UndeliveredRow, code: int, reason: str, at_ms: int, deadline_ms: int) -> ParkedRow:
+    """A row that waits from now on, until the deadline."""
+    return ParkedRow(row, code, reason, at_ms, at_ms + PARK_BACKOFF.pause_ms(0), deadline_ms)
+
+
+def parked_again(tried: ParkedRow, code: int, reason: str, at_ms: int, player: int) -> ParkedRow:
+    """A row that was tried and waits on, a little longer than before; later events of the player wait behind it."""
+    tries = tried.tries + 1
+    return replace(
+        tried,
+        row=replace(tried.row, player=player),
+        code=code,
+        reason=reason,
+        next_try_ms=at_ms + PARK_BACKOFF.pause_ms(tries),
+        tries=tries,
+    )
+
+
+def due_at_once(row: UndeliveredRow, code: int, reason: str, at_ms: int) -> ParkedRow:
+    """A row to be read and sent at the next poll, on request."""
+    return ParkedRow(row, code, reason, at_ms, at_ms, at_ms + REQUESTED_MS)
+
+
+def given_up(tried: ParkedRow, code: int, reason: str, at_ms: int) -> DeadLetter:
+    """A parked row that will not be tried again."""
+    return DeadLetter(tried.row, code, reason, at_ms, tried.id)
+
+
+def revived(dead_letter: DeadLetter, at_ms: int) -> ParkedRow:
+    """A dead letter that is tried again at the next poll; it waits since it was given up."""
+    asked = due_at_once(dead_letter.row, dead_letter.code, dead_letter.reason, at_ms)
+    return replace(asked, at_ms=dead_letter.at_ms, id=dead_letter.id)

@@ -1,0 +1,181 @@
+"""What is on its way to the API and not yet committed, in order and bounded."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from smartico_sync.core.records import Receipt
+    from smartico_sync.observe.polls import Instant
+
+__all__ = ["InFlight", "PagesInFlight", "Sent"]
+
+MOST_BYTES = 96_000_000  # of rows in flight: three full pages, so that reading, working and sending overlap
+MOST_PAGES = 64  # small ones of polls that did not wait; beyond it an API that hangs holds up the polls too
+Where = Literal["here", "worker"]
+Scan = Literal["none", "part"]
+READY_PAGES = 3  # pages whose requests are not even made yet: more of them only cost memory
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Rows whose events are queued. `settle` writes what their receipt changes; the loop calls it with the receipt."""
+
+    receipt: Future[Receipt]
+    settle: Callable[[Receipt], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InFlight:
+    """One page, or other rows that are committed together. `sent` resolves when its events are made and queued.
+
+    `size` in bytes; `scan`: whether a rescan for late rows is part of it; `level`: when the reading began that
+    left nothing behind it, None when it did; `until`: when it is given up (steady clock).
+    `failed` hears of it when it fails, or with None when it is withdrawn.
+    """
+
+    sent: Future[Sent]
+    size: float
+    scan: Scan = "none"
+    level: Instant | None = None
+    until: float | None = None
+    failed: Callable[[BaseException | None], None] = lambda _: None
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it can be committed, or has failed."""
+        return self.sent.done() and (self.sent.exception() is not None or self.sent.result().receipt.done())
+
+    def settle(self) -> None:
+        """Commit it, once settled. Raises what went wrong on the way."""
+        try:
+            sent = self.sent.result()
+            sent.settle(sent.receipt.result())
+        except BaseException as error:
+            self.failed(error)
+            raise
+
+    def withdraw(self) -> None:
+        """Take back what has not left yet; what is with the API already may still be accepted."""
+        if not self.sent.cancel():
+            with suppress(Exception):  # what could not be made was not sent
+                self.sent.result().receipt.cancel()
+        self.failed(None)
+
+
+class PagesInFlight:
+    """Used by the view's own loop only. `changed` is called, from any thread, when something may have settled.
+
+    Pages are made ready by one thread beside the loop while there is a backlog, and in the loop itself otherwise: for a
+    page of a few rows a second thread only costs time.
+    """
+
+    def __init__(self, view: str, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"work-{view}")
+        self._ordered: deque[InFlight] = deque()
+        self._beside: deque[InFlight] = deque()
+
+    def __len__(self) -> int:
+        return len(self._ordered) + len(self._beside)
+
+    @property
+    def full(self) -> bool:
+        """Whether no further page should be read now."""
+        size = sum(page.size for page in self._ordered)
+        unmade = sum(not page.sent.done() for page in self._ordered)
+        return len(self._ordered) >= MOST_PAGES or size >= MOST_BYTES or unmade >= READY_PAGES
+
+    @property
+    def scanning(self) -> bool:
+        """Whether rows of an earlier rescan are not committed yet."""
+        return any(page.scan == "part" for page in self._ordered)
+
+    def oldest_s(self) -> float:
+        """How long the oldest has been on its way; 0 when nothing is."""
+        since = [page.since for page in (*self._ordered, *self._beside)]
+        return time.monotonic() - min(since) if since else 0.0
+
+    def send(
+        self,
+        work: Callable[[], Sent],
+        size: float,
+        *,
+        where: Where = "here",
+        scan: Scan = "none",
+        level: Instant | None = None,
+    ) -> None:
+        """Make events of rows and queue them, to be committed in the order of these calls.
+
+        `where`: "worker" beside the loop, "here" at once (raises what `work` raises); behind a page that the worker has
+        not finished everything goes to the worker, so that events are queued in order.
+        """
+        self._add(self._ordered, InFlight(self._made(work, where), size, scan, level))
+
+    def send_history(
+        self,
+        work: Callable[[], Sent],
+        size: float,
+        *,
+        order: Literal["kept", "any"],
+        patience_s: float,
+        failed: Callable[[BaseException | None], None],
+    ) -> None:
+        """The same for rows that are given up after a while, by order kept among the others or beside them."""
+        page = InFlight(self._made(work, "here"), size, until=time.monotonic() + patience_s, failed=failed)
+        self._add(self._ordered if order == "kept" else self._beside, page)
+
+    def _add(self, pages: deque[InFlight], page: InFlight) -> None:
+        pages.append(page)
+        self._watch(page)
+
+    def _made(self, work: Callable[[], Sent], where: Where) -> Future[Sent]:
+        if where == "worker" or any(not page.sent.done() for page in self._ordered):
+            return self._worker.submit(work)
+        made: Future[Sent] = Future()
+        made.set_result(work())
+        return made
+
+    def _watch(self, page: InFlight) -> None:
+        def made(sent: Future[Sent]) -> None:
+            if not sent.cancelled() and sent.exception() is None:
+                sent.result().receipt.add_done_callback(lambda _: self._changed())
+            self._changed()
+
+        page.sent.add_done_callback(made)
+
+    def take(self) -> InFlight | None:
+        """The next that can be committed or has failed, taken out; None when there is none now."""
+        if self._ordered and self._ordered[0].settled:
+            return self._ordered.popleft()
+        page = next((page for page in self._beside if page.settled), None)
+        if page is not None:
+            self._beside.remove(page)
+        return page
+
+    def overdue(self) -> bool:
+        """Whether something should have been answered by now that has a deadline of its own."""
+        now = time.monotonic()
+        return any(
+            page.until is not None and page.until < now and not page.settled for page in (*self._ordered, *self._beside)
+        )
+
+    def withdraw(self) -> None:
+        """Take everything back. What is being made ready is waited for, so that nothing touches the session any more."""
+        pages = [*self._ordered, *self._beside]
+        self._ordered.clear()
+        self._beside.clear()
+        for page in reversed(pages):
+            page.withdraw()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._worker.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,160 @@
+"""From rows to events on their way, and from their receipt to the commit: the last four of the six verbs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from smartico_sync.core.outcome import build_commit
+from smartico_sync.core.pipeline import ledger_of, position_at, prepare, without_automation
+from smartico_sync.errors import RowsRefused
+from smartico_sync.tracking import redelivery
+from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.page_reader import ReadResult
+from smartico_sync.tracking.pages_in_flight import Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    from smartico_sync.core.late_commit.mechanism import ReadTime
+    from smartico_sync.core.pipeline import PreparedBatch
+    from smartico_sync.core.records import Commit, ParkedRow, Receipt, ViewRow
+    from smartico_sync.delivery.protocol import Priority
+    from smartico_sync.tracking.session import Equipment, Session
+
+__all__ = ["Sender"]
+
+
+class Sender:
+    """Makes events of rows, queues them, and commits what their receipt changes.
+
+    Owned by a view's loop. What makes events (`page`, `retries`, `queue`) may run in the loop's worker; what commits runs
+    in the loop. `dead_lettered` counts since the process began.
+    """
+
+    def __init__(self, equipment: Equipment) -> None:
+        self._equipment = equipment
+        self._name = equipment.view.name
+        self._waiting: frozenset[int] = frozenset()
+        self._first_load: Literal["under way", "over"] = "under way"
+        self.dead_lettered = 0
+
+    def begin(self, row: ViewRow) -> None:
+        """A session begins from what the state holds."""
+        self._first_load = "under way" if row.level_ms == 0 else "over"
+        self._tell_undelivered()
+
+    def finish_first_load(self) -> None:
+        """All that was there is committed; later pages are not marked as a first load any more."""
+        if self._first_load == "under way":
+            self._equipment.store.reached(self._name, now_ms())
+            self._first_load = "over"
+
+    @property
+    def waiting(self) -> frozenset[int]:
+        """Players of whom something is parked: what comes after it waits behind it."""
+        return self._waiting
+
+    def page(self, session: Session, read: ReadResult) -> Sent:
+        """Map, diff, protect and queue what one reading brought."""
+        page = read.page if read.repeated is None else read.page.filter(~read.repeated)
+        parts = [part for part in (read.late, read.extra, page) if part is not None]
+        rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
+        batch = prepare(rows, session.options, session.fingerprints.known, read.read_time.clock_ms, self._waiting)
+        if read.extra is not None or read.repeated is not None:
+            # Rows out of the order enter the ledger when their time comes.
+            mapping = session.prepared.mapping
+            ordered = [ledger_of(part, mapping) for part in (read.late, read.page) if part is not None]
+            batch = replace(batch, ledger=pl.concat(ordered), repeated=read.page.height - page.height)
+        return Sent(self.queue(session, batch), lambda receipt: self._commit_page(session, read, batch, receipt))
+
+    def _commit_page(self, session: Session, read: ReadResult, batch: PreparedBatch, receipt: Receipt) -> None:
+        """Write all that the page changes in one transaction."""
+        equipment, reader = self._equipment, session.reader
+        commit = self.outcome(session, batch, receipt)
+        head = position_at(read.page, read.page.height - 1) if read.page.height else None
+        after = reader.after(read, head)
+        watermark = after.watermark.position if after and after.watermark else (None if after else head)
+        commit = replace(commit, head=head, watermark=watermark, late=after.dump() if after else None)
+        moved = batch.rows or head or watermark != reader.watermark
+        seq = equipment.store.commit(commit) if moved else 0
+        reader.adopt(after, read, seq, batch.ledger.get_column("key"), watermark)
+        equipment.recorder.read(read, reader)
+        self.committed(session, batch, commit)
+
+    def without_cursor(self, session: Session, read_time: ReadTime, rows: pl.DataFrame) -> Sent:
+        """Queue rows that have no place in the order."""
+        sent = self.page(session, ReadResult(read_time, rows.clear(), extra=rows))
+
+        def settle(receipt: Receipt) -> None:
+            sent.settle(receipt)
+            session.checks.sent(rows)
+
+        return Sent(sent.receipt, settle)
+
+    def retries(self, session: Session, parked: Sequence[ParkedRow]) -> Sent:
+        """Read parked rows again, where they are now, and queue them."""
+        with self._equipment.source.reading(session.prepared.relation) as reading:
+            found, clock_ms = redelivery.find(reading, session.prepared.mapping, parked), reading.clock_ms
+        batch = prepare(found.rows, session.options, session.fingerprints.known, clock_ms, anew=found.anew)
+
+        def settle(receipt: Receipt) -> None:
+            commit = build_commit(batch, receipt, session.options, now_ms(), found.retried)
+            seq = self._equipment.store.commit(commit)
+            if seq and commit.ledger is not None:
+                session.reader.also(seq, commit.ledger.get_column("key"))
+            self.committed(session, batch, commit)
+
+        return Sent(self.queue(session, batch), settle)
+
+    def queue(self, session: Session, batch: PreparedBatch, priority: Priority = "live") -> Future[Receipt]:
+        """Protect the events and queue them; profiles of a first load, or of history, may say that they start no automation."""
+        equipment = self._equipment
+        if batch.profiles is not None:
+            session.fingerprints.sent(batch.profiles)
+        events = equipment.protection.apply(batch.send)
+        history = self._first_load == "under way" or priority == "backfill"
+        skip = equipment.view.skip_cjm
+        if skip == "always" or (skip == "first_load" and history):
+            events = without_automation(events)
+        return equipment.delivery.send(self._name, events, priority=priority)
+
+    def outcome(self, session: Session, batch: PreparedBatch, receipt: Receipt) -> Commit:
+        """What the receipt changes in the state.
+
+        Raises RowsRefused when most of the rows are refused: the view is misconfigured then, rather than its rows poisoned.
+        """
+        commit = build_commit(batch, receipt, session.options, now_ms())
+        ceiling, dead = self._equipment.view.max_refused, len(commit.dead_letters)
+        if dead >= ceiling.count and dead >= ceiling.share * batch.rows:
+            reasons = [dead_letter.reason for dead_letter in commit.dead_letters]
+            raise RowsRefused(
+                f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {max(set(reasons), key=reasons.count)}",
+                hint=f"mend the view or its `columns:`, try with: sync preview {self._name}; or raise `max_refused:`",
+            )
+        return commit
+
+    def committed(self, session: Session, batch: PreparedBatch, commit: Commit) -> None:
+        """A commit was written: tell what it changed."""
+        if batch.profiles is not None:
+            session.fingerprints.settled()
+        self._equipment.recorder.broken(batch.invalid)
+        self.dead_lettered += commit.counts.get("dead_lettered", 0)
+        self._equipment.recorder.committed(commit)
+        if commit.parked or commit.dead_letters or commit.resolved:
+            self._tell_undelivered()
+
+    def forget(self, session: Session, batch: PreparedBatch) -> None:
+        """What was sent of a batch is not remembered: it was refused."""
+        if batch.profiles is not None:
+            session.fingerprints.settled()
+
+    def _tell_undelivered(self) -> None:
+        """Look up how many rows wait and were given up, by reason code."""
+        store = self._equipment.store
+        self._waiting = store.waiting_players(self._name)
+        parked, dead = store.parked_counts(), store.dead_letter_counts()
+        self._equipment.recorder.letters(parked.get(self._name, {}), dead.get(self._name, {}))

@@ -1,0 +1,78 @@
+"""A view at work: all that is made by preparing it, until its source, its state or its configuration asks to begin anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from smartico_sync.core.pipeline import PipelineOptions
+from smartico_sync.tracking.fingerprints import Fingerprints
+from smartico_sync.tracking.page_reader import PageReader
+from smartico_sync.tracking.prepared_view import open_view
+from smartico_sync.tracking.source_checks import SourceChecks
+
+if TYPE_CHECKING:
+    from smartico_sync.config.models import Configuration, View
+    from smartico_sync.core.records import ViewRow
+    from smartico_sync.delivery.protocol import Delivery
+    from smartico_sync.pii.protection import Protection
+    from smartico_sync.sources.protocol import Source
+    from smartico_sync.state.store import Store
+    from smartico_sync.tracking.prepared_view import PreparedView
+    from smartico_sync.tracking.source_checks import CheckMemory
+    from smartico_sync.tracking.status_recorder import StatusRecorder
+
+__all__ = ["Equipment", "Session", "open_session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What a view needs to work, for as long as the process lives."""
+
+    configuration: Configuration
+    view: View
+    source: Source
+    store: Store
+    delivery: Delivery
+    protection: Protection
+    recorder: StatusRecorder
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The bundle that the view's own loop works with, and nobody else touches but in a turn of that loop."""
+
+    equipment: Equipment
+    prepared: PreparedView
+    row: ViewRow
+    options: PipelineOptions
+    reader: PageReader
+    checks: SourceChecks
+    fingerprints: Fingerprints
+
+
+def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
+    """Describe the view, take up where the state says, and make sure that the source is still the same.
+
+    Raises what `prepared_view.open_view` raises, and ViewRegressed when the source went back in time.
+    """
+    view, store = equipment.view, equipment.store
+    prepared, row = open_view(equipment.configuration, view, equipment.source, store)
+    checks = SourceChecks(view, store, prepared, memory)
+    with equipment.source.reading(prepared.relation) as reading:
+        checks.compare_anchors(reading, row.head, row.watermark)
+    return Session(
+        equipment,
+        prepared,
+        row,
+        PipelineOptions(
+            prepared.mapping,
+            store.secret,
+            view.payload,
+            view.on_invalid,
+            park_ms=equipment.configuration.smartico.park,
+        ),
+        PageReader(view, prepared, store, row),
+        checks,
+        Fingerprints(store, view.name),
+    )

@@ -1,0 +1,116 @@
+"""What a reader meets first: pages whose links lead somewhere, and workflows that run what a developer runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from smartico_sync import __version__
+from smartico_sync.config.reference import MARKDOWN_FILE
+
+ROOT = Path(__file__).parents[2]
+WIDTH = 120  # as in the code
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+PAGES = sorted(page for pattern in ("*.md", "docs/**/*.md", ".github/**/*.md") for page in ROOT.glob(pattern))
+WRITTEN = [page for page in PAGES if page != MARKDOWN_FILE]  # by hand
+
+
+def named(page):
+    return str(page.relative_to(ROOT))
+
+
+def loaded(file):
+    return yaml.safe_load((ROOT / ".github" / file).read_text("utf-8"))
+
+
+def runs(job):
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+def triggers(workflow):
+    return workflow[True]  # YAML 1.1 reads the key `on` as true
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_relative_link_leads_to_a_file(page):
+    """A link to a page, a test or a folder of this repository is never dead."""
+    spans = [span for token in MARKDOWN.parse(page.read_text("utf-8")) for span in token.children or ()]
+    targets = [span.attrs.get("href") or span.attrs.get("src") for span in spans]
+    local = [urlsplit(target) for target in targets if target]
+    paths = [unquote(link.path) for link in local if not link.scheme and not link.netloc and link.path]
+    assert [path for path in paths if not (page.parent / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=named)
+def test_prose_stays_within_its_width(page):
+    """Paragraphs and list items can be read and compared without scrolling; tables, code and headings are as wide as they are."""
+    text = page.read_text("utf-8")
+    lines = text.splitlines()
+    spans = [token.map for token in MARKDOWN.parse(text) if token.type == "paragraph_open"]
+    prose = {number: lines[number] for start, end in spans for number in range(start, end)}
+    assert [f"{number + 1}: {line}" for number, line in prose.items() if len(line) > WIDTH] == []
+
+
+def test_a_push_and_a_pull_request_run_the_gate_as_a_developer_does():
+    """One script says what must hold, here and there: `.ci/run`, as root on Debian 12."""
+    workflow = loaded("workflows/ci.yml")
+    assert {"push", "pull_request"} <= set(triggers(workflow))
+    (job,) = workflow["jobs"].values()
+    assert job["container"] == "debian:12"
+    assert ".ci/run" in runs(job)
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_every_night_the_long_tests_run():
+    """Torture and soak are no part of the gate; they run by the clock and by hand."""
+    workflow = loaded("workflows/nightly.yml")
+    assert {"schedule", "workflow_dispatch"} <= set(triggers(workflow))
+    (job,) = workflow["jobs"].values()
+    assert job["container"] == "debian:12"
+    assert job["strategy"]["matrix"]["target"] == ["torture", "soak"]
+    assert 'make "$TARGET"' in runs(job)
+    made = (ROOT / "Makefile").read_text("utf-8")
+    assert all(f"\n{target}: " in made for target in job["strategy"]["matrix"]["target"])
+
+
+@pytest.mark.parametrize("name", ["ci", "nightly"])
+def test_a_workflow_may_only_read_and_takes_others_code_by_its_commit(name):
+    """A tag can be moved to other code; a commit cannot."""
+    workflow = loaded(f"workflows/{name}.yml")
+    assert workflow["permissions"] == {"contents": "read"}
+    used = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
+    assert used
+    assert all(len(action.partition("@")[2]) == 40 for action in used)
+
+
+def test_a_report_of_a_bug_says_version_engine_and_check():
+    """Whoever looks at a bug first asks for these three."""
+    fields = {field.get("id"): field for field in loaded("ISSUE_TEMPLATE/bug.yml")["body"]}
+    for name in ("version", "engine", "check"):
+        assert fields[name]["validations"]["required"] is True
+    assert "sync check" in fields["check"]["attributes"]["label"]
+
+
+def test_the_hooks_run_every_gate():
+    """What `make check` refuses is refused before the commit."""
+    recipe = (ROOT / "Makefile").read_text("utf-8").partition("\ncheck:")[2].partition("\n\n")[0]
+    tools = {line.split()[0].rpartition("/")[2] for line in recipe.splitlines()[1:]}
+    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    entries = [hook["entry"] for hook in local["hooks"]]
+    assert local["repo"] == "local"
+    assert tools <= {entry.split()[0].rpartition("/")[2] for entry in entries}
+    assert any("smartico_sync.config.reference" in entry for entry in entries)
+
+
+def test_the_changelog_tells_of_this_version():
+    """What the program calls itself, and what is to come, have their places."""
+    spoken = [
+        token.content for token in MARKDOWN.parse((ROOT / "CHANGELOG.md").read_text("utf-8")) if token.type == "inline"
+    ]
+    named = [line.partition(" - ")[0] for line in spoken if line.startswith("[")]
+    assert named[0] == "[Unreleased]"
+    assert f"[{__version__}]" in named

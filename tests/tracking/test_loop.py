@@ -1,0 +1,64 @@
+"""One view's loop waits for no single receipt, and belongs to itself alone."""
+
+from __future__ import annotations
+
+from smartico_sync.core.position import Position
+from smartico_sync.tracking.mailbox import OperatorTurn
+from waiting import until
+
+
+def test_a_request_that_hangs_holds_up_no_later_poll(tracked):
+    """What later polls find is sent while an earlier receipt is out; nothing is committed past it, and then all is."""
+    tracked.insert(1)
+    tracked.loop.mailbox.ask_to_poll()
+    until(lambda: tracked.head() == 1)
+    tracked.delivery.held = {"2"}
+    for number in (2, 3, 4):
+        tracked.insert(number)
+        tracked.loop.mailbox.ask_to_poll()
+        until(lambda number=number: str(number) in tracked.delivery.sent)
+    assert tracked.head() == 1
+    tracked.delivery.let_go()
+    until(lambda: tracked.head() == 4)
+    assert tracked.delivery.sent == ["1", "2", "3", "4"]
+    until(lambda: tracked.loop.standing.progress == "caught up")
+
+
+def test_an_operator_waits_for_no_receipt(tracked):
+    """A rewind while a receipt is out is done; the page that was on its way is withdrawn and goes again."""
+    tracked.delivery.held = {"2"}
+    tracked.insert(1, 2)
+    tracked.loop.mailbox.ask_to_poll()
+    until(lambda: tracked.delivery.waiting)
+    turn = OperatorTurn("the rewind", lambda: tracked.store.rewind("deposits", Position("0", ("0",)), at_ms=1), 30)
+    tracked.loop.mailbox.post(turn)
+    turn.result("deposits")
+    assert tracked.delivery.waiting[0][0].cancelled()
+    tracked.delivery.let_go()
+    until(lambda: tracked.head() == 2)
+    assert tracked.delivery.sent == ["1", "2", "1", "2"]
+
+
+def test_the_end_commits_what_is_acknowledged_and_leaves_the_rest(tracked):
+    """A receipt that comes while the loop ends is still committed."""
+    tracked.delivery.held = {"1"}
+    tracked.insert(1)
+    tracked.loop.mailbox.ask_to_poll()
+    until(lambda: tracked.delivery.waiting)
+    tracked.stopping.set()
+    tracked.loop.mailbox.wake()
+    tracked.delivery.let_go()
+    tracked.thread.join()
+    assert tracked.head() == 1
+
+
+def test_standing_tells_whoever_schedules_it(tracked):
+    """Behind until everything is committed, caught up after that."""
+    tracked.delivery.held = {"1"}
+    tracked.insert(1)
+    tracked.loop.mailbox.ask_to_poll()
+    until(lambda: tracked.delivery.waiting)
+    assert not tracked.loop.standing.settled
+    tracked.delivery.let_go()
+    until(lambda: tracked.loop.standing.settled)
+    assert tracked.loop.standing.tries == 1
