@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import polars as pl
@@ -239,6 +240,28 @@ def test_a_reading_sees_one_moment(engine):
         assert reading.head() == "1"
     with source.reading(described) as reading:
         assert reading.head() == "2"
+
+
+def test_page_and_clock_come_from_one_snapshot(engine):
+    """What commits after a reading's first page is on none of its pages, and its clock is no later than they are.
+
+    The clock is also known before the first page, and stays what it was.
+    """
+    without(engine, "snapshots")
+    table(engine, [(1, 1, "n")])
+    source = engine.source()
+    described = relation(engine, source)
+    with source.reading(described) as reading, source.reading(described) as other:
+        assert reading.page(None, 9).height == 1
+        before_ms = other.clock_ms
+        engine.insert("bets", [(2, 2, "n")])
+        time.sleep(0.02)
+        with source.reading(described) as later:
+            assert later.page(None, 9).height == 2
+            time.sleep(0.02)
+            assert reading.clock_ms <= later.clock_ms
+        assert reading.page(None, 9).height == 1
+        assert other.clock_ms == before_ms
 
 
 def test_decimals_are_exact(engine, walk):

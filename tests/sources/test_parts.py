@@ -22,8 +22,7 @@ from smartico_sync.sources.kit.keyless_pages import complete
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.registry import open_source
-from smartico_sync.sources.sql.names import dotted
-from smartico_sync.sources.sql.statements import names_of
+from smartico_sync.sources.sql.names import dotted, names_of
 
 
 @given(

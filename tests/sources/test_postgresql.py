@@ -428,7 +428,7 @@ def test_statements_name_their_view(on_postgresql):
     source = on_postgresql.source()
     described = source.describe(BETS)
     with source.reading(described) as reading:
-        assert "/* smartico-sync view=bets */" in reading.explained(None, 5)[0].text
+        assert "/* smartico-sync view=bets */" in reading.poll_statement(None, 5)[0].text
         reading.page(None, 5)
         shown = on_postgresql.execute(
             "SELECT query FROM pg_stat_activity WHERE application_name = 'smartico-sync' AND datname = current_database()"

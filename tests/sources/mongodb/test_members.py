@@ -118,7 +118,7 @@ def test_without_snapshots_each_question_has_its_own(private_mongodb, configured
         source = configured(url)
         described = source.describe(BETS)
         with source.reading(described) as reading:
-            assert reading.moment_now.concern["level"] == level
+            assert reading.concern["level"] == level
             assert reading.page(None, 3).height == 3
             assert reading.head() == "4"
         told = " ".join(source.facts().warnings)
@@ -133,8 +133,8 @@ def test_a_collection_without_snapshots_is_read_by_majority(emulated, configured
     failing(emulated.client, 72)
     with source.reading(described) as reading:
         assert reading.page(None, 9).height == 5
-        assert reading.moment_now.concern["level"] == "majority"
+        assert reading.concern["level"] == "majority"
     assert page(source, BETS).height == 5
     emulated.here.others.insert_one({"cur": 1, "id": 1})
     with source.reading(source.describe(Relation("others", "cur", ("id",), relation="others"))) as reading:
-        assert reading.moment_now.concern["level"] == "snapshot"
+        assert reading.concern["level"] == "snapshot"

@@ -93,7 +93,7 @@ def test_the_relation_is_read_in_one_order_by_one_index(emulated, configured, wa
     source = configured(emulated.url)
     described = source.describe(BETS)
     with source.reading(described) as reading:
-        (match, *_) = reading.explained(Position("1", ("70",)), 10)
+        (match, *_) = reading.poll_pipeline(Position("1", ("70",)), 10)
     assert match["$match"]["cur"] == {"$gte": 1}
     assert match["$match"]["$or"] == [{"cur": {"$gt": 1}}, {"cur": 1, "id": {"$gt": 70}}]
     assert source.plan(described, Position("1", ("70",)), 10).uses_index is True

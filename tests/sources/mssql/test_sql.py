@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -21,14 +20,13 @@ from smartico_sync.sources.sql import statements as sql
 
 pytest.importorskip("pyodbc", reason="unixODBC is not installed: apt-get install unixodbc", exc_type=ImportError)
 
+from smartico_sync.sources.kit.positions import position_parameters
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.mssql.failures import connecting, failure, spoken
 from smartico_sync.sources.mssql.login import Login
-from smartico_sync.sources.mssql.plan import SPACE, _advice, _serves, _text
+from smartico_sync.sources.mssql.plan import SPACE, advice, plan_text, serves
 from smartico_sync.sources.mssql.session import declared
 from smartico_sync.sources.mssql.types import MSSQL, column_of, floored
-from smartico_sync.sources.mssql.watch import Watch
-from waiting import until
 
 
 def compiled(expression):
@@ -126,7 +124,7 @@ def test_the_poll_is_one_statement_for_all_positions():
         "OR crm.[Bets].[at] = convert(datetime, @c, 121) "
         "AND crm.[Bets].[id] > CAST(@k0 COLLATE Latin1_General_CI_AS AS varchar(50))) ORDER BY crm.[Bets].[at], crm.[Bets].[id]"
     )
-    values = sql.position_parameters(Position("2024-03-01 10:00:00.003", ("x" * 2001,)))
+    values = position_parameters(Position("2024-03-01 10:00:00.003", ("x" * 2001,)))
     assert declared({**values, "n": 5}) == "@c nvarchar(4000), @k0 nvarchar(max), @n int"
 
 
@@ -159,7 +157,7 @@ SORTED = "<OrderBy>" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("root", "after", "serves"),
+    ("root", "after", "expected"),
     [
         (operator("Top", SEEK), "position", True),
         (operator("Top", operator("Nested Loops", SEEK, LOOKUP)), "position", True),
@@ -173,24 +171,24 @@ SORTED = "<OrderBy>" + "".join(
         (operator("Top", operator("Table Scan")), "start", False),
     ],
 )
-def test_plans_are_judged_by_where_their_order_comes_from(root, after, serves):
+def test_plans_are_judged_by_where_their_order_comes_from(root, after, expected):
     """An index serves when it gives the order, without a sort above it, and the position is found inside it."""
-    assert _serves(plan(root), Position("1") if after == "position" else None) is serves
+    assert serves(plan(root), Position("1") if after == "position" else None) is expected
 
 
 def test_advice_is_written_as_the_server_would():
     """The missing index, quoted, on the table of the plan; elsewhere with its database."""
     root = plan(operator("Sort", operator("Table Scan"), inside=SORTED))
     made = "CREATE INDEX [bets_at] ON [dbo].[bets] ([at], [odd]]name]);"
-    assert _advice(root, RELATION, "casino") == made
-    assert _advice(root, RELATION, "other") == made.replace("ON ", "ON [casino].")
-    assert "must pass an indexed column" in _advice(plan(operator("Hash Match", SEEK)), RELATION, "casino")
+    assert advice(root, RELATION, "casino") == made
+    assert advice(root, RELATION, "other") == made.replace("ON ", "ON [casino].")
+    assert "must pass an indexed column" in advice(plan(operator("Hash Match", SEEK)), RELATION, "casino")
 
 
 def test_a_plans_text_names_what_it_reads():
     """One line an operator, indented."""
     root = plan(operator("Top", operator("Nested Loops", SEEK, LOOKUP)))
-    assert _text(root) == "Top\n  Nested Loops\n    Index Seek [dbo].[bets] [bets_at]\n    Key Lookup"
+    assert plan_text(root) == "Top\n  Nested Loops\n    Index Seek [dbo].[bets] [bets_at]\n    Key Lookup"
 
 
 def microsoft(text, number, function="SQLExecDirectW"):
@@ -300,17 +298,3 @@ def test_connection_strings_say_what_the_url_says():
     assert "Trusted_Connection=yes" in kerberos
     with pytest.raises(ConfigError, match="FreeTDS"):
         dialled("mssql://u:p};x@h/d?driver=FreeTDS&encrypt=no")
-
-
-def test_the_watch_ends_only_what_lasts_too_long():
-    """What is done in time is left alone, what begins anew waits anew, what lasts too long is ended once."""
-    watch, ended = Watch(), []
-    watch.over("patient", 30, lambda: ended.append("patient"))
-    watch.over("done", 0.05, lambda: ended.append("done"))
-    watch.done("done")
-    watch.over("again", 0.05, lambda: ended.append("again"))
-    watch.over("again", 30, lambda: ended.append("again"))
-    watch.over("late", 0.05, lambda: ended.append("late"))
-    until(lambda: ended)
-    time.sleep(0.1)
-    assert ended == ["late"]

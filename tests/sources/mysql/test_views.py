@@ -58,7 +58,7 @@ def test_statements_name_their_view(engine):
     source = engine.source()
     described = source.describe(BETS)
     with source.reading(described) as reading:
-        assert "/* smartico-sync view=bets */" in reading.explained(None, 5)[0].text
+        assert "/* smartico-sync view=bets */" in reading.poll_statement(None, 5)[0].text
 
 
 def test_a_view_alone_may_be_read_and_judged(real_engine, stranger, configured):

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from smartico_sync.core.relation import Column, Relation
-from smartico_sync.sources.redshift.reading import _text
+from smartico_sync.sources.kit.frames import decoded
 from smartico_sync.sources.redshift.types import REDSHIFT, column_of
 from smartico_sync.sources.sql import statements as sql
 
@@ -100,7 +100,7 @@ def test_super_and_bytes_are_read_from_their_text():
 
 def test_text_in_a_wrong_encoding_does_no_harm():
     """What is no UTF-8 keeps its readable characters, and its neighbours."""
-    assert _text([b"caf\xe9", None, b"fine"]).to_list() == ["caf\ufffd", None, "fine"]
+    assert decoded([b"caf\xe9", None, b"fine"]).to_list() == ["caf\ufffd", None, "fine"]
 
 
 def test_impossible_values_spoil_only_their_row(redshift, configured):

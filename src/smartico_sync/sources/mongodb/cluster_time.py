@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.sources.mongodb.session import Session
 
-__all__ = ["ClusterTime", "moment_of", "role_of"]
+__all__ = ["ClusterTime", "cluster_time_of", "role_of"]
 
 SNAPSHOTS_FROM = 13  # the wire version of MongoDB 5.0
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -27,7 +27,7 @@ class ClusterTime:
     concern: Mapping[str, Any]
 
 
-def moment_of(session: Session, what: str, collection: str = "") -> ClusterTime:
+def cluster_time_of(session: Session, what: str, collection: str = "") -> ClusterTime:
     """Ask a member. Where there is a set, later questions are answered by any member, as of that moment or later."""
     hello = session.command({"hello": 1}, what)
     now_ms = _ms(hello["localTime"])
@@ -43,7 +43,7 @@ def moment_of(session: Session, what: str, collection: str = "") -> ClusterTime:
     else:
         return ClusterTime(now_ms, {"level": "local"})
     newest = session.servers.seen(stamp)
-    if collection not in session.servers.unsnapped and hello.get("maxWireVersion", 0) >= SNAPSHOTS_FROM:
+    if collection not in session.servers.without_snapshot and hello.get("maxWireVersion", 0) >= SNAPSHOTS_FROM:
         return ClusterTime(clock_ms, {"level": "snapshot", "atClusterTime": newest})
     return ClusterTime(clock_ms, {"level": "majority", "afterClusterTime": newest})
 
