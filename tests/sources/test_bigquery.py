@@ -27,7 +27,7 @@ from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.bigquery.failures import failure
 from smartico_sync.sources.bigquery.login import SCOPES, Login
-from smartico_sync.sources.bigquery.plan import judged
+from smartico_sync.sources.bigquery.plan import judge
 from smartico_sync.sources.bigquery.types import BIGQUERY
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.registry import open_source
@@ -516,7 +516,7 @@ def base(name="payment", fields=("id", "at"), partitioned=None, clustered=None, 
 def test_plan_is_judged_by_what_a_poll_is_billed_for(family, poll, whole, tables, uses, advice):
     """Bytes of a poll at the head beside those of everything; the advice is a statement to paste where it can be one."""
     relation = Relation("v", "at", ("id",), relation="v", columns=(Column("at", family, family),))
-    plan = judged(relation, int(poll), int(whole), tables)
+    plan = judge(relation, int(poll), int(whole), tables)
     assert (plan.uses_index, plan.advice) == (uses, advice)
 
 
