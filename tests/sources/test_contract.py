@@ -296,7 +296,7 @@ def test_text_arrives_as_it_is(engine, walk, texts):
 def test_positions_carry_any_text(engine, walk, keys):
     """A key of any text finds its way out and back: walked one by one, and asked for again."""
     engine.drop("bets")
-    keys = [key for key in keys if engine.kept(key) is not None]
+    keys = list({engine.compared(key): key for key in keys if engine.kept(key) is not None}.values())
     table(engine, [(1, key, "n") for key in keys], key="text")
     source = engine.source()
     described = relation(engine, source)
@@ -315,6 +315,7 @@ def test_a_megabyte_of_text_arrives(engine, walk):
     assert page["note"].str.len_chars().to_list() == [1_000_000] * 3
 
 
+@pytest.mark.stand_in("mssql", "oracle")
 def test_the_session_cannot_write(engine):
     """Whatever the user may do, our transactions are read-only."""
     table(engine, [(1, 1, "n")])
@@ -354,6 +355,7 @@ def test_a_missing_column_is_named_with_its_neighbours(engine):
     assert "dt_update?" in broken.value.hint
 
 
+@pytest.mark.stand_in("mongodb", "mssql", "oracle", "redshift")
 def test_plan_tells_whether_an_index_serves(engine):
     """Without an index on the cursor the advice is the statement that makes one; with it, all is well."""
     without(engine, "indexes")
@@ -369,6 +371,7 @@ def test_plan_tells_whether_an_index_serves(engine):
     assert source.plan(described, None, 10).advice == ""
 
 
+@pytest.mark.stand_in("mongodb", "mssql", "oracle", "redshift")
 def test_advice_makes_the_index_that_was_missing(engine):
     """The advice runs as it is, and then plan() is content."""
     without(engine, "indexes")

@@ -217,7 +217,7 @@ def test_closing_a_pool_aborts_what_is_busy():
         waiter = threading.Thread(target=wait)
         waiter.start()
         pool.close()
-        waiter.join(20)
+        waiter.join()
         assert busy.state == "aborted"
     assert woken == ["refused"]
     assert busy.state == "closed"

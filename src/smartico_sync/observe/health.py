@@ -66,6 +66,15 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
                 Finding("warning", view.name, told, "mend them in the view; `on_invalid` says what becomes of them")
             )
         findings += of_age(view)
+        if view.differing:
+            told = (
+                f"{view.differing} of {view.looked} profiles that were read again hold something else than was sent: a change "
+                f"did not move `{view.cursor}`"
+            )
+            hint = (
+                f"have every change move {view.cursor}; then: sync backfill {view.name} --from TIME sends what differs"
+            )
+            findings.append(Finding("warning", view.name, told, hint))
         if view.missing:
             hint = f"sync reconcile --view {view.name} --send"
             findings.append(Finding("warning", view.name, f"{view.missing} rows were never acknowledged", hint))

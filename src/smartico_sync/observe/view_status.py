@@ -64,7 +64,8 @@ class ViewFacts:
     `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
     `mutated` delivered rows were found changed; `largest_tie` rows shared one cursor value; `skew_ms`: the source's clock
     minus ours, on a replica its lag included. `invalid` values broke a rule since this start, by property; `parked` and `dead` are waiting and given up now, by reason code.
-    `missing` rows the source had and the ledger had not at the last comparison, `compared_ms` (epoch ms).
+    At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
+    `looked` profiles so many were `differing` from what was sent.
     """
 
     name: str
@@ -89,6 +90,8 @@ class ViewFacts:
     dead: Mapping[int, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
     missing: int = 0
+    differing: int = 0
+    looked: int = 0
     compared_ms: int = 0
     backfill: BackfillStatus | None = None
 

@@ -1,4 +1,4 @@
-"""MySQL 5.7 and later, MariaDB 10.3 and later, and what speaks their protocol; primary or replica."""
+"""MySQL 5.6 and later, MariaDB 10.3 and later, and what speaks their protocol; primary or replica."""
 
 from __future__ import annotations
 

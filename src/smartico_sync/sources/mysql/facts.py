@@ -36,7 +36,7 @@ def ask_facts(session: Session) -> ServerFacts:
         fence=NO_FENCE,
         replay_lag_ms=replay.lag_ms,
         timezone=system if zone == "SYSTEM" else zone,
-        warnings=(*_wide(session, user), *_blind(session, replay)),
+        warnings=(*_wide(session, user), *_blind(session, replay), *_unlimited(session)),
     )
 
 
@@ -62,6 +62,14 @@ def _blind(session: Session, replay: Replay) -> tuple[str, ...]:
     if replay.state == "stopped":
         return ("this replica does not replay now: its clock stands still until it does",)
     return ()
+
+
+def _unlimited(session: Session) -> tuple[str, ...]:
+    if session.flavour != "neither":
+        return ()
+    return (
+        "this server has no time limit for a statement (MySQL has one since 5.7.8, MariaDB since 10.1): after statement_timeout we hang up, and the statement goes on in the server until it ends; so let every cursor have its index",
+    )
 
 
 def _short(version: str, comment: str) -> str:

@@ -24,6 +24,10 @@ FOUND = ("range", "ref", "eq_ref", "const", "system")
 NAME = r"`((?:[^`]|``)+)`"
 UNINDEXED = ("text", "blob", "json", "geometry")  # MySQL indexes only prefixes of these
 MANY = 1_000  # rows scanned for one page: so many are never read by choice when an index serves
+BUILT_FIRST = (
+    "the server computes the whole query for each page: write it without GROUP BY, DISTINCT, UNION and LIMIT; "
+    "MySQL before 5.7 does so with every `query:`, so make it a view there, and name that as the `relation:`"
+)
 WORDS = {"id", "select_type", "table", "type", "possible_keys", "key", "rows", "Extra"}
 
 
@@ -45,13 +49,23 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
     found = kind in FOUND or (kind == "index" and after is None) or "Impossible" in (first.get("Extra") or "")
     if found and not sorts and not (first.get("table") or "").startswith("<"):
         return Plan(uses_index=True, text=text)
+    if relation.query is not None and (first.get("table") or "").startswith("<derived"):
+        return Plan(uses_index=False, text=text, advice=BUILT_FIRST)
     return Plan(uses_index=False, text=text, advice=_advice(rewritten, relation))
 
 
 def _explained(session: Session, query: str) -> tuple[list[dict[str, str | None]], str]:
-    """The plan's lines, and the statement as the server rewrote it, with tables instead of views."""
-    word = "EXPLAIN EXTENDED" if session.flavour == "mariadb" else "EXPLAIN"
-    answer = session.attempt(f"{word} {query}", "the plan", *NOT_ALLOWED, NO_SYNTAX)
+    """The plan's lines, and the statement as the server rewrote it, with tables instead of views.
+
+    StatementFailed where the user may not see the plan.
+    """
+    try:
+        # Without this word MariaDB, and MySQL before 5.7, keep the rewritten statement to themselves; MySQL 8 does not know it.
+        answer = session.attempt(f"EXPLAIN EXTENDED {query}", "the plan", *NOT_ALLOWED, NO_SYNTAX)
+    except StatementFailed as failed:
+        if failed.code != NO_SYNTAX:
+            raise
+        answer = session.attempt(f"EXPLAIN {query}", "the plan", *NOT_ALLOWED, NO_SYNTAX)
     notes = session.run("SHOW WARNINGS", "the plan").rows
     return _steps(answer), next((note[2] or "" for note in notes if "select" in (note[2] or "")), "")
 
