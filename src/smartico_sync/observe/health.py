@@ -80,15 +80,11 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
             findings.append(Finding("warning", view.name, f"{view.missing} rows were never acknowledged", hint))
     for destination in destinations:
         findings += [Finding("critical", destination.name, message, hint) for message, hint in destination.halts]
+        findings += [Finding("warning", destination.name, message, hint) for message, hint in destination.warnings]
         if destination.state == "backing_off":
-            findings.append(
-                Finding(
-                    "warning",
-                    destination.name,
-                    f"the API is unavailable: {destination.last_error}",
-                    "nothing: it is tried again by itself",
-                )
-            )
+            hint = destination.hint or "nothing: it is tried again by itself"
+            unavailable = f"the API is unavailable: {destination.last_error}"
+            findings.append(Finding("warning", destination.name, unavailable, hint))
     stuck = bool(views) and all(view.silent_ms > max(STUCK_MS, patience_ms(view.every_ms)) for view in views)
     bad = any(finding.severity == "critical" for finding in findings)
     bad = bad or any(view.state == "degraded" for view in views) or any(d.state == "backing_off" for d in destinations)
