@@ -19,7 +19,7 @@ from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned, U
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.network_failures import broken, first_that_answers, silent, unreachable
 from smartico_sync.sources.kit.positions import no_text
-from smartico_sync.sources.mssql.failures import NO_TIME_LEFT, connecting, failure, spoken
+from smartico_sync.sources.mssql.failures import NO_TIME_LEFT, connecting, diagnostic, failure
 from smartico_sync.sources.mssql.line import opening
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Session:
                     self._place, open_connection, timeout_s + self._silence_s, "connecting", pyodbc.Connection.close
                 )
         except pyodbc.Error as error:
-            raise connecting(*spoken(error.args), self._place) from None
+            raise connecting(*diagnostic(error.args), self._place) from None
         return connection, found[0]
 
     def run(self, statement: str, what: str, values: Mapping[str, str | int] | None = None) -> Answer:
@@ -120,7 +120,7 @@ class Session:
             except UnicodeDecodeError:
                 return self._tolerant(statement, values)
         except pyodbc.Error as error:
-            state, number, message = spoken(error.args)
+            state, number, message = diagnostic(error.args)
             if number in expected:
                 raise StatementFailed(number) from None
             told = self._told(state, number, message, what)
@@ -195,7 +195,7 @@ class Session:
         try:
             self._asked("SELECT 1 AS one", None)
         except pyodbc.Error as error:
-            return spoken(error.args)[1] > 0
+            return diagnostic(error.args)[1] > 0
         except Abandoned:
             return False
         return True
