@@ -92,7 +92,7 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path)
                 with source.reading(prepared.relation) as reading:
                     position = [reading.moment(from_ms)]
             else:
-                position, from_ms = [to], from_ms + 1
+                position, from_ms = [str(from_ms)], from_ms + 1
     fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
     ids: Literal["same", "new"] = "new" if new_ids else "same"
     context.call("rewind", view=name, position=position, from_ms=from_ms, fingerprints=fingerprints, ids=ids)

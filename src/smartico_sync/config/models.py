@@ -234,7 +234,7 @@ class View(Model):
     gaps_wait: Annotated[int, Milliseconds()] = GAPS_WAIT_MS
     """How long a missing id is asked for again before its writer counts as rolled back."""
     start_from: Text = "first"
-    """`first`, `now`, or a cursor value; only at the very first start."""
+    """`first`, `now`, or the first cursor value to send: a time (it may name its offset) or an id; only at the very first start."""
     on_null_cursor: Literal["report", "send", "stop"] = "report"
     """What to do about rows whose cursor is NULL."""
     on_invalid: Literal["report", "omit", "dead_letter"] = "report"

@@ -106,6 +106,8 @@ class ViewRow:
     can still appear. `late`: the late-commit mechanism's memory, as JSON text. `definition`: fingerprint of what decides
     eids (kind, key, cursor); `counts`: totals since the first start. `generation`: how often event ids were begun anew,
     because the source gave out its own ids again. `level_ms`: when the view first had nothing more to read, 0 before.
+    `start_seq`: ledger pages up to this one hold what was there when the view began, and `start_head` is where that ends:
+    those rows were not sent; 0 and None where it began at its first row.
     """
 
     view: str
@@ -118,6 +120,13 @@ class ViewRow:
     updated_ms: int
     generation: int = 0
     level_ms: int = 0
+    start_seq: int = 0
+    start_head: Position | None = None
+
+    @property
+    def placed(self) -> bool:
+        """Whether it is known where the view goes on. Without a position that is the first row only where it began there."""
+        return self.head is not None or self.started_from == "first"
 
 
 @dataclass(frozen=True, slots=True)

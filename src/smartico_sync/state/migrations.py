@@ -106,7 +106,13 @@ THIRD = (
     ) STRICT""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD)
+STARTS = (
+    # Where a view began, and the last ledger page of what was there then: those rows are known and were not sent.
+    "ALTER TABLE view ADD COLUMN start_head TEXT",
+    "ALTER TABLE view ADD COLUMN start_seq INTEGER NOT NULL DEFAULT 0",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD, STARTS)
 VERSION = len(MIGRATIONS)
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Store"]
 
+START_ROWS = 50_000  # of the rows that were there at a view's start, in one ledger page: unpacked as a whole
 ROWS_AT_ONCE = 1_000  # parked rows or dead letters read at a time where the caller names no limit: a screen is less, memory holds more
 
 
@@ -132,12 +133,27 @@ class Store:
             except StateDamaged as error:
                 raise StateDamaged(f"{error.message} ({self.path})", hint=restore_hint(self.path)) from None
 
-    def begin(self, name: str, definition: str, started_from: str, at_ms: int) -> ViewRow:
-        """Register a view at its first start. One that is known stays as it is; its row is returned either way."""
+    def begin(self, name: str, definition: str, started_from: str, at_ms: int, start: Commit | None = None) -> ViewRow:
+        """Register a view at its first start, together with where it begins and the rows that were there (None: the first row).
+
+        One that is known stays as it is, unless it has no position and began elsewhere than at its first row: it is placed
+        now. Its row is returned either way.
+        """
+        known = self.view(name)
+        if known is not None and known.placed:
+            return known
         with self._writing() as connection:
             view_positions.begin(
                 connection, self.secret, name=name, definition=definition, started_from=started_from, at_ms=at_ms
             )
+            number = view_positions.numbers(connection)[name]
+            if start is not None:
+                view_positions.advance(connection, self.secret, number, start)
+                anchors.keep(connection, number, start.anchors)
+                seq = 0
+                for page in () if start.ledger is None else start.ledger.iter_slices(START_ROWS):
+                    seq = ledger.append(connection, number, start.at_ms, page)
+                view_positions.began_at(connection, number, start.head, seq)
         with self._reading() as connection:
             self._numbers = view_positions.numbers(connection)
         row = self.view(name)
@@ -317,6 +333,13 @@ class Store:
                 return
             for last, page in pages:
                 yield last, ledger.unpack(page).get_column("key")
+
+    def there_at_start(self, view: str) -> pl.Series:
+        """Return the keys (UInt64) of rows that were there when the view began, and that it therefore did not send."""
+        row = self.view(view)
+        pages = self.ledger_since(view) if row is not None and row.start_seq else ()
+        found = [keys for seq, keys in pages if row is not None and seq <= row.start_seq]
+        return pl.concat(found) if found else pl.Series(dtype=pl.UInt64)
 
     def newest_seq(self, view: str) -> int:
         """Return the sequence number of the view's newest ledger page; 0 when there is none."""

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import Commit
 
-__all__ = ["add_totals", "advance", "begin", "numbers", "place", "reached", "read"]
+__all__ = ["add_totals", "advance", "began_at", "begin", "numbers", "place", "reached", "read"]
 
 COLUMNS = "name, head, watermark, late, definition, started_from, updated_ms, generation"
+OPEN = "level_ms, start_seq, start_head"  # not sealed: damaged they lose no row
 
 
 def numbers(connection: sqlite3.Connection) -> dict[str, int]:
@@ -32,10 +33,15 @@ def read(connection: sqlite3.Connection, secret: bytes) -> list[ViewRow]:
     totals: dict[int, dict[str, int]] = {}
     for view_no, name, n in connection.execute("SELECT view_no, name, n FROM total ORDER BY name"):
         totals.setdefault(view_no, {})[name] = n
-    rows = connection.execute(f"SELECT no, seal, level_ms, {COLUMNS} FROM view ORDER BY no").fetchall()  # noqa: S608 - a constant
+    rows = connection.execute(f"SELECT no, seal, {OPEN}, {COLUMNS} FROM view ORDER BY no").fetchall()  # noqa: S608 - constants
     return [
-        replace(checked(secret, seal, texts, totals.get(no, {})), level_ms=level_ms)
-        for no, seal, level_ms, *texts in rows
+        replace(
+            checked(secret, seal, texts, totals.get(no, {})),
+            level_ms=level_ms,
+            start_seq=start_seq,
+            start_head=as_position(start_head),
+        )
+        for no, seal, level_ms, start_seq, start_head, *texts in rows
     ]
 
 
@@ -60,12 +66,19 @@ def checked(secret: bytes, seal: bytes, texts: list[Any], totals: Mapping[str, i
 def begin(
     connection: sqlite3.Connection, secret: bytes, *, name: str, definition: str, started_from: str, at_ms: int
 ) -> None:
-    """Register a view, inside the caller's transaction; one that is known stays as it is."""
+    """Register a view, inside the caller's transaction; one that is known and placed stays as it is."""
     texts = [name, None, None, "", definition, started_from, at_ms, 0]
     connection.execute(
-        f"INSERT INTO view (seal, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",  # noqa: S608 - a constant
+        f"INSERT INTO view (seal, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "  # noqa: S608 - a constant
+        "seal = excluded.seal, definition = excluded.definition, started_from = excluded.started_from, "
+        "updated_ms = excluded.updated_ms WHERE head IS NULL AND started_from <> 'first'",
         (sealed(secret, texts), *texts),
     )
+
+
+def began_at(connection: sqlite3.Connection, view_no: int, head: Position | None, seq: int) -> None:
+    """Note where a view began, and the ledger page up to which its rows were there then, inside the caller's transaction."""
+    connection.execute("UPDATE view SET start_head = ?, start_seq = ? WHERE no = ?", (as_text(head), seq, view_no))
 
 
 def advance(connection: sqlite3.Connection, secret: bytes, view_no: int, commit: Commit) -> None:
@@ -85,11 +98,15 @@ def place(
     at_ms: int,
     ids: Literal["same", "new"] = "same",
 ) -> None:
-    """Put a view to a position, or to its start for None, without any memory of late rows; `new` begins its event ids anew."""
+    """Put a view to a position, or before its first row for None, without any memory of late rows.
+
+    `new` begins its event ids anew.
+    """
     old = columns(connection, view_no)
+    started_from = old[5] if position else "first"
     text = as_text(position)
     generation = old[7] + (1 if ids == "new" else 0)
-    write(connection, secret, view_no, [old[0], text, text, "", *old[4:6], at_ms, generation])
+    write(connection, secret, view_no, [old[0], text, text, "", old[4], started_from, at_ms, generation])
 
 
 def add_totals(connection: sqlite3.Connection, view_no: int, counts: Mapping[str, int]) -> None:
@@ -113,8 +130,9 @@ def columns(connection: sqlite3.Connection, view_no: int) -> list[Any]:
 def write(connection: sqlite3.Connection, secret: bytes, view_no: int, texts: list[Any]) -> None:
     """Write the sealed columns of a view."""
     connection.execute(
-        "UPDATE view SET head = ?, watermark = ?, late = ?, updated_ms = ?, generation = ?, seal = ? WHERE no = ?",
-        (*texts[1:4], *texts[6:8], sealed(secret, texts), view_no),
+        "UPDATE view SET head = ?, watermark = ?, late = ?, definition = ?, started_from = ?, updated_ms = ?, "
+        "generation = ?, seal = ? WHERE no = ?",
+        (*texts[1:], sealed(secret, texts), view_no),
     )
 
 

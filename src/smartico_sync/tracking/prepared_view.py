@@ -9,13 +9,11 @@ from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.personal import holds_personal, unprotected_pii
 from smartico_sync.core.late_commit.choice import Choice, choose
-from smartico_sync.core.late_commit.mechanism import TIMES
 from smartico_sync.core.mapping import Options, ViewMapping, keys_of, plan
-from smartico_sync.core.position import Position
-from smartico_sync.core.records import Commit
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.view_start import ask_start
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
@@ -90,18 +88,15 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
 
 
 def open_view(configuration: Configuration, view: View, source: Source, store: Store) -> tuple[PreparedView, ViewRow]:
-    """Prepare the view and read its row in the state, made at the very first start.
+    """Prepare the view and read its row in the state.
 
-    Raises what `prepare` raises, and ViewMisconfigured when the view was tracked under another cursor or key.
+    At the very first start the source is asked where the view begins, and then one transaction registers it there. Raises what `prepare` raises, and ViewMisconfigured when the view was tracked under another cursor or key.
     """
     prepared = prepare(configuration, view, source)
     row = store.view(view.name)
-    if row is None:
-        row = store.begin(view.name, definition(prepared), view.start_from, now_ms())
-        start = first_position(view, prepared, source)
-        if start is not None:
-            store.commit(Commit(view.name, now_ms(), head=start, watermark=start))
-            row = replace(row, head=start, watermark=start)
+    if row is None or not row.placed:
+        start = ask_start(view, prepared, source)
+        row = store.begin(view.name, definition(prepared), start.started_from, now_ms(), start.commit)
     elif row.definition != definition(prepared):
         raise ViewMisconfigured(
             f"view {view.name} was tracked as {row.definition} and is now {definition(prepared)}: its watermark means nothing",
@@ -114,19 +109,6 @@ def identified(prepared: PreparedView, row: ViewRow, store: Store) -> PreparedVi
     """The prepared view whose event ids are those of the state."""
     chosen = replace(prepared.mapping.options, generation=row.generation, secret=store.secret)
     return replace(prepared, mapping=replace(prepared.mapping, options=chosen))
-
-
-def first_position(view: View, prepared: PreparedView, source: Source) -> Position | None:
-    """Where the first start begins: None at the first row."""
-    if view.start_from == "first":
-        return None
-    if view.start_from != "now":
-        return Position(view.start_from)
-    dated = prepared.relation.cursor_column.family in TIMES
-    with source.reading(prepared.relation) as reading:
-        bound = reading.moment(reading.clock_ms + view.future_tolerance) if dated else None
-        head = reading.head(bound)
-    return Position(head) if head is not None else None
 
 
 def where(view: View) -> str:
