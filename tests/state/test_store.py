@@ -207,6 +207,8 @@ def test_a_state_of_the_first_version_goes_on(path):
             "DROP TABLE anchor",
             "ALTER TABLE view DROP COLUMN generation",
             "ALTER TABLE view DROP COLUMN level_ms",
+            "ALTER TABLE identity DROP COLUMN opened",
+            "ALTER TABLE view DROP COLUMN fingerprints",
             "ALTER TABLE view DROP COLUMN start_head",
             "ALTER TABLE view DROP COLUMN start_seq",
             "ALTER TABLE letter DROP COLUMN player",

@@ -23,11 +23,13 @@ __all__ = [
     "Receipt",
     "Refusal",
     "Step",
+    "Trust",
     "UndeliveredRow",
     "ViewRow",
 ]
 
 BackfillState = Literal["open", "done", "cancelled", "failed"]
+Trust = Literal["trusted", "doubted"]
 Profiles = Literal[
     "changed",  # a profile that was delivered as it is now is left out
     "all",  # each is sent
@@ -107,7 +109,8 @@ class ViewRow:
     eids (kind, key, cursor); `counts`: totals since the first start. `generation`: how often event ids were begun anew,
     because the source gave out its own ids again. `level_ms`: when the view first had nothing more to read, 0 before.
     `start_seq`: ledger pages up to this one hold what was there when the view began, and `start_head` is where that ends:
-    those rows were not sent; 0 and None where it began at its first row.
+    those rows were not sent; 0 and None where it began at its first row. `fingerprints` are doubted while profiles may have been
+    delivered that they know nothing of: after a restore, a power cut, or an answer that was not waited for.
     """
 
     view: str
@@ -122,6 +125,7 @@ class ViewRow:
     level_ms: int = 0
     start_seq: int = 0
     start_head: Position | None = None
+    fingerprints: Trust = "trusted"
 
     @property
     def placed(self) -> bool:

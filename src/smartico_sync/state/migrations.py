@@ -112,7 +112,14 @@ STARTS = (
     "ALTER TABLE view ADD COLUMN start_seq INTEGER NOT NULL DEFAULT 0",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD, STARTS)
+RESTORES = (
+    # Whether a process has the state open, or ended without closing it: then it may be behind what was sent.
+    "ALTER TABLE identity ADD COLUMN opened INTEGER NOT NULL DEFAULT 0",
+    # Doubted: profiles were delivered that the view's fingerprints know nothing of.
+    "ALTER TABLE view ADD COLUMN fingerprints TEXT NOT NULL DEFAULT 'trusted'",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD, STARTS, RESTORES)
 VERSION = len(MIGRATIONS)
 
 

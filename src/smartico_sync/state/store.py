@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Self
 
 import polars as pl
 
-from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
+from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
 from smartico_sync.state import anchors, backfills, dead_letters, ledger, profiles, recovery, view_positions
 from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
-from smartico_sync.state.key_file import key_path, read_key_file
+from smartico_sync.state.key_file import key_path, read_key_file, write_key_file
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
 
 if TYPE_CHECKING:
     import os
-    import sqlite3
     from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         DeadLetter,
         ParkedRow,
         Profiles,
+        Trust,
         ViewRow,
     )
     from smartico_sync.state.database import Access
@@ -96,6 +98,8 @@ class Store:
                 recovery.check_identity(connection, path, key)
                 store = cls(path, key, connection, lock)
                 store.views()
+                if access == "write":
+                    recovery.mark_opened(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -107,14 +111,18 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close("well" if kind is None else "badly")
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r})"
 
-    def close(self) -> None:
-        """Close the file and let the next process have it; idempotent."""
+    def close(self, end: Literal["well", "badly"] = "well") -> None:
+        """Close the file and let the next process have it; idempotent. After a bad end it is treated as after a power cut."""
         with self._turn:
+            if self._process and end == "well":
+                with suppress(StateError, sqlite3.Error):
+                    self._check_files()
+                    recovery.mark_closed(self._connection)
             self._connection.close()
             if self._process:
                 self._process.release()
@@ -147,6 +155,7 @@ class Store:
                 connection, self.secret, name=name, definition=definition, started_from=started_from, at_ms=at_ms
             )
             number = view_positions.numbers(connection)[name]
+            view_positions.raise_generation(connection, self.secret, number, self._key.generations.get(name, 0))
             if start is not None:
                 view_positions.advance(connection, self.secret, number, start)
                 anchors.keep(connection, number, start.anchors)
@@ -166,6 +175,12 @@ class Store:
         with self._writing() as connection:
             view_positions.reached(connection, number, at_ms)
 
+    def judge_fingerprints(self, view: str, trust: Trust) -> None:
+        """Say whether a view's fingerprints tell what Smartico has: doubted where it may have got more than was committed."""
+        number = self._number(view)
+        with self._writing() as connection:
+            view_positions.judge_fingerprints(connection, trust, number)
+
     def rewind(
         self,
         view: str,
@@ -183,12 +198,27 @@ class Store:
         ids that none had before: for a source that gave out its own ids again.
         """
         number = self._number(view)
+        if ids == "new":
+            self._note_generation(view)
         with self._writing() as connection:
             view_positions.place(connection, self.secret, number, position, at_ms, ids)
             anchors.drop(connection, number)
             ledger.remove_from(connection, number, from_ms)
             if fingerprints == "forget":
                 profiles.forget(connection, number)
+
+    def _note_generation(self, view: str) -> None:
+        """Write the next generation of a view's event ids down beside the state, before the first of them is made."""
+        row = self.view(view)
+        generations = {**self._key.generations, view: 1 + (row.generation if row is not None else 0)}
+        self._key = replace(self._key, generations=generations)
+        try:
+            write_key_file(key_path(self.path), self._key)
+        except OSError as error:
+            raise StateUnwritable(
+                f"the key file {key_path(self.path)} cannot be written: {error.strerror}",
+                hint=f"check free space and permissions of {self.path.parent}",
+            ) from error
 
     # Pages
 

@@ -15,12 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.records import Commit
+    from smartico_sync.core.records import Commit, Trust
 
-__all__ = ["add_totals", "advance", "began_at", "begin", "numbers", "place", "reached", "read"]
+__all__ = [
+    "add_totals",
+    "advance",
+    "began_at",
+    "begin",
+    "judge_fingerprints",
+    "numbers",
+    "place",
+    "raise_generation",
+    "reached",
+    "read",
+]
 
 COLUMNS = "name, head, watermark, late, definition, started_from, updated_ms, generation"
-OPEN = "level_ms, start_seq, start_head"  # not sealed: damaged they lose no row
+OPEN = "level_ms, start_seq, start_head, fingerprints"  # not sealed: damaged they lose no row
 
 
 def numbers(connection: sqlite3.Connection) -> dict[str, int]:
@@ -40,8 +51,9 @@ def read(connection: sqlite3.Connection, secret: bytes) -> list[ViewRow]:
             level_ms=level_ms,
             start_seq=start_seq,
             start_head=as_position(start_head),
+            fingerprints=fingerprints,
         )
-        for no, seal, level_ms, start_seq, start_head, *texts in rows
+        for no, seal, level_ms, start_seq, start_head, fingerprints, *texts in rows
     ]
 
 
@@ -120,6 +132,21 @@ def add_totals(connection: sqlite3.Connection, view_no: int, counts: Mapping[str
 def reached(connection: sqlite3.Connection, view_no: int, at_ms: int) -> None:
     """Note that a view has nothing more to read, inside the caller's transaction."""
     connection.execute("UPDATE view SET level_ms = ? WHERE no = ? AND level_ms = 0", (at_ms, view_no))
+
+
+def judge_fingerprints(connection: sqlite3.Connection, trust: Trust, view_no: int | None = None) -> None:
+    """Say whether the fingerprints of a view (None: of all) may be compared with, inside the caller's transaction."""
+    connection.execute(
+        "UPDATE view SET fingerprints = :trust WHERE coalesce(no = :no, 1) AND fingerprints <> :trust",
+        {"trust": trust, "no": view_no},
+    )
+
+
+def raise_generation(connection: sqlite3.Connection, secret: bytes, view_no: int, generation: int) -> None:
+    """Let event ids be of this generation at least, inside the caller's transaction."""
+    old = columns(connection, view_no)
+    if old[7] < generation:
+        write(connection, secret, view_no, [*old[:7], generation])
 
 
 def columns(connection: sqlite3.Connection, view_no: int) -> list[Any]:
