@@ -15,7 +15,9 @@ import polars_hash as plh
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["content", "eids", "fingerprints", "hash64", "joined", "ledger_keys"]
+__all__ = ["FORMATS", "content", "eids", "fingerprints", "hash64", "joined", "ledger_keys"]
+
+FORMATS = 2  # of event ids, ledger keys and fingerprints; golden values in tests/golden/formats.json freeze them
 
 
 def joined(parts: Iterable[pl.Expr]) -> pl.Expr:

@@ -52,7 +52,8 @@ class UndeliveredRow:
 
     `key` as operators know it; `position` to read the source row again, None where it is not known. `eid` and `event_type`
     are empty, and `player` (hash of 64 bits, unsigned) is 0, where there is no event yet. `fingerprint`: a keyed hash (hex)
-    that tells one such row from another.
+    that tells one such row from another. `content`: which of the rows at a position of a keyless view (a keyed hash of what it
+    holds); empty where there is a key.
     """
 
     view: str
@@ -62,6 +63,7 @@ class UndeliveredRow:
     event_type: str
     fingerprint: str
     player: int = 0
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class ParkedRow:
 
     It is due from `next_try_ms` on; once `deadline_ms` is past, a try that fails makes it a dead letter. `tries` counts the
     attempts so far. Code, reason and id as in DeadLetter: the store keeps one of the two for each (view, event type, key,
-    position). Parking a row again moves it, a dead letter replaces it.
+    position, content). Parking a row again moves it, a dead letter replaces it.
     """
 
     row: UndeliveredRow
@@ -103,9 +105,11 @@ class ViewRow:
     """What is known of one view.
 
     `head`: the position of the last delivered row in order (pages go on from here). `watermark`: at and below it nothing
-    can still appear. `late`: the late-commit mechanism's memory, as JSON text. `definition`: fingerprint of what decides
-    eids (kind, key, cursor); `counts`: totals since the first start. `generation`: how often event ids were begun anew,
-    because the source gave out its own ids again. `level_ms`: when the view first had nothing more to read, 0 before.
+    can still appear. `late`: the late-commit mechanism's memory, as JSON text. `identity`: what event ids are made of in
+    place of the view's name, and `formats` how. `definition`: text of a `core.definition.Definition`. `counts`: totals since
+    the first start. `generation`: how often event ids were begun anew, because the source gave out its own ids again.
+    `level_ms`: when the view first had nothing more to read, 0 before. `sent_ms`: rows of the order up to this cursor (as in
+    the ledger) may have been sent, also where that was never committed; None before the first.
     """
 
     view: str
@@ -116,8 +120,11 @@ class ViewRow:
     counts: Mapping[str, int]
     started_from: str
     updated_ms: int
+    identity: str
+    formats: int
     generation: int = 0
     level_ms: int = 0
+    sent_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.errors import StateDamaged, StateError, StateUnwritable
-from smartico_sync.state.migrations import APPLICATION_ID, VERSION, migrate
+from smartico_sync.state.migrations import APPLICATION_ID, FIRST_VERSION, VERSION, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,6 +113,12 @@ def examine(connection: sqlite3.Connection, path: Path, access: Access = "write"
         raise StateError(
             f"the state {path} was written by a newer smartico-sync (its version is {version}, this one knows {VERSION})",
             hint="install the newer smartico-sync again, or restore the backup made before the upgrade",
+        )
+    if version < FIRST_VERSION:
+        raise StateError(
+            f"the state {path} was written by smartico-sync 0.1.0, whose event ids are made another way: gone on from, it would "
+            "send everything twice",
+            hint="`sync state new --start-from now` moves it aside and begins anew without sending history",
         )
     if access == "read" and version < VERSION:
         raise StateError(

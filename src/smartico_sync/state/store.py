@@ -132,11 +132,20 @@ class Store:
             except StateDamaged as error:
                 raise StateDamaged(f"{error.message} ({self.path})", hint=restore_hint(self.path)) from None
 
-    def begin(self, name: str, definition: str, started_from: str, at_ms: int) -> ViewRow:
-        """Register a view at its first start. One that is known stays as it is; its row is returned either way."""
+    def begin(self, name: str, definition: str, started_from: str, at_ms: int, *, identity: str = "") -> ViewRow:
+        """Register a view at its first start, by default with its name as identity.
+
+        One that is known stays as it is; its row is returned either way.
+        """
         with self._writing() as connection:
             view_positions.begin(
-                connection, self.secret, name=name, definition=definition, started_from=started_from, at_ms=at_ms
+                connection,
+                self.secret,
+                name=name,
+                identity=identity or name,
+                definition=definition,
+                started_from=started_from,
+                at_ms=at_ms,
             )
         with self._reading() as connection:
             self._numbers = view_positions.numbers(connection)
