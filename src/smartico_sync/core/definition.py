@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Self
+from typing import Any, Self
 
 __all__ = ["Definition"]
 
@@ -36,8 +36,7 @@ class Definition:
     def of(cls, text: str) -> Self:
         """Read it back. ValueError for what is no definition."""
         try:
-            fields = json.loads(text)
-            listed = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-            return cls(**listed)
+            fields: dict[str, Any] = json.loads(text)
+            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
         except (TypeError, AttributeError) as error:
             raise ValueError(str(error)) from None

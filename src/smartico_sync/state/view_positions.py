@@ -127,7 +127,7 @@ def columns(connection: sqlite3.Connection, view_no: int) -> dict[str, Any]:
 
 def change(connection: sqlite3.Connection, secret: bytes, view_no: int, changes: Mapping[str, Any]) -> None:
     """Change some of the sealed columns of a view, and its seal."""
-    new = columns(connection, view_no) | changes
+    new = {**columns(connection, view_no), **changes}
     names = ", ".join(f"{name} = ?" for name in changes)
     connection.execute(
         f"UPDATE view SET {names}, seal = ? WHERE no = ?",  # noqa: S608 - names of columns
