@@ -8,6 +8,7 @@ import click
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.reconciliation import is_time, units
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def told(row: ViewRow) -> dict[str, Any]:
         "head": text(row.head),
         "watermark": text(row.watermark),
         "started_from": row.started_from,
+        "identity": row.identity,
         "definition": row.definition,
         "generation": row.generation,
         "counts": dict(row.counts),
@@ -61,6 +63,26 @@ def told(row: ViewRow) -> dict[str, Any]:
 def text(position: Position | None) -> str:
     """A position in one line."""
     return "nothing yet" if position is None else " / ".join((position.cursor, *position.key))
+
+
+@watermark.command()
+@click.argument("name", metavar="NEW")
+@click.option("--from", "source", required=True, metavar="OLD", help="The view's former name.")
+@config_option
+def adopt(name: str, source: str, path: Path) -> None:
+    """Let the renamed view NEW go on where OLD stands: with its place, its event ids and all else the state knows of it.
+
+    Works while the daemon runs.
+    """
+    context = OperatorContext(path)
+    view = context.view(name)
+    if any(each.name == source for each in context.configuration.views):
+        raise ConfigError(
+            f"view {source} is still configured",
+            hint=f"take view {source} out of {path}, or leave {name} to begin anew",
+        )
+    identity = context.call("adopt", view=name, source=source, identity=view.identity)
+    click.echo(f"view {name} goes on where {source} stands, under its identity {identity}")
 
 
 @watermark.command()

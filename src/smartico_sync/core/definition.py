@@ -13,8 +13,8 @@ __all__ = ["Definition"]
 class Definition:
     """A view's definition as the state keeps it.
 
-    `place`: engine, host and database of its source, without user, password and parameters. `relation` is empty for a query,
-    `query` (a hash of it) for a relation. `brand`: the constant one, empty when a column says it. `event_types` are sorted.
+    `place`: a hash of engine, host and database of its source. `relation` is empty for a query, `query` (a hash of it) for a
+    relation. `brand`: the constant one, empty when a column says it. `event_types` are sorted.
     `identity`: the columns that make the row that row, see `core.mapping.identity_columns`.
     """
 
@@ -37,6 +37,9 @@ class Definition:
         """Read it back. ValueError for what is no definition."""
         try:
             fields: dict[str, Any] = json.loads(text)
-            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+            listed: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+            }
+            return cls(**listed)
         except (TypeError, AttributeError) as error:
             raise ValueError(str(error)) from None

@@ -36,7 +36,7 @@ Profiles = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A row that was delivered lately. `print`: hash64 (as a signed integer) of what never changes in it.
+    """A row that was delivered lately. `print`: keyed hash (a signed integer) of what never changes in it.
 
     `cursor_ms` as in the ledger.
     """
@@ -167,7 +167,8 @@ class Commit:
     Int64] of delivered rows (cursor_ms: a timestamp's epoch ms, or the id itself), packed by the store; rows with a null
     in either have no place in the order and are left out. `counts` are added to the totals. None for head, watermark
     and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`
-    join those of earlier pages; the newest few are kept. `step`: the page belongs to a backfill.
+    join those of earlier pages; the newest few are kept. `ahead`: a frame like `ledger` of rows that were sent before their
+    time, remembered until the head has passed them. `step`: the page belongs to a backfill.
     """
 
     view: str
@@ -181,6 +182,7 @@ class Commit:
     parked: tuple[ParkedRow, ...] = ()
     resolved: tuple[int, ...] = ()
     anchors: tuple[Anchor, ...] = ()
+    ahead: pl.DataFrame | None = None
     step: Step | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
 
@@ -197,10 +199,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Every event of one send has a verdict: `delivered + duplicates + len(refused) == events sent`."""
+    """Every event of one send has a verdict: `delivered + duplicates + len(refused) == events sent`.
+
+    `known_before`: rows (`@row`) of those duplicates that the API had already when they were sent to it for the first time.
+    """
 
     delivered: int
     duplicates: int
     refused: tuple[Refusal, ...]
     requests: int
     sent_bytes: int
+    known_before: tuple[int, ...] = ()

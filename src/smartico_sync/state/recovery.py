@@ -13,6 +13,7 @@ from smartico_sync.state.key_file import KeyFile, key_path, new_key_file, read_k
 from smartico_sync.state.lock import ProcessLock
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["check_identity", "found_or_first", "renew", "restore", "write_backup"]
@@ -39,12 +40,12 @@ def found_or_first(path: Path) -> KeyFile:
     return make(path, new_key_file())
 
 
-def make(path: Path, key: KeyFile) -> KeyFile:
+def make(path: Path, key: KeyFile, starts: Mapping[str, str] | None = None) -> KeyFile:
     """Make state and key file. The state comes first: dying in between is mended by `complete_first`."""
     draft = path.with_name(path.name + ".new")
     with translated(path):
         try:
-            create(draft, key.state_id)
+            create(draft, key.state_id, starts or {})
             draft.replace(path)
             write_key_file(key_path(path), key)
         except OSError as error:
@@ -89,10 +90,10 @@ def check_identity(connection: sqlite3.Connection, path: Path, key: KeyFile) -> 
         )
 
 
-def renew(path: Path) -> Path | None:
+def renew(path: Path, starts: Mapping[str, str] | None = None) -> Path | None:
     """Begin a new, empty state at `path`; what lay there is moved aside, not removed. Return where it went, if anything.
 
-    The secret is kept where it can still be read. Raises StateLocked while a daemon runs, and StateUnwritable.
+    `starts`: where views begin in it, by name, in place of their `start_from`. The secret is kept where it can still be read. Raises StateLocked while a daemon runs, and StateUnwritable.
     """
     lock = ProcessLock(path)
     try:
@@ -101,7 +102,7 @@ def renew(path: Path) -> Path | None:
         except StateError:
             secret = None
         aside = move_aside(path)
-        make(path, new_key_file(secret))
+        make(path, new_key_file(secret), starts)
     finally:
         lock.release()
     return aside

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import polars as pl
 
 from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
-from smartico_sync.state import anchors, backfills, dead_letters, ledger, profiles, recovery, view_positions
+from smartico_sync.state import ahead, anchors, backfills, dead_letters, ledger, profiles, recovery, view_positions
 from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
 from smartico_sync.state.key_file import key_path, read_key_file
 from smartico_sync.state.lock import ProcessLock
@@ -59,6 +59,7 @@ class Store:
         self._turn = threading.RLock()
         self._files = {file: inode(file.stat()) for file in self._own_files() if file.exists()}
         self._numbers = view_positions.numbers(connection)
+        self.begun_before = frozenset(self._numbers)  # views that an earlier process began
 
     @classmethod
     def open(cls, path: Path, *, access: Access = "write") -> Store:
@@ -149,7 +150,32 @@ class Store:
             )
         with self._reading() as connection:
             self._numbers = view_positions.numbers(connection)
-        row = self.view(name)
+        return self._row(name)
+
+    def rename(self, old: str, new: str) -> ViewRow:
+        """Give a view another name; its identity, and all that is known of it, stays. `new` is no view's name."""
+        number = self._number(old)
+        with self._writing() as connection:
+            view_positions.change(connection, self.secret, number, {"name": new})
+        self._numbers = {new if name == old else name: no for name, no in self._numbers.items()}
+        self.begun_before |= {new} if old in self.begun_before else set()
+        return self._row(new)
+
+    def redefine(self, view: str, definition: str) -> ViewRow:
+        """Write down what a view is now, of which nothing was delivered yet."""
+        number = self._number(view)
+        with self._writing() as connection:
+            view_positions.change(connection, self.secret, number, {"definition": definition})
+        return self._row(view)
+
+    def start_of(self, name: str) -> str:
+        """Return where a view is to begin that is not there yet, in place of its `start_from`; empty where nothing was said."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT start_from FROM start WHERE name = ?", (name,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def _row(self, view: str) -> ViewRow:
+        row = self.view(view)
         assert row is not None
         return row
 
@@ -179,6 +205,7 @@ class Store:
         with self._writing() as connection:
             view_positions.place(connection, self.secret, number, position, at_ms, ids)
             anchors.drop(connection, number)
+            ahead.drop(connection, number)
             ledger.remove_from(connection, number, from_ms)
             if fingerprints == "forget":
                 profiles.forget(connection, number)
@@ -207,9 +234,28 @@ class Store:
             dead_letters.park(connection, number, commit.parked)
             dead_letters.keep(connection, number, commit.dead_letters)
             anchors.keep(connection, number, commit.anchors)
+            if commit.head is not None and commit.ledger is not None and commit.ledger.height:
+                ahead.prune(connection, number, highest(commit.ledger))
+            if commit.ahead is not None:
+                ahead.add(connection, number, commit.ahead)
             if commit.step is not None:
                 backfills.advance(connection, commit.step, commit.at_ms)
             return 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
+
+    def sending(self, view: str, sent_ms: int) -> None:
+        """Note that rows of the order up to this cursor, as in the ledger, are about to be sent."""
+        number = self._number(view)
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE view SET sent_ms = :ms WHERE no = :no AND (sent_ms IS NULL OR sent_ms < :ms)",
+                {"ms": sent_ms, "no": number},
+            )
+
+    def ahead(self, view: str) -> pl.Series:
+        """Return the ledger keys (UInt64) of rows that were sent before their time, which has not come yet."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return ahead.read(connection, number)
 
     def anchors(self, view: str) -> list[Anchor]:
         """Return the rows of a view that were delivered last, oldest first."""
@@ -420,6 +466,11 @@ class Store:
                     f"{file} was {'removed' if there is None else 'replaced'} while it was in use",
                     hint=f"put it back, or stop the daemon and {restore_hint(self.path)}",
                 )
+
+
+def highest(rows: pl.DataFrame) -> int:
+    """Return the highest cursor of ledger rows."""
+    return int(rows.select(pl.col("cursor_ms").max().fill_null(-(1 << 63))).item())
 
 
 def inode(status: os.stat_result) -> tuple[int, int]:

@@ -76,6 +76,7 @@ def begin(
         f"INSERT INTO view (seal, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",  # noqa: S608 - a constant
         (sealed(secret, texts), *texts),
     )
+    connection.execute("DELETE FROM start WHERE name = ?", (name,))
 
 
 def advance(connection: sqlite3.Connection, secret: bytes, view_no: int, commit: Commit) -> None:

@@ -16,14 +16,16 @@ from smartico_sync.core.records import Commit
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.view_identity import definition_of, recorded, refuse_known_relation, row_of, where
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
+    from smartico_sync.core.definition import Definition
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
 
-__all__ = ["PreparedView", "definition", "identified", "open_view", "options", "prepare", "relation_of"]
+__all__ = ["PreparedView", "identified", "open_view", "options", "prepare", "relation_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +97,43 @@ def open_view(configuration: Configuration, view: View, source: Source, store: S
     Raises what `prepare` raises, and ViewMisconfigured when the view was tracked under another cursor or key.
     """
     prepared = prepare(configuration, view, source)
-    row = store.view(view.name)
+    row = row_of(configuration, view, store)
+    defined = definition_of(configuration, view, prepared.mapping)
     if row is None:
-        row = store.begin(view.name, definition(prepared), view.start_from, now_ms())
+        refuse_known_relation(configuration, view, defined, store)
+        start_from = store.start_of(view.name) or view.start_from
+        view = view.model_copy(update={"start_from": start_from})
+        row = store.begin(view.name, defined.text(), start_from, now_ms(), identity=view.identity or "")
         start = first_position(view, prepared, source)
         if start is not None:
             store.commit(Commit(view.name, now_ms(), head=start, watermark=start))
             row = replace(row, head=start, watermark=start)
-    elif row.definition != definition(prepared):
-        raise ViewMisconfigured(
-            f"view {view.name} was tracked as {row.definition} and is now {definition(prepared)}: its watermark means nothing",
-            hint="give the view a new name, or set the old cursor and key again",
-        )
+    elif told(recorded(row)) != told(defined):
+        if row.head is not None:
+            raise ViewMisconfigured(
+                f"view {view.name} was tracked as {told(recorded(row))} and is now {told(defined)}: its watermark means nothing",
+                hint="set the old cursor and key again; or give what comes from now on to a view of another name and identity, "
+                "with start_from: now",
+            )
+        row = store.redefine(view.name, defined.text())
     return identified(prepared, row, store), row
 
 
 def identified(prepared: PreparedView, row: ViewRow, store: Store) -> PreparedView:
-    """The prepared view whose event ids are those of the state."""
-    chosen = replace(prepared.mapping.options, generation=row.generation, secret=store.secret)
+    """The prepared view whose event ids are those of the state. Raises ViewMisconfigured when a column of theirs is gone."""
+    id_columns = recorded(row).identity
+    if gone := [name for name in id_columns if prepared.relation.column(name) is None]:
+        raise ViewMisconfigured(
+            f"view {prepared.relation.name}: its event ids are made of column {gone[0]}, which it has no more",
+            hint=f"let the view have {gone[0]} again; without it the same rows would be sent under new ids",
+        )
+    chosen = replace(
+        prepared.mapping.options,
+        identity=row.identity,
+        id_columns=id_columns,
+        generation=row.generation,
+        secret=store.secret,
+    )
     return replace(prepared, mapping=replace(prepared.mapping, options=chosen))
 
 
@@ -129,11 +150,6 @@ def first_position(view: View, prepared: PreparedView, source: Source) -> Positi
     return Position(head) if head is not None else None
 
 
-def where(view: View) -> str:
-    """The relation as a person calls it."""
-    return view.relation or "its query"
-
-
-def definition(prepared: PreparedView) -> str:
-    """What decides event ids and the meaning of the watermark, as text."""
-    return f"{prepared.mapping.kind.name} cursor={prepared.relation.cursor} key={','.join(prepared.relation.key)}"
+def told(defined: Definition) -> str:
+    """What decides event ids and the meaning of the watermark, for people."""
+    return f"{defined.kind} cursor={defined.cursor} key={','.join(defined.key)}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.tracking.fingerprints import Fingerprints
+from smartico_sync.tracking.key_watch import KeyWatch
 from smartico_sync.tracking.page_reader import PageReader
 from smartico_sync.tracking.prepared_view import open_view
 from smartico_sync.tracking.source_checks import SourceChecks
@@ -49,6 +50,7 @@ class Session:
     reader: PageReader
     checks: SourceChecks
     fingerprints: Fingerprints
+    keys: KeyWatch
 
 
 def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
@@ -61,6 +63,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
     checks = SourceChecks(view, store, prepared, memory)
     with equipment.source.reading(prepared.relation) as reading:
         checks.compare_anchors(reading, row.head, row.watermark)
+    reader = PageReader(view, prepared, store, row)
     return Session(
         equipment,
         prepared,
@@ -72,7 +75,8 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
             view.on_invalid,
             park_ms=equipment.configuration.smartico.park,
         ),
-        PageReader(view, prepared, store, row),
+        reader,
         checks,
         Fingerprints(store, view.name),
+        KeyWatch(view, prepared.mapping, equipment.source, store, reader, row.sent_ms),
     )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import POSITION
-from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.late_commit.mechanism import ReadTime
+from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import anchor_print, position_at
 from smartico_sync.core.reason_codes import MUTATED
@@ -146,7 +146,7 @@ class SourceChecks:
             rows = reading.without_cursor(ROWS_AT_ONCE, after)
             if not rows.height:
                 return None
-            keys = ledger_keys(rows)
+            keys = ledger_keys(self.prepared.mapping, rows)
             new = self.memory.sent_without.unseen(keys)
             if new.any():
                 return rows.filter(new)
@@ -155,7 +155,7 @@ class SourceChecks:
     def sent(self, rows: pl.DataFrame) -> None:
         """Rows without a cursor were delivered; there may be more."""
         self.without = "none"
-        self.memory.sent_without = self.memory.sent_without.hold(ledger_keys(rows))
+        self.memory.sent_without = self.memory.sent_without.hold(ledger_keys(self.prepared.mapping, rows))
         self.memory.next_ms = 0
 
     def mutated(self, reading: Reading) -> int:
