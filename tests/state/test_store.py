@@ -197,29 +197,18 @@ def test_a_view_without_a_position_is_placed_when_it_is_known(store):
     assert store.begin("bets", "d", "now", 7, Commit("bets", 7, head=Position("99"))).head is None
 
 
-def test_a_state_of_the_first_version_goes_on(path):
-    """What an older version wrote is brought up to date at start, its seals included; reading beside it says so."""
+def test_a_state_of_0_1_0_is_refused(path):
+    """Its event ids are others: nothing of it is touched, and the way to begin anew without history is named."""
     with Store.open(path) as opened:
         opened.begin("bets", "definition", "first", 1)
     with closing(sqlite3.connect(path, isolation_level=None)) as old:
-        for statement in (
-            "DROP TABLE backfill",
-            "DROP TABLE anchor",
-            "ALTER TABLE view DROP COLUMN generation",
-            "ALTER TABLE view DROP COLUMN level_ms",
-            "ALTER TABLE identity DROP COLUMN opened",
-            "ALTER TABLE view DROP COLUMN fingerprints",
-            "ALTER TABLE view DROP COLUMN start_head",
-            "ALTER TABLE view DROP COLUMN start_seq",
-            "ALTER TABLE letter DROP COLUMN player",
-            "PRAGMA user_version = 1",
-        ):
-            old.execute(statement)
-    with pytest.raises(StateError, match="older"):
-        Store.open(path, access="read")
-    with Store.open(path) as opened:
-        assert opened.view("bets").generation == 0
-        opened.commit(Commit("bets", 2, anchors=(Anchor(Position("1"), 1, 1),)))
+        old.execute("PRAGMA user_version = 3")
+    before = path.read_bytes()
+    for access in ("read", "write"):
+        with pytest.raises(StateError, match=r"0\.1\.0") as caught:
+            Store.open(path, access=access)
+        assert "sync state new --start-from now" in caught.value.hint
+    assert path.read_bytes() == before
 
 
 def test_many_threads(store, rows):

@@ -17,7 +17,7 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.errors import StateDamaged, StateError, StateLocked, StateMissing, StateUnwritable
 from smartico_sync.state import recovery
-from smartico_sync.state.migrations import migrate
+from smartico_sync.state.migrations import FIRST_VERSION, migrate
 from smartico_sync.state.store import Store
 
 COMMITTER = """
@@ -164,10 +164,10 @@ def test_a_failing_migration_leaves_the_version_before(tmp_path):
     connection = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
     with pytest.raises(sqlite3.Error):
         migrate(connection, (("CREATE TABLE a (x)",), ("CREATE TABLE b (x)", "CREATE TABLE a (x)")))
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (FIRST_VERSION,)
     assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("a",)]
     migrate(connection, (("CREATE TABLE a (x)",), ("CREATE TABLE b (x)",)))
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (FIRST_VERSION + 1,)
     connection.close()
 
 

@@ -71,12 +71,22 @@ def told(each: recovery.ViewRestored, kind: str) -> str:
 
 
 @state.command()
+@click.option(
+    "--start-from",
+    type=click.Choice(["now"]),
+    help="Where every view that is configured begins, in place of its own start_from: no history is sent.",
+)
 @config_option
-def new(path: Path) -> None:
-    """Begin a new, empty state: every view starts again at its start_from. The daemon must not run."""
+def new(start_from: str | None, path: Path) -> None:
+    """Begin a new, empty state: every view starts again at its start_from. The daemon must not run.
+
+    What was sent before and is sent again has the same event ids, unless the old state is one of 0.1.0: then --start-from now.
+    """
     context = OperatorContext(path)
-    aside = recovery.renew(context.state)
+    views = context.configuration.views
+    starts = {view.name: start_from for view in views} if start_from else {}
+    aside = recovery.renew(context.state, starts)
     if aside:
         click.echo(f"what was there is now {aside}")
-    for view in context.configuration.views:
-        click.echo(f"view {view.name} will begin at: {view.start_from}")
+    for view in views:
+        click.echo(f"view {view.name} will begin at: {starts.get(view.name, view.start_from)}")

@@ -10,7 +10,7 @@ from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import DATE, EID, POSITION, TYPE
-from smartico_sync.core.identity import ledger_keys
+from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.tracking.prepared_view import identified
@@ -64,7 +64,7 @@ def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> 
     one = rows.slice(row, 1)
     view = prepared.relation.name
     at = cursor_ms(one.get_column(prepared.relation.cursor))[0]
-    number = ledger_keys(one)[0]
+    number = ledger_keys(prepared.mapping, one)[0]
     held = store.ledger_between(view, at, at + 1).get_column("key").to_list() if at is not None else []
     there = store.there_at_start(view).to_list() if number in held else []
     mapped = events(prepared.mapping, one)

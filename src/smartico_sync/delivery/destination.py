@@ -232,7 +232,8 @@ class Destination:
         told = {*verdict.refused, *verdict.duplicates, *verdict.vague}
         others = [place for place in range(len(events)) if place not in told] if verdict.decision == "retry" else []
         delivered = len(events) - len(told) if verdict.decision == "done" else 0
-        self.judged(request, delivered, len(verdict.duplicates), refused)
+        first = rows.gather(sorted(verdict.duplicates)).to_list() if request.trip == "first" else []
+        self.judged(request, delivered, len(verdict.duplicates), refused, first)
         parts = [part for part in (others, *halves(events, verdict.vague)) if part]
         if not parts:
             self.finish(request)
@@ -240,11 +241,18 @@ class Destination:
         self.player_order.cut(request, [events.frame[part] for part in parts])
         self.player_order.offer(request)
 
-    def judged(self, request: Request, delivered: int, duplicates: int, refused: list[Refusal]) -> None:
+    def judged(
+        self,
+        request: Request,
+        delivered: int,
+        duplicates: int,
+        refused: list[Refusal],
+        known_before: Sequence[int] = (),
+    ) -> None:
         """Count events that have their verdict."""
         self.queued -= delivered + duplicates + len(refused)
         self.events.update({"delivered": delivered, "duplicate": duplicates, "refused": len(refused)})
-        request.pending.judged(delivered, duplicates, refused)
+        request.pending.judged(delivered, duplicates, refused, known_before)
 
     def finish(self, request: Request) -> None:
         """The request is done; those behind it may go."""
@@ -281,7 +289,7 @@ class Destination:
 
     def trouble(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """The API is unavailable or unclear: the same events again, after a pause; their players wait."""
-        request.attempts += 1
+        request.attempts, request.trip = request.attempts + 1, "again"
         if self.unavailable and not self.in_flight:
             self.rounds += 1
         self.failures += 1

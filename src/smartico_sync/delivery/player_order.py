@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.core.batches import Batch, encode
 from smartico_sync.core.events import Events
@@ -26,6 +26,7 @@ class Request:
     """One request on its way.
 
     `waits` counts the earlier requests that hold a player of this one, `silences` the times that no answer came in time.
+    `trip`: whether its events may have been with the API before.
     """
 
     batch: Batch
@@ -35,6 +36,7 @@ class Request:
     followers: list[Request] = field(default_factory=list)
     attempts: int = 0
     silences: int = 0
+    trip: Literal["first", "again"] = "first"
 
 
 class PlayerOrder:
@@ -102,12 +104,12 @@ class PlayerOrder:
         first, *rest = (Events(frame, request.batch.events.raw) for frame in frames)
         for events in reversed(rest):
             # Whoever waited for the whole waits for the last part.
-            later = Request(Batch(encode(events), events), request.pending, request.players, waits=1)
+            later = Request(Batch(encode(events), events), request.pending, request.players, waits=1, trip="again")
             later.followers, request.followers = request.followers, [later]
             for player in request.players:
                 if self.tails.get(player) is request:
                     self.tails[player] = later
-        request.batch = Batch(encode(first), first)
+        request.batch, request.trip = Batch(encode(first), first), "again"
 
     def halve(self, request: Request) -> None:
         """Divide a request in the middle, see `cut`."""

@@ -35,7 +35,7 @@ SECRET_BYTES = 32  # the key size of every keyed hash in use
 class KeyFile:
     """What `<state>.key` holds. The state file itself never holds the secret: a copy of it alone tells nothing.
 
-    `generations`: the highest of each view whose event ids were ever begun anew. It outlives the state, so that no id is
+    `generations`: the highest of each identity whose event ids were ever begun anew. It outlives the state, so that no id is
     given out a second time after a loss.
     """
 

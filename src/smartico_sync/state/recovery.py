@@ -63,7 +63,7 @@ def found_or_first(path: Path) -> KeyFile:
     return make(path, new_key_file())
 
 
-def make(path: Path, key: KeyFile, like: Path | None = None) -> KeyFile:
+def make(path: Path, key: KeyFile, starts: Mapping[str, str] | None = None, like: Path | None = None) -> KeyFile:
     """Make state and key file, with owner and mode of those of the state `like`, if there is one.
 
     The state comes first: dying in between is mended by `complete_first`.
@@ -71,7 +71,7 @@ def make(path: Path, key: KeyFile, like: Path | None = None) -> KeyFile:
     draft = path.with_name(path.name + ".new")
     with translated(path):
         try:
-            create(draft, key.state_id)
+            create(draft, key.state_id, starts or {})
             own_like(draft, like or path)
             draft.replace(path)
             write_key_file(key_path(path), key, like and key_path(like))
@@ -138,10 +138,11 @@ def check_identity(connection: sqlite3.Connection, path: Path, key: KeyFile) -> 
         )
 
 
-def renew(path: Path) -> Path | None:
+def renew(path: Path, starts: Mapping[str, str] | None = None) -> Path | None:
     """Begin a new, empty state at `path`; what lay there is moved aside, not removed. Return where it went, if anything.
 
-    Secret and generations are kept where they can still be read. Raises StateLocked while a daemon runs, and StateUnwritable.
+    `starts`: where views begin in it, by name, in place of their `start_from`. Secret and generations are kept where they
+    can still be read. Raises StateLocked while a daemon runs, and StateUnwritable.
     """
     lock = ProcessLock(path)
     try:
@@ -149,7 +150,7 @@ def renew(path: Path) -> Path | None:
         aside = move_aside(path)
         key = new_key_file(before.key)
         key = replace(key, generations=higher(key.generations, before.generations))
-        make(path, key, aside)
+        make(path, key, starts, aside)
     finally:
         lock.release()
     return aside
@@ -228,9 +229,9 @@ def behind(connection: sqlite3.Connection, key: KeyFile, before: Replaced) -> tu
         view_positions.judge_fingerprints(connection, "doubted")
         numbers = view_positions.numbers(connection)
         rows = view_positions.read(connection, key.secret)
+        kept = {row.view: key.generations.get(row.identity, 0) for row in rows}
         for row in rows:
-            view_positions.raise_generation(connection, key.secret, numbers[row.view], key.generations.get(row.view, 0))
-    kept = {row.view: key.generations.get(row.view, 0) for row in rows}
+            view_positions.raise_generation(connection, key.secret, numbers[row.view], kept[row.view])
     return tuple(
         ViewRestored(
             row.view,
@@ -252,7 +253,7 @@ def what_is_there(path: Path) -> Replaced:
         generations.update(key.generations)
     if path.is_file():
         with suppress(StateError), translated(path), closing(connect(path, "read")) as connection:
-            named = connection.execute("SELECT name, generation FROM view").fetchall()
+            named = connection.execute("SELECT identity, generation FROM view").fetchall()
             generations = higher(generations, {str(name): int(number) for name, number in named})
             if key is not None:
                 heads.update({row.view: row.head for row in view_positions.read(connection, key.secret)})

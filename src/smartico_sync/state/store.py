@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import polars as pl
 
 from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
-from smartico_sync.state import anchors, backfills, dead_letters, ledger, profiles, recovery, view_positions
+from smartico_sync.state import ahead, anchors, backfills, dead_letters, ledger, profiles, recovery, view_positions
 from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
 from smartico_sync.state.key_file import key_path, read_key_file, write_key_file
 from smartico_sync.state.lock import ProcessLock
@@ -62,6 +62,7 @@ class Store:
         self._turn = threading.RLock()
         self._files = {file: inode(file.stat()) for file in self._own_files() if file.exists()}
         self._numbers = view_positions.numbers(connection)
+        self.begun_before = frozenset(self._numbers)  # views that an earlier process began
 
     @classmethod
     def open(cls, path: Path, *, access: Access = "write") -> Store:
@@ -141,21 +142,40 @@ class Store:
             except StateDamaged as error:
                 raise StateDamaged(f"{error.message} ({self.path})", hint=restore_hint(self.path)) from None
 
-    def begin(self, name: str, definition: str, started_from: str, at_ms: int, start: Commit | None = None) -> ViewRow:
-        """Register a view at its first start, together with where it begins and the rows that were there (None: the first row).
+    def begin(
+        self,
+        name: str,
+        definition: str,
+        started_from: str,
+        at_ms: int,
+        start: Commit | None = None,
+        *,
+        identity: str = "",
+    ) -> ViewRow:
+        """Register a view at its first start, with where it begins and the rows that were there (None: the first row).
 
-        One that is known stays as it is, unless it has no position and began elsewhere than at its first row: it is placed
-        now. Its row is returned either way.
+        By default its name is its identity. One that is known stays as it is, unless it has no position and began elsewhere
+        than at its first row: it is placed now. Its row is returned either way.
         """
         known = self.view(name)
         if known is not None and known.placed:
             return known
         with self._writing() as connection:
             view_positions.begin(
-                connection, self.secret, name=name, definition=definition, started_from=started_from, at_ms=at_ms
+                connection,
+                self.secret,
+                name=name,
+                identity=identity or name,
+                definition=definition,
+                started_from=started_from,
+                at_ms=at_ms,
             )
             number = view_positions.numbers(connection)[name]
-            view_positions.raise_generation(connection, self.secret, number, self._key.generations.get(name, 0))
+            if known is not None:
+                anew = {"definition": definition, "started_from": started_from}
+                view_positions.change(connection, self.secret, number, anew)
+            generation = self._key.generations.get(identity or name, 0)
+            view_positions.raise_generation(connection, self.secret, number, generation)
             if start is not None:
                 view_positions.advance(connection, self.secret, number, start)
                 anchors.keep(connection, number, start.anchors)
@@ -165,7 +185,37 @@ class Store:
                 view_positions.began_at(connection, number, start.head, seq)
         with self._reading() as connection:
             self._numbers = view_positions.numbers(connection)
-        row = self.view(name)
+        return self._row(name)
+
+    def rename(self, old: str, new: str) -> ViewRow:
+        """Give a view another name; its identity, and all that is known of it, stays. `new` is no view's name."""
+        number = self._number(old)
+        with self._writing() as connection:
+            view_positions.change(connection, self.secret, number, {"name": new})
+        self._numbers = {new if name == old else name: no for name, no in self._numbers.items()}
+        self.begun_before |= {new} if old in self.begun_before else set()
+        return self._row(new)
+
+    def redefine(self, view: str, definition: str, rows: Literal["recognised", "forgotten"] = "recognised") -> ViewRow:
+        """Write down what a view is now: one of which nothing was delivered yet, or one that goes on all the same.
+
+        `rows`: those delivered last may be forgotten, where by what it is now they could not be recognised.
+        """
+        number = self._number(view)
+        with self._writing() as connection:
+            view_positions.change(connection, self.secret, number, {"definition": definition})
+            if rows == "forgotten":
+                anchors.drop(connection, number)
+        return self._row(view)
+
+    def start_of(self, name: str) -> str:
+        """Return where a view is to begin that is not there yet, in place of its `start_from`; empty where nothing was said."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT start_from FROM start WHERE name = ?", (name,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def _row(self, view: str) -> ViewRow:
+        row = self.view(view)
         assert row is not None
         return row
 
@@ -190,27 +240,31 @@ class Store:
         from_ms: int | None = None,
         fingerprints: Literal["keep", "forget"] = "keep",
         ids: Literal["same", "new"] = "same",
+        definition: str | None = None,
     ) -> None:
         """Put a view back: head and watermark to `position` (None: its start), late-commit memory and anchors empty.
 
         The ledger forgets rows with a cursor_ms of `from_ms` or more (None: all), so that they can be delivered and
         counted again. `forget` lets every profile be sent again, also an unchanged one. With `ids` new, rows get event
-        ids that none had before: for a source that gave out its own ids again.
+        ids that none had before: for a source that gave out its own ids again. `definition`: what the view is from now on.
         """
         number = self._number(view)
         if ids == "new":
             self._note_generation(view)
         with self._writing() as connection:
             view_positions.place(connection, self.secret, number, position, at_ms, ids)
+            if definition is not None:
+                view_positions.change(connection, self.secret, number, {"definition": definition})
             anchors.drop(connection, number)
+            ahead.drop(connection, number)
             ledger.remove_from(connection, number, from_ms)
             if fingerprints == "forget":
                 profiles.forget(connection, number)
 
     def _note_generation(self, view: str) -> None:
         """Write the next generation of a view's event ids down beside the state, before the first of them is made."""
-        row = self.view(view)
-        generations = {**self._key.generations, view: 1 + (row.generation if row is not None else 0)}
+        row = self._row(view)
+        generations = {**self._key.generations, row.identity: row.generation + 1}
         self._key = replace(self._key, generations=generations)
         try:
             write_key_file(key_path(self.path), self._key)
@@ -244,9 +298,28 @@ class Store:
             dead_letters.park(connection, number, commit.parked)
             dead_letters.keep(connection, number, commit.dead_letters)
             anchors.keep(connection, number, commit.anchors)
+            if commit.head is not None and commit.ledger is not None and commit.ledger.height:
+                ahead.prune(connection, number, highest(commit.ledger))
+            if commit.ahead is not None:
+                ahead.add(connection, number, commit.ahead)
             if commit.step is not None:
                 backfills.advance(connection, commit.step, commit.at_ms)
             return 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
+
+    def sending(self, view: str, sent_ms: int) -> None:
+        """Note that rows of the order up to this cursor, as in the ledger, are about to be sent."""
+        number = self._number(view)
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE view SET sent_ms = :ms WHERE no = :no AND (sent_ms IS NULL OR sent_ms < :ms)",
+                {"ms": sent_ms, "no": number},
+            )
+
+    def ahead(self, view: str) -> pl.Series:
+        """Return the ledger keys (UInt64) of rows that were sent before their time, which has not come yet."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return ahead.read(connection, number)
 
     def anchors(self, view: str) -> list[Anchor]:
         """Return the rows of a view that were delivered last, oldest first."""
@@ -464,6 +537,11 @@ class Store:
                     f"{file} was {'removed' if there is None else 'replaced'} while it was in use",
                     hint=f"put it back, or stop the daemon and {restore_hint(self.path)}",
                 )
+
+
+def highest(rows: pl.DataFrame) -> int:
+    """Return the highest cursor of ledger rows."""
+    return int(rows.select(pl.col("cursor_ms").max().fill_null(-(1 << 63))).item())
 
 
 def inode(status: os.stat_result) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from smartico_sync.core.identity import FORMATS
 from smartico_sync.core.records import ViewRow
 from smartico_sync.errors import StateDamaged
 from smartico_sync.state.dead_letters import as_position, as_text
@@ -30,8 +31,8 @@ __all__ = [
     "read",
 ]
 
-COLUMNS = "name, head, watermark, late, definition, started_from, updated_ms, generation"
-OPEN = "level_ms, start_seq, start_head, fingerprints"  # not sealed: damaged they lose no row
+COLUMNS = "name, identity, formats, head, watermark, late, definition, started_from, updated_ms, generation"
+OPEN = "level_ms, sent_ms, start_seq, start_head, fingerprints"  # not sealed: damaged they lose no row
 
 
 def numbers(connection: sqlite3.Connection) -> dict[str, int]:
@@ -49,11 +50,12 @@ def read(connection: sqlite3.Connection, secret: bytes) -> list[ViewRow]:
         replace(
             checked(secret, seal, texts, totals.get(no, {})),
             level_ms=level_ms,
+            sent_ms=sent_ms,
             start_seq=start_seq,
             start_head=as_position(start_head),
             fingerprints=fingerprints,
         )
-        for no, seal, level_ms, start_seq, start_head, fingerprints, *texts in rows
+        for no, seal, level_ms, sent_ms, start_seq, start_head, fingerprints, *texts in rows
     ]
 
 
@@ -61,9 +63,11 @@ def checked(secret: bytes, seal: bytes, texts: list[Any], totals: Mapping[str, i
     """Make a view's row of its columns, once the seal agrees."""
     if seal != sealed(secret, texts):
         raise StateDamaged("the state is damaged: the row of a view does not match its seal")
-    name, head, watermark, late, definition, started_from, updated_ms, generation = texts
+    name, identity, formats, head, watermark, late, definition, started_from, updated_ms, generation = texts
     return ViewRow(
         view=name,
+        identity=identity,
+        formats=formats,
         head=as_position(head),
         watermark=as_position(watermark),
         late=late,
@@ -76,16 +80,22 @@ def checked(secret: bytes, seal: bytes, texts: list[Any], totals: Mapping[str, i
 
 
 def begin(
-    connection: sqlite3.Connection, secret: bytes, *, name: str, definition: str, started_from: str, at_ms: int
+    connection: sqlite3.Connection,
+    secret: bytes,
+    *,
+    name: str,
+    identity: str,
+    definition: str,
+    started_from: str,
+    at_ms: int,
 ) -> None:
     """Register a view, inside the caller's transaction; one that is known and placed stays as it is."""
-    texts = [name, None, None, "", definition, started_from, at_ms, 0]
+    texts = [name, identity, FORMATS, None, None, "", definition, started_from, at_ms, 0]
     connection.execute(
-        f"INSERT INTO view (seal, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "  # noqa: S608 - a constant
-        "seal = excluded.seal, definition = excluded.definition, started_from = excluded.started_from, "
-        "updated_ms = excluded.updated_ms WHERE head IS NULL AND started_from <> 'first'",
+        f"INSERT INTO view (seal, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",  # noqa: S608 - a constant
         (sealed(secret, texts), *texts),
     )
+    connection.execute("DELETE FROM start WHERE name = ?", (name,))
 
 
 def began_at(connection: sqlite3.Connection, view_no: int, head: Position | None, seq: int) -> None:
@@ -95,11 +105,14 @@ def began_at(connection: sqlite3.Connection, view_no: int, head: Position | None
 
 def advance(connection: sqlite3.Connection, secret: bytes, view_no: int, commit: Commit) -> None:
     """Move a view to where a commit says, inside the caller's transaction; None leaves a column as it is."""
-    old = columns(connection, view_no)
-    head = old[1] if commit.head is None else as_text(commit.head)
-    watermark = old[2] if commit.watermark is None else as_text(commit.watermark)
-    late = old[3] if commit.late is None else commit.late
-    write(connection, secret, view_no, [old[0], head, watermark, late, *old[4:6], commit.at_ms, old[7]])
+    changes: dict[str, Any] = {"updated_ms": commit.at_ms}
+    if commit.head is not None:
+        changes["head"] = as_text(commit.head)
+    if commit.watermark is not None:
+        changes["watermark"] = as_text(commit.watermark)
+    if commit.late is not None:
+        changes["late"] = commit.late
+    change(connection, secret, view_no, changes)
 
 
 def place(
@@ -114,11 +127,13 @@ def place(
 
     `new` begins its event ids anew.
     """
-    old = columns(connection, view_no)
-    started_from = old[5] if position else "first"
     text = as_text(position)
-    generation = old[7] + (1 if ids == "new" else 0)
-    write(connection, secret, view_no, [old[0], text, text, "", old[4], started_from, at_ms, generation])
+    changes: dict[str, Any] = {"head": text, "watermark": text, "late": "", "updated_ms": at_ms}
+    if position is None:
+        changes["started_from"] = "first"
+    if ids == "new":
+        changes["generation"] = columns(connection, view_no)["generation"] + 1
+    change(connection, secret, view_no, changes)
 
 
 def add_totals(connection: sqlite3.Connection, view_no: int, counts: Mapping[str, int]) -> None:
@@ -144,26 +159,26 @@ def judge_fingerprints(connection: sqlite3.Connection, trust: Trust, view_no: in
 
 def raise_generation(connection: sqlite3.Connection, secret: bytes, view_no: int, generation: int) -> None:
     """Let event ids be of this generation at least, inside the caller's transaction."""
-    old = columns(connection, view_no)
-    if old[7] < generation:
-        write(connection, secret, view_no, [*old[:7], generation])
+    if columns(connection, view_no)["generation"] < generation:
+        change(connection, secret, view_no, {"generation": generation})
 
 
-def columns(connection: sqlite3.Connection, view_no: int) -> list[Any]:
+def columns(connection: sqlite3.Connection, view_no: int) -> dict[str, Any]:
     """Read the sealed columns of a view."""
-    return list(connection.execute(f"SELECT {COLUMNS} FROM view WHERE no = ?", (view_no,)).fetchone())  # noqa: S608 - a constant
+    found = connection.execute(f"SELECT {COLUMNS} FROM view WHERE no = ?", (view_no,)).fetchone()  # noqa: S608 - a constant
+    return dict(zip(COLUMNS.split(", "), found, strict=True))
 
 
-def write(connection: sqlite3.Connection, secret: bytes, view_no: int, texts: list[Any]) -> None:
-    """Write the sealed columns of a view."""
+def change(connection: sqlite3.Connection, secret: bytes, view_no: int, changes: Mapping[str, Any]) -> None:
+    """Change some of the sealed columns of a view, and its seal."""
+    new = {**columns(connection, view_no), **changes}
+    names = ", ".join(f"{name} = ?" for name in changes)
     connection.execute(
-        "UPDATE view SET head = ?, watermark = ?, late = ?, definition = ?, started_from = ?, updated_ms = ?, "
-        "generation = ?, seal = ? WHERE no = ?",
-        (*texts[1:], sealed(secret, texts), view_no),
+        f"UPDATE view SET {names}, seal = ? WHERE no = ?",  # noqa: S608 - names of columns
+        (*changes.values(), sealed(secret, list(new.values())), view_no),
     )
 
 
 def sealed(secret: bytes, texts: list[Any]) -> bytes:
-    """Hash a view's columns with the state's secret: 16 bytes. A generation of 0 leaves no trace: older seals stay valid."""
-    texts = texts if texts[-1] else texts[:-1]
+    """Hash a view's columns with the state's secret: 16 bytes."""
     return hashlib.blake2b(repr(texts).encode(), digest_size=16, key=secret, person=b"view row").digest()

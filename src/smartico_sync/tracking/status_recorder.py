@@ -137,6 +137,10 @@ class StatusRecorder:
         """So many delivered rows were found changed."""
         self.board.change(self.name, lambda facts: replace(facts, mutated=facts.mutated + rows))
 
+    def unknown_duplicates(self, rows: int) -> None:
+        """So many rows were duplicates to the API, though this state never sent them."""
+        self.board.change(self.name, lambda facts: replace(facts, unknown_duplicates=facts.unknown_duplicates + rows))
+
     def compared(self, missing: int) -> None:
         """The source was compared with the ledger; so many rows are not in it."""
         self.change(missing=missing, compared_ms=now_ms())

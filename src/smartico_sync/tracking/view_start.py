@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from smartico_sync.core.cursor_time import DAY_MS, cursor_ms, latest_ms
-from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.late_commit.mechanism import TIMES, Mark, Page, ReadTime
-from smartico_sync.core.pipeline import anchors_of, position_at
+from smartico_sync.core.ledger_keys import ledger_keys
+from smartico_sync.core.pipeline import anchors_of, ledger_of, position_at
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.errors import ConfigError
@@ -130,7 +130,7 @@ def at_present(view: View, prepared: PreparedView, reading: Reading) -> Commit |
         head=last,
         watermark=mechanism.watermark.position if mechanism.watermark else None,
         late=mechanism.dump(),
-        ledger=known(prepared, keys),
+        ledger=known(reading, prepared, keys),
         anchors=anchors(reading, prepared, keys),
     )
 
@@ -165,15 +165,18 @@ def last_position(keys: pl.DataFrame, head: str) -> Position:
     return position_at(keys, keys.height - 1) if keys.height else Position(head)
 
 
-def known(prepared: PreparedView, keys: pl.DataFrame) -> pl.DataFrame:
-    """What the ledger keeps of rows that were there: [key UInt64, cursor_ms Int64]."""
+def known(reading: Reading, prepared: PreparedView, keys: pl.DataFrame) -> pl.DataFrame:
+    """What the ledger keeps of rows that were there: [key UInt64, cursor_ms Int64]. Those of a keyless view are all read."""
+    mapping = prepared.mapping
+    if not prepared.relation.key:
+        return ledger_of(late_scan.rows_at(reading, keys), mapping)
     texts = keys.get_column("@cursor")
     if prepared.relation.cursor_column.family in TIMES:
         each = texts.unique().to_list()
         moments = texts.replace_strict(each, [units(prepared, text) for text in each], return_dtype=pl.Int64)
     else:
         moments = cursor_ms(texts.str.replace(r"\.0*$", ""))
-    return pl.DataFrame({"key": ledger_keys(keys), "cursor_ms": moments})
+    return pl.DataFrame({"key": ledger_keys(mapping, keys), "cursor_ms": moments})
 
 
 def anchors(reading: Reading, prepared: PreparedView, keys: pl.DataFrame) -> tuple[Anchor, ...]:
