@@ -46,7 +46,8 @@ class Backlog:
         others = [place for place in range(frame.height) if place not in told] if verdict.decision == "retry" else []
         delivered = frame.height - len(told) if verdict.decision == "done" else 0
         left = request.batches(frame[part] for part in (others, *request.apart(verdict.vague)) if part)
-        self.judged(request, delivered, len(verdict.duplicates), refused)
+        first = rows.gather(sorted(verdict.duplicates)).to_list() if request.trip == "first" else []
+        self.judged(request, delivered, len(verdict.duplicates), refused, first)
         if left:
             self.player_order.cut(request, left)
             self.player_order.offer(request)
@@ -69,11 +70,18 @@ class Backlog:
         self.player_order.cut(request, request.batches(request.frame.partition_by(BRAND, maintain_order=True)))
         self.player_order.offer(request)
 
-    def judged(self, request: Request, delivered: int, duplicates: int, refused: list[Refusal]) -> None:
-        """Count events that have their verdict."""
+    def judged(
+        self,
+        request: Request,
+        delivered: int,
+        duplicates: int,
+        refused: list[Refusal],
+        known_before: Sequence[int] = (),
+    ) -> None:
+        """Count events that have their verdict; of the duplicates the rows that were sent for the first time."""
         self.queued -= delivered + duplicates + len(refused)
         self.events.update({"delivered": delivered, "duplicate": duplicates, "refused": len(refused)})
-        request.pending.judged(delivered, duplicates, refused)
+        request.pending.judged(delivered, duplicates, refused, known_before)
 
     def finish(self, request: Request) -> None:
         """The request is done; those behind it may go."""
