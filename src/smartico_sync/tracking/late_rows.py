@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.late_commit.choice import WHOLE
 from smartico_sync.core.late_commit.fence import Fence
 from smartico_sync.core.late_commit.gaps import Gaps
 from smartico_sync.core.late_commit.id_watch import IdWatch
 from smartico_sync.core.late_commit.lookback import Lookback
 from smartico_sync.core.late_commit.missing_ids import number
 from smartico_sync.core.late_commit.pending_heads import recall
+from smartico_sync.core.relation import IDS
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
     from smartico_sync.observe.view_status import LateStatus
 
-__all__ = ["LateRows", "begun", "seen", "warning", "whole_numbers"]
+__all__ = ["LateRows", "seen", "start_late_rows", "start_mechanism", "warning", "whole_numbers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +70,41 @@ class LateRows:
         return json.dumps({**json.loads(self.mechanism.dump()), **self.watch.memory(read_time)}, separators=(",", ":"))
 
 
-def begun(
-    view: View, choice: Choice, relation: Relation, row: ViewRow, read_time: ReadTime, seq: int
-) -> LateRows | None:
-    """From what the state holds, whichever mechanism wrote it; None where the view has no protection."""
-    common: tuple[Any, ...] = (read_time, row.watermark, row.head, row.late, seq)
-    mechanism: Mechanism
+def start_mechanism(
+    view: View,
+    choice: Choice,
+    read_time: ReadTime,
+    watermark: Position | None,
+    head: Position | None,
+    memory: str,
+    seq: int,
+) -> Mechanism | None:
+    """The mechanism that was chosen for a view, from what its state holds; None where nothing protects it."""
     match choice.mechanism:
         case "fence" | "fence + lookback" as name:
-            mechanism = Fence.start(
-                *common, settle_ms=view.settle, pin=view.on_pinned, pin_cap_ms=view.pin_cap,
-                lookback_ms=view.lookback if name == "fence + lookback" else 0,
-            )  # fmt: skip
-            delay = view.lookback
+            terms = {"settle_ms": view.settle, "pin_cap_ms": view.pin_cap}
+            terms["lookback_ms"] = view.lookback if name == "fence + lookback" else 0
+            return Fence.start(read_time, watermark, head, memory, seq, pin=view.on_pinned, **terms)
         case "gaps":
-            mechanism, delay = Gaps.start(*common, wait_ms=view.gaps_wait), view.gaps_wait
+            return Gaps.start(read_time, watermark, head, memory, seq, wait_ms=view.gaps_wait)
         case "lookback":
-            mechanism, delay = Lookback.start(*common, lookback_ms=view.lookback), view.lookback
+            return Lookback.start(read_time, watermark, head, memory, seq, lookback_ms=view.lookback)
         case None:
             return None
-    if relation.dated or relation.cursor_column.family not in WHOLE:
+
+
+def start_late_rows(
+    view: View, choice: Choice, relation: Relation, row: ViewRow, read_time: ReadTime, seq: int
+) -> LateRows | None:
+    """Both, from what the state holds, whichever mechanism wrote it."""
+    mechanism = start_mechanism(view, choice, read_time, row.watermark, row.head, row.late, seq)
+    if mechanism is None:
+        return None
+    if relation.dated or relation.cursor_column.family not in IDS:
         return LateRows(mechanism)
-    return LateRows(mechanism, IdWatch.start(read_time, recall(row.late), delay, blocks=choice.ids == "in blocks"))
+    delay_ms = view.gaps_wait if isinstance(mechanism, Gaps) else view.lookback
+    watch = IdWatch.start(read_time, recall(row.late), delay_ms, blocks=choice.ids == "in blocks")
+    return LateRows(mechanism, watch)
 
 
 def whole_numbers(ids: pl.Series) -> bool:

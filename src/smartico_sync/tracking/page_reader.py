@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.core.cursor_time import Grain, cursor_ms, latest_ms, now_ms
-from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Page, ReadTime
 from smartico_sync.core.late_commit.missing_ids import number
+from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
 from smartico_sync.observe.view_status import LateStatus
@@ -98,14 +98,14 @@ class PageReader:
 
     def __init__(self, view: View, prepared: PreparedView, store: Store, row: ViewRow) -> None:
         self.view, self.choice, self.store, self.row = view, prepared.choice, store, row
-        self.relation = prepared.relation
+        self.mapping, self.relation = prepared.mapping, prepared.relation
         self.grain = Grain()
         self.late: LateRows | None = None
         self.known = DeliveredKeys()
         self.seq = 0
         self.head: Position | None = row.head
         self.watermark: Position | None = row.watermark
-        self.ahead = DeliveredKeys()
+        self.ahead = DeliveredKeys().hold(store.ahead(view.name))
         self.looked_ahead_ms: int | None = None
         self.late_rows = 0
         self.rescanned = 0
@@ -138,26 +138,26 @@ class PageReader:
         extra = None
         if bound is not None and page.height < limit:
             extra = self.dated_ahead(reading, bound, read_time, [part for part in (page, found) if part is not None])
-        ahead = ledger_keys(extra) if extra is not None else None
+        ahead = ledger_keys(self.mapping, extra) if extra is not None else None
         return ReadResult(read_time, page, found, extra, repeated, ahead, scan, watched, cost, through, after)
 
     def rescans(
         self, reading: Reading, page: pl.DataFrame, scan: KeyScan | AskIds | None, watched: AskIds | None
     ) -> tuple[pl.DataFrame | None, int]:
         """The rows that rescans find below the page, and how many ms the mechanism's own took."""
-        known = self.known.hold(ledger_keys(page)) if page.height else self.known
+        known = self.known.hold(ledger_keys(self.mapping, page)) if page.height else self.known
         found: list[pl.DataFrame] = []
         cost = 0
         for each, most in ((scan, None), (watched, MOST_WATCHED)):
             if each is None:
                 continue
             began = steady_ms()
-            rows, looked = late_scan.find(reading, each, known, most)
+            rows, looked = late_scan.find(reading, self.mapping, each, known, most)
             self.rescanned += looked
             cost = steady_ms() - began if each is scan else cost
             if rows is not None:
                 found.append(rows)
-                known = known.hold(ledger_keys(rows))
+                known = known.hold(ledger_keys(self.mapping, rows))
         return (pl.concat(found, how="diagonal_relaxed") if found else None), cost
 
     def learn_grain(self, page: pl.DataFrame) -> None:
@@ -190,20 +190,20 @@ class PageReader:
             self.ahead = DeliveredKeys()
             return None
         # A clock that was set back makes rows of the order stand ahead of it again.
-        known = self.known.hold(pl.concat([self.ahead.held, *(ledger_keys(rows) for rows in others)]))
-        return late_scan.find(reading, KeyScan(Position(bound), head, "recent", 0), known)[0]
+        known = self.known.hold(pl.concat([self.ahead.held, *(ledger_keys(self.mapping, rows) for rows in others)]))
+        return late_scan.find(reading, self.mapping, KeyScan(Position(bound), head, "recent", 0), known)[0]
 
     def repeated(self, page: pl.DataFrame) -> pl.Series | None:
         """Which rows of the page were sent ahead of their time; None when there are none."""
         if not page.height or not len(self.ahead):
             return None
-        seen = ~self.ahead.unseen(ledger_keys(page))
+        seen = ~self.ahead.unseen(ledger_keys(self.mapping, page))
         return seen if seen.any() else None
 
     def started(self, read_time: ReadTime) -> LateRows | None:
         """How late rows are found, from what the state holds, with the keys delivered above the watermark."""
         self.seq = self.store.newest_seq(self.view.name)
-        late = late_rows.begun(self.view, self.choice, self.relation, self.row, read_time, self.seq)
+        late = late_rows.start_late_rows(self.view, self.choice, self.relation, self.row, read_time, self.seq)
         if late is not None:
             for seq, keys in self.store.ledger_since(self.view.name, late.mechanism.since):
                 self.known, self.seq = self.known.append(seq, keys), seq

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from smartico_sync.core.relation import TIMES
+from smartico_sync.core.relation import IDS, TIMES
 
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import Name
     from smartico_sync.core.relation import Family
 
-__all__ = ["WHOLE", "Choice", "Policy", "choose", "protection"]
+__all__ = ["Choice", "Policy", "choose", "protection"]
 
 Policy = Literal["auto", "fence", "gaps", "lookback"]
 
@@ -24,7 +24,6 @@ CONDITIONS: dict[Name, str] = {
     "gaps": "a row is found if it appears within `gaps_wait` after a higher id",
     "lookback": "a row is found if it appears within `lookback` of its time",
 }
-WHOLE: frozenset[Family] = frozenset({"integer", "decimal"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,8 @@ def choose(policy: Policy, cursor: Family, ids: str, fence_reason: str) -> Choic
     if policy == "auto":
         return natural
     problem = {
-        "fence": fence_reason or (f"a cursor of family {cursor} does not grow" if cursor not in WHOLE | TIMES else ""),
-        "gaps": "" if cursor in WHOLE else f"it needs an integer cursor, and this one is {cursor}",
+        "fence": fence_reason or (f"a cursor of family {cursor} does not grow" if cursor not in IDS | TIMES else ""),
+        "gaps": "" if cursor in IDS else f"it needs an integer cursor, and this one is {cursor}",
         "lookback": "" if cursor in TIMES else f"it needs a timestamp as cursor, and this one is {cursor}",
     }[policy]
     if problem:
@@ -64,7 +63,7 @@ def choose(policy: Policy, cursor: Family, ids: str, fence_reason: str) -> Choic
 
 def natural_choice(cursor: Family, ids: str, fence_reason: str) -> Choice:
     """Return what `auto` means."""
-    if cursor not in WHOLE | TIMES:
+    if cursor not in IDS | TIMES:
         return Choice(
             None,
             f"no mechanism fits a cursor of family {cursor}",

@@ -1,10 +1,12 @@
-"""A clock of a server that is far away, and asked seldom."""
+"""Clocks of servers: of one that is far away, and asked seldom, and of one that may be a replica."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["FRESH_S", "ServerClock"]
+__all__ = ["FRESH_S", "Replay", "ReplicaClock", "ServerClock"]
 
 FRESH_S = 600.0  # clocks of two machines drift apart by some ten milliseconds in that time
 
@@ -29,3 +31,44 @@ class ServerClock:
             return None
         passed = time.monotonic() - told[1]
         return told[0] + int(passed * 1000) if passed < FRESH_S else None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """How a server stands; `lag_ms`: how far a replica is behind, where that is known.
+
+    `stopped`: a replica that tells no lag. `hidden`: it may be a replica, and nothing tells how far it is behind. `server`:
+    its name, where several may answer behind one address.
+    """
+
+    state: Literal["primary", "replica", "stopped", "hidden"]
+    now_ms: int
+    lag_ms: int | None = None
+    server: str = ""
+
+
+class ReplicaClock:
+    """Up to when a source's server is complete, whichever of its connections asks: its own now, or what it has replayed.
+
+    Stands still while replay does. `tick_ms` is what the lag is rounded to: the replica may be that much further behind.
+    """
+
+    def __init__(self, tick_ms: int) -> None:
+        self._tick_ms = tick_ms
+        self._replayed_ms: dict[str, int] = {}
+
+    def replayed_ms(self, replay: Replay) -> int:
+        """What a server had replayed when it last told a lag; 0 before."""
+        return self._replayed_ms.get(replay.server, 0)
+
+    def stopped_at(self, replay: Replay, at_ms: int) -> None:
+        """Say what a server has replayed that tells no lag."""
+        self._replayed_ms[replay.server] = at_ms
+
+    def complete_ms(self, replay: Replay) -> int:
+        """Epoch ms up to which the server knew everything when it told how it stands."""
+        if replay.state in ("primary", "hidden"):
+            return replay.now_ms
+        if replay.lag_ms is not None:
+            self._replayed_ms[replay.server] = replay.now_ms - replay.lag_ms - self._tick_ms
+        return self.replayed_ms(replay)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.failures import StatementFailed
+from smartico_sync.sources.kit.server_clock import Replay, ReplicaClock
 from smartico_sync.sources.mysql.failures import NO_SYNTAX, NOT_ALLOWED
-from smartico_sync.sources.mysql.session import Failed
 
 if TYPE_CHECKING:
     from smartico_sync.sources.mysql.session import Session
 
-__all__ = ["Clock", "Replay"]
+__all__ = ["TICK_MS", "Clock"]
 
 NOW = "SELECT FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000), CONCAT(@@hostname, ':', @@port, ' ', @@server_id)"
 # MariaDB knows the first, for all its primaries; MySQL the second, older ones the third.
@@ -25,24 +25,8 @@ TICK_MS = 1_000  # Seconds_Behind counts whole seconds: the replica may be that 
 State = Literal["primary", "replica", "stopped", "hidden"]
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """How a server stands. `hidden`: it may be a replica, and the user may not ask. `lag_ms` where it is known.
-
-    `server` tells one from another behind the same address.
-    """
-
-    state: State
-    now_ms: int
-    lag_ms: int | None = None
-    server: str = ""
-
-
-class Clock:
-    """The clock of one source, whichever of its connections asks. Never runs backwards while replication stands still."""
-
-    def __init__(self) -> None:
-        self._replayed_ms: dict[str, int] = {}
+class Clock(ReplicaClock):
+    """The clock of one source."""
 
     def read(self, session: Session, what: str) -> tuple[int, str]:
         """Epoch ms up to which this server knows everything, and its name.
@@ -50,15 +34,10 @@ class Clock:
         Ask before the snapshot: then it holds for the snapshot.
         """
         replay = self.replay(session, what)
-        if replay.state in ("primary", "hidden"):
-            return replay.now_ms, replay.server
-        if replay.lag_ms is not None:
-            self._replayed_ms[replay.server] = replay.now_ms - replay.lag_ms - TICK_MS
-        elif replay.server not in self._replayed_ms:
+        if replay.state == "stopped" and not self.replayed_ms(replay):
             # Stopped since before we looked: what it knows is older than the server process.
-            up_ms = session.run(STATES, what).pairs["Uptime"] * 1000
-            self._replayed_ms[replay.server] = replay.now_ms - up_ms
-        return self._replayed_ms[replay.server], replay.server
+            self.stopped_at(replay, replay.now_ms - session.run(STATES, what).pairs["Uptime"] * 1000)
+        return self.complete_ms(replay), replay.server
 
     def replay(self, session: Session, what: str) -> Replay:
         """Ask the server; a primary is asked once a connection."""
@@ -73,7 +52,7 @@ def _state(session: Session, what: str) -> tuple[State, int | None]:
     for question in (session.standing,) if session.standing in QUESTIONS else QUESTIONS:
         try:
             answer = session.attempt(question, what, NO_SYNTAX, *NOT_ALLOWED)
-        except Failed as failed:
+        except StatementFailed as failed:
             if failed.code == NO_SYNTAX:
                 continue
             session.standing = "hidden" if _replicates(session, what) else "primary"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.core.late_commit.view_definition import ViewDefinition, gathered
 from smartico_sync.sources.mysql.session import literal
-from smartico_sync.sources.sql.statements import names_of
+from smartico_sync.sources.sql.names import names_of
 
 if TYPE_CHECKING:
     from smartico_sync.sources.mysql.session import Session

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.late_commit.view_definition import Part, ViewDefinition
-from smartico_sync.sources.sql.statements import names_of
+from smartico_sync.sources.postgresql.session import literal
+from smartico_sync.sources.sql.names import names_of, quoted
 
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.view_definition import PartKind
     from smartico_sync.sources.postgresql.session import Session
 
-__all__ = ["ask_definition", "quoted"]
+__all__ = ["ask_definition"]
 
 KINDS: dict[str, PartKind] = {"v": "view", "m": "materialized view", "f": "foreign table"}
 BENEATH = """WITH RECURSIVE beneath(oid, depth) AS (
@@ -40,9 +41,10 @@ SEQUENCES = """{beneath} SELECT DISTINCT n.nspname || '.' || s.relname, q.seqinc
  ORDER BY 1"""
 
 
-def ask_definition(session: Session, relation: str, literal: str) -> ViewDefinition:
-    """Ask inside an open transaction; `literal` is the relation's quoted name as an SQL text."""
-    what, beneath = f"relation {relation}", BENEATH.format(name=literal)
+def ask_definition(session: Session, relation: str) -> ViewDefinition:
+    """Ask inside an open transaction."""
+    written = ".".join(quoted(part) for part in names_of(relation))
+    what, beneath = f"relation {relation}", BENEATH.format(name=literal(written))
     rows = session.run(PARTS.format(beneath=beneath), what)[0].rows
     parts = tuple(Part(name or "", KINDS.get(kind or "", "table"), sql or "") for name, kind, sql in rows)
     told = [
@@ -50,8 +52,3 @@ def ask_definition(session: Session, relation: str, literal: str) -> ViewDefinit
         for name, increment, cache in session.run(SEQUENCES.format(beneath=beneath), what)[0].rows
     ]
     return ViewDefinition(parts, ", ".join(told))
-
-
-def quoted(relation: str) -> str:
-    """A relation's name as SQL writes it, capitals included."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in names_of(relation))
