@@ -258,3 +258,18 @@ def test_trace_says_that_a_row_was_there_at_the_start(operator, postgresql):
     assert operator.sync("run", "--once").returncode == 0
     assert "there when the view began" in operator.sync("trace", "deposits", "1").stdout
     assert "    acknowledged" in operator.sync("trace", "deposits", "2").stdout
+
+
+def test_a_view_without_a_key_begins_at_the_present(tracked, postgresql, monkeypatch):
+    """Also where rows are told apart by what they hold: those that come with the newest value are sent, those there are not."""
+    keyless = (
+        "{name: deposits, source: db, relation: deposits, kind: deposits, key: [], cursor: dt_finalized, every: 50ms%s}"
+    )
+    monkeypatch.setattr("daemon.test_tracking.VIEW", keyless)
+    insert(postgresql, 10, 20, at="date_trunc('minute', now())")
+    (at,) = postgresql.execute("SELECT dt_finalized::text FROM deposits LIMIT 1")[0]
+    day = tracked(", start_from: now")
+    day.poll()
+    insert(postgresql, 5, 25, at=f"'{at}'")
+    poll_a_while(day)
+    assert sorted(day.sent()) == ["25", "5"]
