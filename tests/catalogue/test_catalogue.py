@@ -106,7 +106,11 @@ def test_default_keys():
         ("sport_bets_settled", {"bet_id", "settlement_date", "id"}, ("id",)),
         ("sport_bets_settled", {"bet_id"}, ("bet_id",)),
         ("sport_selections_open", {"bet_id", "selection_id", "id"}, ("bet_id", "selection_id")),
-        ("sport_selections_settled", {"bet_id", "selection_id", "settled_at"}, ("bet_id", "selection_id", "settled_at")),
+        (
+            "sport_selections_settled",
+            {"bet_id", "selection_id", "settled_at"},
+            ("bet_id", "selection_id", "settled_at"),
+        ),
     ],
 )
 def test_the_id_of_the_transaction_goes_before_the_id_of_what_it_is_about(name, there, key):

@@ -68,7 +68,9 @@ def test_a_row_has_the_same_seed_in_every_page(rows, data):
 def test_a_hash_as_last_part_is_a_part_like_any_other(rows):
     """A seed that is extended by a hash is the seed of all parts."""
     hashes = pl.Series(["00ff"] * len(rows))
-    assert extended(seeds(frame(rows), PARTS), hashes).to_list() == seeds(frame(rows), [*PARTS, pl.lit("00ff")]).to_list()
+    assert (
+        extended(seeds(frame(rows), PARTS), hashes).to_list() == seeds(frame(rows), [*PARTS, pl.lit("00ff")]).to_list()
+    )
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300), st.binary(min_size=32, max_size=32))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import click
+import polars as pl
 
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
@@ -14,6 +15,7 @@ from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.sources.registry import open_source
+from smartico_sync.tracking.newest_rows import newest_rows, repeated_keys
 from smartico_sync.tracking.prepared_view import PreparedView, prepare
 
 if TYPE_CHECKING:
@@ -118,6 +120,9 @@ def order_results(subject: str, prepared: PreparedView, source: Source) -> Itera
         if head is not None:
             read_newest(reading, head)
         nulls = reading.null_cursors()
+        newest = newest_rows(reading, prepared) if prepared.relation.key else pl.DataFrame()
+    if error := repeated_keys(prepared, newest):
+        yield Result("wrong", subject, error.message, error.hint, error.exit_code)
     plan = source.plan(prepared.relation, None, 1000)
     if plan.uses_index is False:
         summary = (

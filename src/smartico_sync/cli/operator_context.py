@@ -15,7 +15,7 @@ from smartico_sync.daemon.wiring import state_path
 from smartico_sync.errors import ConfigError, StateLocked
 from smartico_sync.sources.registry import open_source
 from smartico_sync.state.store import Store
-from smartico_sync.tracking.prepared_view import PreparedView, prepare
+from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +51,17 @@ class OperatorContext:
 
     @contextmanager
     def source(self, view: View) -> Iterator[tuple[Source, PreparedView]]:
-        """The view's source, and the view described."""
+        """The view's source, and the view described, with the event ids and keys that the state knows it by."""
         with closing(open_source(view.source, self.configuration.sources[view.source])) as source:
-            yield source, prepare(self.configuration, view, source)
+            yield source, self.known(prepare(self.configuration, view, source), view)
+
+    def known(self, prepared: PreparedView, view: View) -> PreparedView:
+        """The prepared view as the state knows it; as it is where there is no state yet."""
+        if not self.state.exists():
+            return prepared
+        with self.reading() as store:
+            row = store.view(view.name)
+            return prepared if row is None else identified(prepared, row, store)
 
     def call(self, name: str, **arguments: Any) -> Any:
         """Have the state changed: by the daemon that runs, or here when none does."""
