@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import time
 from collections import Counter
 from contextlib import ExitStack, closing
 
@@ -13,14 +14,17 @@ import pytest
 from daemon.test_tracking import DEPOSITS, TrackedView, insert
 
 BETS = (
-    "CREATE TABLE bets (id serial, dt timestamptz DEFAULT clock_timestamp(), tx_type text DEFAULT 'BET', ext_brand_id text"
-    " DEFAULT 'b', user_ext_id text DEFAULT 'u', bet_id text, bet_date timestamptz DEFAULT clock_timestamp(), bet_amount"
-    " numeric DEFAULT 1, win_amount numeric, game_name text DEFAULT 'Blackjack')",
+    """CREATE TABLE bets (id serial, dt timestamptz DEFAULT clock_timestamp(), tx_type text DEFAULT 'BET',
+        ext_brand_id text DEFAULT 'b', user_ext_id text DEFAULT 'u', bet_id text, bet_date timestamptz DEFAULT clock_timestamp(),
+        bet_amount numeric DEFAULT 1, win_amount numeric, game_name text DEFAULT 'Blackjack')""",
     "CREATE INDEX ON bets (dt, bet_id)",
-    "CREATE VIEW rounds AS SELECT dt, tx_type, ext_brand_id, user_ext_id, bet_id, bet_date, bet_amount, win_amount, game_name FROM bets",
+    """CREATE VIEW rounds AS
+        SELECT dt, tx_type, ext_brand_id, user_ext_id, bet_id, bet_date, bet_amount, win_amount, game_name FROM bets""",
 )
-TYPES = "type: {column: tx_type, bet: BET, win: WIN}"
-ROUNDS = "  - {name: bets, source: db, relation: rounds, kind: casino_bets_and_wins, cursor: dt, %s%%s}\n" % TYPES
+ROUNDS = (
+    "  - {name: bets, source: db, relation: rounds, kind: casino_bets_and_wins, cursor: dt,"
+    " type: {column: tx_type, bet: BET, win: WIN}%s}\n"
+)
 
 
 def play(database, *rounds, tx_type="BET", **columns):
@@ -72,8 +76,8 @@ def test_rows_that_share_a_key_stop_their_view_and_the_hint_mends_it(rounds, pos
 
 def test_an_incrementing_cursor_tells_rows_of_one_business_id_apart(rounds, postgresql):
     """Whatever the key, each row with an id of its own is an event of its own, after a rewind under the same id."""
-    view = f"  - {{name: bets, source: db, relation: bets, kind: casino_bets_and_wins, cursor: id, key: bet_id, {TYPES}}}\n"
-    rounds.configure(postgresql.url, view)
+    by_id = (ROUNDS % ", key: bet_id").replace("relation: rounds", "relation: bets").replace("cursor: dt", "cursor: id")
+    rounds.configure(postgresql.url, by_id)
     assert rounds.sync("run", "--once").returncode == 0
     assert amounts(rounds) == list(range(12))
     assert rounds.sync("check").returncode == 0
@@ -156,11 +160,12 @@ def test_a_row_that_moved_is_no_second_row(operator, postgresql, lookback, polic
 
 
 SETTLED = (
-    "CREATE TABLE settled (ext_brand_id text DEFAULT 'b', user_ext_id text DEFAULT 'u', bet_id text, bet_date timestamptz DEFAULT"
-    " '2026-01-01', settlement_date timestamptz, bet_amount numeric DEFAULT 10, win_amount_real numeric)",
+    """CREATE TABLE settled (ext_brand_id text DEFAULT 'b', user_ext_id text DEFAULT 'u', bet_id text,
+        bet_date timestamptz DEFAULT '2026-01-01', settlement_date timestamptz, bet_amount numeric DEFAULT 10,
+        win_amount_real numeric)""",
     "CREATE INDEX ON settled (settlement_date, bet_id)",
-    "INSERT INTO settled (bet_id, settlement_date, win_amount_real) VALUES ('S1', '2026-01-05 10:00', 0), ('S2', '2026-01-05 11:00', 5),"
-    " ('S1', '2026-01-06 10:00', 500)",
+    """INSERT INTO settled (bet_id, settlement_date, win_amount_real) VALUES
+        ('S1', '2026-01-05 10:00', 0), ('S2', '2026-01-05 11:00', 5), ('S1', '2026-01-06 10:00', 500)""",
 )
 
 
@@ -265,16 +270,16 @@ def test_a_view_that_is_renamed_beside_the_daemon_goes_on_by_itself(renamed, ope
     insert(postgresql, 4)
     daemon = operator.start("run")
     try:
+        until((operator.home / "state/sync.db.sock").exists)
         adopted = operator.sync("watermark", "adopt", "payments", "--from", "deposits")
         assert adopted.returncode == 0, adopted.stderr
-        wait_for(lambda: len(operator.accepted()) == 4)
+        until(lambda: len(operator.accepted()) == 4)
     finally:
         daemon.terminate()
         assert daemon.wait(20) == 0
 
 
-def wait_for(done, patience=20):
-    import time  # noqa: PLC0415
+def until(done, patience=20):
 
     end = time.monotonic() + patience
     while not done():
@@ -336,4 +341,6 @@ def test_refused_rows_of_a_keyless_view_are_each_a_dead_letter(operator, postgre
     operator.sandbox.set_faults([])
     assert operator.sync("dead-letters", "retry", "--view", "logins").returncode == 0
     assert operator.sync("run", "--once").returncode == 0
-    assert sorted(event["payload"]["device"] for event in operator.accepted()) == [f"d{number}" for number in range(1, 8)]
+    assert sorted(event["payload"]["device"] for event in operator.accepted()) == [
+        f"d{number}" for number in range(1, 8)
+    ]
