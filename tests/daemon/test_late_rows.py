@@ -8,7 +8,7 @@ import time
 import psycopg
 import pytest
 
-from daemon.conftest import DEPOSITS, insert
+from daemon.deposits import DEPOSITS, insert
 
 BY_ID = "{name: deposits, source: db, relation: by_id, kind: deposits, cursor: id, every: 50ms%s}"
 HASTE = ", settle: 50ms"  # so that a test need not wait for two seconds
