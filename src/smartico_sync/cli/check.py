@@ -125,7 +125,7 @@ def view_results(context: OperatorContext, view: View, source: Source) -> Iterat
         yield from order_results(subject, prepared, source)
         for advice in prepared.advice:
             yield Result("advice", subject, advice.what, advice.hint)
-        yield from late_results(subject, prepared)
+        yield from late_results(subject, view, prepared)
     except SyncError as error:
         yield Result("wrong", subject, error.message, error.hint, error.exit_code)
 
@@ -188,7 +188,7 @@ def order_results(subject: str, prepared: PreparedView, source: Source) -> Itera
         yield Result("advice", subject, "no unique key: rows of one cursor value travel together", "name it with key:")
 
 
-def late_results(subject: str, prepared: PreparedView) -> Iterator[Result]:
+def late_results(subject: str, view: View, prepared: PreparedView) -> Iterator[Result]:
     """How rows that come late are found, and what in the view's definition makes them come late."""
     choice = prepared.choice
     if choice.mechanism is None:
@@ -201,8 +201,11 @@ def late_results(subject: str, prepared: PreparedView) -> Iterator[Result]:
     for trait in traits(prepared.definition, own):
         if trait.name == "outer join" and not profiles:
             continue  # what we teach: the row is there at once
-        protected = "sweep: reads such profiles again" if trait.name == "outer join" else protection(choice.mechanism)
-        mild = trait.name in ("filter", "union") and not by_id and choice.mechanism in ("fence + lookback", "lookback")
+        swept = profiles and trait.name in ("inner join", "outer join", "group") and view.sweep is not None
+        protected = protection(choice.mechanism) + ("; `sweep` finds and sends changed profiles" if swept else "")
+        mild = (swept and trait.name != "inner join") or (
+            trait.name in ("filter", "union") and not by_id and choice.mechanism in ("fence + lookback", "lookback")
+        )
         yield Result("fine" if mild else "advice", subject, f"{trait.what}; {protected}", "" if mild else trait.hint)
 
 

@@ -40,6 +40,7 @@ SETTLE_MS = 2_000  # an ORM takes its id milliseconds before the insert; two sec
 PIN_CAP_MS = 3_600_000  # an hour: longer than any sane transaction
 LOOKBACK_MS = 600_000  # ten minutes: longer than any sane transaction; measured and advised per view
 GAPS_WAIT_MS = 300_000  # most missing ids were rolled back; five minutes outlast the longest writers measured, 15 times
+SWEEP_MS = 86_400_000  # a day: at a thousand rows a second a million profiles are read in a quarter of an hour
 FUTURE_TOLERANCE_MS = 300_000  # clocks of one data centre differ by less
 REFUSED_SHARE = 0.5  # when most rows are refused the view is misconfigured, not poisoned
 REFUSED_COUNT = 100  # fewer refusals say nothing about a share
@@ -261,6 +262,8 @@ class View(Model):
     """When the share of refused events stops the view."""
     future_tolerance: Annotated[int, Milliseconds()] = FUTURE_TOLERANCE_MS
     """How far a timestamp may lie ahead of the database's clock before the watermark stays behind it."""
+    sweep: DurationOrOff = SWEEP_MS
+    """For profiles: how often all of them are read again and changed ones are sent, or `off`. By default only where the view is made of several tables, whose changes need not move the cursor; written out, in any case."""
     max_age: DurationOrOff = None
     """Alert when the oldest row that is not delivered is older than this."""
 

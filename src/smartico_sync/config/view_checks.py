@@ -10,6 +10,7 @@ from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.events import NEVER_SENT, UPDATE_PROFILE, never_sent
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.catalogue.properties import MANAGED, NAME_PATTERN
+from smartico_sync.config.models import SWEEP_MS
 from smartico_sync.config.personal import holds_personal, unprotected_mappings
 from smartico_sync.config.problems import Problem
 from smartico_sync.config.query_checks import query_problem
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["Where", "view_problems"]
 
 TWO_TYPES = "casino_bets_and_wins"
-PROFILE_ONLY = {"payload": "full", "on_null": "omit", "skip_cjm": "never"}  # key: the only value other kinds can have
+PROFILE_ONLY = {
+    "payload": "full",
+    "on_null": "omit",
+    "skip_cjm": "never",
+    "sweep": SWEEP_MS,
+}  # key: the only value other kinds can have
 
 
 @dataclass(frozen=True, slots=True)

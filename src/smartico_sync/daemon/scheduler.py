@@ -18,6 +18,7 @@ from smartico_sync.core.late_commit.pending_heads import recall
 from smartico_sync.errors import ExitCode, StateError, SyncError, Unexpected
 from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.profile_sweeps import ProfileSweeps
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Scheduler:
         self.profiles = tuple(loop for loop in self.loops if loop.role == "profile")
         self.stopping = threading.Event()
         self.backfills = Backfills(self.loops, store)
+        self.sweeps = ProfileSweeps(self.loops, store, self.backfills.wake)
         self.comparisons = ReconciliationRounds(self.loops, configuration.reconcile)
 
     def forever(self) -> None:
@@ -67,6 +69,7 @@ class Scheduler:
         scheduler.add_job(self.prune, IntervalTrigger(seconds=PRUNE_EVERY_S), id="prune", executor="beside")
         threads = [
             threading.Thread(target=self.backfills.work, args=(self.stopping,), name="backfill"),
+            threading.Thread(target=self.sweeps.work, args=(self.stopping,), name="sweep"),
             threading.Thread(target=self.comparisons.work, args=(self.stopping,), name="reconcile"),
         ]
         threads += [
