@@ -19,12 +19,16 @@ import pymysql
 from servers import mariadb, postgresql
 from smartico_sync.pii.keys import new_key
 
-__all__ = ["Mysql", "Postgres", "Stage"]
+__all__ = ["Mysql", "Postgres", "Stage", "Worst"]
 
 LONG_SHARE = 0.03
 ROLLED_BACK = 0.05
 ROWS = 10  # a transaction; the first one's id is taken early
 EARLY_S = 0.2  # an id or a time is taken at most so long before the insert
+
+PAUSE_S = 6.0  # between the begin of a transaction, whose now() is the row's time, and its first write
+BEHIND_S = 4.0  # a clock of an application server
+BLOCK, NODES = 50, 6  # ids that a node keeps in memory
 
 VIEW = (
     "  - {{name: {name}, source: db, relation: {relation}, kind: custom, event_type: {name}, cursor: {cursor}, key: [number], \
@@ -110,17 +114,7 @@ class Postgres:
 
     def write(self, seconds: float, longest_s: float) -> None:
         script = Path(tempfile.mkdtemp(prefix="sync-torture-")) / "writer.sql"
-        script.write_text(
-            "\\set kind random(1, 1000)\n\\set pause random(0, 200)\n\\set rest random(0, 60)\n"
-            f"\\if :kind <= {int(LONG_SHARE * 1000)}\n\\set hold random(1000, {int(longest_s * 1000)})\n"
-            "\\else\n\\set hold random(0, 30)\n\\endif\nBEGIN;\n"
-            "SELECT nextval('written_number_seq') AS number, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS ts \\gset\n"
-            "\\if :kind <= 200\n\\sleep :pause ms\n\\endif\n"
-            "INSERT INTO written VALUES (:number, to_timestamp(:ts / 1000000.0), :kind);\n"
-            f"INSERT INTO written SELECT nextval('written_number_seq'), clock_timestamp(), g FROM generate_series(2, {ROWS}) g;\n"
-            "\\sleep :hold ms\n"
-            f"\\if :kind > {1000 - int(ROLLED_BACK * 1000)}\nROLLBACK;\n\\else\nCOMMIT;\n\\endif\n\\sleep :rest ms\n"
-        )
+        script.write_text(self.script(longest_s))
         script.chmod(0o644)
         script.parent.chmod(0o755)
         command = [
@@ -132,6 +126,20 @@ class Postgres:
         shutil.rmtree(script.parent)
         if done.returncode:
             raise SystemExit(done.stderr)
+
+    def script(self, longest_s: float) -> str:
+        """One transaction of one writer."""
+        return (
+            "\\set kind random(1, 1000)\n\\set pause random(0, 200)\n\\set rest random(0, 60)\n"
+            f"\\if :kind <= {int(LONG_SHARE * 1000)}\n\\set hold random(1000, {int(longest_s * 1000)})\n"
+            "\\else\n\\set hold random(0, 30)\n\\endif\nBEGIN;\n"
+            "SELECT nextval('written_number_seq') AS number, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS ts \\gset\n"
+            "\\if :kind <= 200\n\\sleep :pause ms\n\\endif\n"
+            "INSERT INTO written VALUES (:number, to_timestamp(:ts / 1000000.0), :kind);\n"
+            f"INSERT INTO written SELECT nextval('written_number_seq'), clock_timestamp(), g FROM generate_series(2, {ROWS}) g;\n"
+            "\\sleep :hold ms\n"
+            f"\\if :kind > {1000 - int(ROLLED_BACK * 1000)}\nROLLBACK;\n\\else\nCOMMIT;\n\\endif\n\\sleep :rest ms\n"
+        )
 
     def committed(self) -> dict[int, float]:
         rows = self.primary.admin("SELECT number, extract(epoch FROM pg_xact_commit_timestamp(xmin)) FROM written")
@@ -147,6 +155,55 @@ class Postgres:
             return f"SELECT number, {cursor} FROM rows_seen ORDER BY {cursor}"
         since = f"'{last}'" + (f"::timestamptz - interval '{back}'" if back else "")
         return f"SELECT number, {cursor} FROM rows_seen WHERE {cursor} > {since} ORDER BY {cursor}"
+
+
+class Worst(Postgres):
+    """The same, with writers that do what a fence does not know of.
+
+    A third of them takes `DEFAULT now()` and writes seconds later, a third runs on machines whose clock is behind, and all
+    use up blocks of ids in a time of their own. `auto` has to find every row.
+    """
+
+    name = "worst"
+    views = ("id_auto", "ts_auto", "ts_lookback")
+    naive_readers = (("naive: id > W", "number"), ("naive: ts > W", "ts"))
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.primary.admin(
+            f"CREATE SEQUENCE written_block_seq INCREMENT BY {BLOCK}",
+            f"CREATE TABLE nodes AS SELECT node, 0::bigint AS used, 0::bigint AS last FROM generate_series(0, {NODES - 1}) node",
+            f"""CREATE FUNCTION hand_out(which int) RETURNS bigint LANGUAGE plpgsql AS $$
+                DECLARE taken bigint;
+                BEGIN
+                  UPDATE nodes SET used = used + 1 WHERE node = which AND used < last RETURNING used INTO taken;
+                  IF taken IS NULL THEN
+                    taken := nextval('written_block_seq');
+                    UPDATE nodes SET used = taken, last = taken + {BLOCK - 1} WHERE node = which;
+                  END IF;
+                  RETURN taken;
+                END $$""",
+            "ALTER TABLE written ALTER ts SET DEFAULT now()",
+        )
+        return self
+
+    def configuration(self, url: str) -> str:
+        views = [("id_auto", "number", "auto"), ("ts_auto", "ts", "auto"), ("ts_lookback", "ts", "lookback")]
+        return configured(url, self.replica.url(), views, self.wait_s)
+
+    def script(self, longest_s: float) -> str:
+        return (
+            f"\\set kind random(1, 1000)\n\\set node random(0, {NODES - 1})\n\\set pause random(0, {int(PAUSE_S * 1000)})\n"
+            f"\\set behind random(0, {int(BEHIND_S * 1000)})\n\\set rest random(0, 60)\n"
+            f"\\if :kind <= {int(LONG_SHARE * 1000)}\n\\set hold random(1000, {int(longest_s * 1000)})\n"
+            "\\else\n\\set hold random(0, 30)\n\\endif\n"
+            "SELECT hand_out(:node) AS number \\gset\nBEGIN;\nSELECT now();\n"
+            "\\if :kind <= 333\n\\sleep :pause ms\nINSERT INTO written (number, player) VALUES (:number, :kind);\n"
+            "\\elif :kind <= 667\n"
+            "INSERT INTO written VALUES (:number, clock_timestamp() - :behind * interval '1 ms', :kind);\n"
+            "\\else\nINSERT INTO written VALUES (:number, clock_timestamp(), :kind);\n\\endif\n\\sleep :hold ms\n"
+            f"\\if :kind > {1000 - int(ROLLED_BACK * 1000)}\nROLLBACK;\n\\else\nCOMMIT;\n\\endif\n\\sleep :rest ms\n"
+        )
 
 
 class Mysql:

@@ -1,6 +1,7 @@
 """`make torture`: a primary whose writers do their worst, a replica that lags, and every way to poll it side by side.
 
-Writers take ids and times early (as ORMs do), insert a moment later, stay open (3 % of them for up to 20 s), roll back. The daemon
+On the stage `worst` writers also take `now()` long before they write, run with clocks that are behind, and use up blocks of
+ids in their own time. Writers take ids and times early (as ORMs do), insert a moment later, stay open (3 % of them for up to 20 s), roll back. The daemon
 polls the replica through views, as a user that may only SELECT; naive readers poll the same views. Everything a reader has
 sent is compared with what was committed. Ends with 1 when the daemon lost a row or sent one twice.
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import orjson
 
-from bench.stages import Mysql, Postgres, Stage
+from bench.stages import Mysql, Postgres, Stage, Worst
 
 COMMAND = Path(sys.executable).parent / "smartico-sync"
 POLL_S = 0.1
@@ -172,11 +173,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--longest", type=float, default=20, help="seconds that the longest writers stay open")
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--stage", choices=["postgresql", "mariadb", "both"], default="both")
+    parser.add_argument("--stage", choices=["postgresql", "worst", "mariadb", "all"], default="all")
     given = parser.parse_args()
     broken = 0
-    for kind in (Postgres, Mysql):
-        if given.stage not in ("both", kind.name):
+    for kind in (Postgres, Worst, Mysql):
+        if given.stage not in ("all", kind.name):
             continue
         for run in range(given.runs):
             with kind() as stage:

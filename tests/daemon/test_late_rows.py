@@ -148,6 +148,7 @@ def test_ids_in_blocks(tracked, postgresql):
         polled(day, 0.4 if at == 5 else 0.05)
     assert delivered(day, 12) == [*range(1, 7), *range(51, 57)]
     assert "ids come in blocks (public.deposits_seq INCREMENT BY 50)" in day.status.late_commit
+    assert day.operator.sandbox.stats()["duplicates"] == 0
 
 
 def test_one_id_far_ahead_on_postgresql(tracked, postgresql):

@@ -185,7 +185,8 @@ class IdWatch:
         if self.blocks:
             # Not asked for before the mechanism has let go of them.
             news = missing(numbers, first, 1, read_time).filter(pl.col("high") - pl.col("low") < FAR)
-            holes = newest(pl.concat([holes, news.with_columns(asked=read_time.steady_ms + self.delay_ms)]).sort("low"))
+            later = pl.lit(read_time.steady_ms + self.delay_ms, dtype=pl.Int64)
+            holes = newest(pl.concat([holes, news.with_columns(asked=later)]).sort("low"))
         distance = max((int(numbers[-1]) - first) / numbers.len(), 1.0)
         usual = self.usual if wide else (1 - WEIGHT) * self.usual + WEIGHT * distance
         return replace(self, ranges=tuple(kept), holes=holes, usual=usual)
