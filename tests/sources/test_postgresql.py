@@ -470,3 +470,33 @@ def test_pages_have_the_declared_dtypes_even_when_empty(on_postgresql):
     with source.reading(described) as reading:
         assert reading.page(None, 5).schema == empty.schema
     assert empty.schema["raw"] == pl.Binary
+
+
+def servers_of(source, described, times=3):
+    names = []
+    for _ in range(times):
+        with source.reading(described) as reading:
+            names.append(reading.server)
+    return set(names)
+
+
+def test_a_server_is_told_from_its_replica(private_postgresql, standby, configured):
+    """Each process has a name of its own, which a restart changes, and which needs no right."""
+    private_postgresql.admin("CREATE TABLE bets (id bigint PRIMARY KEY)")
+    primary, replica = configured(private_postgresql.url()), configured(standby.url())
+    while not replica.relations():
+        pass
+    described = primary.describe(BETS)
+    (first,), (second,) = servers_of(primary, described), servers_of(replica, described)
+    assert first
+    assert first != second
+    private_postgresql.restart()
+    (again,) = servers_of(primary, described)
+    assert again != first
+    private_postgresql.admin("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    (without,) = servers_of(configured(private_postgresql.url()), described)
+    assert without
+    assert without != second
+    standby.admin("SELECT pg_promote()")
+    (promoted,) = servers_of(configured(standby.url()), described)
+    assert promoted != second

@@ -90,3 +90,11 @@ def test_a_replica_that_hides_its_lag_is_told(private_mariadb, replica, configur
     facts = source.facts()
     assert facts.role == "unknown"
     assert any("GRANT REPLICA MONITOR" in warning for warning in facts.warnings)
+
+
+def test_a_server_is_told_from_its_replica(replicated, configured):
+    """Behind one address each server has a name of its own."""
+    primary, _, source, described = replicated
+    with source.reading(described) as there, configured(primary.url("casino")).reading(described) as here:
+        assert there.server
+        assert there.server != here.server
