@@ -91,8 +91,8 @@ def tracked(operator, postgresql):
     postgresql.execute(*DEPOSITS)
     with ExitStack() as stack:
 
-        def made(more="", *, url=postgresql.url, view=VIEW, **smartico):
-            operator.configure(url, f"  - {view % more}\n", **smartico)
+        def made(more="", *, url=postgresql.url, view=None, **smartico):
+            operator.configure(url, f"  - {(view or VIEW) % more}\n", **smartico)
             return TrackedView(operator, stack)
 
         yield made

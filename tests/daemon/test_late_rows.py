@@ -50,7 +50,7 @@ def test_a_time_that_is_taken_long_before_the_first_write(tracked, postgresql, p
         polled(day, 0.2)
     insert(postgresql, 4)
     status = polled(day, 0.5)
-    assert day.sent() == (["1", "2", "4"] if policy == "fence" else ["1", "2", "3", "4"])
+    assert sorted(day.sent()) == (["1", "2", "4"] if policy == "fence" else ["1", "2", "3", "4"])
     assert status.late_commit.startswith("fence + lookback: " if policy == "auto" else "fence: ")
     if policy == "auto":
         assert any("lookback found them" in warning for warning in status.warnings)

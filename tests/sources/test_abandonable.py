@@ -8,7 +8,7 @@ import pytest
 
 from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.kit import server_clock
-from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned, UnattendedCalls
+from smartico_sync.sources.kit.abandonable import AbandonableCalls, UnattendedCalls
 from smartico_sync.sources.kit.server_clock import ServerClock
 from waiting import until
 
@@ -24,6 +24,12 @@ def calls(unattended):
     made = AbandonableCalls(unattended, "source replica")
     yield made
     made.close()
+
+
+def eventually(happened):
+    """Wait until it is so."""
+    until(happened)
+    return True
 
 
 def test_a_call_brings_what_it_returns_or_raises(calls):
@@ -43,9 +49,9 @@ def test_a_call_brings_what_it_returns_or_raises(calls):
 def test_who_waits_too_long_is_let_go(calls):
     """The call goes on unseen, and nothing is sent behind it any more."""
     ended = threading.Event()
-    with pytest.raises(Abandoned, match=r"source replica: view bets: no answer in time"):
+    with pytest.raises(SourceUnreachable, match=r"source replica: view bets: no answer in time"):
         calls.run(lambda: ended.wait(20), 0.05, "view bets")
-    with pytest.raises(Abandoned):
+    with pytest.raises(SourceUnreachable):
         calls.run(lambda: 7, 5, "view bets")
     ended.set()
 
@@ -54,7 +60,7 @@ def test_an_abandoned_call_ends_at_once(calls):
     """Another thread's word is enough, before or during the call."""
     ended = threading.Event()
     threading.Timer(0.05, calls.abandon).start()
-    with pytest.raises(Abandoned):
+    with pytest.raises(SourceUnreachable):
         calls.run(ended.wait, 10_000, "view bets")
     ended.set()
 
@@ -62,11 +68,11 @@ def test_an_abandoned_call_ends_at_once(calls):
 def test_an_answer_that_comes_too_late_is_discarded(calls, unattended):
     """A connection that opens after all is closed, and so is no burden to the server; it is then counted no longer."""
     ended, discarded = threading.Event(), []
-    with pytest.raises(Abandoned):
+    with pytest.raises(SourceUnreachable):
         calls.run(lambda: ended.wait(20) and "a connection", 0.05, "connecting", discarded.append)
     assert len(unattended) == 1
     ended.set()
-    until(lambda: not len(unattended))
+    assert eventually(lambda: not len(unattended))
     assert discarded == ["a connection"]
 
 
@@ -84,34 +90,34 @@ def test_abandoned_calls_do_not_pile_up(unattended):
     unattended.farewell(lambda: asked.append(1))
     assert len(asked) == 2  # a farewell is a courtesy
     ended.set()
-    until(lambda: not unattended.full)
+    assert eventually(lambda: not unattended.full)
     calls = AbandonableCalls(unattended, "source replica")
     assert calls.run(lambda: 7, 5, "view bets") == 7
     calls.close()
-    until(lambda: threading.active_count() == before)
+    assert eventually(lambda: threading.active_count() == before)
 
 
 def test_what_was_abandoned_twice_is_counted_once(calls, unattended):
     """The source is closed while a call has already lasted too long."""
     ended = threading.Event()
-    with pytest.raises(Abandoned):
+    with pytest.raises(SourceUnreachable):
         calls.run(lambda: ended.wait(20), 0.02, "view bets")
     calls.abandon()
     assert len(unattended) == 1
     ended.set()
-    until(lambda: not len(unattended))
+    assert eventually(lambda: not len(unattended))
 
 
 def test_the_last_call_is_made_where_the_others_were(calls):
     """A connection is closed behind the call that still uses it, never beside it, and nobody waits for that."""
     began, ended, order = threading.Event(), threading.Event(), []
-    with pytest.raises(Abandoned):
+    with pytest.raises(SourceUnreachable):
         calls.run(lambda: began.set() or (ended.wait(20) and order.append("answered")), 0.02, "view bets")
     calls.close(lambda: order.append(f"closed in {threading.current_thread().name}"))
     assert began.wait(20)
     assert order == []
     ended.set()
-    until(lambda: len(order) == 2)
+    assert eventually(lambda: len(order) == 2)
     assert order == ["answered", "closed in source-calls"]
 
 

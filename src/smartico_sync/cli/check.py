@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import click
+import polars as pl
 
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
@@ -19,6 +20,7 @@ from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.sources.registry import open_source
 from smartico_sync.tracking.cursor_checks import coarse
+from smartico_sync.tracking.newest_rows import newest_rows, repeated_keys
 from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare, prepare_known, stopped
 from smartico_sync.tracking.source_checks import CheckMemory, SourceChecks
 from smartico_sync.tracking.view_identity import definition_of, recorded
@@ -161,7 +163,10 @@ def order_results(subject: str, prepared: PreparedView, source: Source) -> Itera
         if head is not None:
             read_newest(reading, head)
         nulls = reading.null_cursors()
-        grain = coarse(reading, prepared.relation)
+        newest = newest_rows(reading, prepared) if prepared.relation.key else pl.DataFrame()
+    if error := repeated_keys(prepared, newest):
+        yield Result("wrong", subject, error.message, error.hint, error.exit_code)
+    grain = coarse(newest, prepared.relation)
     if grain and prepared.choice.mechanism is not None:
         yield Result("fine", subject, f"the cursor holds whole {grain}: late rows are looked for from their end on")
     plan = source.plan(prepared.relation, None, 1000)

@@ -15,7 +15,7 @@ from smartico_sync.daemon.wiring import state_path
 from smartico_sync.errors import ConfigError, StateError, StateLocked
 from smartico_sync.sources.registry import open_source
 from smartico_sync.state.store import Store
-from smartico_sync.tracking.prepared_view import PreparedView, prepare_known
+from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,10 +58,17 @@ class OperatorContext:
 
     @contextmanager
     def source(self, view: View) -> Iterator[tuple[Source, PreparedView]]:
-        """The view's source, and the view described, as the state knows it where there is one."""
+        """The view's source, and the view described, with the key and the event ids that the state knows it by."""
         row = self.known_row(view)
         with closing(open_source(view.source, self.configuration.sources[view.source])) as source:
-            yield source, prepare_known(self.configuration, view, source, row)
+            yield source, self.known(prepare_known(self.configuration, view, source, row), row)
+
+    def known(self, prepared: PreparedView, row: ViewRow | None) -> PreparedView:
+        """The prepared view as the state knows it; as it is where the state does not know it."""
+        if row is None:
+            return prepared
+        with self.reading() as store:
+            return identified(prepared, row, store)
 
     def call(self, name: str, **arguments: Any) -> Any:
         """Have the state changed: by the daemon that runs, or here when none does."""

@@ -13,7 +13,6 @@ from smartico_sync.core.events import DATE, EID, POSITION, TYPE
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.errors import ConfigError, ExitCode
-from smartico_sync.tracking.prepared_view import identified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +34,7 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
     """Say what became of the row of VIEW with this KEY: in the source, acknowledged, waiting, or given up, and its event id."""
     context = OperatorContext(path)
     view = context.view(name)
-    with context.reading() as store, context.source(view) as (source, described):
-        row = store.view(name)
-        prepared = described if row is None else identified(described, row, store)
+    with context.reading() as store, context.source(view) as (source, prepared):
         if len(key) != len(prepared.relation.key):
             raise ConfigError(
                 f"the key of {name} is {', '.join(prepared.relation.key) or 'none'}",

@@ -30,6 +30,7 @@ __all__ = [
     "PreparedBatch",
     "anchor_print",
     "anchors_of",
+    "contents_of",
     "ledger_of",
     "position_at",
     "positions_of",
@@ -57,7 +58,7 @@ class PipelineOptions:
 class PreparedBatch:
     """Rows that were read, and what became of them so far.
 
-    `places` [@cursor String, @key.N String] and `ledger` [key UInt64, cursor_ms Int64] have one row for each that was read,
+    `places` [@cursor String, @key.N String, for a keyless view @content String] and `ledger` [key UInt64, cursor_ms Int64] have one row for each that was read,
     in their order; `@row` of all others is the index there. `send` are the events to deliver; `rejects` [@row UInt32, @key
     String, reason String] cannot be events; `behind`, a frame like that of `send`, waits because an earlier event of the
     same player does. `unchanged` profiles are not sent, `repeated` rows were delivered before their time. `profiles` [id
@@ -100,6 +101,8 @@ def prepare(
     mapped = events(mapping, rows)
     places = rows.select(name for name in rows.columns if name == "@cursor" or name.startswith("@key."))
     ledger = ledger_of(rows, mapping)
+    if not mapping.relation.key:
+        places = places.with_columns(contents_of(ledger))
     anchors = anchored(mapped.events.frame, mapping, places, ledger.get_column("cursor_ms"))
     send, rejects, invalid = mapped.events, mapped.rejects, Counter[str]()
     if found := broken(send.frame, now_ms):
@@ -184,6 +187,11 @@ def anchors_of(rows: pl.DataFrame, mapping: ViewMapping) -> tuple[Anchor, ...]:
         return ()
     frame = events(mapping, rows).events.frame
     return anchored(frame, mapping, rows, ledger_of(rows, mapping).get_column("cursor_ms"))
+
+
+def contents_of(ledger: pl.DataFrame) -> pl.Series:
+    """What tells the rows of a keyless view apart, as text [@content String]."""
+    return ledger.select(pl.col("key").cast(pl.String).alias("@content")).to_series()
 
 
 def anchored(frame: pl.DataFrame, mapping: ViewMapping, places: pl.DataFrame, moments: pl.Series) -> tuple[Anchor, ...]:

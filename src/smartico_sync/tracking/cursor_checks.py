@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from smartico_sync.core.cursor_time import DAY_MS, Grain, cursor_ms, looks_like, now_ms
-from smartico_sync.core.position import Position
+from smartico_sync.core.cursor_time import DAY_MS, Grain, cursor_ms, looks_like
 from smartico_sync.errors import ViewMisconfigured
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ SAMPLED = 100  # keys: numbers of different lengths show up among few
 DIGITS = re.compile(r"-?\d+")
 SHOWN = 3  # columns that a sentence names
 GRAIN_NAMES = {DAY_MS: "days", 3_600_000: "hours", 900_000: "quarters of an hour", 60_000: "minutes"}
-SPAN_MS = 7 * DAY_MS  # long enough to see several days
 FEW, FEW_TIMES = 20, 3  # rows and different times: fewer may be whole hours by chance
 
 
@@ -113,12 +111,15 @@ def zone_name(zone: str) -> str:
         return "Area/City"
 
 
-def coarse(reading: Reading, relation: Relation) -> str:
-    """What the newest times are rounded down to, in a word; empty where that is at most a second, or nothing is known."""
-    if not relation.dated or relation.cursor_column.family == "date":
-        return "days" if relation.dated else ""
-    begin = reading.moment(now_ms(relation, reading.clock_ms) - SPAN_MS)
-    times: pl.Series = reading.page(Position(begin), 10 * FEW).get_column(relation.cursor)
-    if times.len() < FEW or times.n_unique() < FEW_TIMES:
+def coarse(newest: pl.DataFrame, relation: Relation) -> str:
+    """What the times of the newest rows are rounded down to, in a word; empty where that is at most a second, or not known."""
+    if not relation.dated:
+        return ""
+    if relation.cursor_column.family == "date":
+        return "days"
+    if newest.height < FEW:
+        return ""
+    times = newest.get_column(relation.cursor)
+    if times.n_unique() < FEW_TIMES:
         return ""
     return GRAIN_NAMES.get(Grain().narrowed(cursor_ms(times, relation.cursor_is)).ms, "")

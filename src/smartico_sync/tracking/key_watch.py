@@ -165,7 +165,7 @@ class KeyWatch:
             met |= rows_of.is_in(which(self._mapping, page).implode())
         if not met.any():
             return None
-        met &= known.unseen(keys)
+        met &= known.unseen(keys) & self._reader.ahead.unseen(keys)
         for page in pending:
             met &= ~keys.is_in(page.implode())
         if not met.any():

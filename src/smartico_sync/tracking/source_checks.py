@@ -12,7 +12,7 @@ from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import POSITION
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.late_commit.mechanism import ReadTime
-from smartico_sync.core.ledger_keys import ledger_keys
+from smartico_sync.core.ledger_keys import ledger_keys, may_move
 from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import anchor_print, position_at
 from smartico_sync.core.reason_codes import MUTATED
@@ -246,10 +246,11 @@ def ahead_warning(reader: PageReader) -> str:
 
 
 def lost(reading: Reading, prepared: PreparedView, anchors: Sequence[Anchor]) -> list[Anchor]:
-    """The anchors that do not exist, as the same rows. Those of a profile may have moved up when they were updated."""
+    """The anchors that do not exist, as the same rows. Where the cursor is a time they may have moved up when they were updated."""
     same = prints(prepared, reading.rows(anchor.position for anchor in anchors))
     gone = [anchor for anchor in anchors if (anchor.position, anchor.print) not in same]
-    if prepared.mapping.kind.role != "profile" or not prepared.relation.key or not gone:
+    moves = prepared.relation.key and (prepared.mapping.kind.role == "profile" or may_move(prepared.mapping))
+    if not moves or not gone:
         return gone
     moved: dict[tuple[tuple[str, ...], int], int] = {}
     rows = reading.by_key({anchor.position.key for anchor in gone})

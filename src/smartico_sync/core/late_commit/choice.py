@@ -55,7 +55,8 @@ def choose(policy: Policy, cursor: Family, ids: str, fence_reason: str) -> Choic
         "lookback": "" if cursor in TIMES else f"it needs a timestamp as cursor, and this one is {cursor}",
     }[policy]
     if problem:
-        hint = f"set late_commit: {natural.mechanism}, or auto" if natural.mechanism else natural.hint
+        able = "auto" if natural.mechanism == "fence + lookback" else f"{natural.mechanism}, or auto"
+        hint = f"set late_commit: {able}" if natural.mechanism else natural.hint
         return Choice(natural.mechanism, natural.why, f"late_commit: {policy} cannot work here: {problem}", hint)
     why = f"the configuration says so; {CONDITIONS[policy]}"
     return Choice(policy, f"{why}, but {ids}" if policy == "gaps" and ids else why)

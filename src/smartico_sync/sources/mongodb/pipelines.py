@@ -22,18 +22,9 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import End
 
 __all__ = [
-    "Namespace",
-    "Stage",
-    "comparable",
-    "namespace_of",
-    "page",
-    "parse_query",
-    "paths_of",
-    "projection",
-    "range_condition",
-    "value_of",
-    "without_position",
-]
+    "Namespace", "Stage", "comparable", "namespace_of", "page", "parse_query", "paths_of", "projection",
+    "range_condition", "value_of", "without_position",
+]  # fmt: skip
 
 HINT = "write the command in extended JSON, as docs/databases/mongodb.md shows it"
 Stage = dict[str, Any]

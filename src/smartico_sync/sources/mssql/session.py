@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import pyodbc
 
 from smartico_sync.errors import SourceUnreachable, SyncError
-from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned, UnattendedCalls
+from smartico_sync.sources.kit.abandonable import AbandonableCalls, UnattendedCalls
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.network_failures import broken, first_that_answers, silent, unreachable
 from smartico_sync.sources.kit.positions import no_text
@@ -127,7 +127,7 @@ class Session:
             if isinstance(told, SourceUnreachable) and self._state == "sound":
                 self._state = "closed"
             raise told from None
-        except Abandoned as abandoned:
+        except SourceUnreachable as abandoned:
             if self._state == "sound":
                 self._state = "silent"
                 self._line.hang_up()
@@ -196,7 +196,7 @@ class Session:
             self._asked("SELECT 1 AS one", None)
         except pyodbc.Error as error:
             return diagnostic(error.args)[1] > 0
-        except Abandoned:
+        except SourceUnreachable:
             return False
         return True
 
