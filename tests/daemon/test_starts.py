@@ -12,7 +12,6 @@ import pytest
 from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.errors import SourceUnreachable
 
-
 HISTORY = (
     "INSERT INTO deposits (transaction_id, dt_finalized) "
     "SELECT g, now() - interval '1 second' - g * interval '1 minute' FROM generate_series(1, 500) g"
