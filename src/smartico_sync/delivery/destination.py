@@ -232,7 +232,8 @@ class Destination:
         told = {*verdict.refused, *verdict.duplicates, *verdict.vague}
         others = [place for place in range(len(events)) if place not in told] if verdict.decision == "retry" else []
         delivered = len(events) - len(told) if verdict.decision == "done" else 0
-        first = rows.gather(sorted(verdict.duplicates)).to_list() if request.trip == "first" else []
+        known = sorted(verdict.duplicates - verdict.blurred) if request.trip == "first" else []
+        first = rows.gather(known).to_list() if known else []
         self.judged(request, delivered, len(verdict.duplicates), refused, first)
         parts = [part for part in (others, *halves(events, verdict.vague)) if part]
         if not parts:
