@@ -63,11 +63,13 @@ def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> 
     at = cursor_ms(one.get_column(prepared.relation.cursor))[0]
     number = ledger_keys(prepared.mapping, one)[0]
     held = store.ledger_between(view, at, at + 1).get_column("key").to_list() if at is not None else []
+    there = store.there_at_start(view).to_list() if number in held else []
     mapped = events(prepared.mapping, one)
     event = mapped.events.frame.select(EID, TYPE, DATE, POSITION).to_dicts()
     return {
         "cursor": one.get_column("@cursor")[0],
-        "acknowledged": number in held,
+        "acknowledged": number in held and number not in there,
+        "there_at_start": number in there,
         "event_type": event[0][TYPE] if event else "",
         # A profile's final id also depends on what it holds.
         "eid": event[0][EID] if event and prepared.mapping.kind.role != "profile" else "",
@@ -86,6 +88,8 @@ def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], undeliver
             continue
         click.echo(f"{called}: in the source at {row['cursor']}, {row['event_type']} {row['eid']}")
         said = "acknowledged" if row["acknowledged"] else "not acknowledged (or longer ago than the ledger keeps keys)"
+        if row["there_at_start"]:
+            said = "there when the view began, and not sent by it, unless by a backfill (see start_from)"
         click.echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")
     for each in undelivered:
         click.echo(f"    {each['stage']}: {each['reason']} (code {each['code']})")

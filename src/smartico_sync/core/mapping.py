@@ -30,7 +30,8 @@ class Options:
     """What a view's configuration adds to its kind. `roles` maps values of the type column to roles of the kind.
 
     `identity`: what event ids are made of in place of the view's name, and `id_columns` of which columns, where the state
-    says so (None: of those that `identity_columns` names). `generation`: how often event ids were begun anew; each generation
+    says so (None: of those that `identity_columns` names). `content_columns`: where there is no key, those that a row is made of
+    (none: all). `generation`: how often event ids were begun anew; each generation
     has ids of its own. `blind`: columns with personal data, which go into an event's id under the `secret` only, so that
     nobody can try out values against it. Keys of players and of the ledger hang on the secret too.
     """
@@ -44,6 +45,7 @@ class Options:
     on_null: Literal["omit", "clear"] = "omit"
     identity: str = ""
     id_columns: tuple[str, ...] | None = None
+    content_columns: tuple[str, ...] = ()
     generation: int = 0
     blind: frozenset[str] = frozenset()
     secret: bytes = field(default=b"", repr=False)
@@ -91,8 +93,10 @@ class ViewMapping:
 
     @property
     def content(self) -> tuple[str, ...]:
-        """The columns that hold what a row holds."""
-        return tuple(column.name for column in self.relation.columns if column.family != "binary")
+        """The columns that hold what a row holds: those of the state are used on, so that a further one makes no other rows."""
+        names = [column.name for column in self.relation.columns if column.family != "binary"]
+        recorded = self.options.content_columns
+        return tuple(name for name in names if not recorded or name in recorded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ __all__ = [
     "PipelineOptions",
     "PreparedBatch",
     "anchor_print",
+    "anchors_of",
     "contents_of",
     "ledger_of",
     "position_at",
@@ -180,20 +181,30 @@ def with_new_ids(sent: Events, cursors: pl.Series, anew: pl.Series, secret: byte
     )
 
 
+def anchors_of(rows: pl.DataFrame, mapping: ViewMapping) -> tuple[Anchor, ...]:
+    """The first, the middle and the last of the rows, by which the source can be recognised later."""
+    if not rows.height:
+        return ()
+    frame = events(mapping, rows).events.frame
+    return anchored(frame, mapping, rows, ledger_of(rows, mapping).get_column("cursor_ms"))
+
+
 def contents_of(ledger: pl.DataFrame) -> pl.Series:
     """What tells the rows of a keyless view apart, as text [@content String]."""
     return ledger.select(pl.col("key").cast(pl.String).alias("@content")).to_series()
 
 
 def anchored(frame: pl.DataFrame, mapping: ViewMapping, places: pl.DataFrame, moments: pl.Series) -> tuple[Anchor, ...]:
-    """The last event's row, by which the source can be recognised later."""
-    last = frame.tail(1)
-    if not last.height:
+    """The rows of the first, the middle and the last event, by which the source can be recognised later."""
+    if not frame.height:
         return ()
-    row = int(last.get_column(POSITION).item())
-    if places.get_column("@cursor")[row] is None:
-        return ()
-    return (Anchor(position_at(places, row), int(moments[row]), int(anchor_print(last, mapping).item())),)
+    chosen = frame[sorted({0, frame.height // 2, frame.height - 1})]
+    marks = anchor_print(chosen, mapping).to_list()
+    return tuple(
+        Anchor(position_at(places, row), int(moments[row]), mark)
+        for row, mark in zip(chosen.get_column(POSITION).to_list(), marks, strict=True)
+        if places.get_column("@cursor")[row] is not None
+    )
 
 
 def anchor_print(frame: pl.DataFrame, mapping: ViewMapping) -> pl.Series:

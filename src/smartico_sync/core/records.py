@@ -23,11 +23,13 @@ __all__ = [
     "Receipt",
     "Refusal",
     "Step",
+    "Trust",
     "UndeliveredRow",
     "ViewRow",
 ]
 
 BackfillState = Literal["open", "done", "cancelled", "failed"]
+Trust = Literal["trusted", "doubted"]
 Profiles = Literal[
     "changed",  # a profile that was delivered as it is now is left out
     "all",  # each is sent
@@ -109,7 +111,10 @@ class ViewRow:
     place of the view's name, and `formats` how. `definition`: text of a `core.definition.Definition`. `counts`: totals since
     the first start. `generation`: how often event ids were begun anew, because the source gave out its own ids again.
     `level_ms`: when the view first had nothing more to read, 0 before. `sent_ms`: rows of the order up to this cursor (as in
-    the ledger) may have been sent, also where that was never committed; None before the first.
+    the ledger) may have been sent, also where that was never committed; None before the first. `start_seq`: ledger pages up
+    to this one hold what was there when the view began, and `start_head` is where that ends: those rows were not sent; 0 and
+    None where it began at its first row. `fingerprints` are doubted while profiles may have been delivered that they know
+    nothing of: after a restore, a power cut, or an answer that was not waited for.
     """
 
     view: str
@@ -125,6 +130,14 @@ class ViewRow:
     generation: int = 0
     level_ms: int = 0
     sent_ms: int | None = None
+    start_seq: int = 0
+    start_head: Position | None = None
+    fingerprints: Trust = "trusted"
+
+    @property
+    def placed(self) -> bool:
+        """Whether it is known where the view goes on. Without a position that is the first row only where it began there."""
+        return self.head is not None or self.started_from == "first"
 
 
 @dataclass(frozen=True, slots=True)

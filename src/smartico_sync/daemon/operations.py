@@ -61,6 +61,7 @@ class Operations:
         known: dict[str, Callable[..., Any]] = {
             "backup": self.backup, "rewind": self.rewind, "enqueue": self.enqueue, "retry": self.retry, "drop": self.drop,
             "backfill": self.backfill, "cancel_backfill": self.cancel_backfill, "adopt": self.adopt,
+            "accept": self.accept,
         }  # fmt: skip
         if name not in known:
             raise ConfigError(
@@ -89,14 +90,27 @@ class Operations:
         from_ms: int | None,
         fingerprints: Literal["keep", "forget"],
         ids: Literal["same", "new"],
+        definition: str | None = None,
     ) -> None:
-        """Put a view to a position (None: its start)."""
+        """Put a view to a position (None: its start); `definition`: what it is from now on."""
         place = Position(position[0], tuple(position[1:])) if position else None
         self.between_pages(
             view,
             "the rewind",
-            lambda: self.store.rewind(view, place, at_ms=now_ms(), from_ms=from_ms, fingerprints=fingerprints, ids=ids),
+            lambda: self.store.rewind(
+                view,
+                place,
+                at_ms=now_ms(),
+                from_ms=from_ms,
+                fingerprints=fingerprints,
+                ids=ids,
+                definition=definition,
+            ),
         )
+
+    def accept(self, view: str, definition: str) -> None:
+        """Let a view go on where it is, as what it is now."""
+        self.between_pages(view, "the change", lambda: self.store.redefine(view, definition, "forgotten"))
 
     def adopt(self, view: str, source: str, identity: str | None) -> str:
         """Let a view that was renamed go on where `source`, its former name, stands; the identity it keeps."""

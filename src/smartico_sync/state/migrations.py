@@ -111,8 +111,21 @@ FIRST = (
     ) STRICT""",
 )
 
+STARTS = (
+    # Where a view began, and the last ledger page of what was there then: those rows are known and were not sent.
+    "ALTER TABLE view ADD COLUMN start_head TEXT",
+    "ALTER TABLE view ADD COLUMN start_seq INTEGER NOT NULL DEFAULT 0",
+)
+
+RESTORES = (
+    # Whether a process has the state open, or ended without closing it: then it may be behind what was sent.
+    "ALTER TABLE identity ADD COLUMN opened INTEGER NOT NULL DEFAULT 0",
+    # Doubted: profiles were delivered that the view's fingerprints know nothing of.
+    "ALTER TABLE view ADD COLUMN fingerprints TEXT NOT NULL DEFAULT 'trusted'",
+)
+
 # Each further element brings a file to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES)
 VERSION = FIRST_VERSION + len(MIGRATIONS) - 1
 
 

@@ -16,11 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.records import Commit
+    from smartico_sync.core.records import Commit, Trust
 
-__all__ = ["add_totals", "advance", "begin", "numbers", "place", "reached", "read"]
+__all__ = [
+    "add_totals",
+    "advance",
+    "began_at",
+    "begin",
+    "judge_fingerprints",
+    "numbers",
+    "place",
+    "raise_generation",
+    "reached",
+    "read",
+]
 
 COLUMNS = "name, identity, formats, head, watermark, late, definition, started_from, updated_ms, generation"
+OPEN = "level_ms, sent_ms, start_seq, start_head, fingerprints"  # not sealed: damaged they lose no row
 
 
 def numbers(connection: sqlite3.Connection) -> dict[str, int]:
@@ -33,10 +45,17 @@ def read(connection: sqlite3.Connection, secret: bytes) -> list[ViewRow]:
     totals: dict[int, dict[str, int]] = {}
     for view_no, name, n in connection.execute("SELECT view_no, name, n FROM total ORDER BY name"):
         totals.setdefault(view_no, {})[name] = n
-    rows = connection.execute(f"SELECT no, seal, level_ms, sent_ms, {COLUMNS} FROM view ORDER BY no").fetchall()  # noqa: S608 - a constant
+    rows = connection.execute(f"SELECT no, seal, {OPEN}, {COLUMNS} FROM view ORDER BY no").fetchall()  # noqa: S608 - constants
     return [
-        replace(checked(secret, seal, texts, totals.get(no, {})), level_ms=level_ms, sent_ms=sent_ms)
-        for no, seal, level_ms, sent_ms, *texts in rows
+        replace(
+            checked(secret, seal, texts, totals.get(no, {})),
+            level_ms=level_ms,
+            sent_ms=sent_ms,
+            start_seq=start_seq,
+            start_head=as_position(start_head),
+            fingerprints=fingerprints,
+        )
+        for no, seal, level_ms, sent_ms, start_seq, start_head, fingerprints, *texts in rows
     ]
 
 
@@ -70,13 +89,18 @@ def begin(
     started_from: str,
     at_ms: int,
 ) -> None:
-    """Register a view, inside the caller's transaction; one that is known stays as it is."""
+    """Register a view, inside the caller's transaction; one that is known and placed stays as it is."""
     texts = [name, identity, FORMATS, None, None, "", definition, started_from, at_ms, 0]
     connection.execute(
         f"INSERT INTO view (seal, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",  # noqa: S608 - a constant
         (sealed(secret, texts), *texts),
     )
     connection.execute("DELETE FROM start WHERE name = ?", (name,))
+
+
+def began_at(connection: sqlite3.Connection, view_no: int, head: Position | None, seq: int) -> None:
+    """Note where a view began, and the ledger page up to which its rows were there then, inside the caller's transaction."""
+    connection.execute("UPDATE view SET start_head = ?, start_seq = ? WHERE no = ?", (as_text(head), seq, view_no))
 
 
 def advance(connection: sqlite3.Connection, secret: bytes, view_no: int, commit: Commit) -> None:
@@ -99,9 +123,14 @@ def place(
     at_ms: int,
     ids: Literal["same", "new"] = "same",
 ) -> None:
-    """Put a view to a position, or to its start for None, without any memory of late rows; `new` begins its event ids anew."""
+    """Put a view to a position, or before its first row for None, without any memory of late rows.
+
+    `new` begins its event ids anew.
+    """
     text = as_text(position)
     changes: dict[str, Any] = {"head": text, "watermark": text, "late": "", "updated_ms": at_ms}
+    if position is None:
+        changes["started_from"] = "first"
     if ids == "new":
         changes["generation"] = columns(connection, view_no)["generation"] + 1
     change(connection, secret, view_no, changes)
@@ -118,6 +147,20 @@ def add_totals(connection: sqlite3.Connection, view_no: int, counts: Mapping[str
 def reached(connection: sqlite3.Connection, view_no: int, at_ms: int) -> None:
     """Note that a view has nothing more to read, inside the caller's transaction."""
     connection.execute("UPDATE view SET level_ms = ? WHERE no = ? AND level_ms = 0", (at_ms, view_no))
+
+
+def judge_fingerprints(connection: sqlite3.Connection, trust: Trust, view_no: int | None = None) -> None:
+    """Say whether the fingerprints of a view (None: of all) may be compared with, inside the caller's transaction."""
+    connection.execute(
+        "UPDATE view SET fingerprints = :trust WHERE coalesce(no = :no, 1) AND fingerprints <> :trust",
+        {"trust": trust, "no": view_no},
+    )
+
+
+def raise_generation(connection: sqlite3.Connection, secret: bytes, view_no: int, generation: int) -> None:
+    """Let event ids be of this generation at least, inside the caller's transaction."""
+    if columns(connection, view_no)["generation"] < generation:
+        change(connection, secret, view_no, {"generation": generation})
 
 
 def columns(connection: sqlite3.Connection, view_no: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smartico_sync.core.pipeline import PreparedBatch
+    from smartico_sync.core.position import Position
     from smartico_sync.core.records import Backfill, Receipt, ViewRow
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.state.store import Store
@@ -60,19 +61,27 @@ class Stretch:
 def stretch(reading: Reading, prepared: PreparedView, row: ViewRow, low: str, high: str | None) -> Stretch | None:
     """What lies between two cursors as a person writes them; None when there is nothing.
 
-    It ends at the watermark: what is above is the tracker's. Raises ConfigError for what is no cursor, and what the
+    It ends at the watermark: what is above is the tracker's, but for what was there when the view began, which it does not
+    send. Raises ConfigError for what is no cursor, and what the
     source raises.
     """
-    if row.watermark is None:
+    top = end_of_history(prepared, row)
+    if top is None:
         return None
     first = units(prepared, low)
     last = None if high is None else units(prepared, high)
     begin = reading.moment(first) if is_time(prepared) else str(first)
-    end = row.watermark.cursor
-    if last is not None and last < units(prepared, row.watermark.cursor):
+    end = top.cursor
+    if last is not None and last < units(prepared, end):
         end = reading.moment(last) if is_time(prepared) else str(last)
     there = reading.keys(begin, end, 1)
     return Stretch(begin, end, reading.count(begin, end)) if there.height else None
+
+
+def end_of_history(prepared: PreparedView, row: ViewRow) -> Position | None:
+    """The watermark, or where the view began while that is higher; None where neither is known."""
+    ends = [end for end in (row.watermark, row.start_head) if end is not None]
+    return max(ends, key=lambda end: units(prepared, end.cursor), default=None)
 
 
 class Backfills:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
@@ -22,13 +22,14 @@ from smartico_sync.tracking.clocks import steady_ms
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
+    from smartico_sync.core.late_commit.choice import Choice
     from smartico_sync.core.late_commit.mechanism import AskIds, Mechanism, Pace
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["PageReader", "PageSize", "ReadResult"]
+__all__ = ["PageReader", "PageSize", "ReadResult", "start_mechanism"]
 
 
 FIRST_PAGE = 1_000  # rows, before it is known how long they are
@@ -84,6 +85,28 @@ class PageSize:
     def shrink(self) -> None:
         """The server ended a read: half as much may pass."""
         self.rows = self._most = max(min(SMALLEST_PAGE, self._most), self.rows // 2)
+
+
+def start_mechanism(
+    view: View,
+    choice: Choice,
+    read_time: ReadTime,
+    watermark: Position | None,
+    head: Position | None,
+    memory: str,
+    seq: int,
+) -> Mechanism | None:
+    """The mechanism that was chosen for a view, from what its state holds; None where nothing protects it."""
+    match choice.mechanism:
+        case "fence":
+            terms = {"settle_ms": view.settle, "pin_cap_ms": view.pin_cap}
+            return Fence.start(read_time, watermark, head, memory, seq, pin=view.on_pinned, **terms)
+        case "gaps":
+            return Gaps.start(read_time, watermark, head, memory, seq, wait_ms=view.gaps_wait)
+        case "lookback":
+            return Lookback.start(read_time, watermark, head, memory, seq, lookback_ms=view.lookback)
+        case None:
+            return None
 
 
 class PageReader:
@@ -171,19 +194,11 @@ class PageReader:
     def started(self, read_time: ReadTime) -> Mechanism | None:
         """The mechanism, from what the state holds, with the keys delivered above the watermark."""
         self.seq = self.store.newest_seq(self.view.name)
-        common: tuple[Any, ...] = (read_time, self.row.watermark, self.row.head, self.row.late, self.seq)
-        mechanism: Mechanism
-        match self.choice.mechanism:
-            case "fence":
-                mechanism = Fence.start(
-                    *common, settle_ms=self.view.settle, pin=self.view.on_pinned, pin_cap_ms=self.view.pin_cap
-                )
-            case "gaps":
-                mechanism = Gaps.start(*common, wait_ms=self.view.gaps_wait)
-            case "lookback":
-                mechanism = Lookback.start(*common, lookback_ms=self.view.lookback)
-            case None:
-                return None
+        mechanism = start_mechanism(
+            self.view, self.choice, read_time, self.row.watermark, self.row.head, self.row.late, self.seq
+        )
+        if mechanism is None:
+            return None
         for seq, keys in self.store.ledger_since(self.view.name, mechanism.since):
             self.known, self.seq = self.known.append(seq, keys), seq
         return mechanism

@@ -20,12 +20,12 @@ from smartico_sync.tracking.page_reader import ReadResult
 from smartico_sync.tracking.pages_in_flight import Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from smartico_sync.core.late_commit.mechanism import ReadTime
     from smartico_sync.core.pipeline import PreparedBatch
-    from smartico_sync.core.records import Commit, ParkedRow, Receipt, ViewRow
+    from smartico_sync.core.records import Commit, ParkedRow, Receipt, Trust, ViewRow
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.tracking.session import Equipment, Session
 
@@ -46,19 +46,28 @@ class Sender:
         self._name = equipment.view.name
         self._waiting: frozenset[int] = frozenset()
         self._first_load: Literal["under way", "over"] = "under way"
+        self._trust: Trust = "trusted"
         self._told = False
         self.dead_lettered = 0
 
     def begin(self, row: ViewRow) -> None:
         """A session begins from what the state holds."""
         self._first_load = "under way" if row.level_ms == 0 else "over"
+        self._trust = row.fingerprints
         self._tell_undelivered()
 
     def finish_first_load(self) -> None:
-        """All that was there is committed; later pages are not marked as a first load any more."""
+        """All that was there is committed: later pages are not marked as a first load any more, and are compared again."""
+        if self._trust == "doubted":
+            self._equipment.store.judge_fingerprints(self._name, "trusted")
+            self._trust = "trusted"
         if self._first_load == "under way":
             self._equipment.store.reached(self._name, now_ms())
             self._first_load = "over"
+
+    def _known(self, session: Session) -> Callable[[pl.Series], pl.DataFrame]:
+        """What profiles are compared with."""
+        return session.fingerprints.doubted if self._trust == "doubted" else session.fingerprints.known
 
     @property
     def waiting(self) -> frozenset[int]:
@@ -70,7 +79,7 @@ class Sender:
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
         parts = [part for part in (read.late, read.extra, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
-        mapping, known, clock_ms = session.prepared.mapping, session.fingerprints.known, read.read_time.clock_ms
+        mapping, known, clock_ms = session.prepared.mapping, self._known(session), read.read_time.clock_ms
         batch = prepare(rows, session.options, known, clock_ms, self._waiting)
         repeated, moved = read.page.height - page.height, 0
         if looked := session.keys.look(rows, batch.ledger.get_column("key")):
@@ -129,7 +138,7 @@ class Sender:
         """Read parked rows again, where they are now, and queue them."""
         with self._equipment.source.reading(session.prepared.relation) as reading:
             found, clock_ms = redelivery.find(reading, session.prepared.mapping, parked), reading.clock_ms
-        batch = prepare(found.rows, session.options, session.fingerprints.known, clock_ms, anew=found.anew)
+        batch = prepare(found.rows, session.options, self._known(session), clock_ms, anew=found.anew)
         keys = batch.ledger.get_column("key")
 
         def settle(receipt: Receipt) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.config.source_checks import place_of
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import ViewRow
     from smartico_sync.state.store import Store
 
-__all__ = ["definition_of", "recorded", "refuse_known_relation", "row_of", "where"]
+__all__ = ["definition_of", "recorded", "redefine", "refuse_known_relation", "replaced", "row_of", "where"]
 
 
 def definition_of(configuration: Configuration, view: View, mapping: ViewMapping) -> Definition:
@@ -29,9 +30,21 @@ def definition_of(configuration: Configuration, view: View, mapping: ViewMapping
         brand=view.brand or "",
         event_types=tuple(sorted(view.event_types().values())),
         cursor=view.cursor,
+        family=mapping.relation.cursor_column.family,
         key=mapping.relation.key,
         identity=mapping.id_columns,
+        content=() if mapping.relation.key else mapping.content,
     )
+
+
+def redefine(configuration: Configuration, view: View, mapping: ViewMapping, store: Store, row: ViewRow) -> ViewRow:
+    """Remember what the view is now; the columns that its event ids are made of stay."""
+    return store.redefine(view.name, replaced(recorded(row), definition_of(configuration, view, mapping)).text())
+
+
+def replaced(before: Definition, now: Definition) -> Definition:
+    """What a view is from now on that goes on under its event ids."""
+    return replace(now, identity=before.identity, content=before.content) if before.key == now.key else now
 
 
 def recorded(row: ViewRow) -> Definition:
