@@ -209,7 +209,7 @@ class View(Model):
     cursor: Word
     """The column that grows: a timestamp or an incrementing id, indexed and not null."""
     key: Columns = None
-    """Column or columns that make a row unique; the kind's default when absent, `[]` for none."""
+    """Column or columns that make a row unique; the kind's default when absent, `[]` for none. See [identity](identity.md)."""
     brand: Text | None = None
     """The `ext_brand_id` of every row, when the view has no such column."""
     every: Annotated[int, Milliseconds(at_least=50)] = EVERY_MS
