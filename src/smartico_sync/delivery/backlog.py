@@ -46,7 +46,8 @@ class Backlog:
         others = [place for place in range(frame.height) if place not in told] if verdict.decision == "retry" else []
         delivered = frame.height - len(told) if verdict.decision == "done" else 0
         left = request.batches(frame[part] for part in (others, *request.apart(verdict.vague)) if part)
-        first = rows.gather(sorted(verdict.duplicates)).to_list() if request.trip == "first" else []
+        known = sorted(verdict.duplicates - verdict.blurred) if request.trip == "first" else []
+        first = rows.gather(known).to_list() if known else []
         self.judged(request, delivered, len(verdict.duplicates), refused, first)
         if left:
             self.player_order.cut(request, left)
