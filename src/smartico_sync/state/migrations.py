@@ -106,7 +106,14 @@ THIRD = (
     ) STRICT""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD)
+ORDER = (
+    # The cursor (epoch µs of a time, or the id) of the row that was accepted last: an older one never goes after it.
+    "ALTER TABLE profile ADD COLUMN cursor_at INTEGER",
+    # What waits of a player, in order.
+    "CREATE INDEX letter_player ON letter (view_no, player, id) WHERE next_try_ms IS NOT NULL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD, ORDER)
 VERSION = len(MIGRATIONS)
 
 

@@ -163,21 +163,27 @@ class Store:
         """Put a view back: head and watermark to `position` (None: its start), late-commit memory and anchors empty.
 
         The ledger forgets rows with a cursor_ms of `from_ms` or more (None: all), so that they can be delivered and
-        counted again. `forget` lets every profile be sent again, also an unchanged one. With `ids` new, rows get event
-        ids that none had before: for a source that gave out its own ids again.
+        counted again. `forget` lets every profile be sent again, also an unchanged one, but none that is older than what was
+        delivered. With `ids` new, rows get event ids that none had before, and profiles no age: for a source that gave out its
+        own ids again.
         """
         number = self._number(view)
         with self._writing() as connection:
             view_positions.place(connection, self.secret, number, position, at_ms, ids)
             anchors.drop(connection, number)
             ledger.remove_from(connection, number, from_ms)
+            if ids == "new":
+                profiles.forget(connection, number, "ages")
             if fingerprints == "forget":
-                profiles.forget(connection, number)
+                profiles.forget(connection, number, "fingerprints")
 
     # Pages
 
     def profiles(self, view: str, ids: pl.Series) -> pl.DataFrame:
-        """Return the known profiles among `ids` (UInt64): [id UInt64, whole Binary, parts Binary|null], in no order."""
+        """Return the known profiles among `ids` (UInt64): [id UInt64, whole Binary, parts Binary|null, cursor_at Int64|null].
+
+        In no order.
+        """
         number = self._number(view)
         with self._reading() as connection:
             return profiles.known(connection, number, ids)

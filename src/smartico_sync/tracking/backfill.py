@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import structlog
 
-from smartico_sync.core.diff import NOTHING_KNOWN
-from smartico_sync.core.pipeline import position_at, prepare
+from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.records import Step
 from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, Unexpected, ViewHalted
 from smartico_sync.observe.view_status import BackfillStatus
@@ -167,10 +166,9 @@ class Backfills:
         if not rows.height:
             done.set_result(0)
             return done
-        known = session.fingerprints.known if backfill.profiles == "changed" else lambda _: NOTHING_KNOWN
 
         def work() -> Sent:
-            batch = prepare(rows, session.options, known, clock_ms, workplace.sender.waiting)
+            batch = workplace.sender.prepare(session, rows, clock_ms, backfill.profiles)
             receipt = workplace.sender.queue(session, batch, "backfill")
             return Sent(receipt, lambda receipt: self.commit(session, workplace, backfill, batch, rows, receipt, done))
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from smartico_sync.core.events import EID, POSITION
-from smartico_sync.core.mapping import events
+from smartico_sync.core.mapping import BRAND_COLUMN, USER_COLUMN, events
 from smartico_sync.core.outcome import Retried, due_at_once
-from smartico_sync.core.pipeline import positions_of
+from smartico_sync.core.pipeline import position_at, positions_of
+from smartico_sync.core.profile_age import cursors
 from smartico_sync.core.reason_codes import MUTATED
 from smartico_sync.core.records import ParkedRow, UndeliveredRow
 from smartico_sync.tracking.clocks import now_ms
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.sources.protocol import Reading
 
-__all__ = ["ROWS_AT_ONCE", "Found", "find", "requested"]
+__all__ = ["ROWS_AT_ONCE", "Found", "find", "keyed_by_player", "newest", "requested"]
 
 ROWS_AT_ONCE = 1_000  # the protocol's limit of rows by position
 
@@ -38,6 +39,11 @@ class Found:
     def anew(self) -> pl.Series:
         """Which rows get event ids of their own [Boolean]: what was delivered before has changed."""
         return pl.Series([parked.code == MUTATED for parked in self.retried.found], dtype=pl.Boolean)
+
+    @property
+    def players(self) -> frozenset[int]:
+        """Whose rows these are, where that was known before they were read."""
+        return frozenset(parked.row.player for parked in self.retried.found)
 
 
 def requested(view: str, positions: Iterable[Position], code: int, reason: str) -> list[ParkedRow]:
@@ -72,3 +78,36 @@ def find(reading: Reading, mapping: ViewMapping, parked: Sequence[ParkedRow]) ->
             tuple(each for each, place in zip(parked, places, strict=True) if place is None),
         ),
     )
+
+
+def keyed_by_player(mapping: ViewMapping) -> bool:
+    """Whether rows with one key are those of one player."""
+    key = set(mapping.relation.key)
+    return USER_COLUMN in key and key <= {USER_COLUMN, BRAND_COLUMN}
+
+
+def newest(reading: Reading, mapping: ViewMapping, rows: pl.DataFrame, some: pl.DataFrame) -> frozenset[int]:
+    """Which of some events (by `@row`) stand for rows that are the newest which the source holds of their players."""
+    relation, latest_ms = mapping.relation, 2**53
+    places = sorted(some.get_column(POSITION).to_list())
+    keys = [position_at(rows, place).key for place in places]
+    told: set[int] = set()
+    for start in range(0, len(keys), ROWS_AT_ONCE):
+        there = reading.by_key(set(keys[start : start + ROWS_AT_ONCE]))
+        held = pl.DataFrame({"key": key_texts(there), "at": cursors(there, relation, latest_ms)})
+        most = dict(held.group_by("key").agg(pl.col("at").max()).iter_rows())
+        mine = rows[places[start : start + ROWS_AT_ONCE]]
+        at = cursors(mine, relation, latest_ms)
+        told.update(
+            place
+            for place, key, moment in zip(places[start:], key_texts(mine), at, strict=False)
+            if key in most and moment is not None and most[key] == moment
+        )
+    return frozenset(told)
+
+
+def key_texts(rows: pl.DataFrame) -> list[str]:
+    """The key of each row as one text."""
+    names = [name for name in rows.columns if name.startswith("@key.")]
+    texts = [pl.format("{}:{}", pl.col(name).str.len_bytes(), name) for name in names]
+    return list(rows.select(pl.concat_str(texts)).to_series())

@@ -9,6 +9,7 @@ import polars as pl
 
 from smartico_sync.core.outcome import build_commit
 from smartico_sync.core.pipeline import ledger_of, position_at, prepare, without_automation
+from smartico_sync.core.records import Holds
 from smartico_sync.errors import RowsRefused
 from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import now_ms
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.late_commit.mechanism import ReadTime
     from smartico_sync.core.pipeline import PreparedBatch
-    from smartico_sync.core.records import Commit, ParkedRow, Receipt, ViewRow
+    from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, ViewRow
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.tracking.session import Equipment, Session
 
@@ -39,12 +40,14 @@ class Sender:
         self._equipment = equipment
         self._name = equipment.view.name
         self._waiting: frozenset[int] = frozenset()
+        self._open: list[Holds] = []
         self._first_load: Literal["under way", "over"] = "under way"
         self.dead_lettered = 0
 
     def begin(self, row: ViewRow) -> None:
         """A session begins from what the state holds."""
         self._first_load = "under way" if row.level_ms == 0 else "over"
+        self._open.clear()
         self._tell_undelivered()
 
     def finish_first_load(self) -> None:
@@ -53,17 +56,53 @@ class Sender:
             self._equipment.store.reached(self._name, now_ms())
             self._first_load = "over"
 
-    @property
-    def waiting(self) -> frozenset[int]:
-        """Players of whom something is parked: what comes after it waits behind it."""
-        return self._waiting
+    def prepare(
+        self,
+        session: Session,
+        rows: pl.DataFrame,
+        clock_ms: int,
+        profiles: Profiles = "changed",
+        found: redelivery.Found | None = None,
+    ) -> PreparedBatch:
+        """Make events of rows, behind all that is on its way; `found` when they are parked ones. To be followed by `queue`.
+
+        Of a player of whom something is parked only the parked rows themselves are sent.
+        """
+        # Before the players that wait: what is committed in between is then in both.
+        earlier = tuple(each.own for each in self._open)
+        holds = Holds(earlier=earlier)
+        self._open.append(holds)
+        known = session.fingerprints.known if profiles == "changed" else session.fingerprints.ages
+        waiting, anew = self._waiting, None
+        if found is not None:
+            waiting, anew = waiting - found.players, found.anew
+        try:
+            batch = prepare(rows, session.options, known, clock_ms, waiting, anew=anew, holds=holds)
+            if batch.stale and (newest := self._newest(session, rows, batch)):
+                batch = prepare(rows, session.options, known, clock_ms, waiting, anew=anew, newest=newest, holds=holds)
+        except BaseException:
+            self._open.remove(holds)
+            raise
+        self._equipment.recorder.stale(batch.stale)
+        return batch
+
+    def _newest(self, session: Session, rows: pl.DataFrame, batch: PreparedBatch) -> frozenset[int]:
+        """Which rows (by `@row`) that seem old are the newest that the source holds of their players.
+
+        That can be told where a player is the key: of a row that was dated back, or by a clock that is behind, there is no newer one.
+        """
+        mapping = session.prepared.mapping
+        if not redelivery.keyed_by_player(mapping):
+            return frozenset()
+        with self._equipment.source.reading(session.prepared.relation) as reading:
+            return redelivery.newest(reading, mapping, rows, batch.quiet)
 
     def page(self, session: Session, read: ReadResult) -> Sent:
         """Map, diff, protect and queue what one reading brought."""
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
         parts = [part for part in (read.late, read.extra, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
-        batch = prepare(rows, session.options, session.fingerprints.known, read.read_time.clock_ms, self._waiting)
+        batch = self.prepare(session, rows, read.read_time.clock_ms)
         if read.extra is not None or read.repeated is not None:
             # Rows out of the order enter the ledger when their time comes.
             mapping = session.prepared.mapping
@@ -99,7 +138,7 @@ class Sender:
         """Read parked rows again, where they are now, and queue them."""
         with self._equipment.source.reading(session.prepared.relation) as reading:
             found, clock_ms = redelivery.find(reading, session.prepared.mapping, parked), reading.clock_ms
-        batch = prepare(found.rows, session.options, session.fingerprints.known, clock_ms, anew=found.anew)
+        batch = self.prepare(session, found.rows, clock_ms, found=found)
 
         def settle(receipt: Receipt) -> None:
             commit = build_commit(batch, receipt, session.options, now_ms(), found.retried)
@@ -113,14 +152,19 @@ class Sender:
     def queue(self, session: Session, batch: PreparedBatch, priority: Priority = "live") -> Future[Receipt]:
         """Protect the events and queue them; profiles of a first load, or of history, may say that they start no automation."""
         equipment = self._equipment
+        try:
+            events = equipment.protection.apply(batch.send)
+            history = self._first_load == "under way" or priority == "backfill"
+            skip = equipment.view.skip_cjm
+            if skip == "always" or (skip == "first_load" and history):
+                events = without_automation(events)
+            receipt = equipment.delivery.send(self._name, events, priority=priority)
+        except BaseException:
+            self._open.remove(batch.holds)
+            raise
         if batch.profiles is not None:
             session.fingerprints.sent(batch.profiles)
-        events = equipment.protection.apply(batch.send)
-        history = self._first_load == "under way" or priority == "backfill"
-        skip = equipment.view.skip_cjm
-        if skip == "always" or (skip == "first_load" and history):
-            events = without_automation(events)
-        return equipment.delivery.send(self._name, events, priority=priority)
+        return receipt
 
     def outcome(self, session: Session, batch: PreparedBatch, receipt: Receipt) -> Commit:
         """What the receipt changes in the state.
@@ -139,18 +183,19 @@ class Sender:
 
     def committed(self, session: Session, batch: PreparedBatch, commit: Commit) -> None:
         """A commit was written: tell what it changed."""
-        if batch.profiles is not None:
-            session.fingerprints.settled()
         self._equipment.recorder.broken(batch.invalid)
         self.dead_lettered += commit.counts.get("dead_lettered", 0)
         self._equipment.recorder.committed(commit)
         if commit.parked or commit.dead_letters or commit.resolved:
             self._tell_undelivered()
+        self.forget(session, batch)
 
     def forget(self, session: Session, batch: PreparedBatch) -> None:
-        """What was sent of a batch is not remembered: it was refused."""
+        """A batch is settled: nothing is behind it any more."""
         if batch.profiles is not None:
             session.fingerprints.settled()
+        if batch.holds in self._open:
+            self._open.remove(batch.holds)
 
     def _tell_undelivered(self) -> None:
         """Look up how many rows wait and were given up, by reason code."""

@@ -81,8 +81,9 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
             view.payload,
             view.on_invalid,
             park_ms=equipment.configuration.smartico.park,
+            ahead_ms=view.future_tolerance,
         ),
         PageReader(view, prepared, store, row),
         checks,
-        Fingerprints(store, view.name),
+        Fingerprints(store, view.name, view.payload),
     )

@@ -133,6 +133,11 @@ class StatusRecorder:
         if invalid:
             self.board.change(self.name, lambda facts: replace(facts, invalid=_sum(facts.invalid, invalid)))
 
+    def stale(self, profiles: int) -> None:
+        """So many profiles were not sent because a newer one was."""
+        if profiles:
+            self.board.change(self.name, lambda facts: replace(facts, stale=facts.stale + profiles))
+
     def mutated(self, rows: int) -> None:
         """So many delivered rows were found changed."""
         self.board.change(self.name, lambda facts: replace(facts, mutated=facts.mutated + rows))
