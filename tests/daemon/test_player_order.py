@@ -17,13 +17,11 @@ from smartico_sync.tracking.backfill import Backfills
 TABLES = """
     CREATE TABLE players (id INTEGER PRIMARY KEY, ext_brand_id TEXT DEFAULT 'b', user_ext_id TEXT DEFAULT 'p',
         dt_update TIMESTAMP, core_username TEXT);
-    CREATE TABLE deposits (transaction_id INTEGER PRIMARY KEY, ext_brand_id TEXT DEFAULT 'b', user_ext_id TEXT DEFAULT 'p',
+    CREATE TABLE deposits (id INTEGER PRIMARY KEY, transaction_id INTEGER, ext_brand_id TEXT DEFAULT 'b', user_ext_id TEXT DEFAULT 'p',
         transaction_date TIMESTAMP DEFAULT '2026-01-01 00:00:00', deposit_amount NUMERIC DEFAULT 1);
 """
 PLAYERS = "  - {name: players, source: db, relation: players, kind: users, cursor: dt_update, every: 50ms%s}\n"
-DEPOSITS = (
-    "  - {name: deposits, source: db, relation: deposits, kind: deposits, cursor: transaction_id, every: 50ms%s}\n"
-)
+DEPOSITS = "  - {name: deposits, source: db, relation: deposits, kind: deposits, cursor: id, every: 50ms%s}\n"
 
 
 class Day:
@@ -145,3 +143,81 @@ def work(today):
     for loop, thread in zip(today.loops.values(), threads, strict=True):
         loop.mailbox.wake()
         thread.join()
+
+
+def deposit(today, *numbers, player="p"):
+    today.replica.executemany(
+        "INSERT INTO deposits (transaction_id, user_ext_id) VALUES (?, ?)", [(number, player) for number in numbers]
+    )
+
+
+def deposits(today, player="p"):
+    return [
+        int(event["payload"]["acc_last_transaction_id"])
+        for event in today.operator.accepted()
+        if event["user_ext_id"] == player and "acc_last_transaction_id" in event["payload"]
+    ]
+
+
+def hurry(today):
+    """The clock of everything that waits for its next try has come."""
+    today.store._connection.execute("UPDATE letter SET next_try_ms = 0 WHERE next_try_ms < 1 << 62")
+
+
+def test_what_waits_for_a_player_goes_in_order_whenever_it_came(day):
+    """24 deposits of one player, read one by one while the player is unknown and tried in between, are accepted as 1 to 24."""
+    today = day(DEPOSITS % "")
+    today.operator.sandbox.set_faults(["unknown-users"])
+    for number in range(1, 25):
+        deposit(today, number)
+        today.poll()
+        if number % 5 == 0:
+            hurry(today)
+    assert today.status("deposits").parked.keys() == {10001, -4}
+    today.operator.sandbox.set_faults([])
+    hurry(today)
+    today.poll()
+    assert deposits(today) == list(range(1, 25))
+    assert today.status("deposits").parked == {}
+
+
+def test_a_try_asks_with_the_first_event_of_each_player(day):
+    """A player who is still unknown costs one event a try, however much waits."""
+    today = day(DEPOSITS % "")
+    today.operator.sandbox.set_faults(["unknown-users"])
+    deposit(today, *range(1, 40))
+    deposit(today, *range(40, 45), player="q")
+    today.poll()
+    before = today.operator.sandbox.stats()["received"]
+    hurry(today)
+    today.poll()
+    assert today.operator.sandbox.stats()["received"] - before == 2
+
+
+def test_more_than_one_try_takes_is_tried_in_order(day, monkeypatch):
+    """Where a try takes only so many rows, the rest of a player follows, and nothing of it overtakes."""
+    monkeypatch.setattr("smartico_sync.tracking.redelivery.ROWS_AT_ONCE", 7)
+    today = day(DEPOSITS % "")
+    today.operator.sandbox.set_faults(["unknown-users"])
+    for number in range(1, 41):
+        deposit(today, number, player="pq"[number % 2])
+    today.poll()
+    today.operator.sandbox.set_faults([])
+    hurry(today)
+    today.poll()
+    assert deposits(today, "p") == list(range(2, 41, 2))
+    assert deposits(today, "q") == list(range(1, 41, 2))
+
+
+def test_a_profile_that_is_accepted_lets_go_what_waited_for_it(day):
+    """What waits for a player is due as soon as a profile of that player is accepted, in every view."""
+    today = day(PLAYERS % "" + DEPOSITS % "")
+    today.operator.sandbox.set_faults(["unknown-users"])
+    deposit(today, 1, 2, 3)
+    for _ in range(4):  # the next try is far off
+        today.poll("deposits")
+        hurry(today)
+    today.poll("deposits")
+    today.update(1, "name")
+    today.poll("players", "deposits")
+    assert deposits(today) == [1, 2, 3]

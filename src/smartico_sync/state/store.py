@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import polars as pl
 
+from smartico_sync.core.reason_codes import UNKNOWN_USER
 from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
 from smartico_sync.state import anchors, backfills, dead_letters, ledger, profiles, recovery, view_positions
 from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
@@ -200,13 +201,26 @@ class Store:
             view_positions.add_totals(connection, number, commit.counts)
             if commit.profiles is not None and not commit.profiles.is_empty():
                 profiles.remember(connection, number, commit.profiles)
-            dead_letters.remove(connection, commit.resolved)
-            dead_letters.park(connection, number, commit.parked)
-            dead_letters.keep(connection, number, commit.dead_letters)
+            self._settle_undelivered(connection, number, commit)
             anchors.keep(connection, number, commit.anchors)
             if commit.step is not None:
                 backfills.advance(connection, commit.step, commit.at_ms)
             return 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
+
+    def _settle_undelivered(self, connection: sqlite3.Connection, number: int, commit: Commit) -> None:
+        """Park, resolve and give up what a commit says, and keep the turns of the players it concerns."""
+        if commit.profiles is not None and not commit.profiles.is_empty() and dead_letters.waits(connection):
+            # A player that is known now need not wait for the next try.
+            dead_letters.try_now(connection, commit.profiles.get_column("id"), UNKNOWN_USER, commit.at_ms)
+        if not (commit.resolved or commit.parked or commit.dead_letters):
+            return
+        over = [*commit.resolved, *(each.id for each in commit.dead_letters if each.id)]
+        moving = dead_letters.players(connection, over) if over else set()
+        dead_letters.remove(connection, commit.resolved)
+        dead_letters.park(connection, number, commit.parked)
+        dead_letters.keep(connection, number, commit.dead_letters)
+        waiting = {each.row.player for each in commit.parked if each.row.player}
+        dead_letters.keep_turns(connection, number, commit.at_ms, waiting=waiting, moving=moving - waiting)
 
     def anchors(self, view: str) -> list[Anchor]:
         """Return the rows of a view that were delivered last, oldest first."""
@@ -253,6 +267,8 @@ class Store:
         number = self._number(view)
         with self._writing() as connection:
             dead_letters.park(connection, number, parked)
+            waiting = {each.row.player for each in parked if each.row.player}
+            dead_letters.keep_turns(connection, number, max(each.at_ms for each in parked), waiting=waiting, moving=())
             view_positions.add_totals(connection, number, {"dead_lettered": -len(parked), "parked": len(parked)})
 
     def enqueue(self, view: str, parked: Sequence[ParkedRow]) -> None:
@@ -265,7 +281,10 @@ class Store:
             view_positions.add_totals(connection, number, {"read": new, "parked": new})
 
     def parked(self, view: str, due_ms: int, limit: int = ROWS_AT_ONCE) -> list[ParkedRow]:
-        """Return parked rows due at `due_ms`, the longest due first."""
+        """Return parked rows due at `due_ms`, the longest due first.
+
+        Of each player the first row has a clock; once that is delivered or given up, all others are due, in their order.
+        """
         number = self._number(view)
         with self._reading() as connection:
             return dead_letters.due(connection, number, due_ms, limit)

@@ -30,11 +30,9 @@ from smartico_sync.errors import (
     ViewHalted,
     ViewRegressed,
 )
-from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.mailbox import Mailbox
 from smartico_sync.tracking.page_reader import PageSize
 from smartico_sync.tracking.pages_in_flight import PagesInFlight
-from smartico_sync.tracking.redelivery import ROWS_AT_ONCE
 from smartico_sync.tracking.sender import Sender
 from smartico_sync.tracking.session import Workplace, open_session
 from smartico_sync.tracking.source_checks import CheckMemory
@@ -93,7 +91,6 @@ class ViewLoop:
         self._session: Session | None = None
         self._standing = Standing()
         self._reading: Literal["level", "behind"] = "level"
-        self._retrying: Literal["nothing", "parked rows"] = "nothing"
         self._level: Instant | None = None
         self._failures = 0
         self._resume_at = 0.0
@@ -227,11 +224,8 @@ class ViewLoop:
                 self._flight.send(
                     lambda: self._sender.without_cursor(session, seen.read_time, rows), rows.estimated_size()
                 )
-        if self._retrying == "nothing":
-            parked = self._equipment.store.parked(self.name, now_ms(), ROWS_AT_ONCE)
-            if parked:
-                self._retrying = "parked rows"
-                self._flight.send(lambda: self._sender.retries(session, parked), 0)
+        if parked := self._sender.due():
+            self._flight.send(lambda: self._sender.retries(session, parked), 0)
         self._read(session, "caught_up")
 
     def _read(self, session: Session, pace: Pace) -> None:
@@ -260,8 +254,10 @@ class ViewLoop:
     def _settled(self, level: Instant | None) -> None:
         """Something was committed, or there was nothing to commit. `level`: when a reading began that left nothing behind."""
         if not len(self._flight):
-            self._retrying = "nothing"
             level = self._level
+            if self._sender.retries_are == "to go on":
+                self._mailbox.ask_to_poll()
+                level = None
         if level is None:
             self._equipment.recorder.behind()
             return
@@ -303,7 +299,7 @@ class ViewLoop:
     def _drop_session(self) -> None:
         """Begin again from what the state says: whatever was not committed is read again, and makes the same event ids."""
         self._flight.withdraw()
-        self._session, self._reading, self._retrying, self._level = None, "level", "nothing", None
+        self._session, self._reading, self._level = None, "level", None
         self._standing = replace(self._standing, progress="behind")
         self._mailbox.ask_to_poll()
 

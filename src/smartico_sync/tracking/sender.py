@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.tracking.session import Equipment, Session
 
-__all__ = ["Sender"]
+__all__ = ["Retries", "Sender"]
+
+Retries = Literal[
+    "none",
+    "under way",
+    "to go on",  # something was delivered: what waited behind it is due
+]
 
 
 class Sender:
@@ -41,6 +47,7 @@ class Sender:
         self._name = equipment.view.name
         self._waiting: frozenset[int] = frozenset()
         self._open: list[Holds] = []
+        self._retries: Retries = "none"
         self._first_load: Literal["under way", "over"] = "under way"
         self.dead_lettered = 0
 
@@ -48,6 +55,7 @@ class Sender:
         """A session begins from what the state holds."""
         self._first_load = "under way" if row.level_ms == 0 else "over"
         self._open.clear()
+        self._retries = "none"
         self._tell_undelivered()
 
     def finish_first_load(self) -> None:
@@ -55,6 +63,19 @@ class Sender:
         if self._first_load == "under way":
             self._equipment.store.reached(self._name, now_ms())
             self._first_load = "over"
+
+    @property
+    def retries_are(self) -> Retries:
+        """How it stands with rows that wait for another try."""
+        return self._retries
+
+    def due(self) -> list[ParkedRow]:
+        """The parked rows whose next try has come, to be given to `retries`; none while others are under way."""
+        if self._retries == "under way":
+            return []
+        parked = self._equipment.store.parked(self._name, now_ms(), redelivery.ROWS_AT_ONCE)
+        self._retries = "under way" if parked else "none"
+        return parked
 
     def prepare(
         self,
@@ -146,6 +167,8 @@ class Sender:
             if seq and commit.ledger is not None:
                 session.reader.also(seq, commit.ledger.get_column("key"))
             self.committed(session, batch, commit)
+            more = commit.resolved and self._equipment.store.parked(self._name, now_ms(), 1)
+            self._retries = "to go on" if more else "none"
 
         return Sent(self.queue(session, batch), settle)
 
