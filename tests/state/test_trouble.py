@@ -176,7 +176,7 @@ def test_one_process_at_a_time(path, store):
         Store.open(path)
     assert str(os.getpid()) in caught.value.message
     command = [sys.executable, "-c", COMMITTER, str(path)]
-    other = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    other = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "StateLocked" in other.stderr
     store.close()
     Store.open(path).close()

@@ -9,7 +9,6 @@ import click
 
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
-from smartico_sync.core.verdicts import judge
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ExitCode, SyncError
@@ -150,27 +149,16 @@ def read_newest(reading: Reading, head: str) -> None:
 
 def api_results(configuration: Configuration, base: Path) -> Iterator[Result]:
     """Whether the API answers an empty request."""
-    delivery = Router(configuration.smartico, base)
     try:
-        for name, answer in delivery.probe():
-            verdict = judge([], [], answer.outcome, answer.status, answer.body)
-            if verdict.decision == "halt":
-                yield Result(
-                    "wrong",
-                    f"API {name}",
-                    f"rejected the token: {verdict.reason}",
-                    "mend token or URL under smartico:",
-                    ExitCode.API,
-                )
-            elif verdict.decision in ("retry", "unknown"):
-                yield Result(
-                    "wrong",
-                    f"API {name}",
-                    verdict.reason,
-                    "mend url under smartico:, or wait until the API is back",
-                    ExitCode.API,
-                )
+        delivery = Router(configuration.smartico, base)
+    except SyncError as error:
+        yield Result("wrong", "API", error.message, error.hint, error.exit_code)
+        return
+    try:
+        for probe in delivery.probe():
+            if probe.wrong:
+                yield Result("wrong", f"API {probe.name}", probe.wrong, probe.hint, ExitCode.API)
             else:
-                yield Result("fine", f"API {name}", f"answers in {answer.seconds * 1000:.0f} ms")
+                yield Result("fine", f"API {probe.name}", f"answers in {probe.seconds * 1000:.0f} ms")
     finally:
         delivery.close(0)

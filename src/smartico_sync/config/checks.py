@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Parts", "check", "key_problem"]
 
 KEY_BYTES = 32  # AES-256
+LONGEST_HOST = 253  # of a name in DNS
+HOST = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*"
 
 
 @dataclass(slots=True)
@@ -106,8 +108,19 @@ def url_problems(loc: Loc, url: str) -> Iterator[Problem]:
         yield Problem(loc, f"expected an http or https URL with a host, {example}")
     elif port == 0:
         yield Problem(loc, "expected a port from 1 to 65535")
+    elif not host_exists(parsed.hostname):
+        yield Problem(loc, "no host can have this name: between two dots stand 1 to 63 letters, digits or hyphens")
     elif parsed.username or parsed.password:
         yield Problem(loc, "expected no user or password in the URL: the token is sent as a header")
+
+
+def host_exists(host: str) -> bool:
+    """Whether a host can have this name; an IPv6 address is none, and fine."""
+    try:
+        name = host.encode("idna").decode("ascii").removesuffix(".")
+    except UnicodeError:  # a label that is empty or too long
+        return False
+    return ":" in host or (len(name) <= LONGEST_HOST and re.fullmatch(HOST, name) is not None)
 
 
 def pii_problems(pii: Pii) -> Iterator[Problem]:

@@ -42,6 +42,7 @@ GAPS_WAIT_MS = 300_000  # most missing ids were rolled back; five minutes outlas
 FUTURE_TOLERANCE_MS = 300_000  # clocks of one data centre differ by less
 REFUSED_SHARE = 0.5  # when most rows are refused the view is misconfigured, not poisoned
 REFUSED_COUNT = 100  # fewer refusals say nothing about a share
+RECONCILE_MS = 3_600_000  # the ledger's hours: each is compared soon after it is closed
 LEDGER_RETENTION_MS = 604_800_000  # seven days: a weekend's trouble is still found on Monday
 NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
 
@@ -264,8 +265,8 @@ class View(Model):
 class Reconcile(Model):
     """Compare what the source holds with what was acknowledged."""
 
-    every: DurationOrOff = None
-    """How often, or `off`: each run costs the replica one count per view and closed hour."""
+    every: DurationOrOff = RECONCILE_MS
+    """How often each view is compared, or `off`: a run costs the replica a count per closed hour, and the keys of the last ones."""
     send: Literal["report", "send"] = "report"
     """Only list what is missing, or send it."""
     ledger_retention: Annotated[int, Milliseconds(at_least=3_600_000)] = LEDGER_RETENTION_MS

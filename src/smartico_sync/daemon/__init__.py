@@ -1,0 +1,1 @@
+"""The process: its parts wired together, the schedule, and what operators may change."""

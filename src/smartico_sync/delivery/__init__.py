@@ -1,0 +1,1 @@
+"""The ingest API: events in, receipts out, under its limits and in each player's order."""

@@ -1,0 +1,1 @@
+"""The casino of `sync demo`: a replica that never stands still, and whose changes can be counted."""

@@ -66,20 +66,25 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
                 Finding("warning", view.name, told, "mend them in the view; `on_invalid` says what becomes of them")
             )
         findings += of_age(view)
+        if view.differing:
+            told = (
+                f"{view.differing} of {view.looked} profiles that were read again hold something else than was sent: a change "
+                f"did not move `{view.cursor}`"
+            )
+            hint = (
+                f"have every change move {view.cursor}; then: sync backfill {view.name} --from TIME sends what differs"
+            )
+            findings.append(Finding("warning", view.name, told, hint))
         if view.missing:
             hint = f"sync reconcile --view {view.name} --send"
             findings.append(Finding("warning", view.name, f"{view.missing} rows were never acknowledged", hint))
     for destination in destinations:
         findings += [Finding("critical", destination.name, message, hint) for message, hint in destination.halts]
+        findings += [Finding("warning", destination.name, message, hint) for message, hint in destination.warnings]
         if destination.state == "backing_off":
-            findings.append(
-                Finding(
-                    "warning",
-                    destination.name,
-                    f"the API is unavailable: {destination.last_error}",
-                    "nothing: it is tried again by itself",
-                )
-            )
+            hint = destination.hint or "nothing: it is tried again by itself"
+            unavailable = f"the API is unavailable: {destination.last_error}"
+            findings.append(Finding("warning", destination.name, unavailable, hint))
     stuck = bool(views) and all(view.silent_ms > max(STUCK_MS, patience_ms(view.every_ms)) for view in views)
     bad = any(finding.severity == "critical" for finding in findings)
     bad = bad or any(view.state == "degraded" for view in views) or any(d.state == "backing_off" for d in destinations)

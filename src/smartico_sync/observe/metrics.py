@@ -67,6 +67,11 @@ GAUGES: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
     ),
     ("unacknowledged_rows", "Rows the last comparison found in the source only.", lambda view: view.missing),
     (
+        "differing_profiles",
+        "Profiles of the last comparison's sample that hold something else than was sent.",
+        lambda view: view.differing,
+    ),
+    (
         "backfill_rows_left",
         "Rows of the view's history that are still to be sent.",
         lambda view: max(0, view.backfill.total - view.backfill.done) if view.backfill else 0,

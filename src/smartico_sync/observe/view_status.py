@@ -65,7 +65,8 @@ class ViewFacts:
     `mutated` delivered rows were found changed; `stale` profiles were older than what was delivered and not sent, since this
     start; `largest_tie` rows shared one cursor value; `skew_ms`: the source's clock
     minus ours, on a replica its lag included. `invalid` values broke a rule since this start, by property; `parked` and `dead` are waiting and given up now, by reason code.
-    `missing` rows the source had and the ledger had not at the last comparison, `compared_ms` (epoch ms).
+    At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
+    `looked` profiles so many were `differing` from what was sent.
     """
 
     name: str
@@ -91,6 +92,8 @@ class ViewFacts:
     dead: Mapping[int, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
     missing: int = 0
+    differing: int = 0
+    looked: int = 0
     compared_ms: int = 0
     backfill: BackfillStatus | None = None
 

@@ -1,1 +1,1 @@
-"""A local stand-in for the ingest API, with faults on demand, and the demo's replica."""
+"""A local stand-in for the ingest API, with faults on demand."""

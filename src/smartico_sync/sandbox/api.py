@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import sys
 import threading
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from smartico_sync.errors import ConfigError
 from smartico_sync.sandbox.faults import Fault, parse
-from smartico_sync.sandbox.handler import PATH, Handler
+from smartico_sync.sandbox.handler import PATH, Server
 from smartico_sync.sandbox.ingest import Check, Ingest
 from smartico_sync.sandbox.limits import MAX_IN_FLIGHT, REQUESTS_PER_MINUTE, Limits
 
@@ -23,43 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sandbox"]
 
-BACKLOG = 128  # connections that may wait to be taken, so that a burst of clients is counted and not cut
 POLL_S = 0.05  # how soon `stop` is noticed
-
-
-class Server(ThreadingHTTPServer):
-    """A thread per connection; every thread has ended when it is closed."""
-
-    daemon_threads = False
-    block_on_close = True
-    request_queue_size = BACKLOG
-
-    def __init__(self, address: tuple[str, int], ingest: Ingest, token: str | None) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self.ingest = ingest
-        self.token = token
-        self.stopping = threading.Event()
-        self.connections: set[socket.socket] = set()
-        super().__init__(address, Handler)
-
-    def server_bind(self) -> None:
-        """Bind without asking the resolver for this machine's name, which can take seconds."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients may break connections as they like; anything else is a defect and shown."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-    def hang_up(self) -> None:
-        """End every wait and every idle connection."""
-        self.stopping.set()
-        for connection in tuple(self.connections):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
 
 
 class Sandbox:

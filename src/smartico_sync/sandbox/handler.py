@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hmac
 import socket
 import struct
+import sys
+import threading
 import zlib
 from functools import partial
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,14 +23,50 @@ from smartico_sync.sandbox.faults import DRIP_S, HANG_S, Fault, parse
 from smartico_sync.sandbox.limits import MAX_BODY, Ticket
 
 if TYPE_CHECKING:
-    from smartico_sync.sandbox.api import Server
+    from smartico_sync.sandbox.ingest import Ingest
 
-__all__ = ["PATH", "Handler"]
+__all__ = ["PATH", "Server"]
 
 PATH = "/api/external/events/v2"
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: closing sends RST
 DRIPS = 20  # pieces of a slow answer
+BACKLOG = 128  # connections that may wait to be taken, so that a burst of clients is counted and not cut
 WRITE_BUFFER = 65_536  # an answer goes out in one piece
+
+
+class Server(ThreadingHTTPServer):
+    """A thread per connection; every thread has ended when it is closed."""
+
+    daemon_threads = False
+    block_on_close = True
+    request_queue_size = BACKLOG
+
+    def __init__(self, address: tuple[str, int], ingest: Ingest, token: str | None) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.ingest = ingest
+        self.token = token
+        self.stopping = threading.Event()
+        self.connections: set[socket.socket] = set()
+        super().__init__(address, Handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking the resolver for this machine's name, which can take seconds."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients may break connections as they like; anything else is a defect and shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+    def hang_up(self) -> None:
+        """End every wait and every idle connection."""
+        self.stopping.set()
+        for connection in tuple(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -1,0 +1,1 @@
+"""One view at work: its loop, and what the loop does with source, state and delivery."""

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.loop import ViewLoop
     from smartico_sync.tracking.prepared_view import PreparedView
-    from smartico_sync.tracking.session import Session, Workplace
+    from smartico_sync.tracking.session import Session
+    from smartico_sync.tracking.workplace import Workplace
 
 __all__ = ["RATE", "Backfills", "Stretch", "stretch"]
 

@@ -34,8 +34,9 @@ from smartico_sync.tracking.mailbox import Mailbox
 from smartico_sync.tracking.page_reader import PageSize
 from smartico_sync.tracking.pages_in_flight import PagesInFlight
 from smartico_sync.tracking.sender import Sender
-from smartico_sync.tracking.session import Workplace, open_session
+from smartico_sync.tracking.session import open_session
 from smartico_sync.tracking.source_checks import CheckMemory
+from smartico_sync.tracking.workplace import Workplace
 
 if TYPE_CHECKING:
     import threading

@@ -14,7 +14,8 @@ from smartico_sync.errors import SyncError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smartico_sync.tracking.session import Session, Workplace
+    from smartico_sync.tracking.session import Session
+    from smartico_sync.tracking.workplace import Workplace
 
 __all__ = ["Mailbox", "OperatorTurn", "Turn", "TurnUnfinished", "TurnWithdrawn", "ViewTurn"]
 

@@ -18,13 +18,11 @@ if TYPE_CHECKING:
     from smartico_sync.pii.protection import Protection
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
-    from smartico_sync.tracking.pages_in_flight import PagesInFlight
     from smartico_sync.tracking.prepared_view import PreparedView
-    from smartico_sync.tracking.sender import Sender
     from smartico_sync.tracking.source_checks import CheckMemory
     from smartico_sync.tracking.status_recorder import StatusRecorder
 
-__all__ = ["Equipment", "Session", "Workplace", "open_session"]
+__all__ = ["Equipment", "Session", "open_session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +49,6 @@ class Session:
     reader: PageReader
     checks: SourceChecks
     fingerprints: Fingerprints
-
-
-@dataclass(frozen=True, slots=True)
-class Workplace:
-    """What a turn works with, beside the session: both belong to the loop, and are touched in its thread only."""
-
-    sender: Sender
-    flight: PagesInFlight
 
 
 def open_session(equipment: Equipment, memory: CheckMemory) -> Session:

@@ -142,9 +142,9 @@ class StatusRecorder:
         """So many delivered rows were found changed."""
         self.board.change(self.name, lambda facts: replace(facts, mutated=facts.mutated + rows))
 
-    def compared(self, missing: int) -> None:
-        """The source was compared with the ledger; so many rows are not in it."""
-        self.change(missing=missing, compared_ms=now_ms())
+    def compared(self, missing: int, differing: int, looked: int) -> None:
+        """The source was compared: so many rows are not in the ledger, so many of the profiles looked at are not as they were sent."""
+        self.change(missing=missing, differing=differing, looked=looked, compared_ms=now_ms())
 
     def backfilled(self, backfill: BackfillStatus | None) -> None:
         """So far the view's history has come; None when none is being sent."""

@@ -1,0 +1,1 @@
+"""Rows that commit late: which mechanism finds them, and how each works."""

@@ -19,6 +19,8 @@ from smartico_sync.errors import (
     SyncError,
     ViewBroken,
 )
+from smartico_sync.sources.kit.failures import BY_HAND, COMPARE
+from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
 __all__ = ["FAILURES", "failure"]
 
@@ -45,7 +47,12 @@ ROLES = {
     "bigquery.readsessions.create": "GRANT roles/bigquery.readSessionUser on the project, or set storage_api=never",
 }
 GRANT = "GRANT roles/bigquery.dataViewer on the dataset, or authorise the view"
-COMPARE = "compare the view with views.yaml: `sync check`"
+HINTS = Hints(
+    tls="a proxy of your own may be in between: REQUESTS_CA_BUNDLE names its CA",
+    late="check proxy and firewall",
+    refused="check network, proxy and firewall",
+    broken="check network, proxy and firewall",
+)
 
 
 def failure(error: BaseException, place: str, what: str) -> SyncError:
@@ -64,7 +71,7 @@ def failure(error: BaseException, place: str, what: str) -> SyncError:
         return _late(place, what)
     if isinstance(error, exceptions.GoogleAPICallError):
         return _answered(error, place, what)
-    return _silent(error, place, what)
+    return unreachable(error, f"{place}: {what}", HINTS)
 
 
 def _answered(error: exceptions.GoogleAPICallError, place: str, what: str) -> SourceError:
@@ -113,7 +120,7 @@ def _answered(error: exceptions.GoogleAPICallError, place: str, what: str) -> So
         # These messages quote the value that failed, or the text that cannot be parsed.
         return ViewBroken(
             f"{place}: {what}: the view cannot be computed ({reason or error.code})",
-            hint="SELECT from the view by hand to see BigQuery's own words; a row's value may be in them",
+            hint=BY_HAND,
         )
     return SourceError(
         f"{place}: {what}: BigQuery failed ({reason or error.code})", hint="see the project's job history"
@@ -124,24 +131,6 @@ def _late(place: str, what: str) -> SourceCancelled:
     return SourceCancelled(
         f"{place}: {what}: the query ran longer than statement_timeout",
         hint="raise statement_timeout of the source; `sync check` tells what a poll reads",
-    )
-
-
-def _silent(error: BaseException, place: str, what: str) -> SourceError:
-    """Nobody answers, or nobody that we understand."""
-    told = str(error)
-    if isinstance(error, requests.exceptions.SSLError) or "certificate" in told.lower():
-        return SourceUnreachable(
-            f"{place}: no TLS connection", hint="a proxy of your own may be in between: REQUESTS_CA_BUNDLE names its CA"
-        )
-    if isinstance(error, requests.exceptions.Timeout):
-        return SourceUnreachable(f"{place}: {what}: nobody answered in time", hint="check proxy and firewall")
-    if "resolve" in told or "Name or service" in told:
-        return SourceUnreachable(
-            f"{place}: the host name is unknown", hint="check host in the url, and this machine's DNS"
-        )
-    return SourceUnreachable(
-        f"{place}: {what}: nobody answers, or the connection broke", hint="check network, proxy and firewall"
     )
 
 

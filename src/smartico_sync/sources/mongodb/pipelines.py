@@ -10,18 +10,18 @@ from bson.errors import BSONError
 
 from smartico_sync.catalogue.engines import MONGODB
 from smartico_sync.config.query_checks import query_problem
-from smartico_sync.errors import SourceRefused
+from smartico_sync.errors import SourceRefused, ViewBroken
+from smartico_sync.sources.kit.positions import described, tie_breakers
 from smartico_sync.sources.mongodb.types import bracket_of, stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.relation import Relation
     from smartico_sync.sources.protocol import End
 
 __all__ = [
-    "NULLS_COUNTED",
     "Place",
     "Stage",
     "page",
@@ -31,10 +31,10 @@ __all__ = [
     "present",
     "shown",
     "unplaced",
+    "value_of",
     "within",
 ]
 
-NULLS_COUNTED = 10_000
 HINT = "write the command in extended JSON, as docs/databases/mongodb.md shows it"
 Stage = dict[str, Any]
 Condition = dict[str, Any]
@@ -68,23 +68,17 @@ def parsed(query: str, what: str) -> Place:
     return Place(command["aggregate"], tuple(command["pipeline"]))
 
 
-def column_at(relation: Relation, name: str) -> Column:
-    """A column that describe() has checked."""
-    column = relation.column(name)
-    assert column is not None, "describe() has checked cursor and key"
-    return column
-
-
 def value_of(relation: Relation, name: str, text: str) -> Any:
-    """The value that a position's text stands for."""
-    bracket = bracket_of(column_at(relation, name))
-    assert bracket is not None, "describe() has checked cursor and key"
+    """The value that a position's text stands for. ViewBroken for a column by which nothing can be ordered."""
+    bracket = bracket_of(described(relation, name))
+    if bracket is None:
+        raise ViewBroken(f"view {relation.name}: {name} has no order", hint="`sync check` tells why")
     return stored(bracket, text)
 
 
 def present(relation: Relation, names: Sequence[str]) -> Condition:
     """The fields hold values that compare with each other: neither missing, nor null, nor of another type, nor NaN."""
-    told = {name: bracket_of(column_at(relation, name)) for name in names}
+    told = {name: bracket_of(described(relation, name)) for name in names}
     return {name: {"$gte": bracket.floor} for name, bracket in told.items() if bracket is not None}
 
 
@@ -104,16 +98,11 @@ def within(relation: Relation, low: str | None, high: str | None, end: End, *, k
     return condition
 
 
-def ties(relation: Relation) -> list[str]:
-    """The fields by which rows are ordered. A key that is the cursor, or holds it, breaks no tie there."""
-    return [relation.cursor, *(name for name in relation.key if name != relation.cursor)]
-
-
 def page(
     relation: Relation, after: Position | None, low: str | None, high: str | None, end: End
 ) -> tuple[Condition, dict[str, int]]:
     """The condition and the order of rows after a position, in a range."""
-    condition, order = within(relation, low, high, end), ties(relation)
+    condition, order = within(relation, low, high, end), [relation.cursor, *tie_breakers(relation)]
     if after is not None:
         cursor = value_of(relation, relation.cursor, after.cursor)
         begun = condition[relation.cursor]

@@ -19,9 +19,10 @@ LAST_MS = 3_600_000  # what polls at the head look at, late rows included
 SHARE = 0.1  # of a table: a poll at the head that reads more finds its rows by looking everywhere
 
 
-def explain(reading: SnowflakeReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+def explain(reading: SnowflakeReading, after: Position | None, limit: int) -> Plan:
     """Explain the page that a running poll reads at the head; what comes after an older position reads more, but once."""
-    return judged(reading.explain(*reading.explained(_head(reading, relation) or after, limit)), relation)
+    poll = reading.poll_statement(_head(reading, reading.relation) or after, limit)
+    return judged(reading.explain(*poll), reading.relation)
 
 
 def _head(reading: SnowflakeReading, relation: Relation) -> Position | None:

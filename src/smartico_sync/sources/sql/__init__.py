@@ -1,0 +1,1 @@
+"""What engines that speak SQL share: statements, readings, and the source over a pool."""

@@ -1,0 +1,20 @@
+"""What a turn of a view's loop works with, beside the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smartico_sync.tracking.pages_in_flight import PagesInFlight
+    from smartico_sync.tracking.sender import Sender
+
+__all__ = ["Workplace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What a turn works with, beside the session: both belong to the loop, and are touched in its thread only."""
+
+    sender: Sender
+    flight: PagesInFlight
