@@ -18,6 +18,7 @@ from smartico_sync.core.reason_codes import (
     GONE,
     INVALID_ROW,
     UNACKNOWLEDGED,
+    UNKNOWN_BRAND,
     UNKNOWN_USER,
     WAITS_BEHIND,
 )
@@ -119,7 +120,7 @@ def judge_rows(
     """Decide what becomes of each row: delivered or a duplicate (the receipt counts them), parked, or a dead letter.
 
     A row waits while an earlier one of its player does, or while its player is unknown and its deadline has not come:
-    `park_ms` after it was read. A profile waits for no profile, but one that is `doubtful` is read again at once. A parked row
+    `park_ms` after it was read. It waits for its brand to be registered, however long. A profile waits for no profile, but one that is `doubtful` is read again at once. A parked row
     that is delivered, or whose row says nothing new, is resolved.
     """
     dead: list[DeadLetter] = []
@@ -129,7 +130,7 @@ def judge_rows(
         tried = before.pop(place, None)
         deadline_ms = tried.deadline_ms if tried else at_ms + options.park_ms
         unknown = code == UNKNOWN_USER and batch.profiles is None and at_ms < deadline_ms
-        waits = unknown or code in (WAITS_BEHIND, AFTER_REFUSED)
+        waits = unknown or code in (WAITS_BEHIND, AFTER_REFUSED, UNKNOWN_BRAND)
         if waits and tried:
             waiting.append(parked_again(tried, code, reason, at_ms, row.player))
         elif waits:

@@ -91,6 +91,8 @@ class Sender:
         """
         # Before the players that wait: what is committed in between is then in both.
         earlier = tuple(each.own for each in self._open)
+        if found is not None and session.prepared.mapping.kind.role != "profile":
+            earlier = ()  # what is parked comes before all that is on its way
         holds = Holds(earlier=earlier)
         self._open.append(holds)
         known = session.fingerprints.known if profiles == "changed" else session.fingerprints.ages
@@ -181,7 +183,8 @@ class Sender:
             skip = equipment.view.skip_cjm
             if skip == "always" or (skip == "first_load" and history):
                 events = without_automation(events)
-            receipt = equipment.delivery.send(self._name, events, priority=priority)
+            holds = batch.holds if batch.profiles is None else None
+            receipt = equipment.delivery.send(self._name, events, priority=priority, holds=holds)
         except BaseException:
             self._open.remove(batch.holds)
             raise
