@@ -12,6 +12,7 @@ import pytest
 from daemon.test_operating import until
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import assemble
+from smartico_sync.observe.health import assess
 from smartico_sync.tracking.backfill import Backfills
 
 TABLES = """
@@ -174,11 +175,13 @@ def test_what_waits_for_a_player_goes_in_order_whenever_it_came(day):
         if number % 5 == 0:
             hurry(today)
     assert today.status("deposits").parked.keys() == {10001, -4}
+    assert today.status("deposits").parked_oldest_ms > 0
     today.operator.sandbox.set_faults([])
     hurry(today)
     today.poll()
     assert deposits(today) == list(range(1, 25))
     assert today.status("deposits").parked == {}
+    assert today.status("deposits").parked_oldest_ms == 0
 
 
 def test_a_try_asks_with_the_first_event_of_each_player(day):
@@ -221,3 +224,75 @@ def test_a_profile_that_is_accepted_lets_go_what_waited_for_it(day):
     today.update(1, "name")
     today.poll("players", "deposits")
     assert deposits(today) == [1, 2, 3]
+
+
+def test_pages_on_their_way_do_not_overtake_what_was_just_parked(day):
+    """The first page is refused because the player is unknown, who becomes known while later pages are on their way: all in order."""
+    today = day(DEPOSITS % ", page_rows: 5")
+    sandbox = today.operator.sandbox
+    sandbox.set_faults(["unknown-users", "latency=100ms"])
+
+    def becomes_known():
+        until(lambda: sandbox.stats()["refused"])
+        sandbox.set_faults([])
+
+    known = threading.Thread(target=becomes_known)
+    known.start()
+    deposit(today, *range(1, 61))
+    today.poll()
+    known.join()
+    assert sandbox.stats()["refused"] == {"10001": 5}
+    hurry(today)
+    today.poll_until(lambda: not today.status("deposits").parked)
+    assert deposits(today) == list(range(1, 61))
+    counts = today.status("deposits").counts
+    assert (counts["read"], counts["parked"]) == (60, 0)
+    assert counts["delivered"] + counts.get("duplicate", 0) == 60
+
+
+def test_a_brand_that_nobody_registered_waits_and_holds_up_nobody(day):
+    """One row of an unknown brand: it is parked with 125 and told with a hint, all others go on; registered, it goes, in order."""
+    today = day(PLAYERS % "" + DEPOSITS % "")
+    today.operator.sandbox.set_faults(["unknown-brand=new"])
+    deposit(today, *range(1, 11))
+    today.replica.execute("UPDATE deposits SET ext_brand_id = 'new', user_ext_id = 'n' WHERE id IN (3, 6, 9)")
+    today.update(1, "name", player="n")
+    today.replica.execute("UPDATE players SET ext_brand_id = 'new'")
+    today.update(1, "other")
+    today.poll()
+    assert deposits(today) == [1, 2, 4, 5, 7, 8, 10]
+    assert today.names()[-1] == "other" or "other" in today.names()
+    for name, waiting in (("deposits", 3), ("players", 1)):
+        status = today.status(name)
+        assert status.state == "live"
+        assert sum(status.parked.values()) == waiting
+        assert 125 in status.parked
+        assert status.dead == {}
+    findings = assess(today.parts.board.views(), today.parts.delivery.status()).findings
+    assert any(f.severity == "critical" and "brand new" in f.message and "register new" in f.hint for f in findings)
+    deposit(today, 11)
+    hurry(today)
+    today.poll()
+    assert deposits(today)[-1] == 11
+    today.operator.sandbox.set_faults([])
+    for halt in today.parts.delivery.default.breaker.halts.values():
+        halt.probe_at = 0
+    hurry(today)
+    today.poll()
+    assert deposits(today, "n") == [3, 6, 9]
+    assert "name" in today.names()
+    assert [today.status(name).parked for name in ("deposits", "players")] == [{}, {}]
+
+
+def test_one_run_with_an_unknown_brand_says_so(operator):
+    """`sync run --once` delivers what it can, and ends with the code of an API that refused."""
+    with sqlite3.connect(operator.home / "replica.db") as replica:
+        replica.executescript(TABLES)
+        replica.execute("INSERT INTO deposits (transaction_id) VALUES (1)")
+        replica.execute("INSERT INTO deposits (transaction_id, ext_brand_id) VALUES (2, 'new')")
+    operator.sandbox.set_faults(["unknown-brand=new"])
+    operator.configure(f"sqlite:///{operator.home}/replica.db", DEPOSITS % "")
+    done = operator.sync("run", "--once")
+    assert done.returncode == 4, done.stderr
+    assert "brand new" in done.stderr
+    assert len(operator.accepted()) == 1

@@ -20,6 +20,7 @@ __all__ = [
     "due",
     "keep",
     "keep_turns",
+    "oldest",
     "park",
     "players",
     "remove",
@@ -127,6 +128,14 @@ def waits(connection: sqlite3.Connection) -> bool:
     """Whether anything is parked in any view."""
     found = connection.execute("SELECT 1 FROM letter INDEXED BY letter_due WHERE next_try_ms IS NOT NULL LIMIT 1")
     return found.fetchone() is not None
+
+
+def oldest(connection: sqlite3.Connection, view_no: int) -> int:
+    """Since when the first parked row has been waiting; 0 without any."""
+    found = connection.execute(
+        "SELECT min(at_ms) FROM letter WHERE view_no = ? AND next_try_ms IS NOT NULL", (view_no,)
+    ).fetchone()
+    return int(found[0] or 0)
 
 
 def waiting_players(connection: sqlite3.Connection, view_no: int) -> list[int]:

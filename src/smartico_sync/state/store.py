@@ -289,6 +289,12 @@ class Store:
         with self._reading() as connection:
             return dead_letters.due(connection, number, due_ms, limit)
 
+    def parked_since(self, view: str) -> int:
+        """Return since when (epoch ms) the parked row that waits longest has been waiting; 0 when none is."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return dead_letters.oldest(connection, number)
+
     def waiting_players(self, view: str) -> frozenset[int]:
         """Return the players of whom something is parked: what comes after it waits behind it."""
         number = self._number(view)

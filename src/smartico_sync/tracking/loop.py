@@ -60,12 +60,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a view stands, for whoever schedules it. `tries`: how many polls have ended, well or not."""
+    """How a view stands, for whoever schedules it. `tries`: how many polls have ended, well or not.
+
+    `unregistered`: events that wait because nobody registered their brand.
+    """
 
     progress: Literal["behind", "caught up"] = "behind"
     tries: int = 0
     error: SyncError | None = None
     dead_lettered: int = 0
+    unregistered: int = 0
 
     @property
     def settled(self) -> bool:
@@ -122,7 +126,7 @@ class ViewLoop:
     @property
     def standing(self) -> Standing:
         """How it stands now."""
-        return replace(self._standing, dead_lettered=self._sender.dead_lettered)
+        return replace(self._standing, dead_lettered=self._sender.dead_lettered, unregistered=self._sender.unregistered)
 
     @property
     def pause_s(self) -> float:

@@ -9,6 +9,7 @@ import polars as pl
 
 from smartico_sync.core.outcome import build_commit
 from smartico_sync.core.pipeline import ledger_of, position_at, prepare, without_automation
+from smartico_sync.core.reason_codes import UNKNOWN_BRAND
 from smartico_sync.core.records import Holds
 from smartico_sync.errors import RowsRefused
 from smartico_sync.tracking import redelivery
@@ -39,7 +40,7 @@ class Sender:
     """Makes events of rows, queues them, and commits what their receipt changes.
 
     Owned by a view's loop. What makes events (`page`, `retries`, `queue`) may run in the loop's worker; what commits runs
-    in the loop. `dead_lettered` counts since the process began.
+    in the loop. `dead_lettered` counts since the process began; `unregistered` events wait now because nobody knows their brand.
     """
 
     def __init__(self, equipment: Equipment) -> None:
@@ -50,6 +51,7 @@ class Sender:
         self._retries: Retries = "none"
         self._first_load: Literal["under way", "over"] = "under way"
         self.dead_lettered = 0
+        self.unregistered = 0
 
     def begin(self, row: ViewRow) -> None:
         """A session begins from what the state holds."""
@@ -228,4 +230,7 @@ class Sender:
         store = self._equipment.store
         self._waiting = store.waiting_players(self._name)
         parked, dead = store.parked_counts(), store.dead_letter_counts()
-        self._equipment.recorder.letters(parked.get(self._name, {}), dead.get(self._name, {}))
+        waiting = parked.get(self._name, {})
+        self.unregistered = waiting.get(UNKNOWN_BRAND, 0)
+        since_ms = store.parked_since(self._name) if waiting else 0
+        self._equipment.recorder.letters(waiting, dead.get(self._name, {}), since_ms)

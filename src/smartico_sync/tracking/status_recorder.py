@@ -120,9 +120,9 @@ class StatusRecorder:
             ),
         )
 
-    def letters(self, parked: Mapping[int, int], dead: Mapping[int, int]) -> None:
-        """So many rows wait and were given up, by reason code."""
-        self.change(parked=dict(parked), dead=dict(dead))
+    def letters(self, parked: Mapping[int, int], dead: Mapping[int, int], parked_since_ms: int) -> None:
+        """So many rows wait, the longest since then, and were given up, by reason code."""
+        self.change(parked=dict(parked), dead=dict(dead), parked_since_ms=parked_since_ms)
 
     def inspected(self, *, null_cursors: int, warnings: tuple[str, ...]) -> None:
         """What was looked at beside the polls."""
