@@ -46,13 +46,19 @@ def listed(operator):
     return json.loads(operator.sync("backfill", "--list", "--json").stdout)
 
 
+def head(operator):
+    """How far the view has come."""
+    return json.loads(operator.sync("watermark", "show", "--json").stdout)[0]["head"]
+
+
 def test_history_is_sent_beside_a_running_daemon_and_the_watermark_stays(tail, postgresql):
     """The daemon sends what lies between the two ends, each row once, while live rows go on; then the state says done."""
     daemon = tail.start("run")
     try:
         insert(postgresql, 9001)
         until(lambda: ids(tail) == [9001])
-        stood = json.loads(tail.sync("watermark", "show", "--json").stdout)[0]["head"]
+        until(lambda: head(tail).endswith("/ 9001"))
+        stood = head(tail)
         done = tail.sync(
             "backfill", "deposits", "--from", "2026-01-01T10:00:00", "--to", "2026-01-02T10:00:00", "--rate", "4000"
         )
@@ -61,7 +67,7 @@ def test_history_is_sent_beside_a_running_daemon_and_the_watermark_stays(tail, p
         assert "the running daemon sends it" in done.stdout
         until(lambda: listed(tail)[0]["state"] == "done")
         assert ids(tail) == [*range(600, 2041), 9001]
-        assert json.loads(tail.sync("watermark", "show", "--json").stdout)[0]["head"] == stood
+        assert head(tail) == stood
         insert(postgresql, 9002)
         until(lambda: ids(tail)[-1] == 9002)
         assert listed(tail)[0]["done"] == 1441

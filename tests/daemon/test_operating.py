@@ -112,6 +112,9 @@ def test_an_old_copy_is_put_back(night, postgresql, tmp_path):
     done = night.sync("state", "restore", str(copy))
     assert done.returncode == 0, done.stderr
     assert "what was there is now" in done.stdout
+    assert "sent again under the same event ids, and counts once" in done.stdout
+    assert "deposits: goes on after " in done.stdout
+    assert "(it was at " in done.stdout
     assert night.sync("run", "--once").returncode == 0
     assert len(night.accepted()) == 5100
     assert night.sandbox.stats()["duplicates"] == 100

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 import pytest
 
 from daemon.test_backfill import PROFILES, USERS
-from daemon.test_operating import until
 from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds, compare_view
+from waiting import until
 
 LATE = ", late_commit: lookback, lookback: 1s"
 

@@ -19,7 +19,7 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.snowflake.failures import connecting, failure
-from smartico_sync.sources.snowflake.plan import judged
+from smartico_sync.sources.snowflake.plan import judge
 from sources.reading import page
 from stand_ins.process import StandIn
 from waiting import now_ms, until
@@ -407,7 +407,7 @@ def explained(assigned, total, expressions=("ID", "DT_UPDATE")):
 def test_plan_is_judged_by_what_a_poll_reads(family, document, uses, advice):
     """Partitions assigned of partitions there are; the advice is a statement to paste."""
     relation = Relation("v", "dt_update", ("id",), relation="v", columns=(Column("dt_update", family, family),))
-    plan = judged(document, relation)
+    plan = judge(document, relation)
     assert (plan.uses_index, plan.advice) == (uses, advice)
 
 

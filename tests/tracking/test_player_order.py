@@ -28,6 +28,7 @@ from smartico_sync.delivery.pending_receipt import PendingReceipt
 from smartico_sync.delivery.request import Request
 from smartico_sync.state.store import Store
 from smartico_sync.tracking import sender as sender_module
+from smartico_sync.tracking.key_watch import Explained
 from smartico_sync.tracking.page_reader import ReadResult
 from smartico_sync.tracking.sender import Sender
 
@@ -37,8 +38,13 @@ RELATION = Relation("bets", "id", ("id",), relation="bets", columns=COLUMNS)
 MAPPING = plan("bets", kind("custom"), RELATION, Options(event_type="bet", event_date="at"))
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MOST = 2  # events a request: a player's events fill several
-NOTHING = SimpleNamespace(stale=lambda _: None, broken=lambda _: None, committed=lambda _: None,
-                          letters=lambda *_: None, read=lambda *_: None)  # fmt: skip
+
+
+class Deaf:
+    """Hears of everything and does nothing."""
+
+    def __getattr__(self, _name):
+        return lambda *_, **__: None
 
 
 def page(rows):
@@ -106,9 +112,11 @@ class Order(RuleBasedStateMachine):
         self.row = self.store.begin("bets", "definition", "first", 1)
         self.router, self.flight, self.rows = Router(), deque(), []
         self.read_to = 0
-        view = SimpleNamespace(name="bets", skip_cjm="never", max_refused=SimpleNamespace(count=10**9, share=1.0))
+        view = SimpleNamespace(
+            name="bets", skip_cjm="never", on_mutated="warn", max_refused=SimpleNamespace(count=10**9, share=1.0)
+        )
         equipment = SimpleNamespace(
-            view=view, store=self.store, delivery=self.router, recorder=NOTHING, source=self,
+            view=view, store=self.store, delivery=self.router, recorder=Deaf(), source=self,
             protection=SimpleNamespace(apply=lambda events: events),
         )  # fmt: skip
         reader = SimpleNamespace(after=lambda *_: None, adopt=lambda *_: None, also=lambda *_: None, watermark=None)
@@ -116,6 +124,10 @@ class Order(RuleBasedStateMachine):
             prepared=SimpleNamespace(mapping=MAPPING, relation=RELATION), reader=reader,
             options=PipelineOptions(MAPPING, bytes(32), park_ms=10**17),
             fingerprints=SimpleNamespace(known=None, ages=None),
+            keys=SimpleNamespace(
+                look=lambda *_: None, sending=lambda *_: None, settled=lambda: None, answered=lambda _: Explained(),
+                explain=lambda *_: Explained(),
+            ),
         )  # fmt: skip
         clock = count(10**9, 700)
         self.before, sender_module.now_ms = sender_module.now_ms, lambda: next(clock)

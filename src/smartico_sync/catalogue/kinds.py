@@ -20,8 +20,8 @@ class Kind:
     mixed ones; empty for `custom`, whose event type is configured. `required` are view columns (each a tuple of
     alternatives, any of which will do); `columns` maps view columns to properties; several columns may map to one
     property, the first present and not NULL wins in the order given. `event_date` are the view columns that may hold the
-    moment of the business event, the first present wins, the cursor last. `key` is the default key, first alternative
-    present wins; none present: the view has no unique key. Columns that `columns` does not name pass through under their
+    moment of the business event, the first present wins, the cursor last. `key` is the default key: the columns that make a
+    row that row, first alternative present wins; none present: the view has no unique key. Columns that `columns` does not name pass through under their
     own name, but for `hidden`. `expected` are columns a player needs from any one view of this kind (a profile may be
     spread over several), so that one view without them is no mistake. `since` says how sure we are of event type and columns.
     """
@@ -130,6 +130,7 @@ def transactions(
     key: tuple[tuple[str, ...], ...],
     since: Literal["documented", "observed", "inferred"] = "documented",
     optional: tuple[str, ...] = (),
+    hidden: tuple[str, ...] = (),
 ) -> Kind:
     """Make a kind whose rows are final once they appear."""
     needed = sources(renames, *required)
@@ -142,26 +143,41 @@ def transactions(
         columns=columns(renames),
         event_date=event_date,
         key=key,
-        hidden=HIDDEN,
+        hidden=HIDDEN.union(hidden),
         since=since,
     )
 
 
+# Keys: the id of the transaction goes before the id of what it is about. The business may give the latter twice, and two rows
+# with one key are one event to the API, which drops the second.
 PAYMENT_KEY = (("transaction_id",), ("acc_last_transaction_id",), ("id",))
 DEPOSIT_DATE = ("transaction_date", "acc_last_deposit_date", "dt_finalized")
 DEPOSIT_NEEDS = ("acc_last_transaction_id", "acc_last_deposit_date", "acc_last_deposit_amount")
 WITHDRAWAL_DATE = ("transaction_date", "withdrawal_date", "acc_last_withdrawal_date", "dt_finalized")
 WITHDRAWAL_NEEDS = ("acc_last_transaction_id", "acc_last_withdrawal_date", "acc_last_withdrawal_amount")
-BET_KEY = (("bet_id",), ("casino_last_bet_id",), ("id",))
+# A bet_id is often the round's, which several bets and wins share.
+BET_KEY = (("transaction_id",), ("id",), ("bet_id",), ("casino_last_bet_id",))
 BET_DATE = ("bet_date", "casino_last_bet_dt", "dt")
 BET_NEEDS = ("casino_last_bet_id", "casino_last_bet_dt", "casino_last_bet_amount", "casino_last_bet_game_name")
 WIN_NEEDS = ("casino_last_bet_id", "casino_last_bet_dt", "casino_last_win_amount", "casino_last_bet_game_name")
 ROUND_NEEDS = (*BET_NEEDS, "casino_last_win_amount")
-SLIP_KEY = (("bet_id",), ("sport_last_bet_id",), ("id",))
+SLIP_KEY = (("bet_id",), ("sport_last_bet_id",), ("id",))  # a slip is placed once
+# A slip is settled again after a correction, and in parts when it is cashed out: each time is a row of its own.
+SETTLED_KEY = (
+    ("transaction_id",), ("id",),
+    ("bet_id", "settlement_date"), ("bet_id", "settled_date"), ("bet_id", "settled_at"), ("sport_last_bet_id", "settlement_date"),
+    ("bet_id",), ("sport_last_bet_id",),
+)  # fmt: skip
 # A selection's id may come from the odds feed and be shared by many slips, so only slip and selection are unique.
 LEG_KEY = (("bet_id", "selection_id"), ("sport_last_bet_id", "sport_last_selection_id"), ("id",))
+SETTLED_LEG_KEY = (
+    ("transaction_id",),
+    *(("bet_id", "selection_id", date) for date in ("settlement_date", "settled_date", "settled_at")),
+    *LEG_KEY,
+)
 SLIP_DATE = ("bet_date", "transaction_date", "dt")
-SETTLED_DATE = ("settlement_date", "settled_date", *SLIP_DATE)
+SETTLED_DATE = ("settlement_date", "settled_date", "settled_at", *SLIP_DATE)
+SPORT_DATES = ("bet_date", "settlement_date", "settled_date", "settled_at")  # say when, and are no properties
 
 USERS = Kind(
     name="users",
@@ -232,7 +248,7 @@ KINDS: dict[str, Kind] = {
         ),
         transactions("casino_bets", {"": "casino_bet"}, CASINO, BET_NEEDS, event_date=BET_DATE, key=BET_KEY),
         transactions("casino_wins", {"": "casino_win"}, CASINO, WIN_NEEDS, event_date=BET_DATE, key=BET_KEY),
-        # Bet and win of one round share their bet_id: whoever keys these rows adds the type column.
+        # A bet and its win may share their id: whoever keys these rows adds the type column.
         transactions(
             "casino_bets_and_wins", {"bet": "casino_bet", "win": "casino_win"}, CASINO, ROUND_NEEDS,
             event_date=BET_DATE, key=BET_KEY,
@@ -240,19 +256,19 @@ KINDS: dict[str, Kind] = {
         transactions("casino_rounds", {"": "casino_bet_win"}, CASINO, ROUND_NEEDS, event_date=BET_DATE, key=BET_KEY),
         transactions(
             "sport_bets_open", {"": "sport_bet_open"}, SLIP, ("sport_last_bet_id",),
-            event_date=SLIP_DATE, key=SLIP_KEY,
+            event_date=SLIP_DATE, key=SLIP_KEY, hidden=SPORT_DATES,
         ),
         transactions(
             "sport_bets_settled", {"": "sport_bet_settled"}, SLIP, ("sport_last_bet_id",),
-            event_date=SETTLED_DATE, key=SLIP_KEY,
+            event_date=SETTLED_DATE, key=SETTLED_KEY, hidden=SPORT_DATES,
         ),
         transactions(
             "sport_selections_open", {"": "sport_bet_selection_open"}, LEG, ("sport_last_selection_id",),
-            event_date=SLIP_DATE, key=LEG_KEY, since="inferred",
+            event_date=SLIP_DATE, key=LEG_KEY, hidden=SPORT_DATES, since="inferred",
         ),
         transactions(
             "sport_selections_settled", {"": "sport_bet_selection_settled"}, LEG, ("sport_last_selection_id",),
-            event_date=SETTLED_DATE, key=LEG_KEY, since="inferred",
+            event_date=SETTLED_DATE, key=SETTLED_LEG_KEY, hidden=SPORT_DATES, since="inferred",
         ),
         BONUSES,
         CUSTOM,

@@ -60,12 +60,27 @@ def check(parts: Parts) -> Iterator[Problem]:
         first = names.setdefault(name, index)
         if first != index:
             yield Problem(("views", index, "name"), f"the name {name!r} is taken by views[{first}]; names are unique")
+    yield from identity_problems(parts)
     for index, source_name in parts.view_sources.items():
         if source_name not in parts.source_names:
             known = one_of(source_name, sorted(parts.source_names))
             yield Problem(("views", index, "source"), f"no source {source_name!r}; {known}")
     for index, view in parts.views.items():
         yield from view_problems(view, Where(index, engines.get(view.source), parts.pii))
+
+
+def identity_problems(parts: Parts) -> Iterator[Problem]:
+    """Views that would make the same event ids."""
+    taken: dict[str, int] = {}
+    for index, view in parts.views.items():
+        first = taken.setdefault(view.identity or view.name, index)
+        if first != index and view.name != parts.view_names.get(first):
+            at = "identity" if view.identity else "name"
+            yield Problem(
+                ("views", index, at),
+                f"{view.identity or view.name!r} is the identity of views[{first}]; two views of one identity would make the same "
+                "event ids",
+            )
 
 
 def either(section: Any, loc: Loc, name: str, *, need: str) -> Iterator[Problem]:

@@ -195,7 +195,9 @@ class View(Model):
     """One view to poll."""
 
     name: Annotated[str, Field(pattern=NAME)]
-    """Names the view in state, logs and metrics. Renaming it begins anew."""
+    """Names the view in state, logs and metrics."""
+    identity: Annotated[str | None, Field(pattern=NAME)] = None
+    """What event ids are made of; the name at the first start when absent, and kept by the state. A view that is renamed keeps its ids, its place and all else it remembers under `identity:` with its first name."""
     source: Word
     """Which of `sources`."""
     relation: Word | None = None
@@ -235,7 +237,9 @@ class View(Model):
     gaps_wait: Annotated[int, Milliseconds()] = GAPS_WAIT_MS
     """How long a missing id is asked for again before its writer counts as rolled back."""
     start_from: Text = "first"
-    """`first`, `now`, or a cursor value; only at the very first start."""
+    """`first`, `now`, or the first cursor value to send: a time (it may name its offset) or an id; only at the very first start."""
+    on_known_relation: Literal["refuse", "send"] = "refuse"
+    """At the very first start, what to do about a relation whose rows the state has sent under another view's name: sent again, they count twice."""
     on_null_cursor: Literal["report", "send", "stop"] = "report"
     """What to do about rows whose cursor is NULL."""
     on_invalid: Literal["report", "omit", "dead_letter"] = "report"

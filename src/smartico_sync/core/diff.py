@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, Events
-from smartico_sync.core.identity import content, eids, fingerprints
+from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Events
+from smartico_sync.core.identity import contents, eids, extended, fingerprints
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def diff(
     A value that must never change and did is remembered as what it is now (`moves` follow), or as what it was (hold), so
     that the next row is told as well.
 
-    A profile's final eid is made here, of the one it has and its keyed fingerprint: two contents at one cursor value are
-    two events, and nobody can try out an encrypted phone number against an eid.
+    A profile's eid is made here, of its SEED (which leaves the frame) and its keyed fingerprint: two contents at one cursor
+    value are two events, and nobody can try out an encrypted phone number against an eid.
     """
     frame = events.frame
     names = sorted(name for name in frame.columns if name not in ENVELOPE)
@@ -70,7 +70,7 @@ def diff(
     state = pl.DataFrame(
         {
             "id": frame.get_column(PLAYER),
-            "eid": eids(frame.with_columns(whole.alias("@whole")), [pl.col(EID), pl.col("@whole")]),
+            "eid": eids(extended(frame.get_column(SEED), whole)),
             "whole": whole,
             "parts": together(layout, parts)
             if parts
@@ -86,7 +86,7 @@ def diff(
             for name in ("whole", "parts")
         )
     changed = whole.ne_missing(last.get_column("known_whole"))
-    sent = frame.with_columns(state.get_column("eid").alias(EID))
+    sent = frame.drop(SEED).with_columns(state.get_column("eid").alias(EID))
     worth = changed
     if payload == "changed":
         # Also what differs from the state, or changed in a row between: each of them may yet be refused.
@@ -134,9 +134,7 @@ def held(state: pl.DataFrame, known: pl.Series, place: int, mask: pl.Series) -> 
 
 def keyed(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> pl.Series:
     """The keyed fingerprint of some properties, those that are NULL left out, bound to the player."""
-    player = [pl.col(PLAYER).cast(pl.String), pl.lit(";")]
-    seeds = frame.select(pl.concat_str([*player, *content(frame, names)], ignore_nulls=True)).to_series()
-    return fingerprints(seeds, secret)
+    return fingerprints(contents(frame, names, PLAYER), secret)
 
 
 def together(layout: str, parts: dict[str, pl.Series]) -> pl.Series:

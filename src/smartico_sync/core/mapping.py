@@ -10,16 +10,16 @@ import polars as pl
 
 from smartico_sync.catalogue.properties import MANAGED, NAME_PATTERN, property_type
 from smartico_sync.core.conversion import Conversion, Form, conversion, epoch_ms, natural
-from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, TYPE, USER, Events
-from smartico_sync.core.identity import eids, fingerprints, hash64
+from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, SEED, TYPE, USER, Events
+from smartico_sync.core.identity import contents, eids, fingerprints, keyed_hash, seeds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.core.relation import Column, Relation
 
-__all__ = ["Mapped", "Options", "ViewMapping", "events", "keys_of", "plan"]
+__all__ = ["Mapped", "Options", "ViewMapping", "events", "identity_columns", "keys_of", "plan"]
 
 NO_NUMBER = frozenset({"timestamp", "instant", "date", "json", "uuid", "array"})
 BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
@@ -29,8 +29,11 @@ BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
 class Options:
     """What a view's configuration adds to its kind. `roles` maps values of the type column to roles of the kind.
 
-    `generation`: how often event ids were begun anew; each generation has ids of its own. `blind`: columns with personal
-    data, which go into an event's id under the `secret` only, so that nobody can try out values against it.
+    `identity`: what event ids are made of in place of the view's name, and `id_columns` of which columns, where the state
+    says so (None: of those that `identity_columns` names). `content_columns`: where there is no key, those that a row is made of
+    (none: all). `generation`: how often event ids were begun anew; each generation
+    has ids of its own. `blind`: columns with personal data, which go into an event's id under the `secret` only, so that
+    nobody can try out values against it. Keys of players and of the ledger hang on the secret too.
     """
 
     columns: Mapping[str, str | None] = field(default_factory=dict)
@@ -40,6 +43,9 @@ class Options:
     event_date: str = ""
     brand: str = ""
     on_null: Literal["omit", "clear"] = "omit"
+    identity: str = ""
+    id_columns: tuple[str, ...] | None = None
+    content_columns: tuple[str, ...] = ()
     generation: int = 0
     blind: frozenset[str] = frozenset()
     secret: bytes = field(default=b"", repr=False)
@@ -69,6 +75,29 @@ class ViewMapping:
     dates: tuple[Column, ...]
     problems: tuple[str, ...]
 
+    @property
+    def identity(self) -> str:
+        """What event ids are made of in place of the view's name."""
+        return self.options.identity or self.view
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that make the row that row; none for a keyless view: all of them."""
+        recorded = self.options.id_columns
+        return identity_columns(self.kind, self.relation) if recorded is None else recorded
+
+    @property
+    def cursor_is_id(self) -> bool:
+        """Whether the cursor never changes in a row."""
+        return self.relation.cursor_is_id
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """The columns that hold what a row holds: those of the state are used on, so that a further one makes no other rows."""
+        names = [column.name for column in self.relation.columns if column.family != "binary"]
+        recorded = self.options.content_columns
+        return tuple(name for name in names if not recorded or name in recorded)
+
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
@@ -89,6 +118,17 @@ def keys_of(
     if configured is None:
         configured = next((key for key in kind.key if set(key) <= present), ())
     return (*configured, type_column) if type_column and configured and type_column not in configured else configured
+
+
+def identity_columns(kind: Kind, relation: Relation) -> tuple[str, ...]:
+    """The columns that make a transaction that transaction: its key, and with it an id that is the cursor.
+
+    A business id may be given twice (a round, a bet that is settled again), an incrementing id never is. A profile is its
+    player, at the cursor and with the content that it then has. None for a keyless view: a row is all that it holds.
+    """
+    key = relation.key
+    joins = key and kind.role != "profile" and relation.cursor_is_id and relation.cursor not in key
+    return (*key, relation.cursor) if joins else key
 
 
 def plan(view: str, kind: Kind, relation: Relation, options: Options) -> ViewMapping:
@@ -179,7 +219,7 @@ def problems(
 def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
     """The events of a page, in its order, and the rows that cannot be one.
 
-    The eid of a profile is that of its row, from view, brand, type, key and cursor; the diff adds the content.
+    A transaction has its final id. A profile has none yet, but a SEED that names its row: the diff adds the content.
     """
     conversions = [(known, converted(known, page)) for known in mapping.properties]
     frame = page.with_row_index(POSITION).with_columns(envelope(mapping))
@@ -195,28 +235,37 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
         columns += cleared
         raw |= {f"!{known.name}" for known, _ in conversions}
     kept = good.select(DATE, BRAND, USER, TYPE, KEY, POSITION, *columns)
-    keys = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))] or whole_row(
-        mapping, page.columns, good
-    )
-    seed = [pl.lit(mapping.view), pl.col(BRAND), pl.col(TYPE), *keys]
-    # A→B→A is three changes.
-    change = [pl.col("@cursor")] if mapping.kind.role == "profile" else []
-    generation = mapping.options.generation
-    anew = [pl.lit(f"generation {generation}")] if generation else []
-    kept = kept.with_columns(
-        hash64(good, [pl.col(BRAND), pl.col(USER)]).alias(PLAYER),
-        eids(good, [*seed, *change, *anew]).alias(EID),
-    )
-    return Mapped(Events(kept, frozenset(raw)), rejects)
+    player = keyed_hash(seeds(good, [pl.col(BRAND), pl.col(USER)]), mapping.options.secret)
+    named = seeds(good, seed_parts(mapping, good))
+    profile = mapping.kind.role == "profile"
+    ids = [pl.lit("").alias(EID), named.alias(SEED)] if profile else [eids(named).alias(EID)]
+    return Mapped(Events(kept.with_columns(player.alias(PLAYER), *ids), frozenset(raw)), rejects)
 
 
-def whole_row(mapping: ViewMapping, names: Sequence[str], good: pl.DataFrame) -> list[pl.Expr]:
-    """Every value of a keyless row, which is then its own key."""
-    texts = {
-        name: good.get_column(name).cast(pl.String, strict=False) for name in names if good.schema[name] != pl.Binary
-    }
-    blind, secret = mapping.options.blind, mapping.options.secret
-    return [pl.lit(fingerprints(text, secret) if name in blind else text) for name, text in texts.items()]
+def seed_parts(mapping: ViewMapping, rows: pl.DataFrame) -> list[pl.Expr]:
+    """What an event's id is made of: where it comes from, whose and what it is, and which row."""
+    relation, options = mapping.relation, mapping.options
+    parts = [pl.lit(mapping.identity), pl.col(BRAND), pl.col(TYPE)]
+    parts += [id_text(relation, name) for name in mapping.id_columns]
+    if not mapping.id_columns:
+        parts.append(pl.lit(whole_row(mapping, rows)))
+    if mapping.kind.role == "profile":
+        parts.append(pl.col("@cursor"))  # A→B→A is three changes
+    return [*parts, pl.lit(f"generation {options.generation}")] if options.generation else parts
+
+
+def id_text(relation: Relation, name: str) -> pl.Expr:
+    """A column as part of an id: as the database prints it."""
+    if name in relation.key:
+        return pl.col(f"@key.{relation.key.index(name)}")
+    return pl.col("@cursor") if name == relation.cursor else pl.col(name).cast(pl.String)
+
+
+def whole_row(mapping: ViewMapping, rows: pl.DataFrame) -> pl.Series:
+    """What each row of a keyless view holds, which is then its own key."""
+    blind, secret = mapping.options.blind & set(mapping.content), mapping.options.secret
+    hidden = [fingerprints(rows.get_column(name).cast(pl.String), secret).alias(name) for name in sorted(blind)]
+    return contents(rows.with_columns(hidden), mapping.content, "@cursor")
 
 
 def envelope(mapping: ViewMapping) -> list[pl.Expr]:

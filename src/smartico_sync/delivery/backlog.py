@@ -50,7 +50,8 @@ class Backlog:
         others = [place for place in range(frame.height) if place not in told] if verdict.decision == "retry" else []
         delivered = frame.height - len(told) if verdict.decision == "done" else 0
         left = request.batches(frame[part] for part in (others, *request.apart(verdict.vague)) if part)
-        self.judged(request, delivered, len(verdict.duplicates), verdict.refused)
+        first = sorted(verdict.duplicates) if request.trip == "first" else []
+        self.judged(request, delivered, len(verdict.duplicates), verdict.refused, first)
         if left:
             self.player_order.cut(request, left)
             self.player_order.offer(request)
@@ -95,8 +96,15 @@ class Backlog:
         self.player_order.cut(request, request.batches(request.frame.partition_by(BRAND, maintain_order=True)))
         self.player_order.offer(request)
 
-    def judged(self, request: Request, delivered: int, duplicates: int, refused: Mapping[int, Refused]) -> None:
-        """Count events of the request that have their verdict."""
+    def judged(
+        self,
+        request: Request,
+        delivered: int,
+        duplicates: int,
+        refused: Mapping[int, Refused],
+        known_before: Sequence[int] = (),
+    ) -> None:
+        """Count events of the request that have their verdict; of the duplicates the places that were sent for the first time."""
         self.queued -= delivered + duplicates + len(refused)
         self.events.update({"delivered": delivered, "duplicate": duplicates, "refused": len(refused)})
         rows, ids = request.frame.get_column(POSITION), request.frame.get_column(EID)
@@ -104,7 +112,7 @@ class Backlog:
             players = request.frame.get_column(PLAYER)
             request.pending.holds.own.update(players[place] for place, why in refused.items() if why.code in HOLDING)
         refusals = [Refusal(rows[place], ids[place], why.code, why.reason) for place, why in refused.items()]
-        request.pending.judged(delivered, duplicates, refusals)
+        request.pending.judged(delivered, duplicates, refusals, rows.gather(list(known_before)).to_list())
 
     def finish(self, request: Request) -> None:
         """The request is done; those behind it may go."""

@@ -234,7 +234,7 @@ class Destination:
         pause = self.breaker.failed(
             now, attempts=request.attempts, in_flight=self.in_flight, retry_after_s=retry_after_s
         )
-        request.attempts += 1
+        request.attempts, request.trip = request.attempts + 1, "again"
         self.last_error = reason
         if request.pending.over:
             self.backlog.drop(request)

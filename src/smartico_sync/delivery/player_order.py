@@ -104,12 +104,12 @@ class PlayerOrder:
         first, *rest = batches
         for batch in reversed(rest):
             # Whoever waited for the whole waits for the last part.
-            later = Request(batch, request.pending, request.players, waits=1)
+            later = Request(batch, request.pending, request.players, waits=1, trip="again")
             later.followers, request.followers = request.followers, [later]
             for player in request.players:
                 if self.tails.get(player) is request:
                     self.tails[player] = later
-        request.batch = first
+        request.batch, request.trip = first, "again"
 
     def abandoned(self) -> list[Request]:
         """Take out the waiting requests whose receipt is resolved already: nobody waits for them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.core.batches import Batch, encode
 from smartico_sync.core.events import BRAND, EID, PLAYER, USER, Events
@@ -22,7 +22,8 @@ __all__ = ["Request"]
 class Request:
     """One request. `waits` counts the earlier ones that hold a player of this one, which are `followers` of those.
 
-    `attempts` had no usable answer, `silences` of the latest none at all. `over`: it will not be sent again.
+    `attempts` had no usable answer, `silences` of the latest none at all. `over`: it will not be sent again. `trip`: whether
+    its events may have been with the API before.
     """
 
     batch: Batch
@@ -32,6 +33,7 @@ class Request:
     followers: list[Request] = field(default_factory=list)
     attempts: int = 0
     silences: int = 0
+    trip: Literal["first", "again"] = "first"
     over: bool = False
 
     @classmethod

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.observe.view_status import ViewStatus
 
-__all__ = ["ORDINARY_INTERVALS", "Finding", "Health", "assess", "standstill"]
+__all__ = ["ORDINARY_INTERVALS", "UNKNOWN_DUPLICATES", "Finding", "Health", "assess", "standstill"]
 
 STUCK_MS = 60_000  # no sign of life from any view for this long, beyond ten intervals: twice what a database or the API may take
 STANDSTILL_MS = (
@@ -21,6 +21,10 @@ STANDSTILL_MS = (
 )
 ORDINARY_INTERVALS = (
     2  # a lag of one interval and the poll is what lies between two good polls, whatever `max_age` says
+)
+UNKNOWN_DUPLICATES = (
+    "nothing, after the state was begun anew or restored; else another daemon sends them too, or two rows have one event id: "
+    "sync check looks for keys that repeat"
 )
 WAITS_FOR = {"": "", "source": "; it waits for the database", "api": "; it waits for the API"}
 
@@ -65,6 +69,9 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
             findings.append(
                 Finding("warning", view.name, told, "mend them in the view; `on_invalid` says what becomes of them")
             )
+        if view.unknown_duplicates:
+            told = f"{view.unknown_duplicates:,} rows were duplicates to the API, though this state never sent them"
+            findings.append(Finding("warning", view.name, told, UNKNOWN_DUPLICATES))
         findings += of_age(view)
         if view.differing:
             told = (

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["exposition"]
 
 STATES = ("starting", "live", "behind", "degraded", "halted", "regressed")
-# What leaves its stage again is no counter; it is told by code below.
-STAGES = ("dead_lettered", "parked")
+# What leaves its stage again is no counter; it is told by code below. The last is part of `duplicate`.
+STAGES = ("dead_lettered", "parked", "duplicate_unknown")
 # Gauges of a view: name, what it says, and where it is.
 GAUGES: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
     (
@@ -86,6 +86,11 @@ COUNTERS: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
         lambda view: view.late.rescanned_keys,
     ),
     ("given_up_ids", "Missing ids that never came (gaps).", lambda view: view.late.given_up_ids),
+    (
+        "unknown_duplicates",
+        "Rows the API had already though this state never sent them, since the start.",
+        lambda view: view.unknown_duplicates,
+    ),
     ("mutated_rows", "Delivered rows found changed, since the start.", lambda view: view.mutated),
 )
 

@@ -63,9 +63,10 @@ class ViewFacts:
     nothing can still appear.
     `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
     `mutated` delivered rows were found changed; `stale` profiles were older than what was delivered and not sent, since this
-    start; `largest_tie` rows shared one cursor value; `skew_ms`: the source's clock
-    minus ours, on a replica its lag included. `invalid` values broke a rule since this start, by property; `parked` and `dead` are waiting and given up now, by reason code,
-    and the first of the former waits since `parked_since_ms` (epoch ms, 0: none does).
+    start; `unknown_duplicates` the API had since this start, of rows that this state had never sent; `largest_tie` rows shared
+    one cursor value; `skew_ms`: the source's clock minus ours, on a replica its lag included. `invalid` values broke a rule
+    since this start, by property; `parked` and `dead` are waiting and given up now, by reason code, and the first of the
+    former waits since `parked_since_ms` (epoch ms, 0: none does).
     At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
     `looked` profiles so many were `differing` from what was sent.
     """
@@ -87,6 +88,7 @@ class ViewFacts:
     ahead: int = 0
     mutated: int = 0
     stale: int = 0
+    unknown_duplicates: int = 0
     largest_tie: int = 0
     skew_ms: int = 0
     parked: Mapping[int, int] = field(default_factory=dict)

@@ -53,6 +53,10 @@ class Fingerprints:
         """The same without fingerprints: any profile is news that is not too old."""
         return self.known(ids).with_columns(pl.lit(None, pl.Binary).alias("whole"), NO_PARTS)
 
+    def doubted(self, ids: pl.Series) -> pl.DataFrame:
+        """The same while Smartico may have got more than the state knows: none is equal to any row, so all go in full."""
+        return self.known(ids).with_columns(whole=pl.lit(b""), parts=pl.lit(None, pl.Binary))
+
     def sent(self, profiles: pl.DataFrame) -> None:
         """A page is on its way."""
         self.pending.append(profiles.select(COLUMNS))

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from smartico_sync.core.cursor_time import DAY_MS
-from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.late_commit.mechanism import TIMES
+from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.state.ledger import BUCKET_MS
+from smartico_sync.tracking import late_scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +156,7 @@ def compare(
                     lost, gone = max(0, there - kept), max(0, kept - there)
                     differing.append(Bucket(low, high, there, kept, lost, gone, "pruned"))
                 continue
-            found, lost = unacknowledged(reading, ends, held)
+            found, lost = unacknowledged(reading, prepared, ends, held)
         extra = 0 if role == "profile" or shifted(prepared, low, high) else kept - (there - lost)
         if lost or extra:
             differing.append(Bucket(low, high, there, kept, lost, max(0, extra)))
@@ -190,7 +191,9 @@ def bounds(reading: Reading, prepared: PreparedView, low: int, high: int) -> tup
     return (reading.moment(low), reading.moment(high)) if is_time(prepared) else (str(low), str(high))
 
 
-def unacknowledged(reading: Reading, ends: tuple[str, str], held: pl.Series) -> tuple[list[Position], int]:
+def unacknowledged(
+    reading: Reading, prepared: PreparedView, ends: tuple[str, str], held: pl.Series
+) -> tuple[list[Position], int]:
     """The rows between two cursors whose keys are not among these: some positions, and how many."""
     found: list[Position] = []
     count = 0
@@ -198,7 +201,8 @@ def unacknowledged(reading: Reading, ends: tuple[str, str], held: pl.Series) -> 
     acknowledged = held.unique().implode()
     while True:
         keys = reading.keys(*ends, KEYS_AT_ONCE, after, "below")
-        lost = keys.filter(~ledger_keys(keys).is_in(acknowledged)) if keys.height else keys
+        rows = keys if prepared.relation.key else late_scan.rows_at(reading, keys)
+        lost = rows.filter(~ledger_keys(prepared.mapping, rows).is_in(acknowledged)) if rows.height else rows
         count += lost.height
         found += [position_at(lost, row) for row in range(min(lost.height, LISTED - len(found)))]
         if keys.height < KEYS_AT_ONCE:

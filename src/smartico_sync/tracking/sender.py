@@ -6,24 +6,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+import structlog
 
 from smartico_sync.core.outcome import build_commit
 from smartico_sync.core.pipeline import ledger_of, position_at, prepare, without_automation
-from smartico_sync.core.reason_codes import UNKNOWN_BRAND
+from smartico_sync.core.reason_codes import UNACKNOWLEDGED, UNKNOWN_BRAND
 from smartico_sync.core.records import Holds
 from smartico_sync.errors import RowsRefused
+from smartico_sync.observe.health import UNKNOWN_DUPLICATES
 from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.key_watch import with_duplicates
 from smartico_sync.tracking.page_reader import ReadResult
 from smartico_sync.tracking.pages_in_flight import Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from smartico_sync.core.late_commit.mechanism import ReadTime
     from smartico_sync.core.pipeline import PreparedBatch
-    from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, ViewRow
+    from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.tracking.session import Equipment, Session
 
@@ -34,6 +37,8 @@ Retries = Literal[
     "under way",
     "to go on",  # something was delivered: what waited behind it is due
 ]
+
+log = structlog.get_logger()
 
 
 class Sender:
@@ -50,6 +55,8 @@ class Sender:
         self._open: list[Holds] = []
         self._retries: Retries = "none"
         self._first_load: Literal["under way", "over"] = "under way"
+        self._trust: Trust = "trusted"
+        self._told = False
         self.dead_lettered = 0
         self.unregistered = 0
 
@@ -58,13 +65,21 @@ class Sender:
         self._first_load = "under way" if row.level_ms == 0 else "over"
         self._open.clear()
         self._retries = "none"
+        self._trust = row.fingerprints
         self._tell_undelivered()
 
     def finish_first_load(self) -> None:
-        """All that was there is committed; later pages are not marked as a first load any more."""
+        """All that was there is committed: later pages are not marked as a first load any more, and are compared again."""
+        if self._trust == "doubted":
+            self._equipment.store.judge_fingerprints(self._name, "trusted")
+            self._trust = "trusted"
         if self._first_load == "under way":
             self._equipment.store.reached(self._name, now_ms())
             self._first_load = "over"
+
+    def _known(self, session: Session) -> Callable[[pl.Series], pl.DataFrame]:
+        """What profiles are compared with."""
+        return session.fingerprints.doubted if self._trust == "doubted" else session.fingerprints.known
 
     @property
     def retries_are(self) -> Retries:
@@ -85,22 +100,20 @@ class Sender:
         rows: pl.DataFrame,
         clock_ms: int,
         profiles: Profiles = "changed",
+        *,
+        anew: pl.Series | None = None,
         found: redelivery.Found | None = None,
+        instead_of: PreparedBatch | None = None,
     ) -> PreparedBatch:
-        """Make events of rows, behind all that is on its way; `found` when they are parked ones. To be followed by `queue`.
+        """Make events of rows, behind all that is on its way. To be followed by `queue`, or by `release` if nothing comes of it.
 
-        Of a player of whom something is parked only the parked rows themselves are sent.
+        Of a player of whom something is parked only the parked rows themselves are sent, which are `found`. `anew` as in the
+        pipeline; `instead_of`: a batch of the same rows, or more of them, that is not sent.
         """
         # Before the players that wait: what is committed in between is then in both.
-        earlier = tuple(each.own for each in self._open)
-        if found is not None and session.prepared.mapping.kind.role != "profile":
-            earlier = ()  # what is parked comes before all that is on its way
-        holds = Holds(earlier=earlier)
-        self._open.append(holds)
-        known = session.fingerprints.known if profiles == "changed" else session.fingerprints.ages
-        waiting, anew = self._waiting, None
-        if found is not None:
-            waiting, anew = waiting - found.players, found.anew
+        holds = instead_of.holds if instead_of is not None else self._behind(session, found)
+        known = session.fingerprints.ages if profiles == "all" else self._known(session)
+        waiting = self._waiting if found is None else self._waiting - found.players
         try:
             batch = prepare(rows, session.options, known, clock_ms, waiting, anew=anew, holds=holds)
             if batch.stale and (newest := self._newest(session, rows, batch)):
@@ -108,8 +121,19 @@ class Sender:
         except BaseException:
             self._open.remove(holds)
             raise
-        self._equipment.recorder.stale(batch.stale)
         return batch
+
+    def _behind(self, session: Session, found: redelivery.Found | None) -> Holds:
+        """What the next batch must not overtake: all that is on its way, but for transactions that were parked before it."""
+        parked_first = found is not None and session.prepared.mapping.kind.role != "profile"
+        holds = Holds(earlier=() if parked_first else tuple(each.own for each in self._open))
+        self._open.append(holds)
+        return holds
+
+    def release(self, batch: PreparedBatch) -> None:
+        """Nothing has to wait for a batch any more."""
+        if batch.holds in self._open:
+            self._open.remove(batch.holds)
 
     def _newest(self, session: Session, rows: pl.DataFrame, batch: PreparedBatch) -> frozenset[int]:
         """Which rows (by `@row`) that seem old are the newest that the source holds of their players.
@@ -127,27 +151,50 @@ class Sender:
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
         parts = [part for part in (read.late, read.extra, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
-        batch = self.prepare(session, rows, read.read_time.clock_ms)
-        if read.extra is not None or read.repeated is not None:
-            # Rows out of the order enter the ledger when their time comes.
-            mapping = session.prepared.mapping
+        mapping, clock_ms = session.prepared.mapping, read.read_time.clock_ms
+        batch = self.prepare(session, rows, clock_ms)
+        repeated, moved = read.page.height - page.height, 0
+        if looked := session.keys.look(rows, batch.ledger.get_column("key")):
+            repeated, moved = repeated + int(looked.left_out.sum()), looked.moved
+            rows, anew = rows.filter(~looked.left_out), looked.anew.filter(~looked.left_out)
+            batch = self.prepare(session, rows, clock_ms, anew=anew, instead_of=batch)
+        session.keys.sending(rows, batch.ledger, read.ahead)
+        if repeated or read.extra is not None:
+            # What was sent before is in the ledger too; rows out of the order enter it when their time comes.
             ordered = [ledger_of(part, mapping) for part in (read.late, read.page) if part is not None]
-            batch = replace(batch, ledger=pl.concat(ordered), repeated=read.page.height - page.height)
-        return Sent(self.queue(session, batch), lambda receipt: self._commit_page(session, read, batch, receipt))
+            batch = replace(batch, ledger=pl.concat(ordered), repeated=repeated)
+        return Sent(self.queue(session, batch), lambda receipt: self._commit_page(session, read, batch, receipt, moved))
 
-    def _commit_page(self, session: Session, read: ReadResult, batch: PreparedBatch, receipt: Receipt) -> None:
-        """Write all that the page changes in one transaction."""
+    def _commit_page(
+        self, session: Session, read: ReadResult, batch: PreparedBatch, receipt: Receipt, moved: int
+    ) -> None:
+        """Write all that the page changes in one transaction. `moved`: rows that stood elsewhere before."""
         equipment, reader = self._equipment, session.reader
-        commit = self.outcome(session, batch, receipt)
+        explained = session.keys.answered(receipt)
+        commit = with_duplicates(self.outcome(session, batch, receipt), explained, equipment.view.on_mutated)
+        if read.extra is not None and read.ahead is not None:
+            commit = replace(commit, ahead=ledger_of(read.extra, session.prepared.mapping))
         head = position_at(read.page, read.page.height - 1) if read.page.height else None
         after = reader.after(read, head)
         watermark = after.watermark.position if after and after.watermark else (None if after else head)
         commit = replace(commit, head=head, watermark=watermark, late=after.dump() if after else None)
-        moved = batch.rows or head or watermark != reader.watermark
-        seq = equipment.store.commit(commit) if moved else 0
+        news = batch.rows or batch.repeated or head or watermark != reader.watermark
+        seq = equipment.store.commit(commit) if news else 0
         reader.adopt(after, read, seq, batch.ledger.get_column("key"), watermark)
+        session.keys.settled()
+        equipment.recorder.mutated(moved + len(explained.moved))
+        self._unknown(explained.unknown)
         equipment.recorder.read(read, reader)
         self.committed(session, batch, commit)
+
+    def _unknown(self, duplicates: int) -> None:
+        """So many rows were duplicates to the API, though this state never sent them."""
+        if not duplicates:
+            return
+        if not self._told:
+            log.warning("view.unknown_duplicates", view=self._name, rows=duplicates, hint=UNKNOWN_DUPLICATES)
+        self._told = True
+        self._equipment.recorder.unknown_duplicates(duplicates)
 
     def without_cursor(self, session: Session, read_time: ReadTime, rows: pl.DataFrame) -> Sent:
         """Queue rows that have no place in the order."""
@@ -163,13 +210,18 @@ class Sender:
         """Read parked rows again, where they are now, and queue them."""
         with self._equipment.source.reading(session.prepared.relation) as reading:
             found, clock_ms = redelivery.find(reading, session.prepared.mapping, parked), reading.clock_ms
-        batch = self.prepare(session, found.rows, clock_ms, found=found)
+        batch = self.prepare(session, found.rows, clock_ms, anew=found.anew, found=found)
+        keys = batch.ledger.get_column("key")
 
         def settle(receipt: Receipt) -> None:
+            new = [row for row in sorted(receipt.known_before) if found.retried.found[row].code == UNACKNOWLEDGED]
+            explained = session.keys.explain(found.rows, keys, new)
             commit = build_commit(batch, receipt, session.options, now_ms(), found.retried)
+            commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
             seq = self._equipment.store.commit(commit)
             if seq and commit.ledger is not None:
                 session.reader.also(seq, commit.ledger.get_column("key"))
+            self._unknown(explained.unknown)
             self.committed(session, batch, commit)
             more = commit.resolved and self._equipment.store.parked(self._name, now_ms(), 1)
             self._retries = "to go on" if more else "none"
@@ -188,7 +240,7 @@ class Sender:
             holds = batch.holds if batch.profiles is None else None
             receipt = equipment.delivery.send(self._name, events, priority=priority, holds=holds)
         except BaseException:
-            self._open.remove(batch.holds)
+            self.release(batch)
             raise
         if batch.profiles is not None:
             session.fingerprints.sent(batch.profiles)
@@ -212,6 +264,7 @@ class Sender:
     def committed(self, session: Session, batch: PreparedBatch, commit: Commit) -> None:
         """A commit was written: tell what it changed."""
         self._equipment.recorder.broken(batch.invalid)
+        self._equipment.recorder.stale(batch.stale)
         self.dead_lettered += commit.counts.get("dead_lettered", 0)
         self._equipment.recorder.committed(commit)
         if commit.parked or commit.dead_letters or commit.resolved:
@@ -222,8 +275,7 @@ class Sender:
         """A batch is settled: nothing is behind it any more."""
         if batch.profiles is not None:
             session.fingerprints.settled()
-        if batch.holds in self._open:
-            self._open.remove(batch.holds)
+        self.release(batch)
 
     def _tell_undelivered(self) -> None:
         """Look up how many rows wait and were given up, by reason code."""

@@ -8,7 +8,7 @@ import pytest
 from google.cloud.bigquery import SchemaField
 
 from smartico_sync.core.relation import Column, Relation
-from smartico_sync.sources.bigquery.plan import judged
+from smartico_sync.sources.bigquery.plan import judge
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 pytestmark = [
@@ -80,5 +80,5 @@ def base(name="payment", fields=("id", "at"), partitioned=None, clustered=None, 
 def test_plan_is_judged_by_what_a_poll_is_billed_for(family, poll, whole, tables, uses, advice):
     """Bytes of a poll at the head beside those of everything; the advice is a statement to paste where it can be one."""
     relation = Relation("v", "at", ("id",), relation="v", columns=(Column("at", family, family),))
-    plan = judged(relation, int(poll), int(whole), tables)
+    plan = judge(relation, int(poll), int(whole), tables)
     assert (plan.uses_index, plan.advice) == (uses, advice)

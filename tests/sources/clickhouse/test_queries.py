@@ -9,7 +9,7 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceRefused
 from smartico_sync.sources.clickhouse.login import Login
-from smartico_sync.sources.clickhouse.settings import chosen
+from smartico_sync.sources.clickhouse.settings import settings_to_send
 from smartico_sync.sources.kit.url import parse
 from sources.reading import page
 from waiting import now_ms
@@ -142,13 +142,13 @@ def test_settings_are_chosen_by_what_the_profile_allows():
             setting("select_sequential_consistency", "0"), setting("skip_unavailable_shards", "1"),
         ]
     }  # fmt: skip
-    assert chosen(login, known, "here") == {
+    assert settings_to_send(login, known, "here") == {
         "max_execution_time": "30", "result_overflow_mode": "throw", "select_sequential_consistency": "1",
         "skip_unavailable_shards": "0", "final": "1",
     }  # fmt: skip
     known["skip_unavailable_shards"] = setting("skip_unavailable_shards", "1", 1)
     with pytest.raises(SourceRefused, match="skip_unavailable_shards"):
-        chosen(login, known, "here")
+        settings_to_send(login, known, "here")
 
 
 @pytest.mark.parametrize(

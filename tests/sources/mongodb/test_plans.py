@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from smartico_sync.core.relation import Column, Relation
-from smartico_sync.sources.mongodb.plan import judged
+from smartico_sync.sources.mongodb.plan import judge
 
 BETS = Relation("bets", "cur", ("id",), relation="bets")
 NOON = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
@@ -42,7 +42,7 @@ def planned(winning):
 )  # fmt: skip
 def test_plans_are_judged_in_every_form(answer, uses):
     """Classic, slot-based, sharded, in a pipeline: an index must find the position and give the order."""
-    plan = judged(answer, DESCRIBED)
+    plan = judge(answer, DESCRIBED)
     assert plan.uses_index is uses
     if uses is False:
         assert plan.advice == 'db.getCollection("bets").createIndex({cur: 1, id: 1})'
@@ -50,7 +50,7 @@ def test_plans_are_judged_in_every_form(answer, uses):
 
 def test_a_view_that_renames_its_cursor_sorts_and_says_so():
     """The position is found by an index, and what is behind it is sorted: the summary says what to change."""
-    plan = judged({"stages": [{"$cursor": planned(FETCH)}, {"$sort": {"sortKey": {"moment": 1}}}]}, DESCRIBED)
+    plan = judge({"stages": [{"$cursor": planned(FETCH)}, {"$sort": {"sortKey": {"moment": 1}}}]}, DESCRIBED)
     assert plan.uses_index is True
     assert "keeps cur" in plan.summary
 

@@ -22,11 +22,11 @@ pytest.importorskip("pyodbc", reason="unixODBC is not installed: apt-get install
 
 from smartico_sync.sources.kit.positions import position_parameters
 from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.mssql.failures import connecting, failure, spoken
+from smartico_sync.sources.mssql.failures import connecting, diagnostic, failure
 from smartico_sync.sources.mssql.login import Login
 from smartico_sync.sources.mssql.plan import SPACE, advice, plan_text, serves
 from smartico_sync.sources.mssql.session import declared
-from smartico_sync.sources.mssql.types import MSSQL, column_of, floored
+from smartico_sync.sources.mssql.types import MSSQL, column_of, truncated
 
 
 def compiled(expression):
@@ -102,7 +102,7 @@ def test_types_of_the_operators_own_come_as_their_base():
 )
 def test_bounds_are_cut_not_rounded(kind, text, cut):
     """A bound holds no more digits than its column."""
-    assert floored(column_of("x", kind, "", ""), text) == cut
+    assert truncated(column_of("x", kind, "", ""), text) == cut
 
 
 RELATION = Relation(
@@ -197,13 +197,13 @@ def microsoft(text, number, function="SQLExecDirectW"):
 
 def test_what_drivers_say_is_taken_apart():
     """SQLSTATE, the server's own number and message; a number of the driver's or the system's is no number."""
-    assert spoken(("42S02", "[42S02] " + microsoft("Invalid object name 'x'.", 208))) == (
+    assert diagnostic(("42S02", "[42S02] " + microsoft("Invalid object name 'x'.", 208))) == (
         "42S02",
         208,
         "Invalid object name 'x'.",
     )
     assert (
-        spoken(
+        diagnostic(
             (
                 "08S01",
                 "[08S01] [Microsoft][ODBC Driver 18 for SQL Server]TCP Provider: Error code 0x68 (104) (SQLExecDirectW)",
@@ -212,11 +212,11 @@ def test_what_drivers_say_is_taken_apart():
         == 0
     )
     assert (
-        spoken(("08S01", "[08S01] [FreeTDS][SQL Server]Unexpected EOF from the server (20017) (SQLExecDirectW)"))[1]
+        diagnostic(("08S01", "[08S01] [FreeTDS][SQL Server]Unexpected EOF from the server (20017) (SQLExecDirectW)"))[1]
         == 0
     )
-    assert spoken(("The SQL contains 1 parameter markers",))[1:] == (0, "")
-    assert spoken(()) == ("", 0, "")
+    assert diagnostic(("The SQL contains 1 parameter markers",))[1:] == (0, "")
+    assert diagnostic(()) == ("", 0, "")
 
 
 @pytest.mark.parametrize(

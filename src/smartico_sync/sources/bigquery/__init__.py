@@ -8,7 +8,7 @@ from smartico_sync.sources.bigquery.facts import ask_facts, listed
 from smartico_sync.sources.bigquery.login import Login
 from smartico_sync.sources.bigquery.plan import explain
 from smartico_sync.sources.bigquery.reading import BigQueryReading
-from smartico_sync.sources.bigquery.session import Remembered, Session, Storage
+from smartico_sync.sources.bigquery.session import AnswerCache, Session, Storage
 from smartico_sync.sources.bigquery.types import BIGQUERY, column_of
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
 from smartico_sync.sources.kit.parameters import connection_of
@@ -38,8 +38,8 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
         login.check()
         place = f"source {name} ({url.place})"
         self._storage = storage = Storage(login)
-        remembered, clock, unattended = Remembered(), ServerClock(), UnattendedCalls()
-        pool = Pool(lambda: Session(storage, remembered, clock, unattended, place), config.pool, silence_s)
+        cache, clock, unattended = AnswerCache(), ServerClock(), UnattendedCalls()
+        pool = Pool(lambda: Session(storage, cache, clock, unattended, place), config.pool, silence_s)
         super().__init__(name, place, pool)
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.bigquery.reading import BigQueryReading
     from smartico_sync.sources.bigquery.session import Session
 
-__all__ = ["explain", "judged"]
+__all__ = ["explain", "judge"]
 
 LEAST = 10_000_000  # bytes: what BigQuery bills for any table, so less cannot be saved
 SHARE = 0.2  # of what a read from the start costs: a poll at the head that reads more is not pruned
@@ -35,7 +35,7 @@ def explain(reading: BigQueryReading, after: Position | None, limit: int) -> Pla
     whole = reading.estimate(*reading.poll_statement(None, limit))
     poll = reading.estimate(*reading.poll_statement(_head(reading, relation) or after, limit))
     tables = [table for reference in poll.tables for table in _seen(reading.session, reference)]
-    return judged(relation, poll.size, whole.size, tables)
+    return judge(relation, poll.size, whole.size, tables)
 
 
 def _seen(session: Session, reference: TableReference) -> list[Table]:
@@ -45,7 +45,7 @@ def _seen(session: Session, reference: TableReference) -> list[Table]:
     return []
 
 
-def judged(relation: Relation, poll: int, whole: int, tables: Sequence[Table]) -> Plan:
+def judge(relation: Relation, poll: int, whole: int, tables: Sequence[Table]) -> Plan:
     """Judge a poll by its bytes, beside those of a read from the start."""
     billed = max(poll, LEAST)
     day = f"{billed * POLLS / 1e9:,.0f} GB a day at every: 5m, where tables change all the time"

@@ -42,8 +42,8 @@ class BigQueryReading(WarehouseReading[Session]):
     def head(self, through: str | None = None) -> str | None:
         """The highest cursor, looked for where it was or must be, so that older partitions are not read."""
         near: list[str] = []
-        if self.relation in self.session.remembered.heads:
-            near = [self.session.remembered.heads[self.relation]]
+        if self.relation in self.session.cache.heads:
+            near = [self.session.cache.heads[self.relation]]
         elif described(self.relation, self.relation.cursor).family in ("timestamp", "instant", "date"):
             near = [self.moment(self.clock_ms - back) for back in NEAR_MS]
         statement = statements.head(self.adapter, self.relation, "low" if through is None else "low and through")
@@ -52,19 +52,19 @@ class BigQueryReading(WarehouseReading[Session]):
         if found is None:
             found = super().head(through)
         if found is not None and through is None:
-            self.session.remembered.heads[self.relation] = found
+            self.session.cache.heads[self.relation] = found
         return found
 
     def null_cursors(self) -> int:
         """How many rows have no place in the order, counted once an hour; NULL keys only where that may be paid for."""
-        counted = self.session.remembered.nulls.get(self.relation)
+        counted = self.session.cache.nulls.get(self.relation)
         if counted is None or time.monotonic() - counted[0] > COUNTED_S:
             statement, most = statements.null_cursors(self.adapter, self.relation), self.session.most_bytes
             if most is not None and self.estimate(statement, {}).size > most:
                 # NULL cursors lie in a partition of their own, and are found without the rest.
                 statement = statements.null_cursors(self.adapter, replace(self.relation, key=()))
             counted = (time.monotonic(), int(self.value(statement, {}) or 0))
-            self.session.remembered.nulls[self.relation] = counted
+            self.session.cache.nulls[self.relation] = counted
         return counted[1]
 
     def estimate(self, statement: Statement, values: Mapping[str, str | int]) -> Estimate:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
     from smartico_sync.sources.kit.server_clock import ServerClock
 
-__all__ = ["NEVER", "Estimate", "Remembered", "Session", "Storage"]
+__all__ = ["NEVER", "AnswerCache", "Estimate", "Session", "Storage"]
 
 # The client logs what fails with the query and its values; what is wrong is told by the failure.
 for name in ("google.cloud.bigquery", "google.api_core", "google.auth"):
@@ -67,7 +67,7 @@ class Storage:
             self._client.transport.close()  # type: ignore[no-untyped-call]
 
 
-class Remembered:
+class AnswerCache:
     """Answers that are asked for again and again, and would be billed each time; kept for the whole source."""
 
     def __init__(self) -> None:
@@ -91,13 +91,13 @@ class Session(WarehouseSession):
     cast = "to STRING"
 
     def __init__(
-        self, storage: Storage, remembered: Remembered, clock: ServerClock, unattended: UnattendedCalls, place: str
+        self, storage: Storage, cache: AnswerCache, clock: ServerClock, unattended: UnattendedCalls, place: str
     ) -> None:
         self.login = login = storage.login
         super().__init__(clock, unattended, place, 2 * login.silence_s)
         self._silence_s = login.silence_s
         self.storage = storage
-        self.remembered = remembered
+        self.cache = cache
         self.most_bytes: int | None = login.limits().get("maximum_bytes_billed")
         try:
             self._client = self._call(login.client, "connecting")

@@ -23,15 +23,8 @@ SERVER = "SELECT version(), timezone(), currentUser()"
 DELAY = "SELECT max(absolute_delay), countIf(is_readonly), count() FROM system.replicas"
 GRANTS = "SHOW GRANTS"
 HARMLESS = (
-    "SELECT",
-    "SHOW",
-    "dictGet",
-    "displaySecretsInShowAndSelect",
-    "CHECK",
-    "INTROSPECTION",
-    "REMOTE",
-    "TABLE ENGINE",
-)
+    "SELECT", "SHOW", "dictGet", "displaySecretsInShowAndSelect", "CHECK", "INTROSPECTION", "REMOTE", "TABLE ENGINE",
+)  # fmt: skip
 RELATIONS = """SELECT database, name FROM system.tables WHERE NOT is_temporary
  AND database NOT IN ('system', 'information_schema', 'INFORMATION_SCHEMA') AND name NOT LIKE '.inner%'
  AND (currentDatabase() = 'default' OR database = currentDatabase()) ORDER BY 1, 2 LIMIT 1000"""

@@ -14,7 +14,7 @@ import clickhouse_connect
 
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.clickhouse.failures import FAILURES, connecting, failure
-from smartico_sync.sources.clickhouse.settings import chosen
+from smartico_sync.sources.clickhouse.settings import settings_to_send
 from smartico_sync.sources.kit.network_failures import first_that_answers
 from smartico_sync.sources.sql.warehouse import WarehouseSession
 
@@ -68,7 +68,7 @@ class Session(WarehouseSession):
         self._client = first_that_answers(hosts, partial(self._connect, login, hosts), place)
         self.settings: Mapping[str, SettingDef] = self._client.server_settings
         try:
-            for name, value in chosen(login, self.settings, place).items():
+            for name, value in settings_to_send(login, self.settings, place).items():
                 self._client.set_client_setting(name, value)
         except SourceError:
             self.close()

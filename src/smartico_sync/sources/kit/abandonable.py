@@ -2,7 +2,7 @@
 
 A call lasts too long, or its source is closed: whoever waits is let go, and the call goes on in its thread, unseen, until the
 driver ends it. While as many calls of one source go on like this as `most_abandoned`, it makes no further call: each fails at
-once with Abandoned, as if nobody answered, and threads do not pile up. The first of them that ends lets the source ask again.
+once with SourceUnreachable, and threads do not pile up. The first of them that ends lets the source ask again.
 """
 
 from __future__ import annotations
@@ -18,15 +18,11 @@ from smartico_sync.errors import SourceUnreachable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MOST_ABANDONED", "AbandonableCalls", "Abandoned", "UnattendedCalls"]
+__all__ = ["MOST_ABANDONED", "AbandonableCalls", "UnattendedCalls"]
 
 MOST_ABANDONED = 8  # twice the connections of a source's usual pool: a network that comes and goes twice leaves no more
 T = TypeVar("T")
 Work = tuple["Callable[[], Any]", "Future[Any]", "Callable[[Any], object] | None"]
-
-
-class Abandoned(SourceUnreachable):
-    """Nobody waits for the call any longer, or it was not made. A call that was made ends by itself, unseen."""
 
 
 class UnattendedCalls:
@@ -98,7 +94,7 @@ class AbandonableCalls:
     ) -> T:
         """What the call returns or raises. `what` names the view for messages.
 
-        Abandoned after `patience_s` seconds, when abandoned, or when the bound is met. What an abandoned call returns after
+        SourceUnreachable after `patience_s` seconds, when abandoned, or when the bound is met. What an abandoned call returns after
         all is handed to `discard`.
         """
         outcome: Future[T] = Future()
@@ -106,7 +102,7 @@ class AbandonableCalls:
             if self.abandoned:
                 raise self._left(what)
             if self._unattended.full:
-                raise Abandoned(
+                raise SourceUnreachable(
                     f"{self._place}: {what}: not asked, for {len(self._unattended)} earlier calls still hang, unanswered",
                     hint="check the network; the source is asked again when one of them ends, at the latest by the system's own timeout",
                 )
@@ -124,7 +120,7 @@ class AbandonableCalls:
         except TimeoutError:
             if not self._leave(outcome):  # the call's own, or it ended in this very moment
                 return outcome.result()
-            raise Abandoned(
+            raise SourceUnreachable(
                 f"{self._place}: {what}: no answer in time",
                 hint="check the network; statement_timeout sets how long to wait",
             ) from None
@@ -158,8 +154,8 @@ class AbandonableCalls:
             self.abandoned = True
             return True
 
-    def _left(self, what: str) -> Abandoned:
-        return Abandoned(
+    def _left(self, what: str) -> SourceUnreachable:
+        return SourceUnreachable(
             f"{self._place}: {what}: nobody waits for the answer any more", hint="the source was closed meanwhile"
         )
 

@@ -15,7 +15,7 @@ from smartico_sync.sources.mongodb.cluster_time import cluster_time_of
 from smartico_sync.sources.mongodb.documents import CODEC
 from smartico_sync.sources.mongodb.facts import ask_facts
 from smartico_sync.sources.mongodb.login import Login
-from smartico_sync.sources.mongodb.pipelines import place_of
+from smartico_sync.sources.mongodb.pipelines import namespace_of
 from smartico_sync.sources.mongodb.plan import explain
 from smartico_sync.sources.mongodb.reading import MongoReading
 from smartico_sync.sources.mongodb.session import Servers
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.mongodb.pipelines import Place, Stage
+    from smartico_sync.sources.mongodb.pipelines import Namespace, Stage
     from smartico_sync.sources.mongodb.session import Session
     from smartico_sync.sources.protocol import Plan, ServerFacts
 
@@ -52,7 +52,7 @@ class MongoSource:
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with the columns that its documents have, and its validator promises."""
-        what, place = f"view {relation.name}", place_of(relation)
+        what, place = f"view {relation.name}", namespace_of(relation)
         with self._servers.session() as session:
             options = self._options(session, place, what)
             shape = Shape()
@@ -104,7 +104,7 @@ class MongoSource:
         """Close everything; what is under way ends with SourceUnreachable."""
         self._servers.close()
 
-    def _options(self, session: Session, place: Place, what: str) -> dict[str, Any]:
+    def _options(self, session: Session, place: Namespace, what: str) -> dict[str, Any]:
         """What the collection was made with. ViewBroken when there is none of that name."""
         try:
             found = session.collections(what, name=place.collection, told="all")
@@ -124,7 +124,7 @@ class MongoSource:
         return ""
 
 
-def _samples(session: Session, relation: Relation, place: Place, size: int) -> Iterator[list[dict[str, Any]]]:
+def _samples(session: Session, relation: Relation, place: Namespace, size: int) -> Iterator[list[dict[str, Any]]]:
     """The newest documents by the cursor, which hold what is written today, and the first that are at hand."""
     concern = {"level": "majority"}
     if cluster_time_of(session, f"view {relation.name}").concern.get("level") == "local":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.mongodb.reading import MongoReading
 
-__all__ = ["explain", "judged"]
+__all__ = ["explain", "judge"]
 
 INDEXED = ("IXSCAN", "EXPRESS_IXSCAN", "EXPRESS_CLUSTERED_IXSCAN", "CLUSTERED_IXSCAN", "IDHACK", "DISTINCT_SCAN")
 WHOLE = "COLLSCAN"
@@ -31,10 +31,10 @@ def explain(reading: MongoReading, after: Position | None, limit: int) -> Plan:
     pipeline = reading.poll_pipeline(at_head(reading, after), limit)
     command = {"aggregate": reading.collection, "pipeline": pipeline, "cursor": {}}
     answer = reading.session.command({"explain": command, "verbosity": "queryPlanner"}, reading.what)
-    return judged(answer, reading.relation)
+    return judge(answer, reading.relation)
 
 
-def judged(answer: dict[str, Any], relation: Relation) -> Plan:
+def judge(answer: dict[str, Any], relation: Relation) -> Plan:
     """What explain's answer means for a poll."""
     plans = list(_plans(answer))
     stages = [stage for plan in plans for stage in _stages(plan)]

@@ -14,7 +14,7 @@ from smartico_sync.sources.kit.positions import NULLS_COUNTED, described, labels
 from smartico_sync.sources.kit.reading import BaseReading
 from smartico_sync.sources.mongodb import pipelines
 from smartico_sync.sources.mongodb.cluster_time import cluster_time_of
-from smartico_sync.sources.mongodb.columns import columns, placed
+from smartico_sync.sources.mongodb.columns import columns, position_texts
 from smartico_sync.sources.mongodb.documents import Documents
 from smartico_sync.sources.mongodb.session import NoSnapshot
 from smartico_sync.sources.mongodb.types import bracket_of
@@ -46,7 +46,7 @@ class MongoReading(BaseReading):
     def __init__(self, session: Session, relation: Relation) -> None:
         super().__init__(relation)
         self.session = session
-        self._place = pipelines.place_of(relation)
+        self._namespace = pipelines.namespace_of(relation)
         self.concern: Mapping[str, Any] = {}
         self._exists = False
 
@@ -57,7 +57,7 @@ class MongoReading(BaseReading):
 
     def ask(self, query: str) -> list[dict[str, Any]]:
         """A `query:` of any kind that this session lets through."""
-        place = pipelines.parsed(query, self.what)
+        place = pipelines.parse_query(query, self.what)
         return self._decoded(self._batches(place.collection, list(place.before), MOST_ASKED))
 
     def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
@@ -74,8 +74,8 @@ class MongoReading(BaseReading):
         """Rows whose cursor has no place in the order, by their key."""
         relation = self.relation
         names = tie_breakers(relation)
-        absent = pipelines.unplaced(relation, (relation.cursor,))["$or"]
-        condition: dict[str, Any] = {"$and": [pipelines.present(relation, names), *absent]}
+        absent = pipelines.without_position(relation, (relation.cursor,))["$or"]
+        condition: dict[str, Any] = {"$and": [pipelines.comparable(relation, names), *absent]}
         if after:
             texts = dict(zip(relation.key, after, strict=True))
             values = [pipelines.value_of(relation, name, texts[name]) for name in names]
@@ -90,9 +90,9 @@ class MongoReading(BaseReading):
     def head(self, through: str | None = None) -> str | None:
         """The highest cursor, up to a bound."""
         relation = self.relation
-        condition = pipelines.within(relation, None, through, "through", keyed="any")
+        condition = pipelines.range_condition(relation, None, through, "through", keyed="any")
         stages: list[Stage] = [{"$match": condition}, {"$sort": {relation.cursor: -1}}, {"$limit": 1}]
-        documents = self._documents([*stages, pipelines.shown([relation.cursor], "positions")], 1)
+        documents = self._documents([*stages, pipelines.projection([relation.cursor], "positions")], 1)
         if not len(documents):
             return None
         text: str | None = self._texts(documents, relation.cursor)[0]
@@ -102,27 +102,27 @@ class MongoReading(BaseReading):
 
     def null_cursors(self) -> int:
         """How many rows have no place in the order."""
-        condition = pipelines.unplaced(self.relation, (self.relation.cursor, *self.relation.key))
+        condition = pipelines.without_position(self.relation, (self.relation.cursor, *self.relation.key))
         return self._counted([{"$match": condition}, {"$limit": NULLS_COUNTED}])
 
     def count(self, low: str | None, high: str, end: End = "through") -> int:
         """How many rows are in the range."""
-        return self._counted([{"$match": pipelines.within(self.relation, low, high, end)}])
+        return self._counted([{"$match": pipelines.range_condition(self.relation, low, high, end)}])
 
     def poll_pipeline(self, after: Position | None, limit: int) -> list[Stage]:
         """The exact stages of a page."""
-        return [*self._place.before, *self._page_stages("rows", after, limit, None, None, "through")]
+        return [*self._namespace.before, *self._page_stages("rows", after, limit, None, None, "through")]
 
     @property
     def collection(self) -> str:
         """The collection or view that is read."""
-        return self._place.collection
+        return self._namespace.collection
 
     def _page_stages(
         self, which: str, after: Position | None, limit: int, low: str | None, high: str | None, end: End
     ) -> list[Stage]:
         condition, order = pipelines.page(self.relation, after, low, high, end)
-        shown = pipelines.shown(pipelines.paths_of(self.relation, which), which)
+        shown = pipelines.projection(pipelines.paths_of(self.relation, which), which)
         return [{"$match": condition}, {"$sort": order}, {"$limit": limit}, shown]
 
     def _ordered(
@@ -135,11 +135,11 @@ class MongoReading(BaseReading):
 
     def among(self, listed: Sequence[Label], wanted: Sequence[Sequence[str]]) -> pl.DataFrame:
         """A superset of the rows with these tuples."""
-        condition = pipelines.present(self.relation, self.relation.key)
+        condition = pipelines.comparable(self.relation, self.relation.key)
         for (_, name), texts in zip(listed, zip(*wanted, strict=True), strict=True):
             values = [pipelines.value_of(self.relation, name, text) for text in dict.fromkeys(texts)]
             condition[name] = {"$in": values}
-        shown = pipelines.shown(pipelines.paths_of(self.relation, "rows"), "rows")
+        shown = pipelines.projection(pipelines.paths_of(self.relation, "rows"), "rows")
         return self._frame([{"$match": condition}, shown], "rows", MOST_ASKED, ordered="no").drop_nulls(CURSOR)
 
     def _frame(self, stages: list[Stage], which: str, most: int, *, ordered: str = "by cursor") -> pl.DataFrame:
@@ -153,7 +153,7 @@ class MongoReading(BaseReading):
         own = len(names) - 1 - len(relation.key)
         positions = []
         for (label, name), values in zip(labels(relation), found[own:], strict=True):
-            texts = placed(documents, self._bracket(name), values)
+            texts = position_texts(documents, self._bracket(name), values)
             if ordered != "no" and texts.null_count() and not (label == CURSOR and ordered == "by key"):
                 raise self._array(name)
             positions.append(texts.alias(label))
@@ -165,7 +165,7 @@ class MongoReading(BaseReading):
         return bracket_of(described(self.relation, name))
 
     def _texts(self, documents: Documents, name: str) -> pl.Series:
-        return placed(documents, self._bracket(name), documents.fields([tuple(name.split("."))])[0])
+        return position_texts(documents, self._bracket(name), documents.fields([tuple(name.split("."))])[0])
 
     def _array(self, name: str) -> ViewBroken:
         return ViewBroken(
@@ -174,7 +174,7 @@ class MongoReading(BaseReading):
         )
 
     def _documents(self, stages: list[Stage], most: int) -> Documents:
-        batches = self._batches(self._place.collection, [*self._place.before, *stages], most)
+        batches = self._batches(self._namespace.collection, [*self._namespace.before, *stages], most)
         try:
             documents = Documents(batches)
         except ValueError:
@@ -184,7 +184,9 @@ class MongoReading(BaseReading):
         return documents
 
     def _counted(self, stages: list[Stage]) -> int:
-        found = self._decoded(self._batches(self._place.collection, [*self._place.before, *stages, {"$count": "n"}], 1))
+        found = self._decoded(
+            self._batches(self._namespace.collection, [*self._namespace.before, *stages, {"$count": "n"}], 1)
+        )
         if not found:
             self._there()
         return int(found[0]["n"]) if found else 0
@@ -203,6 +205,6 @@ class MongoReading(BaseReading):
 
     def _there(self) -> None:
         """MongoDB answers for a collection that does not exist as for an empty one: nothing. Tell them apart."""
-        if not self._exists and not self.session.collections(self.what, name=self._place.collection):
+        if not self._exists and not self.session.collections(self.what, name=self._namespace.collection):
             raise ViewBroken(f"{self.session.servers.place}: {self.what} reads a collection that does not exist")
         self._exists = True

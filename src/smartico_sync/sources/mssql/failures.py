@@ -16,7 +16,7 @@ from smartico_sync.errors import (
 from smartico_sync.sources.kit.failures import COMPARE, SERVER, TOO_SLOW, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import Hints, broken, unreachable
 
-__all__ = ["NOT_ALLOWED", "NO_OBJECT", "NO_SNAPSHOT", "NO_TIME_LEFT", "connecting", "failure", "spoken"]
+__all__ = ["NOT_ALLOWED", "NO_OBJECT", "NO_SNAPSHOT", "NO_TIME_LEFT", "connecting", "diagnostic", "failure"]
 
 NO_OBJECT, NO_SNAPSHOT = 208, 3952
 NO_TIME_LEFT = "HYT00"
@@ -96,7 +96,7 @@ FREETDS = range(20_000, 20_100)  # its own failures, mostly of the network
 ABSENT = ("IM002", "IM003", "IM004", "IM005")
 
 
-def spoken(arguments: tuple[object, ...]) -> tuple[str, int, str]:
+def diagnostic(arguments: tuple[object, ...]) -> tuple[str, int, str]:
     """SQLSTATE, the server's number and its message, of a driver's exception; number 0 where the driver itself speaks."""
     state, text = ([str(each) for each in arguments] + ["", ""])[:2]
     numbers = re.findall(r"\((-?\d+)\) \(SQL\w+\)", text)

@@ -12,7 +12,7 @@ from smartico_sync.sources.kit.positions import described, labels
 from smartico_sync.sources.kit.values import position_text
 from smartico_sync.sources.mssql.failures import NO_SNAPSHOT
 from smartico_sync.sources.mssql.session import Answer, Session
-from smartico_sync.sources.mssql.types import MSSQL, bare, floored
+from smartico_sync.sources.mssql.types import MSSQL, truncated, type_word
 from smartico_sync.sources.sql.reading import ColumnReading
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class MssqlReading(ColumnReading[Session]):
 
     def moment(self, at_ms: int) -> str:
         """An epoch ms as a cursor's text; one with a zone is written in UTC."""
-        return floored(described(self.relation, self.relation.cursor), super().moment(at_ms))
+        return truncated(described(self.relation, self.relation.cursor), super().moment(at_ms))
 
     def most_listed(self, parts: int) -> int:
         """Lists are filled up to a power of two."""
@@ -120,4 +120,4 @@ def _shown(column: Column, series: pl.Series) -> pl.Series:
     """Times to the microsecond; a `real` as it was stored."""
     if column.family in ("timestamp", "instant"):
         return series.str.head(MICROSECONDS)
-    return shortest(series).cast(pl.Float64) if bare(column) == "real" else series
+    return shortest(series).cast(pl.Float64) if type_word(column) == "real" else series

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import pyodbc
 
 from smartico_sync.errors import SourceUnreachable, SyncError
-from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned, UnattendedCalls
+from smartico_sync.sources.kit.abandonable import AbandonableCalls, UnattendedCalls
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.network_failures import broken, first_that_answers, silent, unreachable
 from smartico_sync.sources.kit.positions import no_text
-from smartico_sync.sources.mssql.failures import NO_TIME_LEFT, connecting, failure, spoken
+from smartico_sync.sources.mssql.failures import NO_TIME_LEFT, connecting, diagnostic, failure
 from smartico_sync.sources.mssql.line import opening
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Session:
                     self._place, open_connection, timeout_s + self._silence_s, "connecting", pyodbc.Connection.close
                 )
         except pyodbc.Error as error:
-            raise connecting(*spoken(error.args), self._place) from None
+            raise connecting(*diagnostic(error.args), self._place) from None
         return connection, found[0]
 
     def run(self, statement: str, what: str, values: Mapping[str, str | int] | None = None) -> Answer:
@@ -120,14 +120,14 @@ class Session:
             except UnicodeDecodeError:
                 return self._tolerant(statement, values)
         except pyodbc.Error as error:
-            state, number, message = spoken(error.args)
+            state, number, message = diagnostic(error.args)
             if number in expected:
                 raise StatementFailed(number) from None
             told = self._told(state, number, message, what)
             if isinstance(told, SourceUnreachable) and self._state == "sound":
                 self._state = "closed"
             raise told from None
-        except Abandoned as abandoned:
+        except SourceUnreachable as abandoned:
             if self._state == "sound":
                 self._state = "silent"
                 self._line.hang_up()
@@ -195,8 +195,8 @@ class Session:
         try:
             self._asked("SELECT 1 AS one", None)
         except pyodbc.Error as error:
-            return spoken(error.args)[1] > 0
-        except Abandoned:
+            return diagnostic(error.args)[1] > 0
+        except SourceUnreachable:
             return False
         return True
 

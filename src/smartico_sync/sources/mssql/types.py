@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.sql.statements import Expression
 
-__all__ = ["MSSQL", "MssqlAdapter", "bare", "column_of", "floored"]
+__all__ = ["MSSQL", "MssqlAdapter", "column_of", "truncated", "type_word"]
 
 FAMILIES: dict[str, Family] = {
     "tinyint": "integer", "smallint": "integer", "int": "integer", "bigint": "integer",
@@ -44,14 +44,14 @@ def column_of(name: str, system_type: str, user_type: str, collation: str) -> Co
     return Column(name, told, FAMILIES.get(word, "other"))
 
 
-def bare(column: Column) -> str:
+def type_word(column: Column) -> str:
     """The type's word alone: `datetime2` of `datetime2(7)`."""
     return re.split(r"[( ]", column.type, maxsplit=1)[0]
 
 
-def floored(column: Column, text: str) -> str:
+def truncated(column: Column, text: str) -> str:
     """A time cut to what the column keeps, so that the database does not round it up."""
-    word = bare(column)
+    word = type_word(column)
     if word in COARSE:
         return text[: COARSE[word]]
     digits = re.search(r"\((\d)\)", column.type)
@@ -88,7 +88,7 @@ class MssqlAdapter(DialectAdapter):
     def bind(self, column: Column, name: str) -> Expression:
         """The parameter as a value of the column's own type: `datetime` is compared as `datetime`, and found by an index."""
         text: Expression = sa.bindparam(name, type_=sa.String())
-        match bare(column):
+        match type_word(column):
             case "tinyint" | "smallint" | "int" | "bigint":
                 return sa.cast(text, sa.BIGINT())
             case "timestamp" | "rowversion":
@@ -106,7 +106,7 @@ class MssqlAdapter(DialectAdapter):
 
     def project(self, column: Column, expression: Expression) -> Expression:
         """What a driver carries whole: numbers, bits, bytes and texts; the rest as text."""
-        match bare(column):
+        match type_word(column):
             case "timestamp" | "rowversion":
                 return sa.cast(expression, sa.BIGINT())
             case "decimal" | "numeric":
