@@ -298,7 +298,7 @@ def test_a_row_keeps_what_is_known_of_it_from_stage_to_stage():
     """Parked, tried, given up, revived: the row is the same, a revived one is due at once and has a day."""
     row = UndeliveredRow("deposits", "7", Position("c", ("7",)), "eid", "type", "00ff", 3)
     waiting = replace(parked(row, UNKNOWN_USER, "unknown", 5, 99), id=4)
-    again = parked_again(waiting, WAITS_BEHIND, "behind", 50, 3)
+    again = parked_again(waiting, WAITS_BEHIND, "behind", 50, row)
     assert (again.code, again.at_ms, again.deadline_ms, again.tries, again.id) == (WAITS_BEHIND, 5, 99, 1, 4)
     dead = given_up(again, GONE, "gone", 60)
     alive = revived(dead, 70)

@@ -7,13 +7,19 @@ import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
+import polars as pl
 import pytest
 
 from daemon.test_operating import until
 from smartico_sync.config.load import load
+from smartico_sync.core.outcome import revived
+from smartico_sync.core.position import Position
+from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.observe.health import assess
 from smartico_sync.tracking.backfill import Backfills
+from smartico_sync.tracking.reconciliation import names_of
+from smartico_sync.tracking.redelivery import requested
 
 TABLES = """
     CREATE TABLE players (id INTEGER PRIMARY KEY, ext_brand_id TEXT DEFAULT 'b', user_ext_id TEXT DEFAULT 'p',
@@ -296,3 +302,83 @@ def test_one_run_with_an_unknown_brand_says_so(operator):
     assert done.returncode == 4, done.stderr
     assert "brand new" in done.stderr
     assert len(operator.accepted()) == 1
+
+
+BETS = (
+    "  - {name: bets, source: db, relation: bets, kind: casino_bets_and_wins, cursor: dt, key: [id], every: 50ms,"
+    " type: {column: tx_type, bet: BET, win: WIN}}\n"
+)
+
+
+def test_rows_at_one_moment_go_in_the_order_of_what_happened(day):
+    """Of rows with one cursor value the earlier goes first, and at one moment a bet before its win, whatever their keys."""
+    today = day(BETS)
+    today.replica.execute(
+        "CREATE TABLE bets (id INTEGER, ext_brand_id TEXT DEFAULT 'b', user_ext_id TEXT DEFAULT 'p', dt TIMESTAMP, bet_date TIMESTAMP,"
+        " tx_type TEXT, bet_id TEXT, bet_amount NUMERIC DEFAULT 1, win_amount NUMERIC DEFAULT 1, game_name TEXT DEFAULT 'g')"
+    )
+    rows = [(1, 3, "WIN"), (2, 3, "BET"), (3, 1, "BET"), (4, 2, "WIN"), (5, 2, "BET")]
+    for number, second, role in rows:
+        today.replica.execute(
+            "INSERT INTO bets (id, dt, bet_date, tx_type, bet_id) VALUES (?, ?, ?, ?, ?)",
+            (number, today.at(9), today.at(second), role, f"r{number}"),
+        )
+    today.poll()
+    assert [event["payload"]["casino_last_bet_id"] for event in today.operator.accepted()] == [
+        "r3",
+        "r5",
+        "r4",
+        "r2",
+        "r1",
+    ]
+
+
+@pytest.mark.parametrize("fault", ["unknown-users", "refuse=1"])
+def test_a_row_that_changed_keeps_its_new_id_however_often_it_is_tried(day, fault):
+    """With `on_mutated: resend` the changed row goes as a new event, also when that event had to wait or was given up first."""
+    today = day(DEPOSITS % ", on_mutated: resend, key: [transaction_id]")
+    today.poll()
+    deposit(today, 1)
+    today.poll()
+    today.operator.sandbox.set_faults([fault])
+    today.replica.execute("UPDATE deposits SET deposit_amount = 7")
+    today.loops["deposits"]._session.checks.mutations.next_ms = 0
+    for _ in range(4):
+        today.poll()
+        hurry(today)
+    assert len(today.operator.accepted()) == 1
+    today.operator.sandbox.set_faults([])
+    for letter in today.store.dead_letters():
+        today.store.revive("deposits", [revived(letter, 1)])
+    hurry(today)
+    today.poll()
+    events = today.operator.accepted()
+    assert [event["payload"]["acc_last_deposit_amount"] for event in events] == [1, 7]
+    assert len({event["eid"] for event in events}) == 2
+
+
+def test_rows_of_a_keyless_view_that_are_asked_for_are_found_by_what_they_hold(day):
+    """Three rows at one cursor value that a comparison misses: each is read again, sent and counted once."""
+    today = day(
+        "  - {name: log, source: db, relation: log, kind: custom, event_type: visit, cursor: at, key: [], every: 50ms,"
+        " event_date: at}\n"
+    )
+    today.replica.execute(
+        "CREATE TABLE log (at TIMESTAMP, ext_brand_id TEXT DEFAULT 'b', user_ext_id TEXT DEFAULT 'p', page TEXT)"
+    )
+    moment = (datetime.now(UTC) - timedelta(hours=5)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    later = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    today.replica.executemany("INSERT INTO log (at, page) VALUES (?, ?)", [(moment, "a"), (later, "z")])
+    today.poll()
+    today.replica.executemany("INSERT INTO log (at, page) VALUES (?, ?)", [(moment, name) for name in "bcd"])
+    prepared = today.loops["log"]._session.prepared
+    with today.loops["log"].equipment.source.reading(prepared.relation) as reading:
+        rows = reading.rows([Position(reading.keys(None, reading.head(), 1).get_column("@cursor")[0])])
+    missing = rows.filter(pl.col("page") != "a")
+    asked = requested("log", names_of(prepared, missing), UNACKNOWLEDGED, "found by a comparison")
+    today.store.enqueue("log", asked)
+    today.poll()
+    assert sorted(event["payload"]["page"] for event in today.operator.accepted()) == ["a", "b", "c", "d", "z"]
+    counts = today.status("log").counts
+    assert (today.status("log").parked, today.status("log").dead) == ({}, {})
+    assert counts["delivered"] == 5

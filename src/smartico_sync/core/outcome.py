@@ -132,11 +132,15 @@ def judge_rows(
         unknown = code == UNKNOWN_USER and batch.profiles is None and at_ms < deadline_ms
         waits = unknown or code in (WAITS_BEHIND, AFTER_REFUSED, UNKNOWN_BRAND)
         if waits and tried:
-            waiting.append(parked_again(tried, code, reason, at_ms, row.player))
+            waiting.append(parked_again(tried, code, reason, at_ms, row))
         elif waits:
             waiting.append(parked(row, code, reason, at_ms, deadline_ms))
         else:
-            dead.append(given_up(tried, code, reason, at_ms) if tried else DeadLetter(row, code, reason, at_ms))
+            dead.append(
+                given_up(known_better(tried, row), code, reason, at_ms)
+                if tried
+                else DeadLetter(row, code, reason, at_ms)
+            )
     resolved = [tried.id for place, tried in before.items() if place < batch.rows]
     if batch.profiles is None:
         dead += [given_up(tried, GONE, "the row is gone from the source", at_ms) for tried in retried.gone]
@@ -244,12 +248,16 @@ def parked(row: UndeliveredRow, code: int, reason: str, at_ms: int, deadline_ms:
     return ParkedRow(row, code, reason, at_ms, at_ms + pause_ms, deadline_ms)
 
 
-def parked_again(tried: ParkedRow, code: int, reason: str, at_ms: int, player: int) -> ParkedRow:
+def known_better(tried: ParkedRow, row: UndeliveredRow) -> ParkedRow:
+    """The parked row with what reading it has told: whose it is, and the id under which its event goes."""
+    return replace(tried, row=replace(tried.row, player=row.player, eid=row.eid or tried.row.eid))
+
+
+def parked_again(tried: ParkedRow, code: int, reason: str, at_ms: int, row: UndeliveredRow) -> ParkedRow:
     """A row that was tried and waits on, a little longer than before; later events of the player wait behind it."""
     tries = tried.tries + 1
     return replace(
-        tried,
-        row=replace(tried.row, player=player),
+        known_better(tried, row),
         code=code,
         reason=reason,
         next_try_ms=at_ms + PARK_BACKOFF.pause_ms(tries),

@@ -128,6 +128,8 @@ def prepare(
         invalid.update({name: int(wrong.sum()) for name, (wrong, _) in found.items()})
     if anew is not None and anew.any() and mapping.kind.role != "profile":
         send = with_new_ids(send, rows.get_column("@cursor"), anew, options.secret)
+    if mapping.kind.role != "profile":
+        send = in_turn(send, rows.get_column("@cursor"), mapping)
     behind = send.frame.clear()
     if waiting:
         held = send.frame.get_column(PLAYER).is_in(list(waiting))
@@ -159,6 +161,19 @@ def prepare(
     return PreparedBatch(
         places, ledger, send, rejects, behind, quiet, stale, 0, profiles, anchors, invalid, holds
     )  # fmt: skip
+
+
+def in_turn(sent: Events, cursors: pl.Series, mapping: ViewMapping) -> Events:
+    """The events, those of neighbours at one cursor value in the order of their moments, and a bet before its win."""
+    cursor = cursors.gather(sent.frame.get_column(POSITION))
+    new = cursor.ne_missing(cursor.shift())
+    if new.all():
+        return sent
+    stages = {name: stage for stage, name in enumerate(mapping.kind.event_types.values())}
+    stage = pl.col(TYPE).replace_strict(stages, default=0, return_dtype=pl.Int64) if len(stages) > 1 else pl.lit(0)
+    tied = sent.frame.with_columns(new.cum_sum().alias("@tie"), stage.alias("@stage"))
+    ordered = tied.sort("@tie", DATE, "@stage", maintain_order=True)
+    return Events(ordered.drop("@tie", "@stage"), sent.raw)
 
 
 def remembered(states: pl.DataFrame, cursor_at: pl.Series, delivered: pl.DataFrame) -> pl.DataFrame:
