@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartico_sync.core.cursor_time import PER_MS
 from smartico_sync.core.events import PLAYER
-from smartico_sync.core.late_commit.mechanism import TIMES
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
@@ -24,11 +24,13 @@ def cursors(rows: pl.DataFrame, relation: Relation, latest_ms: int) -> pl.Series
     Null where rows cannot be ordered by it: a text, a NULL, a number wider than 64 bits. A time after `latest_ms` counts as that:
     a row dated ahead by mistake must not make all that comes after it look old.
     """
-    column = relation.cursor_column
     cursor = rows.get_column(relation.cursor)
-    if column.family in TIMES and cursor.dtype.is_temporal():
+    if relation.epoch:
+        moments = cursor.cast(pl.Float64, strict=False) / PER_MS[relation.cursor_is] * 1000
+        return moments.round().cast(pl.Int64, strict=False).clip(upper_bound=latest_ms * 1000).alias("cursor_at")
+    if cursor.dtype.is_temporal():
         return cursor.cast(pl.Datetime("us")).to_physical().clip(upper_bound=latest_ms * 1000).alias("cursor_at")
-    if column.family in NUMBERS:
+    if relation.cursor_column.family in NUMBERS:
         return cursor.cast(pl.Int64, strict=False).alias("cursor_at")
     return pl.Series("cursor_at", [None], dtype=pl.Int64).new_from_index(0, rows.height)
 
