@@ -7,32 +7,39 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.events import EID, ENVELOPE, PLAYER, SEED, Events
+from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Events
 from smartico_sync.core.identity import contents, eids, extended, fingerprints
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["NOTHING_KNOWN", "Diffed", "diff", "keyed"]
+__all__ = ["NOTHING_KNOWN", "UNSURE", "Diffed", "diff", "keyed"]
 
 NOTHING_KNOWN = pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary})
 DIGITS = 16  # hexadecimal digits of one fingerprint: 8 bytes
+UNSURE = "0" * DIGITS  # a property of which several states may be the last that was accepted: it always counts as news
 
 
 @dataclass(frozen=True, slots=True)
 class Diffed:
     """What to send, and what to remember once that is acknowledged.
 
-    `events` in order; `unchanged` rows that need not be sent; `upserts` [id UInt64, eid String, whole Binary(8), parts
-    Binary|null], one row a player, with the eid of the event it stands for. `moved` tells, by property, which of the events
-    hold another value than before of what must never change.
+    `events` in order; `unchanged` rows that need not be sent; `states` [id UInt64, eid String, whole Binary(8), parts
+    Binary|null, @row UInt32, changed Boolean] of every row, with the eid of the event it stands for. `moved` tells, by
+    property, which of the events hold another value than before of what must never change.
     """
 
     events: Events
     unchanged: int
-    upserts: pl.DataFrame
+    states: pl.DataFrame
     moved: Mapping[str, pl.Series] = field(default_factory=dict)
+
+    @property
+    def upserts(self) -> pl.DataFrame:
+        """What to remember once all is accepted: of the states that changed the last of each player."""
+        changed = self.states.filter("changed").unique("id", keep="last", maintain_order=True)
+        return changed.select("id", "eid", "whole", "parts")
 
 
 def diff(
@@ -72,7 +79,8 @@ def diff(
     )
     before = state.join(decoded(known), on="id", how="left", maintain_order="left")
     last = before.select("known_whole", "known_parts")
-    if before.get_column("id").n_unique() < before.height:
+    several = before.get_column("id").n_unique() < before.height
+    if several:
         last = before.select(
             pl.coalesce(pl.col(name).shift(1).over("id"), pl.col(f"known_{name}")).alias(f"known_{name}")
             for name in ("whole", "parts")
@@ -81,14 +89,13 @@ def diff(
     sent = frame.drop(SEED).with_columns(state.get_column("eid").alias(EID))
     worth = changed
     if payload == "changed":
-        # Also what differs from the state: the page's row in between may yet be refused.
+        # Also what differs from the state, or changed in a row between: each of them may yet be refused.
         earlier = [last.get_column("known_parts"), before.get_column("known_parts")]
-        sent = sent.with_columns(
-            pl.when(news(earlier, layout, place, parts[name])).then(pl.col(name)).alias(name)
-            for place, name in enumerate(names)
-        )
+        new = {name: news(earlier, layout, place, parts[name]) for place, name in enumerate(names)}
+        if several:
+            new = {name: ever(mask, state.get_column("id")) for name, mask in new.items()}
+        sent = sent.with_columns(pl.when(new[name]).then(pl.col(name)).alias(name) for name in names)
         worth = changed & sent.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
-    upserts = state.filter(changed).unique("id", keep="last", maintain_order=True)
     fixed = [name for name in apart if name in IMMUTABLE]
     nothing = keyed(frame, [], secret) if fixed else whole
     moved = {
@@ -98,12 +105,13 @@ def diff(
     if moves == "hold":
         for name, mask in moved.items():
             state = state.with_columns(held(state, last.get_column("known_parts"), apart.index(name), mask))
-        upserts = state.filter(changed).unique("id", keep="last", maintain_order=True)
     moved = {name: mask.filter(worth) for name, mask in moved.items()}
     return Diffed(
         Events(sent.filter(worth), events.raw),
         frame.height - int(worth.sum()),
-        upserts.with_columns(pl.col("whole", "parts").str.decode("hex")),
+        state.with_columns(
+            pl.col("whole", "parts").str.decode("hex"), frame.get_column(POSITION), changed.alias("changed")
+        ),
         {name: mask for name, mask in moved.items() if mask.any()},
     )
 
@@ -111,7 +119,9 @@ def diff(
 def different(known: pl.Series, layout: str, place: int, part: pl.Series, nothing: pl.Series) -> pl.Series:
     """Where the property at this place had a value and has another one now."""
     before = known.str.slice(DIGITS * (place + 1), DIGITS)
-    told = known.str.starts_with(layout) & (before != nothing) & (part != nothing) & (before != part)
+    told = (
+        known.str.starts_with(layout) & (before != nothing) & (part != nothing) & (before != part) & (before != UNSURE)
+    )
     return told.fill_null(value=False)
 
 
@@ -139,6 +149,11 @@ def news(earlier: Sequence[pl.Series], layout: str, place: int, part: pl.Series)
         equal = known.str.slice(DIGITS * (place + 1), DIGITS) == part
         same &= (known.str.starts_with(layout) & equal).fill_null(value=False)
     return ~same
+
+
+def ever(news: pl.Series, ids: pl.Series) -> pl.Series:
+    """Where there is news, or was in an earlier row of the same player."""
+    return pl.DataFrame({"news": news, "id": ids}).select(pl.col("news").cum_max().over("id")).to_series()
 
 
 def decoded(known: pl.DataFrame) -> pl.DataFrame:

@@ -85,9 +85,10 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
             view.payload,
             view.on_invalid,
             park_ms=equipment.configuration.smartico.park,
+            ahead_ms=view.future_tolerance,
         ),
         reader,
         checks,
-        Fingerprints(store, view.name),
+        Fingerprints(store, view.name, view.payload),
         KeyWatch(view, prepared.mapping, equipment.source, store, reader, row.sent_ms),
     )
