@@ -11,8 +11,7 @@ from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.core.batches import encode
 from smartico_sync.core.mapping import events
-from smartico_sync.core.pipeline import ruled, without_automation
-from smartico_sync.core.validation import broken
+from smartico_sync.core.pipeline import PipelineOptions, held_against_rules, without_automation
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.sources.registry import open_source
@@ -43,9 +42,8 @@ def preview(name: str, path: Path, limit: int) -> int:
     finally:
         source.close()
     mapped = events(prepared.mapping, page)
-    sent, rejects = mapped.events, mapped.rejects
-    if found := broken(sent.frame, now_ms):
-        sent, rejects = ruled(sent, rejects, found, view.on_invalid)
+    options = PipelineOptions(prepared.mapping, b"", view.payload, view.on_invalid, view.future_tolerance, park_ms=0)
+    sent, rejects, _ = held_against_rules(mapped, options, now_ms)
     protected = protection_of(configuration).apply(sent)
     body = encode(without_automation(protected) if view.skip_cjm == "always" else protected)
     click.echo(

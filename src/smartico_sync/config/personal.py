@@ -41,7 +41,7 @@ def looks_personal(name: str) -> bool:
 
 def holds_personal(pii: Pii | None, view: View, column: str) -> bool:
     """Whether a column of the view holds personal data, sent or not, by its own name or that of its property."""
-    target = view.columns.get(column) or column
+    target = view.targets.get(column) or column
     return looks_personal(column) or looks_personal(target) or (pii is not None and target in pii.properties)
 
 
@@ -60,7 +60,7 @@ def unprotected_pii(configuration: Configuration, view: View, wire_names: Iterab
     if configuration.pii.mode == "plain":
         return ()
     allowed = protected(configuration.pii)
-    from_contact = {target for column, target in view.columns.items() if target and looks_personal(column)}
+    from_contact = {target for column, target in view.targets.items() if target and looks_personal(column)}
     return tuple(name for name in wire_names if name not in allowed and (looks_personal(name) or name in from_contact))
 
 
@@ -71,6 +71,6 @@ def unprotected_mappings(pii: Pii, view: View) -> tuple[tuple[str, str], ...]:
     allowed = protected(pii)
     return tuple(
         (column, target)
-        for column, target in view.columns.items()
+        for column, target in view.targets.items()
         if target is not None and target not in allowed and (looks_personal(column) or looks_personal(target))
     )

@@ -38,6 +38,7 @@ SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (models.SourceConfig, "sources.NAME"),
     (models.View, "views[]"),
     (models.TypeColumn, "views[].type"),
+    (models.ColumnRule, "views[].columns.COLUMN"),
     (models.MaxRefused, "views[].max_refused"),
 )
 KIND_HEADING = "| kind | event types | key | required columns | moment of the event |"
@@ -158,6 +159,8 @@ def words_of(annotation: Any) -> str:
     if annotation in simple:
         return simple[annotation]
     origin, args = get_origin(annotation), get_args(annotation)
+    if args and type(None) in args:
+        return f"{words_of(bare(next(arg for arg in args if arg is not type(None))))} or null"
     if origin is Literal:
         return ", ".join(f"`{word}`" for word in args)
     if origin is dict:

@@ -11,23 +11,25 @@ import polars as pl
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
+from smartico_sync.core.folding import folded
 from smartico_sync.core.identity import eids, hash64, ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Anchor
-from smartico_sync.core.validation import broken, judged
+from smartico_sync.core.validation import FUTURE_MS, broken, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from smartico_sync.core.mapping import ViewMapping
+    from smartico_sync.core.mapping import Mapped, ViewMapping
     from smartico_sync.core.validation import InvalidPolicy
 
 __all__ = [
     "PipelineOptions",
     "PreparedBatch",
     "anchor_print",
+    "held_against_rules",
     "ledger_of",
     "position_at",
     "positions_of",
@@ -41,13 +43,15 @@ __all__ = [
 class PipelineOptions:
     """How a view's rows become events: its mapping and policies, and the secret of the fingerprints.
 
-    `park_ms`: how long an event waits for its player to become known; 0 gives it up at once.
+    `park_ms`: how long an event waits for its player to become known; 0 gives it up at once. `future_ms`: how far an event
+    may lie ahead of the source's clock.
     """
 
     mapping: ViewMapping
     secret: bytes = field(repr=False)
     payload: Literal["full", "changed"] = "full"
     on_invalid: InvalidPolicy = "report"
+    future_ms: int = FUTURE_MS
     park_ms: int = field(kw_only=True)
 
 
@@ -60,8 +64,9 @@ class PreparedBatch:
     String, reason String] cannot be events; `behind`, a frame like that of `send`, waits because an earlier event of the
     same player does. `unchanged` profiles are not sent, `repeated` rows were delivered before their time. `profiles` [id
     UInt64, eid String, whole Binary(8), parts Binary|null] is what to remember of those sent, None where the view holds
-    transactions. `invalid` counts values that break a rule, by property.
-    rows = send + rejects + behind + unchanged.
+    transactions. `invalid` counts values that break a rule or cannot be read, by property; `skipped` rows are left out as
+    the configuration says.
+    rows = send + rejects + behind + unchanged + skipped.
     """
 
     places: pl.DataFrame
@@ -74,6 +79,7 @@ class PreparedBatch:
     profiles: pl.DataFrame | None = None
     anchors: tuple[Anchor, ...] = field(default=())
     invalid: Mapping[str, int] = field(default_factory=dict)
+    skipped: int = 0
 
     @property
     def rows(self) -> int:
@@ -99,10 +105,8 @@ def prepare(
     places = rows.select(name for name in rows.columns if name == "@cursor" or name.startswith("@key."))
     ledger = ledger_of(rows, mapping)
     anchors = anchored(mapped.events.frame, mapping, places, ledger.get_column("cursor_ms"))
-    send, rejects, invalid = mapped.events, mapped.rejects, Counter[str]()
-    if found := broken(send.frame, now_ms):
-        send, rejects = ruled(send, rejects, found, options.on_invalid)
-        invalid.update({name: int(wrong.sum()) for name, (wrong, _) in found.items()})
+    send, rejects, counts = held_against_rules(mapped, options, now_ms)
+    invalid, skipped = Counter(counts), mapped.skipped
     if anew is not None and anew.any() and mapping.kind.role != "profile":
         send = with_new_ids(send, anew, options.secret)
     behind = send.frame.clear()
@@ -110,20 +114,38 @@ def prepare(
         held = send.frame.get_column(PLAYER).is_in(list(waiting))
         behind, send = send.frame.filter(held), send.take(~held)
     if mapping.kind.role != "profile":
-        return PreparedBatch(places, ledger, send, rejects, behind, anchors=anchors, invalid=invalid)
+        return PreparedBatch(places, ledger, send, rejects, behind, anchors=anchors, invalid=invalid, skipped=skipped)
     ids = send.frame.get_column(PLAYER).unique()
-    # What is left out was never sent: what is remembered stays what Smartico has.
-    moves: Literal["follow", "hold"] = "hold" if options.on_invalid == "omit" else "follow"
-    diffed = diff(send, known(ids) if ids.len() else NOTHING_KNOWN, options.secret, options.payload, moves)
+    # What can never change is held back, and what is remembered stays what Smartico has.
+    moves: Literal["follow", "hold"] = "follow" if options.on_invalid == "dead_letter" else "hold"
+    before = known(ids) if ids.len() else NOTHING_KNOWN
+    diffed = diff(send, before, options.secret, options.payload, moves, mapping.options.clears)
     send, profiles, silent = diffed.events, diffed.upserts, diffed.unchanged
     if diffed.moved:
         unmoved = {name: (mask, "what it was: it can never change") for name, mask in diffed.moved.items()}
-        send, rejects = ruled(send, rejects, unmoved, options.on_invalid)
+        send, rejects = ruled(send, rejects, unmoved, "dead_letter" if moves == "follow" else "omit")
         profiles = profiles.filter(~pl.col("eid").is_in(lost(diffed.events, send)))
         invalid.update({name: int(mask.sum()) for name, mask in diffed.moved.items()})
         told = saying(send)
         send, silent = send.take(told), silent + int((~told).sum())
-    return PreparedBatch(places, ledger, send, rejects, behind, silent, 0, profiles, anchors, invalid)
+    return PreparedBatch(places, ledger, send, rejects, behind, silent, 0, profiles, anchors, invalid, skipped)
+
+
+def held_against_rules(
+    mapped: Mapped, options: PipelineOptions, now_ms: int
+) -> tuple[Events, pl.DataFrame, dict[str, int]]:
+    """The events that the catalogue's rules leave, the rejects with those that were given up, and what broke a rule or could not be read.
+
+    What is only written in another way than the catalogue's is written in the catalogue's.
+    """
+    send, rejects, invalid = mapped.events, mapped.rejects, Counter(mapped.invalid)
+    if found := broken(send.frame, now_ms, options.future_ms):
+        frame, left = folded(send.frame, found, options.mapping.options.unfolded)
+        send = Events(frame, send.raw)
+        if left:
+            send, rejects = ruled(send, rejects, left, options.on_invalid)
+            invalid.update({name: int(wrong.sum()) for name, (wrong, _) in left.items()})
+    return send, rejects, dict(invalid)
 
 
 def saying(sent: Events) -> pl.Series:

@@ -70,6 +70,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
             store.secret,
             view.payload,
             view.on_invalid,
+            view.future_tolerance,
             park_ms=equipment.configuration.smartico.park,
         ),
         PageReader(view, prepared, store, row),
