@@ -150,7 +150,7 @@ def gated(renames: Renames) -> tuple[tuple[str, str], ...]:
 
 
 PAYMENT_KEY = (("transaction_id",), ("acc_last_transaction_id",), ("id",))
-DEPOSIT_DATE = ("transaction_date", "acc_last_deposit_date", "dt_finalized")
+DEPOSIT_DATE = ("transaction_date", "acc_last_deposit_date", *PAID)
 DEPOSIT_NEEDS = ("acc_last_transaction_id", "acc_last_deposit_date", "acc_last_deposit_amount")
 WITHDRAWAL_DATE = (*PAID, CURSOR, "acc_last_withdrawal_date", "transaction_date", "withdrawal_date")
 REQUEST_DATE = (*REQUESTED, "acc_last_withdrawal_date")

@@ -22,7 +22,10 @@ ALL = "*"  # among the properties that are sent as they are written: every one
 def folded(
     frame: pl.DataFrame, found: Mapping[str, tuple[pl.Series, str]], unfolded: AbstractSet[str]
 ) -> tuple[pl.DataFrame, dict[str, tuple[pl.Series, str]]]:
-    """Write the values that break a rule as the rule has them, where that is possible; and what breaks it all the same."""
+    """Write the values that break a rule as the rule has them, where that is possible; and what breaks it all the same.
+
+    A text that is empty is no value of a closed list, or code: it becomes null.
+    """
     left: dict[str, tuple[pl.Series, str]] = {}
     for name, (wrong, rule) in found.items():
         known = PROPERTIES.get(name)
@@ -31,7 +34,7 @@ def folded(
             continue
         values = frame.get_column(name)
         mended = values.zip_with(~wrong, pl.select(written(pl.lit(values), known.fold)).to_series())
-        still = wrong & ~fits(mended, known).fill_null(value=False)
+        still = wrong & ~fits(mended, known).fill_null(value=True)
         frame = frame.with_columns(values.zip_with(~wrong | still, mended).alias(name))
         if still.any():
             left[name] = still, rule
@@ -40,7 +43,7 @@ def folded(
 
 def written(values: pl.Expr, fold: Fold) -> pl.Expr:
     """A value in the catalogue's way to write it."""
-    capitals = values.str.strip_chars().str.to_uppercase()
+    capitals = values.str.strip_chars().str.to_uppercase().replace("", None)
     if fold == "word":
         return capitals.str.replace_all(r"[\s-]+", "_")
     return capitals.str.replace(r"[-_].*$", "") if fold == "language" else capitals
