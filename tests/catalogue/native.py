@@ -169,6 +169,6 @@ TABLES = {
     "game_session": table({"session_id": "name", "started": "wall", "ended": "wall", "game_id": "number", "rounds": "number", "bet_amount": "money",
                            "win_amount": "money"}, ("s", AT, LATER, 44, 10, 5, 4.5)),
     "custom": table({"happened": "wall", "vip": "flag", "n": "number", "price": "money", "extra": "json", "born": "day", "tags": "list"},
-                    (AT, 1, 5, 2.5, '[2, 1]', "1990-05-01", "b|a"), (AT, None, None, None, None, None, None),
+                    (AT, 1, 5, 2.5, "[2, 1]", "1990-05-01", "b|a"), (AT, None, None, None, None, None, None),
                     event_type="something", event_date="happened", key="id", columns={"tags": {"split": "|", "type": "array"}, "extra": {"type": "array"}}),
 }  # fmt: skip
