@@ -9,6 +9,7 @@ import click
 
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
+from smartico_sync.config.personal import undecided_pii
 from smartico_sync.core.verdicts import judge
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.delivery.router import Router
@@ -105,10 +106,24 @@ def view_results(configuration: Configuration, view: View, source: Source) -> It
             subject,
             f"{len(prepared.mapping.properties)} properties, key {', '.join(prepared.relation.key) or 'none'}",
         )
+        yield from personal_results(configuration, subject, prepared)
         yield from order_results(subject, prepared, source)
         yield Result("fine", subject, f"late commits: {prepared.choice.mechanism or 'none'}, {prepared.choice.why}")
     except SyncError as error:
         yield Result("wrong", subject, error.message, error.hint, error.exit_code)
+
+
+def personal_results(configuration: Configuration, subject: str, prepared: PreparedView) -> Iterator[Result]:
+    """Ask for a decision about what says who somebody is."""
+    sent = {known.name: [column.name for column in known.columns] for known in prepared.mapping.properties}
+    if undecided := undecided_pii(configuration, sent):
+        yield Result(
+            "advice",
+            subject,
+            f"{', '.join(undecided)} {'is' if len(undecided) == 1 else 'are'} personal and would leave in the clear",
+            "decide: pii.in_the_clear lists what may, pii.properties what is to be protected (texts only: Smartico checks the "
+            "type of a date), columns: {name: null} leaves it out",
+        )
 
 
 def order_results(subject: str, prepared: PreparedView, source: Source) -> Iterator[Result]:
