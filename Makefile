@@ -33,7 +33,7 @@ servers: setup
 test: servers ## The tests, on a real PostgreSQL (installed by apt when it is missing)
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-slow: setup ## The slow tests, and those on emulators of about 2 GB, which it installs in .servers and keeps
+test-slow: setup ## The slow tests, and those on stand-ins of about 2 GB, which it installs in .servers and keeps
 	@tests/servers/provision all
 	$(BIN)/python -m pytest -n auto -m slow
 

@@ -12,8 +12,9 @@ from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.batches import batches, encode, parts
 from smartico_sync.core.diff import NOTHING_KNOWN, diff
 from smartico_sync.core.events import Events
-from smartico_sync.core.identity import ledger_keys
-from smartico_sync.core.mapping import Options, ViewMapping, events, keys_of, plan
+from smartico_sync.core.ledger_keys import ledger_keys
+from smartico_sync.core.mapping import Options, ViewMapping, events, keys_of
+from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
 
 ROWS = 10_000  # a page
@@ -107,7 +108,7 @@ def report(title: str, page: pl.DataFrame, chosen: ViewMapping) -> Events:
     print(f"{title}, {page.height} rows of {len(chosen.relation.columns)} columns, µs an event")
     mapped = events(chosen, page).events
     measure("map (with eids and player hashes)", lambda: events(chosen, page))
-    measure("ledger keys", lambda: ledger_keys(page))
+    measure("ledger keys", lambda: ledger_keys(chosen, page))
     measure("split by player", lambda: parts(mapped, MOST))
     measure("encode", lambda: [encode(part) for part in parts(mapped, MOST)])
     measure("map to request bodies", lambda: batches(events(chosen, page).events, MOST, MOST_BYTES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,9 +12,10 @@ from hypothesis import HealthCheck, settings
 import engines
 from servers.bigquery import bigquery_dataset, bigquery_server
 from servers.clickhouse import clickhouse_database, clickhouse_server, private_clickhouse
-from servers.mariadb import mariadb, mariadb_server, mysql, mysql_server, private_mariadb, replica
+from servers.mariadb import mariadb, mariadb_server, private_mariadb, replica
 from servers.mongodb import mongodb_database, mongodb_server, private_mongodb
-from servers.mssql import emulated_mssql, mssql, mssql_driver, mssql_server, mssql_url, open_mssql, secure_mssql
+from servers.mssql import emulated_mssql, mssql, mssql_driver, mssql_server, mssql_url, secure_mssql
+from servers.mysql import mysql, mysql56, mysql56_server, mysql_server
 from servers.oracle import listener, oracle
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
@@ -23,7 +25,7 @@ from servers.snowflake import private_snowflake, snowflake_schema, snowflake_ser
 __all__ = [
     "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "listener",
     "mariadb", "mariadb_server", "mongodb_database", "mongodb_server", "mssql", "mssql_driver", "mssql_server",
-    "mssql_url", "mysql", "mysql_server", "open_mssql", "oracle", "postgresql", "postgresql_server",
+    "mssql_url", "mysql", "mysql56", "mysql56_server", "mysql_server", "oracle", "postgresql", "postgresql_server",
     "private_clickhouse", "private_mariadb", "private_mongodb", "private_postgresql", "private_snowflake", "proxied",
     "redshift", "redshift_server", "replica", "secure_mssql", "snowflake_schema", "snowflake_server", "standby",
 ]  # fmt: skip
@@ -63,8 +65,26 @@ def coverage(reporter):
     return covered, left_out
 
 
+def pytest_collection_modifyitems(items):
+    """Write on each test marked `stand_in` for which engine it proves no more than the stand-in, if one stands in."""
+    for item in items:
+        engine = getattr(item, "callspec", None) and item.callspec.params.get("engine")
+        for name in {name for mark in item.iter_markers("stand_in") for name in mark.args}:
+            if engine in (None, name) and engines.stand_in(name):
+                item.user_properties.append(("stand_in", name))
+
+
+def of_stand_ins(reporter):
+    """How many of the tests that ran prove a stand-in only, by engine."""
+    ran = [report for outcome in ("passed", "failed") for report in reporter.stats.get(outcome, [])]
+    return Counter(name for report in ran for what, name in report.user_properties if what == "stand_in")
+
+
 def pytest_terminal_summary(terminalreporter):
-    """Say which databases this run covered, and which it left out and why."""
+    """Say which databases this run covered, which it left out and why, and how many tests prove only what stands in."""
+    if proved := of_stand_ins(terminalreporter):
+        by_engine = ", ".join(f"{count} {name}" for name, count in sorted(proved.items()))
+        terminalreporter.write_line(f"{proved.total()} tests prove a stand-in only: {by_engine}")
     covered, left_out = coverage(terminalreporter)
     if not covered and not left_out:
         return

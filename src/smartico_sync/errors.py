@@ -16,7 +16,7 @@ SyncError                     1  internal error
 │   ├── ViewRegressed         3  the source went back in time: nothing old is sent
 │   └── RowsRefused           4  nearly all rows are refused: the view does not hold what it should
 ├── DeliveryError             4  nothing is committed; the watermark stays
-│   ├── DeliveryHalted           wrong key, access denied, unknown brand: slow retries notice when it is mended
+│   ├── DeliveryHalted           wrong key, URL or proxy, unknown brand: slow retries notice when it is mended
 │   ├── DeliveryUnavailable      429, 5xx, no connection: backing off
 │   ├── DeliveryUnknown          no answer in time: it may have been accepted; the same eids go again
 │   └── DeliveryStopped          the daemon ends before the answer came
@@ -191,7 +191,7 @@ class DeliveryError(SyncError):
 
 
 class DeliveryHalted(DeliveryError):
-    """The API rejected the token, or does not know the brand."""
+    """Token, URL, proxy or brand is wrong: nothing is accepted before somebody mends it."""
 
 
 class DeliveryUnavailable(DeliveryError):

@@ -40,10 +40,19 @@ CASES = [
     ("  token: ${SMARTICO_TOKEN}\n", "  brands: {A: {token: x}, B: {alias: b}}\n", "3:3: smartico.token: missing", "every brand"),
     ("${SMARTICO_TOKEN}", "''", "4:10: smartico.token: found nothing", "empty"),
     ("${SMARTICO_TOKEN}", "[a]", "4:10: smartico.token: found a list, expected text", ""),
+    ("${SMARTICO_TOKEN}", "two words", "4:10: smartico.token: the token holds white space in line 1, column 4", "letters"),
+    ("${SMARTICO_TOKEN}", "t\u00f6k", "4:10: smartico.token: the token holds a character outside ASCII in line 1, column 2", ""),
+    ("${SMARTICO_TOKEN}", '"be\\all"', "4:10: smartico.token: the token holds a character that cannot be seen in line 1, column 3", ""),
+    ("${SMARTICO_TOKEN}", "x\n  brands: {A: {token: a b}}", "5:23: smartico.brands.A.token: the token holds white space", ""),
     ("token: ${SMARTICO_TOKEN}", "token_file: none", "4:15: smartico.token_file: the file ", "does not exist"),
     ("https://apis6", "ftp://apis6", "3:8: smartico.url: expected an http or https URL with a host", "such as https://"),
     ("https://apis6.smartico.ai/api/external/events/v2", "https://", "3:8: smartico.url: expected an http", ""),
     ("https://apis6.smartico.ai/api/external/events/v2", "http://a:x/", "3:8: smartico.url: not a URL", ""),
+    ("https://apis6.smartico.ai/", "https://apis6..smartico.ai/", "3:8: smartico.url: no host can have this name", "two dots"),
+    ("https://apis6.smartico.ai/", f"https://{'a' * 64}.smartico.ai/", "3:8: smartico.url: no host can have this name", "63"),
+    ("https://apis6.smartico.ai/", f"https://{'a.' * 127}ai/", "3:8: smartico.url: no host can have this name", ""),
+    ("https://apis6.smartico.ai/", "https://.smartico.ai/", "3:8: smartico.url: no host can have this name", ""),
+    ("https://apis6.smartico.ai/", "https://apis6,smartico.ai/", "3:8: smartico.url: no host can have this name", ""),
     ("https://apis6.smartico.ai/", "https://u:p@apis6/", "3:8: smartico.url: expected no user or password", ""),
     ("mysql:", "postgrs:", "11:10: sources.other.url: unknown engine 'postgrs'", "did you mean 'postgres'?"),
     ("mysql:", "mysqll:", "11:10: sources.other.url: unknown engine 'mysqll'", "did you mean 'mysql'?"),
@@ -219,6 +228,49 @@ def test_secret_files_that_hold_no_secret(desk, content, expected):
     found = desk.error("token: ${SMARTICO_TOKEN}", "token_file: token")
     assert found.startswith("4:15: smartico.token_file: the file ")
     assert expected in found
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"tok\xe4n", "is not text in UTF-8: line 1, column 4"),
+        (b"a\nb\xe4", "is not text in UTF-8: line 2, column 2"),
+        (b"\xef\xbb\xbf\n two words", "holds white space in line 2, column 5"),
+        (b"two\nlines", "holds a line end in line 1, column 4"),
+    ],
+)
+def test_what_is_odd_in_a_secret_file_has_a_place(desk, content, told):
+    """Line and column within the file, and nothing of what stands there."""
+    (desk.directory / "token").write_bytes(content)
+    found = desk.error("token: ${SMARTICO_TOKEN}", "token_file: token")
+    assert told in found
+    assert found.startswith("4:15: smartico.token_file: the file ")
+
+
+def test_a_password_file_holds_one_line(desk):
+    """Of any text; a second line is a mistake."""
+    (desk.directory / "password").write_bytes("pä ss\n".encode())
+    edited = desk.edited("reader@replica/casino", "reader@replica/casino\n    password_file: password")
+    assert edited.sources["other"].url.get_secret_value() == "mysql://reader:p%C3%A4%20ss@replica/casino"
+    (desk.directory / "password").write_bytes(b"pass\nword\n")
+    found = desk.error("reader@replica/casino", "reader@replica/casino\n    password_file: password")
+    assert "holds a line end in line 1, column 5" in found
+
+
+@pytest.mark.parametrize("token", [" padded \\n", "\\ufeffpadded"])
+def test_white_space_around_a_token_does_not_belong_to_it(desk, token):
+    """Environments and files hand it over with line ends."""
+    assert desk.edited("${SMARTICO_TOKEN}", f'"{token}"').smartico.token.get_secret_value() == "padded"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["apis6", "apis6.smartico.ai.", "10.0.0.1", "[fd00::1]:8080", "a_b-c.example", "b\u00fccher.example", "A" * 63],
+)
+def test_hosts_that_can_be(desk, host):
+    """Names, addresses, names in other letters."""
+    url = f"https://{host}/api"
+    assert desk.edited("https://apis6.smartico.ai/api/external/events/v2", url).smartico.url == url
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

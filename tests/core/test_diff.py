@@ -13,7 +13,7 @@ from smartico_sync.core.diff import NOTHING_KNOWN, diff
 from smartico_sync.core.events import Events
 
 SECRET = bytes(range(32))
-ENVELOPE = {"@eid": pl.String, "@player": pl.UInt64, "@row": pl.UInt32}
+ENVELOPE = {"@eid": pl.String, "@seed": pl.String, "@player": pl.UInt64, "@row": pl.UInt32}
 PAYLOAD = {"email": pl.String, "caught_up": pl.Int64, "vip": pl.Boolean}
 
 
@@ -21,7 +21,7 @@ def profiles(*rows, columns=None, raw=frozenset()):
     """Rows (player, {property: value}) as events."""
     schema = columns or PAYLOAD
     full = [
-        {"@eid": f"eid-{player}", "@player": player, "@row": place, **values}
+        {"@eid": "", "@seed": f"seed-{player}", "@player": player, "@row": place, **values}
         for place, (player, values) in enumerate(rows)
     ]
     return Events(pl.DataFrame(full, schema=ENVELOPE | schema), raw)

@@ -22,6 +22,10 @@ from smartico_sync.core.restore_detection import Facts, judge
         (Facts(16, 0, "below watermark"), "regressed"),
         (Facts(16, 0, "at head or above"), "regressed"),
         (Facts(16, 0, "none"), "regressed"),
+        (Facts(16, 12, "at head or above", 3), "steady"),  # not only the newest are gone
+        (Facts(16, 14, "at head or above", 2), "suspicious"),
+        (Facts(16, 10, "at head or above", 6), "regressed"),  # the last part was lost, and the source has moved on
+        (Facts(16, 10, "below head", 6), "suspicious"),
         (Facts(1, 0, "none"), "suspicious"),
         (Facts(2, 0, "at head or above"), "suspicious"),
     ],

@@ -81,7 +81,40 @@ def test_a_duplicate_is_a_success():
 )
 def test_a_refusal_of_us_halts(status, body):
     """Denied and a wrong key halt, in both dialects, with any status, and also when only an event says so."""
-    assert verdict(body, status).decision == "halt"
+    told = verdict(body, status)
+    assert (told.decision, told.cause) == ("halt", "token")
+
+
+@pytest.mark.parametrize("status", [301, 302, 304, 307, 308, 404, 405, 410])
+@pytest.mark.parametrize("body", [{}, b"<html>", {"err_code": 2}])
+def test_a_wrong_url_halts(status, body):
+    """An ingest API answers a POST, and sends nobody elsewhere."""
+    told = verdict(body, status)
+    assert (told.decision, told.cause, told.reason) == ("halt", "url", f"HTTP {status}")
+
+
+@pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 502, 503, 504, 507, 520, 530, 599])
+def test_what_passes_by_itself_is_tried_again(status):
+    """Nothing is wrong that an operator could mend."""
+    told = verdict({"err_code": 0}, status)
+    assert (told.decision, told.cause, told.reason) == ("retry", "", f"HTTP {status}")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "decision"),
+    [("timeout", "unknown"), ("broken", "unknown"), ("not connected", "retry"), ("turned away", "halt")],
+)
+def test_no_answer_keeps_its_reason(outcome, decision):
+    """Why there is none, and what to look at, are told as they are; without them there are words all the same."""
+    told = judge(EIDS, USERS, outcome, 0, b"", reason="because", cause="proxy")
+    assert (told.decision, told.reason, told.cause) == (decision, "because", "proxy")
+    assert judge(EIDS, USERS, outcome, 0, b"").reason
+
+
+def test_a_proxy_that_wants_a_login_is_no_refusal_of_the_token():
+    """407 comes from a proxy and from nobody else."""
+    told = verdict({"errCode": 4}, 407)
+    assert (told.decision, told.cause) == ("halt", "proxy")
 
 
 def test_an_unknown_brand_is_neither_a_refused_event_nor_a_refusal_of_us():

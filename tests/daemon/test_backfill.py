@@ -10,11 +10,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from daemon.test_operating import until
 from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.tracking.backfill import Backfills
+from waiting import until
 
 USERS = (
     """CREATE TABLE players (user_ext_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', core_username text,
@@ -46,13 +46,19 @@ def listed(operator):
     return json.loads(operator.sync("backfill", "--list", "--json").stdout)
 
 
+def head(operator):
+    """How far the view has come."""
+    return json.loads(operator.sync("watermark", "show", "--json").stdout)[0]["head"]
+
+
 def test_history_is_sent_beside_a_running_daemon_and_the_watermark_stays(tail, postgresql):
     """The daemon sends what lies between the two ends, each row once, while live rows go on; then the state says done."""
     daemon = tail.start("run")
     try:
         insert(postgresql, 9001)
         until(lambda: ids(tail) == [9001])
-        stood = json.loads(tail.sync("watermark", "show", "--json").stdout)[0]["head"]
+        until(lambda: head(tail).endswith("/ 9001"))
+        stood = head(tail)
         done = tail.sync(
             "backfill", "deposits", "--from", "2026-01-01T10:00:00", "--to", "2026-01-02T10:00:00", "--rate", "4000"
         )
@@ -61,13 +67,13 @@ def test_history_is_sent_beside_a_running_daemon_and_the_watermark_stays(tail, p
         assert "the running daemon sends it" in done.stdout
         until(lambda: listed(tail)[0]["state"] == "done")
         assert ids(tail) == [*range(600, 2041), 9001]
-        assert json.loads(tail.sync("watermark", "show", "--json").stdout)[0]["head"] == stood
+        assert head(tail) == stood
         insert(postgresql, 9002)
         until(lambda: ids(tail)[-1] == 9002)
         assert listed(tail)[0]["done"] == 1441
     finally:
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait()
 
 
 def test_without_a_daemon_it_is_done_here_and_goes_on_after_a_kill(tail):
@@ -90,14 +96,14 @@ def test_the_next_daemon_goes_on_with_what_was_interrupted(tail):
     running = tail.start("backfill", "deposits", "--from", "2026-01-01T00:00:00", "--rate", "1000")
     until(lambda: len(ids(tail)) >= 500)
     running.send_signal(signal.SIGINT)
-    assert running.wait(20) == 0
+    assert running.wait() == 0
     assert len(ids(tail)) < 3000
     daemon = tail.start("run")
     try:
         until(lambda: ids(tail) == list(range(1, 3001)))
     finally:
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait()
 
 
 def test_the_rate_is_kept(tail):
@@ -151,7 +157,7 @@ def test_a_backfill_is_cancelled_where_it_is(tail):
         assert listed(tail)[0]["state"] == "cancelled"
     finally:
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait()
 
 
 def test_refusals_end_the_backfill_and_not_the_view(tail, postgresql):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -137,3 +137,29 @@ def test_every_database_delivers_the_same(engine, operator):
     assert len(eids) == len(events)
     assert operator.sync("run", "--once").returncode == 0
     assert len(operator.accepted()) == len(events)
+
+
+def test_every_database_begins_at_the_present_and_sends_what_appears_below(engine, operator):
+    """What is there at a start at `now` is not sent; a late time, one like the newest, and a missing id that appear later are."""
+    moment = datetime.now(UTC).replace(tzinfo=None, microsecond=0) - timedelta(seconds=90)
+
+    def rows(table, *numbers):
+        cells = {
+            "deposits": lambda g: (g, "b", 1, moment + timedelta(seconds=g), NOON, Decimal(g)),
+            "bets": lambda g: (g, "b", 1, f"r{g}", NOON, Decimal(g), "Book"),
+        }
+        return [cells[table](g) for g in numbers]
+
+    engine.table("deposits", DEPOSITS, [*rows("deposits", *range(1, 20), *range(21, 40)), *rows("deposits", 41)])
+    engine.table("bets", BETS, rows("bets", *range(1, 20), *range(21, 40)))
+    views = "".join(f"  {line.strip()}\n" for line in VIEWS.splitlines() if "users" not in line and line.strip())
+    operator.configure(engine.url, views.replace("}\n", f", start_from: now{engine.left_out}}}\n"))
+    assert operator.sync("run", "--once").returncode == 0
+    assert operator.accepted() == []
+    tied = (40, "b", 1, moment + timedelta(seconds=41), NOON, Decimal(40))
+    engine.insert("deposits", [*rows("deposits", 20, 42), tied])
+    engine.insert("bets", rows("bets", 20, 40))
+    for _ in range(2):
+        done = operator.sync("run", "--once")
+        assert done.returncode == 0, done.stderr
+    assert sorted(name for _, name in told(operator)) == ["20", "40", "42", "r20", "r40"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon.test_tracking import DEPOSITS, VIEW, insert
+from waiting import until
 
 
 @pytest.fixture
@@ -29,15 +30,7 @@ def night(operator, postgresql):
     until(lambda: len(operator.accepted()) >= 5000)
     yield operator
     daemon.terminate()
-    daemon.wait(20)
-
-
-def until(done, patience=30):
-    """Wait for something to become true."""
-    end = time.monotonic() + patience
-    while not done():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.1)
+    daemon.wait()
 
 
 def test_a_row_that_nobody_saw_is_found_and_sent(night, postgresql):
@@ -115,10 +108,13 @@ def test_an_old_copy_is_put_back(night, postgresql, tmp_path):
     insert(postgresql, *range(6000, 6100))
     until(lambda: len(night.accepted()) == 5100)
     night.running.terminate()
-    night.running.wait(20)
+    night.running.wait()
     done = night.sync("state", "restore", str(copy))
     assert done.returncode == 0, done.stderr
     assert "what was there is now" in done.stdout
+    assert "sent again under the same event ids, and counts once" in done.stdout
+    assert "deposits: goes on after " in done.stdout
+    assert "(it was at " in done.stdout
     assert night.sync("run", "--once").returncode == 0
     assert len(night.accepted()) == 5100
     assert night.sandbox.stats()["duplicates"] == 100
@@ -171,4 +167,4 @@ def test_a_comparison_on_a_schedule_sends_what_is_missing(operator, postgresql):
     insert(postgresql, 3, at="now() - interval '2 hours'")
     until(lambda: len(operator.accepted()) == 3)
     daemon.terminate()
-    assert daemon.wait(20) == 0
+    assert daemon.wait() == 0

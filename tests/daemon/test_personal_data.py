@@ -19,9 +19,9 @@ import polars as pl
 import psycopg
 import pytest
 
-from daemon.test_operating import until
 from smartico_sync.pii.decryption import decrypt
 from smartico_sync.pii.keys import new_key, new_pair, parse_key
+from waiting import until
 
 PEOPLE = 36
 EMAILS = [f"N{number:02}.Anna.Known@Post-{number:02}.example" for number in range(PEOPLE)]
@@ -184,7 +184,7 @@ class Evening:
         typed = [[*command.split(), "--config", str(self.operator.config)] for command in commands]
         done = subprocess.run(
             [sys.executable, "-c", TALKATIVE + TYPED, json.dumps(typed)],
-            capture_output=True, text=True, timeout=90, check=True, cwd=self.operator.home, env={**os.environ, "NO_COLOR": "1"},
+            capture_output=True, text=True, check=True, cwd=self.operator.home, env={**os.environ, "NO_COLOR": "1"},
         )  # fmt: skip
         said = json.loads(done.stdout)
         self.spoken.update(

@@ -13,13 +13,13 @@ import psycopg
 import pytest
 
 from daemon.test_backfill import PROFILES, USERS
-from daemon.test_operating import until
 from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.polls import Instant
 from smartico_sync.observe.view_status import derived
+from waiting import until
 
 LONG_MS = 3_000  # sixty times the interval of the views here
 
@@ -125,7 +125,7 @@ def test_profiles_whose_history_waits_for_the_api_have_a_lag(watched, postgresql
         watch.operator.sandbox.set_faults(["503"])
         stands_still(watch)
         watch.operator.sandbox.set_faults([])
-        until(lambda: watch.is_live() and watch.readiness()[0] == 200, patience=60)
+        until(lambda: watch.is_live() and watch.readiness()[0] == 200)
         assert json.loads(watch.operator.sync("backfill", "--list", "--json").stdout)[0]["state"] in ("open", "done")
 
 

@@ -76,6 +76,22 @@ def test_a_restored_source_stops_its_view_until_it_is_itself_again(tracked, post
     assert "99" in day.sent()
 
 
+def test_a_restore_that_lost_only_the_last_part_is_noticed(tracked, postgresql):
+    """The newest rows delivered are gone, older ones are there and new ones have come: the view stops, and sends none of them."""
+    day = tracked()
+    insert(postgresql, *range(1, 101), at="now() - interval '1 minute'")
+    day.poll()
+    for number in range(101, 108):
+        insert(postgresql, number)
+        day.poll()
+    postgresql.execute("DELETE FROM deposits WHERE transaction_id > 100")
+    insert(postgresql, 200)
+    status = day.poll()
+    assert status.state == "regressed"
+    assert "lost them" in status.error
+    assert "200" not in day.sent()
+
+
 def test_ids_that_are_given_out_again_are_noticed(tracked, postgresql):
     """The same ids with other rows behind them are not the rows that were delivered."""
     day = tracked()

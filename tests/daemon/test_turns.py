@@ -9,8 +9,8 @@ import time
 import psycopg
 import pytest
 
-from daemon.test_operating import until
 from daemon.test_tracking import DEPOSITS, VIEW, insert
+from waiting import until
 
 
 @pytest.fixture
@@ -24,7 +24,12 @@ def busy(operator, postgresql):
         until(lambda: len(operator.accepted()) == 10)
         yield operator
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait()
+
+
+def head(operator):
+    """How far the view has come."""
+    return json.loads(operator.sync("watermark", "show", "--json").stdout)[0]["head"]
 
 
 def logged(operator, event):
@@ -52,7 +57,8 @@ def test_a_rewind_does_not_wait_for_the_api(busy, postgresql, fault):
 
 def test_a_command_that_is_broken_off_is_not_carried_out_later(busy, postgresql):
     """A query holds the view up; the operator presses Ctrl-C at the rewind: the watermark stays where it is, then and later."""
-    stood = json.loads(busy.sync("watermark", "show", "--json").stdout)[0]["head"]
+    until(lambda: head(busy) != "nothing yet")
+    stood = head(busy)
     with psycopg.connect(postgresql.admin_url, autocommit=True) as locker:
         locker.execute("BEGIN")
         locker.execute("LOCK TABLE deposits IN ACCESS EXCLUSIVE MODE")
@@ -60,11 +66,11 @@ def test_a_command_that_is_broken_off_is_not_carried_out_later(busy, postgresql)
         rewind = busy.start("watermark", "rewind", "deposits", "--to", "first")
         time.sleep(1.5)
         rewind.send_signal(signal.SIGKILL)
-        rewind.wait(20)
+        rewind.wait()
         until(lambda: logged(busy, "operator"))
         assert "withdrawn" in logged(busy, "operator")[0]["result"]
         locker.execute("ROLLBACK")
     insert(postgresql, 12)
     until(lambda: len(busy.accepted()) == 11)
-    assert json.loads(busy.sync("watermark", "show", "--json").stdout)[0]["head"] >= stood
+    assert head(busy) >= stood
     assert busy.sandbox.stats()["duplicates"] == 0

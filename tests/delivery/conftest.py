@@ -5,6 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from servers.certificates import Authority
+from servers.plain import PlainServer
 from smartico_sync.config.models import Smartico
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, TYPE, USER, Events
 from smartico_sync.delivery.router import Router
@@ -46,3 +48,42 @@ def ingest(sandbox):
     delivery = Router(config, pauses_s=(0.01, 0.02, 0.05))
     yield delivery
     delivery.close(1000)
+
+
+@pytest.fixture
+def plain_server():
+    """Start a server of plain sockets: `server = plain_server(serve)`."""
+    servers = []
+
+    def start(serve, **more):
+        servers.append(PlainServer(serve, **more))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def router():
+    """Start delivery to a URL, with short pauses: `router(url, timeout=500)`."""
+    routers = []
+
+    def start(url, base=None, **more):
+        config = {"url": url, "token": "secret", "batch_events": 50, "timeout": 500, **more}
+        if "token_file" in more:
+            del config["token"]
+        routers.append(Router(Smartico.model_validate(config), *([base] if base else []), pauses_s=(0.01, 0.02, 0.05)))
+        return routers[-1]
+
+    yield start
+    for each in routers:
+        each.close(1000)
+
+
+@pytest.fixture
+def authority(tmp_path, monkeypatch):
+    """An authority that this machine trusts."""
+    found = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(found.certificate))
+    return found

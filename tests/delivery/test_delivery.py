@@ -108,7 +108,7 @@ def test_an_unknown_brand_stops_itself_and_nothing_else(sandbox, ingest):
     with pytest.raises(DeliveryHalted):
         ingest.send("mixed", with_brands(some_events(40), ["b", "nobody"])).result(30)
     sandbox.set_faults([])
-    ingest.default.halts.known["nobody"].probe_at = 0
+    ingest.default.breaker.halts["nobody"].probe_at = 0
     receipt = ingest.send("mixed", with_brands(some_events(40), ["b", "nobody"])).result(30)
     assert receipt.delivered + receipt.duplicates == 40
     assert ingest.status()[0].state == "idle"
@@ -141,7 +141,7 @@ def test_a_token_file_is_read_again_when_it_changes(sandbox, tmp_path):
         delivery.send("deposits", some_events(10)).result(30)
     file.write_text("secret\n")
     os.utime(file, (0, 1))
-    delivery.default.halts.known[""].probe_at = 0
+    delivery.default.breaker.halts[""].probe_at = 0
     assert delivery.send("deposits", some_events(10)).result(30).delivered == 10
     delivery.close(1000)
 

@@ -1,5 +1,7 @@
 """The databases that every contract is tested on: one module each, which says how to have one and what it calls things.
 
+A module is called like the engine; another server of the same engine has its version behind that (`mysql56`).
+
 A module defines `WEIGHT` (`light`: `make test` runs it; `heavy`: `make test-all` and CI do), `STAND_IN` (what is used where
 SYNC_TEST_<ENGINE>_URL names no server; empty: the real thing),
 `serve(request) -> Iterator[Engine]`, a generator that gives an empty database and takes it away again, or skips with the

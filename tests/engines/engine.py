@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import os
+import tempfile
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smartico_sync.config.models import SourceConfig
+from smartico_sync.config.load import load
 from smartico_sync.sources.registry import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["Engine"]
+
+VIEWS = """\
+version: 1
+smartico: {url: "http://127.0.0.1:9/api", token: t}
+pii: {mode: drop}
+sources:
+  replica: %s
+views:
+  - {name: bets, source: replica, relation: bets, kind: casino_bets, cursor: id}
+"""
+
+
+def _configured(url: str, **fields: object) -> Any:
+    """A source as an operator opens it: named `replica` in a views.yaml that nobody else may read."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "views.yaml"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(VIEWS % json.dumps({"url": url, **fields}, ensure_ascii=False))
+        return open_source("replica", load(path, {}).sources["replica"])
 
 
 class Engine:
@@ -37,7 +60,7 @@ class Engine:
 
     def source(self, **config: object) -> Any:
         """A source of its own, closed when the test ends."""
-        source = open_source("replica", SourceConfig.model_validate({"url": self.url, **config}))
+        source = _configured(self.url, **config)
         self._open.append(source)
         return source
 
@@ -68,6 +91,10 @@ class Engine:
 
     def kept(self, text: str | None) -> str | None:
         """What the engine makes of a text that is stored: itself, unless the engine knows no empty text."""
+        return text
+
+    def compared(self, text: str) -> str:
+        """What tells a text key from others: all of it, unless the engine's collation leaves something out."""
         return text
 
     def printed(self, number: str) -> str:

@@ -6,6 +6,8 @@ from engines.engine import Engine
 
 WEIGHT = "light"
 STAND_IN = ""
+DIGITS = f"(SELECT 0 AS d {' '.join(f'UNION ALL SELECT {digit}' for digit in range(1, 10))})"
+COLLATIONS = ("utf8mb4_nopad_bin", "utf8mb4_0900_bin", "utf8mb4_bin")  # MariaDB's, MySQL 8's, everybody's
 
 
 class MariaDB(Engine):
@@ -26,12 +28,23 @@ class MariaDB(Engine):
         self.execute = database.execute
         # Texts compare by their characters alone: in a `_ci` collation `apple` and `Apple` would be one key.
         names = {row[0] for row in self.execute("SHOW COLLATION LIKE 'utf8mb4%'")}
-        collation = "utf8mb4_nopad_bin" if "utf8mb4_nopad_bin" in names else "utf8mb4_0900_bin"
-        self.types = {**self.types, "text": f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {collation}"}
+        self.collation = next(name for name in COLLATIONS if name in names)
+        self.types = {**self.types, "text": f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {self.collation}"}
+
+    def compared(self, text):
+        """The oldest collation takes no account of spaces at the end."""
+        return text.rstrip(" ") if self.collation == COLLATIONS[-1] else text
 
     def literal(self, value):
         text = super().literal(value)
         return text.removesuffix("+00'") + "'" if text.endswith("+00'") else text
+
+    def numbers(self, last):
+        """What a statement may select `seq` from, which is 1 to that."""
+        powers = range(len(str(last)))
+        number = " + ".join(f"t{power}.d * {10**power}" for power in powers)
+        digits = ", ".join(f"{DIGITS} AS t{power}" for power in powers)
+        return f"(SELECT {number} AS seq FROM {digits} HAVING seq BETWEEN 1 AND {last}) AS numbers"
 
     def schema(self, name):
         """A schema is a database here: made beside the test's own, which is dropped with everything in it."""

@@ -1,4 +1,4 @@
-"""MongoDB: a set of one's own where SYNC_TEST_MONGODB_URL names it, else an emulator of its protocol.
+"""MongoDB: a set of one's own where SYNC_TEST_MONGODB_URL names it, else a stand-in of its protocol.
 
 A `query:` is an aggregation pipeline there, not SQL. A database has no schemas: a dot belongs to a collection's name. Dates
 count milliseconds.

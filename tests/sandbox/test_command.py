@@ -27,7 +27,7 @@ def test_start_send_end(make, tmp_path):
         assert orjson.loads(log.read_bytes()) == make(1)
         process.send_signal(signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
-        process.wait(timeout=30)
+        process.wait()
     finally:
         process.kill()
         process.communicate()

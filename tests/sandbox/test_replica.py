@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +12,7 @@ import yaml
 from smartico_sync.config.models import Configuration
 from smartico_sync.demo.casino import LiveCasino
 from smartico_sync.demo.replica import VIEWS, create, expected, views_yaml
+from waiting import until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STEP = timedelta(milliseconds=100)
@@ -115,9 +115,7 @@ def test_live_for_a_moment(path):
     """Started, the casino changes rows by itself; stopped, the counts stand still."""
     before = sum(expected(path).values())
     with LiveCasino(path, rows_per_second=500) as casino:
-        deadline = time.monotonic() + 10
-        while sum(casino.expected().values()) < before + 50 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: sum(casino.expected().values()) >= before + 50)
     after = casino.expected()
     assert sum(after.values()) >= before + 50
     casino.stop()

@@ -1,4 +1,4 @@
-"""BigQuery: a project of the operator's own where SYNC_TEST_BIGQUERY_URL names one, else the emulator."""
+"""BigQuery: a project of the operator's own where SYNC_TEST_BIGQUERY_URL names one, else the stand-in."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 import pytest
 from google.cloud.bigquery import Client
 
-from servers.emulator import Emulator
 from smartico_sync.sources.bigquery.login import Login
 from smartico_sync.sources.kit.url import Url, parse
+from stand_ins.process import StandIn
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Project:
     """Where tests may make datasets. `url` names the project and its owner's credentials."""
 
     url: Url
-    port: int = 0  # of the emulator
+    port: int = 0  # of the stand-in
 
     def text(self, dataset: str = "", **parameters: object) -> str:
         """The URL as an operator writes it; parameters are added, or replace what is there."""
@@ -34,11 +34,15 @@ class Project:
         return Login(replace(self.url, path=dataset), 120_000, 120.0).client()
 
     def told(self, **rights: str) -> list[dict]:
-        """The last requests that the emulator was sent; rights may be changed."""
+        """The last requests that the stand-in was sent; rights may be changed."""
         body = json.dumps(rights).encode() if rights else None
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/told", body)
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
+
+    def queries(self) -> list[str]:
+        """The texts of the queries that were run, not of those that were only estimated."""
+        return [asked["query"] for asked in self.told() if "query" in asked]
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,9 @@ def bigquery_server():
     if address:
         yield Project(parse(address))
         return
-    emulator = Emulator.start("bigquery")
-    yield emulated(emulator.told)
-    emulator.stop()
+    stand_in = StandIn.start("bigquery")
+    yield emulated(stand_in.told)
+    stand_in.stop()
 
 
 @pytest.fixture

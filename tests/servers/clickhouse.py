@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import urllib.request
 import uuid
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
@@ -10,9 +12,9 @@ from urllib.parse import quote, urlencode
 import clickhouse_connect
 import pytest
 
-from servers.emulator import Emulator
 from smartico_sync.sources.clickhouse.login import Login
 from smartico_sync.sources.kit.url import Url, parse
+from stand_ins.process import StandIn
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Server:
     """Where tests may make databases. `url` is its owner's login."""
 
     url: Url
-    port: int = 0  # of the emulator
+    port: int = 0  # of the stand-in
 
     def text(
         self, database: str = "", *, user: str = "", password: str = "", port: int = 0, **parameters: object
@@ -30,6 +32,11 @@ class Server:
         given = {**self.url.parameters, **{name: str(value) for name, value in parameters.items()}}
         host, own = self.url.hosts[0]
         return f"clickhouse://{login}@{host}:{port or own}/{database}" + (f"?{urlencode(given)}" if given else "")
+
+    def told(self) -> list[dict]:
+        """What the last requests said to the stand-in."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/told") as answer:
+            return json.load(answer)
 
     def owner(self, database: str = ""):
         """A client that may write."""
@@ -60,9 +67,9 @@ class Database:
         return rows
 
 
-def emulated(emulator: Emulator) -> Server:
-    port = emulator.told["port"]
-    return Server(parse(f"clickhouse://default:{quote(emulator.told['password'], safe='')}@127.0.0.1:{port}"), port)
+def emulated(stand_in: StandIn) -> Server:
+    port = stand_in.told["port"]
+    return Server(parse(f"clickhouse://default:{quote(stand_in.told['password'], safe='')}@127.0.0.1:{port}"), port)
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +79,9 @@ def clickhouse_server():
     if address:
         yield Server(parse(address))
         return
-    emulator = Emulator.start("clickhouse")
-    yield emulated(emulator)
-    emulator.stop()
+    stand_in = StandIn.start("clickhouse")
+    yield emulated(stand_in)
+    stand_in.stop()
 
 
 @pytest.fixture
@@ -92,14 +99,14 @@ def clickhouse_database(clickhouse_server):
 
 @pytest.fixture
 def private_clickhouse():
-    """Start emulators that the test may stop; arguments are the files of its certificate, key and authority."""
-    emulators = []
+    """Start stand-ins that the test may stop; arguments are the files of its certificate, key and authority."""
+    running = []
 
-    def start(*arguments: object) -> Emulator:
-        emulators.append(Emulator.start("clickhouse", *arguments))
-        return emulators[-1]
+    def start(*arguments: object) -> StandIn:
+        running.append(StandIn.start("clickhouse", *arguments))
+        return running[-1]
 
     yield start
-    for emulator in emulators:
-        if emulator.process.poll() is None:
-            emulator.stop()
+    for stand_in in running:
+        if stand_in.process.poll() is None:
+            stand_in.stop()

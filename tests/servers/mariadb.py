@@ -25,26 +25,18 @@ from smartico_sync.sources.kit.url import parse
 PASSWORD = "r€ader:p@ss/word?#%"  # every character that a URL could stumble over
 # Strangers' settings on purpose: what a session needs it must set itself.
 SETTINGS = (
-    "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--skip-log-error",
+    "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M",
     "--skip-name-resolve", "--default-time-zone=+02:00", "--max-connections=100", "--performance-schema=off",
     "--sql-mode=ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,STRICT_TRANS_TABLES,NO_ZERO_DATE",
     "--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci", "--binlog-format=ROW", "--sync-binlog=0",
     "--innodb-doublewrite=0", "--innodb-flush-method=nosync", "--max-allowed-packet=64M",
 )  # fmt: skip
-POSING = "5.7.19-test"  # SQLAlchemy and this daemon then take the server for MySQL
 OWNER = "SET SESSION sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES', time_zone='+00:00'"
 START_S = 60  # a busy machine starts slowly
 
 
 def program(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-
-
-def missing() -> str:
-    """Why there can be no server, or an empty word."""
-    if program("mariadbd") and program("mariadb-install-db"):
-        return ""
-    return "MariaDB is not installed: apt-get install mariadb-server-core mariadb-client-core"
 
 
 @dataclass
@@ -59,8 +51,8 @@ class Server:
 
     @classmethod
     def create(cls, *settings: str, number: int = 1) -> Server:
-        home = Path(tempfile.mkdtemp(prefix="sync-mariadb-"))
-        shutil.copytree(_installed(), home / "data")
+        home = Path(tempfile.mkdtemp(prefix="sync-mysql-"))
+        shutil.copytree(cls.new_data(), home / "data")
         server = cls(home, free_port(), settings, number=number)
         server.start()
         server.admin(
@@ -69,12 +61,28 @@ class Server:
         )
         return server
 
+    @staticmethod
+    def missing() -> str:
+        """Why there can be no server, or an empty word."""
+        if program("mariadbd") and program("mariadb-install-db"):
+            return ""
+        return "MariaDB is not installed: apt-get install mariadb-server-core mariadb-client-core"
+
+    @staticmethod
+    def new_data() -> Path:
+        """The data of a server that has no databases yet."""
+        return _installed()
+
+    @staticmethod
+    def command() -> list[str]:
+        """The program, and what it needs and others do not."""
+        return [program("mariadbd"), "--no-defaults", "--skip-log-error"]
+
     def start(self) -> None:
         command = [
-            program("mariadbd"), "--no-defaults", *_account(), f"--datadir={self.home / 'data'}", f"--socket={self.socket}",
-            f"--port={self.port}", "--bind-address=127.0.0.1", f"--pid-file={self.home / 'pid'}", f"--server-id={self.number}",
-            f"--tmpdir={self.home}",
-            *SETTINGS, *self.settings,
+            *self.command(), *account(), f"--datadir={self.home / 'data'}", f"--socket={self.socket}", f"--port={self.port}",
+            "--bind-address=127.0.0.1", f"--pid-file={self.home / 'pid'}", f"--server-id={self.number}",
+            f"--tmpdir={self.home}", *SETTINGS, *self.settings,
         ]  # fmt: skip
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
@@ -187,7 +195,7 @@ def _installed() -> Path:
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     install = [
         program("mariadb-install-db"), "--no-defaults", f"--datadir={home / 'data'}", "--skip-test-db",
-        "--auth-root-authentication-method=normal", "--innodb-log-file-size=16M", f"--tmpdir={home}", *_account(),
+        "--auth-root-authentication-method=normal", "--innodb-log-file-size=16M", f"--tmpdir={home}", *account(),
     ]  # fmt: skip
     done = subprocess.run(
         install, capture_output=True, text=True, cwd="/", check=False, env={**os.environ, "TMPDIR": str(home)}
@@ -197,7 +205,7 @@ def _installed() -> Path:
     return home / "data"
 
 
-def _account() -> list[str]:
+def account() -> list[str]:
     return ["--user=root"] if os.geteuid() == 0 else []
 
 
@@ -210,25 +218,24 @@ def _run(connection: pymysql.Connection, statements: tuple[str, ...]) -> list[tu
     return rows
 
 
-def _served(variable: str, *settings: str):
+def served(variable: str, kind: type[Server] = Server, *settings: str):
     """The server of that variable, or one of our own."""
-    address = os.environ.get(variable)
-    if address:
+    if address := os.environ.get(variable):
         server = External(address)
-        server.admin(
-            f"CREATE USER IF NOT EXISTS smartico_reader@'%' IDENTIFIED BY '{PASSWORD}'",
-            "GRANT SELECT, SHOW VIEW ON *.* TO smartico_reader@'%'",
-        )
+        if server.admin("SELECT count(*) FROM mysql.user WHERE user = 'smartico_reader'") == [(0,)]:
+            server.admin(f"CREATE USER smartico_reader@'%' IDENTIFIED BY '{PASSWORD}'")
+        server.admin("GRANT SELECT, SHOW VIEW ON *.* TO smartico_reader@'%'")
         yield server
         return
-    if reason := missing():
+    if reason := kind.missing():
         pytest.skip(f"{reason}, or set {variable}")
-    server = Server.create(*settings)
+    server = kind.create(*settings)
     yield server
     server.remove()
 
 
-def _database(server: Server | External, scheme: str):
+def database(server: Server | External, scheme: str):
+    """An empty database, dropped afterwards."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     server.admin(f"CREATE DATABASE {name}")
     yield Database(server, name, scheme)
@@ -238,31 +245,19 @@ def _database(server: Server | External, scheme: str):
 @pytest.fixture(scope="session")
 def mariadb_server():
     """A server for this worker's whole session."""
-    yield from _served("SYNC_TEST_MARIADB_URL")
-
-
-@pytest.fixture(scope="session")
-def mysql_server():
-    """A MySQL, or a MariaDB that calls itself one."""
-    yield from _served("SYNC_TEST_MYSQL_URL", f"--version={POSING}")
+    yield from served("SYNC_TEST_MARIADB_URL")
 
 
 @pytest.fixture
 def mariadb(mariadb_server):
     """An empty database, dropped afterwards."""
-    yield from _database(mariadb_server, "mariadb")
-
-
-@pytest.fixture
-def mysql(mysql_server):
-    """An empty database, dropped afterwards."""
-    yield from _database(mysql_server, "mysql")
+    yield from database(mariadb_server, "mariadb")
 
 
 @pytest.fixture
 def private_mariadb():
     """A server that the test may stop, restart and break."""
-    if reason := missing():
+    if reason := Server.missing():
         pytest.skip(reason)
     server = Server.create("--log-bin")
     yield server

@@ -1,4 +1,4 @@
-"""MongoDB: a replica set of the operator's own where SYNC_TEST_MONGODB_URL names one, else the emulator."""
+"""MongoDB: a replica set of the operator's own where SYNC_TEST_MONGODB_URL names one, else the stand-in."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import pytest
 from pymongo import MongoClient
 
-from servers.emulator import Emulator
 from smartico_sync.sources.mongodb.documents import CODEC
+from stand_ins.process import StandIn
 
 OWNER, READER = ("owner", "o:@/w", "owner"), ("reader", "r%e?d#", "reader")
 FINDER, STRANGER = ("finder", "f", "finder"), ("stranger", "st", "stranger")
@@ -20,7 +20,7 @@ FINDER, STRANGER = ("finder", "f", "finder"), ("stranger", "st", "stranger")
 
 @dataclass(frozen=True)
 class Mongo:
-    """Where tests may make databases. `ports` are the emulator's members, the primary first; none on a server of one's own."""
+    """Where tests may make databases. `ports` are the stand-in's members, the primary first; none on a server of one's own."""
 
     given: str = ""
     ports: tuple[int, ...] = ()
@@ -57,9 +57,15 @@ class Database:
         return self.client[self.name]
 
     def tell(self, what: str, port: int = 0) -> dict:
-        """Say something to the emulator itself: `commands`, `hold`, `follow`, `stepdown`."""
+        """Say something to the stand-in itself: `commands`, `hold`, `follow`, `stepdown`."""
         with MongoClient("127.0.0.1", port or self.server.ports[0], directConnection=True) as client:
-            return client.admin.command({"emulator": what}, codec_options=CODEC)
+            return client.admin.command({"stand_in": what}, codec_options=CODEC)
+
+
+def failing(client: MongoClient, code: int = 0, commands: tuple[str, ...] = ("aggregate",), times: int = 1, **data):
+    """Make the next of these commands fail."""
+    told = {"failCommands": list(commands), "errorCode": code, **data}
+    client.admin.command("configureFailPoint", "failCommand", mode={"times": times}, data=told)
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +75,9 @@ def mongodb_server():
     if address:
         yield Mongo(address)
         return
-    emulator = Emulator.start("mongodb")
-    yield Mongo(ports=tuple(emulator.told["ports"]))
-    emulator.stop()
+    stand_in = StandIn.start("mongodb")
+    yield Mongo(ports=tuple(stand_in.told["ports"]))
+    stand_in.stop()
 
 
 @pytest.fixture
@@ -85,15 +91,15 @@ def mongodb_database(mongodb_server):
 
 @pytest.fixture
 def private_mongodb():
-    """Start emulators with settings of one's own: `started = private_mongodb(secondary=True)`; see the emulator."""
+    """Start stand-ins with settings of one's own: `started = private_mongodb(secondary=True)`; see the stand-in."""
     running = []
 
     def start(**settings: object) -> Mongo:
-        running.append(Emulator.start("mongodb", json.dumps(settings)))
+        running.append(StandIn.start("mongodb", json.dumps(settings)))
         return Mongo(ports=tuple(running[-1].told["ports"]))
 
     start.running = running
     yield start
-    for emulator in running:
-        if emulator.process.poll() is None:
-            emulator.stop()
+    for stand_in in running:
+        if stand_in.process.poll() is None:
+            stand_in.stop()

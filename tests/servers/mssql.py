@@ -11,10 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from servers.certificates import Authority
-from servers.emulator import ROOT, Emulator
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.registry import open_source
+from stand_ins.process import ROOT, StandIn
 
 PASSWORD = "r€ader:p@ss/w;o}r{d?#A1%"  # every character that a URL or a connection string could stumble over
 LIBRARY = "lib/python3*/site-packages/mssql_python_odbc/libs/linux/*/*/lib/libmsodbcsql*"
@@ -60,26 +58,26 @@ def connection(driver: str, host: str, port: int, user: str, password: str, data
 
 @dataclass
 class Server:
-    """The emulator, or a server of the operator's own that lets its user create databases, logins and users."""
+    """The stand-in, or a server of the operator's own that lets its user create databases, logins and users."""
 
     host: str
     port: int
     user: str
     password: str
-    emulator: Emulator | None = None
+    stand_in: StandIn | None = None
     encrypt: str = "no"
 
     @classmethod
     def create(cls, *certificate: Path) -> Server:
-        emulator = Emulator.start("mssql", *certificate)
+        stand_in = StandIn.start("mssql", *certificate)
         server = cls(
-            "127.0.0.1", emulator.told["port"], "sa", emulator.told["owner"], emulator, "yes" if certificate else "no"
+            "127.0.0.1", stand_in.told["port"], "sa", stand_in.told["owner"], stand_in, "yes" if certificate else "no"
         )
         server.admin(f"CREATE LOGIN reader WITH PASSWORD = N'{PASSWORD}'")
         return server
 
     def stop(self) -> None:
-        self.emulator.stop()
+        self.stand_in.stop()
 
     def owner(self, database: str = "master"):
         return connection(
@@ -205,22 +203,8 @@ def mssql_url(mssql, mssql_driver):
 
 
 @pytest.fixture
-def open_mssql(mssql_url):
-    """Sources for each driver, closed afterwards: `open_mssql(pool=1)`."""
-    sources = []
-
-    def made(url: str | None = None, **fields):
-        sources.append(open_source("replica", SourceConfig.model_validate({"url": url or mssql_url(), **fields})))
-        return sources[-1]
-
-    yield made
-    for source in sources:
-        source.close()
-
-
-@pytest.fixture
 def emulated_mssql(mssql):
     """The test's database, where it may be made to look like something else."""
-    if mssql.server.emulator is None:
+    if mssql.server.stand_in is None:
         pytest.skip("a real server does not pretend")
     return mssql

@@ -1,8 +1,10 @@
-"""Snowflake: an account of the operator's own where SYNC_TEST_SNOWFLAKE_URL names one, else the emulator."""
+"""Snowflake: an account of the operator's own where SYNC_TEST_SNOWFLAKE_URL names one, else the stand-in."""
 
 from __future__ import annotations
 
+import json
 import os
+import urllib.request
 import uuid
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
@@ -10,9 +12,9 @@ from urllib.parse import quote, urlencode
 import pytest
 import snowflake.connector
 
-from servers.emulator import Emulator
 from smartico_sync.sources.kit.url import Url, parse
 from smartico_sync.sources.snowflake.login import Login
+from stand_ins.process import StandIn
 
 PASSWORD = "r€ader:p@ss/word?#%"  # every character that a URL could stumble over
 WAREHOUSE = "FAKESNOW_WAREHOUSE"
@@ -23,7 +25,7 @@ class Account:
     """Where tests may make schemas. `url` names the account, its owner's login, and a database."""
 
     url: Url
-    port: int = 0  # of the emulator
+    port: int = 0  # of the stand-in
 
     def text(self, schema: str = "", *, user: str = "", password: str = "", **parameters: object) -> str:
         """The URL as an operator writes it; parameters are added, or replace what is there."""
@@ -31,6 +33,11 @@ class Account:
         given = {**self.url.parameters, **{name: str(value) for name, value in parameters.items()}}
         path = f"{self.url.path.partition('/')[0]}/{schema}".rstrip("/")
         return f"snowflake://{login}@{self.url.hosts[0][0]}/{path}?{urlencode(given)}"
+
+    def told(self) -> dict:
+        """What the last login said to the stand-in, and the last statements."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/told") as answer:
+            return json.load(answer)
 
     def owner(self, schema: str = "") -> snowflake.connector.SnowflakeConnection:
         """A connection that may write, made with the same parameters."""
@@ -70,9 +77,9 @@ def snowflake_server():
     if address:
         yield Account(parse(address))
         return
-    emulator = Emulator.start("snowflake")
-    yield emulated(emulator.told["port"])
-    emulator.stop()
+    stand_in = StandIn.start("snowflake")
+    yield emulated(stand_in.told["port"])
+    stand_in.stop()
 
 
 @pytest.fixture
@@ -88,8 +95,8 @@ def snowflake_schema(snowflake_server):
 
 @pytest.fixture
 def private_snowflake():
-    """An emulator that the test may stop and start again."""
-    emulators = [Emulator.start("snowflake")]
-    yield emulators
-    for emulator in emulators:
-        emulator.stop()
+    """A stand-in that the test may stop and start again."""
+    running = [StandIn.start("snowflake")]
+    yield running
+    for stand_in in running:
+        stand_in.stop()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 import engines
+from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
+from smartico_sync.sources.registry import open_source
 
 
 @pytest.fixture
@@ -16,6 +18,23 @@ def on_postgresql(request):
 @pytest.fixture
 def on_sqlite(request):
     yield from engines.serve("sqlite", request)
+
+
+@pytest.fixture
+def configured():
+    """Open sources that are closed when the test ends: `configured(url, statement_timeout="1s")`.
+
+    Behind views.yaml, which would refuse some of these URLs in words of its own.
+    """
+    sources = []
+
+    def make(url, **fields):
+        sources.append(open_source("replica", SourceConfig.model_validate({"url": url, **fields})))
+        return sources[-1]
+
+    yield make
+    for source in sources:
+        source.close()
 
 
 @pytest.fixture(params=engines.parameters())

@@ -3,49 +3,122 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
+from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.kit import server_clock
-from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned
+from smartico_sync.sources.kit.abandonable import AbandonableCalls, UnattendedCalls
 from smartico_sync.sources.kit.server_clock import ServerClock
+from waiting import until
 
 
-def test_an_errand_brings_what_the_call_returns_or_raises():
+@pytest.fixture
+def unattended():
+    return UnattendedCalls(2)
+
+
+@pytest.fixture
+def calls(unattended):
+    """Calls of one session; nothing of them is left at the end."""
+    made = AbandonableCalls(unattended, "source replica")
+    yield made
+    made.close()
+
+
+def eventually(happened):
+    """Wait until it is so."""
+    until(happened)
+    return True
+
+
+def test_a_call_brings_what_it_returns_or_raises(calls):
     """Also an end of time of the call's own, which is not ours."""
-    errands = AbandonableCalls()
-    assert errands.run(lambda: 7, 5) == 7
+    assert calls.run(lambda: 7, 5, "view bets") == 7
     with pytest.raises(ZeroDivisionError):
-        errands.run(lambda: 1 // 0, 5)
+        calls.run(lambda: 1 // 0, 5, "view bets")
 
     def tired():
         raise TimeoutError("the driver's own")
 
     with pytest.raises(TimeoutError, match="own"):
-        errands.run(tired, 5)
-    assert not errands.abandoned
+        calls.run(tired, 5, "view bets")
+    assert not calls.abandoned
 
 
-def test_who_waits_too_long_is_let_go():
+def test_who_waits_too_long_is_let_go(calls):
     """The call goes on unseen, and nothing is sent behind it any more."""
-    errands, ended = AbandonableCalls(), threading.Event()
-    with pytest.raises(Abandoned):
-        errands.run(lambda: ended.wait(20), 0.05)
-    with pytest.raises(Abandoned):
-        errands.run(lambda: 7, 5)
+    ended = threading.Event()
+    with pytest.raises(SourceUnreachable, match=r"source replica: view bets: no answer in time"):
+        calls.run(lambda: ended.wait(20), 0.05, "view bets")
+    with pytest.raises(SourceUnreachable):
+        calls.run(lambda: 7, 5, "view bets")
     ended.set()
 
 
-def test_an_abandoned_errand_ends_at_once():
+def test_an_abandoned_call_ends_at_once(calls):
     """Another thread's word is enough, before or during the call."""
-    errands, ended = AbandonableCalls(), threading.Event()
-    threading.Timer(0.05, errands.abandon).start()
-    began = time.monotonic()
-    with pytest.raises(Abandoned):
-        errands.run(lambda: ended.wait(20), 20)
-    assert time.monotonic() - began < 5
+    ended = threading.Event()
+    threading.Timer(0.05, calls.abandon).start()
+    with pytest.raises(SourceUnreachable):
+        calls.run(ended.wait, 10_000, "view bets")
     ended.set()
+
+
+def test_an_answer_that_comes_too_late_is_discarded(calls, unattended):
+    """A connection that opens after all is closed, and so is no burden to the server; it is then counted no longer."""
+    ended, discarded = threading.Event(), []
+    with pytest.raises(SourceUnreachable):
+        calls.run(lambda: ended.wait(20) and "a connection", 0.05, "connecting", discarded.append)
+    assert len(unattended) == 1
+    ended.set()
+    assert eventually(lambda: not len(unattended))
+    assert discarded == ["a connection"]
+
+
+def test_abandoned_calls_do_not_pile_up(unattended):
+    """At the bound no further call of the source is made, whichever session asks: it fails at once; later it works again."""
+    ended, asked = threading.Event(), []
+    before = threading.active_count()
+    for attempt in range(10):
+        calls = AbandonableCalls(unattended, "source replica")
+        with pytest.raises(SourceUnreachable, match="in time" if attempt < 2 else "2 earlier calls") as failure:
+            calls.run(lambda: asked.append(1) or ended.wait(20), 0.02, "view bets")
+        assert failure.value.hint
+        calls.close()
+    assert len(asked) == len(unattended) == threading.active_count() - before == 2
+    unattended.farewell(lambda: asked.append(1))
+    assert len(asked) == 2  # a farewell is a courtesy
+    ended.set()
+    assert eventually(lambda: not unattended.full)
+    calls = AbandonableCalls(unattended, "source replica")
+    assert calls.run(lambda: 7, 5, "view bets") == 7
+    calls.close()
+    assert eventually(lambda: threading.active_count() == before)
+
+
+def test_what_was_abandoned_twice_is_counted_once(calls, unattended):
+    """The source is closed while a call has already lasted too long."""
+    ended = threading.Event()
+    with pytest.raises(SourceUnreachable):
+        calls.run(lambda: ended.wait(20), 0.02, "view bets")
+    calls.abandon()
+    assert len(unattended) == 1
+    ended.set()
+    assert eventually(lambda: not len(unattended))
+
+
+def test_the_last_call_is_made_where_the_others_were(calls):
+    """A connection is closed behind the call that still uses it, never beside it, and nobody waits for that."""
+    began, ended, order = threading.Event(), threading.Event(), []
+    with pytest.raises(SourceUnreachable):
+        calls.run(lambda: began.set() or (ended.wait(20) and order.append("answered")), 0.02, "view bets")
+    calls.close(lambda: order.append(f"closed in {threading.current_thread().name}"))
+    assert began.wait(20)
+    assert order == []
+    ended.set()
+    assert eventually(lambda: len(order) == 2)
+    assert order == ["answered", "closed in source-calls"]
 
 
 def test_the_clock_goes_on_by_itself_and_asks_again(monkeypatch):

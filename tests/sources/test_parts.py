@@ -22,8 +22,7 @@ from smartico_sync.sources.kit.keyless_pages import complete
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.registry import open_source
-from smartico_sync.sources.sql.names import dotted
-from smartico_sync.sources.sql.statements import names_of
+from smartico_sync.sources.sql.names import dotted, names_of
 
 
 @given(
@@ -219,7 +218,7 @@ def test_closing_a_pool_aborts_what_is_busy():
         waiter = threading.Thread(target=wait)
         waiter.start()
         pool.close()
-        waiter.join(20)
+        waiter.join()
         assert busy.state == "aborted"
     assert woken == ["refused"]
     assert busy.state == "closed"

@@ -10,17 +10,11 @@ import polars as pl
 import pytest
 
 from servers.postgresql import PASSWORD
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.registry import open_source
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
-
-
-def configured(url, **fields):
-    return open_source("replica", SourceConfig.model_validate({"url": url, **fields}))
 
 
 def one(engine, expression, relation=None):
@@ -186,7 +180,7 @@ def test_a_view_that_fails_for_a_row_shows_no_value(on_postgresql):
     assert "secret" not in broken.value.message + broken.value.hint
 
 
-def test_no_permission_is_refused(on_postgresql):
+def test_no_permission_is_refused(on_postgresql, configured):
     """A view that the user may not read: SourceRefused, and what to grant."""
     on_postgresql.execute("CREATE TABLE bets (id int)", "CREATE ROLE nobody_in_particular LOGIN PASSWORD 'p'")
     try:
@@ -201,7 +195,7 @@ def test_no_permission_is_refused(on_postgresql):
         on_postgresql.execute("DROP ROLE nobody_in_particular")
 
 
-def test_a_wrong_password_is_refused_and_not_repeated(on_postgresql):
+def test_a_wrong_password_is_refused_and_not_repeated(on_postgresql, configured):
     """SourceRefused; neither password appears anywhere in the failure or in the source."""
     database = on_postgresql.url.rpartition("/")[2]
     url = f"postgresql://reader:wrong-sesame@127.0.0.1:{on_postgresql.url.rpartition('/')[0].rpartition(':')[2]}/{database}"
@@ -211,13 +205,13 @@ def test_a_wrong_password_is_refused_and_not_repeated(on_postgresql):
     assert "sesame" not in refused.value.message + refused.value.hint + repr(source.__dict__)
 
 
-def test_an_unknown_database_is_refused(on_postgresql):
+def test_an_unknown_database_is_refused(on_postgresql, configured):
     """A database that does not exist is not worth waiting for."""
     with pytest.raises(SourceRefused):
         configured(on_postgresql.url + "_not").facts()
 
 
-def test_a_raw_password_needs_no_encoding(on_postgresql, postgresql_server):
+def test_a_raw_password_needs_no_encoding(on_postgresql, postgresql_server, configured):
     """`${DB_PASSWORD}` may hold `@`, `/`, `:`, `?`, `#` and `%` as they are."""
     database = on_postgresql.url.rpartition("/")[2]
     source = configured(
@@ -227,7 +221,7 @@ def test_a_raw_password_needs_no_encoding(on_postgresql, postgresql_server):
     source.close()
 
 
-def test_url_parameters_reach_libpq(on_postgresql):
+def test_url_parameters_reach_libpq(on_postgresql, configured):
     """sslmode and its like pass through; a server without TLS then cannot be reached; unknown ones are a ConfigError."""
     with pytest.raises(SourceUnreachable, match="TLS"):
         configured(on_postgresql.url + "?sslmode=require").facts()
@@ -245,7 +239,7 @@ def test_url_parameters_reach_libpq(on_postgresql):
     source.close()
 
 
-def test_a_unix_socket_serves(private_postgresql):
+def test_a_unix_socket_serves(private_postgresql, configured):
     """`?host=/directory` connects through the socket."""
     source = configured(private_postgresql.admin_url())
     facts = source.facts()
@@ -268,7 +262,7 @@ def test_cached_sequences_spoil_the_fence(on_postgresql):
     assert "public.bet_ids" in on_postgresql.source().facts().fence
 
 
-def test_nobody_listens(proxied):
+def test_nobody_listens(proxied, configured):
     """A refused connection: SourceUnreachable at once."""
     proxy = proxied(1)
     proxy.refuse()
@@ -277,20 +271,22 @@ def test_nobody_listens(proxied):
 
 
 @pytest.fixture
-def through_proxy(on_postgresql, postgresql_server, proxied):
-    """A described source behind a network that may misbehave; 20,000 rows of 200 bytes."""
+def through_proxy(request, on_postgresql, postgresql_server, proxied, configured):
+    """A described source behind a network that may misbehave; 20,000 rows of 200 bytes; `statement_timeout` is the parameter."""
     on_postgresql.execute(
         "CREATE TABLE bets AS SELECT i AS id, repeat('x', 200) AS note FROM generate_series(1, 20000) i",
         "CREATE INDEX ON bets (id)",
     )
     proxy = proxied(postgresql_server.port)
     source = configured(
-        postgresql_server.url(on_postgresql.url.rpartition("/")[2], port=proxy.port), statement_timeout=300
+        postgresql_server.url(on_postgresql.url.rpartition("/")[2], port=proxy.port),
+        statement_timeout=getattr(request, "param", "20s"),
     )
     yield source, source.describe(BETS), proxy
     source.close()
 
 
+@pytest.mark.parametrize("through_proxy", ["1s"], indirect=True)
 def test_a_black_hole_is_noticed(through_proxy):
     """A network that swallows everything: SourceUnreachable within the client's own timeout; mended, the next reading works."""
     source, described, proxy = through_proxy
@@ -352,7 +348,7 @@ def test_a_killed_backend_is_transient(on_postgresql):
 
 def test_a_slow_query_is_cancelled_by_the_server(on_postgresql):
     """statement_timeout: SourceCancelled, so that a smaller page is tried."""
-    source = on_postgresql.source(statement_timeout=100)
+    source = on_postgresql.source(statement_timeout="100ms")
     described = source.describe(Relation("v", "id", (), query="SELECT 1 AS id, pg_sleep(20)::text AS slept"))
     with pytest.raises(SourceCancelled), source.reading(described) as reading:
         reading.page(None, 5)
@@ -377,11 +373,11 @@ def test_close_ends_what_is_under_way(on_postgresql):
     while on_postgresql.execute(asleep) != [(1,)]:
         pass
     source.close()
-    reader.join(20)
+    reader.join()
     assert failures
 
 
-def test_a_restarted_server_is_found_again(private_postgresql):
+def test_a_restarted_server_is_found_again(private_postgresql, configured):
     """Restarted while idle or while reading: at most that reading fails, the next one works."""
     private_postgresql.admin("CREATE TABLE bets (id int)", "INSERT INTO bets VALUES (1)")
     source = configured(private_postgresql.url())
@@ -401,7 +397,7 @@ def test_a_restarted_server_is_found_again(private_postgresql):
     source.close()
 
 
-def test_a_standby_is_a_source(private_postgresql, standby):
+def test_a_standby_is_a_source(private_postgresql, standby, configured):
     """A physical standby: its role, its clock, and snapshots that follow the primary's transactions."""
     private_postgresql.admin("CREATE TABLE bets (id bigint PRIMARY KEY)", "INSERT INTO bets VALUES (1)")
     source = configured(standby.url())
@@ -412,10 +408,11 @@ def test_a_standby_is_a_source(private_postgresql, standby):
     assert facts.role == "physical standby"
     assert facts.fence == ""
     assert facts.replay_lag_ms is not None
+    now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    begun = private_postgresql.admin(now)[0][0]
     with source.reading(described) as reading:
         before, clock = reading.snapshot, reading.clock_ms
-        now = private_postgresql.admin("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")[0][0]
-        assert abs(now - clock) < 60_000
+        assert begun - 60_000 < clock <= private_postgresql.admin(now)[0][0]
     private_postgresql.admin("INSERT INTO bets VALUES (2)")
     while True:
         with source.reading(described) as reading:
@@ -431,7 +428,7 @@ def test_statements_name_their_view(on_postgresql):
     source = on_postgresql.source()
     described = source.describe(BETS)
     with source.reading(described) as reading:
-        assert "/* smartico-sync view=bets */" in reading.explained(None, 5)[0].text
+        assert "/* smartico-sync view=bets */" in reading.poll_statement(None, 5)[0].text
         reading.page(None, 5)
         shown = on_postgresql.execute(
             "SELECT query FROM pg_stat_activity WHERE application_name = 'smartico-sync' AND datname = current_database()"

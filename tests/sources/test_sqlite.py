@@ -9,16 +9,10 @@ import sqlite3
 
 import pytest
 
-from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceCancelled, SourceRefused, SourceUnreachable
-from smartico_sync.sources.registry import open_source
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
-
-
-def configured(path, **fields):
-    return open_source("replica", SourceConfig.model_validate({"url": f"sqlite:///{path}", **fields}))
 
 
 def read(engine, relation=BETS):
@@ -80,31 +74,31 @@ def test_any_stored_type_may_be_a_cursor(on_sqlite, walk, values):
         source.close()
 
 
-def test_a_missing_file_is_unreachable_and_not_created(tmp_path):
+def test_a_missing_file_is_unreachable_and_not_created(tmp_path, configured):
     """No file: SourceUnreachable, and none is made."""
     with pytest.raises(SourceUnreachable) as unreachable:
-        configured(tmp_path / "none.db").facts()
+        configured(f"sqlite:///{tmp_path}/none.db").facts()
     assert "url" in unreachable.value.hint
     assert not (tmp_path / "none.db").exists()
 
 
-def test_another_file_is_refused(tmp_path):
+def test_another_file_is_refused(tmp_path, configured):
     """A file that is no SQLite database says so."""
     (tmp_path / "notes.txt").write_text("dear diary " * 100)
     with pytest.raises(SourceRefused):
-        configured(tmp_path / "notes.txt").facts()
+        configured(f"sqlite:///{tmp_path}/notes.txt").facts()
 
 
-def test_a_relative_path_starts_here(tmp_path, monkeypatch):
+def test_a_relative_path_starts_here(tmp_path, monkeypatch, configured):
     """`sqlite:///replica.db` is relative to the current directory, `sqlite:////tmp/replica.db` is not."""
     sqlite3.connect(tmp_path / "replica.db").execute("CREATE TABLE bets (id)").connection.close()
     monkeypatch.chdir(tmp_path)
-    source = configured("replica.db")
+    source = configured("sqlite:///replica.db")
     assert source.relations() == ("bets",)
     source.close()
 
 
-def test_a_restored_file_is_opened_anew(tmp_path):
+def test_a_restored_file_is_opened_anew(tmp_path, configured):
     """A file put in the place of the old one is the one that is read."""
     for name, rows in (("replica.db", 1), ("backup.db", 3)):
         connection = sqlite3.connect(tmp_path / name)
@@ -112,7 +106,7 @@ def test_a_restored_file_is_opened_anew(tmp_path):
         connection.executemany("INSERT INTO bets VALUES (?)", [(number,) for number in range(rows)])
         connection.commit()
         connection.close()
-    source = configured(tmp_path / "replica.db")
+    source = configured(f"sqlite:///{tmp_path}/replica.db")
     described = source.describe(BETS)
     shutil.move(tmp_path / "backup.db", tmp_path / "replica.db")
     with source.reading(described) as reading:
@@ -120,11 +114,11 @@ def test_a_restored_file_is_opened_anew(tmp_path):
     source.close()
 
 
-def test_a_locked_file_is_tried_again(tmp_path):
+def test_a_locked_file_is_tried_again(tmp_path, configured):
     """A writer that holds the file: SourceCancelled after the statement timeout."""
     writer = sqlite3.connect(tmp_path / "replica.db", isolation_level=None)
     writer.execute("CREATE TABLE bets (id INTEGER PRIMARY KEY)")
-    source = configured(tmp_path / "replica.db", statement_timeout=100)
+    source = configured(f"sqlite:///{tmp_path}/replica.db", statement_timeout="100ms")
     described = source.describe(BETS)
     writer.execute("BEGIN EXCLUSIVE")
     with pytest.raises(SourceCancelled), source.reading(described) as reading:
@@ -139,7 +133,7 @@ def test_a_locked_file_is_tried_again(tmp_path):
 def test_a_slow_query_is_interrupted(on_sqlite):
     """A query that runs longer than the statement timeout ends as SourceCancelled."""
     endless = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT max(id) AS id FROM n"
-    source = on_sqlite.source(statement_timeout=200)
+    source = on_sqlite.source(statement_timeout="200ms")
     described = Relation("v", "id", (), query="SELECT 1 AS id")
     described = source.describe(described)
     slow = Relation("v", "id", (), query=endless, columns=described.columns)

@@ -166,25 +166,49 @@ def test_event_ids_are_begun_anew_only_when_asked(path, store):
         assert again.view("bets").generation == 1
 
 
-def test_a_state_of_the_first_version_goes_on(path):
-    """What an older version wrote is brought up to date at start, its seals included; reading beside it says so."""
+def test_a_view_is_registered_together_with_its_start(store, rows, monkeypatch):
+    """Position, memory, anchors and what was there are written with the view or not at all; a view that is placed stays."""
+    monkeypatch.setattr("smartico_sync.state.store.START_ROWS", 2)
+    start = Commit(
+        "new", 5, head=Position("9", ("k",)), watermark=Position("7"), late="{}", ledger=rows([1, 2, 3], [7, 8, 9]),
+        anchors=(Anchor(Position("9"), 9, 1),),
+    )  # fmt: skip
+    with monkeypatch.context() as broken:
+        broken.setattr("smartico_sync.state.ledger.append", lambda *_: [].pop())
+        with pytest.raises(IndexError):
+            store.begin("new", "d", "now", 5, start)
+    assert store.view("new") is None
+    row = store.begin("new", "d", "now", 5, start)
+    assert (row.head, row.watermark, row.late, row.start_head) == (start.head, start.watermark, "{}", start.head)
+    assert sorted(store.there_at_start("new")) == [1, 2, 3]
+    store.commit(Commit("new", 6, ledger=rows([4], [10])))
+    assert sorted(store.there_at_start("new")) == [1, 2, 3]
+    assert store.begin("new", "other", "first", 9) == store.view("new")
+    assert store.view("new").started_from == "now"
+
+
+def test_a_view_without_a_position_is_placed_when_it_is_known(store):
+    """A row that began elsewhere than at the first row, and does not say where, is completed; rewound to the start it is placed."""
+    assert not store.view("bets").placed
+    row = store.begin("bets", "definition", "now", 5, Commit("bets", 5, head=Position("9"), watermark=Position("9")))
+    assert (row.placed, row.head) == (True, Position("9"))
+    store.rewind("bets", None, at_ms=6)
+    assert store.view("bets").placed
+    assert store.begin("bets", "d", "now", 7, Commit("bets", 7, head=Position("99"))).head is None
+
+
+def test_a_state_of_0_1_0_is_refused(path):
+    """Its event ids are others: nothing of it is touched, and the way to begin anew without history is named."""
     with Store.open(path) as opened:
         opened.begin("bets", "definition", "first", 1)
     with closing(sqlite3.connect(path, isolation_level=None)) as old:
-        for statement in (
-            "DROP TABLE backfill",
-            "DROP TABLE anchor",
-            "ALTER TABLE view DROP COLUMN generation",
-            "ALTER TABLE view DROP COLUMN level_ms",
-            "ALTER TABLE letter DROP COLUMN player",
-            "PRAGMA user_version = 1",
-        ):
-            old.execute(statement)
-    with pytest.raises(StateError, match="older"):
-        Store.open(path, access="read")
-    with Store.open(path) as opened:
-        assert opened.view("bets").generation == 0
-        opened.commit(Commit("bets", 2, anchors=(Anchor(Position("1"), 1, 1),)))
+        old.execute("PRAGMA user_version = 3")
+    before = path.read_bytes()
+    for access in ("read", "write"):
+        with pytest.raises(StateError, match=r"0\.1\.0") as caught:
+            Store.open(path, access=access)
+        assert "sync state new --start-from now" in caught.value.hint
+    assert path.read_bytes() == before
 
 
 def test_many_threads(store, rows):

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.errors import StateDamaged, StateError, StateLocked, StateMissing, StateUnwritable
 from smartico_sync.state import recovery
-from smartico_sync.state.migrations import migrate
+from smartico_sync.state.migrations import FIRST_VERSION, migrate
 from smartico_sync.state.store import Store
 
 COMMITTER = """
@@ -163,10 +164,10 @@ def test_a_failing_migration_leaves_the_version_before(tmp_path):
     connection = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
     with pytest.raises(sqlite3.Error):
         migrate(connection, (("CREATE TABLE a (x)",), ("CREATE TABLE b (x)", "CREATE TABLE a (x)")))
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (FIRST_VERSION,)
     assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("a",)]
     migrate(connection, (("CREATE TABLE a (x)",), ("CREATE TABLE b (x)",)))
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (FIRST_VERSION + 1,)
     connection.close()
 
 
@@ -176,7 +177,7 @@ def test_one_process_at_a_time(path, store):
         Store.open(path)
     assert str(os.getpid()) in caught.value.message
     command = [sys.executable, "-c", COMMITTER, str(path)]
-    other = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    other = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "StateLocked" in other.stderr
     store.close()
     Store.open(path).close()
@@ -270,13 +271,37 @@ def test_backup_and_restore(path, store, page, tmp_path):
         recovery.restore(tmp_path / "backup.db", path)
     secret = store.secret
     store.close()
-    aside = recovery.restore(tmp_path / "backup.db", path)
+    aside = recovery.restore(tmp_path / "backup.db", path).aside
     with Store.open(path) as restored:
-        assert restored.views() == before
+        assert restored.views() == tuple(replace(row, fingerprints="doubted") for row in before)
         assert restored.secret == secret
         restored.commit(page(3))
     with Store.open(aside) as old:
         assert old.view("bets").head == Position("2", ("k2",))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.parametrize("lost", ["nothing", "state", "all"])
+def test_a_restore_by_root_keeps_owner_and_mode(closed, tmp_path, lost):
+    """The daemon's user can still open its state after root has restored it, or begun a new one."""
+    path, _ = closed
+    with Store.open(path) as store:
+        store.backup(tmp_path / "backup.db")
+    for file in (path.parent, *path.parent.iterdir()):
+        os.chown(file, 12345, 12346)
+    for file in (path, key_of(path)):
+        file.chmod(0o640)
+    if lost != "nothing":
+        path.unlink()
+    if lost == "all":
+        for file in path.parent.iterdir():
+            file.unlink()
+    for act in (lambda: recovery.restore(tmp_path / "backup.db", path), lambda: recovery.renew(path)):
+        act()
+        for file in path.parent.iterdir():
+            assert (file.stat().st_uid, file.stat().st_gid) == (12345, 12346), file
+        for file in (path, key_of(path)):
+            assert file.stat().st_mode & 0o777 == (0o600 if lost == "all" else 0o640)
 
 
 def test_restore_after_a_loss(closed, tmp_path):
@@ -286,9 +311,9 @@ def test_restore_after_a_loss(closed, tmp_path):
         store.backup(tmp_path / "backup.db")
     shutil.rmtree(path.parent)
     path.parent.mkdir()
-    assert recovery.restore(tmp_path / "backup.db", path) is None
+    assert recovery.restore(tmp_path / "backup.db", path).aside is None
     with Store.open(path) as store:
-        assert store.views() == before
+        assert store.views() == tuple(replace(row, fingerprints="doubted") for row in before)
 
 
 def test_a_bad_backup_touches_nothing(closed, tmp_path):

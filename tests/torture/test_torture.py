@@ -7,7 +7,7 @@ from bench import torture as long_form
 from bench.stages import Mysql, Postgres
 from bench.torture import Result, torture
 
-from servers.mariadb import missing
+from servers.mariadb import Server
 from servers.postgresql import binaries
 
 SECONDS, LONGEST_S = 8, 4
@@ -17,7 +17,7 @@ SECONDS, LONGEST_S = 8, 4
 @pytest.mark.parametrize("stage", [Postgres, Mysql], ids=lambda stage: stage.name)
 def test_no_mechanism_loses_a_row_where_naive_polling_does(stage):
     """Through views on a replica, with SELECT alone: fence, gaps and lookback deliver every committed row, and once."""
-    if (stage is Postgres and binaries() is None) or (stage is Mysql and missing()):
+    if (stage is Postgres and binaries() is None) or (stage is Mysql and Server.missing()):
         pytest.skip(f"{stage.name} is not installed: tests/servers/provision")
     with stage() as staged:
         results = {result.name: result for result in torture(staged, SECONDS, LONGEST_S)}

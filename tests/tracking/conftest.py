@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from concurrent.futures import Future
 
 import pytest
@@ -102,11 +101,3 @@ def tracked(tmp_path):
     made.thread.start()
     yield made
     made.close()
-
-
-def until(done, patience=20):
-    """Wait for something to become true."""
-    end = time.monotonic() + patience
-    while not done():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)

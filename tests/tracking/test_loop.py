@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smartico_sync.core.position import Position
 from smartico_sync.tracking.mailbox import OperatorTurn
-from tracking.conftest import until
+from waiting import until
 
 
 def test_a_request_that_hangs_holds_up_no_later_poll(tracked):

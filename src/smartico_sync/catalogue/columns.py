@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BALANCES", "BET", "BONUS", "CASINO", "CURSOR", "DEPOSIT", "LEG", "PAID", "PLACED", "PLAYER", "REQUESTED", "SETTLED", "SLIP",
-    "TRACKING", "TRANSACTION", "WIN", "WITHDRAWAL", "Renames", "pairs", "rest", "sources",
+    "SLIP_COLUMNS", "TRACKING", "TRANSACTION", "WIN", "WITHDRAWAL", "Renames", "pairs", "rest", "sources",
 ]  # fmt: skip
 
 # A property and the view columns it may come from. A column already named like the property comes first.
@@ -75,9 +75,9 @@ CASINO: Renames = (
 BET: Renames = tuple((f"casino_last_bet_amount{kind}", (f"amount{kind}",)) for kind in ("", "_real", "_bonus"))
 WIN: Renames = tuple((f"casino_last_win_amount{kind}", (f"amount{kind}",)) for kind in ("", "_real", "_bonus"))
 
-SLIP_IDS = ("bet_id", "slip_id", "betslip_id", "coupon_id", "ticket_id")
+SLIP_COLUMNS = ("bet_id", "slip_id", "betslip_id", "coupon_id", "ticket_id")
 SLIP: Renames = (
-    ("sport_last_bet_id", (*SLIP_IDS, "id")),
+    ("sport_last_bet_id", (*SLIP_COLUMNS, "id")),
     ("sport_last_bet_type", ("bet_type",)),
     ("sport_last_bet_amount", ("bet_amount", "stake")),
     ("sport_last_bet_amount_real", ("bet_amount_real", "stake_real")),
@@ -93,7 +93,7 @@ SLIP: Renames = (
     *BALANCES,
 )
 LEG: Renames = (
-    ("sport_last_bet_id", SLIP_IDS),
+    ("sport_last_bet_id", SLIP_COLUMNS),
     ("sport_last_selection_id", ("selection_id", "leg_id", "id")),
     ("sport_last_selection_odds", ("odds",)),
     ("sport_last_selection_league", ("league", "tournament_name", "championship")),

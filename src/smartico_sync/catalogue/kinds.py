@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.columns import (
     BET,
@@ -18,144 +17,28 @@ from smartico_sync.catalogue.columns import (
     REQUESTED,
     SETTLED,
     SLIP,
-    TRACKING,
+    SLIP_COLUMNS,
     WIN,
     WITHDRAWAL,
-    Renames,
-    pairs,
-    rest,
-    sources,
 )  # fmt: skip
-from smartico_sync.catalogue.properties import MANAGED, PROPERTIES
+from smartico_sync.catalogue.kind import HIDDEN, Kind, Role, RowRole, gated, template, transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from smartico_sync.catalogue.columns import Renames
     from smartico_sync.catalogue.properties import PropertyType
 
 __all__ = ["KINDS", "Kind", "Role", "RowRole", "kind"]
 
-Role = Literal["profile", "transaction"]
-Since = Literal["documented", "observed", "inferred"]
-
-
-@dataclass(frozen=True, slots=True)
-class RowRole:
-    """What holds for the rows of one role only, in a view that holds several.
-
-    `columns`: (view column, property) beside those of the kind. `needs`: properties without which the row is no event.
-    `event_date`: as in Kind, instead of the kind's (empty: the kind's). `flags`: boolean properties that are true in every
-    row. `moment`: the date property that says when it happened, empty for none.
-    """
-
-    columns: tuple[tuple[str, str], ...] = ()
-    needs: tuple[str, ...] = ()
-    event_date: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
-    moment: str = ""
-
-
-PLAIN = RowRole()
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What Smartico knows about one kind of view.
-
-    `event_types` maps a row's role to its event type: {"": type} for kinds with one type, {"bet": …, "win": …} for
-    views whose `type:` column says what a row is, both where it may; empty for `custom`, whose event type is configured.
-    `required` are view columns (each a tuple of alternatives, any of which will do); `columns` maps view columns to
-    properties; several columns may map to one property, the first present and not NULL wins in the order given. `needs` are
-    properties without which a row is no event, and `moment` the date property that says when it happened: it has the
-    event's date where no column fills it. `event_date` are the view columns that may hold the moment of the business event,
-    the first present wins; "@cursor" stands for the cursor, which comes last where it is not named. `key` is the default
-    key, first alternative present wins; none present: the view has no unique key. `unmapped`: columns that mean nothing here
-    go out under their own name, but for `hidden`, or stay. `types` are those of properties that only this kind
-    knows. `expected` are columns a player needs from any one view of this kind (a profile may be spread over several), so
-    that one view without them is no mistake. `since` says how sure we are of event type and columns; a `template` has an
-    event type that is registered with Smartico by agreement.
-    """
-
-    name: str
-    role: Role
-    event_types: dict[str, str]
-    required: tuple[tuple[str, ...], ...]
-    optional: tuple[str, ...]
-    columns: tuple[tuple[str, str], ...]
-    event_date: tuple[str, ...]
-    key: tuple[tuple[str, ...], ...]
-    hidden: frozenset[str]
-    since: Literal["documented", "observed", "inferred", "template"]
-    expected: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
-    moment: str = ""
-    unmapped: Literal["omit", "send"] = "omit"
-    roles: Mapping[str, RowRole] = field(default_factory=dict)
-    types: Mapping[str, PropertyType] = field(default_factory=dict)
-
-    @property
-    def row_roles(self) -> tuple[str, ...]:
-        """The roles that `type:` may tell apart; empty for a kind of one event type."""
-        return tuple(name for name in self.event_types if name)
-
-    def row_role(self, name: str) -> RowRole:
-        """What holds for rows of that role only."""
-        return self.roles.get(name, PLAIN)
-
-
-HIDDEN = MANAGED.union(PLAYER, TRACKING)
-CONSUMED = frozenset((*PAID, *SETTLED, *REQUESTED, *PLACED))  # say when something happened, and are no properties
-
-
-def transactions(
-    name: str,
-    event_types: dict[str, str],
-    renames: Renames,
-    required: tuple[str, ...],
-    *,
-    event_date: tuple[str, ...],
-    key: tuple[tuple[str, ...], ...],
-    since: Since = "documented",
-    optional: tuple[str, ...] = (),
-    needs: tuple[str, ...] | None = None,
-    moment: str = "",
-    roles: Mapping[str, RowRole] | None = None,
-    also: Renames = (),
-) -> Kind:
-    """Make a kind whose rows are final once they appear. `also` gives properties of `renames` further columns."""
-    needed = sources(renames, *required)
-    more = tuple((column, target) for target, columns in also for column in columns)
-    dates = {column for each in (event_date, *(role.event_date for role in (roles or {}).values())) for column in each}
-    return Kind(
-        name=name,
-        role="transaction",
-        event_types=event_types,
-        required=(("user_ext_id",), *needed),
-        optional=("ext_brand_id", *rest(renames, needed), *optional),
-        columns=(*pairs(renames), *more),
-        event_date=event_date,
-        key=key,
-        hidden=HIDDEN.union(dates, CONSUMED) - {CURSOR},
-        since=since,
-        needs=tuple(target for target in required if target != moment) if needs is None else needs,
-        moment=moment,
-        roles=roles or {},
-        types=dict.fromkeys((*optional, *(target for target, _ in renames if target not in PROPERTIES)), "string"),
-    )
-
-
-def gated(renames: Renames) -> tuple[tuple[str, str], ...]:
-    """(view column, property) without the columns that are named like the property, which mean it in every row."""
-    return tuple((column, target) for target, columns in renames for column in columns)
-
-
+# Keys: the id of the transaction goes before the id of what it is about. The business may give the latter twice, and two rows
+# with one key are one event to the API, which drops the second.
 PAYMENT_KEY = (("transaction_id",), ("acc_last_transaction_id",), ("id",))
 DEPOSIT_DATE = ("transaction_date", "acc_last_deposit_date", *PAID)
 DEPOSIT_NEEDS = ("acc_last_transaction_id", "acc_last_deposit_date", "acc_last_deposit_amount")
 WITHDRAWAL_DATE = (*PAID, CURSOR, "acc_last_withdrawal_date", "transaction_date", "withdrawal_date")
 REQUEST_DATE = (*REQUESTED, "acc_last_withdrawal_date")
 WITHDRAWAL_NEEDS = ("acc_last_transaction_id", "acc_last_withdrawal_amount")
-BET_KEY = (("bet_id",), ("casino_last_bet_id",), ("id",))
+# A bet_id is often the round's, which several bets and wins share.
+BET_KEY = (("transaction_id",), ("id",), ("bet_id",), ("casino_last_bet_id",))
 BET_DATE = ("bet_date", "casino_last_bet_dt", "dt")
 WIN_DATE = ("win_date", *BET_DATE)
 ROW_NEEDS = ("casino_last_bet_id", "casino_last_bet_dt", "casino_last_bet_game_name")
@@ -163,9 +46,23 @@ BET_NEEDS = ("casino_last_bet_id", "casino_last_bet_dt", "casino_last_bet_amount
 WIN_NEEDS = ("casino_last_bet_id", "casino_last_bet_dt", "casino_last_win_amount", "casino_last_bet_game_name")
 ROUND_NEEDS = (*BET_NEEDS, "casino_last_win_amount")
 ROUND_VALUES = ("casino_last_bet_id", "casino_last_bet_amount", "casino_last_bet_game_name")  # no win: it was lost
-SLIP_KEY = (("bet_id",), ("sport_last_bet_id",), ("id",))
+SLIP_IDS = (*SLIP_COLUMNS, "sport_last_bet_id")
+SLIP_KEY = (*((name,) for name in SLIP_IDS), ("id",))  # a slip is placed once
+# A slip is settled again after a correction, and in parts when it is cashed out: each time is a row of its own.
+SETTLED_KEY = (
+    ("transaction_id",), ("id",),
+    *((name, date) for name in SLIP_IDS for date in SETTLED),
+    *((name,) for name in SLIP_IDS),
+)  # fmt: skip
+# Where placement and settlement are in one table, dates are NULL in some rows, so the type column tells the rest.
+LIFE_KEY = (("transaction_id",), ("id",), *((name,) for name in SLIP_IDS))
 # A selection's id may come from the odds feed and be shared by many slips, so only slip and selection are unique.
-LEG_KEY = (("bet_id", "selection_id"), ("sport_last_bet_id", "sport_last_selection_id"), ("id",))
+LEG_IDS = (
+    *((slip, leg) for slip in SLIP_COLUMNS for leg in ("selection_id", "leg_id")),
+    ("sport_last_bet_id", "sport_last_selection_id"),
+)
+LEG_KEY = (*LEG_IDS, ("id",))
+SETTLED_LEG_KEY = (("transaction_id",), *((*ids, date) for ids in LEG_IDS for date in SETTLED), *LEG_KEY)
 SLIP_NEEDS = ("sport_last_bet_id", "sport_last_bet_amount")
 LEG_NEEDS = ("sport_last_bet_id", "sport_last_selection_id")
 # Never the moment of the bet: it may lie weeks before.
@@ -296,25 +193,6 @@ CUSTOM = Kind(
 )
 
 
-def template(name: str, types: Mapping[str, PropertyType], event_date: tuple[str, ...], key: str) -> Kind:
-    """Make a kind of a vertical for which Smartico has no event type of its own: the columns go out under their names."""
-    names: Renames = tuple((column, ()) for column in types)
-    return Kind(
-        name=name,
-        role="transaction",
-        event_types={"": name},
-        required=(("user_ext_id",), (key,)),
-        optional=("ext_brand_id", *(column for column in types if column != key)),
-        columns=pairs(names),
-        event_date=event_date,
-        key=((key,),),
-        hidden=HIDDEN.union(event_date) - {CURSOR, *types},
-        since="template",
-        needs=(key,),
-        types=types,
-    )
-
-
 TRADE: dict[str, PropertyType] = {
     "position_id": "string", "asset_id": "string", "asset_category": "string", "direction": "string", "volume": "number",
     "open_price": "number", "close_price": "number", "profit": "number",
@@ -388,7 +266,7 @@ KINDS: dict[str, Kind] = {
             "casino_wins", {"": "casino_win"}, CASINO, WIN_NEEDS, event_date=WIN_DATE, key=BET_KEY,
             moment=MOMENTS["casino"], also=WIN,
         ),
-        # Bet and win of one round share their bet_id: whoever keys these rows adds the type column.
+        # A bet and its win may share their id: whoever keys these rows adds the type column.
         transactions(
             "casino_bets_and_wins",
             {"bet": "casino_bet", "win": "casino_win", "bet_rollback": "casino_bet", "win_rollback": "casino_win"},
@@ -402,13 +280,13 @@ KINDS: dict[str, Kind] = {
             "sport_bets_open", {"": "sport_bet_open"}, SLIP, SLIP_NEEDS, event_date=PLACED, key=SLIP_KEY,
         ),
         transactions(
-            "sport_bets_settled", {"": "sport_bet_settled"}, SLIP, SLIP_NEEDS, event_date=SETTLED_DATE, key=SLIP_KEY,
+            "sport_bets_settled", {"": "sport_bet_settled"}, SLIP, SLIP_NEEDS, event_date=SETTLED_DATE, key=SETTLED_KEY,
         ),
         transactions(
             "sport_bets",
             {"open": "sport_bet_open", "settled": "sport_bet_settled", "cashout": "sport_bet_settled",
              "rollback": "sport_bet_settled"},
-            SLIP, SLIP_NEEDS, event_date=PLACED, key=SLIP_KEY, roles=SLIP_ROLES,
+            SLIP, SLIP_NEEDS, event_date=PLACED, key=LIFE_KEY, roles=SLIP_ROLES,
         ),
         transactions(
             "sport_selections_open", {"": "sport_bet_selection_open"}, LEG, LEG_NEEDS,
@@ -416,7 +294,7 @@ KINDS: dict[str, Kind] = {
         ),
         transactions(
             "sport_selections_settled", {"": "sport_bet_selection_settled"}, LEG, LEG_NEEDS,
-            event_date=SETTLED_DATE, key=LEG_KEY, since="inferred",
+            event_date=SETTLED_DATE, key=SETTLED_LEG_KEY, since="inferred",
         ),
         transactions(
             "sport_selections", {"open": "sport_bet_selection_open", "settled": "sport_bet_selection_settled"},

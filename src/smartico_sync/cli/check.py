@@ -6,22 +6,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import click
+import polars as pl
 
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.config.personal import undecided_pii
-from smartico_sync.core.verdicts import judge
+from smartico_sync.core.definition import changes
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.sources.registry import open_source
-from smartico_sync.tracking.prepared_view import PreparedView, prepare
+from smartico_sync.tracking.newest_rows import newest_rows, repeated_keys
+from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare, prepare_known, stopped
+from smartico_sync.tracking.source_checks import CheckMemory, SourceChecks
+from smartico_sync.tracking.view_identity import definition_of, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from smartico_sync.config.models import Configuration, View
+    from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading, Source
 
 __all__ = ["check"]
@@ -57,7 +63,7 @@ def check(path: Path) -> int:
     for name in configuration.sources:
         source = open_source(name, configuration.sources[name])
         try:
-            for result in source_results(configuration, name, source):
+            for result in source_results(OperatorContext(path), name, source):
                 show(result)
                 results.append(result)
         finally:
@@ -80,8 +86,9 @@ def show(result: Result) -> None:
         click.echo(f"    next: {result.hint}")
 
 
-def source_results(configuration: Configuration, name: str, source: Source) -> Iterator[Result]:
+def source_results(context: OperatorContext, name: str, source: Source) -> Iterator[Result]:
     """A source, then each of its views."""
+    configuration = context.configuration
     try:
         facts = source.facts()
     except SyncError as error:
@@ -93,20 +100,25 @@ def source_results(configuration: Configuration, name: str, source: Source) -> I
         yield Result("advice", f"source {name}", warning)
     for view in configuration.views:
         if view.source == name:
-            yield from view_results(configuration, view, source)
+            yield from view_results(context, view, source)
 
 
-def view_results(configuration: Configuration, view: View, source: Source) -> Iterator[Result]:
+def view_results(context: OperatorContext, view: View, source: Source) -> Iterator[Result]:
     """One view: columns, key, index, cursors, late commits."""
     subject = f"view {view.name}"
     try:
-        prepared = prepare(configuration, view, source)
+        prepared = prepare(context.configuration, view, source)
+        row = context.known_row(view)
+        if row is not None and row.head is not None:
+            by_default, prepared = prepared, prepare_known(context.configuration, view, source, row)
+            yield from key_results(subject, prepared.relation.key, by_default.relation.key)
+            yield from change_results(context, view, source, prepared, row)
         yield Result(
             "fine",
             subject,
             f"{len(prepared.mapping.properties)} properties, key {', '.join(prepared.relation.key) or 'none'}",
         )
-        yield from personal_results(configuration, subject, prepared)
+        yield from personal_results(context.configuration, subject, prepared)
         yield from order_results(subject, prepared, source)
         yield Result("fine", subject, f"late commits: {prepared.choice.mechanism or 'none'}, {prepared.choice.why}")
     except SyncError as error:
@@ -126,6 +138,32 @@ def personal_results(configuration: Configuration, subject: str, prepared: Prepa
         )
 
 
+def key_results(subject: str, tracked: tuple[str, ...], by_default: tuple[str, ...]) -> Iterator[Result]:
+    """Whether the view is tracked by another key than it would have by default now."""
+    if tracked != by_default:
+        how = f"by key {', '.join(tracked)}" if tracked else "without a key"
+        yield Result(
+            "advice",
+            subject,
+            f"it is tracked {how}, and goes on like that; {', '.join(by_default) or 'none'} would be its key by default now",
+            "nothing has to be done; for the other key: a view of another name and identity, with start_from: now",
+        )
+
+
+def change_results(
+    context: OperatorContext, view: View, source: Source, prepared: PreparedView, row: ViewRow
+) -> Iterator[Result]:
+    """Whether the view is another one than it was tracked as. Raises ViewMisconfigured where that stops it."""
+    found = changes(recorded(row), definition_of(context.configuration, view, prepared.mapping))
+    if stopping := [change for change in found if change.weight == "stops"]:
+        raise stopped(view.name, stopping)
+    if found:
+        with context.reading() as store, source.reading(prepared.relation) as reading:
+            known = identified(prepared, row, store)
+            told = SourceChecks(view, store, known, CheckMemory()).verify(reading, found)
+        yield Result("advice", f"view {view.name}", told)
+
+
 def order_results(subject: str, prepared: PreparedView, source: Source) -> Iterator[Result]:
     """Whether the poll finds its rows by an index, and whether cursors are there."""
     with source.reading(prepared.relation) as reading:
@@ -133,6 +171,9 @@ def order_results(subject: str, prepared: PreparedView, source: Source) -> Itera
         if head is not None:
             read_newest(reading, head)
         nulls = reading.null_cursors()
+        newest = newest_rows(reading, prepared) if prepared.relation.key else pl.DataFrame()
+    if error := repeated_keys(prepared, newest):
+        yield Result("wrong", subject, error.message, error.hint, error.exit_code)
     plan = source.plan(prepared.relation, None, 1000)
     if plan.uses_index is False:
         summary = (
@@ -165,27 +206,16 @@ def read_newest(reading: Reading, head: str) -> None:
 
 def api_results(configuration: Configuration, base: Path) -> Iterator[Result]:
     """Whether the API answers an empty request."""
-    delivery = Router(configuration.smartico, base)
     try:
-        for name, answer in delivery.probe():
-            verdict = judge([], [], answer.outcome, answer.status, answer.body)
-            if verdict.decision == "halt":
-                yield Result(
-                    "wrong",
-                    f"API {name}",
-                    f"rejected the token: {verdict.reason}",
-                    "mend token or URL under smartico:",
-                    ExitCode.API,
-                )
-            elif verdict.decision in ("retry", "unknown"):
-                yield Result(
-                    "wrong",
-                    f"API {name}",
-                    verdict.reason,
-                    "mend url under smartico:, or wait until the API is back",
-                    ExitCode.API,
-                )
+        delivery = Router(configuration.smartico, base)
+    except SyncError as error:
+        yield Result("wrong", "API", error.message, error.hint, error.exit_code)
+        return
+    try:
+        for probe in delivery.probe():
+            if probe.wrong:
+                yield Result("wrong", f"API {probe.name}", probe.wrong, probe.hint, ExitCode.API)
             else:
-                yield Result("fine", f"API {name}", f"answers in {answer.seconds * 1000:.0f} ms")
+                yield Result("fine", f"API {probe.name}", f"answers in {probe.seconds * 1000:.0f} ms")
     finally:
         delivery.close(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,16 +12,17 @@ from smartico_sync.config.load import load
 from smartico_sync.daemon import control
 from smartico_sync.daemon.operations import Operations
 from smartico_sync.daemon.wiring import state_path
-from smartico_sync.errors import ConfigError, StateLocked
+from smartico_sync.errors import ConfigError, StateError, StateLocked
 from smartico_sync.sources.registry import open_source
 from smartico_sync.state.store import Store
-from smartico_sync.tracking.prepared_view import PreparedView, prepare
+from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from smartico_sync.config.models import Configuration, View
+    from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Source
 
 __all__ = ["OperatorContext", "print_json"]
@@ -49,11 +50,25 @@ class OperatorContext:
         with Store.open(self.state, access="read") as store:
             yield store
 
+    def known_row(self, view: View) -> ViewRow | None:
+        """What the state knows of a view; None where there is no state that can be read, or it does not know the view."""
+        with suppress(StateError), self.reading() as store:
+            return store.view(view.name)
+        return None
+
     @contextmanager
     def source(self, view: View) -> Iterator[tuple[Source, PreparedView]]:
-        """The view's source, and the view described."""
+        """The view's source, and the view described, with the key and the event ids that the state knows it by."""
+        row = self.known_row(view)
         with closing(open_source(view.source, self.configuration.sources[view.source])) as source:
-            yield source, prepare(self.configuration, view, source)
+            yield source, self.known(prepare_known(self.configuration, view, source, row), row)
+
+    def known(self, prepared: PreparedView, row: ViewRow | None) -> PreparedView:
+        """The prepared view as the state knows it; as it is where the state does not know it."""
+        if row is None:
+            return prepared
+        with self.reading() as store:
+            return identified(prepared, row, store)
 
     def call(self, name: str, **arguments: Any) -> Any:
         """Have the state changed: by the daemon that runs, or here when none does."""

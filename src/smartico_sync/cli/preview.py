@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
-from smartico_sync.config.load import load
 from smartico_sync.core.batches import encode
+from smartico_sync.core.diff import NOTHING_KNOWN, diff
 from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import PipelineOptions, held_against_rules, without_automation
 from smartico_sync.daemon.wiring import protection_of
-from smartico_sync.errors import ConfigError, ExitCode
-from smartico_sync.sources.registry import open_source
-from smartico_sync.tracking.prepared_view import prepare
+from smartico_sync.errors import ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,21 +28,15 @@ __all__ = ["preview"]
 @click.option("--limit", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many rows.")
 def preview(name: str, path: Path, limit: int) -> int:
     """Show the exact request body for the first rows of VIEW, PII protected. Nothing is sent, nothing moves."""
-    configuration = load(path)
-    view = next((view for view in configuration.views if view.name == name), None)
-    if view is None:
-        names = ", ".join(view.name for view in configuration.views)
-        raise ConfigError(f"{path} has no view {name}", hint=f"sync preview with one of: {names}")
-    source = open_source(view.source, configuration.sources[view.source])
-    try:
-        prepared = prepare(configuration, view, source)
-        with source.reading(prepared.relation) as reading:
-            page, now_ms = reading.page(None, limit), reading.clock_ms
-    finally:
-        source.close()
+    context = OperatorContext(path)
+    configuration, view = context.configuration, context.view(name)
+    with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
+        page, now_ms = reading.page(None, limit), reading.clock_ms
     mapped = events(prepared.mapping, page)
     options = PipelineOptions(prepared.mapping, b"", view.payload, view.on_invalid, view.future_tolerance, park_ms=0)
     sent, rejects, _ = held_against_rules(mapped, options, now_ms)
+    if prepared.mapping.kind.role == "profile":
+        sent = diff(sent, NOTHING_KNOWN, prepared.mapping.options.secret, "full").events
     protected = protection_of(configuration).apply(sent)
     body = encode(without_automation(protected) if view.skip_cjm == "always" else protected)
     click.echo(

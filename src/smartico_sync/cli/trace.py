@@ -10,10 +10,9 @@ from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import DATE, EID, POSITION, TYPE
-from smartico_sync.core.identity import ledger_keys
+from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.errors import ConfigError, ExitCode
-from smartico_sync.tracking.prepared_view import identified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +34,7 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
     """Say what became of the row of VIEW with this KEY: in the source, acknowledged, waiting, or given up, and its event id."""
     context = OperatorContext(path)
     view = context.view(name)
-    with context.reading() as store, context.source(view) as (source, described):
-        row = store.view(name)
-        prepared = described if row is None else identified(described, row, store)
+    with context.reading() as store, context.source(view) as (source, prepared):
         if len(key) != len(prepared.relation.key):
             raise ConfigError(
                 f"the key of {name} is {', '.join(prepared.relation.key) or 'none'}",
@@ -64,13 +61,15 @@ def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> 
     one = rows.slice(row, 1)
     view = prepared.relation.name
     at = cursor_ms(one.get_column(prepared.relation.cursor))[0]
-    number = ledger_keys(one)[0]
+    number = ledger_keys(prepared.mapping, one)[0]
     held = store.ledger_between(view, at, at + 1).get_column("key").to_list() if at is not None else []
+    there = store.there_at_start(view).to_list() if number in held else []
     mapped = events(prepared.mapping, one)
     event = mapped.events.frame.select(EID, TYPE, DATE, POSITION).to_dicts()
     return {
         "cursor": one.get_column("@cursor")[0],
-        "acknowledged": number in held,
+        "acknowledged": number in held and number not in there,
+        "there_at_start": number in there,
         "event_type": event[0][TYPE] if event else "",
         # A profile's final id also depends on what it holds.
         "eid": event[0][EID] if event and prepared.mapping.kind.role != "profile" else "",
@@ -89,6 +88,8 @@ def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], undeliver
             continue
         click.echo(f"{called}: in the source at {row['cursor']}, {row['event_type']} {row['eid']}")
         said = "acknowledged" if row["acknowledged"] else "not acknowledged (or longer ago than the ledger keeps keys)"
+        if row["there_at_start"]:
+            said = "there when the view began, and not sent by it, unless by a backfill (see start_from)"
         click.echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")
     for each in undelivered:
         click.echo(f"    {each['stage']}: {each['reason']} (code {each['code']})")

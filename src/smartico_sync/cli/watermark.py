@@ -8,13 +8,19 @@ import click
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.core.definition import ACCEPT, changes
+from smartico_sync.errors import ConfigError
+from smartico_sync.tracking.prepared_view import stopped
 from smartico_sync.tracking.reconciliation import is_time, units
+from smartico_sync.tracking.view_identity import definition_of, recorded, replaced
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from smartico_sync.config.models import View
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import ViewRow
+    from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["watermark"]
 
@@ -52,6 +58,7 @@ def told(row: ViewRow) -> dict[str, Any]:
         "head": text(row.head),
         "watermark": text(row.watermark),
         "started_from": row.started_from,
+        "identity": row.identity,
         "definition": row.definition,
         "generation": row.generation,
         "counts": dict(row.counts),
@@ -61,6 +68,26 @@ def told(row: ViewRow) -> dict[str, Any]:
 def text(position: Position | None) -> str:
     """A position in one line."""
     return "nothing yet" if position is None else " / ".join((position.cursor, *position.key))
+
+
+@watermark.command()
+@click.argument("name", metavar="NEW")
+@click.option("--from", "source", required=True, metavar="OLD", help="The view's former name.")
+@config_option
+def adopt(name: str, source: str, path: Path) -> None:
+    """Let the renamed view NEW go on where OLD stands: with its place, its event ids and all else the state knows of it.
+
+    Works while the daemon runs.
+    """
+    context = OperatorContext(path)
+    view = context.view(name)
+    if any(each.name == source for each in context.configuration.views):
+        raise ConfigError(
+            f"view {source} is still configured",
+            hint=f"take view {source} out of {path}, or leave {name} to begin anew",
+        )
+    identity = context.call("adopt", view=name, source=source, identity=view.identity)
+    click.echo(f"view {name} goes on where {source} stands, under its identity {identity}")
 
 
 @watermark.command()
@@ -85,15 +112,61 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path)
     view = context.view(name)
     position: list[str] | None = None
     from_ms: int | None = None
+    definition: str | None = None
     if to != "first":
         with context.source(view) as (source, prepared):
             from_ms = units(prepared, to)
+            definition = new_definition(context, view, prepared)
             if is_time(prepared):
                 with source.reading(prepared.relation) as reading:
                     position = [reading.moment(from_ms)]
             else:
-                position, from_ms = [to], from_ms + 1
+                position, from_ms = [str(from_ms)], from_ms + 1
     fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
     ids: Literal["same", "new"] = "new" if new_ids else "same"
-    context.call("rewind", view=name, position=position, from_ms=from_ms, fingerprints=fingerprints, ids=ids)
+    context.call(
+        "rewind",
+        view=name,
+        position=position,
+        from_ms=from_ms,
+        fingerprints=fingerprints,
+        ids=ids,
+        definition=definition,
+    )
     click.echo(f"view {name} goes on after {position[0] if position else 'its start'}")
+
+
+def new_definition(context: OperatorContext, view: View, prepared: PreparedView) -> str | None:
+    """What the view is to be tracked as from now on; None where it is what it was, or is not tracked yet."""
+    row = context.known_row(view)
+    if row is None:
+        return None
+    before, now = recorded(row), definition_of(context.configuration, view, prepared.mapping)
+    return replaced(before, now).text() if changes(before, now) else None
+
+
+@watermark.command()
+@click.argument("name", metavar="VIEW")
+@config_option
+def accept(name: str, path: Path) -> None:
+    """Let VIEW go on where it is, as it is configured now: with another brand, event type, relation, query or database.
+
+    Nothing is sent again. Rows that are read again later, after a rewind or a restart in the middle of a page, get event ids
+    made of the new brand or type, and count once more. Another cursor, key or kind cannot be accepted.
+    """
+    context = OperatorContext(path)
+    view = context.view(name)
+    with context.source(view) as (_, prepared):
+        row = context.known_row(view)
+        if row is None:
+            raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: sync run")
+        before, now = recorded(row), definition_of(context.configuration, view, prepared.mapping)
+        found = changes(before, now)
+        if lasting := [change for change in found if change.way_out != ACCEPT and change.weight == "stops"]:
+            raise stopped(name, lasting)
+    if not found:
+        click.echo(f"view {name} is what it was tracked as")
+        return
+    context.call("accept", view=name, definition=replaced(before, now).text())
+    told = ", ".join(f"{change.option} is {change.now} and was {change.before}" for change in found)
+    click.echo(f"view {name} goes on where it is: {told}")

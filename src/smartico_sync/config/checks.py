@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Parts", "check", "key_problem"]
 
 KEY_BYTES = 32  # AES-256
+LONGEST_HOST = 253  # of a name in DNS
+HOST = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*"
 
 
 @dataclass(slots=True)
@@ -58,12 +60,27 @@ def check(parts: Parts) -> Iterator[Problem]:
         first = names.setdefault(name, index)
         if first != index:
             yield Problem(("views", index, "name"), f"the name {name!r} is taken by views[{first}]; names are unique")
+    yield from identity_problems(parts)
     for index, source_name in parts.view_sources.items():
         if source_name not in parts.source_names:
             known = one_of(source_name, sorted(parts.source_names))
             yield Problem(("views", index, "source"), f"no source {source_name!r}; {known}")
     for index, view in parts.views.items():
         yield from view_problems(view, Where(index, engines.get(view.source), parts.pii))
+
+
+def identity_problems(parts: Parts) -> Iterator[Problem]:
+    """Views that would make the same event ids."""
+    taken: dict[str, int] = {}
+    for index, view in parts.views.items():
+        first = taken.setdefault(view.identity or view.name, index)
+        if first != index and view.name != parts.view_names.get(first):
+            at = "identity" if view.identity else "name"
+            yield Problem(
+                ("views", index, at),
+                f"{view.identity or view.name!r} is the identity of views[{first}]; two views of one identity would make the same "
+                "event ids",
+            )
 
 
 def either(section: Any, loc: Loc, name: str, *, need: str) -> Iterator[Problem]:
@@ -106,8 +123,19 @@ def url_problems(loc: Loc, url: str) -> Iterator[Problem]:
         yield Problem(loc, f"expected an http or https URL with a host, {example}")
     elif port == 0:
         yield Problem(loc, "expected a port from 1 to 65535")
+    elif not host_exists(parsed.hostname):
+        yield Problem(loc, "no host can have this name: between two dots stand 1 to 63 letters, digits or hyphens")
     elif parsed.username or parsed.password:
         yield Problem(loc, "expected no user or password in the URL: the token is sent as a header")
+
+
+def host_exists(host: str) -> bool:
+    """Whether a host can have this name; an IPv6 address is none, and fine."""
+    try:
+        name = host.encode("idna").decode("ascii").removesuffix(".")
+    except UnicodeError:  # a label that is empty or too long
+        return False
+    return ":" in host or (len(name) <= LONGEST_HOST and re.fullmatch(HOST, name) is not None)
 
 
 def pii_problems(pii: Pii) -> Iterator[Problem]:

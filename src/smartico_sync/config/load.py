@@ -14,7 +14,7 @@ from smartico_sync.config.document import Document, parse
 from smartico_sync.config.explain import explained
 from smartico_sync.config.models import Configuration, Health, Pii, Smartico, SourceConfig, View
 from smartico_sync.config.problems import Loc, Problem, dotted
-from smartico_sync.config.secret_files import read_secret, with_password
+from smartico_sync.config.secret_files import Shape, cleaned, read_secret, with_password
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -135,18 +135,25 @@ class Files:
     warnings: list[str]
 
     def into(self, section: M, loc: Loc, name: str) -> M:
-        """Return the section with the secret `name` from `<name>_file`, whose path becomes absolute."""
-        if getattr(section, name) is not None:
+        """Return the section with the secret `name`, also from `<name>_file`, whose path becomes absolute."""
+        shape: Shape = "token" if name == "token" else "text"
+        given: SecretStr | None = getattr(section, name)
+        if given is not None and shape != "token":
             return section
-        value, file = self.secret((*loc, f"{name}_file"), getattr(section, f"{name}_file"))
+        if given is not None:
+            found = cleaned(given.get_secret_value().encode("utf-8", "surrogatepass"), shape)
+            if found.problem:
+                self.problems.append(Problem((*loc, name), f"the {name} {found.problem}"))
+            return section if found.value is None else section.model_copy(update={name: found.value})
+        value, file = self.secret((*loc, f"{name}_file"), getattr(section, f"{name}_file"), shape)
         return section if value is None else section.model_copy(update={name: value, f"{name}_file": file})
 
-    def secret(self, loc: Loc, name: str | None) -> tuple[SecretStr | None, str]:
+    def secret(self, loc: Loc, name: str | None, shape: Shape) -> tuple[SecretStr | None, str]:
         """Read one file; remember what is wrong with it."""
         if name is None:
             return None, ""
         file = absolute(self.base, name)
-        found = read_secret(Path(file))
+        found = read_secret(Path(file), shape)
         if found.problem:
             self.problems.append(Problem(loc, found.problem))
         if found.warning:
@@ -170,13 +177,15 @@ def fill(parts: Parts, base: Path, warnings: list[str]) -> list[Problem]:
         if wrong:
             files.problems.append(Problem(("pii", given), wrong))
     for name, source in parts.sources.items():
-        password, file = files.secret(("sources", name, "password_file"), source.password_file)
-        if password is None:
+        if source.password_file is None:
             continue
         try:
-            url = with_password(source.url, password)
+            with_password(source.url, SecretStr(""))
         except ValueError as error:
             files.problems.append(Problem(("sources", name, "url"), f"expected {error}, because password_file is set"))
-        else:
+            continue
+        password, file = files.secret(("sources", name, "password_file"), source.password_file, "line")
+        if password is not None:
+            url = with_password(source.url, password)
             parts.sources[name] = source.model_copy(update={"url": url, "password_file": file})
     return files.problems

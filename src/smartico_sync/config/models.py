@@ -45,6 +45,7 @@ GAPS_WAIT_MS = 300_000  # most missing ids were rolled back; five minutes outlas
 FUTURE_TOLERANCE_MS = 300_000  # clocks of one data centre differ by less
 REFUSED_SHARE = 0.5  # when most rows are refused the view is misconfigured, not poisoned
 REFUSED_COUNT = 100  # fewer refusals say nothing about a share
+RECONCILE_MS = 3_600_000  # the ledger's hours: each is compared soon after it is closed
 LEDGER_RETENTION_MS = 604_800_000  # seven days: a weekend's trouble is still found on Monday
 NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
 
@@ -161,7 +162,9 @@ class View(Model):
     """One view to poll."""
 
     name: Annotated[str, Field(pattern=NAME)]
-    """Names the view in state, logs and metrics. Renaming it begins anew."""
+    """Names the view in state, logs and metrics."""
+    identity: Annotated[str | None, Field(pattern=NAME)] = None
+    """What event ids are made of; the name at the first start when absent, and kept by the state. A view that is renamed keeps its ids, its place and all else it remembers under `identity:` with its first name."""
     source: Word
     """Which of `sources`."""
     relation: Word | None = None
@@ -211,7 +214,9 @@ class View(Model):
     gaps_wait: Annotated[int, Milliseconds()] = GAPS_WAIT_MS
     """How long a missing id is asked for again before its writer counts as rolled back."""
     start_from: Text = "first"
-    """`first`, `now`, or a cursor value; only at the very first start."""
+    """`first`, `now`, or the first cursor value to send: a time (it may name its offset) or an id; only at the very first start."""
+    on_known_relation: Literal["refuse", "send"] = "refuse"
+    """At the very first start, what to do about a relation whose rows the state has sent under another view's name: sent again, they count twice."""
     on_null_cursor: Literal["report", "send", "stop"] = "report"
     """What to do about rows whose cursor is NULL."""
     on_invalid: Literal["report", "omit", "dead_letter"] = "report"
@@ -250,8 +255,8 @@ class View(Model):
 class Reconcile(Model):
     """Compare what the source holds with what was acknowledged."""
 
-    every: DurationOrOff = None
-    """How often, or `off`: each run costs the replica one count per view and closed hour."""
+    every: DurationOrOff = RECONCILE_MS
+    """How often each view is compared, or `off`: a run costs the replica a count per closed hour, and the keys of the last ones."""
     send: Literal["report", "send"] = "report"
     """Only list what is missing, or send it."""
     ledger_retention: Annotated[int, Milliseconds(at_least=3_600_000)] = LEDGER_RETENTION_MS

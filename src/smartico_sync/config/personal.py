@@ -1,5 +1,7 @@
-"""Personal data by the name of its column. E-mail addresses and phone numbers must not leave in the clear unasked; of names,
-birth dates, addresses, IP addresses, bank accounts and documents an operator is asked to decide.
+"""Personal data by the name of its column.
+
+E-mail addresses and phone numbers must not leave in the clear unasked; of names, birth dates, addresses, IP addresses, bank
+accounts and documents an operator is asked to decide.
 
 A name is all there is to go by: no value is looked at. Smartico's own flags (`core_is_email_disabled_by_platform`) and
 names that say something *about* an address (`email_verified`, `phone_model`) are no addresses.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.config.problems import Loc
 
-__all__ = ["engine_of", "nearest_engine", "nearest_parameter", "shown_scheme", "source_problems"]
+__all__ = ["engine_of", "nearest_engine", "nearest_parameter", "place_of", "shown_scheme", "source_problems"]
 
 PORTS = range(1, 65_536)
 # What stands in a name's place may be a secret that came there by mistake: only what looks like a name is shown.
@@ -31,6 +32,14 @@ def engine_of(url: SecretStr) -> Engine | None:
     """Tell the engine a source's URL names; None when it names none that is known."""
     scheme, separator, _ = url.get_secret_value().partition("://")
     return find(scheme) if separator else None
+
+
+def place_of(url: SecretStr) -> str:
+    """A name for the database behind a URL, whoever reads it and with whatever parameters: a hash, 16 digits."""
+    scheme, _, rest = url.get_secret_value().partition("://")
+    engine = find(scheme)
+    place = rest.rpartition("@")[2].partition("?")[0]
+    return hashlib.sha256(f"{engine.scheme if engine else scheme}://{place}".encode()).hexdigest()[:16]
 
 
 def shown_scheme(scheme: str) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.events import EID, ENVELOPE, PLAYER, Events
+from smartico_sync.core.events import EID, ENVELOPE, PLAYER, SEED, Events
 from smartico_sync.core.folding import ALL
-from smartico_sync.core.identity import content, eids, fingerprints
+from smartico_sync.core.identity import contents, eids, extended, fingerprints
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def diff(
 
     A property of `clears` ("*": any) that had a value and is NULL now is cleared, by `!name`; one that was never sent is not.
 
-    A profile's final eid is made here, of the one it has and its keyed fingerprint: two contents at one cursor value are
-    two events, and nobody can try out an encrypted phone number against an eid.
+    A profile's eid is made here, of its SEED (which leaves the frame) and its keyed fingerprint: two contents at one cursor
+    value are two events, and nobody can try out an encrypted phone number against an eid.
     """
     frame = events.frame
     names = sorted(name for name in frame.columns if name not in ENVELOPE)
@@ -72,7 +72,7 @@ def diff(
     state = pl.DataFrame(
         {
             "id": frame.get_column(PLAYER),
-            "eid": eids(frame.with_columns(whole.alias("@whole")), [pl.col(EID), pl.col("@whole")]),
+            "eid": eids(extended(frame.get_column(SEED), whole)),
             "whole": whole,
             "parts": together(layout, parts)
             if parts
@@ -87,7 +87,7 @@ def diff(
             for name in ("whole", "parts")
         )
     changed = whole.ne_missing(last.get_column("known_whole"))
-    sent = frame.with_columns(state.get_column("eid").alias(EID))
+    sent = frame.drop(SEED).with_columns(state.get_column("eid").alias(EID))
     worth = changed
     cleared = gone(last.get_column("known_parts"), layout, len(apart), frame, clearable)
     if payload == "changed":
@@ -157,9 +157,7 @@ def held(state: pl.DataFrame, known: pl.Series, place: int, mask: pl.Series) -> 
 
 def keyed(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> pl.Series:
     """The keyed fingerprint of some properties, those that are NULL left out, bound to the player."""
-    player = [pl.col(PLAYER).cast(pl.String), pl.lit(";")]
-    seeds = frame.select(pl.concat_str([*player, *content(frame, names)], ignore_nulls=True)).to_series()
-    return fingerprints(seeds, secret)
+    return fingerprints(contents(frame, names, PLAYER), secret)
 
 
 def together(layout: str, parts: dict[str, pl.Series]) -> pl.Series:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["BRAND", "DATE", "EID", "ENVELOPE", "KEY", "PLAYER", "POSITION", "TYPE", "USER", "Events"]
+__all__ = ["BRAND", "DATE", "EID", "ENVELOPE", "KEY", "PLAYER", "POSITION", "SEED", "TYPE", "USER", "Events"]
 
 # No property name can begin with "@" (the catalogue's rule for names), so these never collide with a payload column.
-EID = "@eid"  # String: UUID of version 8
+EID = "@eid"  # String: UUID of version 8; empty for a profile until its content is known
+SEED = "@seed"  # String, of profiles until they have their id: what that is made of, but for the content
 DATE = "@date"  # Int64: epoch ms UTC of the business event
 BRAND = "@brand"  # String: ext_brand_id
 USER = "@user"  # String: user_ext_id
@@ -19,7 +20,7 @@ TYPE = "@type"  # String: event_type
 KEY = "@key"  # String: the row's key as operators know it (key columns joined by ","), for dead letters
 PLAYER = "@player"  # UInt64: hash of (brand, user); equal players, equal hash
 POSITION = "@row"  # UInt32: index of the row in the page it came from
-ENVELOPE = (EID, DATE, BRAND, USER, TYPE, KEY, PLAYER, POSITION)
+ENVELOPE = (EID, SEED, DATE, BRAND, USER, TYPE, KEY, PLAYER, POSITION)
 
 
 @dataclass(frozen=True, slots=True)

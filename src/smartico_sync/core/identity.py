@@ -1,12 +1,18 @@
 """Stable names for events, players and rows: a crash, a timeout or a rewind makes the same ones again.
 
-Every name is a hash of parts that are joined unambiguously: each part as `<bytes>:<text>`, NULL as `-`. Event ids and
-fingerprints use SHA-256, so that anyone can compute them again; the 64-bit keys of ledger and lanes use XXH64, whose
-specification fixes every bit too.
+A name is a hash of a seed: its parts as text, joined by U+001F. A part that is NULL is written U+001E and `-`; one that holds
+U+001E or U+001F itself is written U+001E, its length in bytes, `:` and the text. So different parts never make the same seed.
+
+Event ids are SHA-256, so that anyone can compute them again; fingerprints of profiles are HMAC-SHA-256 under the state's
+secret. Keys of the ledger and of players are XXH64 of the secret and the seed: it costs a fifth of a cryptographic hash,
+which would be a tenth of all that a row costs. It keeps somebody who has the state and not its key file from trying values
+out, as long as he cannot break XXH64 itself: a weak promise, and they name nothing but a row and a player.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,41 +21,81 @@ import polars_hash as plh
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["content", "eids", "fingerprints", "hash64", "joined", "ledger_keys"]
+__all__ = ["FORMATS", "contents", "eids", "extended", "fingerprints", "keyed_hash", "seeds"]
+
+FORMATS = 2  # of event ids, ledger keys and fingerprints; golden values in tests/golden/formats freeze them
+SEPARATOR, MARK = "\x1f", "\x1e"
+NULL = f"{MARK}-"
+CODE = 3  # characters that stand for a property's name: of 40 names, two share them once in 330 views
 
 
-def joined(parts: Iterable[pl.Expr]) -> pl.Expr:
-    """One text for several String parts; different parts never make the same text."""
-    return pl.concat_str([part for expr in parts for part in framed(expr)])
+def seeds(frame: pl.DataFrame, parts: Iterable[pl.Expr]) -> pl.Series:
+    """One seed for each row (String, never null); different parts never make the same one."""
+    columns = frame.select(part.alias(str(place)) for place, part in enumerate(parts))
+    written = [
+        text.fill_null(NULL) if columns.get_column(name).null_count() else text
+        for name, text in zip(columns.columns, framed(columns, columns.columns), strict=True)
+    ]
+    return columns.select(pl.concat_str(written, separator=SEPARATOR).alias("seed")).to_series()
 
 
-def framed(expr: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """A part's length in bytes, and the part; NULL and the empty text differ."""
-    text = expr.cast(pl.String)
-    return (text.str.len_bytes().cast(pl.String) + ":").fill_null("-"), text.fill_null("")
+def extended(seed: pl.Series, part: pl.Series) -> pl.Series:
+    """The seeds with one more part, which is a hash: never null, and without separators."""
+    return (
+        pl.DataFrame([seed.alias("seed"), part.alias("part")])
+        .select(pl.concat_str("seed", "part", separator=SEPARATOR))
+        .to_series()
+    )
 
 
-def content(frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:
-    """The named values of each row, to be glued with NULLs ignored: different values never make the same text.
+def framed(frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:
+    """The values of these columns as parts of a seed; NULL stays null."""
+    texts = [name for name in names if frame.schema[name] == pl.String]
+    odd = {name: pl.col(name).str.contains_any([SEPARATOR, MARK]) for name in texts}
+    # Hardly ever: then nothing need be written another way.
+    found = frame.select(mask.any() for mask in odd.values()).row(0, named=True) if texts and frame.height else {}
+    return [
+        pl.when(odd[name]).then(marked(pl.col(name))).otherwise(pl.col(name))
+        if found.get(name)
+        else text_of(frame, name)
+        for name in names
+    ]
 
-    A value stands after its column's name, texts as `<bytes>:<text>`, all others as `<value>;`. What is NULL leaves no
-    trace, so a row reads the same whether or not it has a further, empty column.
+
+def marked(text: pl.Expr) -> pl.Expr:
+    """A text that holds a separator, so that it can be told where it ends."""
+    return pl.concat_str(pl.lit(MARK), text.str.len_bytes().cast(pl.String), pl.lit(":"), text)
+
+
+def text_of(frame: pl.DataFrame, name: str) -> pl.Expr:
+    """A column as text."""
+    return pl.col(name) if frame.schema[name] == pl.String else pl.col(name).cast(pl.String)
+
+
+def contents(frame: pl.DataFrame, names: Sequence[str], *before: str) -> pl.Series:
+    """What rows hold in the named columns, as a seed that begins with the columns `before`; in the order of the names.
+
+    A value stands after its column's code. What is NULL leaves no trace, so a row reads the same whether or not it has a
+    further, empty column.
     """
-    glued: list[pl.Expr] = []
-    for name in names:
-        column = frame.get_column(name)
-        value = pl.col(name).cast(pl.String)
-        length = [value.str.len_bytes().cast(pl.String), pl.lit(":"), value]
-        named = [
-            pl.lit(f"{len(name.encode())}:{name}"), *(length if column.dtype == pl.String else [value, pl.lit(";")])
-        ]  # fmt: skip
-        glued += [pl.concat_str(named)] if column.null_count() else named
-    return glued
+    code = codes(names)
+    glued: list[pl.Expr] = [part for name in before for part in (pl.col(name).cast(pl.String), pl.lit(SEPARATOR))]
+    for name, value in zip(names, framed(frame, names), strict=True):
+        part = [pl.lit(code[name]), value, pl.lit(SEPARATOR)]
+        glued += [pl.concat_str(part)] if frame.get_column(name).null_count() else part
+    return frame.select(pl.concat_str(glued or [pl.lit("")], ignore_nulls=True).alias("seed")).to_series()
 
 
-def eids(frame: pl.DataFrame, parts: Iterable[pl.Expr]) -> pl.Series:
-    """UUIDs of version 8 (String) from the SHA-256 of the parts: 120 of its bits in order, around version and variant."""
-    digest = frame.select(joined(parts).alias("seed")).select(plh.col("seed").chash.sha2_256())
+def codes(names: Sequence[str]) -> dict[str, str]:
+    """A few characters for each name, the same in every page; names of one view that share them are written out."""
+    short = {name: base64.b64encode(hashlib.sha256(name.encode()).digest())[:CODE].decode() for name in names}
+    shared = list(short.values())
+    return {name: text if shared.count(text) == 1 else f"{MARK}{name}{MARK}" for name, text in short.items()}
+
+
+def eids(seed: pl.Series) -> pl.Series:
+    """UUIDs of version 8 (String) from the SHA-256 of the seeds: 120 of its bits in order, around version and variant."""
+    digest = seed.to_frame("seed").select(plh.col("seed").chash.sha2_256())
     hexes = pl.col("seed").str
     return digest.select(
         pl.concat_str(
@@ -59,24 +105,17 @@ def eids(frame: pl.DataFrame, parts: Iterable[pl.Expr]) -> pl.Series:
     ).to_series()  # fmt: skip
 
 
-def fingerprints(seeds: pl.Series, secret: bytes) -> pl.Series:
+def fingerprints(seed: pl.Series, secret: bytes) -> pl.Series:
     """HMAC-SHA-256 of each seed under the secret, its first 8 bytes as 16 hexadecimal digits (String).
 
     Keyed, so that nobody who reads the state file can try out values; 64 bits, because a change is missed only when two
     states of one player collide.
     """
-    frame = seeds.alias("seed").to_frame()
-    hashed = frame.select(plh.col("seed").chash.hmac_sha256(key=secret.hex()))
+    hashed = seed.to_frame("seed").select(plh.col("seed").chash.hmac_sha256(key=secret.hex()))
     return hashed.to_series().str.slice(0, 16)
 
 
-def hash64(frame: pl.DataFrame, parts: Iterable[pl.Expr]) -> pl.Series:
-    """XXH64 of the parts (UInt64)."""
-    seeds = frame.select(joined(parts).alias("seed"))
-    return seeds.select(plh.col("seed").nchash.xxhash64()).to_series()
-
-
-def ledger_keys(page: pl.DataFrame) -> pl.Series:
-    """What a row is called in the ledger: the hash (UInt64) of its `@cursor` and `@key.*`, or for a keyless view of its cursor."""
-    names = [name for name in page.columns if name == "@cursor" or name.startswith("@key.")]
-    return hash64(page, [pl.col(name) for name in names]).alias("key")
+def keyed_hash(seed: pl.Series, secret: bytes) -> pl.Series:
+    """XXH64 (UInt64) of the secret in hexadecimal digits and the seed."""
+    keyed = seed.to_frame("seed").select(plh.concat_str([pl.lit(secret.hex()), pl.col("seed")]).nchash.xxhash64())
+    return keyed.to_series()

@@ -7,30 +7,28 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.conversion import PLAIN, Conversion, Form, Hints, conversion, id_text
-from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, TYPE, USER, Events
+from smartico_sync.core.conversion import PLAIN, Hints
+from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, SEED, TYPE, USER, Events
 from smartico_sync.core.flaws import Flaws, unreadable
-from smartico_sync.core.identity import eids, fingerprints, hash64
-from smartico_sync.core.selection import ROLE, chosen, in_roles, role_of, type_of
+from smartico_sync.core.identity import contents, eids, fingerprints, keyed_hash, seeds
+from smartico_sync.core.row_values import converted, envelope
+from smartico_sync.core.selection import chosen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.relation import Column, Relation
 
-__all__ = ["Mapped", "Options", "Origin", "Property", "ViewMapping", "events", "keys_of"]
+__all__ = ["Mapped", "Options", "Origin", "Property", "ViewMapping", "events", "identity_columns", "keys_of"]
 
-BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
 Demand = Literal[
     "none",  # what cannot be read is left out
     "readable",  # it may be missing, for another view may have it
     "there",  # neither missing nor unreadable
 ]
 EVERY_ROLE: frozenset[str] = frozenset()
-# What a property is where no column fills it.
-NO_COLUMN: dict[PropertyType, pl.DataType] = {"date": pl.Int64(), "boolean": pl.Boolean(), "number": pl.Float64()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +41,11 @@ class Options:
     `unfolded`: properties that are sent as they are written, "*" for all. `unreadable`: an optional value that cannot be
     read is left out, or costs its row. `arrays`: how sets of names are told. `clears`: properties that are cleared when they
     became NULL, "*" for all.
-    `generation`: how often event ids were begun anew; each generation has ids of its own. `blind`: columns with personal
-    data, which go into an event's id under the `secret` only, so that nobody can try out values against it.
+    `identity`: what event ids are made of in place of the view's name, and `id_columns` of which columns, where the state
+    says so (None: of those that `identity_columns` names). `content_columns`: where there is no key, those that a row is
+    made of (none: all). `generation`: how often event ids were begun anew; each generation has ids of its own. `blind`:
+    columns with personal data, which go into an event's id under the `secret` only, so that nobody can try out values
+    against it. Keys of players and of the ledger hang on the secret too.
     """
 
     columns: Mapping[str, str | None] = field(default_factory=dict)
@@ -62,6 +63,9 @@ class Options:
     event_type: str = ""
     event_date: str = ""
     brand: str = ""
+    identity: str = ""
+    id_columns: tuple[str, ...] | None = None
+    content_columns: tuple[str, ...] = ()
     generation: int = 0
     blind: frozenset[str] = frozenset()
     secret: bytes = field(default=b"", repr=False)
@@ -126,6 +130,29 @@ class ViewMapping:
     unmapped: tuple[Column, ...]
     problems: tuple[str, ...]
 
+    @property
+    def identity(self) -> str:
+        """What event ids are made of in place of the view's name."""
+        return self.options.identity or self.view
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that make the row that row; none for a keyless view: all of them."""
+        recorded = self.options.id_columns
+        return identity_columns(self.kind, self.relation) if recorded is None else recorded
+
+    @property
+    def cursor_is_id(self) -> bool:
+        """Whether the cursor never changes in a row."""
+        return self.relation.cursor_is_id
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """The columns that hold what a row holds: those of the state are used on, so that a further one makes no other rows."""
+        names = [column.name for column in self.relation.columns if column.family != "binary"]
+        recorded = self.options.content_columns
+        return tuple(name for name in names if not recorded or name in recorded)
+
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
@@ -141,22 +168,40 @@ class Mapped:
 
 
 def keys_of(
-    kind: Kind, configured: tuple[str, ...] | None, columns: tuple[Column, ...], type_column: str
+    kind: Kind,
+    configured: tuple[str, ...] | None,
+    columns: tuple[Column, ...],
+    type_column: str,
+    called: Mapping[str, str | None] | None = None,
 ) -> tuple[str, ...]:
     """The columns that make a row unique: the configured ones, else the kind's first that are all there, else none.
 
-    A bet and its win share an id, so the type column joins the key.
+    `called`: the names of the catalogue that columns have by configuration. A bet and its win share an id, so the type
+    column joins the key.
     """
-    present = {column.name for column in columns}
+    present = {column.name: column.name for column in columns}
+    present |= {name: column for column, name in (called or {}).items() if name and column in present}
     if configured is None:
-        configured = next((key for key in kind.key if set(key) <= present), ())
+        found: tuple[str, ...] = next((key for key in kind.key if set(key) <= set(present)), ())
+        configured = tuple(present[name] for name in found)
     return (*configured, type_column) if type_column and configured and type_column not in configured else configured
+
+
+def identity_columns(kind: Kind, relation: Relation) -> tuple[str, ...]:
+    """The columns that make a transaction that transaction: its key, and with it an id that is the cursor.
+
+    A business id may be given twice (a round, a bet that is settled again), an incrementing id never is. A profile is its
+    player, at the cursor and with the content that it then has. None for a keyless view: a row is all that it holds.
+    """
+    key = relation.key
+    joins = key and kind.role != "profile" and relation.cursor_is_id and relation.cursor not in key
+    return (*key, relation.cursor) if joins else key
 
 
 def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
     """The events of a page, in its order, and the rows that cannot be one.
 
-    The eid of a profile is that of its row, from view, brand, type, key and cursor; the diff adds the content.
+    A transaction has its final id. A profile has none yet, but a SEED that names its row: the diff adds the content.
     """
     unread = unreadable(mapping.relation, page)
     frame = chosen(mapping, page.with_row_index(POSITION), unread)
@@ -174,19 +219,12 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
     columns = [pl.col(f"@@{known.name}").alias(wire_name(mapping, known)) for known, _ in conversions]
     raw = {wire_name(mapping, known) for known, made in conversions if made.form == "json"}
     kept = good.select(DATE, BRAND, USER, TYPE, KEY, POSITION, *columns)
-    keys = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))] or whole_row(
-        mapping, page.columns, good
-    )
-    seed = [pl.lit(mapping.view), pl.col(BRAND), pl.col(TYPE), *keys]
-    # A→B→A is three changes.
-    change = [pl.col("@cursor")] if mapping.kind.role == "profile" else []
-    generation = mapping.options.generation
-    anew = [pl.lit(f"generation {generation}")] if generation else []
-    kept = kept.with_columns(
-        hash64(good, [pl.col(BRAND), pl.col(USER)]).alias(PLAYER),
-        eids(good, [*seed, *change, *anew]).alias(EID),
-    )
-    return Mapped(Events(kept, frozenset(raw)), rejects, skipped, invalid)
+    player = keyed_hash(seeds(good, [pl.col(BRAND), pl.col(USER)]), mapping.options.secret)
+    named = seeds(good, seed_parts(mapping, good))
+    profile = mapping.kind.role == "profile"
+    ids = [pl.lit("").alias(EID), named.alias(SEED)] if profile else [eids(named).alias(EID)]
+    made = Events(kept.with_columns(player.alias(PLAYER), *ids), frozenset(raw))
+    return Mapped(made, rejects, skipped, invalid)
 
 
 def wire_name(mapping: ViewMapping, known: Property) -> str:
@@ -194,79 +232,27 @@ def wire_name(mapping: ViewMapping, known: Property) -> str:
     return f"+{known.name}" if mapping.options.arrays.get(known.name) == "add" else known.name
 
 
-def whole_row(mapping: ViewMapping, names: Sequence[str], good: pl.DataFrame) -> list[pl.Expr]:
-    """Every value of a keyless row, which is then its own key."""
-    texts = {
-        name: good.get_column(name).cast(pl.String, strict=False) for name in names if good.schema[name] != pl.Binary
-    }
-    blind, secret = mapping.options.blind, mapping.options.secret
-    return [pl.lit(fingerprints(text, secret) if name in blind else text) for name, text in texts.items()]
+def seed_parts(mapping: ViewMapping, rows: pl.DataFrame) -> list[pl.Expr]:
+    """What an event's id is made of: where it comes from, whose and what it is, and which row."""
+    relation, options = mapping.relation, mapping.options
+    parts = [pl.lit(mapping.identity), pl.col(BRAND), pl.col(TYPE)]
+    parts += [id_part(relation, name) for name in mapping.id_columns]
+    if not mapping.id_columns:
+        parts.append(pl.lit(whole_row(mapping, rows)))
+    if mapping.kind.role == "profile":
+        parts.append(pl.col("@cursor"))  # A→B→A is three changes
+    return [*parts, pl.lit(f"generation {options.generation}")] if options.generation else parts
 
 
-def envelope(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
-    """Brand, user, type, date and key of each row; null where they cannot be told. The role where values hang on it."""
-    brand = pl.lit(mapping.options.brand) if mapping.options.brand else name_of(mapping.called[BRAND_COLUMN])
-    key = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))]
-    role = role_of(mapping, schema)
-    return [
-        brand.replace("", None).alias(BRAND),
-        name_of(mapping.called[USER_COLUMN]).replace("", None).alias(USER),
-        type_of(mapping, schema).alias(TYPE),
-        date_of(mapping, schema, role).alias(DATE),
-        (pl.concat_str(key, separator=",", ignore_nulls=True) if key else pl.col("@cursor")).alias(KEY),
-        *([role.alias(ROLE)] if any(origin.roles for known in mapping.properties for origin in known.origins) else []),
-    ]
+def id_part(relation: Relation, name: str) -> pl.Expr:
+    """A column as part of an id: as the database prints it."""
+    if name in relation.key:
+        return pl.col(f"@key.{relation.key.index(name)}")
+    return pl.col("@cursor") if name == relation.cursor else pl.col(name).cast(pl.String)
 
 
-def date_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType], role: pl.Expr) -> pl.Expr:
-    """When each row happened, by the dates of its role."""
-    hints = Hints(timezone=mapping.relation.timezone)
-
-    def first(columns: tuple[Column, ...]) -> pl.Expr:
-        made = [conversion(column, "date", schema[column.name], hints).expr for column in columns]
-        return pl.coalesce(made) if made else pl.lit(None, pl.Int64)
-
-    when = first(mapping.dates[""])
-    for name, columns in mapping.dates.items():
-        if name:
-            when = pl.when(role == name).then(first(columns)).otherwise(when)
-    return when
-
-
-def name_of(column: Column) -> pl.Expr:
-    """A brand or a user as text; a whole number has no point, however the database stores it."""
-    return id_text(pl.col(column.name), column.family)
-
-
-def converted(known: Property, page: pl.DataFrame) -> Conversion:
-    """The property's value from its columns: the first that is not NULL, in rows of the roles it is for."""
-    each = []
-    for origin in known.origins:
-        made = conversion(origin.column, known.target, page.schema[origin.column.name], origin.hints)
-        expr, again, given = (in_roles(origin.roles, part) for part in (made.expr, made.again, made.given))
-        each.append(Conversion(expr, again, given, made.form))
-    if not each:
-        nothing = pl.lit(None, NO_COLUMN.get(known.target, pl.String()))
-        return Conversion(nothing, nothing, pl.lit(value=False))
-    if len(each) == 1:
-        return each[0]
-    form: Form = "json" if any(part.form == "json" for part in each) else "value"
-    if form == "json":
-        each = [part if part.form == "json" else as_json(part) for part in each]
-    return Conversion(
-        pl.coalesce(part.expr for part in each),
-        pl.coalesce(part.again for part in each),
-        pl.any_horizontal(part.given for part in each),
-        form,
-    )
-
-
-def as_json(made: Conversion) -> Conversion:
-    """The value as JSON text, null where it is null."""
-
-    def text(value: pl.Expr) -> pl.Expr:
-        # polars writes JSON only for an object, here {"":…}.
-        wrapped = pl.struct(value.alias("")).struct.json_encode()
-        return pl.when(value.is_not_null()).then(wrapped.str.slice(4).str.head(-1))
-
-    return Conversion(text(made.expr), text(made.again), made.given, "json")
+def whole_row(mapping: ViewMapping, rows: pl.DataFrame) -> pl.Series:
+    """What each row of a keyless view holds, which is then its own key."""
+    blind, secret = mapping.options.blind & set(mapping.content), mapping.options.secret
+    hidden = [fingerprints(rows.get_column(name).cast(pl.String), secret).alias(name) for name in sorted(blind)]
+    return contents(rows.with_columns(hidden), mapping.content, "@cursor")

@@ -137,10 +137,12 @@ def failures(
     batch: PreparedBatch, receipt: Receipt, options: PipelineOptions
 ) -> Iterator[tuple[int, UndeliveredRow, int, str]]:
     """The rows that were not delivered, each with its index in the batch and why: a reason code and words."""
-    places = positions_of(batch.places[batch.rejects.get_column(POSITION)])
-    for (place, key, reason), position in zip(batch.rejects.iter_rows(), places, strict=True):
+    places = batch.places[batch.rejects.get_column(POSITION)]
+    named = zip(batch.rejects.iter_rows(), positions_of(places), contents(places), strict=True)
+    for (place, key, reason), position, content in named:
         mark = fingerprint(options.secret, key, reason)
-        yield place, UndeliveredRow(options.mapping.view, key, position, "", "", mark), INVALID_ROW, reason
+        row = UndeliveredRow(options.mapping.view, key, position, "", "", mark, content=content)
+        yield place, row, INVALID_ROW, reason
     for place, row in undelivered(batch, batch.behind, options):
         yield place, row, WAITS_BEHIND, "an earlier event of this player waits"
     refused = {refusal.row: refusal for refusal in receipt.refused}
@@ -154,11 +156,18 @@ def undelivered(
     batch: PreparedBatch, frame: pl.DataFrame, options: PipelineOptions
 ) -> Iterator[tuple[int, UndeliveredRow]]:
     """What can be known of these events of the batch, each with its row's index."""
-    positions = positions_of(batch.places[frame.get_column(POSITION)])
-    named = frame.select(POSITION, KEY, EID, TYPE, PLAYER).iter_rows()
-    for (place, key, eid, event_type, player), position in zip(named, positions, strict=True):
+    places = batch.places[frame.get_column(POSITION)]
+    named = zip(
+        frame.select(POSITION, KEY, EID, TYPE, PLAYER).iter_rows(), positions_of(places), contents(places), strict=True
+    )
+    for (place, key, eid, event_type, player), position, content in named:
         mark = fingerprint(options.secret, key, eid)
-        yield place, UndeliveredRow(options.mapping.view, key, position, eid, event_type, mark, player)
+        yield place, UndeliveredRow(options.mapping.view, key, position, eid, event_type, mark, player, content)
+
+
+def contents(places: pl.DataFrame) -> list[str]:
+    """What tells rows at one position apart: of a keyless view what they hold, else nothing."""
+    return places.get_column("@content").to_list() if "@content" in places.columns else [""] * places.height
 
 
 def fingerprint(secret: bytes, *parts: str) -> str:

@@ -12,7 +12,8 @@ from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
 from smartico_sync.core.folding import folded
-from smartico_sync.core.identity import eids, hash64, ledger_keys
+from smartico_sync.core.identity import eids, keyed_hash, seeds
+from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Anchor
@@ -29,6 +30,8 @@ __all__ = [
     "PipelineOptions",
     "PreparedBatch",
     "anchor_print",
+    "anchors_of",
+    "contents_of",
     "held_against_rules",
     "ledger_of",
     "position_at",
@@ -59,7 +62,7 @@ class PipelineOptions:
 class PreparedBatch:
     """Rows that were read, and what became of them so far.
 
-    `places` [@cursor String, @key.N String] and `ledger` [key UInt64, cursor_ms Int64] have one row for each that was read,
+    `places` [@cursor String, @key.N String, for a keyless view @content String] and `ledger` [key UInt64, cursor_ms Int64] have one row for each that was read,
     in their order; `@row` of all others is the index there. `send` are the events to deliver; `rejects` [@row UInt32, @key
     String, reason String] cannot be events; `behind`, a frame like that of `send`, waits because an earlier event of the
     same player does. `unchanged` profiles are not sent, `repeated` rows were delivered before their time. `profiles` [id
@@ -104,11 +107,13 @@ def prepare(
     mapped = events(mapping, rows)
     places = rows.select(name for name in rows.columns if name == "@cursor" or name.startswith("@key."))
     ledger = ledger_of(rows, mapping)
+    if not mapping.relation.key:
+        places = places.with_columns(contents_of(ledger))
     anchors = anchored(mapped.events.frame, mapping, places, ledger.get_column("cursor_ms"))
     send, rejects, counts = held_against_rules(mapped, options, now_ms)
     invalid, skipped = Counter(counts), mapped.skipped
     if anew is not None and anew.any() and mapping.kind.role != "profile":
-        send = with_new_ids(send, anew, options.secret)
+        send = with_new_ids(send, rows.get_column("@cursor"), anew, options.secret)
     behind = send.frame.clear()
     if waiting:
         held = send.frame.get_column(PLAYER).is_in(list(waiting))
@@ -181,37 +186,53 @@ def without_automation(events: Events) -> Events:
 def ledger_of(rows: pl.DataFrame, mapping: ViewMapping) -> pl.DataFrame:
     """What the ledger keeps of rows: [key UInt64, cursor_ms Int64]; the cursor of a row without one is null."""
     moments = cursor_ms(rows.get_column(mapping.relation.cursor))
-    ledger = pl.DataFrame({"key": ledger_keys(rows), "cursor_ms": moments})
+    ledger = pl.DataFrame({"key": ledger_keys(mapping, rows), "cursor_ms": moments})
     there = rows.get_column("@cursor").is_not_null()
     return ledger if there.all() else ledger.with_columns(pl.when(there).then("cursor_ms").alias("cursor_ms"))
 
 
-def with_new_ids(sent: Events, anew: pl.Series, secret: bytes) -> Events:
-    """The events, those of some rows with ids made of the ones they have and of their content."""
+def with_new_ids(sent: Events, cursors: pl.Series, anew: pl.Series, secret: bytes) -> Events:
+    """The events, those of some rows with ids made of the ones they have, of where they stand and of their content."""
     names = sorted(name for name in sent.frame.columns if name not in ENVELOPE)
     frame = sent.frame.with_columns(keyed(sent.frame, names, secret).alias("@content"))
-    ids = eids(frame, [pl.col(EID), pl.col("@content")])
+    where = cursors.gather(frame.get_column(POSITION)).alias("@cursor")
+    ids = eids(seeds(frame.with_columns(where), [pl.col(EID), pl.col("@cursor"), pl.col("@content")]))
     chosen = anew.gather(frame.get_column(POSITION))
     return Events(
         frame.with_columns(frame.get_column(EID).zip_with(~chosen, ids).alias(EID)).drop("@content"), sent.raw
     )
 
 
+def anchors_of(rows: pl.DataFrame, mapping: ViewMapping) -> tuple[Anchor, ...]:
+    """The first, the middle and the last of the rows, by which the source can be recognised later."""
+    if not rows.height:
+        return ()
+    frame = events(mapping, rows).events.frame
+    return anchored(frame, mapping, rows, ledger_of(rows, mapping).get_column("cursor_ms"))
+
+
+def contents_of(ledger: pl.DataFrame) -> pl.Series:
+    """What tells the rows of a keyless view apart, as text [@content String]."""
+    return ledger.select(pl.col("key").cast(pl.String).alias("@content")).to_series()
+
+
 def anchored(frame: pl.DataFrame, mapping: ViewMapping, places: pl.DataFrame, moments: pl.Series) -> tuple[Anchor, ...]:
-    """The last event's row, by which the source can be recognised later."""
-    last = frame.tail(1)
-    if not last.height:
+    """The rows of the first, the middle and the last event, by which the source can be recognised later."""
+    if not frame.height:
         return ()
-    row = int(last.get_column(POSITION).item())
-    if places.get_column("@cursor")[row] is None:
-        return ()
-    return (Anchor(position_at(places, row), int(moments[row]), int(anchor_print(last, mapping).item())),)
+    chosen = frame[sorted({0, frame.height // 2, frame.height - 1})]
+    marks = anchor_print(chosen, mapping).to_list()
+    return tuple(
+        Anchor(position_at(places, row), int(moments[row]), mark)
+        for row, mark in zip(chosen.get_column(POSITION).to_list(), marks, strict=True)
+        if places.get_column("@cursor")[row] is not None
+    )
 
 
 def anchor_print(frame: pl.DataFrame, mapping: ViewMapping) -> pl.Series:
     """What never changes in a row, hashed (Int64): whose it is, and for a transaction also what it is and when it was."""
     names = (BRAND, USER) if mapping.kind.role == "profile" else (BRAND, USER, TYPE, DATE)
-    return hash64(frame, [pl.col(name) for name in names]).reinterpret(signed=True)
+    return keyed_hash(seeds(frame, [pl.col(name) for name in names]), mapping.options.secret).reinterpret(signed=True)
 
 
 def position_at(rows: pl.DataFrame, row: int) -> Position:

@@ -15,7 +15,8 @@ from smartico_sync.catalogue.properties import (
     property_type,
 )
 from smartico_sync.core.conversion import PLAIN, natural
-from smartico_sync.core.mapping import BRAND_COLUMN, EVERY_ROLE, USER_COLUMN, Origin, Property, ViewMapping
+from smartico_sync.core.mapping import EVERY_ROLE, Origin, Property, ViewMapping
+from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN
 from smartico_sync.core.selection import implied_role
 
 if TYPE_CHECKING:

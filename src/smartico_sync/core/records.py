@@ -23,11 +23,13 @@ __all__ = [
     "Receipt",
     "Refusal",
     "Step",
+    "Trust",
     "UndeliveredRow",
     "ViewRow",
 ]
 
 BackfillState = Literal["open", "done", "cancelled", "failed"]
+Trust = Literal["trusted", "doubted"]
 Profiles = Literal[
     "changed",  # a profile that was delivered as it is now is left out
     "all",  # each is sent
@@ -36,7 +38,7 @@ Profiles = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A row that was delivered lately. `print`: hash64 (as a signed integer) of what never changes in it.
+    """A row that was delivered lately. `print`: keyed hash (a signed integer) of what never changes in it.
 
     `cursor_ms` as in the ledger.
     """
@@ -52,7 +54,8 @@ class UndeliveredRow:
 
     `key` as operators know it; `position` to read the source row again, None where it is not known. `eid` and `event_type`
     are empty, and `player` (hash of 64 bits, unsigned) is 0, where there is no event yet. `fingerprint`: a keyed hash (hex)
-    that tells one such row from another.
+    that tells one such row from another. `content`: which of the rows at a position of a keyless view (a keyed hash of what it
+    holds); empty where there is a key.
     """
 
     view: str
@@ -62,6 +65,7 @@ class UndeliveredRow:
     event_type: str
     fingerprint: str
     player: int = 0
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class ParkedRow:
 
     It is due from `next_try_ms` on; once `deadline_ms` is past, a try that fails makes it a dead letter. `tries` counts the
     attempts so far. Code, reason and id as in DeadLetter: the store keeps one of the two for each (view, event type, key,
-    position). Parking a row again moves it, a dead letter replaces it.
+    position, content). Parking a row again moves it, a dead letter replaces it.
     """
 
     row: UndeliveredRow
@@ -103,9 +107,14 @@ class ViewRow:
     """What is known of one view.
 
     `head`: the position of the last delivered row in order (pages go on from here). `watermark`: at and below it nothing
-    can still appear. `late`: the late-commit mechanism's memory, as JSON text. `definition`: fingerprint of what decides
-    eids (kind, key, cursor); `counts`: totals since the first start. `generation`: how often event ids were begun anew,
-    because the source gave out its own ids again. `level_ms`: when the view first had nothing more to read, 0 before.
+    can still appear. `late`: the late-commit mechanism's memory, as JSON text. `identity`: what event ids are made of in
+    place of the view's name, and `formats` how. `definition`: text of a `core.definition.Definition`. `counts`: totals since
+    the first start. `generation`: how often event ids were begun anew, because the source gave out its own ids again.
+    `level_ms`: when the view first had nothing more to read, 0 before. `sent_ms`: rows of the order up to this cursor (as in
+    the ledger) may have been sent, also where that was never committed; None before the first. `start_seq`: ledger pages up
+    to this one hold what was there when the view began, and `start_head` is where that ends: those rows were not sent; 0 and
+    None where it began at its first row. `fingerprints` are doubted while profiles may have been delivered that they know
+    nothing of: after a restore, a power cut, or an answer that was not waited for.
     """
 
     view: str
@@ -116,8 +125,19 @@ class ViewRow:
     counts: Mapping[str, int]
     started_from: str
     updated_ms: int
+    identity: str
+    formats: int
     generation: int = 0
     level_ms: int = 0
+    sent_ms: int | None = None
+    start_seq: int = 0
+    start_head: Position | None = None
+    fingerprints: Trust = "trusted"
+
+    @property
+    def placed(self) -> bool:
+        """Whether it is known where the view goes on. Without a position that is the first row only where it began there."""
+        return self.head is not None or self.started_from == "first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +180,8 @@ class Commit:
     Int64] of delivered rows (cursor_ms: a timestamp's epoch ms, or the id itself), packed by the store; rows with a null
     in either have no place in the order and are left out. `counts` are added to the totals. None for head, watermark
     and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`
-    join those of earlier pages; the newest few are kept. `step`: the page belongs to a backfill.
+    join those of earlier pages; the newest few are kept. `ahead`: a frame like `ledger` of rows that were sent before their
+    time, remembered until the head has passed them. `step`: the page belongs to a backfill.
     """
 
     view: str
@@ -174,6 +195,7 @@ class Commit:
     parked: tuple[ParkedRow, ...] = ()
     resolved: tuple[int, ...] = ()
     anchors: tuple[Anchor, ...] = ()
+    ahead: pl.DataFrame | None = None
     step: Step | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
 
@@ -190,10 +212,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Every event of one send has a verdict: `delivered + duplicates + len(refused) == events sent`."""
+    """Every event of one send has a verdict: `delivered + duplicates + len(refused) == events sent`.
+
+    `known_before`: rows (`@row`) of those duplicates that the API had already when they were sent to it for the first time.
+    """
 
     delivered: int
     duplicates: int
     refused: tuple[Refusal, ...]
     requests: int
     sent_bytes: int
+    known_before: tuple[int, ...] = ()

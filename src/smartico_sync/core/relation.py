@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Column", "Family", "Relation", "Snapshot"]
+__all__ = ["IDS", "Column", "Family", "Relation", "Snapshot"]
 
 Family = Literal[
     "integer",  # any width, signed or not
@@ -22,6 +22,10 @@ Family = Literal[
     "binary",
     "other",
 ]
+IDS: frozenset[Family] = frozenset(
+    {"integer", "decimal"}
+)  # as a cursor: whole numbers that are given out one after the other
+MOVING = frozenset({"rowversion", "timestamp"})  # types of whole numbers that are given to a row anew when it changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,12 @@ class Relation:
     def column(self, name: str) -> Column | None:
         """The described column of that name, or None."""
         return next((column for column in self.columns if column.name == name), None)
+
+    @property
+    def cursor_is_id(self) -> bool:
+        """Whether the cursor never changes in a row, so that it tells one row from another."""
+        cursor = self.cursor_column
+        return cursor.family in IDS and cursor.type.lower() not in MOVING
 
     @property
     def cursor_column(self) -> Column:

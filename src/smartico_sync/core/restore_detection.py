@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ANCHORS", "Facts", "Highest", "Standing", "judge"]
+__all__ = ["ANCHORS", "Facts", "Highest", "Standing", "judge", "reconcile"]
 
-ANCHORS = 16  # a handful tells an erased row from a restored database, and costs one query
+ANCHORS = (
+    48  # first, middle and last row of 16 pages: they tell an erased row from a restored database, and cost one query
+)
 FEW = 3  # fewer anchors than this prove nothing when they are gone
+PART = 6  # of two pages: so many newest rows gone, all older ones there and newer ones too, is a restore that lost the last part
 
 Highest = Literal[
     "none",  # the relation is empty
@@ -29,12 +32,13 @@ class Facts:
 
     `asked`: how many of the rows delivered last (at most ANCHORS, spread over the last pages) were asked for, by cursor and
     key, or by key alone where rows move up when they are updated; `found` of them exist. `highest`: the source's highest
-    cursor, as the database compared it.
+    cursor, as the database compared it. `newest`: how many of those delivered last of all are gone, one after another.
     """
 
     asked: int
     found: int
     highest: Highest
+    newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,11 @@ class Standing:
 
 
 def judge(view: str, facts: Facts) -> Standing:
-    """Judge a view by its anchors. A row erased on its own is no regression; all gone, or most gone with nothing newer, is."""
+    """Judge a view by its anchors.
+
+    A row erased on its own is no regression. All gone is one, so is most gone with nothing newer, and the last part gone with
+    others in its place.
+    """
     gone = facts.asked - facts.found
     below = facts.highest in ("none", "below watermark")
     most = gone * 2 > facts.asked
@@ -60,6 +68,13 @@ def judge(view: str, facts: Facts) -> Standing:
     if facts.asked >= FEW and (not facts.found or (most and below)):
         cause = "it was emptied, truncated or its ids were reset" if facts.highest == "none" else CAUSE[below]
         return Standing("regressed", f"{seen}: {cause}", restart(view, "first" if facts.highest == "none" else "…"))
+    if facts.newest == gone and facts.highest == "at head or above":
+        part = f"the newest {gone} of the {facts.asked} rows delivered last are gone, all older ones are there, and others came since"
+        if gone >= PART:
+            return Standing("regressed", f"{part}: the source was restored and lost them", restart(view, "…"))
+        return Standing(
+            "suspicious", f"{part}: they were deleted, or the source was restored and lost them", reconcile(view)
+        )
     if most or facts.highest != "at head or above":
         return Standing("suspicious", f"{seen}: rows were deleted, or the source went back a little", reconcile(view))
     return Standing("steady")

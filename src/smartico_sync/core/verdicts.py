@@ -13,18 +13,36 @@ from smartico_sync.core.redaction import from_api
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Outcome", "Refused", "Verdict", "judge"]
+__all__ = ["Cause", "Outcome", "Refused", "Verdict", "judge"]
 
 ACCEPTED = 0
 UNPARSED = 2
 DENIED = frozenset({4, 10000})
 UNKNOWN_BRAND = 125
 DUPLICATE = 20056
-RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+RETRY_STATUS = frozenset({408, 421, 425, 429})  # and all from 500 on
+NO_SUCH_URL = frozenset({404, 405, 410, *range(300, 400)})  # an ingest API answers a POST, and sends nobody elsewhere
 NOTHING_FITS = 413
+PROXY_LOGIN = 407
 INTEGER = re.compile(r"-?[0-9]{1,11}")
 
-Outcome = Literal["answered", "timeout", "not connected", "broken"]
+Outcome = Literal[
+    "answered",
+    "timeout",
+    "not connected",
+    "broken",
+    "turned away",  # by a proxy
+]
+Cause = Literal[
+    "",  # the API itself, or nobody knows
+    "token",
+    "url",
+    "network",
+    "proxy",
+    "certificate expired",
+    "certificate of another host",
+    "unknown authority",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +61,9 @@ class Verdict:
     """What to do with a request.
 
     done: every event is delivered but those in `refused`, `duplicates`, `brands` and `vague`, by their place. retry: all
-    again later. unknown: it may have been accepted, all again with the same eids. halt: the API rejects the token. brand: it does not
-    know the brand of the request. bisect: some event is refused, and only halves of the request can tell which.
+    again later. unknown: it may have been accepted, all again with the same eids. halt: nothing will be accepted before an operator
+    mends the `cause`. brand: the API does not know the brand of the request. bisect: some event is refused, and only halves of the
+    request can tell which. `cause`: what an operator has to look at, where there is something.
     `brands` are events whose brand the API does not know. `vague` are those of players of whom some event is refused, and
     the answer does not say which; what was accepted of them is a duplicate when it is sent again.
     """
@@ -56,23 +75,34 @@ class Verdict:
     duplicates: frozenset[int] = frozenset()
     brands: frozenset[int] = frozenset()
     vague: frozenset[int] = frozenset()
+    cause: Cause = ""
 
 
-def judge(eids: Sequence[str], users: Sequence[str], outcome: Outcome, status: int, body: bytes) -> Verdict:
-    """Judge one answer. Never raises, and nothing is delivered unless the answer says so with `err_code` 0."""
-    if outcome == "timeout":
-        return Verdict("unknown", "no answer in time")
-    if outcome == "broken":
-        return Verdict("unknown", "the connection broke before the answer")
-    if outcome == "not connected":
-        return Verdict("retry", "no connection")
-    if status in RETRY_STATUS:
+def judge(
+    eids: Sequence[str],
+    users: Sequence[str],
+    outcome: Outcome,
+    status: int,
+    body: bytes,
+    *,
+    reason: str = "",
+    cause: Cause = "",
+) -> Verdict:
+    """Judge one answer, or why there is none (`reason`, `cause`).
+
+    Never raises, and nothing is delivered unless the answer says so with `err_code` 0.
+    """
+    if outcome != "answered" or status == PROXY_LOGIN:
+        return unanswered(outcome, status, reason, cause)
+    if status in RETRY_STATUS or status >= 500:
         return Verdict("retry", f"HTTP {status}", status)
+    if status in NO_SUCH_URL:
+        return Verdict("halt", f"HTTP {status}", status, cause="url")
     answer = parsed(body)
     code = first_integer(answer, "err_code", "errCode")
     said = from_api(str(answer.get("err_msg") or answer.get("errMsg") or ""))
     if status in (401, 403) or code in DENIED:
-        return Verdict("halt", said or "access denied", code if code is not None else status)
+        return Verdict("halt", said or "access denied", code or status, cause="token")
     if code == UNKNOWN_BRAND:
         return Verdict("brand", said or "unknown ext_brand_id", UNKNOWN_BRAND)
     if status == NOTHING_FITS:
@@ -88,7 +118,18 @@ def judge(eids: Sequence[str], users: Sequence[str], outcome: Outcome, status: i
         return Verdict("bisect", said or f"err_code {code}", code)
     if status == 400:
         return Verdict("bisect", said or "HTTP 400", 400)
-    return Verdict("retry", f"an answer nobody can read (HTTP {status})", status)
+    return Verdict("retry", f"an answer nobody can read (HTTP {status})", status, cause="url")
+
+
+def unanswered(outcome: Outcome, status: int, reason: str, cause: Cause) -> Verdict:
+    """Judge what is no answer of the API's."""
+    if outcome == "timeout":
+        return Verdict("unknown", reason or "no answer in time", cause=cause)
+    if outcome == "broken":
+        return Verdict("unknown", reason or "the connection broke before the answer", cause=cause)
+    if outcome == "not connected":
+        return Verdict("retry", reason or "no connection", cause=cause)
+    return Verdict("halt", reason or f"HTTP {status}", status, cause="proxy")
 
 
 def shared(named: dict[int, Refused], vague: set[int], decision: Literal["done", "retry"], reason: str = "") -> Verdict:
@@ -99,7 +140,7 @@ def shared(named: dict[int, Refused], vague: set[int], decision: Literal["done",
     """
     denied = next((why for why in named.values() if why.code in DENIED), None)
     if denied is not None:
-        return Verdict("halt", denied.reason, denied.code)
+        return Verdict("halt", denied.reason, denied.code, cause="token")
     certain = {UNKNOWN_USER, DUPLICATE} if decision == "done" else {UNKNOWN_USER}
     vague = {place for place in vague if named[place].code not in certain}
     if any(named[place].code == UNKNOWN_BRAND for place in vague):

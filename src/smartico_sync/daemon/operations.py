@@ -60,7 +60,8 @@ class Operations:
         """Do the operation of that name."""
         known: dict[str, Callable[..., Any]] = {
             "backup": self.backup, "rewind": self.rewind, "enqueue": self.enqueue, "retry": self.retry, "drop": self.drop,
-            "backfill": self.backfill, "cancel_backfill": self.cancel_backfill,
+            "backfill": self.backfill, "cancel_backfill": self.cancel_backfill, "adopt": self.adopt,
+            "accept": self.accept,
         }  # fmt: skip
         if name not in known:
             raise ConfigError(
@@ -89,14 +90,51 @@ class Operations:
         from_ms: int | None,
         fingerprints: Literal["keep", "forget"],
         ids: Literal["same", "new"],
+        definition: str | None = None,
     ) -> None:
-        """Put a view to a position (None: its start)."""
+        """Put a view to a position (None: its start); `definition`: what it is from now on."""
         place = Position(position[0], tuple(position[1:])) if position else None
         self.between_pages(
             view,
             "the rewind",
-            lambda: self.store.rewind(view, place, at_ms=now_ms(), from_ms=from_ms, fingerprints=fingerprints, ids=ids),
+            lambda: self.store.rewind(
+                view,
+                place,
+                at_ms=now_ms(),
+                from_ms=from_ms,
+                fingerprints=fingerprints,
+                ids=ids,
+                definition=definition,
+            ),
         )
+
+    def accept(self, view: str, definition: str) -> None:
+        """Let a view go on where it is, as what it is now."""
+        self.between_pages(view, "the change", lambda: self.store.redefine(view, definition, "forgotten"))
+
+    def adopt(self, view: str, source: str, identity: str | None) -> str:
+        """Let a view that was renamed go on where `source`, its former name, stands; the identity it keeps."""
+        row = self.store.view(source)
+        if row is None:
+            names = ", ".join(each.view for each in self.store.views() if each.view not in self.loops)
+            raise ConfigError(
+                f"the state knows no view {source}",
+                hint=f"use one of: {names}" if names else "every view of the state is configured under its name",
+            )
+        if source in self.loops:
+            raise ConfigError(f"view {source} is at work", hint="restart the daemon with the new views.yaml first")
+        if self.store.view(view) is not None:
+            raise ConfigError(
+                f"view {view} is tracked already and has a place of its own",
+                hint=f"sync watermark show {view} {source} tells how far each is",
+            )
+        if identity not in (None, row.identity):
+            raise ConfigError(
+                f"view {source} has the identity {row.identity}, and `identity:` of view {view} says {identity}",
+                hint=f"write identity: {row.identity}, or take `identity:` out",
+            )
+        self.between_pages(view, "the adoption", lambda: self.store.rename(source, view))
+        return row.identity
 
     def enqueue(self, view: str, rows: Sequence[Sequence[str]], code: int, reason: str) -> int:
         """Have rows read and sent by their positions, each cursor and key."""

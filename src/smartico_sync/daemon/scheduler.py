@@ -17,7 +17,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from smartico_sync.errors import ExitCode, StateError, SyncError, Unexpected
 from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import now_ms
-from smartico_sync.tracking.reconciliation import compare_view
+from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +51,7 @@ class Scheduler:
         self.profiles = tuple(loop for loop in self.loops if loop.role == "profile")
         self.stopping = threading.Event()
         self.backfills = Backfills(self.loops, store)
+        self.comparisons = ReconciliationRounds(self.loops, configuration.reconcile)
 
     def forever(self) -> None:
         """Poll every view on its schedule until `stop`. Trouble of one view never touches another."""
@@ -62,14 +63,11 @@ class Scheduler:
         for loop in self.loops:
             every = IntervalTrigger(seconds=loop.equipment.view.every / 1000)
             scheduler.add_job(self.ask, every, args=[loop], id=loop.name, next_run_time=datetime.now(UTC))
-            if self.reconcile.every:
-                apart = IntervalTrigger(seconds=self.reconcile.every / 1000)
-                policy = self.reconcile.send
-                scheduler.add_job(
-                    compare_view, apart, args=[loop, policy], id=f"compare {loop.name}", executor="beside"
-                )
         scheduler.add_job(self.prune, IntervalTrigger(seconds=PRUNE_EVERY_S), id="prune", executor="beside")
-        threads = [threading.Thread(target=self.backfills.work, args=(self.stopping,), name="backfill")]
+        threads = [
+            threading.Thread(target=self.backfills.work, args=(self.stopping,), name="backfill"),
+            threading.Thread(target=self.comparisons.work, args=(self.stopping,), name="reconcile"),
+        ]
         threads += [
             threading.Thread(target=loop.run, args=(self.stopping,), name=f"view-{loop.name}") for loop in self.loops
         ]

@@ -1,82 +1,129 @@
-"""What the API refuses as a whole: us, or one brand. Now and then something is let through, to notice when it is mended."""
+"""What stands between us and the API: who is refused, and whether it takes anything at all. Time is an argument; nothing here waits.
+
+closed      requests start
+open        none starts before `resume_at`: several in a row had no usable answer, or the API said how long to wait
+half-open   one at a time starts; an answer closes the breaker, a failure opens it again, for longer
+halted      what is sent (all of it, or one brand's) fails at once, but for one send now and then that finds out
+"""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+import random
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.core.backoff import Backoff
 from smartico_sync.errors import DeliveryHalted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection
 
-__all__ = ["EVERYTHING", "CircuitBreaker"]
+__all__ = ["BACKOFF", "EVERYTHING", "CircuitBreaker", "Halt"]
 
 EVERYTHING = ""  # the brand that stands for all
+# The steps are quoted from the official document. A fifth is random, so that clients do not return together.
+BACKOFF = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0), jitter=0.2)
 PROBE_BACKOFF = Backoff((5.0, 10.0, 20.0, 40.0, 60.0))  # a person mends it in minutes, and should not wait long then
+UNAVAILABLE_AFTER = 5  # failures in a row; of single ones only their own events wait
+LONGEST_WAIT_S = 300.0  # of a Retry-After that is believed
 
 
 @dataclass(slots=True)
 class Halt:
-    """One refusal."""
+    """One refusal, in words for an operator; `probe_at` is when a send may try again."""
 
-    reason: str
+    message: str
+    hint: str
     times: int = 0
     probe_at: float = 0.0
 
-    def again(self, reason: str) -> None:
-        """It was refused once more."""
-        self.reason = reason
-        self.probe_at = time.monotonic() + PROBE_BACKOFF.pause(self.times)
-        self.times += 1
+    def wait(self, now: float) -> None:
+        """Let nobody try for a while, longer each time."""
+        self.probe_at = now + PROBE_BACKOFF.pause(self.times)
+
+    def error(self) -> DeliveryHalted:
+        """The error for those who sent."""
+        return DeliveryHalted(self.message, hint=self.hint)
 
 
 class CircuitBreaker:
-    """Refusals by brand. Callers hold one lock around every call."""
+    """A state machine. `now` is seconds of a steady clock, and never decreases. Callers hold one lock around every call."""
 
-    def __init__(self) -> None:
-        self.known: dict[str, Halt] = {}
+    def __init__(
+        self, pauses_s: tuple[float, ...] = BACKOFF.steps_s, *, dice: Callable[[], float] = random.random
+    ) -> None:
+        self.backoff, self.dice = replace(BACKOFF, steps_s=pauses_s), dice
+        self.halts: dict[str, Halt] = {}
+        self.failures = 0
+        self.rounds = 0
+        self.resume_at = 0.0
+        self.asked_until = 0.0
 
-    def __bool__(self) -> bool:
-        return bool(self.known)
+    @property
+    def unavailable(self) -> bool:
+        """Whether the API takes nothing from anybody, as far as can be told."""
+        return self.failures >= UNAVAILABLE_AFTER
 
-    def refused(self, brand: str, reason: str) -> DeliveryHalted:
-        """Remember a refusal, and return the error for those who sent."""
-        self.known.setdefault(brand, Halt(reason)).again(reason)
-        return self.error(brand)
+    def state(self, now: float) -> Literal["closed", "open", "half-open"]:
+        """Whether requests may start; halts are apart from this."""
+        if now < self.resume_at:
+            return "open"
+        return "half-open" if self.unavailable else "closed"
 
-    def error(self, brand: str) -> DeliveryHalted:
-        """The error while a brand (or everything) is refused."""
-        reason = self.known[brand].reason
-        if brand == EVERYTHING:
-            return DeliveryHalted(
-                f"the ingest API rejected the token: {reason}", hint="mend token or URL in views.yaml, then: sync check"
-            )
-        return DeliveryHalted(
-            f"the ingest API does not know the brand {brand}: {reason}",
-            hint=f"register {brand} with Smartico, or give it an alias under smartico.brands in views.yaml",
-        )
+    def wait_s(self, now: float, in_flight: int) -> float:
+        """Seconds until a request may start, 0 when one may now; infinite while the answer to another decides."""
+        state = self.state(now)
+        if state == "open":
+            return self.resume_at - now
+        return math.inf if state == "half-open" and in_flight else 0.0
 
-    def against(self, brands: Iterable[str]) -> DeliveryHalted | None:
-        """What stands against sending events of these brands now; None lets them through, also as a try."""
-        now = time.monotonic()
-        for brand in (EVERYTHING, *brands):
-            halt = self.known.get(brand)
-            if halt is None:
-                continue
+    def failed(self, now: float, *, attempts: int, in_flight: int, retry_after_s: float = 0.0) -> float:
+        """Count a request without a usable answer; seconds until the same one should go again.
+
+        `attempts` it has failed before, `in_flight` are others under way. Failures while half-open make the pauses of all longer.
+        """
+        if self.unavailable and not in_flight:
+            self.rounds += 1
+        self.failures += 1
+        pause = self.backoff.pause(max(attempts, self.rounds), self.dice())
+        asked = min(retry_after_s, LONGEST_WAIT_S)
+        pause = max(pause, asked)
+        if asked:
+            self.asked_until = max(self.asked_until, now + asked)
+        if self.unavailable:
+            self.resume_at = max(self.resume_at, now + pause)
+        self.resume_at = max(self.resume_at, self.asked_until)
+        return pause
+
+    def answered(self) -> None:
+        """Close: the API answered somebody. What it asked all to wait for (Retry-After) stands."""
+        self.failures = self.rounds = 0
+        self.resume_at = self.asked_until
+
+    def halt(self, now: float, brand: str, message: str, hint: str) -> DeliveryHalted:
+        """Remember a refusal of a brand, or of EVERYTHING, and return the error for those who sent."""
+        halt = self.halts.setdefault(brand, Halt(message, hint))
+        halt.message, halt.hint = message, hint
+        halt.wait(now)
+        halt.times += 1
+        return halt.error()
+
+    def against(self, now: float, brands: Collection[str]) -> DeliveryHalted | None:
+        """What stands against sending events of these brands; None lets them through, also to find out."""
+        halts = [halt for brand in (EVERYTHING, *brands) if (halt := self.halts.get(brand)) is not None]
+        for halt in halts:
             if now < halt.probe_at:
-                return self.error(brand)
-            # This one finds out; the others wait for what it brings.
-            halt.probe_at = now + PROBE_BACKOFF.pause(halt.times)
+                return halt.error()
+        for halt in halts:
+            halt.wait(now)  # this one finds out; the others wait for what it brings
         return None
 
-    def taken(self, brands: Iterable[str]) -> None:
-        """The API took events of these brands."""
+    def accepted(self, brands: Collection[str]) -> None:
+        """Forget refusals: the API took events of these brands."""
         for brand in (EVERYTHING, *brands):
-            self.known.pop(brand, None)
+            self.halts.pop(brand, None)
 
     def told(self) -> tuple[tuple[str, str], ...]:
         """Every refusal in words, with what to do about it."""
-        return tuple((error.message, error.hint) for error in map(self.error, self.known))
+        return tuple((halt.message, halt.hint) for halt in self.halts.values())

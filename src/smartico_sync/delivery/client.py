@@ -1,118 +1,173 @@
-"""One HTTP request to the ingest API, and nothing that raises."""
+"""One HTTP request to the ingest API: an answer, or why there is none."""
 
 from __future__ import annotations
 
 import gzip
+import os
+import re
 import time
+import zlib
+from contextlib import closing
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from smartico_sync import __version__
+from smartico_sync.core.verdicts import judge
+from smartico_sync.delivery.failures import NotConnected, TurnedAway
+from smartico_sync.delivery.proxies import proxy_for
 from smartico_sync.delivery.transport import Transport
-from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-    from smartico_sync.core.verdicts import Outcome
+    from smartico_sync.core.verdicts import Cause, Outcome, Verdict
+    from smartico_sync.delivery.token import Token
 
-__all__ = ["Answer", "Client", "Token"]
+__all__ = ["Answer", "Client"]
 
-MOST_ANSWER_BYTES = 4_000_000  # per-event errors of a full batch fit; nothing endless does
+MOST_ANSWER_BYTES = 4_000_000  # of an answer that was compressed; what comes over the wire is limited there
 GZIP_LEVEL = 1  # events repeat themselves: the fastest level already halves them many times
+GZIP_MAGIC = b"\x1f\x8b"  # no JSON begins so
+SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+HEADERS = {
+    "User-Agent": f"smartico-sync/{__version__}",
+    "Content-Type": "application/json",
+    "Accept-Encoding": "identity",
+}
 
 
 class Answer(NamedTuple):
-    """How a request ended. `retry_after_s` is what the API asked for, 0 when nothing."""
+    """How a request ended. `retry_after_s` is what the API asked for, 0 when nothing; `reason` and `cause` where there is no answer."""
 
     outcome: Outcome
     status: int = 0
     body: bytes = b""
     retry_after_s: float = 0.0
     seconds: float = 0.0
-
-
-class Token:
-    """The API token: a fixed text, or a file that is read again when it changes."""
-
-    def __init__(self, value: str | None, path: Path | None) -> None:
-        self.value = value
-        self.path = path
-        self.changed = -1.0
-
-    def __repr__(self) -> str:
-        return "Token(…)"
-
-    def read(self) -> str:
-        """The token now. ConfigError when its file cannot be read and never was."""
-        if self.path is None:
-            return self.value or ""
-        try:
-            changed = self.path.stat().st_mtime
-            if changed != self.changed:
-                self.value, self.changed = self.path.read_text().strip(), changed
-        except OSError as error:
-            if self.value is None:
-                raise ConfigError(
-                    f"cannot read the token file {self.path}: {error.strerror}", hint="mend its path or mode"
-                ) from None
-        return self.value or ""
+    reason: str = ""
+    cause: Cause = ""
 
 
 class Client:
-    """Posts bodies to one URL over kept-alive connections; thread-safe."""
+    """Posts bodies to one URL over kept-alive connections; thread-safe. `key` is where the configuration has the URL.
 
-    def __init__(self, url: str, token: Token, *, timeout_ms: int, encoding: str) -> None:
-        self.url = url
-        self.token = token
-        self.timeout_s = timeout_ms / 1000
+    ConfigError when the environment names a proxy that cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: Token,
+        *,
+        timeout_ms: int,
+        encoding: str,
+        key: str = "smartico.url",
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.url, self.token, self.key = httpx.URL(url), token, key
         self.encoding = encoding
-        self.http = httpx.Client(
-            timeout=httpx.Timeout(self.timeout_s, pool=None),
-            # A proxy of the environment is httpx's own business.
-            transport=None if proxied(url) else Transport(url),
-            headers={"User-Agent": f"smartico-sync/{__version__}", "Content-Type": "application/json"},
-        )
+        self.proxy = proxy_for(url, environ)
+        self.transport = Transport(url, timeout_s=timeout_ms / 1000, proxy=self.proxy)
 
     def post(self, body: bytes) -> Answer:
-        """Send one body; the whole exchange ends within about the timeout."""
+        """Send one body; the whole exchange ends within the timeout, after connecting."""
         began = time.monotonic()
-        headers = {"Authorization": self.token.read()}
+        answer = self.exchange(body)
+        return answer._replace(seconds=time.monotonic() - began)
+
+    def exchange(self, body: bytes) -> Answer:
+        """Send one body."""
+        headers = {**HEADERS, "Authorization": self.token.read()}
         if self.encoding == "gzip":
             body = gzip.compress(body, GZIP_LEVEL)
             headers["Content-Encoding"] = "gzip"
         try:
-            with self.http.stream("POST", self.url, content=body, headers=headers) as response:
-                read = bytearray()
-                for chunk in response.iter_bytes():
-                    read += chunk
-                    if time.monotonic() - began > self.timeout_s or len(read) > MOST_ANSWER_BYTES:
-                        return Answer("timeout", seconds=time.monotonic() - began)
-                wait = retry_after(response.headers.get("Retry-After", ""))
-                return Answer("answered", response.status_code, bytes(read), wait, time.monotonic() - began)
-        except httpx.ConnectError:
-            return Answer("not connected", seconds=time.monotonic() - began)
-        except httpx.ConnectTimeout:
-            return Answer("not connected", seconds=time.monotonic() - began)
-        except httpx.TimeoutException:
-            return Answer("timeout", seconds=time.monotonic() - began)
-        except httpx.HTTPError:
-            return Answer("broken", seconds=time.monotonic() - began)
+            # No httpx.Client around it: what one does for cookies and redirects costs half as much as the exchange.
+            with closing(
+                self.transport.handle_request(httpx.Request("POST", self.url, headers=headers, content=body))
+            ) as response:
+                answer = plain(b"".join(response.iter_raw()))
+        except NotConnected as error:
+            return Answer("not connected", reason=str(error), cause=error.cause)
+        except TurnedAway as error:
+            return Answer("turned away", error.status, reason=str(error), cause="proxy")
+        except httpx.TimeoutException as error:
+            self.drop_idle()  # the others may be as dead
+            return Answer("timeout", reason=str(error))
+        except httpx.HTTPError as error:
+            return Answer("broken", reason=str(error))
+        status = response.status_code
+        if status == 421:
+            self.drop_idle()  # this front end does not serve us, or not any more
+        # A proxy that hands our requests on may answer in the API's place.
+        if status == 403 and self.transport.forwarded and not answer.lstrip().startswith(b"{"):
+            return Answer("turned away", status, reason=f"HTTP {status}", cause="proxy")
+        return Answer("answered", status, answer, retry_after(response.headers, time.time()))
+
+    def verdict(self, answer: Answer, eids: Sequence[str], users: Sequence[str]) -> Verdict:
+        """What an answer means for the events with these ids, of these players."""
+        return judge(eids, users, answer.outcome, answer.status, answer.body, reason=answer.reason, cause=answer.cause)
+
+    def halted(self, verdict: Verdict) -> str:
+        """What must be mended before anything is accepted."""
+        if verdict.cause == "url":
+            return f"no ingest API is at the URL: {verdict.reason}"
+        if verdict.cause == "proxy":
+            return f"the proxy does not let us through: {verdict.reason}"
+        return f"the ingest API rejected the token: {verdict.reason} (code {verdict.code})"
+
+    def hint(self, cause: Cause) -> str:
+        """What an operator does about a cause; empty where waiting is all."""
+        variable = self.proxy.variable if self.proxy else "HTTPS_PROXY"
+        hints: dict[Cause, str] = {
+            "token": f"correct {self.token.key}, then: sync check",
+            "url": f"correct {self.key}, then: sync check",
+            "network": f"check the host in {self.key}, the name server and the firewall, then: sync check",
+            "proxy": f"correct {variable} in the environment, or add the API's host to NO_PROXY, then: sync check",
+            "certificate expired": "it must be renewed at the other end, unless this machine's clock is wrong",
+            "certificate of another host": f"correct the host in {self.key}, then: sync check",
+            "unknown authority": "install the authority's certificate, or name it with SSL_CERT_FILE; a proxy may be in between",
+        }
+        return hints.get(cause, "")
+
+    def drop_idle(self) -> None:
+        """Let the next requests make new connections."""
+        self.transport.drop_idle()
 
     def close(self) -> None:
         """Close every connection."""
-        self.http.close()
+        self.transport.close()
 
 
-def proxied(url: str) -> bool:
-    """Whether the environment names a proxy for this URL."""
-    parts = urlsplit(url)
-    return parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
+def plain(body: bytes) -> bytes:
+    """The body as text: some compress though we ask them not to, and some only say that they do."""
+    if not body.startswith(GZIP_MAGIC):
+        return body
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, MOST_ANSWER_BYTES)
+    except zlib.error:
+        return body
 
 
-def retry_after(value: str) -> float:
-    """Seconds of a Retry-After header; 0 when it holds none (dates are not used by this API)."""
-    return float(value) if value.isdigit() and len(value) < 6 else 0.0
+def retry_after(headers: Mapping[str, str], now: float) -> float:
+    """Seconds of a Retry-After header, which holds a number or a date; 0 when it holds neither.
+
+    A date is counted from the server's own Date, else from `now` (epoch seconds).
+    """
+    text = headers.get("Retry-After", "").strip()
+    if SECONDS.fullmatch(text):
+        return float(text)
+    until = moment(text)
+    return 0.0 if until is None else max(0.0, until - (moment(headers.get("Date", "")) or now))
+
+
+def moment(text: str) -> float | None:
+    """The epoch seconds of an HTTP date; None when it is none."""
+    try:
+        found = parsedate_to_datetime(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

@@ -1,30 +1,32 @@
-"""One URL and token: requests in flight, what their answers mean, back-off."""
+"""One URL and token: take a request that may start, send it, judge the answer, act on it."""
 
 from __future__ import annotations
 
-import heapq
 import math
-import random
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from smartico_sync.core.backoff import Backoff
-from smartico_sync.core.events import BRAND, EID, PLAYER, POSITION, USER
-from smartico_sync.core.records import Refusal
-from smartico_sync.core.verdicts import judge
-from smartico_sync.delivery.circuit_breaker import EVERYTHING, CircuitBreaker
-from smartico_sync.delivery.parts import LazyTexts, brands_of, halves
-from smartico_sync.delivery.player_order import PlayerOrder, Request
-from smartico_sync.errors import DeliveryError, DeliveryStopped, DeliveryUnavailable, DeliveryUnknown
+from smartico_sync.core.events import BRAND
+from smartico_sync.delivery.backlog import Backlog
+from smartico_sync.delivery.batch_size import BatchSize
+from smartico_sync.delivery.circuit_breaker import BACKOFF, EVERYTHING, CircuitBreaker
+from smartico_sync.delivery.destination_status import DestinationStatus
+from smartico_sync.delivery.request import Request
+from smartico_sync.errors import (
+    DeliveryError,
+    DeliveryStopped,
+    DeliveryUnavailable,
+    DeliveryUnknown,
+    SyncError,
+    Unexpected,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from smartico_sync.core.batches import Batch
     from smartico_sync.core.verdicts import Verdict
@@ -34,41 +36,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Destination", "DestinationStatus"]
 
-# The steps are quoted from the official document. A fifth is random, so that clients do not return together.
-BACKOFF = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0), jitter=0.2)
-UNAVAILABLE_AFTER = 5  # failures in a row; of single ones only their own events wait
-LONGEST_WAIT_S = 300.0  # of a Retry-After that is believed
-SMALLEST_BATCH = 50  # events: smaller ones help no API
-GROW_AFTER = 20  # requests that went well since one was not answered in time, until batches double again
+ENDING = "the daemon is ending"
+GLANCE_S = 1.0  # how long a worker waits at most for what nobody tells it of
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class DestinationStatus:
-    """What an operator wants to know of one destination. `events` and `requests` count by what became of them."""
-
-    name: str
-    state: Literal["idle", "delivering", "backing_off", "halted"]
-    last_error: str
-    last_success_ms: int | None
-    in_flight: int
-    queued_events: int
-    requests_last_minute: int
-    batch_events: int
-    halts: tuple[tuple[str, str], ...] = ()
-    events: Mapping[str, int] = field(default_factory=dict)
-    requests: Mapping[str, int] = field(default_factory=dict)
-    sent_bytes: int = 0
-    seconds: float = 0.0
 
 
 class Destination:
     """Sends requests with `workers` threads. Thread-safe; `lock` is shared by all that share a rate limit.
 
-    A request that fails goes again after a pause, and only its players wait for it. After UNAVAILABLE_AFTER failures in a row, or when
-    the API says how long to wait, all wait, and one request at a time tries again. While it rejects the token, or a brand, what is sent fails with
-    DeliveryHalted, but for one request now and then that finds out whether that is over.
+    A request that fails goes again after a pause, and only its players wait for it; the circuit breaker tells when all wait. While the
+    token, the URL or a brand is wrong, what is sent fails with DeliveryHalted, but for one request now and then that finds out whether
+    that is over. A worker ends only with `close`: what nobody foresaw counts as a failed request.
     """
 
     def __init__(
@@ -84,25 +63,16 @@ class Destination:
     ) -> None:
         self.name, self.client, self.rate_limit, self.lock = name, client, rate_limit, lock
         self.changed = threading.Condition(lock)
-        self.most_events = self.batch_events = batch_events
-        self.backoff = replace(BACKOFF, steps_s=pauses_s)
-        self.player_order = PlayerOrder()
-        self.halts = CircuitBreaker()
+        self.batch_size = BatchSize(batch_events)
+        self.backlog = Backlog()
+        self.breaker = CircuitBreaker(pauses_s)
         self.in_flight = 0
-        self.queued = 0
-        self.failures = 0
-        self.rounds = 0
-        self.well = 0
-        self.order = count()
-        self.delayed: list[tuple[float, int, Request]] = []
-        self.resume_at = 0.0
+        self.trouble: DeliveryError | None = None
         self.last_error = ""
         self.last_success_ms: int | None = None
-        self.events: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
         self.sent_bytes, self.seconds = 0, 0.0
         self.closing = False
-        self.pending_receipts: set[PendingReceipt] = set()
         self.threads = [
             threading.Thread(target=self.work, name=f"{name}-{number}", daemon=True) for number in range(workers)
         ]
@@ -111,261 +81,213 @@ class Destination:
 
     def send(self, batches: Sequence[Batch], pending: PendingReceipt) -> None:
         """Queue the requests of a send."""
+        requests = [Request.of(batch, pending) for batch in batches]
         with self.lock:
-            error: DeliveryError | None = DeliveryStopped("the daemon is ending") if self.closing else None
-            if error is None and self.halts:
-                error = self.halts.against({brand for batch in batches for brand in brands_of(batch)})
+            error: DeliveryError | None = DeliveryStopped(ENDING) if self.closing else None
+            if error is None and self.breaker.halts:
+                brands = {brand for request in requests for brand in request.brands}
+                error = self.breaker.against(time.monotonic(), brands)
             if error is not None:
                 pending.fail(error)
                 return
-            self.pending_receipts.add(pending)
-            for batch in batches:
-                self.queued += len(batch.events)
-                self.player_order.add(
-                    Request(batch, pending, frozenset(batch.events.frame.get_column(PLAYER).to_list()))
-                )
-            self.changed.notify(len(batches))
+            self.backlog.add(requests, pending)
+            self.changed.notify(len(requests))
 
     def work(self) -> None:
-        """One worker: take a request that may start, send it, act on the answer."""
-        while True:
-            with self.lock:
-                request = self.next_request()
-                if request is None:
-                    return
-                self.in_flight += 1
+        """One worker. Whatever happens to a request, it goes on with the next."""
+        while not self.closing:
+            request = None
             try:
-                answer = self.client.post(request.batch.body)
-            finally:
-                with self.lock:
-                    self.in_flight -= 1
-                    self.rate_limit.leave()
-            frame = request.batch.events.frame
-            verdict = judge(LazyTexts(frame, EID), LazyTexts(frame, USER), answer.outcome, answer.status, answer.body)
+                request = self.take()
+                if request is not None:
+                    answer = self.post(request)
+                    self.act(request, self.client.verdict(answer, request.eids, request.users), answer)
+            except Exception as error:  # noqa: BLE001 - a worker that ended would leave its view waiting for ever
+                self.surprised(request, error)
+
+    def take(self) -> Request | None:
+        """Wait for a request that may start now, and give it a slot; None when closing."""
+        order = self.backlog.player_order
+        with self.lock:
+            while not self.closing:
+                now = time.monotonic()
+                wait = self.breaker.wait_s(now, self.in_flight)
+                if wait:
+                    self.changed.wait(GLANCE_S if wait == math.inf else wait)
+                    continue
+                order.release(now)
+                request, due = order.take(), order.next_release
+                if request is None:
+                    self.changed.wait(None if due is None else due - now)
+                    continue
+                if request.pending.over:
+                    self.backlog.drop(request)
+                    continue
+                wait = self.rate_limit.enter(request.pending.priority)
+                if wait:
+                    order.again(request)
+                    self.changed.wait(min(wait, GLANCE_S))
+                    continue
+                self.in_flight += 1
+                if due is not None:
+                    self.changed.notify()  # somebody must look when its time comes
+                return request
+        return None
+
+    def post(self, request: Request) -> Answer:
+        """Send a request, and give its slot back."""
+        try:
+            return self.client.post(request.batch.body)
+        finally:
             with self.lock:
-                request.pending.requests += 1
-                request.pending.sent_bytes += len(request.batch.body)
-                self.requests[verdict.decision] += 1
-                self.sent_bytes += len(request.batch.body)
-                self.seconds += answer.seconds
-                before = self.unavailable
-                self.act(request, verdict, answer)
-                # Another worker is woken when there is something for it to do; this one looks for itself.
-                if before and not self.unavailable:
-                    self.changed.notify_all()
-                else:
-                    self.changed.notify(max(0, self.player_order.startable - 1))
-
-    def next_request(self) -> Request | None:
-        """Wait for a request that may start now; None when closing. Called with the lock held."""
-        while True:
-            if self.closing:
-                return None
-            now = time.monotonic()
-            if now < self.resume_at:
-                self.changed.wait(self.resume_at - now)
-                continue
-            if self.unavailable and self.in_flight:
-                self.changed.wait(1.0)
-                continue
-            self.release(now)
-            request = self.player_order.take()
-            if request is None:
-                self.changed.wait(self.delayed[0][0] - now if self.delayed else None)
-                continue
-            if request.pending.over:
-                self.drop(request)
-                continue
-            wait = self.rate_limit.enter(request.pending.priority)
-            if wait:
-                self.player_order.again(request)
-                self.changed.wait(min(wait, 1.0))
-                continue
-            if self.delayed:
-                self.changed.notify()  # somebody must look when its time comes
-            return request
-
-    @property
-    def unavailable(self) -> bool:
-        """Whether the API takes nothing from anybody, as far as can be told."""
-        return self.failures >= UNAVAILABLE_AFTER
-
-    @property
-    def failing(self) -> bool:
-        """Whether all that is under way has failed."""
-        return self.unavailable or (self.failures > 0 and not self.in_flight and not self.player_order.startable)
-
-    def release(self, now: float) -> None:
-        """Let go again what has waited long enough. Called with the lock held."""
-        while self.delayed and self.delayed[0][0] <= now:
-            self.player_order.offer(heapq.heappop(self.delayed)[2])
+                self.in_flight -= 1
+                self.rate_limit.leave()
 
     def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
-        """Do what the verdict says. Called with the lock held."""
-        if verdict.decision in ("retry", "unknown") and not (verdict.refused or verdict.duplicates or verdict.vague):
-            self.trouble(request, verdict, answer)
-            return
-        if verdict.decision == "halt":
-            self.halt(EVERYTHING, f"{verdict.reason} (code {verdict.code})")
-            self.drop(request)
-            return
-        self.failures, self.rounds, self.well = 0, 0, self.well + 1
-        if self.well >= GROW_AFTER and self.batch_events < self.most_events:
-            self.batch_events, self.well = min(self.most_events, 2 * self.batch_events), 0
+        """Do what the verdict says, and wake those who may start now."""
+        with self.lock:
+            request.pending.requests += 1
+            request.pending.sent_bytes += len(request.batch.body)
+            self.requests[verdict.decision] += 1
+            self.sent_bytes += len(request.batch.body)
+            self.seconds += answer.seconds
+            before = self.breaker.unavailable
+            if verdict.decision in ("retry", "unknown") and not (
+                verdict.refused or verdict.duplicates or verdict.vague
+            ):
+                self.unanswered(request, verdict, answer)
+            elif verdict.decision == "halt":
+                self.halt(EVERYTHING, verdict)
+                self.backlog.drop(request)
+            else:
+                self.answered(request, verdict)
+            # Another worker is woken when there is something for it to do; this one looks for itself.
+            if before and not self.breaker.unavailable:
+                self.changed.notify_all()
+            else:
+                self.changed.notify(max(0, self.backlog.player_order.startable - 1))
+
+    def answered(self, request: Request, verdict: Verdict) -> None:
+        """The API looked at the events. Called with the lock held, as all below."""
+        self.breaker.answered()
+        self.batch_size.answered()
         if verdict.decision == "brand" or verdict.brands:
             self.unknown_brands(request, verdict)
             return
-        if self.halts:
-            self.halts.taken(brands_of(request.batch))
+        if self.breaker.halts:
+            self.breaker.accepted(request.brands)
         self.last_success_ms = int(time.time() * 1000)
         if verdict.decision == "bisect":
-            self.bisect(request, verdict)
-            return
-        self.settle(request, verdict)
-
-    def settle(self, request: Request, verdict: Verdict) -> None:
-        """Some or all events have their verdict; those that have none go again, before any other of their players."""
-        events = request.batch.events
-        self.last_error = "" if not verdict.refused else f"{len(verdict.refused)} events refused"
-        rows, ids = events.frame.get_column(POSITION), events.frame.get_column(EID)
-        refused = [Refusal(rows[place], ids[place], why.code, why.reason) for place, why in verdict.refused.items()]
-        told = {*verdict.refused, *verdict.duplicates, *verdict.vague}
-        others = [place for place in range(len(events)) if place not in told] if verdict.decision == "retry" else []
-        delivered = len(events) - len(told) if verdict.decision == "done" else 0
-        self.judged(request, delivered, len(verdict.duplicates), refused)
-        parts = [part for part in (others, *halves(events, verdict.vague)) if part]
-        if not parts:
-            self.finish(request)
-            return
-        self.player_order.cut(request, [events.frame[part] for part in parts])
-        self.player_order.offer(request)
-
-    def judged(self, request: Request, delivered: int, duplicates: int, refused: list[Refusal]) -> None:
-        """Count events that have their verdict."""
-        self.queued -= delivered + duplicates + len(refused)
-        self.events.update({"delivered": delivered, "duplicate": duplicates, "refused": len(refused)})
-        request.pending.judged(delivered, duplicates, refused)
-
-    def finish(self, request: Request) -> None:
-        """The request is done; those behind it may go."""
-        self.player_order.finish(request)
-        if request.pending.over:
-            self.pending_receipts.discard(request.pending)
-
-    def bisect(self, request: Request, verdict: Verdict) -> None:
-        """Halve the request until the guilty event is alone."""
-        events = request.batch.events
-        if len(events) == 1:
-            row, eid = events.frame.get_column(POSITION)[0], events.frame.get_column(EID)[0]
-            self.judged(request, 0, 0, [Refusal(row, eid, verdict.code, verdict.reason)])
-            self.finish(request)
-            return
-        self.player_order.halve(request)
-        self.player_order.offer(request)
+            self.last_error = ""
+            self.backlog.bisect(request, verdict)
+        else:
+            self.last_error = f"{len(verdict.refused)} events refused" if verdict.refused else ""
+            self.backlog.settle(request, verdict)
 
     def unknown_brands(self, request: Request, verdict: Verdict) -> None:
         """A brand the API does not know stops, and nothing else."""
-        frame = request.batch.events.frame
-        names = frame.get_column(BRAND)
+        names = request.frame.get_column(BRAND)
         unknown = {names[place] for place in verdict.brands} if verdict.brands else set(names)
         if not verdict.brands and len(unknown) > 1:
-            # The answer does not say which: one request a brand will tell.
-            self.player_order.cut(request, frame.partition_by(BRAND, maintain_order=True))
-            self.player_order.offer(request)
+            self.backlog.by_brand(request)
             return
-        known = set(names) - unknown
-        self.halts.taken(known)
+        self.breaker.accepted(set(names) - unknown)
         for brand in unknown:
-            self.halt(brand, verdict.reason or "unknown ext_brand_id")
-        self.drop(request)
+            self.halt(brand, verdict)
+        self.backlog.drop(request)
 
-    def trouble(self, request: Request, verdict: Verdict, answer: Answer) -> None:
-        """The API is unavailable or unclear: the same events again, after a pause; their players wait."""
-        request.attempts += 1
-        if self.unavailable and not self.in_flight:
-            self.rounds += 1
-        self.failures += 1
-        chance = random.random()  # noqa: S311 - spreads load, guards nothing
-        pause = self.backoff.pause(max(request.attempts - 1, self.rounds), chance)
-        pause = max(pause, min(answer.retry_after_s, LONGEST_WAIT_S))
-        until = time.monotonic() + pause
-        if self.unavailable or answer.retry_after_s:
-            self.resume_at = max(self.resume_at, until)
-        self.last_error = verdict.reason
+    def unanswered(self, request: Request, verdict: Verdict, answer: Answer) -> None:
+        """The API is unavailable or unclear: the same events again, or half of them at a time."""
+        kind = DeliveryUnknown if verdict.decision == "unknown" else DeliveryUnavailable
+        hint = self.client.hint(verdict.cause)
+        self.trouble = kind(f"the ingest API does not take events: {verdict.reason}", hint=hint or "try it: sync check")
+        # What breaks the connection may be a front end that takes no request as large as this.
+        if answer.outcome in ("timeout", "broken") and not request.pending.over:
+            request.silences += 1
+            if self.batch_size.silent(request.frame.height, request.silences):
+                request.silences = 0
+                self.backlog.player_order.cut(request, request.halves())
+        pause = self.again(request, verdict.reason, answer.retry_after_s)
+        if self.breaker.unavailable:
+            self.client.drop_idle()  # the name may lead elsewhere by now
         log.warning("delivery.retry", destination=self.name, reason=verdict.reason, pause_s=round(pause, 1))
+
+    def again(self, request: Request, reason: str, retry_after_s: float = 0.0) -> float:
+        """Let the same events go again after a pause, while their players wait; its seconds."""
+        now = time.monotonic()
+        pause = self.breaker.failed(
+            now, attempts=request.attempts, in_flight=self.in_flight, retry_after_s=retry_after_s
+        )
+        request.attempts, request.trip = request.attempts + 1, "again"
+        self.last_error = reason
         if request.pending.over:
-            self.drop(request)
-            return
-        if answer.outcome == "timeout":
-            request.silences, self.well = request.silences + 1, 0
-        if request.silences > 1 and len(request.batch.events) > SMALLEST_BATCH:
-            # Less at once may be answered.
-            request.silences = 0
-            self.batch_events = max(SMALLEST_BATCH, min(self.batch_events, len(request.batch.events)) // 2)
-            self.player_order.halve(request)
-        heapq.heappush(self.delayed, (until, next(self.order), request))
+            self.backlog.drop(request)
+        else:
+            self.backlog.player_order.postpone(request, now + pause)
+        return pause
 
-    def halt(self, brand: str, reason: str) -> None:
-        """The API rejects the token, or a brand: what was sent of it fails at once, nothing of it is committed."""
-        error = self.halts.refused(brand, reason)
-        self.last_error = error.message
-        log.error("delivery.halted", destination=self.name, reason=error.message)
-        for pending in list(self.pending_receipts):
-            if brand == EVERYTHING or brand in pending.brands:
-                pending.fail(error)
-                self.pending_receipts.discard(pending)
-        # Requests under way keep their players until they are answered: what is sent again waits behind them.
-        self.release(math.inf)
-        for request in list(self.player_order.all()):
-            if request.pending.over:
-                self.drop(request)
-            else:
-                self.player_order.offer(request)
+    def surprised(self, request: Request | None, error: Exception) -> None:
+        """Something happened that nobody foresaw: it is told, and the request goes again."""
+        told = error if isinstance(error, SyncError) else Unexpected(error)
+        self.trouble = DeliveryUnavailable(told.message, hint=told.hint)
+        log.error("delivery.internal_error", destination=self.name, reason=str(self.trouble), hint=self.trouble.hint)
+        with self.lock:
+            self.requests["internal_error"] += 1
+            if request is None:
+                self.changed.wait(GLANCE_S)
+            elif not request.over:
+                self.again(request, str(self.trouble))
+                self.changed.notify()
 
-    def drop(self, request: Request) -> None:
-        """Take a request out that nobody waits for."""
-        self.queued -= len(request.batch.events)
-        self.player_order.finish(request)
+    def halt(self, brand: str, verdict: Verdict) -> None:
+        """The token, the URL or a brand is wrong: what was sent of it fails at once, nothing of it is committed."""
+        if brand == EVERYTHING:
+            message, hint = self.client.halted(verdict), self.client.hint(verdict.cause)
+        else:
+            message = f"the ingest API does not know the brand {brand}: {verdict.reason or 'unknown ext_brand_id'}"
+            hint = f"register {brand} with Smartico, or give it an alias under smartico.brands in views.yaml"
+        error = self.breaker.halt(time.monotonic(), brand, message, hint)
+        self.last_error = message
+        log.error("delivery.halted", destination=self.name, reason=message, hint=hint)
+        self.backlog.fail(brand, error)
 
     def close(self, timeout_s: float) -> None:
         """End: give requests under way some time, fail the rest."""
+        stopped = DeliveryStopped(ENDING)
         with self.lock:
             self.closing = True
             if not self.in_flight:
-                self.abandon()
+                self.backlog.clear(stopped)
             self.changed.notify_all()
         deadline = time.monotonic() + timeout_s
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         with self.lock:
-            self.abandon()
+            self.backlog.clear(stopped)
         self.client.close()
 
-    def abandon(self) -> None:
-        """Fail everything that is queued. Called with the lock held."""
-        for pending in self.pending_receipts:
-            pending.fail(DeliveryStopped("the daemon is ending"))
-        self.pending_receipts.clear()
-        self.player_order.clear()
-        self.delayed.clear()
-        self.queued = 0
+    @property
+    def failing(self) -> bool:
+        """Whether all that is under way has failed."""
+        waiting = self.in_flight or self.backlog.player_order.startable
+        return self.breaker.unavailable or (self.breaker.failures > 0 and not waiting)
 
     def problem(self) -> DeliveryError | None:
         """What keeps events from being delivered now, for those who cannot wait."""
-        if EVERYTHING in self.halts.known:
-            return self.halts.error(EVERYTHING)
-        if self.failing:
-            kind = DeliveryUnknown if self.last_error.startswith("no answer") else DeliveryUnavailable
-            return kind(f"the ingest API does not take events: {self.last_error}", hint="try its URL: sync check")
-        return None
+        with self.lock:
+            if EVERYTHING in self.breaker.halts:
+                return self.breaker.halts[EVERYTHING].error()
+            return self.trouble if self.failing else None
 
     def status(self) -> DestinationStatus:
         """The destination as it stands."""
         with self.lock:
-            state: Literal["idle", "delivering", "backing_off", "halted"] = "delivering" if self.queued else "idle"
+            state: Literal["idle", "delivering", "backing_off", "halted"] = (
+                "delivering" if self.backlog.queued else "idle"
+            )
             if self.failing:
                 state = "backing_off"
-            if self.halts:
+            if self.breaker.halts:
                 state = "halted"
             return DestinationStatus(
                 self.name,
@@ -373,12 +295,14 @@ class Destination:
                 self.last_error,
                 self.last_success_ms,
                 self.in_flight,
-                max(0, self.queued),
+                max(0, self.backlog.queued),
                 self.rate_limit.used(),
-                self.batch_events,
-                self.halts.told(),
-                dict(self.events),
+                self.batch_size.events,
+                self.breaker.told(),
+                dict(self.backlog.events),
                 dict(self.requests),
                 self.sent_bytes,
                 round(self.seconds, 3),
+                self.trouble.hint if self.trouble and state == "backing_off" else "",
+                ((token.problem, f"mend {token.key}"),) if (token := self.client.token).problem else (),
             )

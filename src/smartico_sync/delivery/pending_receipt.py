@@ -11,6 +11,8 @@ from smartico_sync.core.events import BRAND
 from smartico_sync.core.records import Receipt, Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from smartico_sync.core.events import Events
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.errors import DeliveryError
@@ -30,6 +32,7 @@ class PendingReceipt:
         self.delivered = 0
         self.duplicates = 0
         self.refused: list[Refusal] = []
+        self.known_before: list[int] = []
         self.requests = 0
         self.sent_bytes = 0
         self.close_if_done()
@@ -44,9 +47,10 @@ class PendingReceipt:
         """Whether the future is resolved already."""
         return self.future.done()
 
-    def judged(self, delivered: int, duplicates: int, refused: list[Refusal]) -> None:
-        """Some events have their verdict."""
+    def judged(self, delivered: int, duplicates: int, refused: list[Refusal], known_before: Sequence[int] = ()) -> None:
+        """Some events have their verdict; of the duplicates the rows that were sent for the first time."""
         self.delivered += delivered
+        self.known_before += known_before
         self.duplicates += duplicates
         self.refused += refused
         self.open -= delivered + duplicates + len(refused)
@@ -55,7 +59,14 @@ class PendingReceipt:
     def close_if_done(self) -> None:
         """Resolve the future when nothing is open."""
         if self.open == 0:
-            receipt = Receipt(self.delivered, self.duplicates, tuple(self.refused), self.requests, self.sent_bytes)
+            receipt = Receipt(
+                self.delivered,
+                self.duplicates,
+                tuple(self.refused),
+                self.requests,
+                self.sent_bytes,
+                tuple(self.known_before),
+            )
             with suppress(InvalidStateError):
                 self.future.set_result(receipt)
 

@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
-from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 
-from smartico_sync.core.batches import Batch, encode
-from smartico_sync.core.events import Events
+from smartico_sync.delivery.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    import polars as pl
+    from smartico_sync.core.batches import Batch
+    from smartico_sync.delivery.protocol import Priority
 
-    from smartico_sync.delivery.pending_receipt import PendingReceipt
-
-__all__ = ["PlayerOrder", "Request"]
+__all__ = ["PlayerOrder"]
 
 LIVE_TURNS = 4  # of five requests, when a backfill waits too
-
-
-@dataclass(eq=False, slots=True)
-class Request:
-    """One request on its way.
-
-    `waits` counts the earlier requests that hold a player of this one, `silences` the times that no answer came in time.
-    """
-
-    batch: Batch
-    pending: PendingReceipt
-    players: frozenset[int]
-    waits: int = 0
-    followers: list[Request] = field(default_factory=list)
-    attempts: int = 0
-    silences: int = 0
 
 
 class PlayerOrder:
     """The order in which requests may start. Not thread-safe: the destination holds its lock around every call.
 
     Views take turns, so that one view's backlog does not starve another; a backfill has a turn in five while there is
-    something live.
+    something live. `now` and `until` are seconds of a steady clock.
     """
 
     def __init__(self) -> None:
         self.tails: dict[int, Request] = {}
-        self.ready: dict[str, dict[str, deque[Request]]] = {"live": {}, "backfill": {}}
+        self.ready: dict[Priority, dict[str, deque[Request]]] = {"live": {}, "backfill": {}}
+        self.postponed: list[tuple[float, int, Request]] = []
+        self.numbers = count()
         self.startable = 0
         self.turn = 0
 
@@ -70,10 +55,26 @@ class PlayerOrder:
         self.startable += 1
         self.ready[request.pending.priority].setdefault(request.pending.view, deque()).appendleft(request)
 
+    def postpone(self, request: Request, until: float) -> None:
+        """Make a request ready to start then; until then its players wait."""
+        heapq.heappush(self.postponed, (until, next(self.numbers), request))
+
+    def release(self, now: float) -> None:
+        """Offer what has been postponed for long enough."""
+        while self.postponed and self.postponed[0][0] <= now:
+            self.offer(heapq.heappop(self.postponed)[2])
+
+    @property
+    def next_release(self) -> float | None:
+        """When the next postponed request may start; None when there is none."""
+        return self.postponed[0][0] if self.postponed else None
+
     def take(self) -> Request | None:
         """The next request: views in turn, live ones first but never alone."""
         self.turn += 1
-        order = ("backfill", "live") if self.turn % (LIVE_TURNS + 1) == 0 else ("live", "backfill")
+        order: tuple[Priority, ...] = ("live", "backfill")
+        if self.turn % (LIVE_TURNS + 1) == 0:
+            order = ("backfill", "live")
         for priority in order:
             queues = self.ready[priority]
             if queues:
@@ -88,6 +89,7 @@ class PlayerOrder:
 
     def finish(self, request: Request) -> None:
         """Let those behind the request go."""
+        request.over = True
         tails = self.tails
         for player in request.players:
             if tails.get(player) is request:
@@ -97,34 +99,37 @@ class PlayerOrder:
             if not follower.waits:
                 self.offer(follower)
 
-    def cut(self, request: Request, frames: Sequence[pl.DataFrame]) -> None:
+    def cut(self, request: Request, batches: Sequence[Batch]) -> None:
         """Divide a request into several, each behind the one before: they may share players. The first is the caller's to offer."""
-        first, *rest = (Events(frame, request.batch.events.raw) for frame in frames)
-        for events in reversed(rest):
+        first, *rest = batches
+        for batch in reversed(rest):
             # Whoever waited for the whole waits for the last part.
-            later = Request(Batch(encode(events), events), request.pending, request.players, waits=1)
+            later = Request(batch, request.pending, request.players, waits=1, trip="again")
             later.followers, request.followers = request.followers, [later]
             for player in request.players:
                 if self.tails.get(player) is request:
                     self.tails[player] = later
-        request.batch = Batch(encode(first), first)
+        request.batch, request.trip = first, "again"
 
-    def halve(self, request: Request) -> None:
-        """Divide a request in the middle, see `cut`."""
-        frame = request.batch.events.frame
-        half = frame.height // 2
-        self.cut(request, [frame.slice(0, half), frame.slice(half)])
-
-    def all(self) -> Iterator[Request]:
-        """Take out every request that could start, one after the other."""
+    def abandoned(self) -> list[Request]:
+        """Take out the waiting requests whose receipt is resolved already: nobody waits for them."""
+        found = [request for _, _, request in self.postponed if request.pending.over]
+        self.postponed = [entry for entry in self.postponed if not entry[2].pending.over]
+        heapq.heapify(self.postponed)
         for queues in self.ready.values():
-            waiting = [request for queue in queues.values() for request in queue]
-            queues.clear()
-            self.startable -= len(waiting)
-            yield from waiting
+            for view, queue in list(queues.items()):
+                over = [request for request in queue if request.pending.over]
+                self.startable -= len(over)
+                found += over
+                if len(over) == len(queue):
+                    del queues[view]
+                elif over:
+                    queues[view] = deque(request for request in queue if not request.pending.over)
+        return found
 
     def clear(self) -> None:
         """Forget everything."""
         self.tails.clear()
         self.ready = {"live": {}, "backfill": {}}
+        self.postponed.clear()
         self.startable = 0

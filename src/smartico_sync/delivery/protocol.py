@@ -27,9 +27,9 @@ class Delivery(Protocol):
 
         The future resolves when each event has its final verdict, however long the API is unavailable. One player's events are
         sent in the order of `send` calls and of rows, over all views, never two requests at once. It fails with
-        DeliveryHalted while the API rejects the token, or does not know a brand among the events (the caller sends the same page
-        again later, same eids), and with DeliveryStopped after `close`. A future that is cancelled is withdrawn: what has not
-        left yet is not sent; what has may still be accepted, and its players wait for it.
+        DeliveryHalted while token, URL or proxy are wrong, or the API does not know a brand among the events (the caller sends the
+        same page again later, same eids), and with DeliveryStopped after `close`. A future that is cancelled is withdrawn: what has
+        not left yet is not sent; what has may still be accepted, and its players wait for it.
         """
 
     def problem(self) -> DeliveryError | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from smartico_sync.delivery.protocol import Priority
 
 __all__ = ["RateLimit"]
 
@@ -36,7 +38,7 @@ class RateLimit:
         self.busy = 0
         self.starts: deque[float] = deque()
 
-    def enter(self, priority: Literal["live", "backfill"]) -> float:
+    def enter(self, priority: Priority) -> float:
         """Take a slot and a request and return 0, or how many seconds until it is worth asking again."""
         now = self.clock()
         self.level = min(self.size, self.level + (now - self.filled_at) * self.rate)

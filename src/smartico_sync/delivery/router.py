@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartico_sync.config.models import Brand
 from smartico_sync.core.batches import batches
 from smartico_sync.core.events import BRAND, EID, POSITION, Events
 from smartico_sync.core.reason_codes import TOO_LARGE
 from smartico_sync.core.records import Receipt, Refusal
-from smartico_sync.delivery.client import Client, Token
-from smartico_sync.delivery.destination import BACKOFF, Destination, DestinationStatus
+from smartico_sync.delivery.circuit_breaker import BACKOFF
+from smartico_sync.delivery.client import Client
+from smartico_sync.delivery.destination import Destination, DestinationStatus
 from smartico_sync.delivery.pending_receipt import PendingReceipt
 from smartico_sync.delivery.rate_limit import RateLimit
+from smartico_sync.delivery.token import Token
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from pydantic import SecretStr
-
-    from smartico_sync.config.models import Brand, Smartico
-    from smartico_sync.delivery.client import Answer
+    from smartico_sync.config.models import Smartico
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.errors import DeliveryError
 
-__all__ = ["Router"]
+__all__ = ["Probe", "Router"]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one destination answers: nothing `wrong`, or what, and a hint."""
+
+    name: str
+    wrong: str
+    hint: str
+    seconds: float
 
 
 class Router:
@@ -42,33 +53,36 @@ class Router:
         self.lock = threading.RLock()
         self.base = base
         self.pauses_s = pauses_s
-        self.accounts: dict[tuple[str | None, str | None], RateLimit] = {}
-        self.default = self.destination("smartico", config.url, config.token, config.token_file, None)
+        self.rate_limits: dict[tuple[str | None, str | None], RateLimit] = {}
+        self.default = self.destination("smartico", Brand())
         self.brands = {name: self.brand(name, brand) for name, brand in config.brands.items()}
         self.aliases = {name: brand.alias for name, brand in config.brands.items() if brand.alias}
 
-    def destination(
-        self, name: str, url: str, token: SecretStr | None, token_file: str | None, brand: Brand | None
-    ) -> Destination:
-        """A destination of its own, within the limits of its token."""
-        secret = token.get_secret_value() if token is not None else None
-        slots = (brand and brand.max_in_flight) or self.config.max_in_flight
-        per_minute = (brand and brand.requests_per_minute) or self.config.requests_per_minute
-        identity = (None, token_file) if token_file else (secret, None)
-        rate_limit = self.accounts.setdefault(identity, RateLimit(per_minute, slots))
+    def destination(self, name: str, brand: Brand) -> Destination:
+        """A destination of its own, within the limits of its token. What the brand lacks is as for all."""
+        config, own = self.config, f"smartico.brands.{name}"
+        holder, place = (
+            (brand, own) if brand.token is not None or brand.token_file is not None else (config, "smartico")
+        )
+        secret = holder.token.get_secret_value() if holder.token is not None else None
+        file = holder.token_file
+        slots = brand.max_in_flight or config.max_in_flight
+        per_minute = brand.requests_per_minute or config.requests_per_minute
+        identity = (None, file) if file else (secret, None)
         client = Client(
-            url,
-            Token(secret, self.base / token_file if token_file else None),
-            timeout_ms=self.config.timeout,
-            encoding="gzip" if self.config.gzip else "identity",
+            brand.url or config.url,
+            Token(secret, self.base / file if file else None, key=f"{place}.{'token_file' if file else 'token'}"),
+            timeout_ms=config.timeout,
+            encoding="gzip" if config.gzip else "identity",
+            key=f"{own if brand.url else 'smartico'}.url",
         )
         return Destination(
             name,
             client,
-            rate_limit,
+            self.rate_limits.setdefault(identity, RateLimit(per_minute, slots)),
             self.lock,
             workers=slots,
-            batch_events=self.config.batch_events,
+            batch_events=config.batch_events,
             pauses_s=self.pauses_s,
         )
 
@@ -76,15 +90,13 @@ class Router:
         """The destination of one brand: its own when URL or token differ."""
         if brand.url is None and brand.token is None and brand.token_file is None:
             return self.default
-        own = brand.token is not None or brand.token_file is not None
-        token, token_file = (brand.token, brand.token_file) if own else (self.config.token, self.config.token_file)
-        return self.destination(name, brand.url or self.config.url, token, token_file, brand)
+        return self.destination(name, brand)
 
     def send(self, view: str, events: Events, *, priority: Priority = "live") -> Future[Receipt]:
         """See the protocol."""
         pending = PendingReceipt(view, priority, events)
         cut = [
-            (destination, *batches(piece, destination.batch_events, self.config.batch_bytes))
+            (destination, *batches(piece, destination.batch_size.events, self.config.batch_bytes))
             for destination, piece in self.routed(events)
         ]
         with self.order:  # sends keep their order over all views
@@ -131,9 +143,20 @@ class Router:
         """Each destination once."""
         return list({id(each): each for each in (self.default, *self.brands.values())}.values())
 
-    def probe(self) -> list[tuple[str, Answer]]:
+    def probe(self) -> list[Probe]:
         """Post an empty array to each destination: reachable, and let in? Nothing is sent."""
-        return [(each.name, each.client.post(b"[]")) for each in self.destinations()]
+        return [self.tried(each) for each in self.destinations()]
+
+    def tried(self, destination: Destination) -> Probe:
+        """One destination's answer to nothing."""
+        client = destination.client
+        answer = client.post(b"[]")
+        verdict = client.verdict(answer, [], [])
+        wrong = verdict.reason if verdict.decision in ("retry", "unknown") else ""
+        if verdict.decision == "halt":
+            wrong = client.halted(verdict)
+        hint = client.hint(verdict.cause) or "wait until the API is back"
+        return Probe(destination.name, wrong, hint if wrong else "", answer.seconds)
 
     def close(self, timeout_ms: int) -> None:
         """See the protocol."""

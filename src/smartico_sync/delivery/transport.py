@@ -1,188 +1,100 @@
-"""Connections to the ingest API: httpx's seam, filled with the standard library's HTTP/1.1.
+"""Connections to the ingest API: httpx's seam over urllib3's pool.
 
 A request body is half a megabyte. httpx's own transport copies what is left of it each time the socket takes a piece (16 KB
-with TLS), which cost more than all other work on an event; `sendall` writes it from where it lies.
+with TLS), which cost more than all other work on an event; urllib3 writes it with `sendall`, from where it lies.
 """
 
 from __future__ import annotations
 
-import http.client
-import select
-import socket
-import ssl
-import threading
-import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
+import urllib3
+from urllib3 import exceptions
+
+from smartico_sync.delivery.exchange import SOCKET_OPTIONS, Exchange, tls_context
+from smartico_sync.delivery.failures import failure
+from smartico_sync.delivery.proxies import pools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
+
+    from smartico_sync.delivery.proxies import Proxy
 
 __all__ = ["Transport"]
 
-PIECE = 65_536  # bytes of an answer read at once, between two looks at the clock
+PIECE = 65_536  # bytes of an answer that are handed on at once
+CONNECTIONS = 64  # kept alive, as many as `max_in_flight` may be
+CONNECT_S = 10.0  # one address of a name may be dead: the next is tried while there is time
 
 
 class Transport(httpx.BaseTransport):
     """Keeps connections to one origin alive, as many as requests were ever under way at once; thread-safe.
 
-    The `read` timeout of a request bounds the whole exchange after connecting, however slowly bytes drip. Raises what
-    httpx's own transport raises: ConnectError, ConnectTimeout, ReadTimeout, WriteTimeout, ReadError, RemoteProtocolError.
+    `timeout_s` bounds the whole exchange after connecting: request, head, body and trailers, however slowly bytes drip.
+    Certificates are verified by the machine's trust store, with and without a proxy. Raises NotConnected, TurnedAway, and what
+    httpx's own transport raises when a connection breaks: ReadTimeout, ReadError, RemoteProtocolError.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = httpx.URL(url)
-        self.tls = ssl.create_default_context() if self.url.scheme == "https" else None
-        self.lock = threading.Lock()
-        self.idle: list[http.client.HTTPConnection] = []
+    def __init__(self, url: str, *, timeout_s: float, proxy: Proxy | None = None) -> None:
+        self.timeout = urllib3.Timeout(connect=min(timeout_s, CONNECT_S), read=timeout_s)
+        self.url, self.proxy = httpx.URL(url), proxy
+        self.forwarded = proxy is not None and self.url.scheme == "http" and proxy.scheme in ("http", "https")
+        secure = "https" in (self.url.scheme, proxy and proxy.scheme)
+        self.pools = pools(proxy, tls_context() if secure else None, maxsize=CONNECTIONS, socket_options=SOCKET_OPTIONS)
+        self.pools.pool_classes_by_scheme = {
+            scheme: timed(pool, timeout_s) for scheme, pool in self.pools.pool_classes_by_scheme.items()
+        }
+        self.drop_idle()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; its answer is read by whoever reads the response."""
-        timeouts = request.extensions.get("timeout", {})
-        connection = self.take() or self.connect(request, timeouts.get("connect"))
         try:
-            response = self.exchange(connection, request, Deadline(timeouts.get("read")))
-        except BaseException:
-            connection.close()
-            raise
-        return response
-
-    def exchange(
-        self, connection: http.client.HTTPConnection, request: httpx.Request, until: Deadline
-    ) -> httpx.Response:
-        """Write the request and read the head of the answer."""
-        sent = False
-        try:
-            connection.sock.settimeout(until.left())
-            connection.putrequest(
-                request.method, request.url.raw_path.decode("ascii"), skip_host=True, skip_accept_encoding=True
+            answer = self.pool.urlopen(
+                request.method,
+                str(request.url) if self.forwarded else request.url.raw_path.decode("ascii"),
+                body=request.read(),
+                headers={name.decode("ascii"): value.decode("ascii") for name, value in request.headers.raw},
+                timeout=self.timeout,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,  # a proxy's pool serves every host
+                preload_content=False,
             )
-            for name, value in request.headers.raw:
-                connection.putheader(name, value)
-            connection.endheaders(request.read())
-            sent = True
-            connection.sock.settimeout(until.left())
-            answer = connection.getresponse()
-        except TimeoutError as error:
-            kind = httpx.ReadTimeout if sent else httpx.WriteTimeout
-            raise kind("no answer in time", request=request) from error
-        except http.client.HTTPException as error:
-            raise httpx.RemoteProtocolError("the answer is not HTTP", request=request) from error
-        except (OSError, ValueError) as error:
-            raise httpx.ReadError("the connection broke", request=request) from error
-        return httpx.Response(
-            answer.status, headers=answer.getheaders(), stream=Body(self, connection, answer, request, until)
-        )
+        except exceptions.HTTPError as error:
+            raise failure(error, request, self.proxy) from error
+        # Header values are bytes of no known encoding; http.client reads each as one letter.
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
+        return httpx.Response(answer.status, headers=headers, stream=Body(answer, request))
 
-    def take(self) -> http.client.HTTPConnection | None:
-        """A connection that is still alive: one that the server has closed has something to read."""
-        while True:
-            with self.lock:
-                connection = self.idle.pop() if self.idle else None
-            if connection is None:
-                return None
-            poll = select.poll()
-            poll.register(connection.sock, select.POLLIN)
-            if not poll.poll(0):
-                return connection
-            connection.close()
-
-    def connect(self, request: httpx.Request, timeout: float | None) -> http.client.HTTPConnection:
-        """A new connection."""
-        host, port = self.url.host, self.url.port
-        connection: http.client.HTTPConnection
-        if self.tls is None:
-            connection = http.client.HTTPConnection(host, port, timeout=timeout)
-        else:
-            connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=self.tls)
-        try:
-            connection.connect()
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except TimeoutError as error:
-            connection.close()
-            raise httpx.ConnectTimeout("nobody answered in time", request=request) from error
-        except OSError as error:
-            connection.close()
-            raise httpx.ConnectError("nobody answers", request=request) from error
-        return connection
-
-    def give_back(self, connection: http.client.HTTPConnection) -> None:
-        """Keep a connection for the next request."""
-        with self.lock:
-            self.idle.append(connection)
+    def drop_idle(self) -> None:
+        """Use none of the present connections again."""
+        self.pools.clear()
+        self.pool = self.pools.connection_from_url(str(self.url))
 
     def close(self) -> None:
         """Close what is idle."""
-        with self.lock:
-            idle, self.idle = self.idle, []
-        for connection in idle:
-            connection.close()
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        self.close()
-
-
-class Deadline:
-    """A moment on the steady clock."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self.until = None if seconds is None else time.monotonic() + seconds
-
-    def left(self) -> float | None:
-        """Seconds until then. TimeoutError when it has passed."""
-        if self.until is None:
-            return None
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
+        self.pools.clear()
 
 
 class Body(httpx.SyncByteStream):
-    """The answer's body; read to its end it gives the connection back."""
+    """The answer's body as it was sent; read to its end it gives the connection back."""
 
-    def __init__(
-        self,
-        wire: Transport,
-        connection: http.client.HTTPConnection,
-        answer: http.client.HTTPResponse,
-        request: httpx.Request,
-        until: Deadline,
-    ) -> None:
-        self.wire, self.connection, self.answer = wire, connection, answer
-        self.request, self.until = request, until
-        self.read = "partly"
+    def __init__(self, answer: urllib3.BaseHTTPResponse, request: httpx.Request) -> None:
+        self.answer, self.request = answer, request
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            while True:
-                # An answer that ends with its connection has taken the socket away from it.
-                if self.connection.sock is not None:
-                    self.connection.sock.settimeout(self.until.left())
-                piece = self.answer.read1(PIECE)
-                if not piece:
-                    break
-                yield piece
-        except TimeoutError as error:
-            raise httpx.ReadTimeout("no answer in time", request=self.request) from error
-        except (http.client.HTTPException, OSError, ValueError) as error:
-            raise httpx.ReadError("the connection broke", request=self.request) from error
-        self.read = "whole"
+            yield from self.answer.stream(PIECE, decode_content=False)
+        except exceptions.HTTPError as error:
+            raise failure(error, self.request, None) from error
 
     def close(self) -> None:
-        """Keep the connection when nothing is left on it."""
-        kept = self.read == "whole" and not self.answer.will_close and self.connection.sock is not None
-        with suppress(OSError):
-            self.answer.close()
-        if kept:
-            self.wire.give_back(self.connection)
-        else:
-            self.connection.close()
+        """Close the connection if something is left on it."""
+        self.answer.close()
+
+
+def timed(pool: type[urllib3.HTTPConnectionPool], seconds: float) -> type[urllib3.HTTPConnectionPool]:
+    """The same kind of pool, of connections that keep to the deadline."""
+    connection = type("Connection", (Exchange, pool.ConnectionCls), {"seconds": seconds})
+    return type("Pool", (pool,), {"ConnectionCls": connection})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.observe.view_status import ViewStatus
 
-__all__ = ["ORDINARY_INTERVALS", "Finding", "Health", "assess", "standstill"]
+__all__ = ["ORDINARY_INTERVALS", "UNKNOWN_DUPLICATES", "Finding", "Health", "assess", "standstill"]
 
 STUCK_MS = 60_000  # no sign of life from any view for this long, beyond ten intervals: twice what a database or the API may take
 STANDSTILL_MS = (
@@ -21,6 +21,10 @@ STANDSTILL_MS = (
 )
 ORDINARY_INTERVALS = (
     2  # a lag of one interval and the poll is what lies between two good polls, whatever `max_age` says
+)
+UNKNOWN_DUPLICATES = (
+    "nothing, after the state was begun anew or restored; else another daemon sends them too, or two rows have one event id: "
+    "sync check looks for keys that repeat"
 )
 WAITS_FOR = {"": "", "source": "; it waits for the database", "api": "; it waits for the API"}
 
@@ -65,21 +69,29 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
             findings.append(
                 Finding("warning", view.name, told, "mend them in the view; `on_invalid` says what becomes of them")
             )
+        if view.unknown_duplicates:
+            told = f"{view.unknown_duplicates:,} rows were duplicates to the API, though this state never sent them"
+            findings.append(Finding("warning", view.name, told, UNKNOWN_DUPLICATES))
         findings += of_age(view)
+        if view.differing:
+            told = (
+                f"{view.differing} of {view.looked} profiles that were read again hold something else than was sent: a change "
+                f"did not move `{view.cursor}`"
+            )
+            hint = (
+                f"have every change move {view.cursor}; then: sync backfill {view.name} --from TIME sends what differs"
+            )
+            findings.append(Finding("warning", view.name, told, hint))
         if view.missing:
             hint = f"sync reconcile --view {view.name} --send"
             findings.append(Finding("warning", view.name, f"{view.missing} rows were never acknowledged", hint))
     for destination in destinations:
         findings += [Finding("critical", destination.name, message, hint) for message, hint in destination.halts]
+        findings += [Finding("warning", destination.name, message, hint) for message, hint in destination.warnings]
         if destination.state == "backing_off":
-            findings.append(
-                Finding(
-                    "warning",
-                    destination.name,
-                    f"the API is unavailable: {destination.last_error}",
-                    "nothing: it is tried again by itself",
-                )
-            )
+            hint = destination.hint or "nothing: it is tried again by itself"
+            unavailable = f"the API is unavailable: {destination.last_error}"
+            findings.append(Finding("warning", destination.name, unavailable, hint))
     stuck = bool(views) and all(view.silent_ms > max(STUCK_MS, patience_ms(view.every_ms)) for view in views)
     bad = any(finding.severity == "critical" for finding in findings)
     bad = bad or any(view.state == "degraded" for view in views) or any(d.state == "backing_off" for d in destinations)

@@ -44,5 +44,5 @@ def configure(form: Literal["auto", "json", "console"]) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    for name in ("httpx", "httpcore", "apscheduler"):
+    for name in ("httpx", "httpcore", "urllib3", "apscheduler"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

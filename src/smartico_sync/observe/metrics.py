@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["exposition"]
 
 STATES = ("starting", "live", "behind", "degraded", "halted", "regressed")
-# What leaves its stage again is no counter; it is told by code below.
-STAGES = ("dead_lettered", "parked")
+# What leaves its stage again is no counter; it is told by code below. The last is part of `duplicate`.
+STAGES = ("dead_lettered", "parked", "duplicate_unknown")
 # Gauges of a view: name, what it says, and where it is.
 GAUGES: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
     (
@@ -67,6 +67,11 @@ GAUGES: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
     ),
     ("unacknowledged_rows", "Rows the last comparison found in the source only.", lambda view: view.missing),
     (
+        "differing_profiles",
+        "Profiles of the last comparison's sample that hold something else than was sent.",
+        lambda view: view.differing,
+    ),
+    (
         "backfill_rows_left",
         "Rows of the view's history that are still to be sent.",
         lambda view: max(0, view.backfill.total - view.backfill.done) if view.backfill else 0,
@@ -81,6 +86,11 @@ COUNTERS: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
         lambda view: view.late.rescanned_keys,
     ),
     ("given_up_ids", "Missing ids that never came (gaps).", lambda view: view.late.given_up_ids),
+    (
+        "unknown_duplicates",
+        "Rows the API had already though this state never sent them, since the start.",
+        lambda view: view.unknown_duplicates,
+    ),
     ("mutated_rows", "Delivered rows found changed, since the start.", lambda view: view.mutated),
 )
 

@@ -62,9 +62,11 @@ class ViewFacts:
     `max_age_ms`: a lag beyond it is an alert. `head` is the cursor of the last delivered row in order; at and below `watermark`
     nothing can still appear.
     `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
-    `mutated` delivered rows were found changed; `largest_tie` rows shared one cursor value; `skew_ms`: the source's clock
+    `mutated` delivered rows were found changed; `unknown_duplicates` the API had since this start, of rows that this state had
+    never sent; `largest_tie` rows shared one cursor value; `skew_ms`: the source's clock
     minus ours, on a replica its lag included. `invalid` values broke a rule since this start, by property; `parked` and `dead` are waiting and given up now, by reason code.
-    `missing` rows the source had and the ledger had not at the last comparison, `compared_ms` (epoch ms).
+    At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
+    `looked` profiles so many were `differing` from what was sent.
     """
 
     name: str
@@ -83,12 +85,15 @@ class ViewFacts:
     null_cursors: int = 0
     ahead: int = 0
     mutated: int = 0
+    unknown_duplicates: int = 0
     largest_tie: int = 0
     skew_ms: int = 0
     parked: Mapping[int, int] = field(default_factory=dict)
     dead: Mapping[int, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
     missing: int = 0
+    differing: int = 0
+    looked: int = 0
     compared_ms: int = 0
     backfill: BackfillStatus | None = None
 

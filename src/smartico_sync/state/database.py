@@ -13,10 +13,10 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.errors import StateDamaged, StateError, StateUnwritable
-from smartico_sync.state.migrations import APPLICATION_ID, VERSION, migrate
+from smartico_sync.state.migrations import APPLICATION_ID, FIRST_VERSION, VERSION, migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["Access", "connect", "create", "examine", "restore_hint", "transaction", "translated"]
@@ -94,12 +94,13 @@ def connect(path: Path, access: Access) -> sqlite3.Connection:
     return connection
 
 
-def create(path: Path, state_id: str) -> None:
-    """Make a file with empty tables, complete on disk when this returns. Raises sqlite3.Error and OSError."""
+def create(path: Path, state_id: str, starts: Mapping[str, str]) -> None:
+    """Make a file with no view in it, complete on disk when this returns. Raises sqlite3.Error and OSError."""
     path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         migrate(connection)
+        connection.executemany("INSERT INTO start (name, start_from) VALUES (?, ?)", list(starts.items()))
         connection.execute("INSERT INTO identity (state_id) VALUES (?)", (state_id,))
 
 
@@ -113,6 +114,12 @@ def examine(connection: sqlite3.Connection, path: Path, access: Access = "write"
         raise StateError(
             f"the state {path} was written by a newer smartico-sync (its version is {version}, this one knows {VERSION})",
             hint="install the newer smartico-sync again, or restore the backup made before the upgrade",
+        )
+    if version < FIRST_VERSION:
+        raise StateError(
+            f"the state {path} was written by smartico-sync 0.1.0, whose event ids are made another way: gone on from, it would "
+            "send everything twice",
+            hint="`sync state new --start-from now` moves it aside and begins anew without sending history",
         )
     if access == "read" and version < VERSION:
         raise StateError(

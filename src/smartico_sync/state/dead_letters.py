@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["as_position", "as_text", "counts", "dead", "due", "keep", "park", "remove", "total", "waiting_players"]
 
 STAGE = "l.code, l.reason, l.at_ms"
-ROW = "v.name, l.key, l.position, l.eid, l.event_type, l.fingerprint, l.player"
+ROW = "v.name, l.key, l.position, l.eid, l.event_type, l.fingerprint, l.player, l.content"
 KEEP = """
-    INSERT INTO letter (view_no, key, position, eid, event_type, fingerprint, player, code, reason, at_ms,
+    INSERT INTO letter (view_no, key, position, eid, event_type, fingerprint, player, content, code, reason, at_ms,
                         next_try_ms, deadline_ms, tries)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (view_no, event_type, key, position) DO UPDATE SET
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (view_no, event_type, key, position, content) DO UPDATE SET
         eid = excluded.eid, code = excluded.code, reason = excluded.reason, fingerprint = excluded.fingerprint,
         at_ms = excluded.at_ms, next_try_ms = excluded.next_try_ms, deadline_ms = excluded.deadline_ms,
         tries = excluded.tries, player = excluded.player
@@ -28,7 +28,7 @@ KEEP = """
 
 
 def keep(connection: sqlite3.Connection, view_no: int, dead: Iterable[DeadLetter]) -> None:
-    """Store dead letters; what is already there (same event type, key and position) is replaced and keeps its id."""
+    """Store dead letters; what is already there (same event type, key, position and content) is replaced and keeps its id."""
     connection.executemany(
         KEEP, [(view_no, *written(each.row), each.code, each.reason, each.at_ms, None, None, None) for each in dead]
     )
@@ -101,15 +101,16 @@ def counts(connection: sqlite3.Connection) -> list[tuple[str, bool, int, int]]:
 
 
 def written(row: UndeliveredRow) -> tuple[str | int, ...]:
-    """A row in the columns key, position, eid, event_type, fingerprint, player."""
-    return row.key, as_text(row.position) or "", row.eid, row.event_type, row.fingerprint, signed(row.player)
+    """A row in the columns key, position, eid, event_type, fingerprint, player, content."""
+    place = as_text(row.position) or ""
+    return row.key, place, row.eid, row.event_type, row.fingerprint, signed(row.player), row.content
 
 
 def undelivered(
-    view: str, key: str, position: str, eid: str, event_type: str, fingerprint: str, player: int
+    view: str, key: str, position: str, eid: str, event_type: str, fingerprint: str, player: int, content: str
 ) -> UndeliveredRow:
     """A row of the columns of ROW."""
-    return UndeliveredRow(view, key, as_position(position), eid, event_type, fingerprint, player % (1 << 64))
+    return UndeliveredRow(view, key, as_position(position), eid, event_type, fingerprint, player % (1 << 64), content)
 
 
 def signed(number: int) -> int:

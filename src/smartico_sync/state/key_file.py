@@ -6,26 +6,42 @@ import base64
 import json
 import os
 import secrets
+import stat
 import uuid
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["SECRET_BYTES", "KeyFile", "key_path", "new_key_file", "read_key_file", "write_key_file"]
+__all__ = [
+    "SECRET_BYTES",
+    "KeyFile",
+    "higher",
+    "key_path",
+    "new_key_file",
+    "own_like",
+    "read_key_file",
+    "write_key_file",
+]
 
 SECRET_BYTES = 32  # the key size of every keyed hash in use
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """What `<state>.key` holds. The state file itself never holds the secret: a copy of it alone tells nothing."""
+    """What `<state>.key` holds. The state file itself never holds the secret: a copy of it alone tells nothing.
+
+    `generations`: the highest of each identity whose event ids were ever begun anew. It outlives the state, so that no id is
+    given out a second time after a loss.
+    """
 
     state_id: str
     secret: bytes = field(repr=False)
+    generations: Mapping[str, int] = field(default_factory=dict)
 
 
 def key_path(state: Path) -> Path:
@@ -33,21 +49,44 @@ def key_path(state: Path) -> Path:
     return state.with_name(state.name + ".key")
 
 
-def new_key_file(secret: bytes | None = None) -> KeyFile:
-    """Make a new identity, with a new secret unless one is to be kept."""
-    return KeyFile(str(uuid.uuid4()), secret or secrets.token_bytes(SECRET_BYTES))
+def new_key_file(kept: KeyFile | None = None) -> KeyFile:
+    """Make a new identity; secret and generations are those of the key that is kept, if any."""
+    if kept is None:
+        return KeyFile(str(uuid.uuid4()), secrets.token_bytes(SECRET_BYTES))
+    return replace(kept, state_id=str(uuid.uuid4()))
 
 
-def write_key_file(path: Path, key: KeyFile) -> None:
-    """Write the key file at once and for good, readable by its owner only. Raises OSError."""
+def higher(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """Return the higher generation of each view."""
+    return {name: max(one.get(name, 0), other.get(name, 0)) for name in {**one, **other}}
+
+
+def write_key_file(path: Path, key: KeyFile, like: Path | None = None) -> None:
+    """Write the key file at once and for good, with owner and mode of `like`, else of the one it replaces. Raises OSError."""
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
-    text = json.dumps({"state": key.state_id, "secret": base64.b64encode(key.secret).decode()}) + "\n"
+    fields: dict[str, Any] = {"state": key.state_id, "secret": base64.b64encode(key.secret).decode()}
+    if key.generations:
+        fields["generations"] = dict(key.generations)
+    text = json.dumps(fields) + "\n"
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:  # noqa: PTH123 - with a mode
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    own_like(draft, like or path)
     draft.replace(path)
+
+
+def own_like(draft: Path, model: Path) -> None:
+    """Give a new file owner and mode of the one it replaces; where there is none, the owner of its directory. Raises OSError.
+
+    A command that is run as root would else leave files that the daemon's user cannot open.
+    """
+    there = model.exists()
+    status = model.stat() if there else model.parent.stat()
+    if os.geteuid() == 0:
+        os.chown(draft, status.st_uid, status.st_gid)
+    draft.chmod(stat.S_IMODE(status.st_mode) if there else 0o600)
 
 
 def read_key_file(path: Path) -> KeyFile:
@@ -55,7 +94,8 @@ def read_key_file(path: Path) -> KeyFile:
     try:
         fields = json.loads(path.read_bytes())
         secret = base64.b64decode(fields["secret"], validate=True)
-        key = KeyFile(str(uuid.UUID(fields["state"])), secret)
+        generations = {str(name): int(number) for name, number in fields.get("generations", {}).items()}
+        key = KeyFile(str(uuid.UUID(fields["state"])), secret, generations)
     except FileNotFoundError:
         raise StateMissing(f"the key file {path} is missing", hint=f"copy {path.name} back from the backup") from None
     except OSError as error:

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import StateLocked, StateUnwritable
+from smartico_sync.state.key_file import own_like
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,7 @@ class ProcessLock:
 
     def __init__(self, state: Path) -> None:
         path = state.with_name(state.name + ".lock")
+        new = not path.exists()
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -30,6 +32,8 @@ class ProcessLock:
                 f"the lock {path} cannot be made: {error.strerror}",
                 hint=f"let the daemon's user write into {path.parent}",
             ) from error
+        if new:
+            own_like(path, state)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -7,47 +7,59 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "migrate"]
+__all__ = ["APPLICATION_ID", "FIRST_VERSION", "MIGRATIONS", "VERSION", "migrate"]
 
 APPLICATION_ID = 0x534D5359  # "SMSY": tells our file from any other SQLite file
+FIRST_VERSION = 4  # files below it hold event ids and hashes of formats that are not written any more
 
 FIRST = (
     "CREATE TABLE identity (state_id TEXT NOT NULL) STRICT",
     """CREATE TABLE view (
         no INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
-        head TEXT,           -- JSON [cursor, key…]; as are all positions
+        identity TEXT NOT NULL UNIQUE, -- what event ids are made of; a rename of the view leaves it as it is
+        formats INTEGER NOT NULL,      -- of its event ids, ledger keys and fingerprints
+        head TEXT,                     -- JSON [cursor, key…]; as are all positions
         watermark TEXT,
         late TEXT NOT NULL,
-        definition TEXT NOT NULL,
+        definition TEXT NOT NULL,      -- JSON, see core/definition.py
         started_from TEXT NOT NULL,
         updated_ms INTEGER NOT NULL,
-        seal BLOB NOT NULL   -- keyed hash of the above: a flipped bit here could lose rows
+        generation INTEGER NOT NULL,   -- how often event ids were begun anew because the source gave out its ids again
+        seal BLOB NOT NULL,            -- keyed hash of the above: a flipped bit here could lose rows
+        level_ms INTEGER NOT NULL DEFAULT 0, -- when it first had nothing more to read: its first load is over
+        sent_ms INTEGER                -- rows up to this cursor_ms may have been sent; written before they are
     ) STRICT""",
+    # Where views begin that are not there yet, in place of their `start_from`.
+    "CREATE TABLE start (name TEXT PRIMARY KEY, start_from TEXT NOT NULL) STRICT, WITHOUT ROWID",
     """CREATE TABLE total (
         view_no INTEGER NOT NULL, name TEXT NOT NULL, n INTEGER NOT NULL,
         PRIMARY KEY (view_no, name)
     ) STRICT, WITHOUT ROWID""",
+    # `cursor_ms`: of the row that was delivered last; an older one never goes after it.
     """CREATE TABLE profile (
-        view_no INTEGER NOT NULL, id INTEGER NOT NULL, whole BLOB NOT NULL, parts BLOB,
+        view_no INTEGER NOT NULL, id INTEGER NOT NULL, whole BLOB NOT NULL, parts BLOB, cursor_ms INTEGER,
         PRIMARY KEY (view_no, id)
     ) STRICT, WITHOUT ROWID""",
-    # Dead letters and parked rows are one thing at two stages: parked ones have a next try.
+    # Dead letters and parked rows are one thing at two stages: parked ones have a next try. `player`: what comes after it
+    # for the same player waits behind it. `content` tells the rows of a keyless view apart, and is empty where there is a key.
     """CREATE TABLE letter (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         view_no INTEGER NOT NULL,
         key TEXT NOT NULL,
         position TEXT NOT NULL,
+        content TEXT NOT NULL,
         eid TEXT NOT NULL,
         event_type TEXT NOT NULL,
         code INTEGER NOT NULL,
         reason TEXT NOT NULL,
         fingerprint TEXT NOT NULL,
+        player INTEGER NOT NULL,
         at_ms INTEGER NOT NULL,
         next_try_ms INTEGER,
         deadline_ms INTEGER,
         tries INTEGER,
-        UNIQUE (view_no, event_type, key, position)
+        UNIQUE (view_no, event_type, key, position, content)
     ) STRICT""",
     "CREATE INDEX letter_due ON letter (view_no, next_try_ms) WHERE next_try_ms IS NOT NULL",
     # One row per delivered page. AUTOINCREMENT: a sequence number is never used twice, also after pruning.
@@ -67,9 +79,11 @@ FIRST = (
         view_no INTEGER NOT NULL, bucket INTEGER NOT NULL, n INTEGER NOT NULL,
         PRIMARY KEY (view_no, bucket)
     ) STRICT, WITHOUT ROWID""",
-)
-
-SECOND = (
+    # Rows dated ahead of the clock that were sent before their time, until it has come.
+    """CREATE TABLE ahead (
+        view_no INTEGER NOT NULL, key INTEGER NOT NULL, cursor_ms INTEGER NOT NULL,
+        PRIMARY KEY (view_no, key)
+    ) STRICT, WITHOUT ROWID""",
     # Rows delivered last: whether they still exist tells a restored source.
     """CREATE TABLE anchor (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -79,15 +93,6 @@ SECOND = (
         print INTEGER NOT NULL
     ) STRICT""",
     "CREATE INDEX anchor_view ON anchor (view_no)",
-    # How often event ids were begun anew because the source gave out its ids again.
-    "ALTER TABLE view ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
-    # When a view first had nothing more to read: its first load is over.
-    "ALTER TABLE view ADD COLUMN level_ms INTEGER NOT NULL DEFAULT 0",
-    # Whose row waits: what comes after it for the same player waits behind it.
-    "ALTER TABLE letter ADD COLUMN player INTEGER NOT NULL DEFAULT 0",
-)
-
-THIRD = (
     # History that was asked for, sent beside what is live: everything after `position` up to `high`.
     """CREATE TABLE backfill (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -106,17 +111,33 @@ THIRD = (
     ) STRICT""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD)
-VERSION = len(MIGRATIONS)
+STARTS = (
+    # Where a view began, and the last ledger page of what was there then: those rows are known and were not sent.
+    "ALTER TABLE view ADD COLUMN start_head TEXT",
+    "ALTER TABLE view ADD COLUMN start_seq INTEGER NOT NULL DEFAULT 0",
+)
+
+RESTORES = (
+    # Whether a process has the state open, or ended without closing it: then it may be behind what was sent.
+    "ALTER TABLE identity ADD COLUMN opened INTEGER NOT NULL DEFAULT 0",
+    # Doubted: profiles were delivered that the view's fingerprints know nothing of.
+    "ALTER TABLE view ADD COLUMN fingerprints TEXT NOT NULL DEFAULT 'trusted'",
+)
+
+# Each further element brings a file to the next version.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES)
+VERSION = FIRST_VERSION + len(MIGRATIONS) - 1
 
 
 def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:
     """Bring the file to the newest version, each step in one transaction; a step that fails leaves the one before.
 
-    The connection is in autocommit mode. Raises sqlite3.Error.
+    The file is empty, or of FIRST_VERSION or later. The connection is in autocommit mode. Raises sqlite3.Error.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for number, statements in enumerate(migrations[version:], start=version + 1):
+    for number, statements in enumerate(migrations, start=FIRST_VERSION):
+        if number <= version:
+            continue
         connection.execute("BEGIN IMMEDIATE")
         try:
             for statement in statements:

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing
-from typing import TYPE_CHECKING
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
-from smartico_sync.state.database import connect, create, examine, restore_hint, translated
-from smartico_sync.state.key_file import KeyFile, key_path, new_key_file, read_key_file, write_key_file
+from smartico_sync.state import view_positions
+from smartico_sync.state.database import connect, create, examine, restore_hint, transaction, translated
+from smartico_sync.state.key_file import (
+    KeyFile,
+    higher,
+    key_path,
+    new_key_file,
+    own_like,
+    read_key_file,
+    write_key_file,
+)
 from smartico_sync.state.lock import ProcessLock
+from smartico_sync.state.migrations import migrate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["check_identity", "found_or_first", "renew", "restore", "write_backup"]
+    from smartico_sync.core.position import Position
+
+__all__ = [
+    "Restored",
+    "ViewRestored",
+    "check_identity",
+    "found_or_first",
+    "mark_closed",
+    "mark_opened",
+    "renew",
+    "restore",
+    "write_backup",
+]
 
 FILES = ("", "-wal", "-shm", ".key")  # what makes up a state, as endings of its name
 
@@ -39,14 +63,18 @@ def found_or_first(path: Path) -> KeyFile:
     return make(path, new_key_file())
 
 
-def make(path: Path, key: KeyFile) -> KeyFile:
-    """Make state and key file. The state comes first: dying in between is mended by `complete_first`."""
+def make(path: Path, key: KeyFile, starts: Mapping[str, str] | None = None, like: Path | None = None) -> KeyFile:
+    """Make state and key file, with owner and mode of those of the state `like`, if there is one.
+
+    The state comes first: dying in between is mended by `complete_first`.
+    """
     draft = path.with_name(path.name + ".new")
     with translated(path):
         try:
-            create(draft, key.state_id)
+            create(draft, key.state_id, starts or {})
+            own_like(draft, like or path)
             draft.replace(path)
-            write_key_file(key_path(path), key)
+            write_key_file(key_path(path), key, like and key_path(like))
         except OSError as error:
             raise StateUnwritable(
                 f"the state {path} cannot be made: {error.strerror}",
@@ -66,7 +94,7 @@ def complete_first(path: Path) -> KeyFile:
             f"the key file {key_path(path)} is gone; without it the state {path} cannot be compared with",
             hint=f"copy {key_path(path).name} back from the backup; or {restore_hint(path)}",
         )
-    key = KeyFile(state_id, new_key_file().secret)
+    key = replace(new_key_file(), state_id=state_id)
     write_key_file(key_path(path), key)
     return key
 
@@ -80,6 +108,27 @@ def read_identity(connection: sqlite3.Connection, path: Path) -> str:
     return state_id
 
 
+def mark_opened(connection: sqlite3.Connection) -> None:
+    """Note on the disk that a process works with the state. Raises sqlite3.Error.
+
+    Where the last one did not end well the state may be behind what was sent: its fingerprints are doubted.
+    """
+    connection.execute(
+        "PRAGMA synchronous = FULL"
+    )  # else a power cut could lose the note together with all that follows it
+    with transaction(connection):
+        if connection.execute("SELECT opened FROM identity").fetchone() == (1,):
+            view_positions.judge_fingerprints(connection, "doubted")
+        connection.execute("UPDATE identity SET opened = 1")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def mark_closed(connection: sqlite3.Connection) -> None:
+    """Note that all that was sent is in the state, or is doubted. Raises sqlite3.Error."""
+    with transaction(connection):
+        connection.execute("UPDATE identity SET opened = 0")
+
+
 def check_identity(connection: sqlite3.Connection, path: Path, key: KeyFile) -> None:
     """Make sure that a state and a key file belong together. Raises StateDamaged, and sqlite3.Error."""
     if read_identity(connection, path) != key.state_id:
@@ -89,40 +138,77 @@ def check_identity(connection: sqlite3.Connection, path: Path, key: KeyFile) -> 
         )
 
 
-def renew(path: Path) -> Path | None:
+def renew(path: Path, starts: Mapping[str, str] | None = None) -> Path | None:
     """Begin a new, empty state at `path`; what lay there is moved aside, not removed. Return where it went, if anything.
 
-    The secret is kept where it can still be read. Raises StateLocked while a daemon runs, and StateUnwritable.
+    `starts`: where views begin in it, by name, in place of their `start_from`. Secret and generations are kept where they
+    can still be read. Raises StateLocked while a daemon runs, and StateUnwritable.
     """
     lock = ProcessLock(path)
     try:
-        try:
-            secret = read_key_file(key_path(path)).secret
-        except StateError:
-            secret = None
+        before = what_is_there(path)
         aside = move_aside(path)
-        make(path, new_key_file(secret))
+        key = new_key_file(before.key)
+        key = replace(key, generations=higher(key.generations, before.generations))
+        make(path, key, starts, aside)
     finally:
         lock.release()
     return aside
 
 
-def restore(backup: Path, path: Path) -> Path | None:
-    """Put a backup in place of the state at `path`; what lay there is moved aside. Return where it went, if anything.
+@dataclass(frozen=True, slots=True)
+class ViewRestored:
+    """A view as a backup brings it back; `replaced`: where it was, None where that cannot be read.
 
-    Safe however old the backup is: what was sent since is read and sent again under the same event ids. Raises
-    StateMissing and StateDamaged for a backup that is not whole, before anything is touched; StateLocked while a daemon
-    runs; StateUnwritable.
+    `kept`: the generation of event ids that was begun after the backup and goes on, 0 for none.
+    """
+
+    view: str
+    head: Position | None
+    replaced: Position | None
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did. `aside`: where it put what was there. `generations` are unknown where nothing of that is readable."""
+
+    aside: Path | None
+    views: tuple[ViewRestored, ...]
+    generations: Literal["compared", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What can still be read of a state that is about to be replaced."""
+
+    key: KeyFile | None = None
+    heads: Mapping[str, Position | None] = field(default_factory=dict)
+    generations: Mapping[str, int] = field(default_factory=dict)
+
+
+def restore(backup: Path, path: Path) -> Restored:
+    """Put a backup in place of the state at `path`; what lay there is moved aside. Owner and mode stay.
+
+    Safe however old the backup is: what was sent since is read again, and sent again under the same event ids; profiles above
+    its heads are sent in full, because Smartico may have other values by now. A view's generation of event ids never falls.
+    Raises StateMissing and StateDamaged for a backup that is not whole, before anything is touched; StateLocked while a
+    daemon runs; StateUnwritable.
     """
     key = sound(backup)
     lock = ProcessLock(path)
     draft = path.with_name(path.name + ".new")
     try:
-        with translated(path), closing(connect(backup, "read")) as source, closing(sqlite3.connect(draft)) as target:
-            source.backup(target)
-        draft.chmod(0o600)
+        before = what_is_there(path)
+        key = replace(key, generations=higher(key.generations, before.generations))
+        with translated(path):
+            with closing(connect(backup, "read")) as source, closing(sqlite3.connect(draft)) as target:
+                source.backup(target)
+            with closing(connect(draft, "write")) as target:
+                views = behind(target, key, before)
+        own_like(draft, path if path.exists() else key_path(path))
         aside = move_aside(path)
-        write_key_file(key_path(path), key)
+        write_key_file(key_path(path), key, aside and key_path(aside))
         draft.replace(path)
     except OSError as error:
         raise StateUnwritable(
@@ -130,9 +216,48 @@ def restore(backup: Path, path: Path) -> Path | None:
             hint=f"check free space and permissions of {path.parent}",
         ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        for ending in FILES:
+            draft.with_name(draft.name + ending).unlink(missing_ok=True)
         lock.release()
-    return aside
+    return Restored(aside, views, "unknown" if before.key is None and not before.heads else "compared")
+
+
+def behind(connection: sqlite3.Connection, key: KeyFile, before: Replaced) -> tuple[ViewRestored, ...]:
+    """Let a copy know that it is behind what was sent: its fingerprints are doubted, its generations those of what it replaces."""
+    migrate(connection)
+    with transaction(connection):
+        view_positions.judge_fingerprints(connection, "doubted")
+        numbers = view_positions.numbers(connection)
+        rows = view_positions.read(connection, key.secret)
+        kept = {row.view: key.generations.get(row.identity, 0) for row in rows}
+        for row in rows:
+            view_positions.raise_generation(connection, key.secret, numbers[row.view], kept[row.view])
+    return tuple(
+        ViewRestored(
+            row.view,
+            row.head,
+            before.heads.get(row.view),
+            kept[row.view] if kept[row.view] > row.generation else 0,
+        )
+        for row in rows
+    )
+
+
+def what_is_there(path: Path) -> Replaced:
+    """Read what can be read of a state, sound or not. The key file tells most: it is small and seldom written."""
+    key: KeyFile | None = None
+    generations: dict[str, int] = {}
+    heads: dict[str, Position | None] = {}
+    with suppress(StateError):
+        key = read_key_file(key_path(path))
+        generations.update(key.generations)
+    if path.is_file():
+        with suppress(StateError), translated(path), closing(connect(path, "read")) as connection:
+            named = connection.execute("SELECT identity, generation FROM view").fetchall()
+            generations = higher(generations, {str(name): int(number) for name, number in named})
+            if key is not None:
+                heads.update({row.view: row.head for row in view_positions.read(connection, key.secret)})
+    return Replaced(key, heads, generations)
 
 
 def write_backup(path: Path, key: KeyFile, target: Path) -> None:

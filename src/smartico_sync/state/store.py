@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Self
 
 import polars as pl
 
-from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
-from smartico_sync.state import anchors, backfills, dead_letters, ledger, profiles, recovery, view_positions
+from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
+from smartico_sync.state import ahead, anchors, backfills, dead_letters, ledger, profiles, recovery, view_positions
 from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
-from smartico_sync.state.key_file import key_path, read_key_file
+from smartico_sync.state.key_file import key_path, read_key_file, write_key_file
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
 
 if TYPE_CHECKING:
     import os
-    import sqlite3
     from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         DeadLetter,
         ParkedRow,
         Profiles,
+        Trust,
         ViewRow,
     )
     from smartico_sync.state.database import Access
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Store"]
 
+START_ROWS = 50_000  # of the rows that were there at a view's start, in one ledger page: unpacked as a whole
 ROWS_AT_ONCE = 1_000  # parked rows or dead letters read at a time where the caller names no limit: a screen is less, memory holds more
 
 
@@ -59,6 +62,7 @@ class Store:
         self._turn = threading.RLock()
         self._files = {file: inode(file.stat()) for file in self._own_files() if file.exists()}
         self._numbers = view_positions.numbers(connection)
+        self.begun_before = frozenset(self._numbers)  # views that an earlier process began
 
     @classmethod
     def open(cls, path: Path, *, access: Access = "write") -> Store:
@@ -95,6 +99,8 @@ class Store:
                 recovery.check_identity(connection, path, key)
                 store = cls(path, key, connection, lock)
                 store.views()
+                if access == "write":
+                    recovery.mark_opened(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -106,14 +112,18 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close("well" if kind is None else "badly")
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r})"
 
-    def close(self) -> None:
-        """Close the file and let the next process have it; idempotent."""
+    def close(self, end: Literal["well", "badly"] = "well") -> None:
+        """Close the file and let the next process have it; idempotent. After a bad end it is treated as after a power cut."""
         with self._turn:
+            if self._process and end == "well":
+                with suppress(StateError, sqlite3.Error):
+                    self._check_files()
+                    recovery.mark_closed(self._connection)
             self._connection.close()
             if self._process:
                 self._process.release()
@@ -132,15 +142,80 @@ class Store:
             except StateDamaged as error:
                 raise StateDamaged(f"{error.message} ({self.path})", hint=restore_hint(self.path)) from None
 
-    def begin(self, name: str, definition: str, started_from: str, at_ms: int) -> ViewRow:
-        """Register a view at its first start. One that is known stays as it is; its row is returned either way."""
+    def begin(
+        self,
+        name: str,
+        definition: str,
+        started_from: str,
+        at_ms: int,
+        start: Commit | None = None,
+        *,
+        identity: str = "",
+    ) -> ViewRow:
+        """Register a view at its first start, with where it begins and the rows that were there (None: the first row).
+
+        By default its name is its identity. One that is known stays as it is, unless it has no position and began elsewhere
+        than at its first row: it is placed now. Its row is returned either way.
+        """
+        known = self.view(name)
+        if known is not None and known.placed:
+            return known
         with self._writing() as connection:
             view_positions.begin(
-                connection, self.secret, name=name, definition=definition, started_from=started_from, at_ms=at_ms
+                connection,
+                self.secret,
+                name=name,
+                identity=identity or name,
+                definition=definition,
+                started_from=started_from,
+                at_ms=at_ms,
             )
+            number = view_positions.numbers(connection)[name]
+            if known is not None:
+                anew = {"definition": definition, "started_from": started_from}
+                view_positions.change(connection, self.secret, number, anew)
+            generation = self._key.generations.get(identity or name, 0)
+            view_positions.raise_generation(connection, self.secret, number, generation)
+            if start is not None:
+                view_positions.advance(connection, self.secret, number, start)
+                anchors.keep(connection, number, start.anchors)
+                seq = 0
+                for page in () if start.ledger is None else start.ledger.iter_slices(START_ROWS):
+                    seq = ledger.append(connection, number, start.at_ms, page)
+                view_positions.began_at(connection, number, start.head, seq)
         with self._reading() as connection:
             self._numbers = view_positions.numbers(connection)
-        row = self.view(name)
+        return self._row(name)
+
+    def rename(self, old: str, new: str) -> ViewRow:
+        """Give a view another name; its identity, and all that is known of it, stays. `new` is no view's name."""
+        number = self._number(old)
+        with self._writing() as connection:
+            view_positions.change(connection, self.secret, number, {"name": new})
+        self._numbers = {new if name == old else name: no for name, no in self._numbers.items()}
+        self.begun_before |= {new} if old in self.begun_before else set()
+        return self._row(new)
+
+    def redefine(self, view: str, definition: str, rows: Literal["recognised", "forgotten"] = "recognised") -> ViewRow:
+        """Write down what a view is now: one of which nothing was delivered yet, or one that goes on all the same.
+
+        `rows`: those delivered last may be forgotten, where by what it is now they could not be recognised.
+        """
+        number = self._number(view)
+        with self._writing() as connection:
+            view_positions.change(connection, self.secret, number, {"definition": definition})
+            if rows == "forgotten":
+                anchors.drop(connection, number)
+        return self._row(view)
+
+    def start_of(self, name: str) -> str:
+        """Return where a view is to begin that is not there yet, in place of its `start_from`; empty where nothing was said."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT start_from FROM start WHERE name = ?", (name,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def _row(self, view: str) -> ViewRow:
+        row = self.view(view)
         assert row is not None
         return row
 
@@ -149,6 +224,12 @@ class Store:
         number = self._number(view)
         with self._writing() as connection:
             view_positions.reached(connection, number, at_ms)
+
+    def judge_fingerprints(self, view: str, trust: Trust) -> None:
+        """Say whether a view's fingerprints tell what Smartico has: doubted where it may have got more than was committed."""
+        number = self._number(view)
+        with self._writing() as connection:
+            view_positions.judge_fingerprints(connection, trust, number)
 
     def rewind(
         self,
@@ -159,20 +240,39 @@ class Store:
         from_ms: int | None = None,
         fingerprints: Literal["keep", "forget"] = "keep",
         ids: Literal["same", "new"] = "same",
+        definition: str | None = None,
     ) -> None:
         """Put a view back: head and watermark to `position` (None: its start), late-commit memory and anchors empty.
 
         The ledger forgets rows with a cursor_ms of `from_ms` or more (None: all), so that they can be delivered and
         counted again. `forget` lets every profile be sent again, also an unchanged one. With `ids` new, rows get event
-        ids that none had before: for a source that gave out its own ids again.
+        ids that none had before: for a source that gave out its own ids again. `definition`: what the view is from now on.
         """
         number = self._number(view)
+        if ids == "new":
+            self._note_generation(view)
         with self._writing() as connection:
             view_positions.place(connection, self.secret, number, position, at_ms, ids)
+            if definition is not None:
+                view_positions.change(connection, self.secret, number, {"definition": definition})
             anchors.drop(connection, number)
+            ahead.drop(connection, number)
             ledger.remove_from(connection, number, from_ms)
             if fingerprints == "forget":
                 profiles.forget(connection, number)
+
+    def _note_generation(self, view: str) -> None:
+        """Write the next generation of a view's event ids down beside the state, before the first of them is made."""
+        row = self._row(view)
+        generations = {**self._key.generations, row.identity: row.generation + 1}
+        self._key = replace(self._key, generations=generations)
+        try:
+            write_key_file(key_path(self.path), self._key)
+        except OSError as error:
+            raise StateUnwritable(
+                f"the key file {key_path(self.path)} cannot be written: {error.strerror}",
+                hint=f"check free space and permissions of {self.path.parent}",
+            ) from error
 
     # Pages
 
@@ -198,9 +298,28 @@ class Store:
             dead_letters.park(connection, number, commit.parked)
             dead_letters.keep(connection, number, commit.dead_letters)
             anchors.keep(connection, number, commit.anchors)
+            if commit.head is not None and commit.ledger is not None and commit.ledger.height:
+                ahead.prune(connection, number, highest(commit.ledger))
+            if commit.ahead is not None:
+                ahead.add(connection, number, commit.ahead)
             if commit.step is not None:
                 backfills.advance(connection, commit.step, commit.at_ms)
             return 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
+
+    def sending(self, view: str, sent_ms: int) -> None:
+        """Note that rows of the order up to this cursor, as in the ledger, are about to be sent."""
+        number = self._number(view)
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE view SET sent_ms = :ms WHERE no = :no AND (sent_ms IS NULL OR sent_ms < :ms)",
+                {"ms": sent_ms, "no": number},
+            )
+
+    def ahead(self, view: str) -> pl.Series:
+        """Return the ledger keys (UInt64) of rows that were sent before their time, which has not come yet."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return ahead.read(connection, number)
 
     def anchors(self, view: str) -> list[Anchor]:
         """Return the rows of a view that were delivered last, oldest first."""
@@ -318,6 +437,13 @@ class Store:
             for last, page in pages:
                 yield last, ledger.unpack(page).get_column("key")
 
+    def there_at_start(self, view: str) -> pl.Series:
+        """Return the keys (UInt64) of rows that were there when the view began, and that it therefore did not send."""
+        row = self.view(view)
+        pages = self.ledger_since(view) if row is not None and row.start_seq else ()
+        found = [keys for seq, keys in pages if row is not None and seq <= row.start_seq]
+        return pl.concat(found) if found else pl.Series(dtype=pl.UInt64)
+
     def newest_seq(self, view: str) -> int:
         """Return the sequence number of the view's newest ledger page; 0 when there is none."""
         number = self._number(view)
@@ -411,6 +537,11 @@ class Store:
                     f"{file} was {'removed' if there is None else 'replaced'} while it was in use",
                     hint=f"put it back, or stop the daemon and {restore_hint(self.path)}",
                 )
+
+
+def highest(rows: pl.DataFrame) -> int:
+    """Return the highest cursor of ledger rows."""
+    return int(rows.select(pl.col("cursor_ms").max().fill_null(-(1 << 63))).item())
 
 
 def inode(status: os.stat_result) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from smartico_sync.core.identity import FORMATS
 from smartico_sync.core.records import ViewRow
 from smartico_sync.errors import StateDamaged
 from smartico_sync.state.dead_letters import as_position, as_text
@@ -15,11 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.records import Commit
+    from smartico_sync.core.records import Commit, Trust
 
-__all__ = ["add_totals", "advance", "begin", "numbers", "place", "reached", "read"]
+__all__ = [
+    "add_totals",
+    "advance",
+    "began_at",
+    "begin",
+    "judge_fingerprints",
+    "numbers",
+    "place",
+    "raise_generation",
+    "reached",
+    "read",
+]
 
-COLUMNS = "name, head, watermark, late, definition, started_from, updated_ms, generation"
+COLUMNS = "name, identity, formats, head, watermark, late, definition, started_from, updated_ms, generation"
+OPEN = "level_ms, sent_ms, start_seq, start_head, fingerprints"  # not sealed: damaged they lose no row
 
 
 def numbers(connection: sqlite3.Connection) -> dict[str, int]:
@@ -32,10 +45,17 @@ def read(connection: sqlite3.Connection, secret: bytes) -> list[ViewRow]:
     totals: dict[int, dict[str, int]] = {}
     for view_no, name, n in connection.execute("SELECT view_no, name, n FROM total ORDER BY name"):
         totals.setdefault(view_no, {})[name] = n
-    rows = connection.execute(f"SELECT no, seal, level_ms, {COLUMNS} FROM view ORDER BY no").fetchall()  # noqa: S608 - a constant
+    rows = connection.execute(f"SELECT no, seal, {OPEN}, {COLUMNS} FROM view ORDER BY no").fetchall()  # noqa: S608 - constants
     return [
-        replace(checked(secret, seal, texts, totals.get(no, {})), level_ms=level_ms)
-        for no, seal, level_ms, *texts in rows
+        replace(
+            checked(secret, seal, texts, totals.get(no, {})),
+            level_ms=level_ms,
+            sent_ms=sent_ms,
+            start_seq=start_seq,
+            start_head=as_position(start_head),
+            fingerprints=fingerprints,
+        )
+        for no, seal, level_ms, sent_ms, start_seq, start_head, fingerprints, *texts in rows
     ]
 
 
@@ -43,9 +63,11 @@ def checked(secret: bytes, seal: bytes, texts: list[Any], totals: Mapping[str, i
     """Make a view's row of its columns, once the seal agrees."""
     if seal != sealed(secret, texts):
         raise StateDamaged("the state is damaged: the row of a view does not match its seal")
-    name, head, watermark, late, definition, started_from, updated_ms, generation = texts
+    name, identity, formats, head, watermark, late, definition, started_from, updated_ms, generation = texts
     return ViewRow(
         view=name,
+        identity=identity,
+        formats=formats,
         head=as_position(head),
         watermark=as_position(watermark),
         late=late,
@@ -58,23 +80,39 @@ def checked(secret: bytes, seal: bytes, texts: list[Any], totals: Mapping[str, i
 
 
 def begin(
-    connection: sqlite3.Connection, secret: bytes, *, name: str, definition: str, started_from: str, at_ms: int
+    connection: sqlite3.Connection,
+    secret: bytes,
+    *,
+    name: str,
+    identity: str,
+    definition: str,
+    started_from: str,
+    at_ms: int,
 ) -> None:
-    """Register a view, inside the caller's transaction; one that is known stays as it is."""
-    texts = [name, None, None, "", definition, started_from, at_ms, 0]
+    """Register a view, inside the caller's transaction; one that is known and placed stays as it is."""
+    texts = [name, identity, FORMATS, None, None, "", definition, started_from, at_ms, 0]
     connection.execute(
-        f"INSERT INTO view (seal, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",  # noqa: S608 - a constant
+        f"INSERT INTO view (seal, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",  # noqa: S608 - a constant
         (sealed(secret, texts), *texts),
     )
+    connection.execute("DELETE FROM start WHERE name = ?", (name,))
+
+
+def began_at(connection: sqlite3.Connection, view_no: int, head: Position | None, seq: int) -> None:
+    """Note where a view began, and the ledger page up to which its rows were there then, inside the caller's transaction."""
+    connection.execute("UPDATE view SET start_head = ?, start_seq = ? WHERE no = ?", (as_text(head), seq, view_no))
 
 
 def advance(connection: sqlite3.Connection, secret: bytes, view_no: int, commit: Commit) -> None:
     """Move a view to where a commit says, inside the caller's transaction; None leaves a column as it is."""
-    old = columns(connection, view_no)
-    head = old[1] if commit.head is None else as_text(commit.head)
-    watermark = old[2] if commit.watermark is None else as_text(commit.watermark)
-    late = old[3] if commit.late is None else commit.late
-    write(connection, secret, view_no, [old[0], head, watermark, late, *old[4:6], commit.at_ms, old[7]])
+    changes: dict[str, Any] = {"updated_ms": commit.at_ms}
+    if commit.head is not None:
+        changes["head"] = as_text(commit.head)
+    if commit.watermark is not None:
+        changes["watermark"] = as_text(commit.watermark)
+    if commit.late is not None:
+        changes["late"] = commit.late
+    change(connection, secret, view_no, changes)
 
 
 def place(
@@ -85,11 +123,17 @@ def place(
     at_ms: int,
     ids: Literal["same", "new"] = "same",
 ) -> None:
-    """Put a view to a position, or to its start for None, without any memory of late rows; `new` begins its event ids anew."""
-    old = columns(connection, view_no)
+    """Put a view to a position, or before its first row for None, without any memory of late rows.
+
+    `new` begins its event ids anew.
+    """
     text = as_text(position)
-    generation = old[7] + (1 if ids == "new" else 0)
-    write(connection, secret, view_no, [old[0], text, text, "", *old[4:6], at_ms, generation])
+    changes: dict[str, Any] = {"head": text, "watermark": text, "late": "", "updated_ms": at_ms}
+    if position is None:
+        changes["started_from"] = "first"
+    if ids == "new":
+        changes["generation"] = columns(connection, view_no)["generation"] + 1
+    change(connection, secret, view_no, changes)
 
 
 def add_totals(connection: sqlite3.Connection, view_no: int, counts: Mapping[str, int]) -> None:
@@ -105,20 +149,36 @@ def reached(connection: sqlite3.Connection, view_no: int, at_ms: int) -> None:
     connection.execute("UPDATE view SET level_ms = ? WHERE no = ? AND level_ms = 0", (at_ms, view_no))
 
 
-def columns(connection: sqlite3.Connection, view_no: int) -> list[Any]:
-    """Read the sealed columns of a view."""
-    return list(connection.execute(f"SELECT {COLUMNS} FROM view WHERE no = ?", (view_no,)).fetchone())  # noqa: S608 - a constant
-
-
-def write(connection: sqlite3.Connection, secret: bytes, view_no: int, texts: list[Any]) -> None:
-    """Write the sealed columns of a view."""
+def judge_fingerprints(connection: sqlite3.Connection, trust: Trust, view_no: int | None = None) -> None:
+    """Say whether the fingerprints of a view (None: of all) may be compared with, inside the caller's transaction."""
     connection.execute(
-        "UPDATE view SET head = ?, watermark = ?, late = ?, updated_ms = ?, generation = ?, seal = ? WHERE no = ?",
-        (*texts[1:4], *texts[6:8], sealed(secret, texts), view_no),
+        "UPDATE view SET fingerprints = :trust WHERE coalesce(no = :no, 1) AND fingerprints <> :trust",
+        {"trust": trust, "no": view_no},
+    )
+
+
+def raise_generation(connection: sqlite3.Connection, secret: bytes, view_no: int, generation: int) -> None:
+    """Let event ids be of this generation at least, inside the caller's transaction."""
+    if columns(connection, view_no)["generation"] < generation:
+        change(connection, secret, view_no, {"generation": generation})
+
+
+def columns(connection: sqlite3.Connection, view_no: int) -> dict[str, Any]:
+    """Read the sealed columns of a view."""
+    found = connection.execute(f"SELECT {COLUMNS} FROM view WHERE no = ?", (view_no,)).fetchone()  # noqa: S608 - a constant
+    return dict(zip(COLUMNS.split(", "), found, strict=True))
+
+
+def change(connection: sqlite3.Connection, secret: bytes, view_no: int, changes: Mapping[str, Any]) -> None:
+    """Change some of the sealed columns of a view, and its seal."""
+    new = {**columns(connection, view_no), **changes}
+    names = ", ".join(f"{name} = ?" for name in changes)
+    connection.execute(
+        f"UPDATE view SET {names}, seal = ? WHERE no = ?",  # noqa: S608 - names of columns
+        (*changes.values(), sealed(secret, list(new.values())), view_no),
     )
 
 
 def sealed(secret: bytes, texts: list[Any]) -> bytes:
-    """Hash a view's columns with the state's secret: 16 bytes. A generation of 0 leaves no trace: older seals stay valid."""
-    texts = texts if texts[-1] else texts[:-1]
+    """Hash a view's columns with the state's secret: 16 bytes."""
     return hashlib.blake2b(repr(texts).encode(), digest_size=16, key=secret, person=b"view row").digest()

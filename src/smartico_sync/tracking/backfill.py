@@ -13,7 +13,7 @@ import polars as pl
 import structlog
 
 from smartico_sync.core.diff import NOTHING_KNOWN
-from smartico_sync.core.pipeline import position_at, prepare
+from smartico_sync.core.pipeline import ledger_of, position_at, prepare
 from smartico_sync.core.records import Step
 from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, Unexpected, ViewHalted
 from smartico_sync.observe.view_status import BackfillStatus
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smartico_sync.core.pipeline import PreparedBatch
+    from smartico_sync.core.position import Position
     from smartico_sync.core.records import Backfill, Receipt, ViewRow
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.state.store import Store
@@ -60,19 +61,27 @@ class Stretch:
 def stretch(reading: Reading, prepared: PreparedView, row: ViewRow, low: str, high: str | None) -> Stretch | None:
     """What lies between two cursors as a person writes them; None when there is nothing.
 
-    It ends at the watermark: what is above is the tracker's. Raises ConfigError for what is no cursor, and what the
+    It ends at the watermark: what is above is the tracker's, but for what was there when the view began, which it does not
+    send. Raises ConfigError for what is no cursor, and what the
     source raises.
     """
-    if row.watermark is None:
+    top = end_of_history(prepared, row)
+    if top is None:
         return None
     first = units(prepared, low)
     last = None if high is None else units(prepared, high)
     begin = reading.moment(first) if is_time(prepared) else str(first)
-    end = row.watermark.cursor
-    if last is not None and last < units(prepared, row.watermark.cursor):
+    end = top.cursor
+    if last is not None and last < units(prepared, end):
         end = reading.moment(last) if is_time(prepared) else str(last)
     there = reading.keys(begin, end, 1)
     return Stretch(begin, end, reading.count(begin, end)) if there.height else None
+
+
+def end_of_history(prepared: PreparedView, row: ViewRow) -> Position | None:
+    """The watermark, or where the view began while that is higher; None where neither is known."""
+    ends = [end for end in (row.watermark, row.start_head) if end is not None]
+    return max(ends, key=lambda end: units(prepared, end.cursor), default=None)
 
 
 class Backfills:
@@ -172,8 +181,23 @@ class Backfills:
 
         def work() -> Sent:
             batch = prepare(rows, session.options, known, clock_ms, workplace.sender.waiting)
-            receipt = workplace.sender.queue(session, batch, "backfill")
-            return Sent(receipt, lambda receipt: self.commit(session, workplace, backfill, batch, rows, receipt, done))
+            some, ledger = rows, batch.ledger
+            if looked := session.keys.look(rows, ledger.get_column("key")):
+                some = rows.filter(~looked.left_out)
+                batch = prepare(some, session.options, known, clock_ms, workplace.sender.waiting)
+                batch = replace(batch, ledger=ledger, repeated=rows.height - some.height)
+
+            def settle(receipt: Receipt) -> None:
+                try:
+                    self.compare(session, some, receipt)
+                    self.commit(session, workplace, backfill, batch, rows, receipt)
+                except ViewHalted as halted:  # it ends the backfill, and not the view
+                    workplace.sender.forget(session, batch)
+                    fail(done, halted)
+                else:
+                    done.set_result(rows.height)
+
+            return Sent(workplace.sender.queue(session, batch, "backfill"), settle)
 
         workplace.flight.send_history(
             work,
@@ -184,6 +208,17 @@ class Backfills:
         )
         return done
 
+    def compare(self, session: Session, rows: pl.DataFrame, receipt: Receipt) -> None:
+        """Make sure that duplicates the ledger knows nothing of are no other rows. Raises ViewMisconfigured."""
+        if not receipt.known_before:
+            return
+        places = sorted(receipt.known_before)
+        ledger = ledger_of(rows[places], session.prepared.mapping)
+        new = ledger.get_column("key").is_in(
+            self.uncounted(session.equipment.view.name, ledger).get_column("key").implode()
+        )
+        session.keys.compare(rows, [place for place, unknown in zip(places, new, strict=True) if unknown])
+
     def commit(
         self,
         session: Session,
@@ -192,21 +227,14 @@ class Backfills:
         batch: PreparedBatch,
         rows: pl.DataFrame,
         receipt: Receipt,
-        done: Future[int],
     ) -> None:
-        """Commit an acknowledged page. A page that is refused as a whole ends the backfill, and not the view."""
-        try:
-            commit = workplace.sender.outcome(session, batch, receipt)
-        except ViewHalted as halted:
-            workplace.sender.forget(session, batch)
-            fail(done, halted)
-            return
+        """Commit an acknowledged page. Raises RowsRefused when it is refused as a whole."""
+        commit = workplace.sender.outcome(session, batch, receipt)
         step = Step(backfill.id, position_at(rows, rows.height - 1), rows.height)
         # The anchors are the live rows, and what the ledger counted once it does not count again.
         commit = replace(commit, ledger=self.uncounted(backfill.view, batch.ledger), anchors=(), step=step)
         self.store.commit(commit)
         workplace.sender.committed(session, batch, commit)
-        done.set_result(rows.height)
 
     def uncounted(self, view: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Those that the ledger does not hold yet. Where its keys are pruned that cannot be told: none."""

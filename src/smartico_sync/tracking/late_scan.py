@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan
+from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.position import Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
+    from smartico_sync.core.mapping import ViewMapping
     from smartico_sync.sources.protocol import Reading
 
 __all__ = ["find"]
@@ -22,21 +23,38 @@ SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
 ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
 
 
-def find(reading: Reading, scan: KeyScan | AskIds, known: DeliveredKeys) -> tuple[pl.DataFrame | None, int]:
+def find(
+    reading: Reading, mapping: ViewMapping, scan: KeyScan | AskIds, known: DeliveredKeys
+) -> tuple[pl.DataFrame | None, int]:
     """The rows inside the scan that are not known, in order of their keys, or None; and how many keys were looked at.
 
-    `known` must hold the rows of this reading's own page too.
+    `known` must hold the rows of this reading's own page too. The rows of a keyless view are told apart by what they hold, so
+    all of them are read.
     """
     keys = missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan)
     looked = 0
-    positions: list[Position] = []
+    frames: list[pl.DataFrame] = []
     for batch in keys:
         looked += batch.height
         if batch.height:
-            positions += positions_of(batch.filter(known.unseen(ledger_keys(batch))))
-    frames = [reading.rows(chunk) for chunk in chunks(positions)]
+            frames.append(unseen(reading, mapping, batch, known))
     found = [frame for frame in frames if frame.height]
     return (pl.concat(found, how="diagonal_relaxed") if found else None), looked
+
+
+def unseen(reading: Reading, mapping: ViewMapping, keys: pl.DataFrame, known: DeliveredKeys) -> pl.DataFrame:
+    """The rows behind these keys that are not known."""
+    if mapping.relation.key:
+        return rows_at(reading, keys.filter(known.unseen(ledger_keys(mapping, keys))))
+    rows = rows_at(reading, keys)
+    return rows.filter(known.unseen(ledger_keys(mapping, rows))) if rows.height else rows
+
+
+def rows_at(reading: Reading, keys: pl.DataFrame) -> pl.DataFrame:
+    """The rows at the positions of these keys, each row once."""
+    frames = [reading.rows(chunk) for chunk in chunks(list(dict.fromkeys(positions_of(keys))))]
+    found = [frame for frame in frames if frame.height]
+    return pl.concat(found, how="diagonal_relaxed") if found else keys.clear()
 
 
 def window_keys(reading: Reading, scan: KeyScan) -> Iterator[pl.DataFrame]:

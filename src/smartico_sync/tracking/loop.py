@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import Pace
     from smartico_sync.observe.polls import Instant
     from smartico_sync.observe.view_status import State
+    from smartico_sync.tracking.pages_in_flight import InFlight
     from smartico_sync.tracking.session import Equipment, Session
 
 __all__ = ["BACKOFF", "Standing", "ViewLoop"]
@@ -96,6 +97,7 @@ class ViewLoop:
         self._reading: Literal["level", "behind"] = "level"
         self._retrying: Literal["nothing", "parked rows"] = "nothing"
         self._level: Instant | None = None
+        self._committed: Literal["all", "less than was sent"] = "all"
         self._failures = 0
         self._resume_at = 0.0
         self._polls: Literal["by schedule", "never"] = "by schedule"
@@ -157,6 +159,7 @@ class ViewLoop:
         """Commit what is acknowledged within some seconds, and let go of the rest."""
         self._attempt(lambda: self._settle_flight(patience_s))
         self._drop_session()
+        self._attempt(self._doubt)
         self._flight.close()
 
     def _step(self) -> None:
@@ -190,7 +193,7 @@ class ViewLoop:
         """With the view at work: commit what was acknowledged, else carry out a turn, else read, else wait."""
         session = self._session or self._begin()
         if page := self._flight.take():
-            page.settle()
+            self._commit(page)
             self._settled(page.level)
         elif self._flight.overdue():
             self._drop_session()
@@ -209,6 +212,7 @@ class ViewLoop:
         """Take the view up where the state says."""
         if isinstance(self._standing.error, StateError):
             self._equipment.store.probe()  # what cannot be remembered is not sent
+        self._doubt()
         self._session = session = open_session(self._equipment, self._memory)
         self._equipment.recorder.opened(session.prepared, session.row)
         self._sender.begin(session.row)
@@ -272,6 +276,20 @@ class ViewLoop:
         self._standing = Standing("caught up", self._standing.tries + 1)
         self._equipment.recorder.caught_up(level)
 
+    def _commit(self, page: InFlight) -> None:
+        """Commit a page, or know that what it held may have arrived all the same."""
+        try:
+            page.settle()
+        except BaseException:
+            self._committed = "less than was sent"
+            raise
+
+    def _doubt(self) -> None:
+        """Let the state know that profiles may have arrived which were never committed."""
+        if self._committed == "less than was sent" and self.role == "profile":
+            self._equipment.store.judge_fingerprints(self.name, "doubted")
+        self._committed = "all"
+
     def _wait(self) -> None:
         """Wait for whatever comes first; while something is in flight, look whether the API takes anything."""
         if not len(self._flight):
@@ -295,7 +313,7 @@ class ViewLoop:
         until = time.monotonic() + patience_s
         while len(self._flight):
             if page := self._flight.take():
-                page.settle()
+                self._commit(page)
             elif time.monotonic() < until:
                 self._mailbox.wait(until - time.monotonic())
             else:
@@ -303,6 +321,8 @@ class ViewLoop:
 
     def _drop_session(self) -> None:
         """Begin again from what the state says: whatever was not committed is read again, and makes the same event ids."""
+        if len(self._flight):
+            self._committed = "less than was sent"
         self._flight.withdraw()
         self._session, self._reading, self._retrying, self._level = None, "level", "nothing", None
         self._standing = replace(self._standing, progress="behind")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.identity import ledger_keys
+from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.tracking.clocks import steady_ms
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class MutationScan:
 
     def __init__(self, mapping: ViewMapping, window_ms: int) -> None:
         told = {column.name for known in mapping.properties for column in known.columns}
+        self.mapping = mapping
         self.columns = sorted(told | ({"ext_brand_id", "user_ext_id"} & {c.name for c in mapping.relation.columns}))
         self.window_ms = window_ms
         self.pages: deque[Delivered] = deque()
@@ -59,7 +60,7 @@ class MutationScan:
 
     def contents(self, rows: pl.DataFrame) -> pl.DataFrame:
         """What rows hold, hashed, by their key."""
-        return pl.DataFrame({"key": ledger_keys(rows), "content": rows.select(self.columns).hash_rows()})
+        return pl.DataFrame({"key": ledger_keys(self.mapping, rows), "content": rows.select(self.columns).hash_rows()})
 
     @property
     def due(self) -> bool:

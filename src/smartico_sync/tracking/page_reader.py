@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from smartico_sync.core.cursor_time import cursor_ms, latest_ms
-from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.late_commit.fence import Fence
 from smartico_sync.core.late_commit.gaps import Gaps
 from smartico_sync.core.late_commit.lookback import Lookback
 from smartico_sync.core.late_commit.mechanism import TIMES, KeyScan, Mark, Page, ReadTime
+from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
 from smartico_sync.observe.view_status import LateStatus
@@ -22,13 +22,14 @@ from smartico_sync.tracking.clocks import steady_ms
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
+    from smartico_sync.core.late_commit.choice import Choice
     from smartico_sync.core.late_commit.mechanism import AskIds, Mechanism, Pace
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["PageReader", "PageSize", "ReadResult"]
+__all__ = ["PageReader", "PageSize", "ReadResult", "start_mechanism"]
 
 
 FIRST_PAGE = 1_000  # rows, before it is known how long they are
@@ -86,18 +87,41 @@ class PageSize:
         self.rows = self._most = max(min(SMALLEST_PAGE, self._most), self.rows // 2)
 
 
+def start_mechanism(
+    view: View,
+    choice: Choice,
+    read_time: ReadTime,
+    watermark: Position | None,
+    head: Position | None,
+    memory: str,
+    seq: int,
+) -> Mechanism | None:
+    """The mechanism that was chosen for a view, from what its state holds; None where nothing protects it."""
+    match choice.mechanism:
+        case "fence":
+            terms = {"settle_ms": view.settle, "pin_cap_ms": view.pin_cap}
+            return Fence.start(read_time, watermark, head, memory, seq, pin=view.on_pinned, **terms)
+        case "gaps":
+            return Gaps.start(read_time, watermark, head, memory, seq, wait_ms=view.gaps_wait)
+        case "lookback":
+            return Lookback.start(read_time, watermark, head, memory, seq, lookback_ms=view.lookback)
+        case None:
+            return None
+
+
 class PageReader:
     """Reads on from a position that it keeps. Used by the view's own loop only, until something goes wrong."""
 
     def __init__(self, view: View, prepared: PreparedView, store: Store, row: ViewRow) -> None:
         self.view, self.choice, self.store, self.row = view, prepared.choice, store, row
+        self.mapping = prepared.mapping
         self.cursor, self.timezone = prepared.relation.cursor_column, prepared.relation.timezone
         self.mechanism: Mechanism | None = None
         self.known = DeliveredKeys()
         self.seq = 0
         self.head: Position | None = row.head
         self.watermark: Position | None = row.watermark
-        self.ahead = DeliveredKeys()
+        self.ahead = DeliveredKeys().hold(store.ahead(view.name))
         self.looked_ahead_ms: int | None = None
         self.late_rows = 0
         self.rescanned = 0
@@ -125,15 +149,15 @@ class PageReader:
         self.mechanism = self.with_target(mechanism, read_time, reading, page, limit, bound)
         late, began = None, steady_ms()
         if scan is not None:
-            known = self.known.hold(ledger_keys(page)) if page.height else self.known
-            late, looked = late_scan.find(reading, scan, known)
+            known = self.known.hold(ledger_keys(self.mapping, page)) if page.height else self.known
+            late, looked = late_scan.find(reading, self.mapping, scan, known)
             self.rescanned += looked
         cost = steady_ms() - began
         repeated = self.repeated(page)
         extra = None
         if bound is not None and page.height < limit:
             extra = self.dated_ahead(reading, bound, read_time, [part for part in (page, late) if part is not None])
-        ahead = ledger_keys(extra) if extra is not None else None
+        ahead = ledger_keys(self.mapping, extra) if extra is not None else None
         return ReadResult(read_time, page, late, extra, repeated, ahead, scan, cost, through, after)
 
     def bound(self, reading: Reading, read_time: ReadTime) -> str | None:
@@ -157,32 +181,24 @@ class PageReader:
             self.ahead = DeliveredKeys()
             return None
         # A clock that was set back makes rows of the order stand ahead of it again.
-        known = self.known.hold(pl.concat([self.ahead.held, *(ledger_keys(rows) for rows in others)]))
-        return late_scan.find(reading, KeyScan(Position(bound), head, "recent", 0), known)[0]
+        known = self.known.hold(pl.concat([self.ahead.held, *(ledger_keys(self.mapping, rows) for rows in others)]))
+        return late_scan.find(reading, self.mapping, KeyScan(Position(bound), head, "recent", 0), known)[0]
 
     def repeated(self, page: pl.DataFrame) -> pl.Series | None:
         """Which rows of the page were sent ahead of their time; None when there are none."""
         if not page.height or not len(self.ahead):
             return None
-        seen = ~self.ahead.unseen(ledger_keys(page))
+        seen = ~self.ahead.unseen(ledger_keys(self.mapping, page))
         return seen if seen.any() else None
 
     def started(self, read_time: ReadTime) -> Mechanism | None:
         """The mechanism, from what the state holds, with the keys delivered above the watermark."""
         self.seq = self.store.newest_seq(self.view.name)
-        common: tuple[Any, ...] = (read_time, self.row.watermark, self.row.head, self.row.late, self.seq)
-        mechanism: Mechanism
-        match self.choice.mechanism:
-            case "fence":
-                mechanism = Fence.start(
-                    *common, settle_ms=self.view.settle, pin=self.view.on_pinned, pin_cap_ms=self.view.pin_cap
-                )
-            case "gaps":
-                mechanism = Gaps.start(*common, wait_ms=self.view.gaps_wait)
-            case "lookback":
-                mechanism = Lookback.start(*common, lookback_ms=self.view.lookback)
-            case None:
-                return None
+        mechanism = start_mechanism(
+            self.view, self.choice, read_time, self.row.watermark, self.row.head, self.row.late, self.seq
+        )
+        if mechanism is None:
+            return None
         for seq, keys in self.store.ledger_since(self.view.name, mechanism.since):
             self.known, self.seq = self.known.append(seq, keys), seq
         return mechanism

@@ -9,24 +9,27 @@ from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.personal import holds_personal, unprotected_pii
 from smartico_sync.core.conversion import Hints
+from smartico_sync.core.definition import changes
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.late_commit.choice import Choice, choose
-from smartico_sync.core.late_commit.mechanism import TIMES
 from smartico_sync.core.mapping import Options, ViewMapping, keys_of
 from smartico_sync.core.planning import plan
-from smartico_sync.core.position import Position
-from smartico_sync.core.records import Commit
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.view_identity import definition_of, recorded, refuse_known_relation, row_of, where
+from smartico_sync.tracking.view_start import ask_start
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from smartico_sync.config.models import Configuration, Pii, View
+    from smartico_sync.core.definition import Change
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
 
-__all__ = ["PreparedView", "definition", "identified", "open_view", "options", "prepare", "relation_of"]
+__all__ = ["PreparedView", "identified", "open_view", "options", "prepare", "prepare_known", "relation_of", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     """
     described = source.describe(relation_of(view, view.timezone or configuration.sources[view.source].timezone))
     chosen = options(view, configuration.pii)
-    key = keys_of(kind(view.kind), view.key, described.columns, chosen.type_column)
+    key = keys_of(kind(view.kind), view.key, described.columns, chosen.type_column, chosen.columns)
     relation = replace(described, key=key)
     if missing := [name for name in key if relation.column(name) is None]:
         raise ViewBroken(
@@ -108,51 +111,78 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     return PreparedView(relation, mapping, choice)
 
 
-def open_view(configuration: Configuration, view: View, source: Source, store: Store) -> tuple[PreparedView, ViewRow]:
-    """Prepare the view and read its row in the state, made at the very first start.
+def open_view(
+    configuration: Configuration, view: View, source: Source, store: Store
+) -> tuple[PreparedView, ViewRow, tuple[Change, ...]]:
+    """Prepare the view and read its row in the state; what it reads now that it did not read before has to be verified.
 
-    Raises what `prepare` raises, and ViewMisconfigured when the view was tracked under another cursor or key.
+    At the very first start the source is asked where the view begins, and then one transaction registers it there. Raises
+    what `prepare` and `ask_start` raise, and ViewMisconfigured when the view is another one than it was tracked as.
+    """
+    row = row_of(configuration, view, store)
+    prepared = prepare_known(configuration, view, source, row)
+    defined = definition_of(configuration, view, prepared.mapping)
+    if row is None or not row.placed:
+        if row is None:
+            refuse_known_relation(configuration, view, defined, store)
+        asked = view.model_copy(update={"start_from": store.start_of(view.name) or view.start_from})
+        start = ask_start(asked, under_secret(prepared, store), source)
+        row = store.begin(
+            view.name, defined.text(), start.started_from, now_ms(), start.commit, identity=view.identity or ""
+        )
+        return identified(prepared, row, store), row, ()
+    found = changes(recorded(row), defined)
+    if row.head is None and found:
+        row, found = store.redefine(view.name, defined.text()), ()
+    if stopping := [change for change in found if change.weight == "stops"]:
+        raise stopped(view.name, stopping)
+    return identified(prepared, row, store), row, found
+
+
+def prepare_known(configuration: Configuration, view: View, source: Source, row: ViewRow | None) -> PreparedView:
+    """Prepare a view as the state knows it: where `key:` is not configured, under the key that it was first tracked by.
+
+    A view that is given a further column, which would be its key by default, goes on as it was. Raises what `prepare` raises.
     """
     prepared = prepare(configuration, view, source)
-    row = store.view(view.name)
-    if row is None:
-        row = store.begin(view.name, definition(prepared), view.start_from, now_ms())
-        start = first_position(view, prepared, source)
-        if start is not None:
-            store.commit(Commit(view.name, now_ms(), head=start, watermark=start))
-            row = replace(row, head=start, watermark=start)
-    elif row.definition != definition(prepared):
-        raise ViewMisconfigured(
-            f"view {view.name} was tracked as {row.definition} and is now {definition(prepared)}: its watermark means nothing",
-            hint="give the view a new name, or set the old cursor and key again",
-        )
-    return identified(prepared, row, store), row
+    if row is None or view.key is not None or row.head is None:
+        return prepared
+    key = recorded(row).key
+    if key == prepared.relation.key or any(prepared.relation.column(name) is None for name in key):
+        return prepared
+    return prepare(configuration, view.model_copy(update={"key": key}), source)
 
 
-def identified(prepared: PreparedView, row: ViewRow, store: Store) -> PreparedView:
-    """The prepared view whose event ids are those of the state."""
-    chosen = replace(prepared.mapping.options, generation=row.generation, secret=store.secret)
+def under_secret(prepared: PreparedView, store: Store) -> PreparedView:
+    """The prepared view, able to name rows as the ledger does."""
+    chosen = replace(prepared.mapping.options, secret=store.secret)
     return replace(prepared, mapping=replace(prepared.mapping, options=chosen))
 
 
-def first_position(view: View, prepared: PreparedView, source: Source) -> Position | None:
-    """Where the first start begins: None at the first row."""
-    if view.start_from == "first":
-        return None
-    if view.start_from != "now":
-        return Position(view.start_from)
-    dated = prepared.relation.cursor_column.family in TIMES
-    with source.reading(prepared.relation) as reading:
-        bound = reading.moment(reading.clock_ms + view.future_tolerance) if dated else None
-        head = reading.head(bound)
-    return Position(head) if head is not None else None
+def stopped(view: str, found: Sequence[Change]) -> ViewMisconfigured:
+    """Say that a view is another one than it was tracked as, what follows from it, and what comes next."""
+    before = " ".join(f"{change.name}={change.before}" for change in found)
+    now = " ".join(f"{change.name}={change.now}" for change in found)
+    return ViewMisconfigured(
+        f"view {view} was tracked as {before} and is now {now}: {found[0].consequence}",
+        hint=f"set {found[0].option} again as it was; or {found[0].way_out.format(view=view)}",
+    )
 
 
-def where(view: View) -> str:
-    """The relation as a person calls it."""
-    return view.relation or "its query"
-
-
-def definition(prepared: PreparedView) -> str:
-    """What decides event ids and the meaning of the watermark, as text."""
-    return f"{prepared.mapping.kind.name} cursor={prepared.relation.cursor} key={','.join(prepared.relation.key)}"
+def identified(prepared: PreparedView, row: ViewRow, store: Store) -> PreparedView:
+    """The prepared view whose event ids are those of the state. Raises ViewMisconfigured when a column of theirs is gone."""
+    id_columns = recorded(row).identity
+    if gone := [name for name in id_columns if prepared.relation.column(name) is None]:
+        raise ViewMisconfigured(
+            f"view {prepared.relation.name}: its event ids are made of column {gone[0]}, which it has no more",
+            hint=f"let the view have {gone[0]} again; without it the same rows would be sent under new ids",
+        )
+    chosen = replace(
+        prepared.mapping.options,
+        identity=row.identity,
+        id_columns=id_columns,
+        content_columns=recorded(row).content,
+        generation=row.generation,
+        secret=store.secret,
+    )
+    return replace(prepared, mapping=replace(prepared.mapping, options=chosen))

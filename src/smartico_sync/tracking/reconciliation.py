@@ -1,7 +1,8 @@
 """The safety net: what the source holds against the ledger of acknowledged rows, bucket by bucket.
 
-Only what is closed is compared, at and below the watermark. Transactions are counted first, and their keys read where the
-counts differ; a profile moves to a newer cursor when it changes, so its keys are always read: each must be in the ledger.
+Only what is closed is compared, at and below the watermark. Keys are compared where somebody asks for it, and in the last
+closed buckets always: a count hides a lost row behind a deleted one. A profile moves to a newer cursor when it changes, so
+its keys are always read: each must be in the ledger. Buckets that neither side has rows in are passed over.
 """
 
 from __future__ import annotations
@@ -11,21 +12,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-import structlog
-
 from smartico_sync.core.cursor_time import DAY_MS
-from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.late_commit.mechanism import TIMES
+from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
-from smartico_sync.core.reason_codes import UNACKNOWLEDGED
-from smartico_sync.errors import ConfigError, SyncError
+from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.state.ledger import BUCKET_MS
-from smartico_sync.tracking.mailbox import ViewTurn
-from smartico_sync.tracking.redelivery import requested
+from smartico_sync.tracking import late_scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     import polars as pl
 
@@ -33,18 +30,19 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading, Source
     from smartico_sync.state.store import Store
-    from smartico_sync.tracking.loop import ViewLoop
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["Bucket", "Reconciliation", "Span", "compare", "compare_view", "span"]
+__all__ = ["Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
 
 KEYS_AT_ONCE = 50_000
 Unit = Literal["ms", "id"]
+Depth = Literal[
+    "keys",  # every key is compared
+    "counts",  # only where counts differ, and in the last closed buckets
+]
+RECENT_BUCKETS = 3  # compared by key whatever the counts say; on an hourly schedule each bucket three times
 LISTED = 10_000  # missing rows that are named; more are only counted
-TURN_S = 30.0  # how long a view may take to come to the end of what it is at
 SLACK_MS = 7_200_000  # a wall clock of the autumn hour may stand in a neighbour's bucket
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,35 +87,6 @@ class Reconciliation:
         return sum(bucket.missing for bucket in self.differing)
 
 
-def compare_view(loop: ViewLoop, policy: Literal["report", "send"]) -> None:
-    """Compare a view with its ledger beside its polls; what is missing is told, or by policy sent. By any thread but the loop's.
-
-    The loop only hands over how the view is prepared, and takes the rows that are missing.
-    """
-    equipment = loop.equipment
-    try:
-        turn: ViewTurn[PreparedView] = ViewTurn("a comparison", lambda session, _: session.prepared, TURN_S)
-        loop.mailbox.post(turn)
-        prepared = turn.result(loop.name)
-        row = equipment.store.view(loop.name)
-        over = span(prepared, equipment.store, row, None, None) if row else None
-        if over is None:
-            return
-        found = compare(prepared, equipment.source, equipment.store, loop.name, over)
-        if found.missing and policy == "send":
-            parked = requested(loop.name, found.missing, UNACKNOWLEDGED, "found by a comparison")
-            enqueue: ViewTurn[None] = ViewTurn(
-                "rows found by a comparison", lambda *_: equipment.store.enqueue(loop.name, parked), TURN_S
-            )
-            loop.mailbox.post(enqueue)
-            enqueue.result(loop.name)
-    except SyncError as error:
-        log.warning("view.comparison", view=loop.name, reason=error.message, hint=error.hint)
-        return
-    log.info("view.compared", view=loop.name, source=found.source, ledger=found.ledger, missing=found.missing_rows)
-    equipment.recorder.compared(0 if policy == "send" else found.missing_rows)
-
-
 def span(prepared: PreparedView, store: Store, row: ViewRow, low: int | None, high: int | None) -> Span | None:
     """What can be compared, by default the last day up to the watermark; None when nothing is closed yet."""
     if row.watermark is None:
@@ -149,25 +118,46 @@ def is_time(prepared: PreparedView) -> bool:
     return prepared.relation.cursor_column.family in TIMES
 
 
-def compare(prepared: PreparedView, source: Source, store: Store, view: str, over: Span) -> Reconciliation:
-    """Compare a span, in one short reading a bucket. Raises what the source and the state raise."""
+def compare(
+    prepared: PreparedView,
+    source: Source,
+    store: Store,
+    view: str,
+    over: Span,
+    *,
+    depth: Depth = "keys",
+    stopping: Callable[[], bool] = lambda: False,
+) -> Reconciliation:
+    """Compare a span, in one short reading a bucket; what is left when `stopping` says so is not compared.
+
+    Raises what the source and the state raise.
+    """
     sources = ledgers = 0
     differing: list[Bucket] = []
     missing: list[Position] = []
-    for low, high in buckets(prepared, over):
-        kept = int(store.ledger_counts(view, low, high).get_column("n").sum())
+    role, at = prepared.mapping.kind.role, over.low
+    while at < over.high and not stopping():
         with source.reading(prepared.relation) as reading:
+            bucket = next_bucket(reading, prepared, store, view, Span(at, over.high))
+            if bucket is None:
+                break
+            low, high = bucket
+            at = high
+            kept = int(store.ledger_counts(view, low, high).get_column("n").sum())
             ends = bounds(reading, prepared, low, high)
             there = reading.count(*ends, "below")
             sources, ledgers = sources + there, ledgers + kept
-            if there == kept and (prepared.mapping.kind.role != "profile" or not there):
+            recent = high > over.high - RECENT_BUCKETS * bucket_size(prepared)
+            if there == kept and role != "profile" and depth == "counts" and not recent:
                 continue
             held = store.ledger_between(view, *widened(prepared, low, high)).get_column("key")
             if held.len() < kept:
-                differing.append(Bucket(low, high, there, kept, max(0, there - kept), max(0, kept - there), "pruned"))
+                if there != kept:
+                    lost, gone = max(0, there - kept), max(0, kept - there)
+                    differing.append(Bucket(low, high, there, kept, lost, gone, "pruned"))
                 continue
-            found, lost = unacknowledged(reading, ends, held)
-        extra = 0 if prepared.mapping.kind.role == "profile" or shifted(prepared, low, high) else kept - (there - lost)
+            found, lost = unacknowledged(reading, prepared, ends, held)
+        extra = 0 if role == "profile" or shifted(prepared, low, high) else kept - (there - lost)
         if lost or extra:
             differing.append(Bucket(low, high, there, kept, lost, max(0, extra)))
             missing += found
@@ -175,14 +165,25 @@ def compare(prepared: PreparedView, source: Source, store: Store, view: str, ove
     return Reconciliation(view, over, unit, sources, ledgers, tuple(differing), tuple(missing[:LISTED]))
 
 
-def buckets(prepared: PreparedView, over: Span) -> Iterator[tuple[int, int]]:
-    """The span cut at full hours (days for dates, millions of ids), as the ledger counts."""
-    size = DAY_MS if prepared.relation.cursor_column.family == "date" else BUCKET_MS
-    low = over.low
-    while low < over.high:
-        high = min(over.high, (low // size + 1) * size)
-        yield low, high
-        low = high
+def bucket_size(prepared: PreparedView) -> int:
+    """An hour, a day for dates, 3.6 million ids: as the ledger counts."""
+    return DAY_MS if prepared.relation.cursor_column.family == "date" else BUCKET_MS
+
+
+def next_bucket(
+    reading: Reading, prepared: PreparedView, store: Store, view: str, over: Span
+) -> tuple[int, int] | None:
+    """The ends of the first bucket of the span that has rows in the source or in the ledger; None when none has."""
+    size = bucket_size(prepared)
+    first = reading.keys(*bounds(reading, prepared, over.low, over.high), 1, None, "below")
+    counted = store.ledger_counts(view, over.low // BUCKET_MS * BUCKET_MS, -(-over.high // BUCKET_MS) * BUCKET_MS)
+    places = [units(prepared, first.get_column("@cursor")[0])] if first.height else []
+    if counted.height:
+        places.append(int(counted.get_column("bucket")[0]))
+    if not places:
+        return None
+    begin = max(over.low, min(places) // size * size)
+    return begin, min(over.high, (begin // size + 1) * size)
 
 
 def bounds(reading: Reading, prepared: PreparedView, low: int, high: int) -> tuple[str, str]:
@@ -190,7 +191,9 @@ def bounds(reading: Reading, prepared: PreparedView, low: int, high: int) -> tup
     return (reading.moment(low), reading.moment(high)) if is_time(prepared) else (str(low), str(high))
 
 
-def unacknowledged(reading: Reading, ends: tuple[str, str], held: pl.Series) -> tuple[list[Position], int]:
+def unacknowledged(
+    reading: Reading, prepared: PreparedView, ends: tuple[str, str], held: pl.Series
+) -> tuple[list[Position], int]:
     """The rows between two cursors whose keys are not among these: some positions, and how many."""
     found: list[Position] = []
     count = 0
@@ -198,7 +201,8 @@ def unacknowledged(reading: Reading, ends: tuple[str, str], held: pl.Series) -> 
     acknowledged = held.unique().implode()
     while True:
         keys = reading.keys(*ends, KEYS_AT_ONCE, after, "below")
-        lost = keys.filter(~ledger_keys(keys).is_in(acknowledged)) if keys.height else keys
+        rows = keys if prepared.relation.key else late_scan.rows_at(reading, keys)
+        lost = rows.filter(~ledger_keys(prepared.mapping, rows).is_in(acknowledged)) if rows.height else rows
         count += lost.height
         found += [position_at(lost, row) for row in range(min(lost.height, LISTED - len(found)))]
         if keys.height < KEYS_AT_ONCE:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.events import EID, POSITION
-from smartico_sync.core.mapping import events
+from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.outcome import Retried, due_at_once
-from smartico_sync.core.pipeline import positions_of
+from smartico_sync.core.pipeline import contents_of, positions_of
 from smartico_sync.core.reason_codes import MUTATED
 from smartico_sync.core.records import ParkedRow, UndeliveredRow
 from smartico_sync.tracking.clocks import now_ms
@@ -52,15 +51,16 @@ def requested(view: str, positions: Iterable[Position], code: int, reason: str) 
 
 
 def find(reading: Reading, mapping: ViewMapping, parked: Sequence[ParkedRow]) -> Found:
-    """Read parked rows again, by position; rows of a keyless view are told apart by their event id."""
+    """Read parked rows again, by position; rows of a keyless view are told apart by what they hold."""
     positions = {each.row.position for each in parked if each.row.position is not None}
     rows = reading.rows(position for position in positions if position.cursor)
     without = [position.key for position in positions if not position.cursor and position.key]
     if without:
         rows = pl.concat([rows, reading.by_key(without)], how="diagonal_relaxed")
     if not mapping.relation.key and rows.height:
-        by_eid = dict(events(mapping, rows).events.frame.select(EID, POSITION).iter_rows())
-        places = [by_eid.get(each.row.eid) for each in parked]
+        held = contents_of(ledger_keys(mapping, rows).to_frame())
+        by_content = {content: place for place, content in enumerate(held.to_list())}
+        places = [by_content.get(each.row.content) for each in parked]
     else:
         at = {position: place for place, position in enumerate(positions_of(rows))}
         places = [at.get(each.row.position) if each.row.position else None for each in parked]

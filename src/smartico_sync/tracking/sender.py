@@ -6,26 +6,32 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+import structlog
 
 from smartico_sync.core.outcome import build_commit
 from smartico_sync.core.pipeline import ledger_of, position_at, prepare, without_automation
+from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import RowsRefused
+from smartico_sync.observe.health import UNKNOWN_DUPLICATES
 from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.key_watch import with_duplicates
 from smartico_sync.tracking.page_reader import ReadResult
 from smartico_sync.tracking.pages_in_flight import Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from smartico_sync.core.late_commit.mechanism import ReadTime
     from smartico_sync.core.pipeline import PreparedBatch
-    from smartico_sync.core.records import Commit, ParkedRow, Receipt, ViewRow
+    from smartico_sync.core.records import Commit, ParkedRow, Receipt, Trust, ViewRow
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.tracking.session import Equipment, Session
 
 __all__ = ["Sender"]
+
+log = structlog.get_logger()
 
 
 class Sender:
@@ -40,18 +46,28 @@ class Sender:
         self._name = equipment.view.name
         self._waiting: frozenset[int] = frozenset()
         self._first_load: Literal["under way", "over"] = "under way"
+        self._trust: Trust = "trusted"
+        self._told = False
         self.dead_lettered = 0
 
     def begin(self, row: ViewRow) -> None:
         """A session begins from what the state holds."""
         self._first_load = "under way" if row.level_ms == 0 else "over"
+        self._trust = row.fingerprints
         self._tell_undelivered()
 
     def finish_first_load(self) -> None:
-        """All that was there is committed; later pages are not marked as a first load any more."""
+        """All that was there is committed: later pages are not marked as a first load any more, and are compared again."""
+        if self._trust == "doubted":
+            self._equipment.store.judge_fingerprints(self._name, "trusted")
+            self._trust = "trusted"
         if self._first_load == "under way":
             self._equipment.store.reached(self._name, now_ms())
             self._first_load = "over"
+
+    def _known(self, session: Session) -> Callable[[pl.Series], pl.DataFrame]:
+        """What profiles are compared with."""
+        return session.fingerprints.doubted if self._trust == "doubted" else session.fingerprints.known
 
     @property
     def waiting(self) -> frozenset[int]:
@@ -63,27 +79,50 @@ class Sender:
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
         parts = [part for part in (read.late, read.extra, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
-        batch = prepare(rows, session.options, session.fingerprints.known, read.read_time.clock_ms, self._waiting)
-        if read.extra is not None or read.repeated is not None:
-            # Rows out of the order enter the ledger when their time comes.
-            mapping = session.prepared.mapping
+        mapping, known, clock_ms = session.prepared.mapping, self._known(session), read.read_time.clock_ms
+        batch = prepare(rows, session.options, known, clock_ms, self._waiting)
+        repeated, moved = read.page.height - page.height, 0
+        if looked := session.keys.look(rows, batch.ledger.get_column("key")):
+            repeated, moved = repeated + int(looked.left_out.sum()), looked.moved
+            rows, anew = rows.filter(~looked.left_out), looked.anew.filter(~looked.left_out)
+            batch = prepare(rows, session.options, known, clock_ms, self._waiting, anew)
+        session.keys.sending(rows, batch.ledger, read.ahead)
+        if repeated or read.extra is not None:
+            # What was sent before is in the ledger too; rows out of the order enter it when their time comes.
             ordered = [ledger_of(part, mapping) for part in (read.late, read.page) if part is not None]
-            batch = replace(batch, ledger=pl.concat(ordered), repeated=read.page.height - page.height)
-        return Sent(self.queue(session, batch), lambda receipt: self._commit_page(session, read, batch, receipt))
+            batch = replace(batch, ledger=pl.concat(ordered), repeated=repeated)
+        return Sent(self.queue(session, batch), lambda receipt: self._commit_page(session, read, batch, receipt, moved))
 
-    def _commit_page(self, session: Session, read: ReadResult, batch: PreparedBatch, receipt: Receipt) -> None:
-        """Write all that the page changes in one transaction."""
+    def _commit_page(
+        self, session: Session, read: ReadResult, batch: PreparedBatch, receipt: Receipt, moved: int
+    ) -> None:
+        """Write all that the page changes in one transaction. `moved`: rows that stood elsewhere before."""
         equipment, reader = self._equipment, session.reader
-        commit = self.outcome(session, batch, receipt)
+        explained = session.keys.answered(receipt)
+        commit = with_duplicates(self.outcome(session, batch, receipt), explained, equipment.view.on_mutated)
+        if read.extra is not None and read.ahead is not None:
+            commit = replace(commit, ahead=ledger_of(read.extra, session.prepared.mapping))
         head = position_at(read.page, read.page.height - 1) if read.page.height else None
         after = reader.after(read, head)
         watermark = after.watermark.position if after and after.watermark else (None if after else head)
         commit = replace(commit, head=head, watermark=watermark, late=after.dump() if after else None)
-        moved = batch.rows or head or watermark != reader.watermark
-        seq = equipment.store.commit(commit) if moved else 0
+        news = batch.rows or batch.repeated or head or watermark != reader.watermark
+        seq = equipment.store.commit(commit) if news else 0
         reader.adopt(after, read, seq, batch.ledger.get_column("key"), watermark)
+        session.keys.settled()
+        equipment.recorder.mutated(moved + len(explained.moved))
+        self._unknown(explained.unknown)
         equipment.recorder.read(read, reader)
         self.committed(session, batch, commit)
+
+    def _unknown(self, duplicates: int) -> None:
+        """So many rows were duplicates to the API, though this state never sent them."""
+        if not duplicates:
+            return
+        if not self._told:
+            log.warning("view.unknown_duplicates", view=self._name, rows=duplicates, hint=UNKNOWN_DUPLICATES)
+        self._told = True
+        self._equipment.recorder.unknown_duplicates(duplicates)
 
     def without_cursor(self, session: Session, read_time: ReadTime, rows: pl.DataFrame) -> Sent:
         """Queue rows that have no place in the order."""
@@ -99,13 +138,18 @@ class Sender:
         """Read parked rows again, where they are now, and queue them."""
         with self._equipment.source.reading(session.prepared.relation) as reading:
             found, clock_ms = redelivery.find(reading, session.prepared.mapping, parked), reading.clock_ms
-        batch = prepare(found.rows, session.options, session.fingerprints.known, clock_ms, anew=found.anew)
+        batch = prepare(found.rows, session.options, self._known(session), clock_ms, anew=found.anew)
+        keys = batch.ledger.get_column("key")
 
         def settle(receipt: Receipt) -> None:
+            new = [row for row in sorted(receipt.known_before) if found.retried.found[row].code == UNACKNOWLEDGED]
+            explained = session.keys.explain(found.rows, keys, new)
             commit = build_commit(batch, receipt, session.options, now_ms(), found.retried)
+            commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
             seq = self._equipment.store.commit(commit)
             if seq and commit.ledger is not None:
                 session.reader.also(seq, commit.ledger.get_column("key"))
+            self._unknown(explained.unknown)
             self.committed(session, batch, commit)
 
         return Sent(self.queue(session, batch), settle)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.tracking.fingerprints import Fingerprints
+from smartico_sync.tracking.key_watch import KeyWatch
 from smartico_sync.tracking.page_reader import PageReader
 from smartico_sync.tracking.prepared_view import open_view
 from smartico_sync.tracking.source_checks import SourceChecks
+from smartico_sync.tracking.view_identity import redefine
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from smartico_sync.tracking.status_recorder import StatusRecorder
 
 __all__ = ["Equipment", "Session", "open_session"]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +55,25 @@ class Session:
     reader: PageReader
     checks: SourceChecks
     fingerprints: Fingerprints
+    keys: KeyWatch
 
 
 def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
     """Describe the view, take up where the state says, and make sure that the source is still the same.
 
-    Raises what `prepared_view.open_view` raises, and ViewRegressed when the source went back in time.
+    What a view reads now that it did not read before is remembered once it has proved to be the same. Raises what
+    `prepared_view.open_view` raises, ViewMisconfigured when it is not, and ViewRegressed when the source went back in time.
     """
     view, store = equipment.view, equipment.store
-    prepared, row = open_view(equipment.configuration, view, equipment.source, store)
+    prepared, row, changed = open_view(equipment.configuration, view, equipment.source, store)
     checks = SourceChecks(view, store, prepared, memory)
     with equipment.source.reading(prepared.relation) as reading:
+        told = checks.verify(reading, changed) if changed else ""
         checks.compare_anchors(reading, row.head, row.watermark)
+    if told:
+        log.warning("view.changed", view=view.name, reason=told)
+        row = redefine(equipment.configuration, view, prepared.mapping, store, row)
+    reader = PageReader(view, prepared, store, row)
     return Session(
         equipment,
         prepared,
@@ -73,7 +86,8 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
             view.future_tolerance,
             park_ms=equipment.configuration.smartico.park,
         ),
-        PageReader(view, prepared, store, row),
+        reader,
         checks,
         Fingerprints(store, view.name),
+        KeyWatch(view, prepared.mapping, equipment.source, store, reader, row.sent_ms),
     )

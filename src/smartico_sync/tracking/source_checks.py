@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import POSITION
-from smartico_sync.core.identity import ledger_keys
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.late_commit.mechanism import ReadTime
+from smartico_sync.core.ledger_keys import ledger_keys, may_move
 from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import anchor_print, position_at
 from smartico_sync.core.reason_codes import MUTATED
-from smartico_sync.core.restore_detection import Facts, Highest, judge
+from smartico_sync.core.restore_detection import Facts, Highest, judge, reconcile
 from smartico_sync.errors import RowsUnusable, ViewMisconfigured, ViewRegressed
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.mutation_scan import MutationScan
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from smartico_sync.config.models import View
+    from smartico_sync.core.definition import Change
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import Anchor
     from smartico_sync.sources.protocol import Reading
@@ -45,13 +47,15 @@ class CheckMemory:
     """What a view's checks remember for as long as the process lives. Used by the view's own loop only.
 
     `next_ms`, `next_count_ms`: when the source is looked at, and its NULLs are counted, again (steady clock).
-    `sent_without`: keys of rows without a cursor that were delivered.
+    `sent_without`: keys of rows without a cursor that were delivered. `changed`: what the view reads now that it did not
+    read before.
     """
 
     next_ms: int = 0
     next_count_ms: int = 0
     nulls: int = 0
     sent_without: DeliveredKeys = field(default_factory=DeliveredKeys)
+    changed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +95,35 @@ class SourceChecks:
         self.doubts = ""
         if not anchors or head is None:
             return
-        facts = Facts(len(anchors), there(reading, self.prepared, anchors), highest(reading, head, watermark))
+        gone = lost(reading, self.prepared, anchors)
+        newest = len(list(takewhile(lambda anchor: anchor in gone, reversed(anchors))))
+        facts = Facts(len(anchors), len(anchors) - len(gone), highest(reading, head, watermark), newest)
         judged = judge(self.view.name, facts)
         if judged.state == "regressed" and self.view.on_regressed == "stop":
             raise ViewRegressed(f"view {self.view.name}: {judged.reason}", hint=judged.hint)
         if judged.state != "steady":
             self.doubts = f"{judged.reason}; {judged.hint}"
+
+    def verify(self, reading: Reading, changes: Sequence[Change]) -> str:
+        """Say what a view reads now that it did not read before, and how it proved to hold the rows that were delivered last.
+
+        Raises ViewMisconfigured when none of them is there.
+        """
+        anchors = self.store.anchors(self.view.name)
+        found = len(anchors) - len(lost(reading, self.prepared, anchors)) if anchors else 0
+        what = ", ".join(f"{change.option} is {change.now} and was {change.before}" for change in changes)
+        if anchors and not found:
+            raise ViewMisconfigured(
+                f"view {self.view.name}: {what}, and none of the {len(anchors)} rows delivered last is there: {changes[0].consequence}",
+                hint=f"set {changes[0].option} again as it was; or {changes[0].way_out.format(view=self.view.name)}",
+            )
+        proof = (
+            f"{found} of the {len(anchors)} rows delivered last are there"
+            if anchors
+            else "no delivered row could prove it"
+        )
+        self.memory.changed = f"{what}; {proof}, so the view goes on; to compare all: {reconcile(self.view.name)}"
+        return self.memory.changed
 
     def look(self, reading: Reading, reader: PageReader) -> CheckResult:
         """Look at what is due. Raises ViewRegressed, and by the policy for NULL cursors RowsUnusable or ViewMisconfigured."""
@@ -111,7 +138,16 @@ class SourceChecks:
                 self.without = "none" if rows is None else "in flight"
         mutated = self.mutated(reading)
         warnings = tuple(
-            filter(None, (self.doubts, reader.warning(read_time), self.null_warning(), ahead_warning(reader)))
+            filter(
+                None,
+                (
+                    self.memory.changed,
+                    self.doubts,
+                    reader.warning(read_time),
+                    self.null_warning(),
+                    ahead_warning(reader),
+                ),
+            )
         )
         return CheckResult(read_time, self.memory.nulls, mutated, warnings, rows)
 
@@ -146,7 +182,7 @@ class SourceChecks:
             rows = reading.without_cursor(ROWS_AT_ONCE, after)
             if not rows.height:
                 return None
-            keys = ledger_keys(rows)
+            keys = ledger_keys(self.prepared.mapping, rows)
             new = self.memory.sent_without.unseen(keys)
             if new.any():
                 return rows.filter(new)
@@ -155,7 +191,7 @@ class SourceChecks:
     def sent(self, rows: pl.DataFrame) -> None:
         """Rows without a cursor were delivered; there may be more."""
         self.without = "none"
-        self.memory.sent_without = self.memory.sent_without.hold(ledger_keys(rows))
+        self.memory.sent_without = self.memory.sent_without.hold(ledger_keys(self.prepared.mapping, rows))
         self.memory.next_ms = 0
 
     def mutated(self, reading: Reading) -> int:
@@ -180,18 +216,18 @@ def ahead_warning(reader: PageReader) -> str:
     )
 
 
-def there(reading: Reading, prepared: PreparedView, anchors: Sequence[Anchor]) -> int:
-    """How many of the anchors exist, as the same rows. Those of a profile may have moved up when they were updated."""
+def lost(reading: Reading, prepared: PreparedView, anchors: Sequence[Anchor]) -> list[Anchor]:
+    """The anchors that do not exist, as the same rows. Where the cursor is a time they may have moved up when they were updated."""
     same = prints(prepared, reading.rows(anchor.position for anchor in anchors))
     gone = [anchor for anchor in anchors if (anchor.position, anchor.print) not in same]
-    if prepared.mapping.kind.role != "profile" or not prepared.relation.key or not gone:
-        return len(anchors) - len(gone)
+    moves = prepared.relation.key and (prepared.mapping.kind.role == "profile" or may_move(prepared.mapping))
+    if not moves or not gone:
+        return gone
     moved: dict[tuple[tuple[str, ...], int], int] = {}
     rows = reading.by_key({anchor.position.key for anchor in gone})
     for (position, mark), at_ms in prints(prepared, rows).items():
         moved[position.key, mark] = max(at_ms, moved.get((position.key, mark), at_ms))
-    lost = [anchor for anchor in gone if moved.get((anchor.position.key, anchor.print), -1) < anchor.cursor_ms]
-    return len(anchors) - len(lost)
+    return [anchor for anchor in gone if moved.get((anchor.position.key, anchor.print), -1) < anchor.cursor_ms]
 
 
 def prints(prepared: PreparedView, rows: pl.DataFrame) -> dict[tuple[Position, int], int]:

@@ -137,9 +137,13 @@ class StatusRecorder:
         """So many delivered rows were found changed."""
         self.board.change(self.name, lambda facts: replace(facts, mutated=facts.mutated + rows))
 
-    def compared(self, missing: int) -> None:
-        """The source was compared with the ledger; so many rows are not in it."""
-        self.change(missing=missing, compared_ms=now_ms())
+    def unknown_duplicates(self, rows: int) -> None:
+        """So many rows were duplicates to the API, though this state never sent them."""
+        self.board.change(self.name, lambda facts: replace(facts, unknown_duplicates=facts.unknown_duplicates + rows))
+
+    def compared(self, missing: int, differing: int, looked: int) -> None:
+        """The source was compared: so many rows are not in the ledger, so many of the profiles looked at are not as they were sent."""
+        self.change(missing=missing, differing=differing, looked=looked, compared_ms=now_ms())
 
     def backfilled(self, backfill: BackfillStatus | None) -> None:
         """So far the view's history has come; None when none is being sent."""

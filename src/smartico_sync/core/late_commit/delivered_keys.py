@@ -70,6 +70,21 @@ class DeliveredKeys:
                 known = known | found(chunk, wanted)
         return ~known
 
+    def same(self, rows: pl.Series, bits: int) -> pl.Series:
+        """Return a Boolean Series: true where a key is known that is this one but for its lowest bits, which are 0 in `rows`."""
+        wanted = rows.cast(pl.UInt64)
+        met = pl.repeat(value=False, n=wanted.len(), dtype=pl.Boolean, eager=True)
+        low = (1 << bits) - 1
+        for chunk in (*(chunk.keys for chunk in self.chunks), self.held):
+            if not chunk.len():
+                continue
+            if wanted.len() * SEARCH > chunk.len():
+                met = met | wanted.is_in((chunk - (chunk & low)).implode())
+            else:
+                nearest = chunk.gather(chunk.search_sorted(wanted).clip(upper_bound=chunk.len() - 1))
+                met = met | ((nearest - (nearest & low)) == wanted)
+        return met
+
 
 def found(chunk: pl.Series, wanted: pl.Series) -> pl.Series:
     """Return which of the keys are in a sorted chunk."""

@@ -7,67 +7,52 @@ from typing import TYPE_CHECKING
 from smartico_sync.sources.bigquery.facts import ask_facts, listed
 from smartico_sync.sources.bigquery.login import Login
 from smartico_sync.sources.bigquery.plan import explain
-from smartico_sync.sources.bigquery.reading import BigQueryReading, Remembered
-from smartico_sync.sources.bigquery.session import Session, Storage
+from smartico_sync.sources.bigquery.reading import BigQueryReading
+from smartico_sync.sources.bigquery.session import AnswerCache, Session, Storage
 from smartico_sync.sources.bigquery.types import BIGQUERY, column_of
+from smartico_sync.sources.kit.abandonable import UnattendedCalls
+from smartico_sync.sources.kit.parameters import connection_of
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.server_clock import ServerClock
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.sql import statements
-from smartico_sync.sources.sql.source import GRACE_S, PooledSource
+from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["BigQuerySource", "connect"]
-
-
-def connect(name: str, config: SourceConfig) -> BigQuerySource:
-    """The source of that name; the first question opens the first connection."""
-    return BigQuerySource(name, config)
 
 
 class BigQuerySource(PooledSource[Session, BigQueryReading]):
     """A pool of clients of one project."""
 
     engine = "bigquery"
+    reading_type = BigQueryReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        self._login = Login(url, config.statement_timeout, silence_s, tuple(sorted(config.options.items())))
-        self._login.check()
+        url, silence_s, options = connection_of(config)
+        login = Login(url, config.statement_timeout, silence_s, options)
+        login.check()
         place = f"source {name} ({url.place})"
-        self._clock = ServerClock()
-        self._remembered = Remembered()
-        self._storage = Storage(self._login)
-        pool = Pool(lambda: Session(self._login, self._storage, self._clock, place), config.pool, silence_s)
+        self._storage = storage = Storage(login)
+        cache, clock, unattended = AnswerCache(), ServerClock(), UnattendedCalls()
+        pool = Pool(lambda: Session(storage, cache, clock, unattended, place), config.pool, silence_s)
         super().__init__(name, place, pool)
-
-    def facts(self) -> ServerFacts:
-        """What BigQuery is here, and what the credentials allow beyond reading."""
-        with self._pool.link() as session:
-            return ask_facts(session, self._login, self._storage)
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How many bytes the poll is billed for."""
-        with self._pool.link() as session, self._read(session, relation) as reading:
-            return explain(session, reading, relation, after, limit)
 
     def close(self) -> None:
         """Close everything; what is under way ends with SourceUnreachable."""
         super().close()
         self._storage.close()
 
-    def _open(self, session: Session, relation: Relation) -> BigQueryReading:
-        return BigQueryReading(session, relation, self._clock, self._remembered)
-
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         estimate = session.estimate(statements.star(BIGQUERY, relation), (), f"view {relation.name}")
         return tuple(column_of(field) for field in estimate.fields)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
-        return listed(session, self._login)
+        return listed(session)
+
+
+connect = BigQuerySource

@@ -25,20 +25,22 @@ WRITING = ("bigquery.tables.updateData", "bigquery.tables.delete")
 LISTED = 1_000  # relations of a dataset that are named
 
 
-def ask_facts(session: Session, login: Login, storage: Storage) -> ServerFacts:
+def ask_facts(session: Session) -> ServerFacts:
     """Compiling a query of nothing proves credentials and the right to ask; further questions may stay unanswered."""
+    login = session.login
     session.estimate("SELECT 1", (), "the server")
     return ServerFacts(
         engine="bigquery",
         version=f"v2, location {_location(session, login) or 'by default'}",
         role="primary",
         fence=NO_FENCE,
-        warnings=(*_wide(session, login), *_slow(storage)),
+        warnings=(*_wide(session, login), *_slow(session.storage)),
     )
 
 
-def listed(session: Session, login: Login) -> tuple[str, ...]:
+def listed(session: Session) -> tuple[str, ...]:
     """Tables and views of the dataset, or of all datasets of the project, by names that `describe` takes."""
+    login = session.login
 
     def ask(client: Client, timeout_s: float) -> list[TableListItem]:
         datasets = [login.dataset] if login.dataset else [

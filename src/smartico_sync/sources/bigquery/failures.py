@@ -19,6 +19,8 @@ from smartico_sync.errors import (
     SyncError,
     ViewBroken,
 )
+from smartico_sync.sources.kit.failures import BY_HAND, COMPARE, failure_of, meanings
+from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
 __all__ = ["FAILURES", "failure"]
 
@@ -31,21 +33,40 @@ FAILURES: tuple[type[Exception], ...] = (
     ConnectionError,
 )
 BUSY = (
-    "backendError",
-    "internalError",
-    "rateLimitExceeded",
-    "jobBackendError",
-    "jobInternalError",
+    "backendError", "internalError", "rateLimitExceeded", "jobBackendError", "jobInternalError",
     "jobRateLimitExceeded",
-)
-TOO_LARGE = ("resourcesExceeded", "responseTooLarge")
+)  # fmt: skip
+FORBIDDEN = ("quotaExceeded", "billingNotEnabled", "billingTierLimitExceeded", "blocked", "policyViolation")
+# By BigQuery's own word for the reason.
+TABLE = {
+    **meanings(
+        SourceCancelled, "raise statement_timeout of the source; `sync check` tells what a poll reads",
+        dict.fromkeys(("stopped", "timeout"), "the query ran longer than statement_timeout"),
+    ),
+    **meanings(
+        SourceCancelled, "tried again, with a smaller page",
+        dict.fromkeys(("resourcesExceeded", "responseTooLarge"), "the query is too large"),
+    ),
+    **meanings(
+        SourceUnreachable, "https://status.cloud.google.com", dict.fromkeys(BUSY, "BigQuery cannot serve us now")
+    ),
+    **meanings(
+        SourceRefused, "see IAM & Admin, Quotas, in the console of the project that the url names",
+        dict.fromkeys(FORBIDDEN, "a quota, a policy or the billing of the project forbids it"),
+    ),
+}  # fmt: skip
 PERMISSION = re.compile(r"\bbigquery\.\w+\.\w+\b")
 ROLES = {
     "bigquery.jobs.create": "GRANT roles/bigquery.jobUser on the project that the url names",
     "bigquery.readsessions.create": "GRANT roles/bigquery.readSessionUser on the project, or set storage_api=never",
 }
 GRANT = "GRANT roles/bigquery.dataViewer on the dataset, or authorise the view"
-COMPARE = "compare the view with views.yaml: `sync check`"
+HINTS = Hints(
+    tls="a proxy of your own may be in between: REQUESTS_CA_BUNDLE names its CA",
+    late="check proxy and firewall",
+    refused="check network, proxy and firewall",
+    broken="check network, proxy and firewall",
+)
 
 
 def failure(error: BaseException, place: str, what: str) -> SyncError:
@@ -61,17 +82,17 @@ def failure(error: BaseException, place: str, what: str) -> SyncError:
             f"{place}: the credentials are refused", hint="is the key still valid, and this machine's clock right?"
         )
     if isinstance(error, concurrent.futures.TimeoutError):
-        return _late(place, what)
+        return failure_of(TABLE, "timeout", place, what)
     if isinstance(error, exceptions.GoogleAPICallError):
         return _answered(error, place, what)
-    return _silent(error, place, what)
+    return unreachable(error, f"{place}: {what}", HINTS)
 
 
 def _answered(error: exceptions.GoogleAPICallError, place: str, what: str) -> SourceError:
     """By BigQuery's own word for the reason, else by the status."""
     reason, told = _reason(error), str(error.message or "")
-    if reason in ("stopped", "timeout") or "timed out" in told:
-        return _late(place, what)
+    if "timed out" in told:
+        reason = "timeout"
     if reason == "bytesBilledLimitExceeded":
         needed = re.search(r"(\d+) or higher", told)
         size = f"; it would read {int(needed[1]) / 1e9:,.1f} GB" if needed else ""
@@ -79,20 +100,10 @@ def _answered(error: exceptions.GoogleAPICallError, place: str, what: str) -> So
             f"{place}: {what}: the query would cost more than maximum_bytes_billed allows{size}",
             hint="partition the table by the cursor, start later (start_from:), or raise maximum_bytes_billed of the source",
         )
-    if reason in TOO_LARGE:
-        return SourceCancelled(
-            f"{place}: {what}: the query is too large ({reason})", hint="tried again, with a smaller page"
-        )
-    if reason in BUSY or isinstance(error, exceptions.ServerError | exceptions.TooManyRequests):
-        return SourceUnreachable(
-            f"{place}: {what}: BigQuery cannot serve us now ({reason or error.code})",
-            hint="https://status.cloud.google.com",
-        )
-    if reason in ("quotaExceeded", "billingNotEnabled", "billingTierLimitExceeded", "blocked", "policyViolation"):
-        return SourceRefused(
-            f"{place}: {what}: a quota, a policy or the billing of the project forbids it ({reason})",
-            hint="see IAM & Admin, Quotas, in the console of the project that the url names",
-        )
+    if reason not in TABLE and isinstance(error, exceptions.ServerError | exceptions.TooManyRequests):
+        return failure_of(TABLE, "backendError", place, what, shown=reason or str(error.code))
+    if reason in TABLE:
+        return failure_of(TABLE, reason, place, what)
     if isinstance(error, exceptions.Forbidden):
         permission = PERMISSION.search(told)
         named = f", {permission[0]}," if permission else ""
@@ -113,35 +124,10 @@ def _answered(error: exceptions.GoogleAPICallError, place: str, what: str) -> So
         # These messages quote the value that failed, or the text that cannot be parsed.
         return ViewBroken(
             f"{place}: {what}: the view cannot be computed ({reason or error.code})",
-            hint="SELECT from the view by hand to see BigQuery's own words; a row's value may be in them",
+            hint=BY_HAND,
         )
     return SourceError(
         f"{place}: {what}: BigQuery failed ({reason or error.code})", hint="see the project's job history"
-    )
-
-
-def _late(place: str, what: str) -> SourceCancelled:
-    return SourceCancelled(
-        f"{place}: {what}: the query ran longer than statement_timeout",
-        hint="raise statement_timeout of the source; `sync check` tells what a poll reads",
-    )
-
-
-def _silent(error: BaseException, place: str, what: str) -> SourceError:
-    """Nobody answers, or nobody that we understand."""
-    told = str(error)
-    if isinstance(error, requests.exceptions.SSLError) or "certificate" in told.lower():
-        return SourceUnreachable(
-            f"{place}: no TLS connection", hint="a proxy of your own may be in between: REQUESTS_CA_BUNDLE names its CA"
-        )
-    if isinstance(error, requests.exceptions.Timeout):
-        return SourceUnreachable(f"{place}: {what}: nobody answered in time", hint="check proxy and firewall")
-    if "resolve" in told or "Name or service" in told:
-        return SourceUnreachable(
-            f"{place}: the host name is unknown", hint="check host in the url, and this machine's DNS"
-        )
-    return SourceUnreachable(
-        f"{place}: {what}: nobody answers, or the connection broke", hint="check network, proxy and firewall"
     )
 
 

@@ -17,7 +17,7 @@ from google.oauth2 import service_account
 from smartico_sync.catalogue.engines import BIGQUERY
 from smartico_sync.config.units import Bytes
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import named
+from smartico_sync.sources.kit.parameters import named, number
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
@@ -145,10 +145,8 @@ class Login:
         parameters = self.parameters
         if "host" not in parameters:
             return ""
-        number = parameters.get(port, DEFAULTS[port])
-        if not number.isdigit():
-            raise ConfigError(f"{self.url.place}: {port} is not a number", hint=f"write {port}=443, for instance")
-        return f"{parameters.get('protocol', DEFAULTS['protocol'])}://{parameters['host']}:{number}"
+        written = number(self.url.place, port, parameters.get(port, DEFAULTS[port]))
+        return f"{parameters.get('protocol', DEFAULTS['protocol'])}://{parameters['host']}:{written}"
 
 
 def _service_account(path: str) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.core.position import Position
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.bigquery.session import NEVER
+from smartico_sync.sources.kit.positions import described
 from smartico_sync.sources.protocol import Plan
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.bigquery.reading import BigQueryReading
     from smartico_sync.sources.bigquery.session import Session
 
-__all__ = ["explain", "judged"]
+__all__ = ["explain", "judge"]
 
 LEAST = 10_000_000  # bytes: what BigQuery bills for any table, so less cannot be saved
 SHARE = 0.2  # of what a read from the start costs: a poll at the head that reads more is not pruned
@@ -29,11 +29,13 @@ LAST_MS = 3_600_000  # what polls at the head look at, late rows included
 POLLS = 288  # a day, one every five minutes
 
 
-def explain(session: Session, reading: BigQueryReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+def explain(reading: BigQueryReading, after: Position | None, limit: int) -> Plan:
     """Estimate the page that a running poll reads at the head; what comes after an older position costs more, but once."""
-    whole = reading.estimate(*reading.explained(None, limit))
-    poll = reading.estimate(*reading.explained(_head(reading, relation) or after, limit))
-    return judged(relation, poll.size, whole.size, [table for ref in poll.tables for table in _seen(session, ref)])
+    relation = reading.relation
+    whole = reading.estimate(*reading.poll_statement(None, limit))
+    poll = reading.estimate(*reading.poll_statement(_head(reading, relation) or after, limit))
+    tables = [table for reference in poll.tables for table in _seen(reading.session, reference)]
+    return judge(relation, poll.size, whole.size, tables)
 
 
 def _seen(session: Session, reference: TableReference) -> list[Table]:
@@ -43,7 +45,7 @@ def _seen(session: Session, reference: TableReference) -> list[Table]:
     return []
 
 
-def judged(relation: Relation, poll: int, whole: int, tables: Sequence[Table]) -> Plan:
+def judge(relation: Relation, poll: int, whole: int, tables: Sequence[Table]) -> Plan:
     """Judge a poll by its bytes, beside those of a read from the start."""
     billed = max(poll, LEAST)
     day = f"{billed * POLLS / 1e9:,.0f} GB a day at every: 5m, where tables change all the time"
@@ -60,11 +62,10 @@ def judged(relation: Relation, poll: int, whole: int, tables: Sequence[Table]) -
 
 def _head(reading: BigQueryReading, relation: Relation) -> Position | None:
     """A position at the head without a query for it, which would be billed: an hour ago, or an id above all."""
-    column = relation.column(relation.cursor)
-    assert column is not None, "describe() has checked the cursor"
-    if column.family in ("timestamp", "instant", "date"):
-        return Position(reading.moment(int(time.time() * 1000) - LAST_MS))
-    return Position(LAST_ID) if column.family == "integer" else None
+    family = described(relation, relation.cursor).family
+    if family in ("timestamp", "instant", "date"):
+        return Position(reading.moment(reading.clock_ms - LAST_MS))
+    return Position(LAST_ID) if family == "integer" else None
 
 
 def _layout(table: Table) -> str:

@@ -6,16 +6,16 @@ import logging
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 from google.api_core.exceptions import Forbidden
 from google.api_core.retry import Retry
 from google.cloud.bigquery import QueryJob, QueryJobConfig
 
-from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
 from smartico_sync.sources.bigquery.failures import FAILURES, failure
-from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned
+from smartico_sync.sources.kit.failures import only_asks
+from smartico_sync.sources.sql.warehouse import WarehouseSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,15 +24,18 @@ if TYPE_CHECKING:
     from google.cloud.bigquery import ScalarQueryParameter, SchemaField
     from google.cloud.bigquery.table import RowIterator, TableReference
 
+    from smartico_sync.core.relation import Relation
+    from smartico_sync.errors import SyncError
     from smartico_sync.sources.bigquery.login import Login
+    from smartico_sync.sources.kit.abandonable import UnattendedCalls
     from smartico_sync.sources.kit.server_clock import ServerClock
 
-__all__ = ["NEVER", "Estimate", "Session", "Storage"]
+__all__ = ["NEVER", "AnswerCache", "Estimate", "Session", "Storage"]
 
 # The client logs what fails with the query and its values; what is wrong is told by the failure.
-for _name in ("google.cloud.bigquery", "google.api_core", "google.auth"):
-    logging.getLogger(_name).propagate = False
-    logging.getLogger(_name).addHandler(logging.NullHandler())
+for name in ("google.cloud.bigquery", "google.api_core", "google.auth"):
+    logging.getLogger(name).propagate = False
+    logging.getLogger(name).addHandler(logging.NullHandler())
 QUESTION = re.compile(r"(?:\s|/\*.*?\*/)*SELECT\b", re.DOTALL | re.IGNORECASE)
 NOW = "SELECT UNIX_MILLIS(CURRENT_TIMESTAMP())"
 NEVER = Retry(
@@ -46,22 +49,30 @@ class Storage:
     """Whether large answers may come through the Storage API: known for the whole source once it was refused."""
 
     def __init__(self, login: Login) -> None:
-        self._login = login
+        self.login = login
         self._client: bigquery_storage.BigQueryReadClient | None = None
         self.refused = False
 
     def client(self) -> bigquery_storage.BigQueryReadClient | None:
         """A client that all sessions share; None where there is none to use."""
-        if self.refused or self._login.storage == "never":
+        if self.refused or self.login.storage == "never":
             return None
         if self._client is None:
-            self._client = self._login.storage_client()
+            self._client = self.login.storage_client()
         return self._client
 
     def close(self) -> None:
         """Close the channel."""
         if self._client is not None:
             self._client.transport.close()  # type: ignore[no-untyped-call]
+
+
+class AnswerCache:
+    """Answers that are asked for again and again, and would be billed each time; kept for the whole source."""
+
+    def __init__(self) -> None:
+        self.heads: dict[Relation, str] = {}
+        self.nulls: dict[Relation, tuple[float, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +84,33 @@ class Estimate:
     tables: tuple[TableReference, ...]
 
 
-class Session:
-    """A client with connections of its own. Not thread-safe but for `abort`.
+class Session(WarehouseSession):
+    """A client. BigQuery has no read-only session, so what is not a question is refused here."""
 
-    BigQuery has no read-only session, so what is not a question is refused here.
-    """
+    failures = FAILURES
+    cast = "to STRING"
 
-    def __init__(self, login: Login, storage: Storage, clock: ServerClock, place: str) -> None:
-        self._place = place
+    def __init__(
+        self, storage: Storage, cache: AnswerCache, clock: ServerClock, unattended: UnattendedCalls, place: str
+    ) -> None:
+        self.login = login = storage.login
+        super().__init__(clock, unattended, place, 2 * login.silence_s)
         self._silence_s = login.silence_s
-        self._storage = storage
-        self._clock = clock
-        self._errands = AbandonableCalls()
+        self.storage = storage
+        self.cache = cache
         self.most_bytes: int | None = login.limits().get("maximum_bytes_billed")
-        self._client = self._errand(login.client, "connecting")
+        try:
+            self._client = self._call(login.client, "connecting")
+        except BaseException:
+            super().close()
+            raise
 
     def tables(self, statement: str, parameters: Sequence[ScalarQueryParameter], what: str) -> list[pa.Table]:
         """A query's answer as Arrow tables, none when there is no row. `what` names the view for messages."""
         self._only_asks(statement, what)
 
         def ask() -> list[pa.Table]:
-            storage = self._storage.client()
+            storage = self.storage.client()
             rows = self._client.query_and_wait(
                 statement,
                 job_config=QueryJobConfig(query_parameters=list(parameters)),
@@ -104,11 +121,11 @@ class Session:
                 page_size=FIRST_ROWS if storage is not None else None,
             )
             if rows.created is not None:
-                self._clock.tell(int(rows.created.timestamp() * 1000))
+                self.clock.tell(int(rows.created.timestamp() * 1000))
             batches = self._batches(rows, storage)
             return [pa.Table.from_batches(batches)] if batches else []
 
-        return self._errand(ask, what)
+        return self._call(ask, what)
 
     def _batches(self, rows: RowIterator, storage: bigquery_storage.BigQueryReadClient | None) -> list[pa.RecordBatch]:
         """In order, through the Storage API where it may be used and is worth it."""
@@ -117,10 +134,11 @@ class Session:
         except Forbidden:
             if storage is None:
                 raise
-            self._storage.refused = True
+            self.storage.refused = True
             # An iterator begins once only; the job's answer can be asked for again, and is not computed anew.
             job = self._client.get_job(str(rows.job_id), location=rows.location, timeout=self._silence_s, retry=NEVER)
-            assert isinstance(job, QueryJob), "it is the one that has just answered"
+            if not isinstance(job, QueryJob):  # never: it is the one that has just answered
+                raise
             batches = list(job.result(timeout=self._silence_s, retry=NEVER).to_arrow_iterable())
         return [batch for batch in batches if batch.num_rows]
 
@@ -138,44 +156,29 @@ class Session:
             )
             return Estimate(job.schema or (), int(job.total_bytes_processed or 0), tuple(job.referenced_tables))
 
-        return self._errand(ask, what)
+        return self._call(ask, what)
 
     def call(self, ask: Callable[[bigquery.Client, float], T], what: str) -> T:
         """Anything else that the client can be asked, with the time that it may take."""
-        return self._errand(lambda: ask(self._client, self._silence_s), what)
+        return self._call(lambda: ask(self._client, self._silence_s), what)
 
-    def now_ms(self, what: str) -> int:
-        """The server's clock; a query of no table is billed for no byte."""
+    def _ask_now(self, what: str) -> int:
+        """A query of no table is billed for no byte."""
         return int(self.tables(NOW, (), what)[0].column(0)[0].as_py())
 
     def _only_asks(self, statement: str, what: str) -> None:
         if not QUESTION.match(statement):
-            raise SourceRefused(f"{self._place}: {what}: this session only asks", hint="a view must only read")
+            raise only_asks(self._place, what)
 
-    def _errand(self, ask: Callable[[], T], what: str) -> T:
-        try:
-            return self._errands.run(ask, 2 * self._silence_s)
-        except FAILURES as error:
-            raise failure(error, self._place, what) from None
-        except Abandoned:
-            raise SourceUnreachable(
-                f"{self._place}: {what}: no answer, or nobody waits for it any more",
-                hint="check the network; statement_timeout sets how long to wait",
-            ) from None
-        except (pa.ArrowException, ValueError, OverflowError):  # with a value in it
-            raise SourceError(
-                f"{self._place}: {what}: a value cannot be read", hint="cast the column to STRING in the view"
-            ) from None
+    def _failure(self, error: Any, what: str) -> SyncError:
+        return failure(error, self._place, what)
 
     def usable(self) -> bool:
         """Whether the session is worth another question: its connections are made anew when they break."""
-        return not self._errands.abandoned
-
-    def abort(self) -> None:
-        """From another thread: let the waiting one go. The query ends by its own limit of time."""
-        self._errands.abandon()
+        return not self._calls.abandoned
 
     def close(self) -> None:
         """Close the connections; never raises, never waits."""
+        super().close()
         with suppress(*FAILURES):
             self._client.close()  # type: ignore[no-untyped-call]

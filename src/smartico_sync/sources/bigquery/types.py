@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from google.cloud.bigquery import ScalarQueryParameter
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.statements import Backticks, DialectAdapter, Named
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.sql.statements import Expression
 
-__all__ = ["BIGQUERY", "BigQueryGrammar", "column_of", "parameter"]
+__all__ = ["BIGQUERY", "BigQueryAdapter", "column_of", "parameter"]
 
 # Answers call types by their older names.
 NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
@@ -68,20 +68,13 @@ class _Compiler(SQLCompiler):
         return f"{self.preparer.quote(table.name)}.{self.preparer.quote(column.name)}"
 
 
-class _Preparer(IdentifierPreparer):
-    """Names in backticks."""
-
-    def __init__(self, dialect: sa.Dialect) -> None:
-        super().__init__(dialect, initial_quote="`", final_quote="`", escape_quote="`")
-
-
 class _Dialect(DefaultDialect):
     statement_compiler = _Compiler
-    preparer = _Preparer  # type: ignore[assignment]  # a class is what it takes
+    preparer = Backticks  # type: ignore[assignment]  # a class is what it takes
 
 
-class BigQueryGrammar:
-    """Parameters are typed by the API, so none needs a cast."""
+class BigQueryAdapter(DialectAdapter):
+    """Parameters are typed by the API, so none needs a cast. The first term of the order prunes partitions."""
 
     dialect: sa.Dialect = _Dialect(paramstyle="named")
 
@@ -92,27 +85,11 @@ class BigQueryGrammar:
     def project(self, column: Column, expression: Expression) -> Expression:
         """Itself, or the server's own text."""
         if column.type in AS_STRING:
-            return sa.cast(expression, _STRING)
+            return sa.cast(expression, Named("STRING"))
         if column.type in AS_JSON:
             # A NULL would become the word.
             return sa.case((expression.is_not(None), sa.func.to_json_string(expression)))
         return sa.func.st_astext(expression) if column.type == "GEOGRAPHY" else expression
 
-    def position(self, column: Column, expression: Expression) -> Expression | None:  # noqa: ARG002
-        """What travels has every digit."""
-        return None
 
-    def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
-        """Row values cannot be compared here; the first term prunes partitions."""
-        return statements.either(above, binds)
-
-
-class _String(sa.types.UserDefinedType[str]):
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "STRING"
-
-
-_STRING = _String()
-BIGQUERY = BigQueryGrammar()
+BIGQUERY = BigQueryAdapter()

@@ -4,66 +4,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.clickhouse.clock import Clock
+from smartico_sync.sources.clickhouse.clock import ReplicaClock
 from smartico_sync.sources.clickhouse.facts import ask_facts, listed
 from smartico_sync.sources.clickhouse.login import Login
 from smartico_sync.sources.clickhouse.plan import explain
 from smartico_sync.sources.clickhouse.reading import ClickHouseReading
 from smartico_sync.sources.clickhouse.session import Hosts, Session
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, column_of
+from smartico_sync.sources.kit.abandonable import UnattendedCalls
+from smartico_sync.sources.kit.parameters import connection_of
 from smartico_sync.sources.kit.pool import Pool
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.sql import statements
-from smartico_sync.sources.sql.source import GRACE_S, PooledSource
+from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["ClickHouseSource", "connect"]
-
-
-def connect(name: str, config: SourceConfig) -> ClickHouseSource:
-    """The source of that name; the first question opens the first connection."""
-    return ClickHouseSource(name, config)
 
 
 class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
     """A pool of clients of one server, or of the servers of one cluster."""
 
     engine = "clickhouse"
+    reading_type = ClickHouseReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, config.statement_timeout, silence_s, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config)
+        login = Login(url, config.statement_timeout, silence_s, options)
         login.check()
         place = f"source {name} ({url.place})"
-        self._clock = Clock()
-        hosts = Hosts(login)
-        super().__init__(name, place, Pool(lambda: Session(login, hosts, place), config.pool, silence_s))
+        hosts, clock, unattended = Hosts(login), ReplicaClock(), UnattendedCalls()
+        pool = Pool(lambda: Session(login, hosts, clock, unattended, place), config.pool, silence_s)
+        super().__init__(name, place, pool)
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns; where they come from is learnt for the clock."""
         described = super().describe(relation)
         with self._pool.link() as session:
-            self._clock.learn(session, described)
+            session.replication.learn(session, described)
         return described
-
-    def facts(self) -> ServerFacts:
-        """What the server is, and what the user may do beyond reading."""
-        with self._pool.link() as session:
-            return ask_facts(session)
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How many granules the poll reads."""
-        with self.reading(relation) as reading:
-            return explain(reading, relation, after, limit)
-
-    def _open(self, session: Session, relation: Relation) -> ClickHouseReading:
-        return ClickHouseReading(session, relation, self._clock)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         described = session.described(statements.star(CLICKHOUSE, relation), f"view {relation.name}")
@@ -71,3 +54,6 @@ class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return listed(session)
+
+
+connect = ClickHouseSource

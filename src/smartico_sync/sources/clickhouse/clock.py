@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceRefused, ViewBroken
-from smartico_sync.sources.clickhouse.types import CLICKHOUSE
+from smartico_sync.sources.clickhouse.types import CLICKHOUSE, literal
 from smartico_sync.sources.kit.server_clock import ServerClock
 from smartico_sync.sources.sql import statements
 
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.clickhouse.session import Session
 
-__all__ = ["Clock"]
+__all__ = ["ReplicaClock"]
 
-NOW = "SELECT toUnixTimestamp64Milli(now64(3))"
 TABLES = "EXPLAIN ESTIMATE "
 # A replica without Keeper hears of nothing new, and would say that it is not behind.
 REPLAY = """SELECT toUnixTimestamp64Milli(now64(3)), max(absolute_delay), max(is_readonly), count() FROM system.replicas
@@ -28,11 +27,11 @@ FRESH_S = 600.0  # a view may read other tables from one day to the next
 Tables = tuple[tuple[str, str], ...]
 
 
-class Clock:
+class ReplicaClock:
     """The clock of one source, whichever of its sessions asks."""
 
     def __init__(self) -> None:
-        self._server = ServerClock()
+        self.server = ServerClock()
         self._replicated: dict[str, tuple[float, Tables]] = {}
         self._complete: dict[str, int] = {}
 
@@ -46,18 +45,11 @@ class Clock:
         if tables and replay is None:
             replay = _replay(session, tables)
         if replay is None or not replay.tables:
-            return self._now(session, relation)
+            return session.now_ms(f"view {relation.name}")
         if not replay.cut_off:
             behind_ms = replay.delay_s * 1000 + TICK_MS if replay.delay_s else 0
             self._complete[relation.name] = replay.now_ms - behind_ms
         return self._complete.setdefault(relation.name, replay.now_ms - replay.delay_s * 1000)
-
-    def _now(self, session: Session, relation: Relation) -> int:
-        now = self._server.now_ms()
-        if now is None:
-            now = int(session.rows(NOW, f"view {relation.name}")[0][0])
-            self._server.tell(now)
-        return now
 
     def _tables(self, session: Session, relation: Relation) -> tuple[Tables, _Replay | None]:
         """The replicated tables behind a view, as far as the user may see them; and how they stand, where that was asked."""
@@ -74,7 +66,7 @@ class Clock:
             tables = tuple(dict.fromkeys((str(row[0]), str(row[1])) for row in read))
             if tables:
                 replay = _replay(session, tables)
-                self._server.tell(replay.now_ms)
+                self.server.tell(replay.now_ms)
         if replay is None or not replay.tables:
             tables = ()
         self._replicated[relation.name] = time.monotonic(), tables
@@ -92,10 +84,6 @@ class _Replay:
 
 
 def _replay(session: Session, tables: Tables) -> _Replay:
-    listed = ", ".join(f"({_literal(database)}, {_literal(table)})" for database, table in tables)
+    listed = ", ".join(f"({literal(database)}, {literal(table)})" for database, table in tables)
     now_ms, delay_s, cut_off, count = map(int, session.rows(REPLAY.format(tables=listed), "the server")[0])
     return _Replay(now_ms, delay_s, bool(cut_off), count)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.privileges import beyond_reading
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.sql.names import dotted
 
@@ -22,16 +23,8 @@ SERVER = "SELECT version(), timezone(), currentUser()"
 DELAY = "SELECT max(absolute_delay), countIf(is_readonly), count() FROM system.replicas"
 GRANTS = "SHOW GRANTS"
 HARMLESS = (
-    "SELECT",
-    "SHOW",
-    "dictGet",
-    "displaySecretsInShowAndSelect",
-    "CHECK",
-    "INTROSPECTION",
-    "REMOTE",
-    "TABLE ENGINE",
-)
-WIDE_SHOWN = 4
+    "SELECT", "SHOW", "dictGet", "displaySecretsInShowAndSelect", "CHECK", "INTROSPECTION", "REMOTE", "TABLE ENGINE",
+)  # fmt: skip
 RELATIONS = """SELECT database, name FROM system.tables WHERE NOT is_temporary
  AND database NOT IN ('system', 'information_schema', 'INFORMATION_SCHEMA') AND name NOT LIKE '.inner%'
  AND (currentDatabase() = 'default' OR database = currentDatabase()) ORDER BY 1, 2 LIMIT 1000"""
@@ -62,19 +55,14 @@ def listed(session: Session) -> tuple[str, ...]:
     return tuple(dotted(row) for row in session.rows(RELATIONS, "the server"))
 
 
-def _wide(session: Session, user: str) -> Iterator[str]:
-    found: dict[str, None] = {}
+def _wide(session: Session, user: str) -> tuple[str, ...]:
+    found = []
     with suppress(SourceError):
         for row in session.rows(GRANTS, "the server"):
             rights, on, _ = str(row[0]).removeprefix("GRANT ").partition(" ON ")
-            if not on or rights.startswith("REVOKE"):  # a role, or what is taken away again
-                continue
-            for right in re.sub(r"\([^)]*\)", "", rights).split(", "):
-                if not right.strip().startswith(HARMLESS):
-                    found[right.strip()] = None
-    if found:
-        shown = ", ".join(list(found)[:WIDE_SHOWN]) + (" …" if len(found) > WIDE_SHOWN else "")
-        yield f"{user} may do more than read: {shown}; SELECT on the views is enough"
+            if on and not rights.startswith("REVOKE"):  # else a role, or what is taken away again
+                found += [right.strip() for right in re.sub(r"\([^)]*\)", "", rights).split(", ")]
+    return beyond_reading(user, [right for right in found if not right.startswith(HARMLESS)])
 
 
 def _locked(session: Session) -> Iterator[str]:

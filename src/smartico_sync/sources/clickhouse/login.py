@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.catalogue.engines import CLICKHOUSE
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import named
+from smartico_sync.sources.kit.parameters import content, named, number
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
@@ -74,7 +73,9 @@ class Login:
         parameters = self.parameters
         interface = self._interface(host, str(port))
         token = (
-            _content("access_token_file", parameters["access_token_file"]) if "access_token_file" in parameters else ""
+            content("access_token_file", parameters["access_token_file"]).decode(errors="replace").strip()
+            if "access_token_file" in parameters
+            else ""
         )
         certificate = parameters.get("client_cert")
         return {
@@ -82,11 +83,9 @@ class Login:
             "host": host,
             "port": port,
             "database": self.url.path or None,
-            **(
-                {"access_token": token.strip()} if token else {"username": self.url.user, "password": self.url.password}
-            ),
-            "connect_timeout": _number(
-                "connect_timeout", parameters.get("connect_timeout", DEFAULTS["connect_timeout"])
+            **({"access_token": token} if token else {"username": self.url.user, "password": self.url.password}),
+            "connect_timeout": number(
+                self.url.place, "connect_timeout", parameters.get("connect_timeout", DEFAULTS["connect_timeout"])
             ),
             "send_receive_timeout": ceil(self.silence_s),
             "query_retries": 0,  # the daemon tries again, and tells meanwhile
@@ -114,7 +113,7 @@ class Login:
             self.arguments(host, port)
         for name in FILES:
             if name in parameters:
-                _content(name, parameters[name])
+                content(name, parameters[name])
 
     def _interface(self, host: str, port: str) -> str:
         secure = self.url.scheme == SECURE or port in SECURE_PORTS or host.endswith(CLOUD)
@@ -125,16 +124,3 @@ def _truth(name: str, value: str) -> bool:
     if value.lower() not in WORDS:
         raise ConfigError(f"{name} is true or false, not {value!r}")
     return WORDS[value.lower()]
-
-
-def _number(name: str, value: str) -> int:
-    if not value.isdigit():
-        raise ConfigError(f"{name} is not a number", hint=f"write {name}=10, for instance")
-    return int(value)
-
-
-def _content(name: str, path: str) -> str:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint=f"check {name} of the source") from None

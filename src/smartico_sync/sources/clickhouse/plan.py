@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 from smartico_sync.core.position import Position
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.clickhouse.types import literal
+from smartico_sync.sources.kit.positions import described
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.sources.protocol import Plan
 
@@ -28,10 +30,10 @@ COLUMNS = "SELECT name FROM system.columns WHERE database = {d:String} AND table
 NOTHING = ("ReadNothing", "ReadFromPreparedSource")  # an index has left no granule to read
 
 
-def explain(reading: ClickHouseReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+def explain(reading: ClickHouseReading, after: Position | None, limit: int) -> Plan:
     """Explain the page that a running poll reads at the head; what comes after an older position reads more, but once."""
-    head = reading.head()
-    poll, values = reading.explained(after if head is None else _before(reading, relation, head), limit)
+    head, relation = reading.head(), reading.relation
+    poll, values = reading.poll_statement(after if head is None else _before(reading, relation, head), limit)
     text = "\n".join(str(row[0]) for row in reading.rows_of(f"EXPLAIN indexes = 1 {poll.text}", values))
     document = "\n".join(str(row[0]) for row in reading.rows_of(f"EXPLAIN json = 1, indexes = 1 {poll.text}", values))
     root = json.loads(document)[0]["Plan"]
@@ -49,8 +51,7 @@ def explain(reading: ClickHouseReading, relation: Relation, after: Position | No
 
 def _before(reading: ClickHouseReading, relation: Relation, head: str) -> Position:
     """Right before the highest cursor, where a poll has one row to read: behind it, none is left in any order."""
-    column = relation.column(relation.cursor)
-    assert column is not None, "describe() has checked the cursor"
+    column = described(relation, relation.cursor)
     if column.family in ("timestamp", "instant", "date"):
         zone = ZoneInfo(relation.timezone if column.family == "timestamp" else "UTC")
         return Position(reading.moment(epoch_ms(head, zone) - 1))
@@ -139,4 +140,4 @@ def _table(reading: ClickHouseReading, database: str, table: str) -> _Table:
 
 
 def _quoted(name: str) -> str:
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+    return literal(name, "`")

@@ -9,53 +9,42 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
+from smartico_sync.sources.clickhouse.session import Session
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, WIDE
 from smartico_sync.sources.kit.arrow import from_arrow, position_texts
-from smartico_sync.sources.kit.frames import empty
+from smartico_sync.sources.kit.frames import decoded, empty
 from smartico_sync.sources.sql.reading import SqlReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.clickhouse.clock import Clock
-    from smartico_sync.sources.clickhouse.session import Session
+    from smartico_sync.core.relation import Column
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["ClickHouseReading"]
 
 
-class ClickHouseReading(SqlReading):
+class ClickHouseReading(SqlReading[Session]):
     """Reads through one session.
 
     ClickHouse knows no transaction over several queries: each sees the parts that are there when it begins. A later question
     of a reading may therefore see more than an earlier one, and the clock is read before both: what appears in between is
-    above the page, or found as a straggler.
+    above the page, or found as a late row.
     """
 
     adapter = CLICKHOUSE
 
-    def __init__(self, session: Session, relation: Relation, clock: Clock) -> None:
-        super().__init__(relation)
-        self._session = session
-        self._clock = clock
-        self._opened_ms: int | None = None
-
-    @property
-    def clock_ms(self) -> int:
-        """The time up to which the server knew everything, before the first question."""
-        if self._opened_ms is None:
-            self._opened_ms = self._clock.read(self._session, self.relation)
-        return self._opened_ms
+    def begin(self) -> None:
+        """Read the time up to which the server knows everything."""
+        self.clock_ms = self.session.replication.read(self.session, self.relation)
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> pa.Table:
         """One question; its answer as a table."""
-        assert self.clock_ms is not None, "is read before the first question"
-        return self._session.table(statement, values or {}, self.what)
+        return self.session.table(statement, values or {}, self.what)
 
     def rows_of(self, statement: str, values: Mapping[str, str | int]) -> list[list[object]]:
         """Rows of a question about a statement."""
-        return self._session.rows(statement, self.what, values)
+        return self.session.rows(statement, self.what, values)
 
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""
@@ -116,11 +105,8 @@ def _safe(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _decoded(values: pl.Series) -> pl.Series:
-    """Bytes that should be text, with a mark where they are none: a position must be something."""
-    if values.dtype != pl.Binary:
-        return values
-    texts = [None if value is None else value.decode(errors="replace") for value in values]
-    return pl.Series(values.name, texts, dtype=pl.String)
+    """Bytes that should be text: a position must be something."""
+    return decoded(values) if values.dtype == pl.Binary else values
 
 
 def _naive(values: pa.ChunkedArray, column: Column | None) -> pa.ChunkedArray:

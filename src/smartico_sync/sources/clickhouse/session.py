@@ -8,29 +8,32 @@ import logging
 from contextlib import suppress
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import clickhouse_connect
-import pyarrow as pa
 
-from smartico_sync.errors import SourceError, SourceUnreachable
+from smartico_sync.errors import SourceError
 from smartico_sync.sources.clickhouse.failures import FAILURES, connecting, failure
-from smartico_sync.sources.clickhouse.settings import chosen
-from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned
+from smartico_sync.sources.clickhouse.settings import settings_to_send
+from smartico_sync.sources.kit.network_failures import first_that_answers
+from smartico_sync.sources.sql.warehouse import WarehouseSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    import pyarrow as pa
     from clickhouse_connect.driver.models import SettingDef
 
+    from smartico_sync.sources.clickhouse.clock import ReplicaClock
     from smartico_sync.sources.clickhouse.login import Login
+    from smartico_sync.sources.kit.abandonable import UnattendedCalls
 
 __all__ = ["Hosts", "Session"]
 
 # The driver logs addresses and the server's own words; what is wrong is told by the failure.
 logging.getLogger("clickhouse_connect").propagate = False
 logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
-T = TypeVar("T")
+NOW = "SELECT toUnixTimestamp64Milli(now64(3))"
 
 
 class Hosts:
@@ -50,45 +53,39 @@ class Hosts:
             self._hosts.sort(key=lambda other: other != host)
 
 
-class Session:
-    """A client with connections of its own. Not thread-safe but for `abort`."""
+class Session(WarehouseSession):
+    """A client of one server."""
 
-    def __init__(self, login: Login, hosts: Hosts, place: str) -> None:
-        self._place = place
+    failures = FAILURES
+    cast = "with toString()"
+
+    def __init__(
+        self, login: Login, hosts: Hosts, replication: ReplicaClock, unattended: UnattendedCalls, place: str
+    ) -> None:
         # The client's own limit is on silence; a server that sends a little now and then is noticed by this one.
-        self._patience_s = 2 * login.silence_s
-        self._errands = AbandonableCalls()
-        self._broken = False
-        self._client = self._first(login, hosts)
+        super().__init__(replication.server, unattended, place, 2 * login.silence_s)
+        self.replication = replication
+        self._client = first_that_answers(hosts, partial(self._connect, login, hosts), place)
         self.settings: Mapping[str, SettingDef] = self._client.server_settings
         try:
-            for name, value in chosen(login, self.settings, place).items():
+            for name, value in settings_to_send(login, self.settings, place).items():
                 self._client.set_client_setting(name, value)
         except SourceError:
             self.close()
             raise
 
-    def _first(self, login: Login, hosts: Hosts) -> Any:
-        """A client of the first server that answers; the last one's failure where none does."""
-        told: Exception = SourceUnreachable(f"{self._place}: no host")
-        for host in hosts:
-            arguments = login.arguments(*host)
-            try:
-                client = self._errands.run(partial(_client, arguments), self._patience_s)
-            except FAILURES as error:
-                told = connecting(error, self._place)
-            except Abandoned:
-                raise self._left("connecting") from None
-            else:
-                hosts.served(host)
-                return client
-            if not isinstance(told, SourceUnreachable):
-                break
-        raise told from None
+    def _connect(self, login: Login, hosts: Hosts, host: tuple[str, int]) -> Any:
+        client = partial(_client, login.arguments(*host))
+        try:
+            connected = self._unattended.run_once(self._place, client, self._patience_s, "connecting", _close)
+        except FAILURES as error:
+            raise connecting(error, self._place) from None
+        hosts.served(host)
+        return connected
 
     def table(self, statement: str, values: Mapping[str, str | int], what: str) -> pa.Table:
         """A query's answer as an Arrow table. `what` names the view for messages."""
-        return self._ask(lambda: self._client.query_arrow(statement, dict(values) or None), what)
+        return self._call(lambda: self._client.query_arrow(statement, dict(values) or None), what)
 
     def described(self, statement: str, what: str) -> list[tuple[str, str]]:
         """Name and type of each column that a query gives."""
@@ -104,44 +101,31 @@ class Session:
             answer: bytes = self._client.raw_query(statement, dict(values) or None, fmt="JSONCompact")
             return answer
 
-        return json.load(io.BytesIO(self._ask(ask, what)))
+        return json.load(io.BytesIO(self._call(ask, what)))
 
-    def _ask(self, ask: Callable[[], T], what: str) -> T:
-        try:
-            return self._errands.run(ask, self._patience_s)
-        except FAILURES as error:
-            told = failure(error, self._place, what)
-        except Abandoned:
-            told = self._left(what)
-        except (pa.ArrowException, ValueError, OverflowError):  # with a value in it
-            told = SourceError(
-                f"{self._place}: {what}: a value cannot be read", hint="cast the column with toString() in the view"
-            )
-        self._broken = self._broken or isinstance(told, SourceUnreachable)
-        raise told from None
+    def _ask_now(self, what: str) -> int:
+        return int(self.rows(NOW, what)[0][0])
 
-    def _left(self, what: str) -> SourceError:
-        return SourceUnreachable(
-            f"{self._place}: {what}: no answer, or nobody waits for it any more",
-            hint="check the network; statement_timeout sets how long to wait",
-        )
-
-    def usable(self) -> bool:
-        """Whether the session is worth another question: where a server was not reached, another one may be."""
-        return not (self._broken or self._errands.abandoned)
+    def _failure(self, error: Any, what: str) -> SourceError:
+        return failure(error, self._place, what)
 
     def abort(self) -> None:
         """From another thread: let the waiting one go. The query ends by its own limit of time."""
-        self._errands.abandon()
+        super().abort()
         self.close()
 
     def close(self) -> None:
         """Close the connections; never raises, never waits."""
-        with suppress(*FAILURES):
-            self._client.close()
+        super().close()
+        _close(self._client)
 
 
 def _client(arguments: dict[str, Any]) -> Any:
     client = clickhouse_connect.get_client(**arguments)
     client.http_retries = 0  # type: ignore[attr-defined]  # of the HTTP client, which it is
     return client
+
+
+def _close(client: Any) -> None:
+    with suppress(*FAILURES):
+        client.close()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.sources.clickhouse.login import Login
 
-__all__ = ["chosen"]
+__all__ = ["settings_to_send"]
 
 # A profile may let a query that meets a limit give a part of its rows, and call that success. The rest would be passed by.
 WHOLE = {
@@ -37,7 +37,7 @@ USUAL = {
 }
 
 
-def chosen(login: Login, known: Mapping[str, SettingDef], place: str) -> dict[str, str]:
+def settings_to_send(login: Login, known: Mapping[str, SettingDef], place: str) -> dict[str, str]:
     """The settings to send, of those that `system.settings` tells of.
 
     What is ours gives way where it is locked. SourceRefused where a locked profile allows answers that are not whole, or

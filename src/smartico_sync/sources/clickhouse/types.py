@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import _anonymous_label
-from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.statements import Backticks, DialectAdapter, Named
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.sql.statements import Expression
 
-__all__ = ["CLICKHOUSE", "WIDE", "ClickHouseGrammar", "column_of"]
+__all__ = ["CLICKHOUSE", "WIDE", "ClickHouseAdapter", "column_of", "literal"]
 
 WIDE = ("Int128", "Int256", "UInt128", "UInt256")
 FAMILIES: dict[str, Family] = {
@@ -62,18 +61,6 @@ def _digits(kind: str) -> int:
     return int(found[1]) if found else 0
 
 
-class _Typed(UserDefinedType[Any]):
-    """A type by ClickHouse's name for it."""
-
-    cache_ok = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: Any) -> str:
-        return self.name
-
-
 class _Compiler(SQLCompiler):
     """Parameters are written `{name:Type}`.
 
@@ -84,7 +71,7 @@ class _Compiler(SQLCompiler):
     def bindparam_string(self, name: str, *_: Any, **named: Any) -> str:
         """The parameter of that name and type."""
         kind = named.get("bindparam_type")
-        return f"{{{name}:{kind.name if isinstance(kind, _Typed) else 'UInt64'}}}"
+        return f"{{{name}:{kind.name if isinstance(kind, Named) else 'UInt64'}}}"
 
     def visit_label(self, label: Any, *arguments: Any, **named: Any) -> str:
         """`expression` AS `@name`; what nobody named has no alias at all."""
@@ -94,14 +81,11 @@ class _Compiler(SQLCompiler):
         return str(super().visit_label(other, *arguments, **named))  # type: ignore[no-untyped-call]
 
 
-class _Preparer(IdentifierPreparer):
+class _Preparer(Backticks):
     """Names in backticks, where a backslash escapes."""
 
-    def __init__(self, dialect: sa.Dialect) -> None:
-        super().__init__(dialect, initial_quote="`", final_quote="`", escape_quote="`")
-
     def _escape_identifier(self, value: str) -> str:
-        return value.replace("\\", "\\\\").replace("`", "\\`")
+        return literal(value, "`")[1:-1]
 
 
 class _Dialect(DefaultDialect):
@@ -109,9 +93,10 @@ class _Dialect(DefaultDialect):
     preparer = _Preparer  # type: ignore[assignment]  # a class is what it takes
 
 
-class ClickHouseGrammar:
+class ClickHouseAdapter(DialectAdapter):
     """Parameters are typed and sent beside the query; the column is compared as it is, so that its index serves.
 
+    The first term of the order finds the granules, and is read before the others (PREWHERE).
     Nothing here depends on a setting: a user whose settings are locked reads the same.
     """
 
@@ -126,7 +111,7 @@ class ClickHouseGrammar:
             # A moment has milliseconds, whatever the column has.
             return _parameter(name, f"DateTime64({max(3, _digits(kind))}, 'UTC')")
         if word in ("Enum8", "Enum16"):  # their names may hold what ends a parameter
-            return sa.cast(_parameter(name, "String"), _Typed(kind))
+            return sa.cast(_parameter(name, "String"), Named(kind))
         if word == "FixedString":
             return sa.func.toFixedString(
                 sa.func.unhex(_parameter(name, "String")), sa.literal_column(str(_digits(kind)))
@@ -169,13 +154,14 @@ class ClickHouseGrammar:
             case _:
                 return None
 
-    def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
-        """The first term finds the granules, and is read before the others (PREWHERE)."""
-        return statements.either(above, binds)
+
+def literal(text: str, mark: str = "'") -> str:
+    """A text, or in backticks a name, as ClickHouse escapes it."""
+    return mark + text.replace("\\", "\\\\").replace(mark, f"\\{mark}") + mark
 
 
 def _parameter(name: str, kind: str) -> Expression:
-    return sa.bindparam(name, type_=_Typed(kind))
+    return sa.bindparam(name, type_=Named(kind))
 
 
-CLICKHOUSE = ClickHouseGrammar()
+CLICKHOUSE = ClickHouseAdapter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.sql.statements import Statement
 
-__all__ = ["from_arrow", "position_texts"]
+__all__ = ["Selection", "from_arrow", "position_texts"]
 
 # Polars holds more years than a frame may: from the first microsecond of the year 1 to the last of 9999.
 YEARS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
@@ -26,12 +25,24 @@ NESTED = Column("", "", "json")
 WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.6f"
 
 
-def from_arrow(relation: Relation, statement: Statement, tables: Sequence[pa.Table]) -> pl.DataFrame:
-    """What a statement selects, from tables of some rows: its columns, typed, and its positions as text.
+class Selection(Protocol):
+    """What a question selects: columns, then texts of positions, of which each label names the one that holds it."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """In the order of the answer."""
+
+    @property
+    def positions(self) -> tuple[tuple[str, int], ...]:
+        """Labels, each with the index of a column of the answer."""
+
+
+def from_arrow(relation: Relation, selection: Selection, tables: Sequence[pa.Table]) -> pl.DataFrame:
+    """What was selected, from tables of some rows: its columns, typed, and its positions as text.
 
     Drivers may choose another width for the same column in each table. Decimals wider than 38 digits have no place here.
     """
-    frames = [_frame(relation, statement, table) for table in tables]
+    frames = [_frame(relation, selection, table) for table in tables]
     return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
 
 
@@ -50,14 +61,14 @@ def position_texts(values: pl.Series) -> pl.Series:
             return values.cast(pl.String)
 
 
-def _frame(relation: Relation, statement: Statement, table: pa.Table) -> pl.DataFrame:
+def _frame(relation: Relation, selection: Selection, table: pa.Table) -> pl.DataFrame:
     given = [pl.Series(pl.from_arrow(values)) for values in table.columns]
-    positions = [position_texts(given[index]).alias(name) for name, index in statement.positions]
-    if not statement.columns:
+    positions = [position_texts(given[index]).alias(name) for name, index in selection.positions]
+    if not selection.columns:
         return pl.DataFrame(positions)
     series = []
     reasons: list[tuple[str, pl.Series]] = []
-    for column, values in zip(statement.columns, given, strict=False):
+    for column, values in zip(selection.columns, given, strict=False):
         fit = _typed(column, values, relation.timezone)
         spoilt = None
         if fit is None:

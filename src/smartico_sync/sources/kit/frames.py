@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Family, Relation
 
 __all__ = [
-    "CURSOR", "REASONS", "UNREADABLE", "dtype", "empty", "finite", "frame", "from_texts", "key_column", "mixed", "schema",
-    "to_utc", "whole", "with_reasons",
+    "CURSOR", "REASONS", "UNREADABLE", "decoded", "dtype", "empty", "finite", "frame", "from_texts", "key_column", "mixed",
+    "schema", "shortest", "to_utc", "whole", "with_reasons",
 ]  # fmt: skip
 
 CURSOR = "@cursor"
@@ -77,7 +77,7 @@ def empty(relation: Relation, which: Literal["rows", "positions"]) -> pl.DataFra
 
 
 def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: str = "UTC") -> pl.DataFrame:
-    """Columns of text, as the database prints them in ISO form and UTC, to typed columns.
+    """Columns of text, as the database prints them in ISO form and UTC, to typed columns; others stay as they are.
 
     `timezone` is the zone of `timestamp` columns. Adds `@unreadable` when some value does not fit.
     """
@@ -85,7 +85,7 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
     reasons: list[tuple[str, pl.Series]] = []
     for column, printed in zip(columns, texts, strict=True):
         text = printed
-        parsed = _parse(column.family, text, timezone).alias(column.name)
+        parsed = (_parse(column.family, text, timezone) if text.dtype == pl.String else text).alias(column.name)
         if parsed.null_count() != text.null_count():
             text, parsed = _closer_look(column, text, parsed)
         if parsed.null_count() != text.null_count():
@@ -189,6 +189,21 @@ def finite(numbers: pl.Series) -> pl.Series:
     """Floats; null for those that are no number."""
     unfit = ~numbers.is_finite()
     return numbers.set(unfit, None) if unfit.any() else numbers
+
+
+def shortest(floats: pl.Series) -> pl.Series:
+    """Floats of 24 bits as text: their shortest decimal is what was stored, where the double it travels as has a long tail."""
+    return floats.cast(pl.Float32, strict=False).cast(pl.String)
+
+
+def decoded(values: Sequence[bytes | None] | pl.Series) -> pl.Series:
+    """Bytes as text; what is not UTF-8 keeps its readable characters."""
+    data = pl.Series(values, dtype=pl.Binary)
+    try:
+        return data.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        texts = [None if value is None else value.decode(errors="replace") for value in data]
+        return pl.Series(data.name, texts, dtype=pl.String)
 
 
 def _booleans(text: pl.Series) -> pl.Series:

@@ -1,10 +1,12 @@
-"""A clock of a server that is far away, and asked seldom."""
+"""Clocks of servers: of one that is far away, and asked seldom, and of one that may be a replica."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["FRESH_S", "ServerClock"]
+__all__ = ["FRESH_S", "Replay", "ReplicaClock", "ServerClock"]
 
 FRESH_S = 600.0  # clocks of two machines drift apart by some ten milliseconds in that time
 
@@ -29,3 +31,34 @@ class ServerClock:
             return None
         passed = time.monotonic() - told[1]
         return told[0] + int(passed * 1000) if passed < FRESH_S else None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """How a server stands; `lag_ms`: how far a replica is behind, where that is known.
+
+    `stopped`: a replica that tells no lag. `hidden`: it may be a replica, and nothing tells how far it is behind.
+    """
+
+    state: Literal["primary", "replica", "stopped", "hidden"]
+    now_ms: int
+    lag_ms: int | None = None
+
+
+class ReplicaClock:
+    """Up to when a source's server is complete, whichever of its connections asks: its own now, or what it has replayed.
+
+    Stands still while replay does. `tick_ms` is what the lag is rounded to: the replica may be that much further behind.
+    """
+
+    def __init__(self, tick_ms: int) -> None:
+        self._tick_ms = tick_ms
+        self.replayed_ms = 0
+
+    def complete_ms(self, replay: Replay) -> int:
+        """Epoch ms up to which the server knew everything when it told how it stands."""
+        if replay.state in ("primary", "hidden"):
+            return replay.now_ms
+        if replay.lag_ms is not None:
+            self.replayed_ms = replay.now_ms - replay.lag_ms - self._tick_ms
+        return self.replayed_ms

@@ -6,27 +6,12 @@ import datetime as dt
 import math
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 
-from smartico_sync.errors import ConfigError
-
-if TYPE_CHECKING:
-    from smartico_sync.core.relation import Relation
-
-__all__ = [
-    "CONVERTERS",
-    "FALSE",
-    "MILLISECONDS_FROM",
-    "TRUE",
-    "Converter",
-    "as_text",
-    "epoch_ms",
-    "moment_text",
-    "position_text",
-]
+__all__ = ["CONVERTERS", "FALSE", "MILLISECONDS_FROM", "TRUE", "Converter", "as_text", "epoch_ms", "position_text"]
 
 Converter = Callable[[Any, ZoneInfo], Any]
 TRUE = ("t", "true", "1", "y", "yes", "on")
@@ -51,27 +36,6 @@ def position_text(value: Any) -> str | None:
             return value.hex()
         case _:
             return str(value)
-
-
-def moment_text(relation: Relation, at_ms: int, *, offset: str = "") -> str:
-    """An epoch ms as databases print the relation's cursor: a wall clock in its `timezone`, or UTC followed by `offset`.
-
-    A fraction of zero is left out, so that where texts are compared the moment stands before every form of itself.
-    ConfigError for a cursor that is no time.
-    """
-    column = relation.column(relation.cursor)
-    assert column is not None, "describe() has checked the cursor"
-    if column.family not in ("timestamp", "instant", "date"):
-        raise ConfigError(
-            f"{column.name} is {column.type}, not a time",
-            hint="give an id where the cursor is an id, a time where it is a time",
-        )
-    zone = ZoneInfo(relation.timezone) if column.family == "timestamp" else dt.UTC
-    wall = dt.datetime.fromtimestamp(at_ms / 1000, zone).replace(tzinfo=None)
-    if column.family == "date":
-        return str(wall.date())
-    text = wall.isoformat(sep=" ", timespec="milliseconds").removesuffix(".000")
-    return text + (offset if column.family == "instant" else "")
 
 
 def epoch_ms(text: str, zone: ZoneInfo) -> int:

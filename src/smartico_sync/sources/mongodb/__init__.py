@@ -8,39 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 import bson
 
-from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, ViewBroken
-from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.kit.parameters import connection_of
+from smartico_sync.sources.kit.suggestions import check_columns, like
+from smartico_sync.sources.mongodb.cluster_time import cluster_time_of
 from smartico_sync.sources.mongodb.documents import CODEC
 from smartico_sync.sources.mongodb.facts import ask_facts
 from smartico_sync.sources.mongodb.login import Login
-from smartico_sync.sources.mongodb.moment import moment_of
-from smartico_sync.sources.mongodb.pipelines import place_of
+from smartico_sync.sources.mongodb.pipelines import namespace_of
 from smartico_sync.sources.mongodb.plan import explain
 from smartico_sync.sources.mongodb.reading import MongoReading
 from smartico_sync.sources.mongodb.session import Servers
 from smartico_sync.sources.mongodb.shape import Shape
 from smartico_sync.sources.mongodb.types import bracket_of
-from smartico_sync.sources.sql.names import check_columns, like
-from smartico_sync.sources.sql.source import GRACE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.position import Position
-    from smartico_sync.sources.mongodb.pipelines import Place, Stage
+    from smartico_sync.core.relation import Relation
+    from smartico_sync.sources.mongodb.pipelines import Namespace, Stage
     from smartico_sync.sources.mongodb.session import Session
     from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["MongoSource", "connect"]
 
 LENIENT = CODEC.with_options(unicode_decode_error_handler="replace")  # a damaged text is a text, where types are learnt
-
-
-def connect(name: str, config: SourceConfig) -> MongoSource:
-    """The source of that name; the first question opens the first connection."""
-    return MongoSource(name, config)
 
 
 class MongoSource:
@@ -50,16 +44,15 @@ class MongoSource:
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         self.name = name
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, config.statement_timeout, silence_s, config.pool, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config)
+        login = Login(url, config.statement_timeout, silence_s, config.pool, options)
         login.check()
         self._place = f"source {name} ({url.place})"
         self._servers = Servers(login, self._place)
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with the columns that its documents have, and its validator promises."""
-        what, place = f"view {relation.name}", place_of(relation)
+        what, place = f"view {relation.name}", namespace_of(relation)
         with self._servers.session() as session:
             options = self._options(session, place, what)
             shape = Shape()
@@ -87,7 +80,9 @@ class MongoSource:
     def reading(self, relation: Relation) -> Iterator[MongoReading]:
         """A reading over a described relation."""
         with self._servers.session() as session:
-            yield MongoReading(session, relation)
+            reading = MongoReading(session, relation)
+            with reading.open():
+                yield reading
 
     def facts(self) -> ServerFacts:
         """What the servers are, and what the user may do beyond reading."""
@@ -97,7 +92,7 @@ class MongoSource:
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """Whether an index serves the poll."""
         with self.reading(relation) as reading:
-            return explain(reading, relation, after, limit)
+            return explain(reading, after, limit)
 
     def relations(self) -> tuple[str, ...]:
         """Collections and views that the user may read."""
@@ -109,7 +104,7 @@ class MongoSource:
         """Close everything; what is under way ends with SourceUnreachable."""
         self._servers.close()
 
-    def _options(self, session: Session, place: Place, what: str) -> dict[str, Any]:
+    def _options(self, session: Session, place: Namespace, what: str) -> dict[str, Any]:
         """What the collection was made with. ViewBroken when there is none of that name."""
         try:
             found = session.collections(what, name=place.collection, told="all")
@@ -125,14 +120,14 @@ class MongoSource:
 
     def _like(self, collection: str) -> str:
         with suppress(SourceError):
-            return like(Relation("", "", (), relation=collection), self.relations())
+            return like(collection, {name: name for name in self.relations()})
         return ""
 
 
-def _samples(session: Session, relation: Relation, place: Place, size: int) -> Iterator[list[dict[str, Any]]]:
+def _samples(session: Session, relation: Relation, place: Namespace, size: int) -> Iterator[list[dict[str, Any]]]:
     """The newest documents by the cursor, which hold what is written today, and the first that are at hand."""
     concern = {"level": "majority"}
-    if moment_of(session, f"view {relation.name}").concern.get("level") == "local":
+    if cluster_time_of(session, f"view {relation.name}").concern.get("level") == "local":
         concern = {"level": "local"}
     newest: list[Stage] = [{"$sort": {relation.cursor: -1}}, {"$limit": size // 2 or 1}]
     first: list[Stage] = [{"$limit": size - size // 2 or 1}]
@@ -140,3 +135,6 @@ def _samples(session: Session, relation: Relation, place: Place, size: int) -> I
         with suppress(SourceCancelled):  # without an index on the cursor the newest may take too long to find
             batches = session.batches(place.collection, [*place.before, *stages], concern, size, relation.name)
             yield [document for batch in batches for document in bson.decode_all(batch, LENIENT)]
+
+
+connect = MongoSource

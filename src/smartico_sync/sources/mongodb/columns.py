@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
 
-__all__ = ["columns", "placed"]
+__all__ = ["columns", "position_texts"]
 
 INT, LONG = 16, 18
 WHOLE, SCRIPTED = among((INT, LONG)), among((INT, DOUBLE))  # JavaScript writes its numbers as either
@@ -55,7 +55,7 @@ def columns(documents: Documents, described: Sequence[Column], found: Sequence[V
     return with_reasons(pl.DataFrame(series), reasons)
 
 
-def placed(documents: Documents, bracket: Bracket, values: Values) -> pl.Series:
+def position_texts(documents: Documents, bracket: Bracket, values: Values) -> pl.Series:
     """The texts of positions; null where the value is of another bracket."""
     rows = np.flatnonzero(among(bracket.kinds)[values.kinds])
     at, kinds = values.at[rows], values.kinds[rows]

@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.errors import SourceError
-from smartico_sync.sources.mongodb.moment import moment_of, role_of
+from smartico_sync.sources.kit.privileges import beyond_reading
+from smartico_sync.sources.mongodb.cluster_time import cluster_time_of, role_of
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ WRITING = frozenset({
     "renameCollectionSameDB", "bypassDocumentValidation", "anyAction", "createUser", "grantRole", "shutdown", "replSetConfigure",
     "restore", "enableSharding",
 })  # fmt: skip
-SHOWN = 3
 
 
 def ask_facts(session: Session) -> ServerFacts:
@@ -37,7 +37,7 @@ def ask_facts(session: Session) -> ServerFacts:
         version=str(version.get("version", "")),
         role=role_of(hello),
         fence=NO_FENCE,
-        replay_lag_ms=max(0, _now_ms(hello) - moment_of(session, "the server").clock_ms) if secondary else None,
+        replay_lag_ms=max(0, _now_ms(hello) - cluster_time_of(session, "the server").clock_ms) if secondary else None,
         warnings=(*_open(session), *_bare(hello)),
     )
 
@@ -54,23 +54,22 @@ def _bare(hello: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _open(session: Session) -> Iterator[str]:
+def _open(session: Session) -> tuple[str, ...]:
     """Privileges that are too wide."""
+    info: dict[str, Any] = {"authenticatedUsers": [{}]}
     with suppress(SourceError):
         status = session.command({"connectionStatus": 1, "showPrivileges": True}, "the server", "admin")
         info = status.get("authInfo", {})
-        users = [str(each.get("user", "")) for each in info.get("authenticatedUsers", ())]
-        if not users:
-            yield "nobody logged in: whoever reaches the server may do what this user may; turn on authorization"
-            return
-        held: dict[str, None] = {}
-        for privilege in info.get("authenticatedUserPrivileges", ()):
-            for action in privilege.get("actions", ()):
-                if action in WRITING:
-                    held[f"{action} on {_resource(privilege.get('resource', {}))}"] = None
-        if held:
-            shown = ", ".join(list(held)[:SHOWN]) + (" …" if len(held) > SHOWN else "")
-            yield f"{users[0]} may do more than read: {shown}; the role read on the database is enough"
+    users = [str(each.get("user", "")) for each in info.get("authenticatedUsers", ())]
+    if not users:
+        return ("nobody logged in: whoever reaches the server may do what this user may; turn on authorization",)
+    held = [
+        f"{action} on {_resource(privilege.get('resource', {}))}"
+        for privilege in info.get("authenticatedUserPrivileges", ())
+        for action in privilege.get("actions", ())
+        if action in WRITING
+    ]
+    return beyond_reading(users[0], held, "the role read on the database")
 
 
 def _resource(resource: Mapping[str, Any]) -> str:

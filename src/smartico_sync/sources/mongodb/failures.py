@@ -13,27 +13,50 @@ from pymongo.errors import (
 )
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.sources.kit.failures import SERVER, SUBJECT, VIEW, Meaning, failure_of, meanings
+from smartico_sync.sources.kit.network_failures import Hints, fault_of, unreachable
 
 __all__ = ["FAILURES", "NO_SNAPSHOT", "failure"]
 
 FAILURES = (PyMongoError, BSONError, ValueError, OverflowError)
 # Not a member of a set, a capped collection, an option that this server does not know: reads of the majority serve there.
 NO_SNAPSHOT = (20, 72, 115, 123, 263)
-LOGIN = (11, 18, 8000)
-REFUSED = (13, 33)
-CANCELLED = {
-    43: "the server gave up the cursor",
-    50: "the query ran longer than statement_timeout",
-    237: "somebody ended the query",
-    239: "the snapshot is too old",
-    246: "the server cannot give this snapshot any more",
-    262: "the query ran longer than the server allows",
-    292: "sorting needs more memory than the server allows",
-    11601: "somebody ended the query",
-}
-GONE = (26,)
-COLLATED = (167,)  # a view's collation cannot be put aside
+TABLE = {
+    **meanings(
+        SourceRefused, "check user, password and authSource: the database in which the user was made, mostly admin",
+        dict.fromkeys((11, 18, 8000), "the login is refused"), SERVER,
+    ),
+    **meanings(
+        SourceRefused, "grant it: db.grantRolesToUser(USER, [{role: 'read', db: DATABASE}])",
+        dict.fromkeys((13, 33), "permission denied"),
+    ),
+    **meanings(SourceCancelled, "see `sync check` for the index of the poll; raise statement_timeout if it is there", {
+        43: "the server gave up the cursor",
+        50: "the query ran longer than statement_timeout",
+        237: "somebody ended the query",
+        239: "the snapshot is too old",
+        246: "the server cannot give this snapshot any more",
+        262: "the query ran longer than the server allows",
+        292: "sorting needs more memory than the server allows",
+        11601: "somebody ended the query",
+    }),
+    **meanings(ViewBroken, "compare its name", {26: "reads a collection that does not exist"}, SUBJECT),
+    **meanings(ViewBroken, "make the view without collation", {
+        167: "has a collation of its own, by which different keys may be equal",
+    }, SUBJECT),
+}  # fmt: skip
+# These messages quote what failed.
+OTHERWISE = Meaning(
+    ViewBroken,
+    "the server cannot compute it",
+    "run the pipeline by hand in mongosh; a conversion or a division in it fails for some document",
+    VIEW,
+)
 NETWORK = "is the server up, the port right, the firewall open? a set's members must be reachable by the names that rs.conf() tells"
+HINTS = Hints(
+    tls="tls=true, and tlsCAFile for the CA that signed the server's certificate",
+    unknown_host=NETWORK, late=NETWORK, refused=NETWORK, broken=NETWORK,
+)  # fmt: skip
 
 
 def failure(error: Exception, place: str, what: str) -> SourceError:
@@ -59,46 +82,15 @@ def failure(error: Exception, place: str, what: str) -> SourceError:
 
 def _operation(error: OperationFailure, place: str, what: str) -> SourceError:
     code = error.code or 0
-    if code in LOGIN:
-        return SourceRefused(
-            f"{place}: the login is refused ({code})",
-            hint="check user, password and authSource: the database in which the user was made, mostly admin",
-        )
-    if code in REFUSED:
-        return SourceRefused(
-            f"{place}: {what}: permission denied ({code})",
-            hint="grant it: db.grantRolesToUser(USER, [{role: 'read', db: DATABASE}])",
-        )
-    if code in CANCELLED:
-        return SourceCancelled(
-            f"{place}: {what}: {CANCELLED[code]} ({code})",
-            hint="see `sync check` for the index of the poll; raise statement_timeout if it is there",
-        )
-    if code in GONE:
-        return ViewBroken(f"{place}: {what} reads a collection that does not exist ({code})")
-    if code in COLLATED:
-        return ViewBroken(
-            f"{place}: {what} has a collation of its own, by which different keys may be equal ({code})",
-            hint="make the view without collation",
-        )
-    if error.has_error_label("RetryableError") or error.has_error_label("TransientTransactionError"):
+    again = error.has_error_label("RetryableError") or error.has_error_label("TransientTransactionError")
+    if again and code not in TABLE:
         return SourceUnreachable(f"{place}: {what}: the server cannot answer now ({code})", hint="tried again")
-    # These messages quote what failed.
-    return ViewBroken(
-        f"{place}: {what}: the server cannot compute it ({code})",
-        hint="run the pipeline by hand in mongosh; a conversion or a division in it fails for some document",
-    )
+    return failure_of(TABLE, code, place, what, otherwise=OTHERWISE)
 
 
 def _silent(error: PyMongoError, place: str, what: str) -> SourceError:
     """Nobody answers, or nobody that we understand."""
-    told = str(error).lower()
-    if "certificate" in told or "ssl" in told or "tls" in told:
-        return SourceUnreachable(
-            f"{place}: no TLS connection",
-            hint="tls=true, and tlsCAFile for the CA that signed the server's certificate",
-        )
-    if isinstance(error, ServerSelectionTimeoutError):
-        found = "no server answers that may be read"
-        return SourceUnreachable(f"{place}: {what}: {found}", hint=f"{NETWORK}; replicaSet and readPreference must fit")
-    return SourceUnreachable(f"{place}: {what}: the connection broke, or nobody answers", hint=NETWORK)
+    if isinstance(error, ServerSelectionTimeoutError) and fault_of(error) != "tls":
+        hint = f"{NETWORK}; replicaSet and readPreference must fit"
+        return SourceUnreachable(f"{place}: {what}: no server answers that may be read", hint=hint)
+    return unreachable(error, f"{place}: {what}", HINTS)

@@ -10,54 +10,45 @@ from bson.errors import BSONError
 
 from smartico_sync.catalogue.engines import MONGODB
 from smartico_sync.config.query_checks import query_problem
-from smartico_sync.errors import SourceRefused
+from smartico_sync.errors import SourceRefused, ViewBroken
+from smartico_sync.sources.kit.positions import described, tie_breakers
 from smartico_sync.sources.mongodb.types import bracket_of, stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.relation import Relation
     from smartico_sync.sources.protocol import End
 
 __all__ = [
-    "NULLS_COUNTED",
-    "Place",
-    "Stage",
-    "page",
-    "parsed",
-    "paths_of",
-    "place_of",
-    "present",
-    "shown",
-    "unplaced",
-    "within",
-]
+    "Namespace", "Stage", "comparable", "namespace_of", "page", "parse_query", "paths_of", "projection",
+    "range_condition", "value_of", "without_position",
+]  # fmt: skip
 
-NULLS_COUNTED = 10_000
 HINT = "write the command in extended JSON, as docs/databases/mongodb.md shows it"
 Stage = dict[str, Any]
 Condition = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Namespace:
     """Where documents come from: a collection or view, and the stages of a `query:` before ours."""
 
     collection: str
     before: tuple[Stage, ...] = ()
 
 
-def place_of(relation: Relation) -> Place:
+def namespace_of(relation: Relation) -> Namespace:
     """The place that a relation names. SourceRefused when a query cannot be asked."""
     if relation.query is not None:
-        return parsed(relation.query, f"view {relation.name}")
+        return parse_query(relation.query, f"view {relation.name}")
     name = relation.relation or ""
     quoted = len(name) > 1 and name.startswith('"') and name.endswith('"')
-    return Place(name[1:-1].replace('""', '"') if quoted else name)
+    return Namespace(name[1:-1].replace('""', '"') if quoted else name)
 
 
-def parsed(query: str, what: str) -> Place:
+def parse_query(query: str, what: str) -> Namespace:
     """A `query:`, which is an aggregate command in extended JSON. SourceRefused for anything else, before it leaves."""
     if problem := query_problem(MONGODB.query, query):
         raise SourceRefused(f"{what}: `query:`: {problem}", hint=HINT)
@@ -65,37 +56,33 @@ def parsed(query: str, what: str) -> Place:
         command = json_util.loads(query)
     except (ValueError, TypeError, BSONError):
         raise SourceRefused(f"{what}: `query:` is no extended JSON", hint=HINT) from None
-    return Place(command["aggregate"], tuple(command["pipeline"]))
-
-
-def column_at(relation: Relation, name: str) -> Column:
-    """A column that describe() has checked."""
-    column = relation.column(name)
-    assert column is not None, "describe() has checked cursor and key"
-    return column
+    return Namespace(command["aggregate"], tuple(command["pipeline"]))
 
 
 def value_of(relation: Relation, name: str, text: str) -> Any:
-    """The value that a position's text stands for."""
-    bracket = bracket_of(column_at(relation, name))
-    assert bracket is not None, "describe() has checked cursor and key"
+    """The value that a position's text stands for. ViewBroken for a column by which nothing can be ordered."""
+    bracket = bracket_of(described(relation, name))
+    if bracket is None:
+        raise ViewBroken(f"view {relation.name}: {name} has no order", hint="`sync check` tells why")
     return stored(bracket, text)
 
 
-def present(relation: Relation, names: Sequence[str]) -> Condition:
+def comparable(relation: Relation, names: Sequence[str]) -> Condition:
     """The fields hold values that compare with each other: neither missing, nor null, nor of another type, nor NaN."""
-    told = {name: bracket_of(column_at(relation, name)) for name in names}
+    told = {name: bracket_of(described(relation, name)) for name in names}
     return {name: {"$gte": bracket.floor} for name, bracket in told.items() if bracket is not None}
 
 
-def unplaced(relation: Relation, names: Sequence[str]) -> Condition:
+def without_position(relation: Relation, names: Sequence[str]) -> Condition:
     """One of the fields does not. Each branch is served by an index that begins with its field."""
-    return {"$or": [{name: {"$not": test}} for name, test in present(relation, names).items()]}
+    return {"$or": [{name: {"$not": test}} for name, test in comparable(relation, names).items()]}
 
 
-def within(relation: Relation, low: str | None, high: str | None, end: End, *, keyed: str = "keyed") -> Condition:
+def range_condition(
+    relation: Relation, low: str | None, high: str | None, end: End, *, keyed: str = "keyed"
+) -> Condition:
     """The cursor is in the range, and the key is whole where `keyed` says so."""
-    condition = present(relation, (relation.cursor, *(relation.key if keyed == "keyed" else ())))
+    condition = comparable(relation, (relation.cursor, *(relation.key if keyed == "keyed" else ())))
     test = condition[relation.cursor]
     if low is not None:
         test["$gte"] = value_of(relation, relation.cursor, low)
@@ -104,16 +91,11 @@ def within(relation: Relation, low: str | None, high: str | None, end: End, *, k
     return condition
 
 
-def ties(relation: Relation) -> list[str]:
-    """The fields by which rows are ordered. A key that is the cursor, or holds it, breaks no tie there."""
-    return [relation.cursor, *(name for name in relation.key if name != relation.cursor)]
-
-
 def page(
     relation: Relation, after: Position | None, low: str | None, high: str | None, end: End
 ) -> tuple[Condition, dict[str, int]]:
     """The condition and the order of rows after a position, in a range."""
-    condition, order = within(relation, low, high, end), ties(relation)
+    condition, order = range_condition(relation, low, high, end), [relation.cursor, *tie_breakers(relation)]
     if after is not None:
         cursor = value_of(relation, relation.cursor, after.cursor)
         begun = condition[relation.cursor]
@@ -132,7 +114,7 @@ def page(
     return condition, dict.fromkeys(order, 1)
 
 
-def shown(names: Sequence[str], which: str) -> Stage:
+def projection(names: Sequence[str], which: str) -> Stage:
     """The projection to these paths.
 
     Rows come with whole fields: projected to `a.b`, what holds something else than a document in `a` would look as if it held

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from bson import json_util
 
-from smartico_sync.core.position import Position
-from smartico_sync.sources.mongodb.pipelines import ties
+from smartico_sync.sources.kit.positions import at_head, tie_breakers
 from smartico_sync.sources.protocol import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.mongodb.reading import MongoReading
 
-__all__ = ["explain", "judged"]
+__all__ = ["explain", "judge"]
 
 INDEXED = ("IXSCAN", "EXPRESS_IXSCAN", "EXPRESS_CLUSTERED_IXSCAN", "CLUSTERED_IXSCAN", "IDHACK", "DISTINCT_SCAN")
 WHOLE = "COLLSCAN"
@@ -26,16 +26,15 @@ EVERYTHING = "[MinKey, MaxKey]"
 ASCENDING = 1
 
 
-def explain(reading: MongoReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+def explain(reading: MongoReading, after: Position | None, limit: int) -> Plan:
     """Explain the page after this position, or, from the start, the page that a running poll reads at the head."""
-    if after is None and (head := reading.head()) is not None:
-        after = Position(head)
-    command = {"aggregate": reading.collection, "pipeline": reading.explained(after, limit), "cursor": {}}
+    pipeline = reading.poll_pipeline(at_head(reading, after), limit)
+    command = {"aggregate": reading.collection, "pipeline": pipeline, "cursor": {}}
     answer = reading.session.command({"explain": command, "verbosity": "queryPlanner"}, reading.what)
-    return judged(answer, relation)
+    return judge(answer, reading.relation)
 
 
-def judged(answer: dict[str, Any], relation: Relation) -> Plan:
+def judge(answer: dict[str, Any], relation: Relation) -> Plan:
     """What explain's answer means for a poll."""
     plans = list(_plans(answer))
     stages = [stage for plan in plans for stage in _stages(plan)]
@@ -104,7 +103,7 @@ def _line(stage: dict[str, Any]) -> str:
 
 def _index(answer: dict[str, Any], relation: Relation) -> str:
     """The statement that makes the index."""
-    fields = ", ".join(f"{_key(name)}: {ASCENDING}" for name in ties(relation))
+    fields = ", ".join(f"{_key(name)}: {ASCENDING}" for name in (relation.cursor, *tie_breakers(relation)))
     namespace = _namespace(answer)
     name = namespace.partition(".")[2]
     statement = f"db.getCollection({json.dumps(name, ensure_ascii=False)}).createIndex({{{fields}}})"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager, suppress
-from threading import Lock, Thread
+from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pymongo.errors import OperationFailure
 
 from smartico_sync.errors import SourceUnreachable
-from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned
+from smartico_sync.sources.kit.abandonable import AbandonableCalls, UnattendedCalls
 from smartico_sync.sources.mongodb.documents import CODEC
 from smartico_sync.sources.mongodb.failures import FAILURES, NO_SNAPSHOT, failure
 
@@ -40,32 +40,34 @@ class Servers:
     """The servers of one URL, and the newest moment that a reading has seen there.
 
     `newest`: a reading asks for data of that moment at least, so that no later one sees less, whichever member answers.
-    `unsnapped`: collections of which a server gave no snapshot.
+    `without_snapshot`: collections of which a server gave no snapshot.
     """
 
     def __init__(self, login: Login, place: str) -> None:
         self.login = login
         self.place = place
         self.newest: Timestamp | None = None
-        self.unsnapped: set[str] = set()
+        self.without_snapshot: set[str] = set()
         self._lock = Lock()
         self._client: MongoClient[dict[str, Any]] | None = None
         self._closed = False
+        self._unattended = UnattendedCalls()
         self._asking: set[AbandonableCalls] = set()
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Questions of one thread."""
-        errands = AbandonableCalls()
+        calls = AbandonableCalls(self._unattended, self.place)
         with self._lock:
             if self._closed:
                 raise SourceUnreachable(f"{self.place}: the source has been closed")
-            self._asking.add(errands)
+            self._asking.add(calls)
         try:
-            yield Session(self, errands)
+            yield Session(self, calls)
         finally:
+            calls.close()
             with self._lock:
-                self._asking.discard(errands)
+                self._asking.discard(calls)
 
     def client(self) -> MongoClient[dict[str, Any]]:
         """The one client; made at the first question."""
@@ -85,23 +87,18 @@ class Servers:
         with self._lock:
             self._closed = True
             asking, client = list(self._asking), self._client
-        for errands in asking:
-            errands.abandon()
+        for calls in asking:
+            calls.abandon()
         if client is not None:
-            Thread(target=_farewell, args=(client,), daemon=True).start()
-
-
-def _farewell(client: MongoClient[dict[str, Any]]) -> None:
-    with suppress(*FAILURES):
-        client.close()
+            self._unattended.farewell(client.close)
 
 
 class Session:
     """Questions one after the other. What writes has no way through: `pipelines` lets no $out pass, and commands only tell."""
 
-    def __init__(self, servers: Servers, errands: AbandonableCalls) -> None:
+    def __init__(self, servers: Servers, calls: AbandonableCalls) -> None:
         self.servers = servers
-        self._errands = errands
+        self._calls = calls
 
     def batches(
         self, collection: str, pipeline: Sequence[Mapping[str, Any]], concern: Mapping[str, Any], most: int, view: str
@@ -153,11 +150,6 @@ class Session:
         """Anything else that the client can be asked."""
         servers = self.servers
         try:
-            return self._errands.run(lambda: ask(servers.client()), 2 * servers.login.silence_s)
+            return self._calls.run(lambda: ask(servers.client()), 2 * servers.login.silence_s, what)
         except FAILURES as error:
             raise failure(error, servers.place, what) from None
-        except Abandoned:
-            raise SourceUnreachable(
-                f"{servers.place}: {what}: no answer, or nobody waits for it any more",
-                hint="check the network; statement_timeout sets how long to wait",
-            ) from None

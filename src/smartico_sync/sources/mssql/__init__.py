@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.relation import Column
@@ -14,9 +15,10 @@ except ModuleNotFoundError:
 except ImportError:
     raise DriverMissing("unixODBC is not installed, and pyodbc needs it", hint="apt-get install unixodbc") from None
 
+from smartico_sync.sources.kit.abandonable import UnattendedCalls
+from smartico_sync.sources.kit.parameters import connection_of
 from smartico_sync.sources.kit.pool import Pool
-from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.mssql.clock import Clock
+from smartico_sync.sources.mssql.clock import TICK_MS, Clock
 from smartico_sync.sources.mssql.facts import ask_facts
 from smartico_sync.sources.mssql.login import Login
 from smartico_sync.sources.mssql.plan import explain
@@ -28,10 +30,10 @@ from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["MssqlSource", "connect"]
 
@@ -46,26 +48,25 @@ RELATIONS = """SELECT s.name AS place, o.name AS called FROM sys.objects AS o JO
  AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name), N'OBJECT', N'SELECT') = 1 ORDER BY s.name, o.name"""
 
 
-def connect(name: str, config: SourceConfig) -> MssqlSource:
-    """The source of that name; the first question opens the first connection."""
-    return MssqlSource(name, config)
-
-
 class MssqlSource(PooledSource[Session, MssqlReading]):
     """A pool of sessions over one database."""
 
     engine = "mssql"
+    reading_type = MssqlReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, silence_s, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config, GRACE_S)
+        login = Login(url, silence_s, options)
         login.check()  # what the driver cannot use is told before the first poll
         place = f"source {name} ({url.place})"
-        self._clock = Clock()
-        self._old_views: set[str] = set()
-        pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        clock, old_views, unattended = Clock(TICK_MS), set[str](), UnattendedCalls()
+
+        def session() -> Session:
+            return Session(login, clock, old_views, unattended, place, config.statement_timeout)
+
+        super().__init__(name, place, Pool(session, config.pool, silence_s))
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns."""
@@ -77,18 +78,8 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
             )
         return described
 
-    def facts(self) -> ServerFacts:
-        """What the server is."""
-        with self._pool.link() as session:
-            return ask_facts(session, self._clock)
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How the poll runs, and whether an index can serve it."""
-        with self._pool.link() as session, self._read(session, relation) as reading:
-            return explain(session, reading, relation, after, limit)
-
-    def _open(self, session: Session, relation: Relation) -> MssqlReading:
-        return MssqlReading(session, relation, self._clock, self._old_views)
+    def _transaction(self, session: Session, what: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        return nullcontext()  # the catalogue needs none
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         what, star = f"view {relation.name}", statements.star(MSSQL, relation)
@@ -100,3 +91,6 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(dotted(row) for row in session.run(RELATIONS, "the server").rows)
+
+
+connect = MssqlSource

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from smartico_sync.sources.kit.failures import StatementFailed
+from smartico_sync.sources.kit.server_clock import Replay, ReplicaClock
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.sources.mssql.failures import NO_OBJECT, NOT_ALLOWED
-from smartico_sync.sources.mssql.session import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smartico_sync.sources.mssql.session import Session
 
-__all__ = ["Clock", "Replay"]
+__all__ = ["TICK_MS", "Clock"]
 
 NOW = "SELECT CONVERT(varchar(33), SYSUTCDATETIME(), 126) AS now"
 UPDATEABLE = "SELECT CONVERT(nvarchar(60), DATABASEPROPERTYEX(DB_NAME(), N'Updateability')) AS word"
@@ -27,23 +27,9 @@ VIEWS = ("dm_hadr_database_replica_states", "dm_database_replica_states")
 UTC = ZoneInfo("UTC")
 TICK_MS = 4  # the view's times are rounded to three hundredths of a second
 
-State = Literal["primary", "replica", "stopped", "hidden"]
 
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """How a server stands. `hidden`: it is a replica or a restored copy, and nothing tells how far it is behind."""
-
-    state: State
-    now_ms: int
-    replayed_ms: int | None = None
-
-
-class Clock:
-    """The clock of one source, whichever of its connections asks. Never runs backwards while replay stands still."""
-
-    def __init__(self) -> None:
-        self._replayed_ms = 0
+class Clock(ReplicaClock):
+    """The clock of one source."""
 
     def question(self, session: Session, what: str) -> str:
         """What to ask before a snapshot is taken, so that the answer holds for it.
@@ -62,16 +48,8 @@ class Clock:
             return Replay("primary" if session.standing == "primary" else "hidden", now_ms)
         if row[1] is None:
             return Replay("stopped", now_ms)
-        return Replay("replica", now_ms, epoch_ms(row[1], UTC) - TICK_MS)
-
-    def read(self, replay: Replay) -> int:
-        """Epoch ms up to which the server knows everything."""
-        if replay.state in ("primary", "hidden"):
-            return replay.now_ms
-        if replay.replayed_ms is not None:
-            # In the hour that an autumn has twice, a local time may seem to lie ahead.
-            self._replayed_ms = min(replay.replayed_ms, replay.now_ms)
-        return self._replayed_ms
+        # In the hour that an autumn has twice, a local time may seem to lie ahead.
+        return Replay("replica", now_ms, max(0, now_ms - epoch_ms(row[1], UTC)))
 
 
 def _view(session: Session, what: str) -> str:
@@ -79,7 +57,7 @@ def _view(session: Session, what: str) -> str:
     for view in VIEWS:
         try:
             answer = session.attempt(REPLAYED.format(view=view), what, expected=(NO_OBJECT, *NOT_ALLOWED))
-        except Failed:
+        except StatementFailed:
             continue
         if answer.rows[0][1] is not None:
             return view

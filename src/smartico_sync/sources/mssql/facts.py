@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smartico_sync.sources.kit.privileges import UNSEEN, administrator, writer
 from smartico_sync.sources.mssql.reading import COMMITTED, isolation
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.mssql.clock import Clock, Replay
+    from smartico_sync.sources.kit.server_clock import Replay
     from smartico_sync.sources.mssql.session import Session
 
 __all__ = ["ask_facts"]
@@ -31,11 +32,12 @@ NO_FENCE = (
 )
 
 
-def ask_facts(session: Session, clock: Clock) -> ServerFacts:
+def ask_facts(session: Session) -> ServerFacts:
     """Ask outside a transaction."""
     row = session.run(SERVER, "the server").rows[0]
-    version, edition, standby, minutes, place, account, administrator, subscribed = row
-    replay = clock.replay(session, session.run(clock.question(session, "the server"), "the server").rows[0])
+    version, edition, standby, minutes, place, account, sysadmin, subscribed = row
+    question = session.clock.question(session, "the server")
+    replay = session.clock.replay(session, session.run(question, "the server").rows[0])
     role = {"primary": "primary", "hidden": "unknown"}.get(replay.state, "physical standby")
     if standby == "1":
         role = "physical standby"
@@ -46,10 +48,14 @@ def ask_facts(session: Session, clock: Clock) -> ServerFacts:
         version=_named(str(version), int(edition or 0)),
         role=role,
         fence=NO_FENCE,
-        replay_lag_ms=None if replay.replayed_ms is None else max(0, replay.now_ms - replay.replayed_ms),
+        replay_lag_ms=replay.lag_ms,
         timezone=_zone(int(minutes or 0)),
         warnings=(
-            *_wide(session, str(account), administrator == 1),
+            *(
+                (administrator(str(account), "sysadmin"),)
+                if sysadmin == 1
+                else writer(str(account), session.run(WRITABLE, "the server").rows[0][0])
+            ),
             *_unversioned(session, str(place), replay),
             *_blind(replay, role),
         ),
@@ -70,13 +76,6 @@ def _zone(minutes: int) -> str:
     return f"UTC{'+' if minutes > 0 else '-'}{hours:02}:{rest:02}"
 
 
-def _wide(session: Session, account: str, administrator: bool) -> tuple[str, ...]:  # noqa: FBT001  - a fact, not a policy
-    if administrator:
-        return (f"{account} is a sysadmin: a user that may only SELECT from the views is enough",)
-    writable = session.run(WRITABLE, "the server").rows[0][0]
-    return (f"{account} may write to {writable} tables or views: SELECT is enough",) if writable else ()
-
-
 def _unversioned(session: Session, place: str, replay: Replay) -> tuple[str, ...]:
     """A replica that answers reads does so from snapshots, whatever its database says."""
     if replay.state != "primary" or isolation(session, "the server") != COMMITTED:
@@ -89,14 +88,11 @@ def _unversioned(session: Session, place: str, replay: Replay) -> tuple[str, ...
 
 
 def _blind(replay: Replay, role: str) -> tuple[str, ...]:
-    unseen = (
-        "its lag cannot be seen, so its clock is taken for the primary's and a lag longer than the lookback loses rows"
-    )
     if replay.state == "hidden":
         right = "GRANT VIEW SERVER STATE (in Azure SQL Database VIEW DATABASE STATE) to the login"
-        return (f"this database is read-only, a secondary or a restored copy, and {unseen}: for a secondary {right}",)
+        return (f"this database is read-only, a secondary or a restored copy, and {UNSEEN}: for a secondary {right}",)
     if role == "logical replica":
-        return (f"this database subscribes to a publication, and {unseen}",)
+        return (f"this database subscribes to a publication, and {UNSEEN}",)
     if replay.state == "stopped":
         return ("this secondary has not replayed anything yet: its clock stands still until it does",)
     return ()

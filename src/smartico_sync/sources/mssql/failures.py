@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from smartico_sync.core.redaction import from_database
 from smartico_sync.errors import (
     ConfigError,
     DriverMissing,
@@ -14,48 +13,14 @@ from smartico_sync.errors import (
     SyncError,
     ViewBroken,
 )
+from smartico_sync.sources.kit.failures import COMPARE, SERVER, TOO_SLOW, failure_of, meanings
+from smartico_sync.sources.kit.network_failures import Hints, broken, unreachable
 
-__all__ = ["NOT_ALLOWED", "NO_OBJECT", "NO_SNAPSHOT", "NO_TIME_LEFT", "connecting", "failure", "spoken"]
+__all__ = ["NOT_ALLOWED", "NO_OBJECT", "NO_SNAPSHOT", "NO_TIME_LEFT", "connecting", "diagnostic", "failure"]
 
 NO_OBJECT, NO_SNAPSHOT = 208, 3952
 NO_TIME_LEFT = "HYT00"
 NOT_ALLOWED = (229, 230, 262, 297, 300, 371, 916, 15247)
-CANCELLED = {
-    1205: "the server ended the read to break a deadlock",
-    1222: "a lock of somebody who changes the table lasted longer than statement_timeout",
-    596: "the server's administrator ended the connection",
-    601: "the data moved while it was read",
-    3960: "the snapshot ended with a conflict",
-    3958: "the server keeps too few row versions for this snapshot",
-    3959: "the server has no room for row versions in tempdb",
-    3961: "the table has just been altered",
-    3966: "the server keeps too few row versions for this snapshot",
-    3967: "the server has no room for row versions in tempdb",
-    701: "the server is out of memory",
-    802: "the server is out of memory",
-    8645: "the server has too little memory to run it",
-    8649: "the query costs more than the server's governor allows",
-    8651: "the server has too little memory to run it",
-    1101: "the server has no room in tempdb",
-    1105: "the server has no room in tempdb",
-    9002: "the server's log is full",
-    1204: "the server has no locks left",
-}
-LOGIN = {
-    18456: "user or password is refused",
-    18452: "the login is from a domain that the server does not trust",
-    18470: "the account is disabled",
-    18486: "the account is locked",
-    18487: "the password has expired",
-    18488: "the password must be changed",
-    4060: "the user may not use this database, or it does not exist",
-    4064: "the user's default database cannot be opened",
-    40615: "the server's firewall takes no connections from this address",
-    40914: "the server's firewall takes no connections from this network",
-    978: "this replica only takes connections whose intent is to read",
-    979: "this database takes no connections whose intent is to read",
-}
-INTENT = {978: "set application_intent=readonly in the url", 979: "set application_intent=readwrite in the url"}
 READ_ONLY = (3906, 3992, 3993)
 BUSY = (
     923, 924, 927, 976, 983, 921, 922, 945, 6005, 17142, 17187, 17197, 18401, 10928, 10929, 10936, 40197, 40501, 40613, 49918,
@@ -65,12 +30,73 @@ BUSY = (
 NAMED = (
     102, 156, 195, 207, 208, 209, 306, 319, 402, 411, 451, 468, 1033, 4104, 4121, 4413, 4429, 4502, 8120, 8155, 8156,
 )  # fmt: skip
+LOGIN = {
+    **meanings(SourceRefused, "check user, password and database in the url, and that the login has a user there", {
+        18456: "user or password is refused",
+        18452: "the login is from a domain that the server does not trust",
+        18470: "the account is disabled",
+        18486: "the account is locked",
+        18487: "the password has expired",
+        18488: "the password must be changed",
+        4060: "the user may not use this database, or it does not exist",
+        4064: "the user's default database cannot be opened",
+        40615: "the server's firewall takes no connections from this address",
+        40914: "the server's firewall takes no connections from this network",
+    }, SERVER),
+    **meanings(SourceRefused, "set application_intent=readonly in the url", {
+        978: "this replica only takes connections whose intent is to read",
+    }, SERVER),
+    **meanings(SourceRefused, "set application_intent=readwrite in the url", {
+        979: "this database takes no connections whose intent is to read",
+    }, SERVER),
+    **meanings(
+        SourceRefused,
+        "GRANT SELECT ON the view TO the user; a view over other owners' tables or databases needs rights there too",
+        dict.fromkeys(NOT_ALLOWED, ""),
+    ),
+    **meanings(
+        SourceUnreachable, "is it starting up, shutting down, failing over or at its limit?",
+        dict.fromkeys(BUSY, "the server cannot serve us now"),
+    ),
+}  # fmt: skip
+TABLE = {
+    **LOGIN,
+    **meanings(SourceCancelled, "tried again, with a smaller page", {
+        1205: "the server ended the read to break a deadlock",
+        1222: "a lock of somebody who changes the table lasted longer than statement_timeout",
+        596: "the server's administrator ended the connection",
+        601: "the data moved while it was read",
+        3960: "the snapshot ended with a conflict",
+        3958: "the server keeps too few row versions for this snapshot",
+        3959: "the server has no room for row versions in tempdb",
+        3961: "the table has just been altered",
+        3966: "the server keeps too few row versions for this snapshot",
+        3967: "the server has no room for row versions in tempdb",
+        701: "the server is out of memory",
+        802: "the server is out of memory",
+        8645: "the server has too little memory to run it",
+        8649: "the query costs more than the server's governor allows",
+        8651: "the server has too little memory to run it",
+        1101: "the server has no room in tempdb",
+        1105: "the server has no room in tempdb",
+        9002: "the server's log is full",
+        1204: "the server has no locks left",
+    }),
+    **meanings(SourceRefused, "a view must only read", dict.fromkeys(READ_ONLY, "the database is read-only")),
+    **meanings(SourceRefused, "ALTER DATABASE … SET ALLOW_SNAPSHOT_ISOLATION ON", {
+        NO_SNAPSHOT: "SNAPSHOT isolation is not allowed in a database that it reads",
+    }),
+    **meanings(ViewBroken, COMPARE, dict.fromkeys(NAMED, "")),
+}  # fmt: skip
+HINTS = Hints(
+    tls="is the server's certificate signed by an authority this machine trusts? see encrypt, hostname_in_certificate and trust_server_certificate"
+)
 TLS = ("SSL", "certificate", "TLS", "ncryption")
 FREETDS = range(20_000, 20_100)  # its own failures, mostly of the network
 ABSENT = ("IM002", "IM003", "IM004", "IM005")
 
 
-def spoken(arguments: tuple[object, ...]) -> tuple[str, int, str]:
+def diagnostic(arguments: tuple[object, ...]) -> tuple[str, int, str]:
     """SQLSTATE, the server's number and its message, of a driver's exception; number 0 where the driver itself speaks."""
     state, text = ([str(each) for each in arguments] + ["", ""])[:2]
     numbers = re.findall(r"\((-?\d+)\) \(SQL\w+\)", text)
@@ -81,46 +107,13 @@ def spoken(arguments: tuple[object, ...]) -> tuple[str, int, str]:
 
 def failure(state: str, number: int, message: str, place: str, what: str) -> SyncError:
     """The failure for an SQLSTATE and a number of the server."""
-    if number in CANCELLED:
+    if number not in TABLE and state in (NO_TIME_LEFT, "HY008"):
         return SourceCancelled(
-            f"{place}: {what}: {CANCELLED[number]} ({number})", hint="tried again, with a smaller page"
+            f"{place}: {what}: the query ran longer than statement_timeout, or somebody ended it", hint=TOO_SLOW
         )
-    if number in LOGIN:
-        hint = INTENT.get(number, "check user, password and database in the url, and that the login has a user there")
-        return SourceRefused(f"{place}: {LOGIN[number]} ({number})", hint=hint)
-    if number in NOT_ALLOWED:
-        return SourceRefused(
-            f"{place}: {what}: {from_database(message)} ({number})",
-            hint="GRANT SELECT ON the view TO the user; a view over other owners' tables or databases needs rights there too",
-        )
-    if number in READ_ONLY:
-        return SourceRefused(f"{place}: {what}: the database is read-only ({number})", hint="a view must only read")
-    if number == NO_SNAPSHOT:
-        return SourceRefused(
-            f"{place}: {what}: SNAPSHOT isolation is not allowed in a database that it reads ({number})",
-            hint="ALTER DATABASE … SET ALLOW_SNAPSHOT_ISOLATION ON",
-        )
-    if number in BUSY:
-        return SourceUnreachable(
-            f"{place}: {what}: the server cannot serve us now ({number})",
-            hint="is it starting up, shutting down, failing over or at its limit?",
-        )
-    if number in NAMED:
-        return ViewBroken(
-            f"{place}: {what}: {from_database(message)} ({number})",
-            hint="compare the view with views.yaml: `sync check`",
-        )
-    if state in (NO_TIME_LEFT, "HY008"):
-        return SourceCancelled(
-            f"{place}: {what}: the query ran longer than statement_timeout, or somebody ended it",
-            hint="raise statement_timeout, or see `sync check` for a missing index",
-        )
-    if state.startswith(("08", "HYT")) or not number:
-        return SourceUnreachable(f"{place}: {what}: the connection broke ({state})", hint="is the server running?")
-    return ViewBroken(
-        f"{place}: {what}: the view cannot be computed ({number})",
-        hint="SELECT from the view by hand to see the server's own words; a row's value may be in them",
-    )
+    if number not in TABLE and (state.startswith(("08", "HYT")) or not number):
+        return broken(place, what, state)
+    return failure_of(TABLE, number, place, what, said=message)
 
 
 def connecting(state: str, number: int, message: str, place: str) -> SyncError:
@@ -130,17 +123,14 @@ def connecting(state: str, number: int, message: str, place: str) -> SyncError:
             f"{place}: the ODBC driver cannot be loaded",
             hint="install Microsoft's msodbcsql18, or apt-get install tdsodbc, or pip install mssql-python; `driver=` in the url names one",
         )
-    if number in LOGIN or number in BUSY or number in NOT_ALLOWED:
+    if number in LOGIN:
         return failure(state, number, message, place, "connecting")
     if state == "28000":
         return SourceRefused(f"{place}: user or password is refused", hint="check user and password in the url")
     if any(word in message for word in TLS):
-        return SourceUnreachable(
-            f"{place}: no TLS connection",
-            hint="is the server's certificate signed by an authority this machine trusts? see encrypt, hostname_in_certificate and trust_server_certificate",
-        )
+        return unreachable("tls", place, HINTS)
     if state.startswith("HYT"):
-        return SourceUnreachable(f"{place}: nobody answered in time", hint="check host, port and firewall")
+        return unreachable("late", place)
     if state == "01S00" or state.startswith("HY"):
         return ConfigError(
             f"{place}: the ODBC driver does not take a parameter of the url ({state})",

@@ -13,7 +13,7 @@ import pyodbc
 
 from smartico_sync.catalogue.engines import MSSQL
 from smartico_sync.errors import ConfigError, DriverMissing
-from smartico_sync.sources.kit.parameters import named
+from smartico_sync.sources.kit.parameters import hosts_of, named, number
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
@@ -67,8 +67,8 @@ class Login:
     @property
     def driver(self) -> str:
         """The ODBC driver, by name or path: the one the URL names, else Microsoft's newest, else FreeTDS."""
-        if named := self.parameters.get("driver"):
-            return named
+        if chosen := self.parameters.get("driver"):
+            return chosen
         installed: list[str] = pyodbc.drivers()
         ours = sorted(
             (name for name in installed if re.fullmatch(r"ODBC Driver \d+ for SQL Server", name)), key=_number
@@ -85,25 +85,18 @@ class Login:
     @property
     def connect_timeout_s(self) -> int:
         """Seconds that a connection attempt may take."""
-        try:
-            return max(1, min(int(self.parameters.get("connect_timeout", CONNECT_TIMEOUT_S)), round(self.silence_s)))
-        except ValueError:
-            raise ConfigError(
-                f"{self.url.place}: connect_timeout is not a number of seconds", hint="write it as 10"
-            ) from None
+        given = self.parameters.get("connect_timeout", DEFAULTS["connect_timeout"])
+        return max(1, min(number(self.url.place, "connect_timeout", given), round(self.silence_s)))
 
     def check(self) -> None:
         """Raise what is wrong, before anything is opened."""
-        assert self.connect_timeout_s
-        for host, port in self.hosts():
-            self.dial(host, port)
+        _ = self.connect_timeout_s
+        for host in self.hosts():
+            self.dial(*host)
 
     def hosts(self) -> tuple[tuple[str, int], ...]:
         """Hosts in the order in which they are tried."""
-        try:
-            return tuple((host or "localhost", int(port or PORT)) for host, port in self.url.hosts or (("", ""),))
-        except ValueError:
-            raise ConfigError(f"{self.url.place}: a port is not a number", hint=f"write host:{PORT}") from None
+        return tuple((host or "localhost", port) for host, port in hosts_of(self.url, PORT))
 
     def dial(self, host: str, port: int) -> str:
         """The connection string for one host."""

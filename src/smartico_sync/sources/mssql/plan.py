@@ -6,23 +6,26 @@ import xml.etree.ElementTree as ET
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from smartico_sync.core.position import Position
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.failures import StatementFailed
+from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.mssql.failures import NOT_ALLOWED
 from smartico_sync.sources.mssql.reading import FRESH
-from smartico_sync.sources.mssql.session import Failed, declared
+from smartico_sync.sources.mssql.session import declared
 from smartico_sync.sources.mssql.types import MSSQL
 from smartico_sync.sources.protocol import Plan
 from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.names import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.mssql.reading import MssqlReading
     from smartico_sync.sources.mssql.session import Session
 
-__all__ = ["explain"]
+__all__ = ["advice", "explain", "plan_text", "serves"]
 
 SPACE = "{http://schemas.microsoft.com/sqlserver/2004/07/showplan}"
 SEEKS = ("Index Seek", "Clustered Index Seek")
@@ -38,31 +41,30 @@ INDEXED = """SELECT i.name AS called, c.name AS first_column FROM sys.indexes AS
 NO_SHOWPLAN = "the user may not see plans (GRANT SHOWPLAN TO the user)"
 
 
-def explain(session: Session, reading: MssqlReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+def explain(reading: MssqlReading, after: Position | None, limit: int) -> Plan:
     """Explain the page after this position, or, from the start, the page that a running poll reads at the head.
 
     A user who may not see plans may see indexes, at least of tables it has rights on.
     """
-    if after is None and (head := reading.head()) is not None:
-        after = Position(head)
+    session, relation, after = reading.session, reading.relation, at_head(reading, after)
     reading.end()
-    statement, values = reading.explained(after, limit)
+    statement, values = reading.poll_statement(after, limit)
     query = f"DECLARE {declared(values)}; {statement.text}"
     place = str(session.run("SELECT DB_NAME() AS place", "the plan").rows[0][0])
     try:
         today = _plan(session, query + FRESH)
-        if _serves(today, after):
-            return Plan(uses_index=True, text=_text(today))
+        if serves(today, after):
+            return Plan(uses_index=True, text=plan_text(today))
         willing = _plan(session, query + WILLING)
-    except Failed:
+    except StatementFailed:
         return _listed(session, relation)
-    if _serves(willing, after):
-        return Plan(uses_index=True, text=_text(today))
-    return Plan(uses_index=False, text=_text(today), advice=_advice(willing, relation, place))
+    if serves(willing, after):
+        return Plan(uses_index=True, text=plan_text(today))
+    return Plan(uses_index=False, text=plan_text(today), advice=advice(willing, relation, place))
 
 
 def _plan(session: Session, query: str) -> ET.Element:
-    """The topmost operator of a plan; Failed where the user may not see it."""
+    """The topmost operator of a plan; StatementFailed where the user may not see it."""
     try:
         session.attempt("SET SHOWPLAN_XML ON", "the plan", expected=NOT_ALLOWED)
         rows = session.attempt(query, "the plan", expected=NOT_ALLOWED).rows
@@ -99,7 +101,7 @@ def _is_range(operator: ET.Element) -> bool:
     return bool(below) and kind in ("Concatenation", "Compute Scalar", "Sort") and all(map(_is_range, below))
 
 
-def _serves(root: ET.Element, after: Position | None) -> bool:
+def serves(root: ET.Element, after: Position | None) -> bool:
     """Ordered by an index all the way: no sort above, and the position found inside the index."""
     spine = list(_spine(root))
     if any(operator.get("PhysicalOp") in ("Sort", "Hash Match") for operator in spine):
@@ -107,7 +109,7 @@ def _serves(root: ET.Element, after: Position | None) -> bool:
     return spine[-1].get("PhysicalOp") in (SEEKS if after is not None else SEEKS + SCANS)
 
 
-def _text(root: ET.Element, depth: int = 0) -> str:
+def plan_text(root: ET.Element, depth: int = 0) -> str:
     """One line an operator, with what it reads."""
     read = [
         f"{each.get('Schema', '')}.{each.get('Table', '')} {each.get('Index', '')}".rstrip()
@@ -116,10 +118,10 @@ def _text(root: ET.Element, depth: int = 0) -> str:
     line = (
         f"{'  ' * depth}{root.get('LogicalOp') or root.get('PhysicalOp') or 'nothing to do'} {', '.join(read)}".rstrip()
     )
-    return "\n".join([line, *(_text(child, depth + 1) for child in _children(root))])
+    return "\n".join([line, *(plan_text(child, depth + 1) for child in _children(root))])
 
 
-def _advice(root: ET.Element, relation: Relation, place: str) -> str:
+def advice(root: ET.Element, relation: Relation, place: str) -> str:
     """CREATE INDEX on the base table, from the columns that the plan has to sort by."""
     bare = ", ".join((relation.cursor, *relation.key))
     sort = next((each for each in _spine(root) if each.get("PhysicalOp") == "Sort"), None)
@@ -168,7 +170,7 @@ def _create(table: str, names: list[str], relation: Relation) -> str:
 
 
 def _quoted(name: str) -> str:
-    return "[" + name.replace("]", "]]") + "]"
+    return quoted(name, "]", "[")
 
 
 def _long(relation: Relation, name: str) -> bool:

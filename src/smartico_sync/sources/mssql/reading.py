@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from smartico_sync.sources.kit.frames import UNREADABLE, dtype, empty, from_texts
+from smartico_sync.sources.kit.failures import StatementFailed
+from smartico_sync.sources.kit.frames import dtype, from_texts, shortest
+from smartico_sync.sources.kit.positions import described, labels
 from smartico_sync.sources.kit.values import position_text
 from smartico_sync.sources.mssql.failures import NO_SNAPSHOT
-from smartico_sync.sources.mssql.session import Answer, Failed, Session
-from smartico_sync.sources.mssql.types import MSSQL, bare, floored
-from smartico_sync.sources.sql.reading import SqlReading
+from smartico_sync.sources.mssql.session import Answer, Session
+from smartico_sync.sources.mssql.types import MSSQL, truncated, type_word
+from smartico_sync.sources.sql.reading import ColumnReading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.mssql.clock import Clock
+    from smartico_sync.core.relation import Column
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["COMMITTED", "FRESH", "SNAPSHOT", "MssqlReading", "isolation"]
@@ -33,97 +33,56 @@ MOST_PARAMETERS = 2_000  # the server takes 2,100
 MICROSECONDS = len("2026-01-01 00:00:00.000000")
 
 
-class MssqlReading(SqlReading):
-    """Reads through one session; the transaction opens with the first question.
+class MssqlReading(ColumnReading[Session]):
+    """Reads through one session.
 
-    `old_views` holds names of views for which SNAPSHOT is not to be had, because they read a database that does not allow it.
+    `clock_ms` is the server's now, taken just before the snapshot; on a replica the last commit it has replayed.
     """
 
     adapter = MSSQL
 
-    def __init__(self, session: Session, relation: Relation, clock: Clock, old_views: set[str]) -> None:
-        super().__init__(relation)
-        self._session = session
-        self._clock = clock
-        self._old_views = old_views
-        self._opened_ms: int | None = None
-
-    @property
-    def clock_ms(self) -> int:
-        """The server's now, taken just before the snapshot; on a replica the last commit it has replayed."""
-        if self._opened_ms is None:
-            level = COMMITTED if self.relation.name in self._old_views else isolation(self._session, self.what)
-            opening = f"{self._clock.question(self._session, self.what)}; {BEGIN.format(isolation=level)}"
-            (now,) = self._session.begin(opening, self.what).rows
-            self._opened_ms = self._clock.read(self._clock.replay(self._session, now))
-        return self._opened_ms
-
-    def end(self) -> None:
-        """End the transaction if one was begun."""
-        self._session.end(self.what)
+    def begin(self) -> None:
+        """Read the clock and open the transaction, in one batch."""
+        level = COMMITTED if self.relation.name in self.session.old_views else isolation(self.session, self.what)
+        opening = f"{self.session.clock.question(self.session, self.what)}; {BEGIN.format(isolation=level)}"
+        (now,) = self.session.begin(self.what, opening).rows
+        self.clock_ms = self.session.clock.complete_ms(self.session.clock.replay(self.session, now))
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """One statement in the reading's transaction."""
-        assert self.clock_ms is not None, "opens the transaction"
         try:
-            return self._session.attempt(statement, self.what, values, (NO_SNAPSHOT,))
-        except Failed:
+            return self.session.attempt(statement, self.what, values, (NO_SNAPSHOT,))
+        except StatementFailed:
             # The first question of the reading, or it would have failed before: nothing has been read yet.
-            self._old_views.add(self.relation.name)
+            self.session.old_views.add(self.relation.name)
             self.end()
-            self._opened_ms = None
-            assert self.clock_ms is not None, "opens another transaction"
-            return self._session.run(statement, self.what, values)
+            self.begin()
+            return self.session.run(statement, self.what, values)
 
-    def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
-        """The first value of a statement."""
-        rows = self._asked(statement, values)
-        return position_text(rows[0][0]) if rows else None
-
-    def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
+    def series(self, statement: Statement, values: Mapping[str, str | int]) -> list[pl.Series]:
         """Rows turned to columns."""
-        rows, columns = self._asked(statement, values), statement.columns
-        if not rows:
-            return empty(self.relation, "rows" if columns else "positions")
-        taken = list(zip(*rows, strict=True))
-        if not columns:
-            named = [self.relation.column(name) for name in (self.relation.cursor, *self.relation.key)]
-            return pl.DataFrame(
-                [
-                    _text(_series(column, taken[index])).alias(label)
-                    for column, (label, index) in zip(named, statement.positions, strict=True)
-                    if column is not None
-                ]
-            )
-        series = [_series(column, part) for column, part in zip(columns, taken, strict=False)]
-        positions = [_text(series[index]).alias(label) for label, index in statement.positions]
-        return _typed(columns, series, self.relation.timezone).hstack(positions)
+        taken = list(zip(*self.ask(statement.text + FRESH, values).rows, strict=True))
+        if not taken or not statement.positions:  # a count
+            return [pl.Series([position_text(value) for value in part], dtype=pl.String) for part in taken]
+        columns = statement.columns or [described(self.relation, name) for _, name in labels(self.relation)]
+        return [_series(column, part) for column, part in zip(columns, taken, strict=False)]
+
+    def text(self, series: pl.Series) -> pl.Series:
+        """The texts of positions."""
+        return _text(series)
+
+    def typed(self, columns: Sequence[Column], series: Sequence[pl.Series]) -> pl.DataFrame:
+        """Times from text, and all others as they are."""
+        shown = [_shown(column, part) for column, part in zip(columns, series, strict=True)]
+        return from_texts(columns, shown, self.relation.timezone)
 
     def moment(self, at_ms: int) -> str:
         """An epoch ms as a cursor's text; one with a zone is written in UTC."""
-        text, column = super().moment(at_ms), self.relation.column(self.relation.cursor)
-        return text if column is None else floored(column, text)
+        return truncated(described(self.relation, self.relation.cursor), super().moment(at_ms))
 
-    def rows(self, positions: Iterable[Position]) -> pl.DataFrame:
-        """The rows at these positions, asked for in portions."""
-        ask = super().rows
-        return self._portioned(ask, list(positions), 1 + len(self.relation.key))
-
-    def by_key(self, keys: Iterable[tuple[str, ...]]) -> pl.DataFrame:
-        """The rows with one of these keys, asked for in portions."""
-        ask = super().by_key
-        return self._portioned(ask, list(keys), len(self.relation.key))
-
-    def _portioned(
-        self, ask: Callable[[Sequence[Any]], pl.DataFrame], wanted: Sequence[Any], parts: int
-    ) -> pl.DataFrame:
-        size = 1 << ((MOST_PARAMETERS // parts).bit_length() - 1)  # lists are filled up to a power of two
-        portions = [wanted[at : at + size] for at in range(0, len(wanted), size)] or [[]]
-        found = [ask(portion) for portion in portions]
-        return found[0] if len(found) == 1 else pl.concat(found, how="diagonal")
-
-    def _asked(self, statement: Statement, values: Mapping[str, str | int]) -> Sequence[Sequence[Any]]:
-        return self.ask(statement.text + FRESH, values).rows
+    def most_listed(self, parts: int) -> int:
+        """Lists are filled up to a power of two."""
+        return 1 << ((MOST_PARAMETERS // parts).bit_length() - 1)
 
 
 def isolation(session: Session, what: str) -> str:
@@ -157,18 +116,8 @@ def _text(series: pl.Series) -> pl.Series:
             return series.cast(pl.String)
 
 
-def _typed(columns: Sequence[Column], series: Sequence[pl.Series], timezone: str) -> pl.DataFrame:
-    """Times from text, and all others as they are."""
-    times = [column for column in columns if column.family in ("timestamp", "instant")]
-    texts = [part.str.head(MICROSECONDS) for column, part in zip(columns, series, strict=True) if column in times]
-    parsed = from_texts(times, texts, timezone)
-    shown = [
-        parsed[column.name] if column in times else _shown(column, part)
-        for column, part in zip(columns, series, strict=True)
-    ]
-    return pl.DataFrame([*shown, *([parsed[UNREADABLE]] if UNREADABLE in parsed.columns else [])])
-
-
 def _shown(column: Column, series: pl.Series) -> pl.Series:
-    """A `real` has 24 bits: its shortest decimal is what was stored, where the double it travels as has a long tail."""
-    return series.cast(pl.Float32).cast(pl.String).cast(pl.Float64) if bare(column) == "real" else series
+    """Times to the microsecond; a `real` as it was stored."""
+    if column.family in ("timestamp", "instant"):
+        return series.str.head(MICROSECONDS)
+    return shortest(series).cast(pl.Float64) if type_word(column) == "real" else series

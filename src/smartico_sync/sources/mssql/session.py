@@ -1,29 +1,40 @@
-"""One connection to SQL Server that never waits longer than it was told to, and keeps nothing it might have written."""
+"""One connection to SQL Server that never waits longer than it was told to, and keeps nothing it might have written.
+
+ODBC drivers wait for the rest of an answer without end: each of their calls can be abandoned, and hanging up ends it.
+"""
 
 from __future__ import annotations
 
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyodbc
 
-from smartico_sync.errors import SourceError, SourceUnreachable, SyncError
-from smartico_sync.sources.mssql.failures import NO_TIME_LEFT, connecting, failure, spoken
-from smartico_sync.sources.mssql.watch import WATCH, Line, opening
+from smartico_sync.errors import SourceUnreachable, SyncError
+from smartico_sync.sources.kit.abandonable import AbandonableCalls, UnattendedCalls
+from smartico_sync.sources.kit.failures import StatementFailed
+from smartico_sync.sources.kit.network_failures import broken, first_that_answers, silent, unreachable
+from smartico_sync.sources.kit.positions import no_text
+from smartico_sync.sources.mssql.failures import NO_TIME_LEFT, connecting, diagnostic, failure
+from smartico_sync.sources.mssql.line import opening
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from smartico_sync.sources.kit.line import Line
+    from smartico_sync.sources.mssql.clock import Clock
     from smartico_sync.sources.mssql.login import Login
 
-__all__ = ["Answer", "Failed", "Session", "declared"]
+__all__ = ["Answer", "Session", "declared"]
 
+T = TypeVar("T")
 pyodbc.pooling = False  # the pool is ours
 
-ROWS = 5_000  # taken from the driver at a time; each time the watch begins anew
+ROWS = 5_000  # taken from the driver by a call; the patience with each is the same
 LONGEST = 4_000  # characters of a text that is no nvarchar(max)
 TEXT = (pyodbc.SQL_WVARCHAR, LONGEST, 0)
 LONG_TEXT = (pyodbc.SQL_WLONGVARCHAR, 2**30 - 1, 0)
@@ -33,14 +44,6 @@ WIDE = (pyodbc.SQL_WCHAR, pyodbc.SQL_WVARCHAR, pyodbc.SQL_WLONGVARCHAR)
 SETTINGS = """SET NOCOUNT ON; SET LANGUAGE us_english; SET DATEFORMAT ymd; SET TEXTSIZE 2147483647; SET ROWCOUNT 0;
 SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET ANSI_WARNINGS ON; SET ANSI_PADDING ON; SET CONCAT_NULL_YIELDS_NULL ON;
 SET ARITHABORT ON; SET IMPLICIT_TRANSACTIONS OFF; SET DEADLOCK_PRIORITY LOW; SET LOCK_TIMEOUT {milliseconds}"""
-
-
-class Failed(SourceError):
-    """A statement failed; `code` is the server's number. Always caught here, and told as the failure it means."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"the server's error {code}")
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,21 @@ class Answer:
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
+    def __init__(
+        self, login: Login, clock: Clock, old_views: set[str], unattended: UnattendedCalls, place: str, timeout_ms: int
+    ) -> None:
+        self.clock = clock
+        self.old_views = old_views  # for which SNAPSHOT is not to be had: they read a database that does not allow it
         self._place = place
         self._silence_s = login.silence_s
         self._state: Literal["sound", "silent", "closed"] = "sound"
         self.in_transaction = False
         self.standing = "unknown"  # what `clock` has found out about this server
         self.isolation = ""  # what `reading` has found out about this database
-        self._connection, self._line = self._connect(login)
+        self._connection, self._line = first_that_answers(
+            login.hosts(), partial(self._connect, login, unattended), place
+        )
+        self._calls = AbandonableCalls(unattended, place)
         try:
             self._connection.timeout = ceil(timeout_ms / 1000)
             self._connection.maxwrite = AT_ONCE
@@ -71,26 +81,24 @@ class Session:
             self.close()
             raise
 
-    def _connect(self, login: Login) -> tuple[pyodbc.Connection, Line]:
-        """The first host that answers; a refusal counts as an answer."""
-        told: SyncError = SourceUnreachable(f"{self._place}: nobody answers")
-        for host, port in login.hosts():
-            try:
-                addresses = _reached(host, port, login.connect_timeout_s)
-            except OSError as error:
-                told = SourceUnreachable(f"{self._place}: {_unreached(error)}", hint=_hint(error))
-                continue
-            try:
-                with opening(addresses) as found:
-                    connection = pyodbc.connect(
-                        login.dial(host, port), autocommit=True, timeout=login.connect_timeout_s
-                    )
-                return connection, found[0]
-            except pyodbc.Error as error:
-                told = connecting(*spoken(error.args), self._place)
-                if not isinstance(told, SourceUnreachable):
-                    raise told from None
-        raise told
+    def _connect(
+        self, login: Login, unattended: UnattendedCalls, host: tuple[str, int]
+    ) -> tuple[pyodbc.Connection, Line]:
+        """A connection to one host, and its socket."""
+        timeout_s = login.connect_timeout_s
+        try:
+            addresses = _reached(*host, timeout_s)
+        except OSError as error:
+            raise unreachable(error, self._place) from None
+        open_connection = partial(pyodbc.connect, login.dial(*host), autocommit=True, timeout=timeout_s)
+        try:
+            with opening(addresses) as found:
+                connection = unattended.run_once(
+                    self._place, open_connection, timeout_s + self._silence_s, "connecting", pyodbc.Connection.close
+                )
+        except pyodbc.Error as error:
+            raise connecting(*diagnostic(error.args), self._place) from None
+        return connection, found[0]
 
     def run(self, statement: str, what: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """Run one batch and take its first result set whole. `what` names the view for messages.
@@ -103,7 +111,7 @@ class Session:
     def attempt(
         self, statement: str, what: str, values: Mapping[str, str | int] | None = None, expected: Sequence[int] = ()
     ) -> Answer:
-        """As `run`, but Failed for these numbers of the server, so that something else may be tried."""
+        """As `run`, but StatementFailed for these numbers of the server, so that something else may be tried."""
         if self._state != "sound":
             raise self._lost(what)
         try:
@@ -112,23 +120,39 @@ class Session:
             except UnicodeDecodeError:
                 return self._tolerant(statement, values)
         except pyodbc.Error as error:
-            state, number, message = spoken(error.args)
+            state, number, message = diagnostic(error.args)
             if number in expected:
-                raise Failed(number) from None
+                raise StatementFailed(number) from None
             told = self._told(state, number, message, what)
             if isinstance(told, SourceUnreachable) and self._state == "sound":
                 self._state = "closed"
             raise told from None
+        except SourceUnreachable as abandoned:
+            if self._state == "sound":
+                self._state = "silent"
+                self._line.hang_up()
+                raise self._lost(what) from None
+            raise abandoned from None
         except UnicodeEncodeError:
-            raise SourceError(
-                f"{self._place}: {what}: a position is not valid text", hint="`sync watermark show`"
-            ) from None
-        finally:
-            WATCH.done(self)
+            raise no_text(self._place, what) from None
 
     def _asked(self, statement: str, values: Mapping[str, str | int] | None) -> Answer:
+        names, rows = self._call(lambda: self._executed(statement, values))
+        taken = len(rows)
+        while taken == ROWS:
+            more = self._call(self._taken)
+            rows += more
+            taken = len(more)
+        if self._state != "sound":  # some driver takes its own cancelling for an end
+            raise pyodbc.OperationalError("08S01", "")
+        return Answer(names, rows)
+
+    def _call(self, call: Callable[[], T]) -> T:
+        return self._calls.run(call, self._silence_s, "a question")
+
+    def _executed(self, statement: str, values: Mapping[str, str | int] | None) -> tuple[list[str], list[Any]]:
+        """Names of the first result's columns, and its first rows."""
         cursor = self._cursor
-        WATCH.over(self, self._silence_s, self._fall_silent)
         if values:
             # The statement itself is a parameter: no driver searches it, and what views and columns are called, for marks.
             cursor.setinputsizes([LONG_TEXT, LONG_TEXT, *(_size(value) for value in values.values())])
@@ -139,15 +163,14 @@ class Session:
         while cursor.description is None and cursor.nextset():
             pass
         names = [column[0] for column in cursor.description or ()]
-        rows: list[Any] = []
-        while names and (taken := cursor.fetchmany(ROWS)):
-            rows += taken
-            WATCH.over(self, self._silence_s, self._fall_silent)
-        while cursor.nextset():  # a failure of a later statement of the batch shows here
+        return names, self._taken() if names else []
+
+    def _taken(self) -> list[Any]:
+        """Some more rows; as many as ROWS unless they are the last."""
+        rows: list[Any] = self._cursor.fetchmany(ROWS)
+        while len(rows) < ROWS and self._cursor.nextset():  # a failure of a later statement of the batch shows here
             pass
-        if self._state != "sound":  # some driver takes its own cancelling for an end
-            raise pyodbc.OperationalError("08S01", "")
-        return Answer(names, rows)
+        return rows
 
     def _tolerant(self, statement: str, values: Mapping[str, str | int] | None) -> Answer:
         """SQL Server stores halves of characters, which UTF-16 does not know: here they become a sign for what cannot be read."""
@@ -172,23 +195,15 @@ class Session:
         try:
             self._asked("SELECT 1 AS one", None)
         except pyodbc.Error as error:
-            return spoken(error.args)[1] > 0
+            return diagnostic(error.args)[1] > 0
+        except SourceUnreachable:
+            return False
         return True
 
     def _lost(self, what: str) -> SourceUnreachable:
-        if self._state == "silent":
-            return SourceUnreachable(
-                f"{self._place}: {what}: no answer for {self._silence_s:g} s",
-                hint="check the network between here and the database; statement_timeout sets how long to wait",
-            )
-        return SourceUnreachable(f"{self._place}: {what}: the connection broke", hint="is the server running?")
+        return silent(self._place, what, self._silence_s) if self._state == "silent" else broken(self._place, what)
 
-    def _fall_silent(self) -> None:
-        """By the watch: nobody is there."""
-        self._state = "silent"
-        self._line.hang_up()
-
-    def begin(self, opening: str, what: str) -> Answer:
+    def begin(self, what: str, opening: str = "BEGIN TRANSACTION") -> Answer:
         """Run a batch that opens a transaction."""
         self.in_transaction = True
         return self.run(opening, what)
@@ -207,14 +222,18 @@ class Session:
         """From another thread: break the connection."""
         self._state = "closed"
         self._line.hang_up()
+        self._calls.abandon()
 
     def close(self) -> None:
-        """Close the connection; never raises, never waits."""
+        """Close the connection; never raises, never waits. A call that still uses it ends first, as the line is down."""
         self._state = "closed"
         self._line.hang_up()
+        self._calls.close(self._close_connection)
+        self._line.close()
+
+    def _close_connection(self) -> None:
         with suppress(pyodbc.Error):
             self._connection.close()
-        self._line.close()
 
 
 def declared(values: Mapping[str, str | int]) -> str:
@@ -237,15 +256,3 @@ def _reached(host: str, port: int, patience_s: float) -> set[tuple[str, int]]:
     known = {address[:2] for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     socket.create_connection((host, port), patience_s).close()
     return {(str(name), int(number)) for name, number in known}
-
-
-def _unreached(error: OSError) -> str:
-    if isinstance(error, TimeoutError):
-        return "nobody answered in time"
-    return "the host name is unknown" if isinstance(error, socket.gaierror) else "nobody answers"
-
-
-def _hint(error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return "check the host in the url"
-    return "check host, port and firewall; is the server running?"

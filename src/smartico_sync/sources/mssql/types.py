@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.mssql.base import MSDialect, MSSQLCompiler
-from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.statements import DialectAdapter, Named
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.sql.statements import Expression
 
-__all__ = ["MSSQL", "MssqlGrammar", "bare", "column_of", "floored"]
+__all__ = ["MSSQL", "MssqlAdapter", "column_of", "truncated", "type_word"]
 
 FAMILIES: dict[str, Family] = {
     "tinyint": "integer", "smallint": "integer", "int": "integer", "bigint": "integer",
@@ -45,30 +44,18 @@ def column_of(name: str, system_type: str, user_type: str, collation: str) -> Co
     return Column(name, told, FAMILIES.get(word, "other"))
 
 
-def bare(column: Column) -> str:
+def type_word(column: Column) -> str:
     """The type's word alone: `datetime2` of `datetime2(7)`."""
     return re.split(r"[( ]", column.type, maxsplit=1)[0]
 
 
-def floored(column: Column, text: str) -> str:
+def truncated(column: Column, text: str) -> str:
     """A time cut to what the column keeps, so that the database does not round it up."""
-    word = bare(column)
+    word = type_word(column)
     if word in COARSE:
         return text[: COARSE[word]]
     digits = re.search(r"\((\d)\)", column.type)
     return text[: DIGITS_FROM + int(digits.group(1))].rstrip(".") if digits else text
-
-
-class _Named(UserDefinedType[Any]):
-    """A type by the name the server gives it."""
-
-    cache_ok = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: Any) -> str:
-        return self.name
 
 
 class _Compiler(MSSQLCompiler):
@@ -93,7 +80,7 @@ class _Dialect(MSDialect):
     supports_statement_cache = True
 
 
-class MssqlGrammar:
+class MssqlAdapter(DialectAdapter):
     """Exact values travel as text, so that no driver rounds them: times with every digit, decimals, numbers of versions."""
 
     dialect: sa.Dialect = _Dialect(paramstyle="named")  # type: ignore[no-untyped-call]
@@ -101,11 +88,11 @@ class MssqlGrammar:
     def bind(self, column: Column, name: str) -> Expression:
         """The parameter as a value of the column's own type: `datetime` is compared as `datetime`, and found by an index."""
         text: Expression = sa.bindparam(name, type_=sa.String())
-        match bare(column):
+        match type_word(column):
             case "tinyint" | "smallint" | "int" | "bigint":
                 return sa.cast(text, sa.BIGINT())
             case "timestamp" | "rowversion":
-                return sa.cast(sa.cast(text, sa.BIGINT()), _Named("binary(8)"))
+                return sa.cast(sa.cast(text, sa.BIGINT()), Named("binary(8)"))
             case "datetime" | "smalldatetime" | "datetime2" | "datetimeoffset":
                 return _converted(column.type, text, ODBC)
             case "binary" | "varbinary":
@@ -113,38 +100,30 @@ class MssqlGrammar:
             case word if word in NARROW:
                 # The text must pass through the code page of the column, not through the database's.
                 kind, _, collation = column.type.partition(COLLATE)
-                return sa.cast(sa.collate(text, collation) if collation else text, _Named(kind))
+                return sa.cast(sa.collate(text, collation) if collation else text, Named(kind))
             case _:
-                return text if column.family in ("other", "json", "array") else sa.cast(text, _Named(column.type))
+                return text if column.family in ("other", "json", "array") else sa.cast(text, Named(column.type))
 
     def project(self, column: Column, expression: Expression) -> Expression:
         """What a driver carries whole: numbers, bits, bytes and texts; the rest as text."""
-        match bare(column):
+        match type_word(column):
             case "timestamp" | "rowversion":
                 return sa.cast(expression, sa.BIGINT())
             case "decimal" | "numeric":
-                return sa.cast(expression, _Named("varchar(41)"))
+                return sa.cast(expression, Named("varchar(41)"))
             case "money" | "smallmoney":
                 return _converted("varchar(41)", expression, FOUR_DECIMALS)
             case "datetime" | "smalldatetime" | "datetime2":
                 return _converted("varchar(27)", expression, ODBC)
             case "datetimeoffset":
-                utc = sa.cast(sa.func.switchoffset(expression, sa.literal_column("'+00:00'")), _Named("datetime2(7)"))
+                utc = sa.cast(sa.func.switchoffset(expression, sa.literal_column("'+00:00'")), Named("datetime2(7)"))
                 return _converted("varchar(27)", utc, ODBC)
             case "char" | "nchar":
                 return sa.func.rtrim(expression)
             case "time":
-                return sa.cast(expression, _Named("varchar(16)"))
+                return sa.cast(expression, Named("varchar(16)"))
             case _:
-                return sa.cast(expression, _Named("nvarchar(max)")) if _strange(column) else expression
-
-    def position(self, column: Column, expression: Expression) -> Expression | None:  # noqa: ARG002
-        """What a page selects has every digit."""
-        return None
-
-    def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
-        """T-SQL has no row values."""
-        return statements.either(above, binds)
+                return sa.cast(expression, Named("nvarchar(max)")) if _strange(column) else expression
 
 
 def _converted(kind: str, expression: Expression, style: str) -> Expression:
@@ -156,4 +135,4 @@ def _strange(column: Column) -> bool:
     return column.family in ("other", "json", "array")
 
 
-MSSQL = MssqlGrammar()
+MSSQL = MssqlAdapter()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.failures import StatementFailed
+from smartico_sync.sources.kit.server_clock import Replay, ReplicaClock
 from smartico_sync.sources.mysql.failures import NO_SYNTAX, NOT_ALLOWED
-from smartico_sync.sources.mysql.session import Failed
 
 if TYPE_CHECKING:
     from smartico_sync.sources.mysql.session import Session
 
-__all__ = ["Clock", "Replay"]
+__all__ = ["TICK_MS", "Clock"]
 
 NOW = "SELECT FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000)"
 # MariaDB knows the first, for all its primaries; MySQL the second, older ones the third.
@@ -25,32 +25,16 @@ TICK_MS = 1_000  # Seconds_Behind counts whole seconds: the replica may be that 
 State = Literal["primary", "replica", "stopped", "hidden"]
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """How a server stands. `hidden`: it may be a replica, and the user may not ask. `lag_ms` where it is known."""
-
-    state: State
-    now_ms: int
-    lag_ms: int | None = None
-
-
-class Clock:
-    """The clock of one source, whichever of its connections asks. Never runs backwards while replication stands still."""
-
-    def __init__(self) -> None:
-        self._replayed_ms = 0
+class Clock(ReplicaClock):
+    """The clock of one source."""
 
     def read(self, session: Session, what: str) -> int:
         """Epoch ms up to which this server knows everything. Ask before the snapshot: then it holds for the snapshot."""
         replay = self.replay(session, what)
-        if replay.state in ("primary", "hidden"):
-            return replay.now_ms
-        if replay.lag_ms is not None:
-            self._replayed_ms = replay.now_ms - replay.lag_ms - TICK_MS
-        elif not self._replayed_ms:
+        if replay.state == "stopped" and not self.replayed_ms:
             # Stopped since before we looked: what it knows is older than the server process.
-            self._replayed_ms = replay.now_ms - session.run(STATES, what).pairs["Uptime"] * 1000
-        return self._replayed_ms
+            self.replayed_ms = replay.now_ms - session.run(STATES, what).pairs["Uptime"] * 1000
+        return self.complete_ms(replay)
 
     def replay(self, session: Session, what: str) -> Replay:
         """Ask the server; a primary is asked once a connection."""
@@ -64,7 +48,7 @@ def _state(session: Session, what: str) -> tuple[State, int | None]:
     for question in (session.standing,) if session.standing in QUESTIONS else QUESTIONS:
         try:
             answer = session.attempt(question, what, NO_SYNTAX, *NOT_ALLOWED)
-        except Failed as failed:
+        except StatementFailed as failed:
             if failed.code == NO_SYNTAX:
                 continue
             session.standing = "hidden" if _replicates(session, what) else "primary"

@@ -7,10 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.privileges import UNSEEN, beyond_reading, listed
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.mysql.clock import Clock, Replay
+    from smartico_sync.sources.kit.server_clock import Replay
     from smartico_sync.sources.mysql.session import Session
 
 __all__ = ["ask_facts"]
@@ -21,22 +22,21 @@ HARMLESS = (
     "USAGE", "SELECT", "SHOW VIEW", "SHOW DATABASES", "PROCESS", "REPLICATION CLIENT", "BINLOG MONITOR", "REPLICA MONITOR",
     "SLAVE MONITOR", "SHOW CREATE ROUTINE", "EXECUTE",
 )  # fmt: skip
-WIDE_SHOWN = 3
 NO_FENCE = "MySQL and MariaDB show no transaction ids of their snapshots"
 
 
-def ask_facts(session: Session, engine: str, clock: Clock) -> ServerFacts:
+def ask_facts(session: Session) -> ServerFacts:
     """Ask outside a transaction. Questions the user may not ask count as unanswered."""
     version, comment, system, zone, user = (value or "" for value in session.run(SERVER, "the server").rows[0])
-    replay = clock.replay(session, "the server")
+    replay = session.clock.replay(session, "the server")
     return ServerFacts(
-        engine=engine,
+        engine=session.engine,
         version=_short(version, comment),
         role={"primary": "primary", "hidden": "unknown"}.get(replay.state, "logical replica"),
         fence=NO_FENCE,
         replay_lag_ms=replay.lag_ms,
         timezone=system if zone == "SYSTEM" else zone,
-        warnings=(*_wide(session, user), *_blind(session, replay)),
+        warnings=(*_wide(session, user), *_blind(session, replay), *_unlimited(session)),
     )
 
 
@@ -45,30 +45,31 @@ def _wide(session: Session, user: str) -> tuple[str, ...]:
     grants: list[str] = []
     with suppress(SourceError):
         grants = [row[0] or "" for row in session.run("SHOW GRANTS", "the server").rows]
-    found: dict[str, None] = {}
+    found = []
     for grant in grants:
         parts = re.match(r"GRANT (.+?) ON (?:TABLE |FUNCTION |PROCEDURE )?(\S+) TO ", grant)
-        if parts is None:
-            continue
-        given = [re.sub(r"\(.*?\)", "", right).strip() for right in re.split(r",\s*(?![^(]*\))", parts.group(1))]
-        wide = [right for right in given if right not in HARMLESS]
-        if wide:
-            shown = ", ".join(wide[:WIDE_SHOWN]) + (" …" if len(wide) > WIDE_SHOWN else "")
-            found[f"{shown} on {parts.group(2).replace('`', '')}"] = None
-    if not found:
-        return ()
-    return (f"{user} may do more than read: {'; '.join(found)}; SELECT on the views is enough",)
+        given = re.split(r",\s*(?![^(]*\))", parts[1]) if parts else ()
+        wide = [right for each in given if (right := re.sub(r"\(.*?\)", "", each).strip()) not in HARMLESS]
+        if parts and wide:
+            found.append(f"{listed(wide)} on {parts[2].replace('`', '')}")
+    return beyond_reading(user, found, separator="; ")
 
 
 def _blind(session: Session, replay: Replay) -> tuple[str, ...]:
     if replay.state == "hidden":
         right = "REPLICA MONITOR" if session.flavour == "mariadb" else "REPLICATION CLIENT"
-        return (
-            f"this looks like a replica, and its lag cannot be seen, so its clock is taken for the primary's and a lag longer than the lookback loses rows: GRANT {right} ON *.* to the user",
-        )
+        return (f"this looks like a replica, and {UNSEEN}: GRANT {right} ON *.* to the user",)
     if replay.state == "stopped":
         return ("this replica does not replay now: its clock stands still until it does",)
     return ()
+
+
+def _unlimited(session: Session) -> tuple[str, ...]:
+    if session.flavour != "neither":
+        return ()
+    return (
+        "this server has no time limit for a statement (MySQL has one since 5.7.8, MariaDB since 10.1): after statement_timeout we hang up, and the statement goes on in the server until it ends; so let every cursor have its index",
+    )
 
 
 def _short(version: str, comment: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from smartico_sync.catalogue.engines import ENGINES, MYSQL
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import named
+from smartico_sync.sources.kit.parameters import content, hosts_of, named, tls_context
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
@@ -20,11 +20,9 @@ DEFAULTS = MYSQL.defaults
 CONNECT_TIMEOUT_S = float(DEFAULTS["connect_timeout"])
 PORT = MYSQL.port
 MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
-KEEPALIVE = (
-    (socket.TCP_KEEPIDLE, 30),
-    (socket.TCP_KEEPINTVL, 10),
-    (socket.TCP_KEEPCNT, 3),
-)  # firewalls forget the silent
+CERTIFICATES = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password")
+# Firewalls forget the silent.
+KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class Login:
             **self._tls(parameters),
         }
         if "server_public_key" in parameters:
-            arguments["server_public_key"] = _file(parameters["server_public_key"])
+            arguments["server_public_key"] = content("server_public_key", parameters["server_public_key"])
         return arguments
 
     def _tls(self, parameters: dict[str, str]) -> dict[str, Any]:
@@ -73,32 +71,19 @@ class Login:
             return {"ssl_disabled": True}
         if mode == "PREFERRED" and "ssl_cert" not in parameters:
             return {}  # the driver's own: TLS where the server offers it, unverified
-        try:
-            context = ssl.create_default_context(cafile=parameters.get("ssl_ca"))
-            # The certificates that MySQL makes for itself are not strictly what RFC 5280 asks for.
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-            context.check_hostname = mode == "VERIFY_IDENTITY"
-            if mode in ("PREFERRED", "REQUIRED"):
-                context.verify_mode = ssl.CERT_NONE
-            if "ssl_cert" in parameters:
-                context.load_cert_chain(
-                    parameters["ssl_cert"], parameters.get("ssl_key"), parameters.get("ssl_key_password")
-                )
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"{self.url.place}: a certificate or key of the url cannot be read: {getattr(error, 'strerror', '') or error}",
-                hint="check the paths of ssl_ca, ssl_cert and ssl_key",
-            ) from None
+        context = tls_context(self.url.place, *map(parameters.get, CERTIFICATES))
+        # The certificates that MySQL makes for itself are not strictly what RFC 5280 asks for.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.check_hostname = mode == "VERIFY_IDENTITY"
+        if mode in ("PREFERRED", "REQUIRED"):
+            context.verify_mode = ssl.CERT_NONE
         return {"ssl": context}
 
     def hosts(self) -> tuple[tuple[str, int], ...]:
         """Hosts in the order in which they are tried; none for a Unix socket."""
         if "unix_socket" in self.parameters:
             return ()
-        try:
-            return tuple((host or "localhost", int(port or PORT)) for host, port in self.url.hosts or (("", ""),))
-        except ValueError:
-            raise ConfigError(f"{self.url.place}: a port is not a number", hint=f"write host:{PORT}") from None
+        return tuple((host or "localhost", port) for host, port in hosts_of(self.url, PORT))
 
     def dial(self, host: str, port: int) -> socket.socket:
         """A connected socket; raises OSError."""
@@ -120,11 +105,3 @@ class Login:
         for option, value in KEEPALIVE:
             wire.setsockopt(socket.IPPROTO_TCP, option, value)
         return wire
-
-
-def _file(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            return file.read()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint="check server_public_key in the url") from None

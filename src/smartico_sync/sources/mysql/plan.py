@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from smartico_sync.core.position import Position
+from smartico_sync.sources.kit.failures import StatementFailed
+from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.mysql.failures import NO_SYNTAX, NOT_ALLOWED
-from smartico_sync.sources.mysql.reading import filled
-from smartico_sync.sources.mysql.session import Failed
+from smartico_sync.sources.mysql.session import literal
 from smartico_sync.sources.protocol import Plan
 
 if TYPE_CHECKING:
+    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.mysql.reading import MySQLReading
     from smartico_sync.sources.mysql.session import Answer, Session
@@ -23,35 +24,48 @@ FOUND = ("range", "ref", "eq_ref", "const", "system")
 NAME = r"`((?:[^`]|``)+)`"
 UNINDEXED = ("text", "blob", "json", "geometry")  # MySQL indexes only prefixes of these
 MANY = 1_000  # rows scanned for one page: so many are never read by choice when an index serves
+BUILT_FIRST = (
+    "the server computes the whole query for each page: write it without GROUP BY, DISTINCT, UNION and LIMIT; "
+    "MySQL before 5.7 does so with every `query:`, so make it a view there, and name that as the `relation:`"
+)
 WORDS = {"id", "select_type", "table", "type", "possible_keys", "key", "rows", "Extra"}
 
 
-def explain(session: Session, reading: MySQLReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
     """Explain the page after this position, or, from the start, the page that a running poll reads at the head.
 
     A user who may read a view and not its tables may not see its plan; then the work that one page makes is counted.
     """
-    if after is None and (head := reading.head()) is not None:
-        after = Position(head)
-    query = filled(*reading.explained(after, limit))
+    session, relation, after = reading.session, reading.relation, at_head(reading, after)
+    statement, values = reading.poll_statement(after, limit)
+    query = statement.filled(literal, values)
     try:
-        steps, rewritten = _explained(session, reading, query)
-    except Failed:
-        return _counted(session, reading, relation, query)
+        steps, rewritten = _explained(session, query)
+    except StatementFailed:
+        return _counted(session, relation, query)
     text = "\n".join(_line(step) for step in steps)
     first, sorts = steps[0], any(word in (step.get("Extra") or "") for step in steps for word in SORTS)
     kind = first.get("type") or ""
     found = kind in FOUND or (kind == "index" and after is None) or "Impossible" in (first.get("Extra") or "")
     if found and not sorts and not (first.get("table") or "").startswith("<"):
         return Plan(uses_index=True, text=text)
+    if relation.query is not None and (first.get("table") or "").startswith("<derived"):
+        return Plan(uses_index=False, text=text, advice=BUILT_FIRST)
     return Plan(uses_index=False, text=text, advice=_advice(rewritten, relation))
 
 
-def _explained(session: Session, reading: MySQLReading, query: str) -> tuple[list[dict[str, str | None]], str]:
-    """The plan's lines, and the statement as the server rewrote it, with tables instead of views."""
-    word = "EXPLAIN EXTENDED" if session.flavour == "mariadb" else "EXPLAIN"
-    assert reading.clock_ms is not None, "opens the transaction"
-    answer = session.attempt(f"{word} {query}", "the plan", *NOT_ALLOWED, NO_SYNTAX)
+def _explained(session: Session, query: str) -> tuple[list[dict[str, str | None]], str]:
+    """The plan's lines, and the statement as the server rewrote it, with tables instead of views.
+
+    StatementFailed where the user may not see the plan.
+    """
+    try:
+        # Without this word MariaDB, and MySQL before 5.7, keep the rewritten statement to themselves; MySQL 8 does not know it.
+        answer = session.attempt(f"EXPLAIN EXTENDED {query}", "the plan", *NOT_ALLOWED, NO_SYNTAX)
+    except StatementFailed as failed:
+        if failed.code != NO_SYNTAX:
+            raise
+        answer = session.attempt(f"EXPLAIN {query}", "the plan", *NOT_ALLOWED, NO_SYNTAX)
     notes = session.run("SHOW WARNINGS", "the plan").rows
     return _steps(answer), next((note[2] or "" for note in notes if "select" in (note[2] or "")), "")
 
@@ -64,13 +78,13 @@ def _line(step: dict[str, str | None]) -> str:
     return "  ".join(f"{name}={value}" for name, value in step.items() if name in WORDS and value is not None)
 
 
-def _counted(session: Session, reading: MySQLReading, relation: Relation, query: str) -> Plan:
+def _counted(session: Session, relation: Relation, query: str) -> Plan:
     """Read the page, and tell from the session's own counters how many rows the server touched for it."""
     counters = "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_read_rnd_next', 'Sort_rows')"
     session.run(counters, "the plan")
     idle = session.run(counters, "the plan").pairs
     before = session.run(counters, "the plan").pairs
-    given = len(reading.ask(query).rows)
+    given = len(session.run(query, "the plan").rows)
     after = session.run(counters, "the plan").pairs
     # The counters count the reading of themselves as well.
     scanned, sort = (after[name] - 2 * before[name] + idle[name] for name in ("Handler_read_rnd_next", "Sort_rows"))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import select
-import socket
-import ssl
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,16 +12,32 @@ import pymysql
 from pymysql.constants import SERVER_STATUS
 
 from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
+from smartico_sync.sources.kit.failures import StatementFailed
+from smartico_sync.sources.kit.line import Line
+from smartico_sync.sources.kit.network_failures import (
+    Hints,
+    broken,
+    fault_of,
+    first_that_answers,
+    silent,
+    unreachable,
+)
+from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.mysql.failures import NO_VARIABLE, failure
 from smartico_sync.sources.mysql.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from smartico_sync.sources.mysql.clock import Clock
     from smartico_sync.sources.mysql.login import Login
 
-__all__ = ["BEGIN", "Answer", "Failed", "Session", "literal"]
+__all__ = ["Answer", "Session", "literal"]
 
+HINTS = Hints(
+    tls="check ssl_mode and ssl_ca in the url; MySQL's own certificates pass VERIFY_CA, not VERIFY_IDENTITY",
+    refused="check host and port, or the socket's path, in the url; is the server running?",
+)
 Row = tuple[str | None, ...]
 Flavour = Literal["mysql", "mariadb", "neither"]
 BEGIN = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
@@ -39,14 +52,6 @@ TIMEOUTS: tuple[tuple[Flavour, str], ...] = (
     ("mariadb", "SET SESSION max_statement_time={exact}"),
 )
 ESCAPES = str.maketrans({"\\": "\\\\", "'": "''", "\0": "\\0"})
-
-
-class Failed(SourceError):
-    """A statement failed; `code` is the server's number. Always caught here, and told as the failure it means."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"the server's error {code}")
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,61 +82,48 @@ class Answer:
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
+    def __init__(self, login: Login, clock: Clock, place: str, timeout_ms: int) -> None:
+        self.engine = login.url.scheme
+        self.clock = clock
         self._place = place
         self._silence_s = login.silence_s
         self.flavour: Flavour = "neither"
         self.standing = "unknown"  # what `clock` has found out about this server
-        self._connection, self._wire = self._connect(login)
-        self._poll = select.poll()
-        self._poll.register(self._wire, select.POLLIN)
+        connect = partial(self._connect, login, login.arguments())
+        self._connection, self._line = first_that_answers(login.hosts() or (("", 0),), connect, place)
         try:
             self._prepare(timeout_ms)
         except BaseException:
             self.close()
             raise
 
-    def _connect(self, login: Login) -> tuple[Wire, socket.socket]:
-        """The first host that answers; a refusal counts as an answer."""
-        arguments = login.arguments()
-        told: SourceError = SourceUnreachable(f"{self._place}: nobody answers")
-        for host, port in login.hosts() or (("", 0),):
-            try:
-                dialled = login.dial(host, port)
-            except OSError as error:
-                told = SourceUnreachable(f"{self._place}: {_unreached(error)}", hint=_hint(error))
-                continue
-            wire = socket.socket(fileno=os.dup(dialled.fileno()))  # TLS takes the other one over
-            connection = Wire(host=host, port=port, defer_connect=True, **arguments)
-            try:
-                connection.connect(dialled)
-            except BaseException as error:
-                wire.close()
-                dialled.close()
-                if isinstance(error, SourceError | KeyboardInterrupt):
-                    raise
-                told = self._connecting(error)
-                if not isinstance(told, SourceUnreachable):
-                    raise told from None
-                continue
-            return connection, wire
-        raise told
+    def _connect(self, login: Login, arguments: dict[str, Any], host: tuple[str, int]) -> tuple[Wire, Line]:
+        """A connection to one host, or to the socket's path for none, and the line under it, which TLS takes over."""
+        try:
+            dialled = login.dial(*host)
+        except OSError as error:
+            raise unreachable(error, self._place, HINTS) from None
+        line = Line(dialled.fileno())
+        connection = Wire(host=host[0], port=host[1], defer_connect=True, **arguments)
+        try:
+            connection.connect(dialled)
+        except BaseException as error:
+            line.close()
+            dialled.close()
+            if isinstance(error, SourceError | KeyboardInterrupt):
+                raise
+            raise self._refused(error) from None
+        return connection, line
 
-    def _connecting(self, error: BaseException) -> SourceError:
-        cause = getattr(error, "original_exception", error)
-        if isinstance(cause, ssl.SSLError):
-            return SourceUnreachable(
-                f"{self._place}: no TLS connection ({cause.reason or 'the certificate does not fit'})",
-                hint="check ssl_mode and ssl_ca in the url; MySQL's own certificates pass VERIFY_CA, not VERIFY_IDENTITY",
-            )
+    def _refused(self, error: BaseException) -> SourceError:
         code = _code(error)
         if code == pymysql.constants.CR.CR_SSL_CONNECTION_ERROR:
             return SourceUnreachable(
                 f"{self._place}: the server offers no TLS",
                 hint="set ssl_mode=DISABLED in the url, or give it a certificate",
             )
-        if isinstance(cause, TimeoutError) or "timed out" in str(error):
-            return SourceUnreachable(f"{self._place}: nobody answered in time", hint="check host, port and firewall")
+        if fault_of(error) in ("tls", "late"):
+            return unreachable(error, self._place, HINTS)
         if isinstance(error, pymysql.err.MySQLError):
             return failure(code, self._place, "connecting")
         return SourceRefused(
@@ -150,10 +142,19 @@ class Session:
         for setting in SETTINGS:
             self.run(setting.format(**told), "connecting")
         for flavour, setting in TIMEOUTS:
-            with suppress(Failed):
+            with suppress(StatementFailed):
                 self.attempt(setting.format(**told), "connecting", NO_VARIABLE)
                 self.flavour = flavour
                 return
+
+    def begin(self, what: str) -> None:
+        """Open a read-only transaction: what follows sees one snapshot."""
+        self.run(BEGIN, what)
+
+    def end(self, what: str) -> None:
+        """End the transaction if one was begun."""
+        if self.in_transaction:
+            self.run("ROLLBACK", what)
 
     def run(self, statement: str, what: str) -> Answer:
         """Run one statement and take its whole answer. `what` names the view for messages.
@@ -163,29 +164,22 @@ class Session:
         return self.attempt(statement, what)
 
     def attempt(self, statement: str, what: str, *expected: int) -> Answer:
-        """As `run`, but Failed for these numbers of the server, so that something else may be tried."""
+        """As `run`, but StatementFailed for these numbers of the server, so that something else may be tried."""
         try:
             result = self._connection.ask(statement)
         except UnicodeEncodeError:
-            raise SourceError(
-                f"{self._place}: {what}: a position is not valid text", hint="`sync watermark show`"
-            ) from None
+            raise no_text(self._place, what) from None
         except pymysql.err.MySQLError as error:
             code = _code(error)
             if code in expected:
-                raise Failed(code) from None
+                raise StatementFailed(code) from None
             if "timed out" in str(error):
-                raise SourceUnreachable(
-                    f"{self._place}: {what}: no answer for {self._silence_s:g} s",
-                    hint="check the network between here and the database; statement_timeout sets how long to wait",
-                ) from None
+                raise silent(self._place, what, self._silence_s) from None
             raise failure(code, self._place, what, str(error)) from None
         except (OSError, AttributeError, ValueError, TypeError, IndexError, AssertionError):
             # Broken by `abort` from another thread, or by something that does not speak MySQL.
             self.close()
-            raise SourceUnreachable(
-                f"{self._place}: {what}: the connection broke", hint="is the server running?"
-            ) from None
+            raise broken(self._place, what) from None
         return Answer(result.fields, result.values)
 
     @property
@@ -196,18 +190,17 @@ class Session:
 
     def usable(self) -> bool:
         """Alive, outside a transaction, and with nothing to read: a server that went away left its farewell there."""
-        return self._connection.open and not self.in_transaction and not self._poll.poll(0)
+        return self._connection.open and not self.in_transaction and self._line.quiet()
 
     def abort(self) -> None:
         """From another thread: break the connection."""
-        with suppress(OSError):
-            self._wire.shutdown(socket.SHUT_RDWR)
+        self._line.hang_up()
 
     def close(self) -> None:
         """Close the connection; never raises, never waits."""
         with suppress(pymysql.err.MySQLError, OSError):
             self._connection.close()
-        self._wire.close()
+        self._line.close()
 
 
 def literal(value: str | int) -> str:
@@ -217,17 +210,3 @@ def literal(value: str | int) -> str:
 
 def _code(error: BaseException) -> int:
     return error.args[0] if error.args and isinstance(error.args[0], int) else 0
-
-
-def _unreached(error: OSError) -> str:
-    if isinstance(error, TimeoutError):
-        return "nobody answered in time"
-    return "the host name is unknown" if isinstance(error, socket.gaierror) else "nobody answers"
-
-
-def _hint(error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return "check the host in the url"
-    if isinstance(error, TimeoutError):
-        return "check host, port and firewall"
-    return "check host and port, or the socket's path, in the url; is the server running?"

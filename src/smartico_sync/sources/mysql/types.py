@@ -11,13 +11,13 @@ from sqlalchemy.dialects.mysql import BIGINT, DATETIME
 from sqlalchemy.dialects.mysql.base import MySQLDialect
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.statements import DialectAdapter
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.sql.statements import Expression
 
-__all__ = ["MYSQL", "MySQLGrammar", "column_of"]
+__all__ = ["MYSQL", "MySQLAdapter", "column_of"]
 
 BINARY = 63  # the character set of bytes, and of numbers and times
 INTEGERS = {
@@ -60,8 +60,11 @@ def column_of(field: Any) -> Column:
     return Column(name, word, family)
 
 
-class MySQLGrammar:
-    """Values travel as the text the server prints; few need a cast to have one."""
+class MySQLAdapter(DialectAdapter):
+    """Values travel as the text the server prints; few need a cast to have one.
+
+    Row values would be compared row by row; the order of all engines is a range of the index.
+    """
 
     dialect: sa.Dialect = MySQLDialect(paramstyle="pyformat")
 
@@ -103,13 +106,9 @@ class MySQLGrammar:
         """ENUM and SET are ordered by number, so their number is what a position holds."""
         return expression.op("+")(sa.literal_column("0")) if column.type in ("enum", "set") else None
 
-    def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
-        """Row values would be compared row by row; this form is a range of the index."""
-        return statements.either(above, binds)
-
 
 def _scale(column: Column) -> int:
     return min(int(column.type.partition("(")[2].rstrip(")") or 0), MOST_DECIMALS)
 
 
-MYSQL = MySQLGrammar()
+MYSQL = MySQLAdapter()

@@ -76,8 +76,10 @@ class Wire(Connection):  # type: ignore[misc]
     def ask(self, statement: str) -> Result:
         """Run one statement and read its whole answer."""
         self.query(statement)
-        assert isinstance(self._result, Result)
-        return self._result
+        result: Result | None = self._result
+        if result is None:
+            raise InternalError("a statement without an answer")
+        return result
 
     def _read_query_result(self, unbuffered: bool = False) -> int:  # noqa: ARG002, FBT001, FBT002  - the driver's signature
         self._result = None

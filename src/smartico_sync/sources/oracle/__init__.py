@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import ViewBroken
+from smartico_sync.sources.kit.abandonable import UnattendedCalls
+from smartico_sync.sources.kit.parameters import connection_of
 from smartico_sync.sources.kit.pool import Pool
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.oracle.clock import Clock
-from smartico_sync.sources.oracle.dialling import Dialler
 from smartico_sync.sources.oracle.facts import ask_facts
 from smartico_sync.sources.oracle.login import Login
 from smartico_sync.sources.oracle.plan import explain
@@ -16,15 +16,11 @@ from smartico_sync.sources.oracle.reading import OracleReading
 from smartico_sync.sources.oracle.session import Session
 from smartico_sync.sources.oracle.types import OBJECT, ORACLE, column_of, written
 from smartico_sync.sources.sql import statements
-from smartico_sync.sources.sql.source import GRACE_S, PooledSource, transaction
+from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["OracleSource", "connect"]
 
@@ -34,25 +30,21 @@ RELATIONS = f"""SELECT OWNER, TABLE_NAME FROM ALL_TABLES
  UNION SELECT OWNER, VIEW_NAME FROM ALL_VIEWS WHERE OWNER NOT IN ({THEIRS}) ORDER BY 1, 2"""  # noqa: S608  - constants only
 
 
-def connect(name: str, config: SourceConfig) -> OracleSource:
-    """The source of that name; the first question opens the first connection."""
-    return OracleSource(name, config)
-
-
 class OracleSource(PooledSource[Session, OracleReading]):
     """A pool of sessions over one database."""
 
     engine = "oracle"
+    reading_type = OracleReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, silence_s, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config)
+        login = Login(url, silence_s, options)
         login.addresses()  # what the driver cannot use is told before the first poll
         place = f"source {name} ({url.place or login.parameters.get('dsn', '').partition('(')[0]})"
-        self._clock = Clock()
-        dialler = Dialler()
-        pool = Pool(lambda: Session(login, dialler, place, config.statement_timeout), config.pool, silence_s)
+        clock, unattended = Clock(), UnattendedCalls()
+        pool = Pool(lambda: Session(login, clock, unattended, place, config.statement_timeout), config.pool, silence_s)
         super().__init__(name, place, pool)
 
     def describe(self, relation: Relation) -> Relation:
@@ -66,19 +58,6 @@ class OracleSource(PooledSource[Session, OracleReading]):
                 )
         return described
 
-    def facts(self) -> ServerFacts:
-        """What the server is."""
-        with self._pool.link() as session:
-            return ask_facts(session, self._clock)
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How the poll runs, and whether an index can serve it."""
-        with self._pool.link() as session, self._read(session, relation) as reading:
-            return explain(session, reading, relation, after, limit)
-
-    def _open(self, session: Session, relation: Relation) -> OracleReading:
-        return OracleReading(session, relation, self._clock)
-
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         fields, _ = session.execute(statements.star(ORACLE, relation), f"view {relation.name}")
         return tuple(column_of(field) for field in fields)
@@ -87,11 +66,11 @@ class OracleSource(PooledSource[Session, OracleReading]):
         _, rows = session.execute(RELATIONS, "the server")
         return tuple(".".join(_quoted(part) for part in row) for row in rows)
 
-    def _transaction(self, session: Session, what: str) -> AbstractContextManager[None]:
-        return transaction(session, what)
-
 
 def _quoted(stored: str) -> str:
     """A name as `relation:` takes it."""
     name = written(stored)
     return f'"{stored}"' if name == stored and (name.islower() or "." in name) else str(name)
+
+
+connect = OracleSource

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.oracle.session import Failed
+from smartico_sync.sources.kit.failures import StatementFailed
 
 if TYPE_CHECKING:
     from smartico_sync.sources.oracle.session import Session
@@ -58,7 +58,7 @@ class Clock:
 def _lag(session: Session, what: str) -> int | None:
     try:
         _, rows = session.execute(LAG, what, *HIDDEN)
-    except Failed:
+    except StatementFailed:
         return None
     if (
         not rows or rows[0][0] is None or rows[0][1] is None or rows[0][1] < 0

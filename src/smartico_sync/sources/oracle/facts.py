@@ -6,11 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.privileges import UNSEEN, beyond_reading, listed
 from smartico_sync.sources.oracle.clock import STANDBY
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.oracle.clock import Clock, Standing
+    from smartico_sync.sources.oracle.clock import Standing
     from smartico_sync.sources.oracle.session import Session
 
 __all__ = ["ask_facts"]
@@ -29,13 +30,8 @@ UNORDERED = """SELECT SEQUENCE_OWNER || '.' || SEQUENCE_NAME FROM ALL_SEQUENCES
 CLUSTERED = "BEGIN IF DBMS_UTILITY.IS_CLUSTER_DATABASE THEN RAISE_APPLICATION_ERROR(-20001, 'clustered'); END IF; END;"
 YES = 20001
 HARMLESS = (
-    "CREATE SESSION",
-    "ALTER SESSION",
-    "SET CONTAINER",
-    "SELECT ANY TABLE",
-    "READ ANY TABLE",
-    "SELECT ANY DICTIONARY",
-)
+    "CREATE SESSION", "ALTER SESSION", "SET CONTAINER", "SELECT ANY TABLE", "READ ANY TABLE", "SELECT ANY DICTIONARY",
+)  # fmt: skip
 ROLES = {
     "PRIMARY": "primary",
     STANDBY: "physical standby",
@@ -43,12 +39,11 @@ ROLES = {
     "SNAPSHOT STANDBY": "unknown",
 }
 NO_FENCE = "Oracle shows a reader neither its snapshot's transactions nor those that are still open"
-SHOWN = 3
 
 
-def ask_facts(session: Session, clock: Clock) -> ServerFacts:
+def ask_facts(session: Session) -> ServerFacts:
     """Ask outside a transaction. Questions the user may not ask count as unanswered."""
-    standing = clock.standing(session, "the server")
+    standing = session.clock.standing(session, "the server")
     _, ((version, offset, user, dba),) = session.execute(SERVER, "the server")
     return ServerFacts(
         engine="oracle",
@@ -65,24 +60,18 @@ def _wide(session: Session, user: str, dba: str) -> tuple[str, ...]:
     """Rights beyond reading."""
     if dba == "TRUE":
         return (f"{user} is connected with the rights of a DBA: a user that may only read the views is enough",)
-    told = []
     wide = [right for right in _column(session, PRIVILEGES) if right not in HARMLESS]
-    if wide:
-        told.append(f"{', '.join(wide[:SHOWN])}{' …' if len(wide) > SHOWN else ''}")
+    told = [listed(wide)] if wide else []
     if writable := _number(session, WRITABLE):
         told.append(f"change {writable} tables or views")
     if owned := _number(session, OWNED):
         told.append(f"change the {owned} tables that it owns")
-    if not told:
-        return ()
-    return (f"{user} may do more than read: {'; '.join(told)}; CREATE SESSION, and READ on the views, is enough",)
+    return beyond_reading(user, told, "CREATE SESSION, and READ on the views,", "; ")
 
 
 def _standby(standing: Standing) -> tuple[str, ...]:
     if standing.role == STANDBY and standing.lag_ms is None:
-        return (
-            "this is a standby whose lag cannot be seen, so its clock is taken for the primary's and a lag longer than the lookback loses rows: GRANT SELECT ON SYS.V_$DATAGUARD_STATS to the user",
-        )
+        return (f"this is a standby, and {UNSEEN}: GRANT SELECT ON SYS.V_$DATAGUARD_STATS to the user",)
     return ()
 
 
@@ -96,9 +85,9 @@ def _clustered(session: Session) -> tuple[str, ...]:
     else:
         return ()
     names = _column(session, UNORDERED)
-    listed = f" (NOORDER: {', '.join(names[:SHOWN])}{' …' if len(names) > SHOWN else ''})" if names else ""
+    unordered = f" (NOORDER: {listed(names)})" if names else ""
     return (
-        f"this is a RAC database, whose instances hand out ids in an order of their own{listed}: let cursors be timestamps",
+        f"this is a RAC database, whose instances hand out ids in an order of their own{unordered}: let cursors be timestamps",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import oracledb
 
 from smartico_sync.catalogue.engines import ORACLE
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import named
+from smartico_sync.sources.kit.parameters import named, number, switch, tls_context
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
@@ -23,11 +22,10 @@ PASSED = (
     "sid", "instance_name", "server_type", "cclass", "proxy_user", "edition", "program", "config_dir", "wallet_location",
     "wallet_password", "ssl_server_cert_dn", "https_proxy",
 )  # fmt: skip
-NUMBERS = ("connect_timeout", "expire_time", "sdu", "https_proxy_port")
+NUMBERS = ("expire_time", "sdu", "https_proxy_port")
 SWITCHES = ("ssl_server_dn_match", "disable_oob")
 CERTIFICATES = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password")
 TLS = ("wallet_location", "ssl_ca", "ssl_cert", "ssl_server_cert_dn")  # who gives one of these wants tcps
-ON, OFF = ("on", "yes", "true", "1"), ("off", "no", "false", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,13 @@ class Login:
     @property
     def patience_s(self) -> float:
         """How long one address may take until the session is there."""
-        return min(float(self._numbers().get("connect_timeout", DEFAULTS["connect_timeout"])), self.silence_s)
+        given = self.parameters.get("connect_timeout", DEFAULTS["connect_timeout"])
+        try:
+            return min(float(given), self.silence_s)
+        except ValueError:
+            raise ConfigError(
+                f"{self.url.place}: connect_timeout is not a number", hint="write connect_timeout=10, for instance"
+            ) from None
 
     def addresses(self) -> list[oracledb.ConnectParams]:
         """What the driver is told, an address after the other in the order in which they are tried."""
@@ -76,17 +80,21 @@ class Login:
         ]
 
     def _address(self, place: str) -> oracledb.ConnectParams:
-        parameters, numbers = self.parameters, self._numbers()
+        parameters, url = self.parameters, self.url.place
         passed: dict[str, Any] = {name: value for name, value in parameters.items() if name in PASSED}
-        passed |= {name: value for name, value in numbers.items() if name != "connect_timeout"}
-        passed |= {name: self._switch(name) for name in SWITCHES if name in parameters}
+        passed |= {name: number(url, name, parameters[name]) for name in NUMBERS if name in parameters}
+        passed |= {name: switch(url, name, parameters[name]) for name in SWITCHES if name in parameters}
+        # A wallet's certificates are the driver's affair, as is the check of the server's name.
+        certificates = (
+            tls_context(url, *map(parameters.get, CERTIFICATES)) if set(CERTIFICATES) & set(parameters) else None
+        )
         try:
             address: oracledb.ConnectParams = oracledb.ConnectParams(
                 user=self.url.user or None,
                 password=self.url.password or None,
                 externalauth=not self.url.user,
                 **{"program": DEFAULTS["program"], "expire_time": int(DEFAULTS["expire_time"]), **passed},
-                ssl_context=self._certificates(parameters),
+                ssl_context=certificates,
                 tcp_connect_timeout=self.patience_s,
             )
             address.parse_connect_string(place)
@@ -102,38 +110,6 @@ class Login:
                 f"{self.url.place}: the url names no host", hint="write oracle://user:password@host:1521/SERVICE"
             )
         return address
-
-    def _numbers(self) -> dict[str, int | float]:
-        given = {name: value for name, value in self.parameters.items() if name in NUMBERS}
-        try:
-            return {name: float(value) if name == "connect_timeout" else int(value) for name, value in given.items()}
-        except ValueError:
-            raise ConfigError(
-                f"{self.url.place}: one of {', '.join(given)} is not a number", hint="mend the url's parameters"
-            ) from None
-
-    def _switch(self, name: str) -> bool:
-        word = self.parameters[name].lower()
-        if word not in (*ON, *OFF):
-            raise ConfigError(f"{self.url.place}: {name} is neither on nor off", hint=f"write {name}=on or {name}=off")
-        return word in ON
-
-    def _certificates(self, parameters: dict[str, str]) -> ssl.SSLContext | None:
-        """Certificates in files of their own; a wallet's are the driver's affair, as is the check of the server's name."""
-        if not any(name in parameters for name in CERTIFICATES):
-            return None
-        try:
-            context = ssl.create_default_context(cafile=parameters.get("ssl_ca"))
-            if "ssl_cert" in parameters:
-                context.load_cert_chain(
-                    parameters["ssl_cert"], parameters.get("ssl_key"), parameters.get("ssl_key_password")
-                )
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"{self.url.place}: a certificate or key of the url cannot be read: {getattr(error, 'strerror', '') or error}",
-                hint="check the paths of ssl_ca, ssl_cert and ssl_key",
-            ) from None
-        return context
 
 
 def _code(error: BaseException) -> str:

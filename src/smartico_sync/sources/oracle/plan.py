@@ -6,14 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from smartico_sync.core.position import Position
 from smartico_sync.errors import SourceCancelled, SourceError, SourceUnreachable
+from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.oracle.reading import filled
 from smartico_sync.sources.oracle.types import ORACLE
 from smartico_sync.sources.protocol import Plan
-from smartico_sync.sources.sql.statements import names_of
+from smartico_sync.sources.sql.names import constant, names_of, quoted_if_needed
 
 if TYPE_CHECKING:
+    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.oracle.reading import OracleReading
     from smartico_sync.sources.oracle.session import Session
@@ -34,6 +35,7 @@ SORTING = re.compile(r"(SORT (ORDER|GROUP|UNIQUE)|HASH (GROUP|UNIQUE)|WINDOW (SO
 # `"U"."DT"[TIMESTAMP,11]`, or `INTERNAL_FUNCTION("U"."DT")[7]`
 TERM = re.compile(r'(?:^|, )(?:INTERNAL_FUNCTION\()?((?:"[^"]+"\.)*"[^"]+")\)?\[')
 NAME_LENGTH = 30
+CAPITALS = re.compile(r"[A-Z][A-Z0-9_$#]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +52,17 @@ class Step:
     @property
     def place(self) -> str:
         """The table or index, as a statement names it."""
-        return ".".join(_quoted(name) for name in (self.owner, self.name) if name)
+        return ".".join(_named(name) for name in (self.owner, self.name) if name)
 
 
-def explain(session: Session, reading: OracleReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+def explain(reading: OracleReading, after: Position | None, limit: int) -> Plan:
     """Explain the page after this position, or, from the start, the page that a running poll reads at the head.
 
     A user who may read a view and not its tables may not see its plan, nor may anybody on some standbys; then the catalogue
     is asked for an index that begins with the cursor.
     """
-    if after is None and (head := reading.head()) is not None:
-        after = Position(head)
-    query = filled(relation, *reading.explained(after, limit))
+    session, relation, after = reading.session, reading.relation, at_head(reading, after)
+    query = filled(relation, *reading.poll_statement(after, limit))
     reading.end()  # a plan is written into a table of the session's own, which a read-only transaction may not
     try:
         text = "\n".join(row[0] or "" for row in _explained(session, query, reading.what, SHOWN))
@@ -127,14 +128,14 @@ def _listed(session: Session, relation: Relation, what: str, refused: SourceErro
     stored = ORACLE.dialect.denormalize_name
     columns = [stored(name) for name in (relation.cursor, *relation.key)]
     parts = [stored(part) for part in names_of(relation.relation or "")]
-    owner = _constant(parts[-2]) if len(parts) > 1 else "USER"
-    asked = {"owner": owner, "table": _constant(parts[-1] if parts else ""), "column": _constant(columns[0])}
+    owner = constant(parts[-2]) if len(parts) > 1 else "USER"
+    asked = {"owner": owner, "table": constant(parts[-1] if parts else ""), "column": constant(columns[0])}
     if not session.execute(TABLE.format(**asked), what)[1]:
         plainly = f"if no index on ({', '.join(columns)}) exists, make one on the table that stores them"
         return Plan(uses_index=None, text=text, advice=plainly)
     if found := session.execute(INDEXES.format(**asked), what)[1]:
         return Plan(uses_index=True, text=f"{text}; the index {found[0][0]} begins with {columns[0]}")
-    place = ".".join(map(_quoted, parts))
+    place = ".".join(map(_named, parts))
     return Plan(
         uses_index=False, text=f"{text}; no index begins with {columns[0]}", advice=_index(place, parts[-1], columns)
     )
@@ -142,12 +143,8 @@ def _listed(session: Session, relation: Relation, what: str, refused: SourceErro
 
 def _index(place: str, table: str, columns: list[str]) -> str:
     name = f"{table}_{columns[0]}".replace('"', "")[:NAME_LENGTH]
-    return f"CREATE INDEX {_quoted(name)} ON {place} ({', '.join(map(_quoted, columns))});"
+    return f"CREATE INDEX {_named(name)} ON {place} ({', '.join(map(_named, columns))});"
 
 
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[A-Z][A-Z0-9_$#]*", name) else f'"{name}"'
-
-
-def _constant(name: str) -> str:
-    return "'" + name.replace("'", "''") + "'"
+def _named(name: str) -> str:
+    return quoted_if_needed(name, CAPITALS)

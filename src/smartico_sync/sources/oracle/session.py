@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import oracledb
 import polars as pl
 
-from smartico_sync.errors import SourceError, SourceUnreachable
+from smartico_sync.errors import SourceUnreachable
+from smartico_sync.sources.kit.failures import StatementFailed
+from smartico_sync.sources.kit.network_failures import first_that_answers
+from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.oracle.failures import failure, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from smartico_sync.sources.oracle.dialling import Dialler
+    from smartico_sync.sources.kit.abandonable import UnattendedCalls
+    from smartico_sync.sources.oracle.clock import Clock
     from smartico_sync.sources.oracle.login import Login
 
-__all__ = ["Failed", "Session"]
+__all__ = ["Session"]
 
 T = TypeVar("T")
 Answer = tuple["Sequence[oracledb.FetchInfo]", list[tuple[Any, ...]]]
@@ -31,19 +35,12 @@ SETTINGS = """ALTER SESSION SET TIME_ZONE='+00:00' NLS_CALENDAR='GREGORIAN' NLS_
  NLS_TIMESTAMP_FORMAT='YYYY-MM-DD HH24:MI:SS.FF9' NLS_TIMESTAMP_TZ_FORMAT='YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM'"""
 
 
-class Failed(SourceError):
-    """A statement failed; `code` is Oracle's number. Always caught here, and told as the failure it means."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"the server's error {code}")
-        self.code = code
-
-
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, dialler: Dialler, place: str, timeout_ms: int) -> None:
-        self._login, self._dialler = login, dialler
+    def __init__(self, login: Login, clock: Clock, unattended: UnattendedCalls, place: str, timeout_ms: int) -> None:
+        self.clock = clock
+        self._login, self._unattended = login, unattended
         self._place = place
         self._timeout_ms = timeout_ms
         self._state: Literal["outside", "inside", "closed"] = "outside"  # of a transaction
@@ -51,23 +48,22 @@ class Session:
         self._connection = self._connect()
 
     def _connect(self) -> oracledb.Connection:
-        """The first address that answers; a refusal counts as an answer."""
-        told: SourceError = SourceUnreachable(f"{self._place}: nobody answers")
-        for address in self._login.addresses():
-            try:
-                connection = self._dialler.connect(address, self._login.patience_s)
-            except (oracledb.Error, OSError) as error:
-                told = failure(error, self._place, "connecting")
-                if not isinstance(told, SourceUnreachable):
-                    raise told from None
-                continue
-            try:
-                self._prepare(connection)
-            except SourceUnreachable as unreachable:
-                told = unreachable
-                continue
-            return connection
-        raise told
+        return first_that_answers(self._login.addresses(), self._connect_to, self._place)
+
+    def _connect_to(self, address: oracledb.ConnectParams) -> oracledb.Connection:
+        """A session at that address.
+
+        The driver limits how long TCP may take, and how long a call of a session may; between the two, while listener and
+        server greet it, it would wait for ever.
+        """
+        try:
+            connection = self._unattended.run_once(
+                self._place, lambda: oracledb.connect(params=address), self._login.patience_s, "connecting", _close
+            )
+        except (oracledb.Error, OSError) as error:
+            raise failure(error, self._place, "connecting") from None
+        self._prepare(connection)
+        return connection
 
     def _prepare(self, connection: oracledb.Connection) -> None:
         try:
@@ -103,7 +99,7 @@ class Session:
     def execute(self, statement: str, what: str, *expected: int) -> Answer:
         """Run one statement, with the columns and rows it gives; for answers of a few. `what` names the view for messages.
 
-        SourceError when it fails, but Failed for `expected` numbers of the server, so that something else may be tried.
+        SourceError when it fails, but StatementFailed for `expected` numbers of the server, so that something else may be tried.
         """
 
         def run(connection: oracledb.Connection) -> Answer:
@@ -136,12 +132,10 @@ class Session:
             try:
                 answer = run(self._connection)
             except UnicodeEncodeError:
-                raise SourceError(
-                    f"{self._place}: {what}: a position is not valid text", hint="`sync watermark show`"
-                ) from None
+                raise no_text(self._place, what) from None
             except (oracledb.Error, OSError) as error:
                 if number(error) in expected:
-                    raise Failed(number(error)) from None
+                    raise StatementFailed(number(error)) from None
                 told = failure(error, self._place, what)
                 if isinstance(told, SourceUnreachable):
                     self.close()

@@ -8,16 +8,15 @@ text that the server prints, and everything else as the driver has it.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import oracledb
 import sqlalchemy as sa
 from sqlalchemy.dialects.oracle.base import OracleDialect
 from sqlalchemy.sql import quoted_name
-from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.statements import DialectAdapter, Named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.sql.statements import Expression
 
-__all__ = ["NATIONAL", "OBJECT", "ORACLE", "OracleGrammar", "column_of", "stamp", "word", "written"]
+__all__ = ["NATIONAL", "OBJECT", "ORACLE", "OracleAdapter", "column_of", "stamp", "word", "written"]
 
 CAPITALS, SMALL = re.compile(r"[A-Z][A-Z0-9_$#]*"), re.compile(r"[a-z][a-z0-9_$#]*")
 MOST_DIGITS = 38  # of a NUMBER that has declared digits
@@ -90,18 +89,6 @@ def stamp(column: Column, text: str) -> str:
     return signed if column.type == "DATE" else f"{signed}.{fraction:0<{LONG_FRACTION}}"
 
 
-class _Named(UserDefinedType[Any]):
-    """A type by its name."""
-
-    cache_ok = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: Any) -> str:
-        return self.name
-
-
 class _Dialect(OracleDialect):
     """Oracle 12.1 and later, with names that all follow one rule, keywords too: `date` is the column DATE."""
 
@@ -112,7 +99,7 @@ class _Dialect(OracleDialect):
         return name.upper() if not isinstance(name, quoted_name) and SMALL.fullmatch(name) else name
 
 
-class OracleGrammar:
+class OracleAdapter(DialectAdapter):
     """Positions travel as text, and the server makes a value of the column's own type of it.
 
     A datetime that the driver binds becomes a DATE and loses its fraction.
@@ -155,10 +142,6 @@ class OracleGrammar:
         """Bytes as hexadecimal digits; every other projection is exact."""
         return sa.func.rawtohex(expression) if column.type == "RAW" else None
 
-    def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
-        """Oracle has no comparison of row values."""
-        return statements.either(above, binds)
-
 
 def _literal(text: str) -> Expression:
     return sa.literal_column(f"'{text}'")
@@ -191,16 +174,16 @@ CASTS: dict[str, Callable[[Expression], Expression]] = {
     "DATE": lambda text: sa.func.to_date(text, _format("")),
     "TIMESTAMP": lambda text: sa.func.to_timestamp(text, _format(f".FF{LONG_FRACTION}")),
     "TIMESTAMP WITH TIME ZONE": _instant,
-    "TIMESTAMP WITH LOCAL TIME ZONE": lambda text: sa.cast(_instant(text), _Named("TIMESTAMP(9) WITH LOCAL TIME ZONE")),
+    "TIMESTAMP WITH LOCAL TIME ZONE": lambda text: sa.cast(_instant(text), Named("TIMESTAMP(9) WITH LOCAL TIME ZONE")),
     "BINARY_FLOAT": sa.func.to_binary_float,
     "BINARY_DOUBLE": sa.func.to_binary_double,
     # Padded with blanks against padded with blanks: as text it would never equal the column.
-    "CHAR": lambda text: sa.cast(text, _Named("CHAR(2000)")),
-    "NCHAR": lambda text: sa.cast(text, _Named("NCHAR(1000)")),
+    "CHAR": lambda text: sa.cast(text, Named("CHAR(2000)")),
+    "NCHAR": lambda text: sa.cast(text, Named("NCHAR(1000)")),
     "RAW": sa.func.hextoraw,
     "ROWID": sa.func.chartorowid,
-    "BOOLEAN": lambda text: sa.cast(text, _Named("BOOLEAN")),
+    "BOOLEAN": lambda text: sa.cast(text, Named("BOOLEAN")),
     "INTERVAL DAY TO SECOND": sa.func.to_dsinterval,
     "INTERVAL YEAR TO MONTH": sa.func.to_yminterval,
 }
-ORACLE = OracleGrammar()
+ORACLE = OracleAdapter()

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue import engines
 from smartico_sync.core.relation import Column
-from smartico_sync.errors import SourceError
-from smartico_sync.sources.kit.parameters import named
+from smartico_sync.sources.kit.parameters import connection_of, named
 from smartico_sync.sources.kit.pool import Pool
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.plan import explain
-from smartico_sync.sources.postgresql.reading import PostgresReading, begin
+from smartico_sync.sources.postgresql.reading import PostgresReading
 from smartico_sync.sources.postgresql.session import Login, Session
 from smartico_sync.sources.postgresql.types import POSTGRESQL, family
 from smartico_sync.sources.sql import statements
-from smartico_sync.sources.sql.source import GRACE_S, PooledSource
+from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["PostgresSource", "connect"]
 
@@ -43,39 +36,22 @@ RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
  ORDER BY 1"""
 
 
-def connect(name: str, config: SourceConfig) -> PostgresSource:
-    """The source of that name; the first question opens the first connection."""
-    return PostgresSource(name, config)
-
-
 class PostgresSource(PooledSource[Session, PostgresReading]):
     """A pool of sessions over one database."""
 
     engine = "postgresql"
+    reading_type = PostgresReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        parameters = named(url, sorted(config.options.items()), engines.POSTGRESQL)
+        url, silence_s, options = connection_of(config)
+        parameters = named(url, options, engines.POSTGRESQL)
         login = Login(replace(url, parameters=parameters), silence_s)
         login.conninfo()  # a parameter that libpq does not know is told before the first poll
-        self._timezone = config.timezone
-        self._timeout_ms = config.statement_timeout
         place = f"source {name} ({url.place})"
-        super().__init__(name, place, Pool(lambda: Session(login, place), config.pool, silence_s))
-
-    def facts(self) -> ServerFacts:
-        """What the server is."""
-        with self._pool.link() as session, self._transaction(session, "the server"):
-            return ask_facts(session)
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How the poll runs, and whether an index can serve it."""
-        with self.reading(relation) as reading:
-            return explain(reading, relation, after, limit)
-
-    def _open(self, session: Session, relation: Relation) -> PostgresReading:
-        return PostgresReading(session, relation, self._timeout_ms)
+        pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
+        super().__init__(name, place, pool)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         what = f"view {relation.name}"
@@ -85,15 +61,6 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server")[0].rows)
-
-    @contextmanager
-    def _transaction(self, session: Session, what: str) -> Iterator[None]:
-        session.run(begin(self._timeout_ms), what)
-        try:
-            yield
-        finally:
-            with suppress(SourceError):
-                session.run("ROLLBACK", what)
 
 
 def _types(session: Session, oids: set[int], what: str) -> dict[int, Column]:
@@ -105,3 +72,6 @@ def _types(session: Session, oids: set[int], what: str) -> dict[int, Column]:
         int(oid or 0): Column("", word or "", family(name or "", kind or "", category or ""))
         for oid, name, kind, category, word in rows
     }
+
+
+connect = PostgresSource

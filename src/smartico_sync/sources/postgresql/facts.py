@@ -7,14 +7,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.privileges import administrator, writer
+from smartico_sync.sources.postgresql.session import FIRST_WITH_FENCE
 from smartico_sync.sources.protocol import ServerFacts
+from smartico_sync.sources.sql.source import transaction
 
 if TYPE_CHECKING:
     from smartico_sync.sources.postgresql.session import Session
 
 __all__ = ["ask_facts"]
 
-FIRST_WITH_FENCE = 100_000  # PostgreSQL 10: pg_sequences, and snapshots as documented
 FORKS = ("Redshift", "CockroachDB", "YugabyteDB", "-YB-", "Greenplum", "Materialize", "Vertica")
 SERVER = """SELECT version(), pg_is_in_recovery(),
  EXISTS (SELECT FROM pg_proc WHERE proname = 'aurora_version'),
@@ -32,7 +34,12 @@ CACHED = "SELECT schemaname || '.' || sequencename FROM pg_sequences WHERE cache
 
 
 def ask_facts(session: Session) -> ServerFacts:
-    """Ask inside an open transaction. Questions the user may not ask count as unanswered."""
+    """Questions the user may not ask count as unanswered."""
+    with transaction(session, "the server"):
+        return _asked(session)
+
+
+def _asked(session: Session) -> ServerFacts:
     row = session.run(SERVER, "the server")[0].rows[0]
     version, recovering, aurora, superuser, writable, read_only, timezone, user = (value or "" for value in row)
     standby = recovering == "t"
@@ -45,7 +52,7 @@ def ask_facts(session: Session) -> ServerFacts:
         fence=_no_fence(session, version, role, "aurora" if aurora == "t" else ""),
         replay_lag_ms=_number(session, LAG) if standby else None,
         timezone=timezone,
-        warnings=_warnings(superuser == "t", int(writable or 0), read_only, user),
+        warnings=_warnings(superuser, writable, read_only, user),
     )
 
 
@@ -65,15 +72,10 @@ def _no_fence(session: Session, version: str, role: str, storage: str) -> str:
     return ""
 
 
-def _warnings(superuser: bool, writable: int, read_only: str, user: str) -> tuple[str, ...]:  # noqa: FBT001  - a fact, not a policy
-    told = []
-    if superuser:
-        told.append(f"{user} is a superuser: a user that may only SELECT from the views is enough")
-    elif writable:
-        told.append(f"{user} may write to {writable} tables or views: SELECT is enough")
-    if told and read_only != "on":
-        told.append(f"as a second lock: ALTER ROLE {user} SET default_transaction_read_only = on")
-    return tuple(told)
+def _warnings(superuser: str, writable: str, read_only: str, user: str) -> tuple[str, ...]:
+    told = (administrator(user, "superuser"),) if superuser == "t" else writer(user, writable)
+    lock = f"as a second lock: ALTER ROLE {user} SET default_transaction_read_only = on"
+    return (*told, lock) if told and read_only != "on" else told
 
 
 def _short(version: str) -> str:

@@ -6,13 +6,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from smartico_sync.core.position import Position
-from smartico_sync.sources.postgresql.reading import filled
+from smartico_sync.sources.kit.positions import at_head
+from smartico_sync.sources.postgresql.session import literal
 from smartico_sync.sources.protocol import Plan
+from smartico_sync.sources.sql.names import quoted_if_needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.postgresql.reading import PostgresReading
 
@@ -24,20 +26,20 @@ WILLING = "SET LOCAL enable_seqscan=off;SET LOCAL enable_bitmapscan=off;SET LOCA
 INDEX_SCANS = ("Index Scan", "Index Only Scan")
 
 
-def explain(reading: PostgresReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+def explain(reading: PostgresReading, after: Position | None, limit: int) -> Plan:
     """Explain the page after this position, or, from the start, the page that a running poll reads at the head.
 
     Only the planner works; nothing is read from the view but its head.
     """
-    if after is None and (head := reading.head()) is not None:
-        after = Position(head)
-    query = filled(*reading.explained(after, limit))
+    after = at_head(reading, after)
+    statement, values = reading.poll_statement(after, limit)
+    query = statement.filled(literal, values)
     text = "\n".join(row[0] or "" for row in reading.ask(f"EXPLAIN {query}").rows)
     document = "\n".join(row[0] or "" for row in reading.ask(f"{WILLING}EXPLAIN (FORMAT JSON, VERBOSE) {query}").rows)
     root = json.loads(document)[0]["Plan"]
     if _serves(root, after):
         return Plan(uses_index=True, text=text)
-    return Plan(uses_index=False, text=text, advice=_advice(root, relation))
+    return Plan(uses_index=False, text=text, advice=_advice(root, reading.relation))
 
 
 def _serves(root: Node, after: Position | None) -> bool:
@@ -68,7 +70,7 @@ def _every(node: Node) -> Iterator[Node]:
 def _advice(root: Node, relation: Relation) -> str:
     """CREATE INDEX on the base table, found through the aliases in the plan's sort key."""
     tables = {
-        node["Alias"]: f"{_quoted(node.get('Schema', ''))}.{_quoted(node['Relation Name'])}"
+        node["Alias"]: f"{quoted_if_needed(node.get('Schema', ''))}.{quoted_if_needed(node['Relation Name'])}"
         for node in _every(root)
         if "Relation Name" in node
     }
@@ -97,7 +99,3 @@ def _column(term: str, tables: dict[str, str]) -> tuple[str, str] | None:
         return None
     alias = found.group(1).strip('"').replace('""', '"')
     return (alias, found.group(2)) if alias in tables else None
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'

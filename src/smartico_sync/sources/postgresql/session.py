@@ -18,16 +18,30 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
-from smartico_sync.errors import ConfigError, SourceError, SourceUnreachable
+from smartico_sync.errors import ConfigError, SourceError
+from smartico_sync.sources.kit.network_failures import broken, silent
+from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.postgresql.failures import connecting, failure
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
 
-__all__ = ["Answer", "Login", "Session", "literal"]
+__all__ = ["FIRST_WITH_FENCE", "Answer", "Login", "Session", "literal"]
 
 CONNECT_TIMEOUT_S = 10  # a server that is there answers sooner, over any distance
 CANCEL_TIMEOUT_S = 1.0  # asking the server to stop is a courtesy; closing the socket works anyway
+# Everything is set in the transaction, so that a pooler between us and the server does no harm.
+BEGIN = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    "SET LOCAL TimeZone='UTC';SET LOCAL DateStyle='ISO, YMD';SET LOCAL statement_timeout={timeout_ms};"
+    "SET LOCAL IntervalStyle='postgres';SET LOCAL extra_float_digits=3;SET LOCAL bytea_output='hex';"
+)
+FIRST_WITH_FENCE = 100_000  # PostgreSQL 10: snapshots as documented
+FIRST_WITH_PG_SNAPSHOT = 130_000  # before 13 the same functions are called txid_*
+# A standby knows everything up to the last commit it has replayed, and no more: also when all that was received is
+# replayed, for what the primary has not shipped yet may be older than now.
+CLOCK = """CASE WHEN pg_is_in_recovery()
+ THEN coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time()) ELSE now() END"""
 Row = tuple[str | None, ...]
 
 
@@ -82,32 +96,46 @@ class Login:
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, place: str) -> None:
+    def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
         self._place = place
+        self._what = "connecting"  # the view that is waited for, or whatever else
         self._silence_ms = int(login.silence_s * 1000)
         try:
             self._connection = psycopg.connect(login.conninfo(), autocommit=True)
         except psycopg.Error as error:
-            raise connecting(error.sqlstate, str(error), self._place) from None
+            raise connecting(error, error.sqlstate, str(error), self._place) from None
         self._pg = self._connection.pgconn
         self._pg.nonblocking = 1
         self._poll = select.poll()
         self.version = self._pg.server_version
+        self._begin = BEGIN.format(timeout_ms=timeout_ms)
+
+    def begin(self, what: str) -> None:
+        """Open a read-only transaction. `what` names the view for messages, here and below."""
+        self.run(self._begin, what)
+
+    def begin_reading(self, what: str) -> Row:
+        """As `begin`, in the same round trip with epoch ms of the clock, and xmin and xmax where they can be a fence."""
+        return self.run(self._begin + _standing(self.version), what)[0].rows[0]
+
+    def end(self, what: str) -> None:
+        """End the transaction if one was begun, failed or not."""
+        if self._pg.status == ConnStatus.OK and self._pg.transaction_status != TransactionStatus.IDLE:
+            self.run("ROLLBACK", what)
 
     def run(self, script: str, what: str) -> list[Answer]:
         """Run statements in one round trip; the answers in order. `what` names the view for messages.
 
         SourceError for the first that failed; SourceUnreachable when the connection breaks or stays silent too long.
         """
+        self._what = what
         try:
             self._pg.send_query(script.encode())
             answers, fault = self._collect()
         except psycopg.Error:
             raise self._broken(what) from None
         except UnicodeEncodeError:
-            raise SourceError(
-                f"{self._place}: {what}: a position is not valid text", hint="`sync watermark show`"
-            ) from None
+            raise no_text(self._place, what) from None
         if fault is not None:
             raise failure(*fault, self._place, what)
         return answers
@@ -160,10 +188,7 @@ class Session:
         self._poll.register(self._pg.socket, events)
         if not self._poll.poll(self._silence_ms):
             self.close()
-            raise SourceUnreachable(
-                f"{self._place}: no answer for {self._silence_ms / 1000:g} s",
-                hint="check the network between here and the database; statement_timeout sets how long to wait",
-            )
+            raise silent(self._place, self._what, self._silence_ms / 1000)
 
     def _broken(self, what: str) -> SourceError:
         """Why the connection broke: the server's last words, if there are any."""
@@ -174,12 +199,7 @@ class Session:
         self.close()
         if code:
             return failure(code.decode(), "", self._place, what)
-        return SourceUnreachable(f"{self._place}: {what}: the connection broke", hint="is the server running?")
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether the connection lives and a transaction is open on it, failed or not."""
-        return self._pg.status == ConnStatus.OK and self._pg.transaction_status != TransactionStatus.IDLE
+        return broken(self._place, what)
 
     def usable(self) -> bool:
         """Alive, outside a transaction, and with nothing to read: a server that went away left its farewell there."""
@@ -206,6 +226,20 @@ class Session:
         """Close the connection; never raises, never waits."""
         with suppress(psycopg.Error):
             self._connection.close()
+
+
+def _standing(version: int) -> str:
+    """The question for a transaction's clock and snapshot."""
+    if version < FIRST_WITH_FENCE:
+        return "SELECT floor(extract(epoch FROM now()) * 1000)::bigint, NULL, NULL;"
+    if version < FIRST_WITH_PG_SNAPSHOT:
+        xmax = "txid_snapshot_xmax(txid_current_snapshot())"
+        snapshot = f"txid_snapshot_xmin(txid_current_snapshot()), {xmax} + age((({xmax}) % 4294967296)::text::xid)"
+    else:
+        # A snapshot's xmax is one past the last id that ended; its age leads to the next one that will be given out.
+        xmax = "pg_snapshot_xmax(pg_current_snapshot())"
+        snapshot = f"pg_snapshot_xmin(pg_current_snapshot()), {xmax}::text::bigint + age({xmax}::xid)"
+    return f"SELECT floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot};"  # noqa: S608  - constants only
 
 
 def literal(value: str | int) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smartico_sync.sources.kit.parameters import connection_of
 from smartico_sync.sources.kit.pool import Pool
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.redshift.facts import ask_facts
 from smartico_sync.sources.redshift.login import Login
 from smartico_sync.sources.redshift.plan import explain
@@ -13,15 +13,11 @@ from smartico_sync.sources.redshift.reading import RedshiftReading
 from smartico_sync.sources.redshift.session import Session
 from smartico_sync.sources.redshift.types import REDSHIFT, column_of
 from smartico_sync.sources.sql import statements
-from smartico_sync.sources.sql.source import GRACE_S, PooledSource, transaction
+from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["RedshiftSource", "connect"]
 
@@ -33,38 +29,22 @@ RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
  ORDER BY 1"""
 
 
-def connect(name: str, config: SourceConfig) -> RedshiftSource:
-    """The source of that name; the first question opens the first connection."""
-    return RedshiftSource(name, config)
-
-
 class RedshiftSource(PooledSource[Session, RedshiftReading]):
     """A pool of sessions over one database."""
 
     engine = "redshift"
+    reading_type = RedshiftReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, silence_s, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config)
+        login = Login(url, silence_s, options)
         for host in login.hosts():
             login.arguments(host)  # what the driver cannot use is told before the first poll
         place = f"source {name} ({url.place})"
         pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
         super().__init__(name, place, pool)
-
-    def facts(self) -> ServerFacts:
-        """What the server is."""
-        with self._pool.link() as session:
-            return ask_facts(session)
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How the poll runs, and whether a sort key can serve it."""
-        with self.reading(relation) as reading:
-            return explain(reading, relation, after, limit)
-
-    def _open(self, session: Session, relation: Relation) -> RedshiftReading:
-        return RedshiftReading(session, relation)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(REDSHIFT, relation), f"view {relation.name}")
@@ -73,5 +53,5 @@ class RedshiftSource(PooledSource[Session, RedshiftReading]):
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server").texts)
 
-    def _transaction(self, session: Session, what: str) -> AbstractContextManager[None]:
-        return transaction(session, what)
+
+connect = RedshiftSource

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.privileges import administrator, writer
 from smartico_sync.sources.protocol import ServerFacts
 
 if TYPE_CHECKING:
@@ -30,17 +31,15 @@ def ask_facts(session: Session) -> ServerFacts:
         version=_short(version),
         role="primary",
         fence=NO_FENCE,
-        warnings=_warnings(session, user, "superuser" if superuser == "t" else ""),
+        warnings=_warnings(session, user, superuser),
     )
 
 
-def _warnings(session: Session, user: str, rank: str) -> tuple[str, ...]:
-    if rank:
-        return (f"{user} is a {rank}: a user that may only SELECT from the views is enough",)
+def _warnings(session: Session, user: str, superuser: str) -> tuple[str, ...]:
+    if superuser == "t":
+        return (administrator(user, "superuser"),)
     with suppress(SourceError):
-        writable = session.run(WRITABLE, "the server").texts[0][0]
-        if writable != "0":
-            return (f"{user} may write to {writable} tables or views: SELECT is enough",)
+        return writer(user, session.run(WRITABLE, "the server").texts[0][0])
     return ()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from smartico_sync.catalogue.engines import REDSHIFT
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import named
+from smartico_sync.sources.kit.parameters import hosts_of, named, number, switch
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
@@ -27,7 +27,6 @@ NUMBERS = (
 )  # fmt: skip
 LISTS = ("db_groups",)
 MODES = ("verify-full", "verify-ca")
-ON, OFF = ("on", "yes", "true", "1"), ("off", "no", "false", "0")
 KEEPALIVE = ("tcp_keepalive_idle", "tcp_keepalive_interval", "tcp_keepalive_count")  # firewalls forget the silent
 
 
@@ -58,24 +57,14 @@ class Login:
                 hint=f"use {' or '.join(MODES)}, or ssl=off for none",
             )
         if name in SWITCHES:
-            if value.lower() not in (*ON, *OFF):
-                raise ConfigError(
-                    f"{self.url.place}: {name} is neither on nor off", hint=f"write {name}=on or {name}=off"
-                )
-            return value.lower() in ON
+            return switch(self.url.place, name, value)
         if name in NUMBERS:
-            try:
-                return int(value)
-            except ValueError:
-                raise ConfigError(f"{self.url.place}: {name} is not a number", hint=f"write {name}=10") from None
+            return number(self.url.place, name, value)
         return value
 
     def hosts(self) -> tuple[tuple[str, int], ...]:
         """Hosts in the order in which they are tried; with IAM, AWS may know the host by the cluster's name."""
-        try:
-            found = tuple((host, int(port or PORT)) for host, port in self.url.hosts if host)
-        except ValueError:
-            raise ConfigError(f"{self.url.place}: a port is not a number", hint=f"write host:{PORT}") from None
+        found = tuple((host, port) for host, port in hosts_of(self.url, PORT) if host)
         if not found and not {"cluster_identifier", "serverless_work_group"} & set(self.parameters):
             raise ConfigError(
                 f"{self.url.place}: the url names no host",

@@ -9,11 +9,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smartico_sync.core.position import Position
+from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.protocol import Plan
+from smartico_sync.sources.sql.names import quoted_if_needed
 
 if TYPE_CHECKING:
-    from smartico_sync.core.relation import Relation
+    from smartico_sync.core.position import Position
     from smartico_sync.sources.redshift.reading import RedshiftReading
 
 __all__ = ["Scan", "explain", "scans", "sorted_by"]
@@ -33,11 +34,10 @@ class Scan:
     alias: str
 
 
-def explain(reading: RedshiftReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+def explain(reading: RedshiftReading, after: Position | None, limit: int) -> Plan:
     """Explain the page after this position, or, from the start, the page that a running poll reads at the head."""
-    if after is None and (head := reading.head()) is not None:
-        after = Position(head)
-    statement, values = reading.explained(after, limit)
+    relation = reading.relation
+    statement, values = reading.poll_statement(at_head(reading, after), limit)
     text = "\n".join(row[0] or "" for row in reading.ask(f"EXPLAIN {statement.text}", values).texts)
     found, order = scans(text), sorted_by(text)
     bare = ", ".join((relation.cursor, *relation.key))
@@ -59,10 +59,10 @@ def explain(reading: RedshiftReading, relation: Relation, after: Position | None
     if keys.get(cursor) in (1, -1):
         return Plan(uses_index=True, text=text)
     same = [column for owner, column in order if owner == alias]
-    place = f"{_quoted(schema)}.{_quoted(scan.table)}" if schema else _quoted(scan.table)
+    place = f"{quoted_if_needed(schema)}.{quoted_if_needed(scan.table)}" if schema else quoted_if_needed(scan.table)
     return Plan(
         uses_index=False if keys else None, text=text,
-        advice=f"ALTER TABLE {place} ALTER COMPOUND SORTKEY ({', '.join(map(_quoted, same))});",
+        advice=f"ALTER TABLE {place} ALTER COMPOUND SORTKEY ({', '.join(map(quoted_if_needed, same))});",
     )  # fmt: skip
 
 
@@ -95,7 +95,3 @@ def _sort_key(reading: RedshiftReading, table: str, cursor: str) -> tuple[str, d
 
 def _plain(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'

@@ -6,25 +6,27 @@ parses a column at a time. That is twice as fast, and exact for every type.
 
 from __future__ import annotations
 
-import os
-import select
-import socket
 import struct
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import redshift_connector
 from redshift_connector.core import Connection
 from redshift_connector.error import Error
 
-from smartico_sync.errors import SourceError, SourceUnreachable
-from smartico_sync.sources.redshift.failures import failure, silent, told, unreached
+from smartico_sync.sources.kit.line import Line
+from smartico_sync.sources.kit.network_failures import broken, first_that_answers, silent
+from smartico_sync.sources.kit.positions import no_text
+from smartico_sync.sources.redshift.failures import failure, told, unreached
+from smartico_sync.sources.sql.names import constant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from smartico_sync.errors import SourceUnreachable
     from smartico_sync.sources.redshift.login import Login
 
 __all__ = ["Answer", "Session"]
@@ -60,42 +62,34 @@ class Session:
         self._place = place
         self._silence_s = login.silence_s
         self._state: Literal["outside", "inside", "failed", "closed"] = "outside"  # of a transaction
-        self._connection = self._connect(login)
-        self._wire = socket.socket(fileno=os.dup(self._connection._usock.fileno()))  # noqa: SLF001  - it has no other way to be woken
-        self._poll = select.poll()
-        self._poll.register(self._wire, select.POLLIN)
+        self._connection = first_that_answers(login.hosts(), partial(self._connect, login), place)
+        self._line = Line(self._connection._usock.fileno())  # noqa: SLF001  - it has no other way to be woken
         try:
             for setting in SETTINGS:
                 self.run(setting.format(timeout=timeout_ms), "connecting")
             parameters = login.parameters
             if "query_group" in parameters:
-                self.run(f"SET query_group TO {_constant(parameters['query_group'])}", "connecting")
+                self.run(f"SET query_group TO {constant(parameters['query_group'])}", "connecting")
             if parameters.get("case_sensitive"):
                 self.run("SET enable_case_sensitive_identifier TO true", "connecting")
         except BaseException:
             self.close()
             raise
 
-    def _connect(self, login: Login) -> Connection:
-        """The first host that answers; a refusal counts as an answer."""
-        failed: SourceError = SourceUnreachable(f"{self._place}: nobody answers")
-        for host in login.hosts():
-            try:
-                connection = redshift_connector.connect(
-                    **login.arguments(host), client_protocol_version=TEXT_ONLY, max_prepared_statements=STATEMENTS
-                )
-            except Exception as error:  # noqa: BLE001  - AWS's own failures share no class with the driver's
-                _close_half(error)
-                fields = told(error)
-                failed = failure(fields, self._place, "connecting") if fields else unreached(error, self._place)
-                if not isinstance(failed, SourceUnreachable):
-                    raise failed from None
-                continue
-            connection._usock.settimeout(self._silence_s)  # noqa: SLF001  - the limit of the connecting was another
-            connection.autocommit = True
-            connection.redshift_types = defaultdict(lambda: (AS_TEXT, _as_sent))
-            return connection
-        raise failed
+    def _connect(self, login: Login, host: tuple[str, int]) -> Connection:
+        arguments = login.arguments(host)
+        try:
+            connection = redshift_connector.connect(
+                **arguments, client_protocol_version=TEXT_ONLY, max_prepared_statements=STATEMENTS
+            )
+        except Exception as error:  # noqa: BLE001  - AWS's own failures share no class with the driver's
+            _close_half(error)
+            fields = told(error)
+            raise (failure(fields, self._place, "connecting") if fields else unreached(error, self._place)) from None
+        connection._usock.settimeout(self._silence_s)  # noqa: SLF001  - the limit of the connecting was another
+        connection.autocommit = True
+        connection.redshift_types = defaultdict(lambda: (AS_TEXT, _as_sent))
+        return connection
 
     def begin(self, what: str) -> None:
         """Open a read-only transaction: what follows sees one snapshot."""
@@ -120,9 +114,7 @@ class Session:
             cursor.execute(statement, dict(values) if values else None, merge_socket_read=statement != UNDO)
             rows = cursor.fetchall() if cursor.description else ()
         except UnicodeEncodeError:
-            raise SourceError(
-                f"{self._place}: {what}: a position is not valid text", hint="`sync watermark show`"
-            ) from None
+            raise no_text(self._place, what) from None
         except Error as error:
             if fields := told(error):
                 self._state = "failed" if self._state == "inside" else self._state
@@ -138,23 +130,22 @@ class Session:
 
     def _broken(self, what: str) -> SourceUnreachable:
         self.close()
-        return SourceUnreachable(f"{self._place}: {what}: the connection broke", hint="is the cluster running?")
+        return broken(self._place, what)
 
     def usable(self) -> bool:
         """Outside a transaction, alive, and with nothing to read: a server that went away left its farewell there."""
-        return self._state == "outside" and not self._poll.poll(0)
+        return self._state == "outside" and self._line.quiet()
 
     def abort(self) -> None:
         """From another thread: break the connection."""
-        with suppress(OSError):
-            self._wire.shutdown(socket.SHUT_RDWR)
+        self._line.hang_up()
 
     def close(self) -> None:
         """Close the connection; never raises, never waits."""
         self._state = "closed"
         with suppress(Error, OSError, ValueError):
             self._connection.close()
-        self._wire.close()
+        self._line.close()
 
 
 def _close_half(error: BaseException) -> None:
@@ -170,7 +161,3 @@ def _close_half(error: BaseException) -> None:
 
 def _as_sent(data: bytes, at: int, length: int) -> bytes:
     return data[at : at + length]
-
-
-def _constant(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.base import PGDialect
-from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.statements import DialectAdapter, Named
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.sql.statements import Expression
 
-__all__ = ["REDSHIFT", "RedshiftGrammar", "column_of"]
+__all__ = ["REDSHIFT", "RedshiftAdapter", "column_of"]
 
 NUMERIC, NUMERIC_DIGITS = 1700, 38
 MODIFIER_HEADER = 4  # bytes that stand before the length in a type's modifier
@@ -43,20 +42,12 @@ def column_of(field: dict[str, Any]) -> Column:
     return Column(name, *TYPES.get(number, (f"type {number}", "other")))
 
 
-class _Named(UserDefinedType[Any]):
-    """A type by the name the server gives it."""
+class RedshiftAdapter(DialectAdapter):
+    """Every value travels as the text the server prints, so none needs a cast to leave.
 
-    cache_ok = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: Any) -> str:
-        return self.name
-
-
-class RedshiftGrammar:
-    """Every value travels as the text the server prints, so none needs a cast to leave."""
+    Redshift comes from a PostgreSQL that compared row values wrongly, so it gets the order of all others, which also lets
+    blocks be skipped.
+    """
 
     dialect: sa.Dialect = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]
 
@@ -65,19 +56,7 @@ class RedshiftGrammar:
         text: Expression = sa.bindparam(name, type_=sa.String())
         if column.family == "binary":
             return sa.func.from_hex(text)
-        return text if column.type.startswith("type ") else sa.cast(text, _Named(column.type))
-
-    def project(self, column: Column, expression: Expression) -> Expression:  # noqa: ARG002  - the protocol's signature
-        """Itself."""
-        return expression
-
-    def position(self, column: Column, expression: Expression) -> Expression | None:  # noqa: ARG002  - likewise
-        """What was selected has every digit."""
-        return None
-
-    def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
-        """Redshift comes from a PostgreSQL that compared row values wrongly; this form also lets blocks be skipped."""
-        return statements.either(above, binds)
+        return text if column.type.startswith("type ") else sa.cast(text, Named(column.type))
 
 
-REDSHIFT = RedshiftGrammar()
+REDSHIFT = RedshiftAdapter()

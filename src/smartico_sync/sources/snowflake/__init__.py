@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smartico_sync.sources.kit.abandonable import UnattendedCalls
+from smartico_sync.sources.kit.parameters import connection_of
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.server_clock import ServerClock
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.snowflake.facts import ask_facts, listed
 from smartico_sync.sources.snowflake.login import Login
 from smartico_sync.sources.snowflake.plan import explain
@@ -14,48 +15,30 @@ from smartico_sync.sources.snowflake.reading import SnowflakeReading
 from smartico_sync.sources.snowflake.session import Session
 from smartico_sync.sources.snowflake.types import SNOWFLAKE, column_of
 from smartico_sync.sources.sql import statements
-from smartico_sync.sources.sql.source import GRACE_S, PooledSource
+from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["SnowflakeSource", "connect"]
-
-
-def connect(name: str, config: SourceConfig) -> SnowflakeSource:
-    """The source of that name; the first question opens the first session."""
-    return SnowflakeSource(name, config)
 
 
 class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     """A pool of sessions with one account."""
 
     engine = "snowflake"
+    reading_type = SnowflakeReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        silence_s = config.statement_timeout / 1000 + GRACE_S
-        login = Login(url, config.statement_timeout, silence_s, tuple(sorted(config.options.items())))
+        url, silence_s, options = connection_of(config)
+        login = Login(url, config.statement_timeout, silence_s, options)
         login.check()
         place = f"source {name} ({url.place})"
-        self._clock = ServerClock()
-        super().__init__(name, place, Pool(lambda: Session(login, place), config.pool, silence_s))
-
-    def facts(self) -> ServerFacts:
-        """What the account is, and what the role may do beyond reading."""
-        with self._pool.link() as session:
-            return ask_facts(session)
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How much of the table the poll reads."""
-        with self.reading(relation) as reading:
-            return explain(reading, relation, after, limit)
-
-    def _open(self, session: Session, relation: Relation) -> SnowflakeReading:
-        return SnowflakeReading(session, relation, self._clock)
+        clock, unattended = ServerClock(), UnattendedCalls()
+        super().__init__(name, place, Pool(lambda: Session(login, clock, unattended, place), config.pool, silence_s))
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         described = session.describe(statements.star(SNOWFLAKE, relation) % {}, f"view {relation.name}")
@@ -63,3 +46,6 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return listed(session)
+
+
+connect = SnowflakeSource

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.sql import quoted_name
 
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.privileges import beyond_reading
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.snowflake.types import SNOWFLAKE
+from smartico_sync.sources.sql.names import constant, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +25,6 @@ OBJECTS = "SHOW TERSE OBJECTS"
 NO_FENCE = "Snowflake shows no transaction ids of its snapshots"
 ADMINISTRATORS = ("ACCOUNTADMIN", "ORGADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN", "GLOBALORGADMIN")
 HARMLESS = ("USAGE", "SELECT", "MONITOR", "REFERENCES", "OPERATE", "READ")  # what reading needs, and what only shows
-WIDE_SHOWN = 3
 IDLE_S = 60  # the least that a warehouse is billed for when it wakes up: to stay awake longer only costs
 
 
@@ -48,18 +49,14 @@ def listed(session: Session) -> tuple[str, ...]:
     )
 
 
-def _wide(session: Session, user: str, role: str) -> Iterator[str]:
+def _wide(session: Session, user: str, role: str) -> tuple[str, ...]:
     if role in ADMINISTRATORS:
-        yield f"{user} reads as {role}: a role that may only SELECT from the views is enough"
-        return
-    found: dict[str, None] = {}
+        return (f"{user} reads as {role}: a role that may only SELECT from the views is enough",)
     with suppress(SourceError):
-        for row in _shown(session, f"SHOW GRANTS TO ROLE {_quoted(role)}"):
-            if row["privilege"] not in HARMLESS:
-                found[f"{row['privilege']} on {row['name']}"] = None
-    if found:
-        shown = ", ".join(list(found)[:WIDE_SHOWN]) + (" …" if len(found) > WIDE_SHOWN else "")
-        yield f"{role} may do more than read: {shown}; SELECT on the views is enough"
+        held = _shown(session, f"SHOW GRANTS TO ROLE {quoted(role)}")
+        wide = [f"{row['privilege']} on {row['name']}" for row in held if row["privilege"] not in HARMLESS]
+        return beyond_reading(role, wide)
+    return ()
 
 
 def _dear(session: Session, warehouse: str) -> Iterator[str]:
@@ -68,7 +65,7 @@ def _dear(session: Session, warehouse: str) -> Iterator[str]:
         yield "no warehouse is in use: name one with ?warehouse=NAME in the url"
         return
     with suppress(SourceError):
-        for row in _shown(session, f"SHOW WAREHOUSES LIKE '{warehouse.replace(chr(39), chr(39) * 2)}'"):
+        for row in _shown(session, f"SHOW WAREHOUSES LIKE {constant(warehouse)}"):
             if row["name"] != warehouse:
                 continue
             idle_s = int(row.get("auto_suspend") or 0)
@@ -76,7 +73,7 @@ def _dear(session: Session, warehouse: str) -> Iterator[str]:
                 after = f"only after {idle_s} s" if idle_s else "never"
                 yield (
                     f"warehouse {warehouse} goes to sleep {after}, and is billed until then after each poll that finds a changed "
-                    f"table: ALTER WAREHOUSE {_quoted(warehouse)} SET AUTO_SUSPEND = {IDLE_S}"
+                    f"table: ALTER WAREHOUSE {quoted(warehouse)} SET AUTO_SUSPEND = {IDLE_S}"
                 )
             if (size := row.get("size")) not in (None, "X-Small"):
                 yield f"warehouse {warehouse} is {size}: X-Small serves polls as fast, for less"
@@ -90,8 +87,4 @@ def _shown(session: Session, statement: str) -> list[dict[str, Any]]:
 def _written(stored: str) -> str:
     """A stored name as the configuration writes it in a relation."""
     name = SNOWFLAKE.dialect.normalize_name(stored)
-    return _quoted(name) if isinstance(name, quoted_name) or "." in name or '"' in name else name
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return quoted(name) if isinstance(name, quoted_name) or "." in name or '"' in name else name

@@ -15,92 +15,110 @@ from smartico_sync.errors import (
     SyncError,
     ViewBroken,
 )
+from smartico_sync.sources.kit.failures import COMPARE, SERVER, SUBJECT, VIEW, Meaning, failure_of, meanings
+from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
 __all__ = ["connecting", "failure"]
 
-LOGIN = {
-    390100: "user or password is refused",
-    390101: "the user is disabled",
-    390102: "the user is locked for a while after too many failures",
-    390106: "the password has expired",
-    390144: "the key is refused: the user has no such RSA_PUBLIC_KEY, or this machine's clock is wrong",
-    390189: "the role does not exist, or the user may not have it",
-    390191: "the user may not log in in this way",
-    390197: "the user needs a second factor: use a key or a token for a service",
-    390201: "the database, the schema or the warehouse does not exist, or the role may not use it",
-    390303: "the token is refused",
-    390318: "the token has expired",
-    390422: "the account's network policy does not allow this machine's address",
-    390432: "the account's network policy does not allow this machine's address",
-    394400: "the programmatic access token is refused",
-}
-EXPIRED = (390111, 390112, 390114, 390115, 390195)  # the session is over: the next one is new
+LOGINS = 390_000  # numbers from here on tell of a login
 SECRETS = (
     "check user, role and secret of the source; `SELECT * FROM TABLE(INFORMATION_SCHEMA.LOGIN_HISTORY())` tells more"
 )
-CANCELLED = {
-    604: "somebody ended the query",
-    608: "the warehouse was suspended during the query",
-    625: "the query waited too long for a lock",
-    630: "the query ran, or waited for the warehouse, longer than statement_timeout",
-    639: "the query waited for the warehouse longer than statement_timeout",
-}
-REFUSED = {
-    606: ("no warehouse is in use", "name one: ?warehouse=NAME in the url, and GRANT USAGE ON WAREHOUSE to the role"),
-    3001: ("permission denied", "GRANT SELECT on the view, USAGE on its database and schema, to the role"),
-    90073: ("a resource monitor has stopped the warehouse", "raise its quota, or wait until it begins anew"),
-    90105: ("no database is in use", "write it into the url: snowflake://user@account/database/schema"),
-    90106: ("no schema is in use", "write it into the url, or in front of the relation's name"),
-}
-GONE = (2003, 2043)
-GRANT = "does it exist, and does the role have SELECT on it and USAGE on its schema? Snowflake tells the two apart for nobody"
-COMPARE = "compare the view with views.yaml: `sync check`"
+REFUSED_LOGIN = Meaning(SourceRefused, "the login is refused", SECRETS, SERVER)
+SLOW = "raise statement_timeout if the warehouse needs longer to wake up; `sync check` tells what a poll reads"
+EXPIRED = (390111, 390112, 390114, 390115, 390195)  # the session is over: the next one is new
+TABLE = {
+    **meanings(SourceRefused, SECRETS, {
+        390100: "user or password is refused",
+        390101: "the user is disabled",
+        390102: "the user is locked for a while after too many failures",
+        390106: "the password has expired",
+        390144: "the key is refused: the user has no such RSA_PUBLIC_KEY, or this machine's clock is wrong",
+        390189: "the role does not exist, or the user may not have it",
+        390191: "the user may not log in in this way",
+        390197: "the user needs a second factor: use a key or a token for a service",
+        390201: "the database, the schema or the warehouse does not exist, or the role may not use it",
+        390303: "the token is refused",
+        390318: "the token has expired",
+        390422: "the account's network policy does not allow this machine's address",
+        390432: "the account's network policy does not allow this machine's address",
+        394400: "the programmatic access token is refused",
+    }, SERVER),
+    **meanings(
+        SourceUnreachable, "tried again with a new one", dict.fromkeys(EXPIRED, "the session has expired")
+    ),
+    **meanings(
+        SourceCancelled,
+        SLOW,
+        {
+            604: "somebody ended the query",
+            608: "the warehouse was suspended during the query",
+            625: "the query waited too long for a lock",
+            630: "the query ran, or waited for the warehouse, longer than statement_timeout",
+            639: "the query waited for the warehouse longer than statement_timeout",
+        },
+    ),
+    **meanings(SourceRefused, "name one: ?warehouse=NAME in the url, and GRANT USAGE ON WAREHOUSE to the role", {
+        606: "no warehouse is in use",
+    }),
+    **meanings(SourceRefused, "GRANT SELECT on the view, USAGE on its database and schema, to the role", {
+        3001: "permission denied",
+    }),
+    **meanings(SourceRefused, "raise its quota, or wait until it begins anew", {
+        90073: "a resource monitor has stopped the warehouse",
+    }),
+    **meanings(SourceRefused, "write it into the url: snowflake://user@account/database/schema", {
+        90105: "no database is in use", 90106: "no schema is in use",
+    }),
+    **meanings(
+        ViewBroken,
+        "does it exist, and does the role have SELECT on it and USAGE on its schema? Snowflake tells the two apart for nobody",
+        dict.fromkeys((2003, 2043), "reads what does not exist, or what the role may not see"), SUBJECT,
+    ),
+    **meanings(ViewBroken, COMPARE, {904: "names a column that is not there"}, SUBJECT),
+    **meanings(
+        ViewBroken, "run the query: by hand", dict.fromkeys((1003, 2031), "the server cannot compile it")
+    ),
+}  # fmt: skip
+# By SQLSTATE, or by its class, for all other numbers.
+STATES = {
+    **meanings(SourceCancelled, SLOW, {"57014": "the server ended the query"}),
+    **meanings(ViewBroken, "run the query: by hand", {"42": "the server cannot compile it"}),
+    # These messages quote the value that failed.
+    **meanings(
+        ViewBroken, "SELECT from the view by hand to see the row; a cast or a division in it fails",
+        dict.fromkeys(("22", "P0"), "the view cannot be computed for some row"),
+    ),
+}  # fmt: skip
+OTHERWISE = Meaning(SourceError, "the server failed", "see QUERY_HISTORY for the query's tag", VIEW)
+HINTS = Hints(
+    tls="a proxy of your own may be in between: ca_file names its CA",
+    late="check account, proxy and firewall; statement_timeout sets how long to wait",
+    refused="check account, proxy and firewall; is Snowflake up? https://status.snowflake.com",
+    broken="is Snowflake up? https://status.snowflake.com",
+)
 
 
 def failure(error: errors.Error, place: str, what: str) -> SourceError:
-    """The failure of a statement."""
-    code, state = error.errno or 0, error.sqlstate or ""
-    if code in CANCELLED or state == "57014":
-        reason = CANCELLED.get(code, "the server ended the query")
-        return SourceCancelled(
-            f"{place}: {what}: {reason} ({code:06})",
-            hint="raise statement_timeout if the warehouse needs longer to wake up; `sync check` tells what a poll reads",
-        )
-    if code in REFUSED:
-        reason, hint = REFUSED[code]
-        return SourceRefused(f"{place}: {what}: {reason} ({code:06})", hint=hint)
-    if code in EXPIRED:
-        return SourceUnreachable(
-            f"{place}: {what}: the session has expired ({code})", hint="tried again with a new one"
-        )
-    if code >= 390_000:
-        return _login(code, place)
-    if code in GONE:
-        return ViewBroken(
-            f"{place}: {what} reads what does not exist, or what the role may not see ({code:06})", hint=GRANT
-        )
-    if code == 904:
-        named = re.search(r"invalid identifier '([\w\"$. ]+)'", error.raw_msg or "")
-        told = f" {named[1]}" if named else ""
-        return ViewBroken(f"{place}: {what} names a column{told} that is not there (000904)", hint=COMPARE)
-    if state.startswith("42") or code in (1003, 2031):
-        return ViewBroken(f"{place}: {what}: the server cannot compile it ({code:06})", hint="run the query: by hand")
-    if state.startswith(("22", "P0")) or 100_000 <= code < 200_000:
-        # These messages quote the value that failed.
-        return ViewBroken(
-            f"{place}: {what}: the view cannot be computed for some row ({code:06})",
-            hint="SELECT from the view by hand to see the row; a cast or a division in it fails",
-        )
-    if isinstance(error, errors.OperationalError | errors.InterfaceError):
+    """The failure of a statement, by its number, or else by its SQLSTATE."""
+    number, state = error.errno or 0, error.sqlstate or ""
+    if number in TABLE or number >= LOGINS:
+        named = re.search(r"invalid identifier '([\w\"$. ]+)'", error.raw_msg or "") if number == 904 else None
+        name = f": {named[1]}" if named else ""
+        return failure_of(TABLE, number, place, what, shown=f"{number:06}", named=name, otherwise=REFUSED_LOGIN)
+    if 100_000 <= number < 200_000 and not state.startswith("42"):
+        state = "22"
+    network = isinstance(error, errors.OperationalError | errors.InterfaceError)
+    if network and not {state, state[:2]} & set(STATES):
         return _silent(error, place, what)
-    return SourceError(f"{place}: {what}: the server failed ({code:06})", hint="see QUERY_HISTORY for the query's tag")
+    return failure_of(STATES, state, place, what, shown=f"{number:06}", otherwise=OTHERWISE)
 
 
 def connecting(error: errors.Error, place: str) -> SyncError:
     """A failure to log in."""
     code, told = error.errno or 0, error.raw_msg or ""
     if code >= 390_000:
-        return _login(code, place)
+        return failure_of(TABLE, code, place, "connecting", otherwise=REFUSED_LOGIN)
     if isinstance(error, errors.ProgrammingError):
         named = getattr(error, "parameter", None) or "one of the parameters"
         return ConfigError(
@@ -114,26 +132,13 @@ def connecting(error: errors.Error, place: str) -> SyncError:
     return _silent(error, place, "connecting")
 
 
-def _login(code: int, place: str) -> SourceError:
-    return SourceRefused(f"{place}: {LOGIN.get(code, 'the login is refused')} ({code})", hint=SECRETS)
-
-
 def _silent(error: errors.Error, place: str, what: str) -> SourceError:
     """Nobody answers, or nobody that we understand."""
     told = (error.raw_msg or "").lower()
-    if "certificate" in told or "tls" in told or "invalidcontenttype" in told:
-        return SourceUnreachable(
-            f"{place}: no TLS connection", hint="a proxy of your own may be in between: ca_file names its CA"
-        )
+    if "invalidcontenttype" in told or "tls" in told:
+        return unreachable("tls", place, HINTS)
     if "lookup" in told or "error status: 40" in told:
         return SourceUnreachable(
             f"{place}: no such account answers", hint="the account is the part before .snowflakecomputing.com"
         )
-    if "timed out" in told or "timeout" in told:
-        return SourceUnreachable(
-            f"{place}: {what}: nobody answered in time",
-            hint="check account, proxy and firewall; statement_timeout sets how long to wait",
-        )
-    return SourceUnreachable(
-        f"{place}: {what}: the connection broke", hint="is Snowflake up? https://status.snowflake.com"
-    )
+    return unreachable(error, f"{place}: {what}", HINTS)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.catalogue.engines import SNOWFLAKE
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import named
+from smartico_sync.sources.kit.parameters import content, named, number
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
@@ -88,7 +87,9 @@ class Login:
             "logout_max_attempts": 1,
             "enable_server_session_keep_alive_auto_detection": False,
             "session_parameters": self._session(parameters.get(QUERY_TAG, DEFAULTS[QUERY_TAG])),
-            **{name: _number(name, value) if name in NUMBERS else value for name, value in known.items()},
+            **{
+                name: number(self.url.place, name, value) if name in NUMBERS else value for name, value in known.items()
+            },
         }
 
     def check(self) -> None:
@@ -97,12 +98,12 @@ class Login:
         self.arguments()
         for name in FILES:
             if name in parameters:
-                _content(name, parameters[name])
+                content(name, parameters[name])
 
     def _passphrase(self, parameters: dict[str, str]) -> str:
         literal, file = PASSPHRASES
         if file in parameters:
-            return _content(file, parameters[file]).decode(errors="replace").rstrip("\r\n")
+            return content(file, parameters[file]).decode(errors="replace").rstrip("\r\n")
         return parameters.get(literal, "")
 
     def _session(self, query_tag: str) -> dict[str, str]:
@@ -134,17 +135,3 @@ def _authenticator(parameters: dict[str, str]) -> str:
     if "private_key_file" in parameters:
         return "SNOWFLAKE_JWT"
     return "PROGRAMMATIC_ACCESS_TOKEN" if "token_file" in parameters else ""
-
-
-def _number(name: str, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise ConfigError(f"{name} is not a number", hint=f"write {name}=443, for instance") from None
-
-
-def _content(name: str, path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint=f"check {name} of the source") from None

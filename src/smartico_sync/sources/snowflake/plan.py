@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.snowflake.reading import SnowflakeReading
 
-__all__ = ["explain", "judged"]
+__all__ = ["explain", "judge"]
 
 FEW = 10  # micro-partitions: so small a table is read whole in the time a question takes anyway
 LAST_MS = 3_600_000  # what polls at the head look at, late rows included
 SHARE = 0.1  # of a table: a poll at the head that reads more finds its rows by looking everywhere
 
 
-def explain(reading: SnowflakeReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+def explain(reading: SnowflakeReading, after: Position | None, limit: int) -> Plan:
     """Explain the page that a running poll reads at the head; what comes after an older position reads more, but once."""
-    return judged(reading.explain(*reading.explained(_head(reading, relation) or after, limit)), relation)
+    poll = reading.poll_statement(_head(reading, reading.relation) or after, limit)
+    return judge(reading.explain(*poll), reading.relation)
 
 
 def _head(reading: SnowflakeReading, relation: Relation) -> Position | None:
@@ -33,7 +34,7 @@ def _head(reading: SnowflakeReading, relation: Relation) -> Position | None:
     return None if head is None else Position(head)
 
 
-def judged(document: str, relation: Relation) -> Plan:
+def judge(document: str, relation: Relation) -> Plan:
     """Judge what EXPLAIN USING JSON answers."""
     explained = json.loads(document)
     total, assigned, size = (

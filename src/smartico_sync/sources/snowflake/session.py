@@ -6,21 +6,24 @@ import logging
 import os
 import re
 from contextlib import suppress
-from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import snowflake.connector
 from snowflake.connector import errors
 
-from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
-from smartico_sync.sources.kit.abandonable import AbandonableCalls, Abandoned
+from smartico_sync.sources.kit.failures import only_asks
 from smartico_sync.sources.snowflake.failures import connecting, failure
+from smartico_sync.sources.sql.warehouse import WarehouseSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow as pa
+    from snowflake.connector import SnowflakeConnection
 
+    from smartico_sync.errors import SourceError
+    from smartico_sync.sources.kit.abandonable import UnattendedCalls
+    from smartico_sync.sources.kit.server_clock import ServerClock
     from smartico_sync.sources.snowflake.login import Login
 
 __all__ = ["Session"]
@@ -35,27 +38,23 @@ NOW = "SELECT DATE_PART(EPOCH_MILLISECOND, CURRENT_TIMESTAMP())"
 T = TypeVar("T")
 
 
-class Session:
-    """A connection. Not thread-safe but for `abort`.
+class Session(WarehouseSession):
+    """A connection. Snowflake has no read-only transaction, so what is not a question is refused here."""
 
-    Snowflake has no read-only transaction, so what is not a question is refused here; it takes one statement at a time.
-    """
+    failures = (errors.Error,)
+    unreadable = (OSError, ValueError, OverflowError)
+    cast = "to VARCHAR"
 
-    def __init__(self, login: Login, place: str) -> None:
-        self._place = place
+    def __init__(self, login: Login, clock: ServerClock, unattended: UnattendedCalls, place: str) -> None:
         # The driver keeps its own limit, `query_timeout`; this one is for a download that stalls behind it.
-        self._patience_s = 2 * login.silence_s
-        self._errands = AbandonableCalls()
-        self._broken = False
+        super().__init__(clock, unattended, place, 2 * login.silence_s)
         arguments = login.arguments()
         try:
-            self._connection = self._errands.run(lambda: snowflake.connector.connect(**arguments), self._patience_s)
+            self._connection = unattended.run_once(
+                place, lambda: snowflake.connector.connect(**arguments), self._patience_s, "connecting", _close
+            )
         except errors.Error as error:
             raise connecting(error, place) from None
-        except Abandoned:
-            raise SourceUnreachable(
-                f"{place}: the login was given up", hint="check account, proxy and firewall"
-            ) from None
 
     def tables(self, statement: str, values: Mapping[str, Any], what: str) -> list[pa.Table]:
         """A query's answer as Arrow tables, those without a row left out. `what` names the view for messages."""
@@ -89,41 +88,28 @@ class Session:
 
         return self._ask(statement, ask, what)
 
-    def now_ms(self, what: str) -> int:
-        """The server's clock; no warehouse is needed to tell it."""
+    def _ask_now(self, what: str) -> int:
+        """No warehouse is needed to tell it."""
         return int(self.rows(NOW, what)[1][0][0])
 
     def _ask(self, statement: str, ask: Callable[[], T], what: str) -> T:
         if not QUESTION.match(statement):
-            raise SourceRefused(f"{self._place}: {what}: this session only asks", hint="a view must only read")
-        try:
-            return self._errands.run(ask, self._patience_s)
-        except errors.Error as error:
-            told: SourceError = failure(error, self._place, what)
-        except Abandoned:
-            told = SourceUnreachable(
-                f"{self._place}: {what}: no answer, or nobody waits for it any more",
-                hint="check the network; statement_timeout sets how long to wait",
-            )
-        except (OSError, ValueError, OverflowError):  # what the driver's converters raise, with a value in it
-            told = SourceError(
-                f"{self._place}: {what}: a value cannot be read", hint="cast the column to VARCHAR in the view"
-            )
-        self._broken = self._broken or isinstance(told, SourceUnreachable)
-        raise told from None
+            raise only_asks(self._place, what)
+        return self._call(ask, what)
+
+    def _failure(self, error: Any, what: str) -> SourceError:
+        return failure(error, self._place, what)
 
     def usable(self) -> bool:
         """Whether the session is worth another question; none of this waits for the network."""
-        return not (self._broken or self._errands.abandoned or self._connection.is_closed() or self._connection.expired)
-
-    def abort(self) -> None:
-        """From another thread: let the waiting one go. Closing the session makes the server drop its query."""
-        self._errands.abandon()
+        return super().usable() and not (self._connection.is_closed() or self._connection.expired)
 
     def close(self) -> None:
-        """End the session; never raises, never waits."""
-        Thread(target=self._farewell, daemon=True).start()
+        """End the session, which makes the server drop its query; never raises, never waits."""
+        super().close()
+        self._unattended.farewell(lambda: _close(self._connection))
 
-    def _farewell(self) -> None:
-        with suppress(errors.Error, OSError, RuntimeError):
-            self._connection.close(retry=False)
+
+def _close(connection: SnowflakeConnection) -> None:
+    with suppress(errors.Error, OSError, RuntimeError):
+        connection.close(retry=False)

@@ -9,16 +9,15 @@ import sqlalchemy as sa
 from snowflake.connector.constants import FIELD_ID_TO_NAME  # type: ignore[attr-defined]  # documented, not listed
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.sql import quoted_name
-from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.statements import DialectAdapter, Named
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.sql.statements import Expression
 
-__all__ = ["SNOWFLAKE", "SnowflakeGrammar", "column_of"]
+__all__ = ["SNOWFLAKE", "SnowflakeAdapter", "column_of"]
 
 FAMILIES: dict[str, Family] = {
     "REAL": "float", "TEXT": "text", "BOOLEAN": "boolean", "DATE": "date", "BINARY": "binary",
@@ -59,19 +58,7 @@ class _Dialect(DefaultDialect):
         return name.upper() if PLAIN.fullmatch(name) else name
 
 
-class _Named(UserDefinedType[Any]):
-    """A type by the name the server gives it."""
-
-    cache_ok = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: Any) -> str:
-        return self.name
-
-
-class SnowflakeGrammar:
+class SnowflakeAdapter(DialectAdapter):
     """Parameters become constants in the text: an idle poll repeats itself to the letter, and is answered from the result cache."""
 
     dialect: sa.Dialect = _Dialect(paramstyle="pyformat")
@@ -81,7 +68,7 @@ class SnowflakeGrammar:
         text: Expression = sa.bindparam(name, type_=sa.String())
         match column.family, column.type:
             case "timestamp" | "instant", _:
-                return sa.cast(text, _Named(f"{column.type}(9)"))
+                return sa.cast(text, Named(f"{column.type}(9)"))
             case "binary", _:
                 return sa.func.to_binary(text, sa.literal_column("'HEX'"))
             case "json" | "array", _:
@@ -89,7 +76,7 @@ class SnowflakeGrammar:
             case "text", _:
                 return text
             case _:
-                return sa.cast(text, _Named(column.type))
+                return sa.cast(text, Named(column.type))
 
     def project(self, column: Column, expression: Expression) -> Expression:
         """Itself, but for what the driver cannot carry with all its digits."""
@@ -106,9 +93,5 @@ class SnowflakeGrammar:
             case _:
                 return None
 
-    def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
-        """The form every planner understands."""
-        return statements.either(above, binds)
 
-
-SNOWFLAKE = SnowflakeGrammar()
+SNOWFLAKE = SnowflakeAdapter()

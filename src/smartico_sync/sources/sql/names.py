@@ -1,59 +1,57 @@
-"""Names that do not fit, told with those that were probably meant."""
+"""Names and constants as SQL writes them, and names as the configuration does."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Literal
 
-from smartico_sync.errors import ViewBroken
-from smartico_sync.sources.sql.statements import names_of
+from smartico_sync.sources.kit import suggestions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from smartico_sync.core.relation import Relation
 
-__all__ = ["absent_column", "check_columns", "dotted", "like"]
+__all__ = ["constant", "dotted", "like", "names_of", "parts_of", "quoted", "quoted_if_needed"]
 
-SHOWN = 3  # candidates that a hint names
-
-
-def absent_column(place: str, what: str, column: str, names: Sequence[str]) -> ViewBroken:
-    """The configuration names a column that the view does not have."""
-    near = _near(column, {name: name for name in names})
-    hint = f"did you mean {', '.join(near)}?" if near else f"it has: {', '.join(names)}"
-    return ViewBroken(f"{place}: {what} has no column {column!r}", hint=hint)
+PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
-def check_columns(place: str, what: str, relation: Relation, names: Sequence[str]) -> None:
-    """Raise ViewBroken when two columns share a name, or the cursor or a part of the key is missing."""
-    twice = {column for column in names if names.count(column) > 1}
-    if twice:
-        raise ViewBroken(
-            f"{place}: {what} has several columns called {', '.join(sorted(twice))}",
-            hint="give each an alias of its own",
-        )
-    for column in (relation.cursor, *relation.key):
-        if column not in names:
-            raise absent_column(place, what, column, names)
+def names_of(relation: str) -> tuple[str, ...]:
+    """`crm.user_profile` or `"My.Schema"."View"` to its parts; parts are taken as written, capitals included."""
+    return tuple(name for name, _ in parts_of(relation))
+
+
+def parts_of(relation: str) -> list[tuple[str, Literal["quoted", "plain"]]]:
+    """As `names_of`, with how each part is written."""
+    parts = PART.findall(relation)
+    return [(quoted.replace('""', '"'), "quoted") if quoted else (plain.strip(), "plain") for quoted, plain in parts]
+
+
+def dotted(parts: Iterable[str | None]) -> str:
+    """A relation's name as the configuration writes it, `names_of` backwards."""
+    names = (part or "" for part in parts)
+    return ".".join(quoted(name) if '"' in name or "." in name else name for name in names)
 
 
 def like(relation: Relation, names: Sequence[str]) -> str:
     """The hint for a relation that does not exist: those that are called nearly so, or nothing."""
     if relation.relation is None:
         return ""
-    near = _near(names_of(relation.relation)[-1], {name: names_of(name)[-1] for name in names})
-    return f"did you mean {', '.join(near)}? names are taken as written, capitals included" if near else ""
+    return suggestions.like(names_of(relation.relation)[-1], {name: names_of(name)[-1] for name in names})
 
 
-def dotted(parts: Iterable[str]) -> str:
-    """A relation's name as the configuration writes it, `sql.names_of` backwards."""
-    return ".".join('"' + part.replace('"', '""') + '"' if '"' in part or "." in part else part for part in parts)
+def quoted(name: str, end: str = '"', begin: str | None = None) -> str:
+    """A name between its dialect's marks, the closing one doubled where it stands in the name."""
+    return f"{end if begin is None else begin}{name.replace(end, end * 2)}{end}"
 
 
-def _near(wanted: str, called: dict[str, str]) -> list[str]:
-    """Those of `called` whose word resembles the wanted one, whatever its capitals."""
-    close = get_close_matches(
-        wanted.lower(), dict.fromkeys(word.lower() for word in called.values()), n=SHOWN, cutoff=0.5
-    )
-    return [name for near in close for name, word in called.items() if word.lower() == near]
+def quoted_if_needed(name: str, plain: re.Pattern[str] = PLAIN) -> str:
+    """A name as people write it: quoted only where a dialect whose `plain` names need no quotes asks for it."""
+    return name if plain.fullmatch(name) else quoted(name)
+
+
+def constant(text: str) -> str:
+    """A text as an SQL constant, where a backslash is an ordinary character."""
+    return quoted(text, "'")

@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from smartico_sync.errors import SourceError, ViewBroken
-from smartico_sync.sources.kit.pool import Link
-from smartico_sync.sources.sql.names import absent_column, check_columns, like
-from smartico_sync.sources.sql.reading import SqlReading
+from smartico_sync.sources.kit.suggestions import absent_column, check_columns
+from smartico_sync.sources.sql.names import like
+from smartico_sync.sources.sql.reading import SqlReading, SqlSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.kit.pool import Pool
+    from smartico_sync.sources.protocol import Plan, ServerFacts
 
-__all__ = ["GRACE_S", "PooledSource", "transaction"]
-
-GRACE_S = 2.0  # the server's own timeout comes first; its answer needs a moment to arrive
-S = TypeVar("S", bound=Link)
-R = TypeVar("R", bound=SqlReading)
+__all__ = ["PooledSource", "transaction"]
 
 
-class Transactional(Link, Protocol):
-    """A session that begins and ends transactions itself."""
-
-    def begin(self, what: str) -> None:
-        """Open a read-only transaction."""
-
-    def end(self, what: str) -> None:
-        """End it."""
+S = TypeVar("S", bound=SqlSession)
+R = TypeVar("R", bound=SqlReading[Any])
 
 
 @contextmanager
-def transaction(session: Transactional, what: str) -> Iterator[None]:
+def transaction(session: SqlSession, what: str) -> Iterator[None]:
     """A read-only transaction; how it ends changes nothing, since nothing was written."""
     session.begin(what)
     try:
@@ -51,15 +43,16 @@ class PooledSource(ABC, Generic[S, R]):
     """One database through a pool of sessions, see `protocol.Source`. `place` is what messages call it."""
 
     engine: str
+    reading_type: Callable[[S, Relation], R]
+    ask_facts: Callable[[S], ServerFacts]
+    """See `facts`; asked outside a transaction."""
+    explain: Callable[[R, Position | None, int], Plan]
+    """See `plan`."""
 
     def __init__(self, name: str, place: str, pool: Pool[S]) -> None:
         self.name = name
         self._place = place
         self._pool = pool
-
-    @abstractmethod
-    def _open(self, session: S, relation: Relation) -> R:
-        """A reading on the session; nothing is asked yet."""
 
     @abstractmethod
     def _columns(self, session: S, relation: Relation) -> tuple[Column, ...]:
@@ -69,9 +62,9 @@ class PooledSource(ABC, Generic[S, R]):
     def _listed(self, session: S) -> tuple[str, ...]:
         """See `relations`."""
 
-    def _transaction(self, session: S, what: str) -> AbstractContextManager[None]:  # noqa: ARG002  - for engines that have some
-        """A read-only transaction around questions that are no reading's."""
-        return nullcontext()
+    def _transaction(self, session: S, what: str) -> AbstractContextManager[None]:
+        """Around questions that are no reading's."""
+        return transaction(session, what)
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns."""
@@ -86,9 +79,24 @@ class PooledSource(ABC, Generic[S, R]):
 
     @contextmanager
     def reading(self, relation: Relation) -> Iterator[R]:
-        """A reading over a described relation."""
-        with self._pool.link() as session, self._read(session, relation) as reading:
-            yield reading
+        """A reading over a described relation, its transaction open; a column that the view has lost is told by its name."""
+        with self._pool.link() as session:
+            reading = self.reading_type(session, relation)
+            try:
+                with reading.open():
+                    yield reading
+            except ViewBroken as broken:
+                raise self._lost_column(session, relation) or broken from None
+
+    def facts(self) -> ServerFacts:
+        """What the server is."""
+        with self._pool.link() as session:
+            return self.ask_facts(session)
+
+    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
+        """How the poll runs, and what would make it faster."""
+        with self.reading(relation) as reading:
+            return self.explain(reading, after, limit)
 
     def relations(self) -> tuple[str, ...]:
         """Tables and views that the user may read."""
@@ -99,32 +107,18 @@ class PooledSource(ABC, Generic[S, R]):
         """Close everything; what is under way ends with a SourceError."""
         self._pool.close()
 
-    @contextmanager
-    def _read(self, session: S, relation: Relation) -> Iterator[R]:
-        """A reading on this session, ended in any case; a column that the view has lost is told by its name."""
-        reading = self._open(session, relation)
-        try:
-            yield reading
-        except ViewBroken as broken:
-            reading.end_quietly()
-            raise self._explained(session, relation, broken) from None
-        except BaseException:
-            reading.end_quietly()
-            raise
-        reading.end()
-
     def _described(self, session: S, relation: Relation) -> tuple[Column, ...]:
         with self._transaction(session, f"view {relation.name}"):
             return self._columns(session, replace(relation, columns=()))
 
-    def _explained(self, session: S, relation: Relation, broken: ViewBroken) -> ViewBroken:
+    def _lost_column(self, session: S, relation: Relation) -> ViewBroken | None:
         """When the view lost a column since it was described: which one, and what is there that is called nearly so."""
         with suppress(SourceError):
             names = [column.name for column in self._described(session, relation)]
             for column in relation.columns:
                 if column.name not in names:
                     return absent_column(self._place, f"view {relation.name}", column.name, names)
-        return broken
+        return None
 
     def _like(self, relation: Relation) -> str:
         """Names close to a relation that does not exist."""

@@ -3,60 +3,92 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Literal
 
-import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.sql import quoted_name
+from sqlalchemy.sql.compiler import IdentifierPreparer
+from sqlalchemy.types import UserDefinedType
 
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.frames import CURSOR, key_column
+from smartico_sync.sources.kit.positions import NULLS_COUNTED, described, labels, list_prefix, tie_breakers
+from smartico_sync.sources.sql.names import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.sources.kit.positions import Label
     from smartico_sync.sources.protocol import End
 
 __all__ = [
-    "NULLS_COUNTED", "DialectAdapter", "Statement", "among_parameters", "by_cursor", "by_key", "count", "either", "exactly", "head",
-    "key_parameters", "keys", "names_of", "null_cursors", "page", "position_parameters", "range_parameters", "rows", "shape",
-    "star", "with_keys", "without_cursor",
+    "Backticks", "DialectAdapter", "Expression", "Named", "Statement", "among", "count", "head", "keys",
+    "null_cursors", "page", "shape", "star", "without_cursor",
 ]  # fmt: skip
 
-NULLS_COUNTED = 10_000  # a count of NULL cursors is for telling people; more than this says nothing new
 Scan = Literal["all", "from the start", "after", "after, ties by key"]
 Bounds = Literal["open", "low", "through", "below", "low and through", "low and below"]
 Expression = sa.ColumnElement[Any]
 
 
-class DialectAdapter(Protocol):
+class DialectAdapter(ABC):
     """Where engines differ. Instances are constants: statements are cached by them."""
 
-    def __hash__(self) -> int:
-        """One constant differs from another."""
+    dialect: sa.Dialect
+    """The SQLAlchemy dialect that compiles the statements.
 
-    @property
-    def dialect(self) -> sa.Dialect:
-        """The SQLAlchemy dialect that compiles the statements.
+    Where it says `requires_name_normalize`, its `denormalize_name` tells how the database stores a name (upper-case, mostly).
+    """
 
-        Where it says `requires_name_normalize`, its `denormalize_name` tells how the database stores a name (upper-case, mostly).
-        """
-
+    @abstractmethod
     def bind(self, column: Column, name: str) -> Expression:
         """The parameter of that name as a value of the column's type: the parameter is cast, never the column."""
 
-    def project(self, column: Column, expression: Expression) -> Expression:
+    def project(self, column: Column, expression: Expression) -> Expression:  # noqa: ARG002  - for those that cast
         """What a page selects for a column: itself, or a cast of a type the driver cannot carry."""
+        return expression
 
-    def position(self, column: Column, expression: Expression) -> Expression | None:
+    def position(self, column: Column, expression: Expression) -> Expression | None:  # noqa: ARG002  - likewise
         """The column's text at full precision for `@cursor` and `@key.*`; None when what `project` gives has it."""
+        return None
 
     def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
-        """The condition that the row's `above` stand after `binds`, compared column by column."""
+        """The condition that the row's `above` stand after `binds`, compared column by column.
+
+        `cursor >= :c AND (cursor > :c OR (cursor = :c AND key > :k0) OR …)`: a range of an index, whoever plans it.
+        """
+        steps = [
+            sa.and_(
+                *(left == right for left, right in zip(above[:last], binds[:last], strict=True)),
+                above[last] > binds[last],
+            )
+            for last in range(len(above))
+        ]
+        return sa.and_(above[0] >= binds[0], sa.or_(*steps))
+
+
+class Named(UserDefinedType[Any]):
+    """A type by the name the server gives it."""
+
+    cache_ok = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get_col_spec(self, **_: Any) -> str:
+        """The name."""
+        return self.name
+
+
+class Backticks(IdentifierPreparer):
+    """Names in backticks."""
+
+    def __init__(self, dialect: sa.Dialect) -> None:
+        super().__init__(dialect, initial_quote="`", final_quote="`", escape_quote="`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +104,10 @@ class Statement:
     width: int = 1
     positions: tuple[tuple[str, int], ...] = ()
     constants: tuple[tuple[str, Any], ...] = ()
+
+    def filled(self, literal: Callable[[str | int], str], values: Mapping[str, str | int]) -> str:
+        """The text with its parameters (of the style pyformat) as constants."""
+        return self.text % {name: literal(value) for name, value in values.items()}
 
 
 def shape(relation: Relation, after: Position | None) -> Scan:
@@ -94,31 +130,27 @@ def keys(adapter: DialectAdapter, relation: Relation, scan: Scan, low: Literal["
 
 
 @lru_cache(maxsize=1024)
-def rows(adapter: DialectAdapter, relation: Relation, cursors: int) -> Statement:
-    """Rows whose cursor is one of `c0`, `c1` … and each key part one of `k0_0`, `k0_1` …: a superset of these positions.
+def among(adapter: DialectAdapter, relation: Relation, listed: tuple[Label, ...], size: int) -> Statement:
+    """Rows in which each of these columns is one of a list of this size: a superset of the tuples wanted.
 
-    Filtering the pairs is left to the caller: so the statement stays flat and finds its index everywhere.
+    Parameters: among_parameters. Filtering the tuples is left to the caller: so the statement stays flat and finds its index
+    everywhere.
     """
-    return _among(adapter, relation, [("c", relation.cursor), *_key_lists(relation)], cursors)
-
-
-@lru_cache(maxsize=1024)
-def by_cursor(adapter: DialectAdapter, relation: Relation, cursors: int) -> Statement:
-    """Rows whose cursor is one of `c0`, `c1` and so on."""
-    return _among(adapter, relation, [("c", relation.cursor)], cursors)
-
-
-@lru_cache(maxsize=1024)
-def by_key(adapter: DialectAdapter, relation: Relation, keys: int) -> Statement:
-    """Rows each of whose key parts is one of `k0_0`, `k0_1` …, whatever their cursor: a superset of these keys."""
-    return _among(adapter, relation, _key_lists(relation), keys)
+    source = _source(adapter, relation)
+    conditions = []
+    for label, name in listed:
+        binds = [_bind(adapter, relation, name, f"{list_prefix(label)}{index}") for index in range(size)]
+        conditions.append(source.c[name].in_(binds))
+    selected, positions = _selected(adapter, relation, relation.columns, source)
+    query = sa.select(*selected).select_from(source).where(*conditions, *_whole(relation, source, "key"))
+    return _compile(adapter, relation, query, relation.columns, positions)
 
 
 @lru_cache(maxsize=256)
 def without_cursor(adapter: DialectAdapter, relation: Relation, scan: Literal["from the start", "after"]) -> Statement:
     """Rows whose cursor is NULL in order of their key; parameters: key_parameters, `n`. Only for relations with a key."""
     source = _source(adapter, relation)
-    names = [name for name in relation.key if name != relation.cursor]
+    names = tie_breakers(relation)
     order = tuple(source.c[name] for name in names)
     conditions = [source.c[relation.cursor].is_(None), *_whole(relation, source, "key")]
     if scan == "after":
@@ -168,74 +200,6 @@ def star(adapter: DialectAdapter, relation: Relation) -> str:
     return _compile(adapter, relation, query).text
 
 
-def either(above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
-    """`order` for every engine: `cursor >= :c AND (cursor > :c OR (cursor = :c AND key > :k0) OR …)`."""
-    steps = [
-        sa.and_(
-            *(left == right for left, right in zip(above[:last], binds[:last], strict=True)), above[last] > binds[last]
-        )
-        for last in range(len(above))
-    ]
-    return sa.and_(above[0] >= binds[0], sa.or_(*steps))
-
-
-def position_parameters(after: Position | None) -> dict[str, str]:
-    """Parameters of the position a page begins after."""
-    return {} if after is None else {"c": after.cursor} | key_parameters(after.key)
-
-
-def key_parameters(key: Sequence[str]) -> dict[str, str]:
-    """Parameters of a key."""
-    return {f"k{index}": part for index, part in enumerate(key)}
-
-
-def range_parameters(low: str | None, high: str) -> dict[str, str]:
-    """Parameters of a range of cursors."""
-    return {"high": high} if low is None else {"low": low, "high": high}
-
-
-def among_parameters(wanted: Sequence[Sequence[str]], prefixes: Sequence[str]) -> tuple[int, dict[str, str | int]]:
-    """How many values the lists of a statement hold for these tuples, and its parameters; a prefix for each part.
-
-    Lists are filled up to a power of two with a value they hold already, so that few statements serve all calls.
-    """
-    lists = [list(dict.fromkeys(part)) for part in zip(*wanted, strict=True)]
-    size = 1 << (max(map(len, lists)) - 1).bit_length()
-    return size, {
-        f"{prefix}{index}": values[min(index, len(values) - 1)]
-        for prefix, values in zip(prefixes, lists, strict=True)
-        for index in range(size)
-    }
-
-
-def exactly(relation: Relation, found: pl.DataFrame, positions: Sequence[Position]) -> pl.DataFrame:
-    """Of the rows that `rows` found, those at exactly these positions."""
-    return _matching(found, [CURSOR, *_key_columns(relation)], [(each.cursor, *each.key) for each in positions])
-
-
-def with_keys(relation: Relation, found: pl.DataFrame, keys: Sequence[tuple[str, ...]]) -> pl.DataFrame:
-    """Of the rows that `by_key` found, those with exactly these keys."""
-    return _matching(found, _key_columns(relation), keys)
-
-
-def _key_columns(relation: Relation) -> list[str]:
-    return [key_column(index) for index in range(len(relation.key))]
-
-
-def _matching(found: pl.DataFrame, names: list[str], wanted: Sequence[tuple[str, ...]]) -> pl.DataFrame:
-    return found.join(pl.DataFrame(wanted, dict.fromkeys(names, pl.String), orient="row"), on=names, how="semi")
-
-
-def names_of(relation: str) -> tuple[str, ...]:
-    """`crm.user_profile` or `"My.Schema"."View"` to its parts; parts are taken as written, capitals included."""
-    return tuple(name for name, _ in _parts(relation))
-
-
-def _parts(relation: str) -> list[tuple[str, Literal["quoted", "plain"]]]:
-    parts = re.findall(r'"((?:[^"]|"")+)"|([^".]+)', relation)
-    return [(quoted.replace('""', '"'), "quoted") if quoted else (plain.strip(), "plain") for quoted, plain in parts]
-
-
 def _stored(adapter: DialectAdapter, name: str) -> str:
     """A name as the database stores it."""
     dialect = adapter.dialect
@@ -253,10 +217,10 @@ def _ordered(
     adapter: DialectAdapter, relation: Relation, columns: tuple[Column, ...], scan: Scan, bounds: Bounds
 ) -> Statement:
     source = _source(adapter, relation)
-    # A key that is the cursor, or holds it, breaks no tie there.
-    ties = [(f"k{index}", name) for index, name in enumerate(relation.key) if name != relation.cursor]
-    order = tuple(source.c[name] for name in (relation.cursor, *(name for _, name in ties)))
-    binds = tuple(_bind(adapter, relation, name, parameter) for parameter, name in [("c", relation.cursor), *ties])
+    ties = tie_breakers(relation)
+    order = tuple(source.c[name] for name in (relation.cursor, *ties))
+    parameters = ("c", *(f"k{relation.key.index(name)}" for name in ties))
+    binds = tuple(map(partial(_bind, adapter, relation), (relation.cursor, *ties), parameters))
     conditions = [*_whole(relation, source, "cursor and key"), *_bounds(adapter, relation, source, bounds)]
     if scan == "after" or (scan == "after, ties by key" and not ties):
         conditions.append(order[0] > binds[0])
@@ -290,32 +254,12 @@ def _bounds(adapter: DialectAdapter, relation: Relation, source: sa.FromClause, 
     return conditions
 
 
-def _key_lists(relation: Relation) -> list[tuple[str, str]]:
-    return [(f"k{index}_", name) for index, name in enumerate(relation.key)]
-
-
-def _among(adapter: DialectAdapter, relation: Relation, lists: list[tuple[str, str]], size: int) -> Statement:
-    source = _source(adapter, relation)
-    conditions = [source.c[name].in_(_listed(adapter, relation, name, prefix, size)) for prefix, name in lists]
-    selected, positions = _selected(adapter, relation, relation.columns, source)
-    query = sa.select(*selected).select_from(source).where(*conditions, *_whole(relation, source, "key"))
-    return _compile(adapter, relation, query, relation.columns, positions)
-
-
-def _listed(adapter: DialectAdapter, relation: Relation, name: str, prefix: str, many: int) -> list[Expression]:
-    return [_bind(adapter, relation, name, f"{prefix}{index}") for index in range(many)]
-
-
 def _bind(adapter: DialectAdapter, relation: Relation, name: str, parameter: str) -> Expression:
-    column = relation.column(name)
-    assert column is not None, "describe() has checked cursor and key"
-    return adapter.bind(column, parameter)
+    return adapter.bind(described(relation, name), parameter)
 
 
 def _position(adapter: DialectAdapter, relation: Relation, name: str, source: sa.FromClause) -> Expression:
-    column = relation.column(name)
-    assert column is not None, "describe() has checked cursor and key"
-    expression = source.c[name]
+    column, expression = described(relation, name), source.c[name]
     own = adapter.position(column, expression)
     return adapter.project(column, expression) if own is None else own
 
@@ -329,11 +273,8 @@ def _selected(
     ]
     index = {column.name: number for number, column in enumerate(columns)}
     positions = []
-    named = [(CURSOR, relation.cursor), *((key_column(part), name) for part, name in enumerate(relation.key))]
-    for label, name in named:
-        column = relation.column(name)
-        assert column is not None, "describe() has checked cursor and key"
-        if name in index and adapter.position(column, source.c[name]) is None:
+    for label, name in labels(relation):
+        if name in index and adapter.position(described(relation, name), source.c[name]) is None:
             positions.append((label, index[name]))
         else:
             positions.append((label, len(selected)))
@@ -347,7 +288,7 @@ def _source(adapter: DialectAdapter, relation: Relation) -> sa.FromClause:
         # A colon would be taken for a parameter; the line break ends a comment that the query may end with.
         query = re.sub(r"(?<!\\):", r"\:", relation.query.strip().rstrip(";"))
         return sa.text(query + "\n").columns(*columns).subquery("q")
-    parts = [name if how == "quoted" else _stored(adapter, name) for name, how in _parts(relation.relation or "")]
+    parts = [name if how == "quoted" else _stored(adapter, name) for name, how in parts_of(relation.relation or "")]
     if not parts:
         raise ConfigError(f"view {relation.name!r} names neither a relation nor a query")
     prepare = adapter.dialect.identifier_preparer

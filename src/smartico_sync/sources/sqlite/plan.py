@@ -15,18 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 
-def explain(reading: SqliteReading, relation: Relation, after: Position | None, limit: int) -> Plan:
+def explain(reading: SqliteReading, after: Position | None, limit: int) -> Plan:
     """Explain the page after this position, or, from the start, the page that a running poll reads at the head."""
     head = reading.head()  # also makes SQLite notice an index that has just been created
-    if after is None and head is not None:
-        after = Position(head)
+    after = Position(head) if after is None and head is not None else after
     lines = reading.steps(after, limit)
     loops = [line for line in lines if line.startswith(("SCAN", "SEARCH"))]
     sorts = any(line.startswith("USE TEMP B-TREE FOR ORDER BY") for line in lines)
     searched = bool(loops) and (loops[0].startswith("SEARCH") or (after is None and " USING " in loops[0]))
     if searched and not sorts:
         return Plan(uses_index=True, text="\n".join(lines))
-    return Plan(uses_index=False, text="\n".join(lines), advice=_advice(reading, relation, loops))
+    return Plan(uses_index=False, text="\n".join(lines), advice=_advice(reading, reading.relation, loops))
 
 
 def _advice(reading: SqliteReading, relation: Relation, loops: list[str]) -> str:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from smartico_sync.sources.kit.frames import empty, frame
+from smartico_sync.sources.kit.positions import compared
 from smartico_sync.sources.kit.values import MILLISECONDS_FROM, position_text
 from smartico_sync.sources.sql.reading import SqlReading
-from smartico_sync.sources.sqlite.failures import failure
-from smartico_sync.sources.sqlite.types import SQLITE, stored, text_or_bytes
+from smartico_sync.sources.sqlite.session import Session
+from smartico_sync.sources.sqlite.types import SQLITE, stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Relation
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["SqliteReading"]
@@ -28,16 +27,15 @@ __all__ = ["SqliteReading"]
 FORM = re.compile(r"\d{4}-\d\d-\d\d(?P<between>[ T])\d\d:\d\d:\d\d(?P<fraction>(?:\.\d+)?)(?P<zone>Z|(?:[+-][\d:]+)?)")
 
 
-class SqliteReading(SqlReading):
-    """One deferred transaction: a snapshot from its first question on."""
+class SqliteReading(SqlReading[Session]):
+    """One transaction through one session."""
 
     adapter = SQLITE
 
-    def __init__(self, connection: sqlite3.Connection, relation: Relation, place: str) -> None:
-        super().__init__(relation)
-        self._connection = connection
-        self._place = place
-        self.clock_ms = time.time_ns() // 1_000_000  # file and daemon share one clock
+    def begin(self) -> None:
+        """Read the clock, which file and daemon share, then open the transaction."""
+        self.clock_ms = time.time_ns() // 1_000_000
+        self.session.begin(self.what)
 
     def moment(self, at_ms: int) -> str:
         """An epoch ms in the form the file's newest cursor has: texts are compared letter by letter."""
@@ -55,30 +53,14 @@ class SqliteReading(SqlReading):
 
     def steps(self, after: Position | None, limit: int) -> list[str]:
         """SQLite's plan for the page, one line a step."""
-        statement, values = self.explained(after, limit)
+        statement, values = self.poll_statement(after, limit)
         # Python keeps prepared statements, and a prepared EXPLAIN does not notice a new index: make each its own.
         fresh = f"EXPLAIN QUERY PLAN /* {time.monotonic_ns()} */ {statement.text}"
         return [row[3] for row in self.ask(fresh, self._bound(values) | dict(statement.constants))]
 
-    def ask(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def ask(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement."""
-        try:
-            try:
-                return self._connection.execute(statement, dict(values)).fetchall()
-            except sqlite3.OperationalError as error:
-                if "decode to UTF-8" not in str(error):
-                    raise
-                return self._tolerant(statement, values)
-        except sqlite3.Error as error:
-            raise failure(error, self._place, f"view {self.relation.name}") from None
-
-    def _tolerant(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Text that is not UTF-8 arrives as bytes, and so spoils its own row only."""
-        self._connection.text_factory = text_or_bytes
-        try:
-            return self._connection.execute(statement, dict(values)).fetchall()
-        finally:
-            self._connection.text_factory = str
+        return self.session.ask(statement, self.what, values)
 
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""
@@ -105,6 +87,6 @@ class SqliteReading(SqlReading):
         """Parameters as values of their columns."""
         bound: dict[str, Any] = {}
         for parameter, text in values.items():
-            column = self.compared(parameter)
+            column = compared(self.relation, parameter)
             bound[parameter] = text if column is None or isinstance(text, int) else stored(column.family, text)
         return bound

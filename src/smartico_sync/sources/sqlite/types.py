@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
-from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.statements import DialectAdapter
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Family
     from smartico_sync.sources.sql.statements import Expression
 
-__all__ = ["SQLITE", "STORED", "SqliteGrammar", "family", "stored", "text_or_bytes"]
+__all__ = ["SQLITE", "STORED", "SqliteAdapter", "family", "stored", "text_or_bytes"]
 
 FAMILIES: tuple[tuple[str, Family], ...] = (
     (r"BOOL", "boolean"),
@@ -34,29 +34,17 @@ FAMILIES: tuple[tuple[str, Family], ...] = (
 STORED: dict[str, Family] = {"integer": "integer", "real": "float", "text": "text", "blob": "binary"}
 
 
-class SqliteGrammar:
+class SqliteAdapter(DialectAdapter):
     """SQLite compares by the column's affinity; parameters arrive as Python values of the column's family."""
 
     dialect: sa.Dialect = SQLiteDialect(paramstyle="named")
 
-    def bind(self, column: Column, name: str) -> Expression:  # noqa: ARG002  - see _value
+    def bind(self, column: Column, name: str) -> Expression:  # noqa: ARG002  - see `stored`
         """The parameter as it is."""
         return sa.bindparam(name)
 
-    def project(self, column: Column, expression: Expression) -> Expression:  # noqa: ARG002
-        """The column as it is."""
-        return expression
 
-    def position(self, column: Column, expression: Expression) -> Expression | None:  # noqa: ARG002
-        """Python's values hold everything."""
-        return None
-
-    def order(self, above: tuple[Expression, ...], binds: tuple[Expression, ...]) -> Expression:
-        """The form every planner understands."""
-        return statements.either(above, binds)
-
-
-SQLITE = SqliteGrammar()
+SQLITE = SqliteAdapter()
 
 
 def family(declared: str) -> Family:

@@ -1,0 +1,109 @@
+"""What a view was when it was first tracked: what decides its event ids, and what its watermark means."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+__all__ = ["ACCEPT", "Change", "Definition", "Weight", "changes"]
+
+Weight = Literal[
+    "stops",  # watermark or event ids mean nothing any more
+    "to verify",  # fine if the rows delivered last are still there
+]
+OTHER_VIEW = "give what comes from now on to a view of another name and identity, with start_from: now"
+ACCEPT = "to send what comes from now on in the new way: sync watermark accept {view}"
+PLACE = "place it anew, under the new cursor: sync watermark rewind {view} --to …"
+LOOK = "where it is meant, place it anew in what it reads now: sync watermark rewind {view} --to …"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A view's definition as the state keeps it.
+
+    `place`: a hash of engine, host and database of its source. `relation` is empty for a query, `query` (a hash of it) for a
+    relation. `family`: of the cursor's type. `brand`: the constant one, empty when a column says it. `event_types` are sorted.
+    `identity`: the columns that make the row that row, see `core.mapping.identity_columns`. `content`: where there is no key,
+    those whose values together are the row; else empty.
+    """
+
+    kind: str
+    place: str
+    relation: str
+    query: str
+    brand: str
+    event_types: tuple[str, ...]
+    cursor: str
+    family: str
+    key: tuple[str, ...]
+    identity: tuple[str, ...]
+    content: tuple[str, ...]
+
+    def text(self) -> str:
+        """Write it as JSON; equal definitions, equal texts."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Read it back. ValueError for what is no definition."""
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            listed: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+            }
+            return cls(**listed)
+        except (TypeError, AttributeError) as error:
+            raise ValueError(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What differs between a view as it was tracked and as it is now.
+
+    `option` is what an operator would set, `consequence` what follows, `way_out` the next step where it is meant, with
+    `{view}` for the view's name.
+    """
+
+    name: str
+    before: str
+    now: str
+    weight: Weight
+    option: str
+    consequence: str
+    way_out: str
+
+
+def changes(before: Definition, now: Definition) -> tuple[Change, ...]:
+    """What changed, the gravest first; nothing for the columns that rows are known by: those of the state are used on."""
+    found = []
+    for name, weight, option, consequence, way_out in JUDGED:
+        old, new = told(getattr(before, name)), told(getattr(now, name))
+        if old != new:
+            shown = (old, new) if name not in HASHED else (hidden(old, "another one"), hidden(new, "this one"))
+            found.append(Change(name, *shown, weight, option, consequence, way_out))
+    return tuple(found)
+
+
+HASHED = ("place", "query")
+JUDGED: tuple[tuple[str, Weight, str, str, str], ...] = (
+    ("cursor", "stops", "`cursor:`", "its watermark means nothing", PLACE),
+    ("family", "stops", "the type of the cursor", "its watermark means nothing", PLACE),
+    ("key", "stops", "`key:`", "its watermark and event ids mean nothing, and rows would count twice", OTHER_VIEW),
+    ("kind", "stops", "`kind:`", "its event ids mean nothing, and rows would count twice", OTHER_VIEW),
+    ("brand", "stops", "`brand:`", "rows that are sent again would count twice, for another brand", ACCEPT),
+    ("event_types", "stops", "`event_type:`", "rows that are sent again would count twice, as other events", ACCEPT),
+    ("place", "to verify", "the host and database of the source's `url:`", "these are other rows", LOOK),
+    ("relation", "to verify", "`relation:`", "these are other rows", LOOK),
+    ("query", "to verify", "`query:`", "these are other rows", LOOK),
+)
+
+
+def hidden(value: str, word: str) -> str:
+    """A word in place of a hash."""
+    return value if value == "none" else word
+
+
+def told(value: str | tuple[str, ...]) -> str:
+    """A value in a line."""
+    return (value if isinstance(value, str) else ",".join(value)) or "none"

@@ -1,0 +1,47 @@
+"""What a row is called in the ledger, in 64 bits: which row it is, and for one that may move also where it stands.
+
+A transaction under a time cursor keeps its key when its time changes. There the upper 40 bits say which row it is and the
+lower 24 where it stood: who looks for the same row elsewhere compares the upper bits, who looks for the row itself all 64.
+Everywhere else a row that stands elsewhere is another one, and the 64 bits are one hash.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.core.identity import contents, keyed_hash, seeds
+
+if TYPE_CHECKING:
+    from smartico_sync.core.mapping import ViewMapping
+
+__all__ = ["WHERE_BITS", "ledger_keys", "may_move", "which"]
+
+WHERE_BITS = 24
+WHERE = (1 << WHERE_BITS) - 1
+
+
+def ledger_keys(mapping: ViewMapping, rows: pl.DataFrame) -> pl.Series:
+    """The names of rows (UInt64): of `@cursor` and `@key.*`, or for a keyless view of the cursor and all that the row holds.
+
+    Rows with a key need no other columns. Of a keyless view they need all of the relation's.
+    """
+    secret, cursor = mapping.options.secret, pl.col("@cursor")
+    keys = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))]
+    if not keys:
+        return keyed_hash(contents(rows, mapping.content, "@cursor"), secret).alias("key")
+    if not may_move(mapping):
+        return keyed_hash(seeds(rows, [cursor, *keys]), secret).alias("key")
+    who, where = keyed_hash(seeds(rows, keys), secret), keyed_hash(seeds(rows, [cursor]), secret)
+    return ((who - (who & WHERE)) | (where & WHERE)).alias("key")
+
+
+def may_move(mapping: ViewMapping) -> bool:
+    """Whether a row of the view stays the same row when its cursor changes."""
+    return mapping.kind.role != "profile" and bool(mapping.relation.key) and not mapping.cursor_is_id
+
+
+def which(mapping: ViewMapping, keys: pl.Series) -> pl.Series:
+    """The part of ledger keys (UInt64) that stays when a row moves."""
+    return keys - (keys & WHERE) if may_move(mapping) else keys

@@ -1,0 +1,141 @@
+"""Whether the rows of a view are told apart: two different rows with one event id would be one event, and the second lost.
+
+A row that is the same in all columns is a copy of another, and sent once. A row of a known key that stands elsewhere has
+moved when the old one is gone; while both are there, they are two rows, and the key is not unique.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.core.events import EID, POSITION
+from smartico_sync.core.ledger_keys import which
+from smartico_sync.core.mapping import events
+from smartico_sync.core.pipeline import positions_of
+from smartico_sync.errors import ViewMisconfigured
+
+if TYPE_CHECKING:
+    from smartico_sync.core.mapping import ViewMapping
+    from smartico_sync.core.relation import Column
+
+__all__ = ["Repeats", "eids_of", "elsewhere", "not_unique", "repeats"]
+
+EXAMPLES = 3
+LONGEST = 60  # characters of a key that are shown
+TELLING = frozenset({"integer", "text", "uuid", "decimal"})  # families of an id
+DATED = frozenset({"timestamp", "instant", "date"})
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """Which rows of a page [Boolean] are `copies` of an earlier one, and which `clash` with a different one."""
+
+    copies: pl.Series
+    clash: pl.Series
+
+
+def repeats(mapping: ViewMapping, rows: pl.DataFrame, keys: pl.Series) -> Repeats | None:
+    """Compare the rows of a page, whose ledger keys these are, with each other; None when each is one of its own.
+
+    Profiles are not compared: a player may well be read several times, and equal rows are unchanged.
+    """
+    if mapping.kind.role == "profile":
+        return None
+    again = which(mapping, keys).is_duplicated()
+    if not again.any():
+        return None
+    some = rows.filter(again)
+    place = again.arg_true()
+    held = [*(name for name in mapping.content if name in some.columns), "@cursor"]
+    first = some.with_row_index("@n").unique(held, keep="first", maintain_order=True).get_column("@n")
+    one = pl.Series(range(some.height), dtype=pl.UInt32).is_in(first.implode())
+    there = pl.DataFrame({"place": place, "eid": eids_of(mapping, some), "key": keys.filter(again)}).filter(one)
+    same = pl.col("eid").is_not_null() & pl.col("eid").is_duplicated()
+    # Of rows with one cursor and one key a page that ends between them shows only the first.
+    tied = pl.col("key").is_duplicated()
+    clash = there.filter(same | tied).get_column("place")
+    return Repeats(mask(place.filter(~one), rows.height), mask(clash, rows.height))
+
+
+def mask(places: pl.Series, height: int) -> pl.Series:
+    """True at these places."""
+    return pl.Series(range(height), dtype=pl.UInt32).is_in(places.cast(pl.UInt32).implode())
+
+
+def eids_of(mapping: ViewMapping, rows: pl.DataFrame) -> pl.Series:
+    """The event id of each row, null where it cannot be an event."""
+    frame = events(mapping, rows).events.frame.select(POSITION, EID)
+    every = pl.DataFrame({POSITION: pl.Series(range(rows.height), dtype=pl.UInt32)})
+    return every.join(frame, on=POSITION, how="left", maintain_order="left").get_column(EID)
+
+
+def elsewhere(mapping: ViewMapping, rows: pl.DataFrame, there: pl.DataFrame) -> pl.Series:
+    """Which of these rows share their event id with another row that the source holds at the same time [Boolean].
+
+    `there`: all that the source holds of their keys, from one snapshot.
+    """
+    places: dict[str, set[object]] = {}
+    for eid, position in zip(eids_of(mapping, there), positions_of(there), strict=True):
+        if eid is not None:
+            places.setdefault(eid, set()).add(position)
+    mine = zip(eids_of(mapping, rows), positions_of(rows), strict=True)
+    return pl.Series(
+        [eid is not None and len(places.get(eid, ())) > 1 and position in places[eid] for eid, position in mine],
+        dtype=pl.Boolean,
+    )
+
+
+def not_unique(mapping: ViewMapping, rows: pl.DataFrame, clash: pl.Series) -> ViewMisconfigured:
+    """What to tell the operator of a page in which these rows clash: examples, and the key that would tell them apart."""
+    some = rows.filter(clash)
+    key = mapping.relation.key
+    said = "the key"
+    if key and not set(key) & mapping.options.blind:
+        shown = some.select(pl.concat_str([f"@key.{place}" for place in range(len(key))], separator="/")).to_series()
+        examples = ", ".join(text[:LONGEST] for text in shown.unique(maintain_order=True).head(EXAMPLES).to_list())
+        said = f"{', '.join(key)} {examples}"
+    better = wider_key(mapping, rows, some)
+    hint = (
+        f"write key: [{', '.join(better)}], which tells them apart, then: sync check"
+        if better
+        else "let the view have a column with an id of its own for each row, name it with key:, then: sync check"
+    )
+    return ViewMisconfigured(
+        f"view {mapping.view}: the key is not unique: {said} stands for rows that differ; they would have one event id, and the API "
+        "would drop all but the first. Nothing of them is sent",
+        hint=hint,
+    )
+
+
+def wider_key(mapping: ViewMapping, rows: pl.DataFrame, clashing: pl.DataFrame) -> tuple[str, ...]:
+    """The key that would tell all these rows apart: an id of its own, else the key and one column more; none if there is none."""
+    hidden = mapping.options.blind | {"ext_brand_id", "user_ext_id", mapping.options.type_column}
+    key = tuple(name for name in mapping.relation.key if name != mapping.options.type_column)
+    columns = [column for column in mapping.relation.columns if column.name not in (*hidden, *key)]
+    ids = sorted((column for column in columns if is_id(column)), key=preference)
+    dates = [column for column in columns if column.family in DATED]
+    kinds = [mapping.options.type_column] if mapping.options.type_column else []
+    tried = [*((column.name,) for column in ids), *((*key, column.name) for column in (*ids, *dates))]
+    for names in tried:
+        if tells_apart(rows, [*names, *kinds]) and tells_apart(clashing, [*names, *kinds]):
+            return names
+    return ()
+
+
+def is_id(column: Column) -> bool:
+    """Whether a column looks like an id."""
+    return column.family in TELLING and (column.name == "id" or column.name.lower().endswith(("_id", "_no", "_ref")))
+
+
+def preference(column: Column) -> tuple[bool, bool]:
+    """The transaction's id first, then the row's."""
+    return column.name != "transaction_id", column.name != "id"
+
+
+def tells_apart(rows: pl.DataFrame, names: list[str]) -> bool:
+    """Whether no two rows are equal in these columns, and none is without."""
+    some = rows.select(names)
+    return not any(some.null_count().row(0)) and not some.is_duplicated().any()

@@ -1,0 +1,113 @@
+"""Events that have no verdict yet: the requests they are in, and the receipts that wait for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from smartico_sync.core.events import BRAND, EID, POSITION
+from smartico_sync.core.records import Refusal
+from smartico_sync.delivery.circuit_breaker import EVERYTHING
+from smartico_sync.delivery.player_order import PlayerOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smartico_sync.core.verdicts import Verdict
+    from smartico_sync.delivery.pending_receipt import PendingReceipt
+    from smartico_sync.delivery.request import Request
+    from smartico_sync.errors import DeliveryError
+
+__all__ = ["Backlog"]
+
+
+class Backlog:
+    """What is queued or under way. `events` counts by what became of them. Callers hold one lock around every call."""
+
+    def __init__(self) -> None:
+        self.player_order = PlayerOrder()
+        self.pending_receipts: set[PendingReceipt] = set()
+        self.events: Counter[str] = Counter()
+        self.queued = 0
+
+    def add(self, requests: Sequence[Request], pending: PendingReceipt) -> None:
+        """Queue the requests of one send."""
+        self.pending_receipts.add(pending)
+        for request in requests:
+            self.queued += len(request.batch.events)
+            self.player_order.add(request)
+
+    def settle(self, request: Request, verdict: Verdict) -> None:
+        """Some or all events have their verdict; those that have none go again, before any other of their players."""
+        frame = request.frame
+        rows, ids = frame.get_column(POSITION), frame.get_column(EID)
+        refused = [Refusal(rows[place], ids[place], why.code, why.reason) for place, why in verdict.refused.items()]
+        told = {*verdict.refused, *verdict.duplicates, *verdict.vague}
+        others = [place for place in range(frame.height) if place not in told] if verdict.decision == "retry" else []
+        delivered = frame.height - len(told) if verdict.decision == "done" else 0
+        left = request.batches(frame[part] for part in (others, *request.apart(verdict.vague)) if part)
+        first = rows.gather(sorted(verdict.duplicates)).to_list() if request.trip == "first" else []
+        self.judged(request, delivered, len(verdict.duplicates), refused, first)
+        if left:
+            self.player_order.cut(request, left)
+            self.player_order.offer(request)
+        else:
+            self.finish(request)
+
+    def bisect(self, request: Request, verdict: Verdict) -> None:
+        """Halve the request until the guilty event is alone."""
+        frame = request.frame
+        if frame.height > 1:
+            self.player_order.cut(request, request.halves())
+            self.player_order.offer(request)
+            return
+        row, eid = frame.get_column(POSITION)[0], frame.get_column(EID)[0]
+        self.judged(request, 0, 0, [Refusal(row, eid, verdict.code, verdict.reason)])
+        self.finish(request)
+
+    def by_brand(self, request: Request) -> None:
+        """The answer does not say which brand it means: one request a brand will tell."""
+        self.player_order.cut(request, request.batches(request.frame.partition_by(BRAND, maintain_order=True)))
+        self.player_order.offer(request)
+
+    def judged(
+        self,
+        request: Request,
+        delivered: int,
+        duplicates: int,
+        refused: list[Refusal],
+        known_before: Sequence[int] = (),
+    ) -> None:
+        """Count events that have their verdict; of the duplicates the rows that were sent for the first time."""
+        self.queued -= delivered + duplicates + len(refused)
+        self.events.update({"delivered": delivered, "duplicate": duplicates, "refused": len(refused)})
+        request.pending.judged(delivered, duplicates, refused, known_before)
+
+    def finish(self, request: Request) -> None:
+        """The request is done; those behind it may go."""
+        self.player_order.finish(request)
+        if request.pending.over:
+            self.pending_receipts.discard(request.pending)
+
+    def drop(self, request: Request) -> None:
+        """Take a request out that nobody waits for."""
+        self.queued -= len(request.batch.events)
+        self.finish(request)
+
+    def fail(self, brand: str, error: DeliveryError) -> None:
+        """Fail what was sent of a brand, or of EVERYTHING; nothing of it is committed."""
+        for pending in list(self.pending_receipts):
+            if brand == EVERYTHING or brand in pending.brands:
+                pending.fail(error)
+                self.pending_receipts.discard(pending)
+        # Requests under way keep their players until they are answered: what is sent again waits behind them.
+        for request in self.player_order.abandoned():
+            self.drop(request)
+
+    def clear(self, error: DeliveryError) -> None:
+        """Fail everything and forget it, also what is under way."""
+        for pending in self.pending_receipts:
+            pending.fail(error)
+        self.pending_receipts.clear()
+        self.player_order.clear()
+        self.queued = 0

@@ -1,0 +1,76 @@
+"""Error tables: what a server's codes mean, and the sentences that engines share. No value and no secret is ever repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from smartico_sync.core.redaction import from_database
+from smartico_sync.errors import SourceError, SourceRefused, ViewBroken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "BY_HAND", "COMPARE", "NOT_COMPUTED", "SERVER", "SUBJECT", "TOO_SLOW", "TRIED_AGAIN", "VIEW", "Meaning", "StatementFailed",
+    "failure_of", "meanings", "only_asks",
+]  # fmt: skip
+
+COMPARE = "compare the view with views.yaml: `sync check`"
+TOO_SLOW = "raise statement_timeout, or see `sync check` for a missing index"
+TRIED_AGAIN = "tried again"
+BY_HAND = "SELECT from the view by hand to see the server's own words; a row's value may be in them"
+# The forms of a sentence: about a view that was read, about the server itself, and with the view as its subject.
+VIEW, SERVER, SUBJECT = (
+    "{place}: {what}: {told} ({code})",
+    "{place}: {told} ({code})",
+    "{place}: {what} {told} ({code})",
+)
+C = TypeVar("C", int, str)
+
+
+class StatementFailed(SourceError):
+    """A statement failed as was expected of it; `code` is the server's. Always caught, and told as what it means."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the server's error {code}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a code means: the class says what the daemon does. `told` is empty where the server's own words hold names only."""
+
+    kind: type[SourceError]
+    told: str
+    hint: str
+    form: str
+
+
+def meanings(kind: type[SourceError], hint: str, codes: Mapping[C, str], form: str = VIEW) -> dict[C, Meaning]:
+    """Codes that mean the same to the daemon and the operator; an engine's error table is made of these."""
+    return {code: Meaning(kind, told, hint, form) for code, told in codes.items()}
+
+
+# Most other codes tell of a value that failed, and so do their words.
+NOT_COMPUTED = Meaning(ViewBroken, "the view cannot be computed", BY_HAND, VIEW)
+
+
+def failure_of(
+    table: Mapping[Any, Meaning], code: int | str, place: str, what: str,
+    *, shown: str = "", said: str = "", named: str = "", otherwise: Meaning = NOT_COMPUTED,
+) -> SourceError:  # fmt: skip
+    """The failure that a code means; of an SQLSTATE that is not in the table its class counts.
+
+    `shown` is the code as people write it, `said` the server's words, for meanings without words of their own, and `named` a
+    name to put behind ours. `otherwise` is the meaning of all other codes.
+    """
+    known: list[Any] = [code, code[:3], code[:2]] if isinstance(code, str) else [code]
+    meaning = next((table[each] for each in known if each in table), otherwise)
+    told = f"{meaning.told or from_database(said)}{named}"
+    return meaning.kind(meaning.form.format(place=place, what=what, told=told, code=shown or code), hint=meaning.hint)
+
+
+def only_asks(place: str, what: str) -> SourceRefused:
+    """A statement that is no question, for a session that could not be told to refuse it."""
+    return SourceRefused(f"{place}: {what}: this session only asks", hint="a view must only read")

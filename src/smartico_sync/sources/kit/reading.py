@@ -1,0 +1,104 @@
+"""What all readings share, whatever language their database is asked in: when they begin and end, and rows asked for again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.errors import SourceError
+from smartico_sync.sources.kit.frames import empty
+from smartico_sync.sources.kit.positions import exactly, labels, moment_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from smartico_sync.core.position import Position
+    from smartico_sync.core.relation import Relation, Snapshot
+    from smartico_sync.sources.kit.positions import Label
+
+__all__ = ["BaseReading"]
+
+MOST_LISTED = 1_000  # what the protocol allows in a call
+
+
+class BaseReading(ABC):
+    """One short reading over one described relation, see `protocol.Reading`: `with reading.open(): …`.
+
+    `clock_ms` and `snapshot` are known as soon as it is open.
+    """
+
+    offset = ""  # what the engine writes behind an instant in UTC
+    clock_ms: int
+    snapshot: Snapshot | None = None  # most engines have none that can serve as a fence
+
+    def __init__(self, relation: Relation) -> None:
+        self.relation = relation
+        self.what = f"view {relation.name}"
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Open the transaction, where the engine has one, and set `clock_ms`, which is never later than the snapshot."""
+
+    def end(self) -> None:  # noqa: B027  - not every engine has transactions
+        """End the transaction if one was begun."""
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """From begin to end, whatever happens."""
+        try:
+            self.begin()
+            yield
+        except BaseException:
+            with suppress(SourceError):
+                self.end()
+            raise
+        self.end()
+
+    @abstractmethod
+    def among(self, listed: Sequence[Label], wanted: Sequence[Sequence[str]]) -> pl.DataFrame:
+        """Rows in which each of these columns, cursor or parts of the key, holds one of the values wanted of it.
+
+        A superset of the tuples wanted, of which there is at least one; rows with a NULL in the key are left out.
+        """
+
+    def rows(self, positions: Iterable[Position]) -> pl.DataFrame:
+        """The rows at these positions."""
+        return self._asked_again(labels(self.relation), [(each.cursor, *each.key) for each in positions], exactly)
+
+    def by_cursor(self, values: Iterable[str]) -> pl.DataFrame:
+        """The rows with one of these cursors, in whatever form the values are written."""
+        return self._asked_again(labels(self.relation)[:1], [(value,) for value in values], all_found)
+
+    def by_key(self, keys: Iterable[tuple[str, ...]]) -> pl.DataFrame:
+        """The rows with one of these keys, whatever their cursor."""
+        return self._asked_again(labels(self.relation)[1:], list(keys), exactly)
+
+    def moment(self, at_ms: int) -> str:
+        """An epoch ms as a cursor's text."""
+        return moment_text(self.relation, at_ms, offset=self.offset)
+
+    def most_listed(self, parts: int) -> int:  # noqa: ARG002  - for engines that count parameters
+        """How many tuples of so many parts one question may list."""
+        return MOST_LISTED
+
+    def _asked_again(
+        self,
+        listed: Sequence[Label],
+        wanted: Sequence[Sequence[str]],
+        matching: Callable[[pl.DataFrame, Sequence[Label], Sequence[Sequence[str]]], pl.DataFrame],
+    ) -> pl.DataFrame:
+        """Portion by portion, each narrowed by itself: what another one's lists also match must not be there twice."""
+        size = self.most_listed(len(listed))
+        portions = [wanted[at : at + size] for at in range(0, len(wanted), size)]
+        found = [matching(self.among(listed, portion), listed, portion) for portion in portions]
+        return (
+            found[0] if len(found) == 1 else pl.concat([empty(self.relation, "rows"), *found], how="diagonal_relaxed")
+        )
+
+
+def all_found(found: pl.DataFrame, listed: Sequence[Label], wanted: Sequence[Sequence[str]]) -> pl.DataFrame:  # noqa: ARG001
+    """Of the rows found, all."""
+    return found

@@ -1,0 +1,197 @@
+"""Watches over the keys of one view: what is sent is told apart from all that was sent lately and is on its way."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from smartico_sync.core.ledger_keys import WHERE_BITS, may_move, which
+from smartico_sync.core.pipeline import positions_of
+from smartico_sync.core.reason_codes import MUTATED
+from smartico_sync.core.uniqueness import elsewhere, not_unique, repeats
+from smartico_sync.errors import SourceError
+from smartico_sync.tracking.redelivery import requested
+
+if TYPE_CHECKING:
+    from smartico_sync.config.models import View
+    from smartico_sync.core.mapping import ViewMapping
+    from smartico_sync.core.position import Position
+    from smartico_sync.core.records import Commit, Receipt
+    from smartico_sync.sources.protocol import Source
+    from smartico_sync.state.store import Store
+    from smartico_sync.tracking.page_reader import PageReader
+
+__all__ = ["Explained", "KeyWatch", "Looked", "with_duplicates"]
+
+UNKNOWN = "duplicate_unknown"  # a total: of the duplicates those that this state never sent
+
+KEYS_AT_ONCE = 1_000  # the protocol's limit of rows by key
+ASKED_FOR = 100  # duplicates of a page whose keys the source is asked for: a key that repeats does so more than once
+LOOKED_UP = 1_000  # duplicates of a page that are looked up in the ledger; of more the former state was sent
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Which rows of a page [Boolean] are not sent, because they were, and which go under new ids; `moved` rows changed their place."""
+
+    left_out: pl.Series
+    anew: pl.Series
+    moved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Duplicates that nothing explains but this: rows that `moved`, by position, and `unknown` ones this state never sent."""
+
+    moved: tuple[Position, ...] = ()
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OnTheWay:
+    """Rows whose events are sent. `ledger` [key UInt64, cursor_ms Int64]: a row each; null where a row may have been sent before."""
+
+    rows: pl.DataFrame
+    ledger: pl.DataFrame
+
+
+class KeyWatch:
+    """Pages come in order from one thread and are settled in the same order by another.
+
+    A duplicate explains itself where the state says that the row may have been sent: it was dated ahead, or it stands not above
+    the place up to which rows were sent by an earlier session, of which the end was perhaps not committed.
+    """
+
+    def __init__(
+        self, view: View, mapping: ViewMapping, source: Source, store: Store, reader: PageReader, sent_ms: int | None
+    ) -> None:
+        self._view, self._mapping, self._source, self._store, self._reader = view, mapping, source, store, reader
+        self._before_ms = self._sent_ms = sent_ms
+        self._pending: deque[OnTheWay] = deque()
+
+    def look(self, rows: pl.DataFrame, keys: pl.Series) -> Looked | None:
+        """Compare rows that are to be sent with each other and with what was sent; None when they are new.
+
+        Raises ViewMisconfigured when two different rows would have one event id, and what the source raises.
+        """
+        found = repeats(self._mapping, rows, keys)
+        if found is not None and found.clash.any():
+            raise not_unique(self._mapping, rows, found.clash)
+        moved = self._moved(rows, keys)
+        if found is None and moved is None:
+            return None
+        none = pl.repeat(value=False, n=rows.height, dtype=pl.Boolean, eager=True)
+        copies = found.copies if found is not None else none
+        moved = none if moved is None else moved & ~copies
+        resent = self._view.on_mutated == "resend"
+        return Looked(copies if resent else copies | moved, moved if resent else none, int(moved.sum()))
+
+    def sending(self, rows: pl.DataFrame, ledger: pl.DataFrame, ahead: pl.Series | None) -> None:
+        """A page goes on its way; `ahead`: the keys of rows dated ahead of the clock. Raises what the state raises.
+
+        How far rows are sent is written down before they are.
+        """
+        if ahead is not None:
+            early = ledger.get_column("key").is_in(ahead.implode())
+            ledger = ledger.with_columns(pl.when(~early).then("cursor_ms").alias("cursor_ms"))
+        high = ledger.get_column("cursor_ms").max()
+        if isinstance(high, int) and (self._sent_ms is None or high > self._sent_ms):
+            self._store.sending(self._view.name, high)
+            self._sent_ms = high
+        self._pending.append(OnTheWay(rows, ledger))
+
+    def answered(self, receipt: Receipt) -> Explained:
+        """What the answer to the oldest page on its way says of its rows. Raises ViewMisconfigured as `explain`."""
+        if not receipt.known_before:
+            return Explained()
+        page = self._pending[0]
+        places = pl.Series(sorted(receipt.known_before), dtype=pl.UInt32)
+        moments = page.ledger.get_column("cursor_ms").gather(places)
+        new = moments.is_not_null() if self._before_ms is None else (moments > self._before_ms).fill_null(value=False)
+        return self.explain(page.rows, page.ledger.get_column("key"), places.filter(new).to_list())
+
+    def settled(self) -> None:
+        """The oldest page on its way is in the state."""
+        self._pending.popleft()
+
+    def explain(self, rows: pl.DataFrame, keys: pl.Series, places: list[int]) -> Explained:
+        """Why the API had rows at these places already, though they were sent for the first time.
+
+        Raises ViewMisconfigured when the source holds another row with the same event id.
+        """
+        mapping = self._mapping
+        if not places or mapping.kind.role == "profile" or not mapping.relation.key:
+            return Explained((), len(places))
+        self.compare(rows, places)
+        if len(places) > LOOKED_UP and self._view.on_mutated != "resend":
+            return Explained((), len(places))
+        exact, moved = self._ledger(keys.gather(places))
+        found = [place for place, there in zip(places, moved & ~exact, strict=True) if there]
+        return Explained(tuple(positions_of(rows[found])), int((~exact & ~moved).sum()))
+
+    def compare(self, rows: pl.DataFrame, places: list[int]) -> None:
+        """Compare some rows with all that the source holds of their keys, if it can tell. Raises as `explain`."""
+        if not places or self._mapping.kind.role == "profile" or not self._mapping.relation.key:
+            return
+        asked = rows[places[:ASKED_FOR]]
+        try:
+            clash = elsewhere(self._mapping, asked, self._there(asked))
+        except SourceError:
+            return
+        if clash.any():
+            raise not_unique(self._mapping, asked, clash)
+
+    def _ledger(self, wanted: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """Which of these keys the ledger holds, and of which it holds the row in any place."""
+        mapping, rows = self._mapping, which(self._mapping, wanted)
+        exact = moved = pl.repeat(value=False, n=wanted.len(), dtype=pl.Boolean, eager=True)
+        for _, page in self._store.ledger_since(self._view.name):
+            exact |= wanted.is_in(page.implode())
+            moved |= rows.is_in(which(mapping, page).implode())
+        return exact, moved
+
+    def _moved(self, rows: pl.DataFrame, keys: pl.Series) -> pl.Series | None:
+        """Which rows were sent from another place, where they are no more; None when there are none."""
+        if not rows.height or not may_move(self._mapping):
+            return None
+        known = self._reader.known
+        rows_of = which(self._mapping, keys)
+        met = known.same(rows_of, WHERE_BITS) | self._reader.ahead.same(rows_of, WHERE_BITS)
+        pending = [page.ledger.get_column("key") for page in tuple(self._pending)]
+        for page in pending:
+            met |= rows_of.is_in(which(self._mapping, page).implode())
+        if not met.any():
+            return None
+        met &= known.unseen(keys) & self._reader.ahead.unseen(keys)
+        for page in pending:
+            met &= ~keys.is_in(page.implode())
+        if not met.any():
+            return None
+        some = rows.filter(met)
+        clash = elsewhere(self._mapping, some, self._there(some))
+        if clash.any():
+            raise not_unique(self._mapping, some, clash)
+        return met
+
+    def _there(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """All that the source holds of these rows' keys."""
+        keys = list(dict.fromkeys(position.key for position in positions_of(rows)))
+        with self._source.reading(self._mapping.relation) as reading:
+            frames = [reading.by_key(keys[start : start + KEYS_AT_ONCE]) for start in range(0, len(keys), KEYS_AT_ONCE)]
+        return pl.concat(frames, how="diagonal_relaxed")
+
+
+def with_duplicates(commit: Commit, explained: Explained, policy: Literal["ignore", "warn", "resend"]) -> Commit:
+    """The commit with what was found out about the API's duplicates; rows that moved are sent again, by the policy, as new events."""
+    counts = dict(commit.counts)
+    if explained.unknown:
+        counts[UNKNOWN] = explained.unknown
+    if policy != "resend" or not explained.moved:
+        return replace(commit, counts=counts)
+    again = requested(commit.view, explained.moved, MUTATED, "it changed after it was sent")
+    for name in ("read", "parked"):
+        counts[name] = counts.get(name, 0) + len(again)
+    return replace(commit, parked=(*commit.parked, *again), counts=counts)

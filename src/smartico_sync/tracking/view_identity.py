@@ -1,0 +1,115 @@
+"""Which view of the state a configured view is: by its name, or after a rename by its identity; and what was tracked before."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from smartico_sync.config.source_checks import place_of
+from smartico_sync.core.definition import Definition
+from smartico_sync.errors import StateDamaged, ViewMisconfigured
+
+if TYPE_CHECKING:
+    from smartico_sync.config.models import Configuration, View
+    from smartico_sync.core.mapping import ViewMapping
+    from smartico_sync.core.records import ViewRow
+    from smartico_sync.state.store import Store
+
+__all__ = ["definition_of", "recorded", "redefine", "refuse_known_relation", "replaced", "row_of", "where"]
+
+
+def definition_of(configuration: Configuration, view: View, mapping: ViewMapping) -> Definition:
+    """What the view is now."""
+    query = " ".join((view.query or "").split())
+    return Definition(
+        kind=view.kind,
+        place=place_of(configuration.sources[view.source].url),
+        relation=view.relation or "",
+        query=hashlib.sha256(query.encode()).hexdigest()[:16] if query else "",
+        brand=view.brand or "",
+        event_types=tuple(sorted(view.event_types().values())),
+        cursor=view.cursor,
+        family=mapping.relation.cursor_column.family,
+        key=mapping.relation.key,
+        identity=mapping.id_columns,
+        content=() if mapping.relation.key else mapping.content,
+    )
+
+
+def redefine(configuration: Configuration, view: View, mapping: ViewMapping, store: Store, row: ViewRow) -> ViewRow:
+    """Remember what the view is now; the columns that its event ids are made of stay."""
+    return store.redefine(view.name, replaced(recorded(row), definition_of(configuration, view, mapping)).text())
+
+
+def replaced(before: Definition, now: Definition) -> Definition:
+    """What a view is from now on that goes on under its event ids."""
+    return replace(now, identity=before.identity, content=before.content) if before.key == now.key else now
+
+
+def recorded(row: ViewRow) -> Definition:
+    """What a view was when it was first tracked."""
+    try:
+        return Definition.of(row.definition)
+    except ValueError:
+        raise StateDamaged(
+            f"the state is damaged: the definition of view {row.view} cannot be read",
+            hint="sync state restore BACKUP",
+        ) from None
+
+
+def row_of(configuration: Configuration, view: View, store: Store) -> ViewRow | None:
+    """The view's row in the state, None at its very first start; one of another name and the same identity is renamed.
+
+    Raises ViewMisconfigured where name and identity are those of two views, or of one that is still configured.
+    """
+    rows = {row.view: row for row in store.views()}
+    row = rows.get(view.name)
+    if row is not None:
+        if view.identity not in (None, row.identity):
+            raise ViewMisconfigured(
+                f"view {view.name} is tracked under the identity {row.identity}, and `identity:` says {view.identity}",
+                hint=f"write identity: {row.identity}, or take `identity:` out",
+            )
+        return row
+    identity = view.identity or view.name
+    other = next((row for row in rows.values() if row.identity == identity), None)
+    if other is None:
+        return None
+    if view.identity is None or any(each.name == other.view for each in configuration.views):
+        raise ViewMisconfigured(
+            f"view {view.name}: the identity {identity} is that of view {other.view}, and two views of one identity would make "
+            "the same event ids",
+            hint=f"write another `identity:` for view {view.name}, such as {view.name}-2",
+        )
+    return store.rename(other.view, view.name)
+
+
+def refuse_known_relation(configuration: Configuration, view: View, defined: Definition, store: Store) -> None:
+    """Make sure that a view that begins sends nothing that this state has sent for another one. Raises ViewMisconfigured.
+
+    Views that begin in the same run are not compared: their configuration was written in one piece.
+    """
+    if view.on_known_relation == "send" or view.start_from == "now":
+        return
+    for row in store.views():
+        if row.head is None or row.view not in store.begun_before:
+            continue
+        before = recorded(row)
+        same = (before.place, before.relation, before.query) == (defined.place, defined.relation, defined.query)
+        if not same or not set(before.event_types) & set(defined.event_types) or before.brand != defined.brand:
+            continue
+        configured = any(each.name == row.view for each in configuration.views)
+        adopt = (
+            "" if configured else f"for a view that was renamed: sync watermark adopt {view.name} --from {row.view}; "
+        )
+        raise ViewMisconfigured(
+            f"view {view.name}: this state has sent the rows of {where(view)} for view {row.view}; from the first row on they would "
+            "be sent again under new event ids, and count twice",
+            hint=f"{adopt}for what comes from now on: start_from: now; to send it all again all the same: on_known_relation: send",
+        )
+
+
+def where(view: View) -> str:
+    """The relation as a person calls it."""
+    return view.relation or "its query"

@@ -1,0 +1,185 @@
+"""Where a view begins: the source is asked first, and the view is registered together with the answer.
+
+A view that begins at the present leaves a window below its head open. What was there is remembered by key, so that it is
+not sent; what becomes visible in it later (an open transaction, a row with the head's own cursor value) is a late row
+like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.core.cursor_time import DAY_MS, cursor_ms, latest_ms
+from smartico_sync.core.late_commit.mechanism import TIMES, Mark, Page, ReadTime
+from smartico_sync.core.ledger_keys import ledger_keys
+from smartico_sync.core.pipeline import anchors_of, ledger_of, position_at
+from smartico_sync.core.position import Position
+from smartico_sync.core.records import Commit
+from smartico_sync.errors import ConfigError
+from smartico_sync.tracking import late_scan
+from smartico_sync.tracking.clocks import now_ms, steady_ms
+from smartico_sync.tracking.page_reader import start_mechanism
+from smartico_sync.tracking.reconciliation import units
+
+if TYPE_CHECKING:
+    from smartico_sync.config.models import View
+    from smartico_sync.core.records import Anchor
+    from smartico_sync.core.relation import Family
+    from smartico_sync.sources.protocol import Reading, Source
+    from smartico_sync.tracking.prepared_view import PreparedView
+
+__all__ = ["ViewStart", "ask_start"]
+
+IDS: frozenset[Family] = frozenset({"integer", "decimal"})
+WINDOW_IDS = 1_048_576  # ids below the head that a writer may still hold: a minute and more at 10,000 a second
+JUST_BEFORE_MS = (
+    10  # coarser than the fractions any engine rounds to: rows of the very moment belong to what comes after
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewStart:
+    """Where a view begins. `commit`: its position and what was there, None at the first row.
+
+    `started_from` is `first` also where the relation was empty: then every row is one that came after the start.
+    """
+
+    started_from: str
+    commit: Commit | None = None
+
+
+FIRST = ViewStart("first")
+
+
+def ask_start(view: View, prepared: PreparedView, source: Source) -> ViewStart:
+    """Ask where the view begins; nothing is stored. ConfigError for a `start_from` that is no cursor of the view."""
+    if view.start_from == "first":
+        return FIRST
+    if view.start_from != "now":
+        before = just_before(view, prepared, source)
+        if before is None:
+            return FIRST
+        return ViewStart(view.start_from, Commit(view.name, now_ms(), head=before, watermark=before))
+    with source.reading(prepared.relation) as reading:
+        commit = at_present(view, prepared, reading)
+    return FIRST if commit is None else ViewStart("now", commit)
+
+
+def just_before(view: View, prepared: PreparedView, source: Source) -> Position | None:
+    """The position after which the rows of `start_from` come; None where that is before every row."""
+    family = prepared.relation.cursor_column.family
+    if family in TIMES:
+        with source.reading(prepared.relation) as reading:
+            return Position(reading.moment(moment_of(view, prepared) - JUST_BEFORE_MS))
+    if family not in IDS:
+        return Position(view.start_from)
+    if not re.fullmatch(r"-?[0-9]+", view.start_from):
+        raise wrong_start(view, "a whole number")
+    first = int(view.start_from)
+    # An unsigned column cannot be compared with what is below zero.
+    return None if first == 0 else Position(str(first - 1))
+
+
+def moment_of(view: View, prepared: PreparedView) -> int:
+    """`start_from` as epoch ms."""
+    try:
+        return units(prepared, view.start_from)
+    except ConfigError:
+        raise wrong_start(view, "a time, such as 2026-01-31T12:00:00") from None
+
+
+def wrong_start(view: View, expected: str) -> ConfigError:
+    """Say that `start_from` is no cursor of the view, and which form it has."""
+    return ConfigError(
+        f"view {view.name}: start_from: {view.start_from} is no value of its cursor {view.cursor}",
+        hint=f"expected {expected}; or first, or now",
+    )
+
+
+def at_present(view: View, prepared: PreparedView, reading: Reading) -> Commit | None:
+    """The head, and what is known of the window below it; None without any row."""
+    read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot)
+    dated = prepared.relation.cursor_column.family in TIMES
+    bound = reading.moment(read_time.clock_ms + view.future_tolerance) if dated else None
+    head = reading.head(bound)
+    if head is None:
+        return None
+    top = reading.by_cursor([head]).get_column(view.cursor)
+    floor = window_floor(view, prepared, top, read_time)
+    if floor is None:
+        keys = keys_between(reading, head, head)
+        last = last_position(keys, head)
+        return Commit(view.name, now_ms(), head=last, watermark=last, anchors=anchors(reading, prepared, keys))
+    low = reading.moment(floor) if dated else str(floor)
+    below = reading.head(low)
+    after = None if below is None else Position(below)
+    keys = keys_between(reading, below, head, after)
+    last = last_position(keys, head)
+    mechanism = start_mechanism(view, prepared.choice, read_time, after, after, "", 0)
+    assert mechanism is not None, "without one there is no window"
+    newest = latest_ms(top, prepared.relation.cursor_column.family, prepared.relation.timezone) if dated else None
+    ids = None if dated else keys.get_column("@cursor")
+    mechanism = mechanism.delivered(Page(read_time, Mark(last, 0, newest), ids=ids))
+    return Commit(
+        view.name,
+        now_ms(),
+        head=last,
+        watermark=mechanism.watermark.position if mechanism.watermark else None,
+        late=mechanism.dump(),
+        ledger=known(reading, prepared, keys),
+        anchors=anchors(reading, prepared, keys),
+    )
+
+
+def window_floor(view: View, prepared: PreparedView, top: pl.Series, read_time: ReadTime) -> int | None:
+    """Where the window below the head begins, in the ledger's units; None where nothing below the head can still appear.
+
+    `top`: cursors of rows at the head. A time has its `lookback`, below the clock and below the head's own value, which
+    may be a coarse one: later rows may have the same.
+    """
+    cursor = prepared.relation.cursor_column
+    if prepared.choice.mechanism is None or not top.len():
+        return None
+    head = int(cursor_ms(top)[0])
+    if cursor.family not in TIMES:
+        return head - WINDOW_IDS if head > WINDOW_IDS else min(0, head - 1)
+    if latest_ms(top, cursor.family, prepared.relation.timezone) < read_time.clock_ms - view.lookback:
+        return None
+    return min(head, read_time.clock_ms) - view.lookback - (DAY_MS if cursor.family == "date" else 1)
+
+
+def keys_between(reading: Reading, low: str | None, high: str, after: Position | None = None) -> pl.DataFrame:
+    """All keys between two cursors, after a position, in order."""
+    batches = [reading.keys(low, high, late_scan.SCAN_ROWS, after)]
+    while batches[-1].height == late_scan.SCAN_ROWS:
+        batches.append(reading.keys(low, high, late_scan.SCAN_ROWS, last_position(batches[-1], high)))
+    return pl.concat(batches)
+
+
+def last_position(keys: pl.DataFrame, head: str) -> Position:
+    """The position of the last key; behind all rows of the head's value where there is none."""
+    return position_at(keys, keys.height - 1) if keys.height else Position(head)
+
+
+def known(reading: Reading, prepared: PreparedView, keys: pl.DataFrame) -> pl.DataFrame:
+    """What the ledger keeps of rows that were there: [key UInt64, cursor_ms Int64]. Those of a keyless view are all read."""
+    mapping = prepared.mapping
+    if not prepared.relation.key:
+        return ledger_of(late_scan.rows_at(reading, keys), mapping)
+    texts = keys.get_column("@cursor")
+    if prepared.relation.cursor_column.family in TIMES:
+        each = texts.unique().to_list()
+        moments = texts.replace_strict(each, [units(prepared, text) for text in each], return_dtype=pl.Int64)
+    else:
+        moments = cursor_ms(texts.str.replace(r"\.0*$", ""))
+    return pl.DataFrame({"key": ledger_keys(mapping, keys), "cursor_ms": moments})
+
+
+def anchors(reading: Reading, prepared: PreparedView, keys: pl.DataFrame) -> tuple[Anchor, ...]:
+    """Some of the rows that were there, by which the source can be recognised later."""
+    places = sorted({0, keys.height // 2, keys.height - 1}) if keys.height else []
+    return anchors_of(reading.rows(position_at(keys, place) for place in places), prepared.mapping)

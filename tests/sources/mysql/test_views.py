@@ -1,0 +1,131 @@
+"""MySQL's and MariaDB's views: what breaks them, and what their plans say."""
+
+from __future__ import annotations
+
+import pytest
+
+from smartico_sync.core.position import Position
+from smartico_sync.core.relation import Relation
+from smartico_sync.errors import ViewBroken
+
+BETS = Relation("bets", "id", ("id",), relation="bets")
+
+
+def test_two_columns_of_one_name_are_refused(engine):
+    """A query whose columns cannot be told apart is broken, and says which."""
+    with pytest.raises(ViewBroken, match="dt"):
+        engine.source().describe(Relation("v", "dt", (), query="SELECT 1 AS dt, 2 AS dt"))
+
+
+def test_a_column_dropped_later_is_named(engine):
+    """A view that loses a column after describe(): ViewBroken that names it, whoever asks."""
+    engine.execute("CREATE TABLE bets (id INT, amount INT, amount_real INT)")
+    source = engine.source()
+    described = source.describe(BETS)
+    engine.execute("ALTER TABLE bets DROP COLUMN amount")
+    with pytest.raises(ViewBroken, match="'amount'") as broken, source.reading(described) as reading:
+        reading.page(None, 5)
+    assert "amount_real" in broken.value.hint
+    with pytest.raises(ViewBroken, match="'amount'") as broken:
+        source.plan(described, None, 5)
+    assert "amount_real" in broken.value.hint
+
+
+def test_a_view_that_lost_its_table_is_broken(engine):
+    """A view over a table that is gone: ViewBroken, and what to do."""
+    engine.execute("CREATE TABLE raw (id INT)", "CREATE VIEW bets AS SELECT id FROM raw", "DROP TABLE raw")
+    with pytest.raises(ViewBroken) as broken:
+        engine.source().describe(BETS)
+    assert broken.value.hint
+
+
+def test_a_view_that_fails_for_a_row_shows_no_value(engine):
+    """The server's message quotes what failed; ours does not."""
+    engine.execute(
+        "CREATE TABLE raw (id INT, secret BIGINT UNSIGNED)", "INSERT INTO raw VALUES (1, 4711)",
+        "CREATE VIEW bets AS SELECT id, (SELECT secret FROM raw r WHERE r.id <= b.id) + (SELECT 1 UNION SELECT 2) AS n FROM raw b",
+    )  # fmt: skip
+    source = engine.source()
+    described = source.describe(BETS)
+    with pytest.raises(ViewBroken) as broken, source.reading(described) as reading:
+        reading.page(None, 5)
+    assert "4711" not in broken.value.message + broken.value.hint
+
+
+def test_statements_name_their_view(engine):
+    """The server's list of processes shows which view costs what."""
+    engine.execute("CREATE TABLE bets (id INT)")
+    source = engine.source()
+    described = source.describe(BETS)
+    with source.reading(described) as reading:
+        assert "/* smartico-sync view=bets */" in reading.poll_statement(None, 5)[0].text
+
+
+def test_a_view_alone_may_be_read_and_judged(real_engine, stranger, configured):
+    """A user without SHOW VIEW may not see the plan: the rows that the server touched for a page tell instead."""
+    real_engine.execute(
+        "CREATE TABLE raw (uid INT PRIMARY KEY, touched DATETIME(6), note INT)",
+        f"INSERT INTO raw SELECT seq, '2024-01-01' + INTERVAL seq SECOND, seq % 7 FROM {real_engine.numbers(3000)}",
+        "CREATE VIEW bets AS SELECT uid AS id, touched AS moved, note FROM raw",
+    )
+    source = configured(stranger("SELECT ON bets"))
+    described = source.describe(Relation("bets", "moved", ("id",), relation="bets"))
+    plan = source.plan(described, None, 10)
+    assert plan.uses_index is False
+    assert "SHOW VIEW" in plan.text
+    assert "(moved, id)" in plan.advice
+    real_engine.execute("CREATE INDEX raw_touched ON raw (touched, uid)")
+    after = Position("2024-01-01 00:01:00.000000", ("60",))
+    assert source.plan(described, after, 10).uses_index is True
+    real_engine.execute("DROP INDEX raw_touched ON raw", "DELETE FROM raw WHERE uid > 100")
+    assert source.plan(described, None, 10).uses_index is None
+
+
+def test_plans_look_through_views_and_joins(real_engine):
+    """The advice names the base table and its own column, whatever the view calls it; a computed cursor is told."""
+    real_engine.execute(
+        "CREATE TABLE `Users` (uid INT PRIMARY KEY, touched DATETIME)",
+        "CREATE TABLE wallet (uid INT PRIMARY KEY, balance DECIMAL(18,2))",
+        "CREATE VIEW users AS SELECT u.uid AS user_ext_id, u.touched AS dt_update, w.balance FROM `Users` u LEFT JOIN wallet w USING (uid)",
+        f"INSERT INTO `Users` SELECT seq, NOW() FROM {real_engine.numbers(2000)}",
+    )
+    source = real_engine.source()
+    described = source.describe(Relation("users", "dt_update", ("user_ext_id",), relation="users"))
+    plan = source.plan(described, None, 10)
+    assert plan.uses_index is False
+    assert "`Users` (`touched`, `uid`)" in plan.advice
+    real_engine.execute(plan.advice)
+    assert source.plan(described, None, 10).uses_index is True
+    real_engine.execute("CREATE VIEW days AS SELECT DATE(touched) AS day, uid FROM `Users`")
+    plan = source.plan(source.describe(Relation("v", "day", (), relation="days")), None, 10)
+    assert plan.uses_index is False
+    assert "stored column" in plan.advice
+
+
+def test_a_plan_looks_into_a_query(on_mariadb):
+    """A cursor that a `query:` computes is told as that of a view is."""
+    on_mariadb.execute("CREATE TABLE users (uid INT PRIMARY KEY, touched DATETIME)")
+    source = on_mariadb.source()
+    computed = Relation("v", "day", (), query="SELECT DATE(touched) AS day, uid FROM users")
+    plan = source.plan(source.describe(computed), None, 10)
+    assert plan.uses_index is False
+    assert "stored column" in plan.advice
+
+
+@pytest.mark.parametrize(
+    ("engine", "query"),
+    [("mariadb", "SELECT DISTINCT touched, uid FROM users"), ("mysql56", "SELECT touched, uid FROM users")],
+    indirect=["engine"],
+)
+def test_a_query_that_the_server_computes_first_is_told(engine, query):
+    """No index serves a `query:` with DISTINCT and the like, and before MySQL 5.7 none at all: a view is the way out."""
+    engine.execute(
+        "CREATE TABLE users (uid INT PRIMARY KEY, touched DATETIME)", "CREATE INDEX moved ON users (touched, uid)",
+        f"INSERT INTO users SELECT seq, NOW() FROM {engine.numbers(2000)}", "CREATE VIEW seen AS SELECT touched, uid FROM users",
+    )  # fmt: skip
+    source = engine.source()
+    plan = source.plan(source.describe(Relation("v", "touched", ("uid",), query=query)), None, 10)
+    assert plan.uses_index is False
+    assert "make it a view" in plan.advice
+    seen = source.describe(Relation("v", "touched", ("uid",), relation="seen"))
+    assert source.plan(seen, None, 10).uses_index is True

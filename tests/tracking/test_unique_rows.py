@@ -1,0 +1,217 @@
+"""Two different rows never share an event id, and none vanishes silently: over pages, windows, crashes and restarts."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import threading
+from concurrent.futures import Future
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from smartico_sync.config.load import load
+from smartico_sync.core.events import EID, KEY, POSITION
+from smartico_sync.core.records import Receipt
+from smartico_sync.daemon.wiring import protection_of, sources_of
+from smartico_sync.errors import ViewMisconfigured
+from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.state.store import Store
+from smartico_sync.tracking.loop import ViewLoop
+from smartico_sync.tracking.session import Equipment
+from smartico_sync.tracking.status_recorder import StatusRecorder
+
+PII_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="  # of no value
+
+
+class Api:
+    """Remembers every id for ever and takes what has it for the first of them; when told to crash it never answers."""
+
+    def __init__(self):
+        self.accepted = {}
+        self.crash = None
+
+    def send(self, _view, events, *, priority="live"):
+        known = []
+        for place, eid, key, amount in events.frame.select(POSITION, EID, KEY, "acc_last_deposit_amount").iter_rows():
+            if eid in self.accepted:
+                known.append(place)
+            self.accepted.setdefault(eid, (key, amount))
+        receipt: Future[Receipt] = Future()
+        if self.crash is not None:
+            self.crash.set()
+        else:
+            receipt.set_result(Receipt(len(events) - len(known), len(known), (), 1, 1, tuple(known)))
+        return receipt
+
+    def problem(self):
+        return None
+
+
+class Day:
+    """A table of deposits, a view of it, and whoever writes, polls and pulls the plug."""
+
+    def __init__(self, home, *, cursor, lookback, policy, pages, stack):
+        self.home, self.cursor, self.stack = home, cursor, stack
+        self.replica = stack.enter_context(closing(sqlite3.connect(home / "replica.db", isolation_level=None)))
+        self.replica.execute(
+            "CREATE TABLE deposits (id INTEGER PRIMARY KEY, transaction_id TEXT, ext_brand_id TEXT DEFAULT 'b', user_ext_id TEXT"
+            " DEFAULT 'u', transaction_date TEXT DEFAULT '2026-01-01 00:00:00', dt TIMESTAMP, deposit_amount INTEGER)"
+        )
+        (home / "views.yaml").write_text(
+            "version: 1\nsmartico: {url: 'http://127.0.0.1:9/', token: t}\nstate: ./sync.db\n"
+            f"pii: {{key: {PII_KEY}}}\nsources: {{db: {{url: 'sqlite:///{home}/replica.db'}}}}\n"
+            f"views:\n  - {{name: deposits, source: db, relation: deposits, kind: deposits, cursor: {cursor}, key: transaction_id,"
+            f" on_mutated: {policy}, lookback: {lookback}, page_rows: {pages}}}\n"
+        )
+        (home / "views.yaml").chmod(0o600)
+        self.configuration = load(home / "views.yaml")
+        self.api, self.number = Api(), 0
+        self.start()
+
+    def start(self):
+        (view,) = self.configuration.views
+        self.store = Store.open(self.home / "sync.db")
+        self.source = sources_of(self.configuration)["db"]
+        self.loop = ViewLoop(
+            Equipment(
+                self.configuration, view, self.source, self.store, self.api, protection_of(self.configuration),
+                StatusRecorder(view, StatusBoard()),
+            )
+        )  # fmt: skip
+
+    def stop(self):
+        self.loop.close()
+        self.source.close()
+        self.store.close()
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def crash(self):
+        """The API takes what is sent now, and the process dies before it hears of it."""
+        self.api.crash = threading.Event()
+        self.loop.poll(self.api.crash, checks="now")
+        self.api.crash = None
+        self.restart()
+
+    def poll(self):
+        self.loop.poll(threading.Event(), checks="now")
+
+    def now(self):
+        self.number += 1
+        moment = datetime.now(UTC) - timedelta(hours=1) + timedelta(milliseconds=self.number)
+        return moment.isoformat(sep=" ", timespec="microseconds").removesuffix("+00:00")
+
+    def insert(self, key):
+        self.replica.execute(
+            "INSERT INTO deposits (transaction_id, dt, deposit_amount) VALUES (?, ?, ?)", (key, self.now(), self.number)
+        )
+
+    def copy(self, place):
+        """The same row a second time."""
+        self.replica.execute(
+            "INSERT INTO deposits (transaction_id, dt, deposit_amount) SELECT transaction_id, dt, deposit_amount FROM deposits"
+            " ORDER BY id LIMIT 1 OFFSET ?",
+            (place,),
+        )
+
+    def move(self, place):
+        """A row is corrected, and its time with it."""
+        self.replica.execute(
+            "UPDATE deposits SET dt = ?, deposit_amount = ? WHERE id = (SELECT id FROM deposits ORDER BY id LIMIT 1 OFFSET ?)",
+            (self.now(), self.number, place),
+        )
+
+    def rows(self):
+        return self.replica.execute("SELECT DISTINCT transaction_id, deposit_amount FROM deposits").fetchall()
+
+    @property
+    def error(self):
+        return self.loop.standing.error
+
+
+KEYS = st.sampled_from([f"k{number}" for number in range(8)])
+PLACES = st.integers(0, 6)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("insert"), KEYS), st.tuples(st.just("insert"), KEYS), st.tuples(st.just("move"), PLACES),
+        st.tuples(st.sampled_from(["poll", "poll", "restart", "crash"])),
+    ),
+    max_size=14,
+)  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(steps=STEPS, lookback=st.sampled_from(["1s", "2h"]), pages=st.sampled_from([2, 100]))
+def test_every_row_is_delivered_or_the_view_says_that_its_key_is_not_unique(steps, lookback, pages):
+    """Whatever repeats and moves, no id stands for two rows, and a view that goes on has delivered what the source holds.
+
+    It stops only where two rows with one key were there together.
+    """
+    with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
+        day = Day(Path(home), cursor="dt", lookback=lookback, policy="resend", pages=pages, stack=stack)
+        repeated = False
+        for name, *arguments in [*steps, ("poll",), ("poll",), ("poll",)]:
+            getattr(day, name)(*arguments)
+            keys = [key for key, _ in day.rows()]
+            repeated = repeated or len(set(keys)) < len(keys)
+            if day.error is not None:
+                assert isinstance(day.error, ViewMisconfigured), day.error
+                assert "not unique" in day.error.message
+                assert repeated
+                event("the view stopped")
+                break
+        else:
+            assert set(day.rows()) <= {(key, amount) for key, amount in day.api.accepted.values()}
+            event("two rows had one key" if repeated else "all keys were unique")
+        day.stop()
+
+
+@settings(max_examples=25)
+@given(steps=STEPS, pages=st.sampled_from([2, 100]))
+def test_an_incrementing_cursor_delivers_every_row_whatever_its_key(steps, pages):
+    """Under an id as cursor each row is an event of its own, and the view never stops."""
+    with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
+        day = Day(Path(home), cursor="id", lookback="1s", policy="ignore", pages=pages, stack=stack)
+        inserted = [(name, *arguments) for name, *arguments in steps if name != "move"]
+        for name, *arguments in [*inserted, ("poll",)]:
+            getattr(day, name)(*arguments)
+        assert day.error is None
+        assert sorted(day.api.accepted.values()) == sorted(day.rows())
+        assert day.store.view("deposits").counts.get("duplicate_unknown", 0) == 0
+        day.stop()
+
+
+@settings(max_examples=25)
+@given(steps=STEPS, pages=st.sampled_from([2, 100]))
+def test_a_crash_makes_no_duplicate_that_nobody_can_explain(steps, pages):
+    """Rows that the API took before a crash are sent again, and the state knows why they are duplicates."""
+    with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
+        day = Day(Path(home), cursor="dt", lookback="2h", policy="warn", pages=pages, stack=stack)
+        for place, (name, *_) in enumerate([*steps, ("crash",), ("poll",)]):
+            if name == "insert":
+                day.insert(f"unique-{place}")
+            elif name != "move":
+                getattr(day, name)()
+        assert day.error is None
+        assert sorted(day.api.accepted.values()) == sorted(day.rows())
+        assert day.store.view("deposits").counts.get("duplicate_unknown", 0) == 0
+        day.stop()
+
+
+def test_a_page_that_ends_between_two_equal_rows_sends_them_once(tmp_path):
+    """Copies of a row stand at one position: whichever page they come in, they are one event."""
+    with ExitStack() as stack:
+        day = Day(tmp_path, cursor="dt", lookback="2h", policy="warn", pages=2, stack=stack)
+        for key in ("a", "b", "c"):
+            day.insert(key)
+        day.copy(1)
+        day.poll()
+        assert day.error is None
+        assert sorted(key for key, _ in day.api.accepted.values()) == ["a", "b", "c"]
+        day.stop()
