@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
+import polars as pl
 import pytest
 
-from core.test_mapping import MOMENT, MOMENT_MS, mapped, payload, problems
+from core.test_mapping import BASE, MOMENT, MOMENT_MS, ROW, mapped, payload, problems
+from smartico_sync.catalogue.kinds import kind
+from smartico_sync.core.batches import encode
 from smartico_sync.core.conversion import Hints
-from smartico_sync.core.mapping import Options
+from smartico_sync.core.mapping import Options, events, keys_of
+from smartico_sync.core.planning import plan
+from smartico_sync.core.relation import Column, Relation
 
 DAY = datetime(2026, 1, 4, 10, tzinfo=UTC)
 DAY_MS = 1_767_520_800_000
@@ -125,14 +131,6 @@ def test_codes_in_a_flag_arrive():
 
 
 def tinyint(families, rows):
-    import polars as pl
-
-    from core.test_mapping import BASE, ROW
-    from smartico_sync.catalogue.kinds import kind
-    from smartico_sync.core.mapping import events
-    from smartico_sync.core.planning import plan
-    from smartico_sync.core.relation import Column, Relation
-
     flags = [name for name, family in families.items() if family == "boolean"]
     columns = tuple(
         Column(name, "tinyint(1)" if family == "boolean" else family, family)
@@ -149,8 +147,6 @@ def tinyint(families, rows):
 
 
 def done_json(done):
-    from smartico_sync.core.batches import encode
-
     return encode(done.events)
 
 
@@ -226,6 +222,16 @@ def test_a_cursor_that_is_the_id_is_sent():
         assert got == {"acc_last_transaction_id": "7", "acc_last_deposit_date": MOMENT_MS, "acc_last_deposit_amount": 5}
 
 
+def test_a_renamed_column_is_found_for_the_key():
+    """The default key is known by the names that `columns:` gives; a property's name is no column of the kind."""
+    columns = tuple(Column(name, "text", "text") for name in ("player", "site", "ref", "bet", "type"))
+    called = {"player": "user_ext_id", "site": "ext_brand_id", "ref": "transaction_id", "bet": "casino_last_bet_id"}
+    assert keys_of(kind("users"), None, columns, "", called) == ("site", "player")
+    assert keys_of(kind("deposits"), None, columns, "", called) == ("ref",)
+    assert keys_of(kind("casino_bets_and_wins"), None, columns, "type", called) == ("ref", "type")
+    assert keys_of(kind("casino_bets"), None, columns, "", {"bet": "casino_last_bet_id"}) == ()
+
+
 # How values are read
 
 
@@ -281,8 +287,6 @@ def test_texts_without_a_zone_are_in_the_views_zone():
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Malta", "America/New_York"])
 def test_a_birth_date_is_a_calendar_date(zone):
     """Midnight UTC of the wall clock's day, wherever the clock hangs."""
-    from zoneinfo import ZoneInfo
-
     born = datetime(1990, 5, 1, 0, 30, tzinfo=ZoneInfo(zone))
     utc = born.astimezone(UTC)
     values = {

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartico_sync.core.late_commit.gaps import ASK_IDS, ASK_RANGES, FAR_IDS, WAIT_MS, Gaps
+from smartico_sync.core.late_commit.gaps import FAR_IDS, WAIT_MS, Gaps
 from smartico_sync.core.late_commit.mechanism import Mark, Page, ReadTime
-from smartico_sync.core.late_commit.missing_ids import RANGES, bounded, missing, split
+from smartico_sync.core.late_commit.missing_ids import ASK_IDS, ASK_RANGES, RANGES, bounded, missing, split
 from smartico_sync.core.position import Position
 from smartico_sync.errors import ConfigError
 

@@ -16,8 +16,8 @@ NO_FENCE = "MariaDB shows nothing of its open transactions"
 @pytest.mark.parametrize(
     ("policy", "cursor", "reason", "expected"),
     [
-        ("auto", "integer", "", "fence"),
-        ("auto", "instant", "", "fence"),
+        ("auto", "integer", "", "fence + lookback"),
+        ("auto", "instant", "", "fence + lookback"),
         ("auto", "integer", NO_FENCE, "gaps"),
         ("auto", "decimal", NO_FENCE, "gaps"),
         ("auto", "timestamp", NO_FENCE, "lookback"),

@@ -125,7 +125,7 @@ def test_every_database_delivers_the_same(engine, operator):
     checked = operator.sync("check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     for view, mechanism in MECHANISMS.items():
-        natural = "fence" if engine.name == "postgresql" else mechanism
+        natural = "fence + lookback" if engine.name == "postgresql" else mechanism
         assert f"view {view}: late commits: {natural}, " in checked.stdout
     assert "nothing was sent" in checked.stdout
     assert operator.accepted() == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.test_tracking import DEPOSITS, VIEW, insert
+from daemon.conftest import DEPOSITS, VIEW, insert
 
 
 @pytest.fixture

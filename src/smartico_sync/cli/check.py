@@ -13,10 +13,14 @@ from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.config.personal import undecided_pii
 from smartico_sync.core.definition import changes
+from smartico_sync.core.late_commit.choice import protection
+from smartico_sync.core.late_commit.view_definition import traits
+from smartico_sync.core.relation import IDS
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.sources.registry import open_source
+from smartico_sync.tracking.cursor_checks import coarse
 from smartico_sync.tracking.newest_rows import newest_rows, repeated_keys
 from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare, prepare_known, stopped
 from smartico_sync.tracking.source_checks import CheckMemory, SourceChecks
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
+NEVER_CHANGING = ("ext_brand_id", "user_ext_id", "brand", "brand_id")  # a filter by these lets no row through later
 MARKS = {"fine": ("✓", "green"), "advice": ("!", "yellow"), "wrong": ("✗", "red")}
 
 
@@ -120,7 +125,9 @@ def view_results(context: OperatorContext, view: View, source: Source) -> Iterat
         )
         yield from personal_results(context.configuration, subject, prepared)
         yield from order_results(subject, prepared, source)
-        yield Result("fine", subject, f"late commits: {prepared.choice.mechanism or 'none'}, {prepared.choice.why}")
+        for advice in prepared.advice:
+            yield Result("advice", subject, advice.what, advice.hint)
+        yield from late_results(subject, prepared)
     except SyncError as error:
         yield Result("wrong", subject, error.message, error.hint, error.exit_code)
 
@@ -174,6 +181,9 @@ def order_results(subject: str, prepared: PreparedView, source: Source) -> Itera
         newest = newest_rows(reading, prepared) if prepared.relation.key else pl.DataFrame()
     if error := repeated_keys(prepared, newest):
         yield Result("wrong", subject, error.message, error.hint, error.exit_code)
+    grain = coarse(newest, prepared.relation)
+    if grain and prepared.choice.mechanism is not None:
+        yield Result("fine", subject, f"the cursor holds whole {grain}: late rows are looked for from their end on")
     plan = source.plan(prepared.relation, None, 1000)
     if plan.uses_index is False:
         summary = (
@@ -191,6 +201,24 @@ def order_results(subject: str, prepared: PreparedView, source: Source) -> Itera
         )
     if not prepared.relation.key:
         yield Result("advice", subject, "no unique key: rows of one cursor value travel together", "name it with key:")
+
+
+def late_results(subject: str, prepared: PreparedView) -> Iterator[Result]:
+    """How rows that come late are found, and what in the view's definition makes them come late."""
+    choice = prepared.choice
+    if choice.mechanism is None:
+        yield Result("advice", subject, f"late commits: none, {choice.problem or choice.why}", choice.hint)
+    else:
+        yield Result("fine", subject, f"late commits: {choice.mechanism}, {choice.why}")
+    own = (prepared.relation.cursor, *prepared.relation.key, *NEVER_CHANGING)
+    profiles = prepared.mapping.kind.role == "profile"
+    by_id = prepared.relation.cursor_column.family in IDS
+    for trait in traits(prepared.definition, own):
+        if trait.name == "outer join" and not profiles:
+            continue  # what we teach: the row is there at once
+        protected = "sweep: reads such profiles again" if trait.name == "outer join" else protection(choice.mechanism)
+        mild = trait.name in ("filter", "union") and not by_id and choice.mechanism in ("fence + lookback", "lookback")
+        yield Result("fine" if mild else "advice", subject, f"{trait.what}; {protected}", "" if mild else trait.hint)
 
 
 def read_newest(reading: Reading, head: str) -> None:

@@ -60,7 +60,7 @@ def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> 
     """One row as source and state know it."""
     one = rows.slice(row, 1)
     view = prepared.relation.name
-    at = cursor_ms(one.get_column(prepared.relation.cursor))[0]
+    at = cursor_ms(one.get_column(prepared.relation.cursor), prepared.relation.cursor_is)[0]
     number = ledger_keys(prepared.mapping, one)[0]
     held = store.ledger_between(view, at, at + 1).get_column("key").to_list() if at is not None else []
     there = store.there_at_start(view).to_list() if number in held else []

@@ -14,6 +14,7 @@ from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.base import Model, Text, Word, filled, listed
 from smartico_sync.config.mapping_models import ColumnRule, ColumnRules, TypeColumn, Where
 from smartico_sync.config.units import Bytes, DurationOrOff, Milliseconds
+from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
 __all__ = [
     "Brand", "ColumnRule", "Configuration", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
@@ -177,6 +178,8 @@ class View(Model):
     """The column that grows: a timestamp or an incrementing id, indexed and not null."""
     key: Columns = None
     """Column or columns that make a row unique; the kind's default when absent, `[]` for none."""
+    cursor_is: CursorIs = "auto"
+    """What the cursor's values mean: `auto` is a time where the column is one, else an id. Numbers may be seconds, milliseconds or microseconds since 1970."""
     brand: Text | None = None
     """The `ext_brand_id` of every row, when the view has no such column."""
     every: Annotated[int, Milliseconds(at_least=50)] = EVERY_MS

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.conversion import PLAIN, Hints
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, SEED, TYPE, USER, Events
 from smartico_sync.core.flaws import Flaws, unreadable
@@ -176,11 +177,12 @@ def keys_of(
 ) -> tuple[str, ...]:
     """The columns that make a row unique: the configured ones, else the kind's first that are all there, else none.
 
-    `called`: the names of the catalogue that columns have by configuration. A bet and its win share an id, so the type
-    column joins the key.
+    `called`: what columns are called by configuration; the names of the kind's columns count here, those of properties do
+    not. A bet and its win share an id, so the type column joins the key.
     """
     present = {column.name: column.name for column in columns}
-    present |= {name: column for column, name in (called or {}).items() if name and column in present}
+    named = {name: column for column, name in (called or {}).items() if name and column in present}
+    present |= {name: column for name, column in named.items() if name not in PROPERTIES}
     if configured is None:
         found: tuple[str, ...] = next((key for key in kind.key if set(key) <= set(present)), ())
         configured = tuple(present[name] for name in found)

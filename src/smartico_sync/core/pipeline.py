@@ -185,7 +185,7 @@ def without_automation(events: Events) -> Events:
 
 def ledger_of(rows: pl.DataFrame, mapping: ViewMapping) -> pl.DataFrame:
     """What the ledger keeps of rows: [key UInt64, cursor_ms Int64]; the cursor of a row without one is null."""
-    moments = cursor_ms(rows.get_column(mapping.relation.cursor))
+    moments = cursor_ms(rows.get_column(mapping.relation.cursor), mapping.relation.cursor_is)
     ledger = pl.DataFrame({"key": ledger_keys(mapping, rows), "cursor_ms": moments})
     there = rows.get_column("@cursor").is_not_null()
     return ledger if there.all() else ledger.with_columns(pl.when(there).then("cursor_ms").alias("cursor_ms"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["IDS", "Column", "Family", "Relation", "Snapshot"]
+__all__ = ["IDS", "TIMES", "Column", "CursorIs", "Family", "Relation", "Snapshot"]
 
 Family = Literal[
     "integer",  # any width, signed or not
@@ -28,6 +28,17 @@ IDS: frozenset[Family] = frozenset(
 MOVING = frozenset({"rowversion", "timestamp"})  # types of whole numbers that are given to a row anew when it changes
 
 
+TIMES: frozenset[Family] = frozenset({"timestamp", "instant", "date"})
+
+CursorIs = Literal[
+    "auto",  # a time where the column is one, else an id
+    "id",
+    "epoch_s",  # a number: seconds since 1970 in UTC
+    "epoch_ms",
+    "epoch_us",
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column as the engine describes it; `type` is the engine's own word, for messages and casts."""
@@ -42,7 +53,7 @@ class Relation:
     """One view as it is polled. `name` is the view's name in the configuration, put into the query comment.
 
     Exactly one of `relation` (maybe schema-qualified) and `query` is set. `key` makes `(cursor, *key)` unique and is empty
-    for a keyless view. `columns` is filled by `Source.describe`; empty before.
+    for a keyless view. `columns` is filled by `Source.describe`; empty before. `cursor_is`: what the cursor's values mean.
     """
 
     name: str
@@ -52,6 +63,7 @@ class Relation:
     query: str | None = None
     timezone: str = "UTC"
     columns: tuple[Column, ...] = ()
+    cursor_is: CursorIs = "auto"
 
     def column(self, name: str) -> Column | None:
         """The described column of that name, or None."""
@@ -61,7 +73,7 @@ class Relation:
     def cursor_is_id(self) -> bool:
         """Whether the cursor never changes in a row, so that it tells one row from another."""
         cursor = self.cursor_column
-        return cursor.family in IDS and cursor.type.lower() not in MOVING
+        return cursor.family in IDS and cursor.type.lower() not in MOVING and not self.epoch
 
     @property
     def cursor_column(self) -> Column:
@@ -70,6 +82,16 @@ class Relation:
         if column is None:
             raise LookupError(f"{self.name} is not described: it has no column {self.cursor}")
         return column
+
+    @property
+    def epoch(self) -> bool:
+        """Whether the cursor is a number that tells a time."""
+        return self.cursor_is.startswith("epoch")
+
+    @property
+    def dated(self) -> bool:
+        """Whether the cursor is a time. LookupError before the relation is described."""
+        return self.epoch or self.cursor_column.family in TIMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation, Snapshot
 
@@ -74,6 +75,13 @@ class Reading(Protocol):
     @property
     def snapshot(self) -> Snapshot | None:
         """The transaction's snapshot ids; None where the engine has none that can serve as a fence."""
+
+    @property
+    def server(self) -> str:
+        """Which server answers: another text for each of several behind one address, for a restart, and for a promotion.
+
+        Empty where that cannot be known.
+        """
 
     def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
         """Up to `limit` rows after the position (all rows from the start for None), in order `(cursor, *key)`.
@@ -139,6 +147,9 @@ class Source(Protocol):
 
     def facts(self) -> ServerFacts:
         """Ask the server what it is."""
+
+    def definition(self, relation: Relation) -> ViewDefinition:
+        """What the relation is made of; UNKNOWN where the engine does not tell, or the user may not ask."""
 
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """Explain the exact poll query."""

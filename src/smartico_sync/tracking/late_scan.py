@@ -24,12 +24,16 @@ ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
 
 
 def find(
-    reading: Reading, mapping: ViewMapping, scan: KeyScan | AskIds, known: DeliveredKeys
+    reading: Reading,
+    mapping: ViewMapping,
+    scan: KeyScan | AskIds,
+    known: DeliveredKeys,
+    most: int | None = None,
 ) -> tuple[pl.DataFrame | None, int]:
     """The rows inside the scan that are not known, in order of their keys, or None; and how many keys were looked at.
 
     `known` must hold the rows of this reading's own page too. The rows of a keyless view are told apart by what they hold, so
-    all of them are read.
+    all of them are read. `most` rows, or few more, for a scan that may be cut short.
     """
     keys = missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan)
     looked = 0
@@ -37,7 +41,9 @@ def find(
     for batch in keys:
         looked += batch.height
         if batch.height:
-            frames.append(unseen(reading, mapping, batch, known))
+            frames.append(unseen(reading, mapping, batch.head(most or batch.height), known))
+        if most is not None and (looked >= most or sum(frame.height for frame in frames) >= most):
+            break
     found = [frame for frame in frames if frame.height]
     return (pl.concat(found, how="diagonal_relaxed") if found else None), looked
 

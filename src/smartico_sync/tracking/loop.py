@@ -243,6 +243,7 @@ class ViewLoop:
         """One short transaction: the next page, and what a rescan finds below it; then send it on its way."""
         began, limit = self._equipment.recorder.reading_began(), self._size.rows
         with self._equipment.source.reading(session.prepared.relation) as reading:
+            session.checks.recognise(reading, session.reader)
             read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
         level = read.page.height < limit and read.through is None
         self._reading = "level" if level else "behind"
@@ -256,7 +257,7 @@ class ViewLoop:
                 lambda: self._sender.page(session, read),
                 read.page.estimated_size(),
                 where="here" if level else "worker",
-                scan="part" if read.scan is not None else "none",
+                scan="part" if read.rescanned else "none",
                 level=self._level,
             )
         elif not len(self._flight):

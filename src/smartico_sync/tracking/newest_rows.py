@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from smartico_sync.core.identity import keyed_hash, seeds
-from smartico_sync.core.late_commit.mechanism import TIMES
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.relation import IDS
 from smartico_sync.core.uniqueness import not_unique, repeats
@@ -44,7 +43,7 @@ def newest_rows(reading: Reading, prepared: PreparedView) -> pl.DataFrame:
 def lows(reading: Reading, prepared: PreparedView, head: str) -> Iterator[str | None]:
     """Where to begin, nearer first; the start last."""
     family = prepared.relation.cursor_column.family
-    if family in TIMES:
+    if prepared.relation.dated:
         yield from (reading.moment(reading.clock_ms - step) for step in TIME_STEPS_MS)
     elif family in IDS and head.isdecimal():
         yield from (str(int(head) - step) for step in ID_STEPS if int(head) > step)

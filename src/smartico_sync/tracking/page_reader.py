@@ -7,35 +7,34 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.cursor_time import cursor_ms, latest_ms
+from smartico_sync.core.cursor_time import Grain, cursor_ms, latest_ms, now_ms
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
-from smartico_sync.core.late_commit.fence import Fence
-from smartico_sync.core.late_commit.gaps import Gaps
-from smartico_sync.core.late_commit.lookback import Lookback
-from smartico_sync.core.late_commit.mechanism import TIMES, KeyScan, Mark, Page, ReadTime
+from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Page, ReadTime
+from smartico_sync.core.late_commit.missing_ids import number
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
 from smartico_sync.observe.view_status import LateStatus
-from smartico_sync.tracking import late_scan
+from smartico_sync.tracking import late_rows, late_scan
 from smartico_sync.tracking.clocks import steady_ms
+from smartico_sync.tracking.late_rows import LateRows, whole_numbers
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
-    from smartico_sync.core.late_commit.choice import Choice
     from smartico_sync.core.late_commit.mechanism import AskIds, Mechanism, Pace
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["PageReader", "PageSize", "ReadResult", "start_mechanism"]
+__all__ = ["PageReader", "PageSize", "ReadResult"]
 
 
 FIRST_PAGE = 1_000  # rows, before it is known how long they are
 SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads, or where rows are huge
 GROWTH = 4  # from page to page, while they stay small
 PAGE_BYTES = 32_000_000  # of a page in memory; three are in flight, and a request body is about as large
+MOST_WATCHED = 10_000  # rows of another range in one reading; the rest comes with the next
 AHEAD_EVERY_MS = 5_000  # rows dated ahead of the clock are rare, and a few seconds are nothing to them
 
 
@@ -45,7 +44,8 @@ class ReadResult:
 
     `page`: rows in order; `late`: late rows that a rescan found below them; `extra`: rows out of the order, such as those
     dated ahead of the clock. `repeated` tells the rows of the page that were sent ahead of their time. `ahead` are the keys
-    of such rows that `extra` holds. `after`: the position behind which the page begins.
+    of such rows that `extra` holds. `after`: the position behind which the page begins. `watched`: the ids that were asked
+    for beside the mechanism's rescan.
     """
 
     read_time: ReadTime
@@ -55,6 +55,7 @@ class ReadResult:
     repeated: pl.Series | None = None
     ahead: pl.Series | None = None
     scan: KeyScan | AskIds | None = None
+    watched: AskIds | None = None
     cost_ms: int = 0
     through: str | None = None
     after: Position | None = None
@@ -62,7 +63,12 @@ class ReadResult:
     @property
     def has_news(self) -> bool:
         """Whether there is anything to commit."""
-        return self.page.height > 0 or any(part is not None for part in (self.late, self.extra, self.scan))
+        return self.page.height > 0 or self.rescanned or self.late is not None or self.extra is not None
+
+    @property
+    def rescanned(self) -> bool:
+        """Whether something was read again: the next such reading waits until this one is committed."""
+        return self.scan is not None or self.watched is not None
 
 
 class PageSize:
@@ -87,36 +93,14 @@ class PageSize:
         self.rows = self._most = max(min(SMALLEST_PAGE, self._most), self.rows // 2)
 
 
-def start_mechanism(
-    view: View,
-    choice: Choice,
-    read_time: ReadTime,
-    watermark: Position | None,
-    head: Position | None,
-    memory: str,
-    seq: int,
-) -> Mechanism | None:
-    """The mechanism that was chosen for a view, from what its state holds; None where nothing protects it."""
-    match choice.mechanism:
-        case "fence":
-            terms = {"settle_ms": view.settle, "pin_cap_ms": view.pin_cap}
-            return Fence.start(read_time, watermark, head, memory, seq, pin=view.on_pinned, **terms)
-        case "gaps":
-            return Gaps.start(read_time, watermark, head, memory, seq, wait_ms=view.gaps_wait)
-        case "lookback":
-            return Lookback.start(read_time, watermark, head, memory, seq, lookback_ms=view.lookback)
-        case None:
-            return None
-
-
 class PageReader:
     """Reads on from a position that it keeps. Used by the view's own loop only, until something goes wrong."""
 
     def __init__(self, view: View, prepared: PreparedView, store: Store, row: ViewRow) -> None:
         self.view, self.choice, self.store, self.row = view, prepared.choice, store, row
-        self.mapping = prepared.mapping
-        self.cursor, self.timezone = prepared.relation.cursor_column, prepared.relation.timezone
-        self.mechanism: Mechanism | None = None
+        self.mapping, self.relation = prepared.mapping, prepared.relation
+        self.grain = Grain()
+        self.late: LateRows | None = None
         self.known = DeliveredKeys()
         self.seq = 0
         self.head: Position | None = row.head
@@ -138,36 +122,61 @@ class PageReader:
     def brought(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
         """What one reading brings."""
         after = self.head
-        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot)
+        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
         bound = self.bound(reading, read_time)
-        mechanism = self.mechanism or self.started(read_time)
-        if mechanism is None:
+        late = self.late or self.started(read_time)
+        if late is None:
             return ReadResult(read_time, reading.page(after, limit, bound), after=after)
-        mechanism, scan = mechanism.rescan(read_time, pace)
+        mechanism, scan = late.mechanism.rescan(read_time, pace)
+        watch, watched = late.watch.rescan(read_time, pace) if late.watch else (None, None)
         through = mechanism.safe_upper_bound
         page = reading.page(after, limit, through or bound)
-        self.mechanism = self.with_target(mechanism, read_time, reading, page, limit, bound)
-        late, began = None, steady_ms()
-        if scan is not None:
-            known = self.known.hold(ledger_keys(self.mapping, page)) if page.height else self.known
-            late, looked = late_scan.find(reading, self.mapping, scan, known)
-            self.rescanned += looked
-        cost = steady_ms() - began
+        self.learn_grain(page)
+        self.late = LateRows(self.with_target(mechanism, read_time, reading, page, limit, bound), watch)
+        found, cost = self.rescans(reading, page, scan, watched)
         repeated = self.repeated(page)
         extra = None
         if bound is not None and page.height < limit:
-            extra = self.dated_ahead(reading, bound, read_time, [part for part in (page, late) if part is not None])
+            extra = self.dated_ahead(reading, bound, read_time, [part for part in (page, found) if part is not None])
         ahead = ledger_keys(self.mapping, extra) if extra is not None else None
-        return ReadResult(read_time, page, late, extra, repeated, ahead, scan, cost, through, after)
+        return ReadResult(read_time, page, found, extra, repeated, ahead, scan, watched, cost, through, after)
+
+    def rescans(
+        self, reading: Reading, page: pl.DataFrame, scan: KeyScan | AskIds | None, watched: AskIds | None
+    ) -> tuple[pl.DataFrame | None, int]:
+        """The rows that rescans find below the page, and how many ms the mechanism's own took."""
+        known = self.known.hold(ledger_keys(self.mapping, page)) if page.height else self.known
+        found: list[pl.DataFrame] = []
+        cost = 0
+        for each, most in ((scan, None), (watched, MOST_WATCHED)):
+            if each is None:
+                continue
+            began = steady_ms()
+            rows, looked = late_scan.find(reading, self.mapping, each, known, most)
+            self.rescanned += looked
+            cost = steady_ms() - began if each is scan else cost
+            if rows is not None:
+                found.append(rows)
+                known = known.hold(ledger_keys(self.mapping, rows))
+        return (pl.concat(found, how="diagonal_relaxed") if found else None), cost
+
+    def learn_grain(self, page: pl.DataFrame) -> None:
+        """Times count as coarse as all those seen are: the window of late rows must be wider then."""
+        if self.relation.dated and self.grain.ms > 1 and page.height:
+            self.grain = self.grain.narrowed(self.moments(page.get_column(self.view.cursor)))
+
+    def moments(self, cursors: pl.Series) -> pl.Series:
+        """Cursors as epoch ms."""
+        return cursor_ms(cursors, self.relation.cursor_is)
 
     def bound(self, reading: Reading, read_time: ReadTime) -> str | None:
         """How far the order reaches: the database's now and the tolerance. None where the cursor is no time.
 
         A row dated beyond it must not carry the head along: all that comes after it in time would be behind the head.
         """
-        if self.cursor.family not in TIMES:
+        if not self.relation.dated:
             return None
-        return reading.moment(read_time.clock_ms + self.view.future_tolerance)
+        return reading.moment(now_ms(self.relation, read_time.clock_ms) + self.view.future_tolerance)
 
     def dated_ahead(
         self, reading: Reading, bound: str, read_time: ReadTime, others: list[pl.DataFrame]
@@ -191,17 +200,14 @@ class PageReader:
         seen = ~self.ahead.unseen(ledger_keys(self.mapping, page))
         return seen if seen.any() else None
 
-    def started(self, read_time: ReadTime) -> Mechanism | None:
-        """The mechanism, from what the state holds, with the keys delivered above the watermark."""
+    def started(self, read_time: ReadTime) -> LateRows | None:
+        """How late rows are found, from what the state holds, with the keys delivered above the watermark."""
         self.seq = self.store.newest_seq(self.view.name)
-        mechanism = start_mechanism(
-            self.view, self.choice, read_time, self.row.watermark, self.row.head, self.row.late, self.seq
-        )
-        if mechanism is None:
-            return None
-        for seq, keys in self.store.ledger_since(self.view.name, mechanism.since):
-            self.known, self.seq = self.known.append(seq, keys), seq
-        return mechanism
+        late = late_rows.start_late_rows(self.view, self.choice, self.relation, self.row, read_time, self.seq)
+        if late is not None:
+            for seq, keys in self.store.ledger_since(self.view.name, late.mechanism.since):
+                self.known, self.seq = self.known.append(seq, keys), seq
+        return late
 
     def with_target(
         self,
@@ -218,52 +224,50 @@ class PageReader:
         head = reading.head(bound) if mechanism.safe_upper_bound is None else None
         if head is None:
             return mechanism
-        if not page.get_column(self.view.cursor).dtype.is_temporal():
+        if not self.relation.dated:
             return mechanism.with_target(read_time, Mark(Position(head), self.seq))
         # The head's own time counts too.
         top = reading.by_cursor([head])
         if not top.height:
             return mechanism
-        return mechanism.with_target(
-            read_time,
-            Mark(
-                Position(head), self.seq, latest_ms(top.get_column(self.view.cursor), self.cursor.family, self.timezone)
-            ),
-        )
+        latest = latest_ms(top.get_column(self.view.cursor), self.relation, self.grain.ms)
+        return mechanism.with_target(read_time, Mark(Position(head), self.seq, latest))
 
-    def after(self, read: ReadResult, head: Position | None) -> Mechanism | None:
-        """The mechanism as it is to be committed together with this acknowledged reading, whose last row is `head`."""
-        return self.mechanism and self.mechanism.delivered(self.acknowledged(read, head))
+    def after(self, read: ReadResult, head: Position | None) -> LateRows | None:
+        """How late rows are found once this acknowledged reading, whose last row is `head`, is committed."""
+        if self.late is None:
+            return None
+        page = self.acknowledged(read, head)
+        return self.late.delivered(page, page.ids, read.after, read.watched)
 
     def acknowledged(self, read: ReadResult, head: Position | None) -> Page:
         """The reading in the mechanism's words."""
         cursors = read.page.get_column(self.view.cursor)
         late = read.late.get_column(self.view.cursor) if read.late is not None else None
-        temporal = cursors.dtype.is_temporal()
-        newest = (
-            latest_ms(cursors.tail(1), self.cursor.family, self.timezone) if head is not None and temporal else None
-        )
+        dated = self.relation.dated
+        newest = latest_ms(cursors.tail(1), self.relation, self.grain.ms) if head is not None and dated else None
         return Page(
             read.read_time,
             Mark(head, self.seq, newest) if head is not None else None,
-            ids=cursors if head is not None and not temporal else None,
+            ids=cursors if head is not None and not dated else None,
             found=late,
-            found_ms=cursor_ms(late) if late is not None and temporal else None,
+            # Lateness counts from the end of what a coarse value stands for.
+            found_ms=self.moments(late) + self.grain.ms - 1 if late is not None and dated else None,
             scan=read.scan,
             cost_ms=read.cost_ms,
             through=read.through,
         )
 
     def adopt(
-        self, after: Mechanism | None, read: ReadResult, seq: int, keys: pl.Series, watermark: Position | None
+        self, after: LateRows | None, read: ReadResult, seq: int, keys: pl.Series, watermark: Position | None
     ) -> None:
         """Go on from a commit that succeeded: `seq` is its place in the ledger, 0 when it has none."""
         self.seq = max(self.seq, seq)
         self.late_rows += 0 if read.late is None else read.late.height
         self.watermark = watermark or self.watermark
         if after is not None:
-            self.mechanism = after
-            self.known = self.known.append(self.seq, keys).forget(after.since)
+            self.late = after
+            self.known = self.known.append(self.seq, keys).forget(after.mechanism.since)
 
     def also(self, seq: int, keys: pl.Series) -> None:
         """Rows were delivered out of turn."""
@@ -271,33 +275,20 @@ class PageReader:
         self.known = self.known.append(self.seq, keys)
 
     def seen(self, read_time: ReadTime) -> LateStatus:
-        """What the mechanism sees, for people and monitoring."""
-        seen = LateStatus(self.late_rows, rescanned_keys=self.rescanned, window_keys=len(self.known) + len(self.ahead))
-        match self.mechanism:
-            case Fence() as fence:
-                return replace(seen, pinned_ms=fence.pinned_ms(read_time))
-            case Gaps() as gaps:
-                return replace(seen, late_rows=gaps.found, missing_ids=gaps.waiting(), given_up_ids=gaps.given_up)
-            case Lookback(lateness=late):
-                return replace(
-                    seen, late_rows=late.count, counts=late.counts, total_ms=late.total_ms, most_ms=late.most_ms,
-                    advice_ms=late.advice_ms(),
-                )  # fmt: skip
-        return seen
+        """What is seen of late rows, for people and monitoring."""
+        known = len(self.known) + len(self.ahead)
+        status = LateStatus(self.late_rows, rescanned_keys=self.rescanned, window_keys=known)
+        return late_rows.seen(self.late, read_time, status)
 
     def warning(self, read_time: ReadTime) -> str:
         """What is about to go wrong with late rows; empty when nothing is."""
-        match self.mechanism:
-            case Fence() as fence if fence.pinned_ms(read_time) >= self.view.pin_cap:
-                return (
-                    f"a writer has kept the watermark for {fence.pinned_ms(read_time) // 1000} s, and memory grows until it ends: "
-                    "pg_stat_activity on the primary, in order of xact_start, names it"
-                )
-            case Lookback() as lookback:
-                return lookback.lateness.warning(lookback.lookback_ms)
-            case Fence() as fence if fence.broken:
-                return (
-                    f"the watermark was let go {fence.broken} times because a writer stayed open longer than pin_cap: rows may be "
-                    f"missing, run sync reconcile --view {self.view.name}"
-                )
-        return ""
+        return late_rows.warning(self.late, read_time, self.view)
+
+    def look_below(self, reading: Reading) -> None:
+        """Look at the source's lowest id, beside the anchors: where it went down, ids have begun again."""
+        if self.late is None or self.late.watch is None or self.head is None:
+            return
+        first = reading.keys(None, self.head.cursor, 1)
+        if first.height and whole_numbers(first.get_column("@cursor")):
+            lowest = number(first.get_column("@cursor")[0])
+            self.late = replace(self.late, watch=self.late.watch.floored(lowest, steady_ms()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,15 @@ from smartico_sync.core.conversion import Hints
 from smartico_sync.core.definition import changes
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.late_commit.choice import Choice, choose
+from smartico_sync.core.late_commit.missing_ids import whole
+from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition
 from smartico_sync.core.mapping import Options, ViewMapping, keys_of
 from smartico_sync.core.planning import plan
-from smartico_sync.core.relation import Relation
+from smartico_sync.core.relation import IDS, Relation
 from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.cursor_checks import Advice, cursor_advice, zone_advice
+from smartico_sync.tracking.late_rows import whole_numbers
 from smartico_sync.tracking.view_identity import definition_of, recorded, refuse_known_relation, row_of, where
 from smartico_sync.tracking.view_start import ask_start
 
@@ -26,10 +31,14 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, Pii, View
     from smartico_sync.core.definition import Change
     from smartico_sync.core.records import ViewRow
+    from smartico_sync.core.relation import Family
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
 
 __all__ = ["PreparedView", "identified", "open_view", "options", "prepare", "prepare_known", "relation_of", "stopped"]
+
+SAMPLED = 200  # ids, the oldest: enough to tell steps from blocks
+FEW = 5  # ids say nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +48,13 @@ class PreparedView:
     relation: Relation
     mapping: ViewMapping
     choice: Choice
+    definition: ViewDefinition = UNKNOWN
+    advice: tuple[Advice, ...] = ()
 
 
 def relation_of(view: View, timezone: str) -> Relation:
     """The relation as configured, not described yet."""
-    return Relation(view.name, view.cursor, (), view.relation, view.query, timezone)
+    return Relation(view.name, view.cursor, (), view.relation, view.query, timezone, cursor_is=view.cursor_is)
 
 
 def options(view: View, pii: Pii) -> Options:
@@ -80,7 +91,8 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     """Describe the relation and plan its mapping.
 
     Raises ViewBroken when the relation cannot be this kind, ConfigError when personal data would leave unprotected or
-    the late-commit policy cannot work here, and what the source raises.
+    the late-commit policy cannot work here, ViewMisconfigured when the cursor does not hold what it is taken for, and what
+    the source raises.
     """
     described = source.describe(relation_of(view, view.timezone or configuration.sources[view.source].timezone))
     chosen = options(view, configuration.pii)
@@ -105,10 +117,32 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
             f"view {view.name}: {', '.join(open_names)} would leave in the clear",
             hint="add the property to pii.properties, or leave the column out with columns: {name: null}",
         )
-    choice = choose(view.late_commit, relation.cursor_column.family, ENGINES[source.engine].ids, source.facts().fence)
+    facts = source.facts()
+    family: Family = "instant" if relation.epoch else relation.cursor_column.family
+    choice = choose(view.late_commit, family, ENGINES[source.engine].ids, facts.fence)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
-    return PreparedView(relation, mapping, choice)
+    definition = source.definition(relation)
+    if definition.blocks and not (family in IDS and in_blocks(source, relation)):
+        definition = replace(definition, blocks="")
+    if definition.blocks:
+        told = f"ids come in blocks ({definition.blocks}), so missing ones are asked for again for a day"
+        choice = replace(choice, ids="in blocks", why=f"{choice.why}; {told}")
+    advice = (
+        *cursor_advice(view, source, relation),
+        *(() if view.timezone else zone_advice(configuration.sources[view.source], relation, facts)),
+    )
+    return PreparedView(relation, mapping, choice, definition, advice)
+
+
+def in_blocks(source: Source, relation: Relation) -> bool:
+    """Whether ids lie closer than the steps of their sequence: where they do not, several masters take turns."""
+    with source.reading(relation) as reading:
+        head = reading.head()
+        ids = reading.keys(None, head, SAMPLED).get_column("@cursor").unique() if head is not None else None
+    if ids is None or ids.len() < FEW or not whole_numbers(ids):
+        return True
+    return math.gcd(*whole(ids).sort().diff().drop_nulls().to_list()) == 1
 
 
 def open_view(

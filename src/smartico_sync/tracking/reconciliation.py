@@ -7,13 +7,15 @@ its keys are always read: each must be in the ledger. Buckets that neither side 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from smartico_sync.core.cursor_time import DAY_MS
-from smartico_sync.core.late_commit.mechanism import TIMES
+import polars as pl
+
+from smartico_sync.core.cursor_time import DAY_MS, cursor_ms
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.errors import ConfigError
@@ -24,8 +26,6 @@ from smartico_sync.tracking import late_scan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import polars as pl
-
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading, Source
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
 
 KEYS_AT_ONCE = 50_000
+NUMBER = re.compile(r"-?\d+(\.\d*)?")
 Unit = Literal["ms", "id"]
 Depth = Literal[
     "keys",  # every key is compared
@@ -107,6 +108,8 @@ def units(prepared: PreparedView, text: str) -> int:
     try:
         if not is_time(prepared):
             return int(text.partition(".")[0])
+        if prepared.relation.epoch and NUMBER.fullmatch(text):
+            return int(cursor_ms(pl.Series([text]), prepared.relation.cursor_is)[0])
         return epoch_ms(text, ZoneInfo(prepared.relation.timezone if cursor.family == "timestamp" else "UTC"))
     except ValueError:
         kind = "a time, such as 2026-01-31T12:00:00" if is_time(prepared) else "a whole number"
@@ -115,7 +118,7 @@ def units(prepared: PreparedView, text: str) -> int:
 
 def is_time(prepared: PreparedView) -> bool:
     """Whether the cursor is a time."""
-    return prepared.relation.cursor_column.family in TIMES
+    return prepared.relation.dated
 
 
 def compare(

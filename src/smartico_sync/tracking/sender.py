@@ -105,7 +105,7 @@ class Sender:
         head = position_at(read.page, read.page.height - 1) if read.page.height else None
         after = reader.after(read, head)
         watermark = after.watermark.position if after and after.watermark else (None if after else head)
-        commit = replace(commit, head=head, watermark=watermark, late=after.dump() if after else None)
+        commit = replace(commit, head=head, watermark=watermark, late=after.dump(read.read_time) if after else None)
         news = batch.rows or batch.repeated or head or watermark != reader.watermark
         seq = equipment.store.commit(commit) if news else 0
         reader.adopt(after, read, seq, batch.ledger.get_column("key"), watermark)

@@ -70,6 +70,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
     with equipment.source.reading(prepared.relation) as reading:
         told = checks.verify(reading, changed) if changed else ""
         checks.compare_anchors(reading, row.head, row.watermark)
+        memory.servers.setdefault(reading.server, reading.clock_ms)
     if told:
         log.warning("view.changed", view=view.name, reason=told)
         row = redefine(equipment.configuration, view, prepared.mapping, store, row)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
+import structlog
+
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import POSITION
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
@@ -40,6 +42,9 @@ EVERY_MS = 60_000  # a restore is not noticed sooner by polls of an idle source,
 SOON_MS = 5_000  # after something suspicious
 RARELY_MS = 3_600_000  # where counting NULL cursors takes too long
 ROWS_AT_ONCE = 1_000
+BACK_MS = 10_000  # clocks of one server are set back by less; further back it is another one
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -48,7 +53,8 @@ class CheckMemory:
 
     `next_ms`, `next_count_ms`: when the source is looked at, and its NULLs are counted, again (steady clock).
     `sent_without`: keys of rows without a cursor that were delivered. `changed`: what the view reads now that it did not
-    read before.
+    read before. `servers`: those whose rows were found to be the ones delivered, each with the clock at which it was last
+    read.
     """
 
     next_ms: int = 0
@@ -56,6 +62,7 @@ class CheckMemory:
     nulls: int = 0
     sent_without: DeliveredKeys = field(default_factory=DeliveredKeys)
     changed: str = ""
+    servers: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,26 @@ class SourceChecks:
         if judged.state != "steady":
             self.doubts = f"{judged.reason}; {judged.hint}"
 
+    def recognise(self, reading: Reading, reader: PageReader) -> None:
+        """Make sure, before anything is read from it, that a server that was not asked before is the same source.
+
+        Behind one address or a pooler there may be several, one of them further back. Raises ViewRegressed.
+        """
+        server, clock_ms = reading.server, reading.clock_ms
+        known, before = self.memory.servers, self.memory.servers.get(server)
+        back = before is not None and not server and clock_ms < before - BACK_MS
+        if (known and before is None) or back:
+            self.compare_anchors(reading, reader.head, reader.watermark)
+            behind_ms = max(known.values()) - clock_ms
+            log.warning(
+                "view.server_changed",
+                view=self.view.name,
+                reason="another server answers, and it holds the rows that were delivered last"
+                + (f"; it is {behind_ms / 1000:.0f} s further back" if behind_ms > BACK_MS else ""),
+                hint="",
+            )
+        known[server] = clock_ms
+
     def verify(self, reading: Reading, changes: Sequence[Change]) -> str:
         """Say what a view reads now that it did not read before, and how it proved to hold the rows that were delivered last.
 
@@ -127,10 +154,11 @@ class SourceChecks:
 
     def look(self, reading: Reading, reader: PageReader) -> CheckResult:
         """Look at what is due. Raises ViewRegressed, and by the policy for NULL cursors RowsUnusable or ViewMisconfigured."""
-        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot)
+        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
         rows = None
         if read_time.steady_ms >= self.memory.next_ms:
             self.compare_anchors(reading, reader.head, reader.watermark)
+            reader.look_below(reading)
             self.memory.next_ms = read_time.steady_ms + (SOON_MS if self.doubts else EVERY_MS)
             self.count_nulls(reading)
             if self.memory.nulls and self.view.on_null_cursor == "send" and self.without == "none":
@@ -146,6 +174,7 @@ class SourceChecks:
                     reader.warning(read_time),
                     self.null_warning(),
                     ahead_warning(reader),
+                    *(f"{advice.what}: {advice.hint}" for advice in self.prepared.advice),
                 ),
             )
         )
@@ -235,7 +264,7 @@ def prints(prepared: PreparedView, rows: pl.DataFrame) -> dict[tuple[Position, i
     if not rows.height:
         return {}
     frame = events(prepared.mapping, rows).events.frame
-    moments = cursor_ms(rows.get_column(prepared.relation.cursor)).to_list()
+    moments = cursor_ms(rows.get_column(prepared.relation.cursor), prepared.relation.cursor_is).to_list()
     marks = anchor_print(frame, prepared.mapping).to_list()
     return {
         (position_at(rows, row), mark): moments[row]

@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.cursor_time import DAY_MS, cursor_ms, latest_ms
-from smartico_sync.core.late_commit.mechanism import TIMES, Mark, Page, ReadTime
+from smartico_sync.core.cursor_time import Grain, cursor_ms, latest_ms
+from smartico_sync.core.cursor_time import now_ms as cursor_now_ms
+from smartico_sync.core.late_commit.mechanism import Mark, Page, ReadTime
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import anchors_of, ledger_of, position_at
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
+from smartico_sync.core.relation import IDS
 from smartico_sync.errors import ConfigError
 from smartico_sync.tracking import late_scan
 from smartico_sync.tracking.clocks import now_ms, steady_ms
-from smartico_sync.tracking.page_reader import start_mechanism
+from smartico_sync.tracking.late_rows import start_mechanism
 from smartico_sync.tracking.reconciliation import units
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
     from smartico_sync.core.records import Anchor
-    from smartico_sync.core.relation import Family
     from smartico_sync.sources.protocol import Reading, Source
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["ViewStart", "ask_start"]
 
-IDS: frozenset[Family] = frozenset({"integer", "decimal"})
 WINDOW_IDS = 1_048_576  # ids below the head that a writer may still hold: a minute and more at 10,000 a second
 JUST_BEFORE_MS = (
     10  # coarser than the fractions any engine rounds to: rows of the very moment belong to what comes after
@@ -72,7 +72,7 @@ def ask_start(view: View, prepared: PreparedView, source: Source) -> ViewStart:
 def just_before(view: View, prepared: PreparedView, source: Source) -> Position | None:
     """The position after which the rows of `start_from` come; None where that is before every row."""
     family = prepared.relation.cursor_column.family
-    if family in TIMES:
+    if prepared.relation.dated:
         with source.reading(prepared.relation) as reading:
             return Position(reading.moment(moment_of(view, prepared) - JUST_BEFORE_MS))
     if family not in IDS:
@@ -102,9 +102,10 @@ def wrong_start(view: View, expected: str) -> ConfigError:
 
 def at_present(view: View, prepared: PreparedView, reading: Reading) -> Commit | None:
     """The head, and what is known of the window below it; None without any row."""
-    read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot)
-    dated = prepared.relation.cursor_column.family in TIMES
-    bound = reading.moment(read_time.clock_ms + view.future_tolerance) if dated else None
+    read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
+    dated = prepared.relation.dated
+    ahead_ms = cursor_now_ms(prepared.relation, read_time.clock_ms) + view.future_tolerance
+    bound = reading.moment(ahead_ms) if dated else None
     head = reading.head(bound)
     if head is None:
         return None
@@ -121,7 +122,7 @@ def at_present(view: View, prepared: PreparedView, reading: Reading) -> Commit |
     last = last_position(keys, head)
     mechanism = start_mechanism(view, prepared.choice, read_time, after, after, "", 0)
     assert mechanism is not None, "without one there is no window"
-    newest = latest_ms(top, prepared.relation.cursor_column.family, prepared.relation.timezone) if dated else None
+    newest = latest_ms(top, prepared.relation, grain_of(prepared, top)) if dated else None
     ids = None if dated else keys.get_column("@cursor")
     mechanism = mechanism.delivered(Page(read_time, Mark(last, 0, newest), ids=ids))
     return Commit(
@@ -141,15 +142,21 @@ def window_floor(view: View, prepared: PreparedView, top: pl.Series, read_time: 
     `top`: cursors of rows at the head. A time has its `lookback`, below the clock and below the head's own value, which
     may be a coarse one: later rows may have the same.
     """
-    cursor = prepared.relation.cursor_column
+    relation = prepared.relation
     if prepared.choice.mechanism is None or not top.len():
         return None
-    head = int(cursor_ms(top)[0])
-    if cursor.family not in TIMES:
+    head = int(cursor_ms(top, relation.cursor_is)[0])
+    if not relation.dated:
         return head - WINDOW_IDS if head > WINDOW_IDS else min(0, head - 1)
-    if latest_ms(top, cursor.family, prepared.relation.timezone) < read_time.clock_ms - view.lookback:
+    grain_ms = grain_of(prepared, top)
+    if latest_ms(top, relation, grain_ms) < read_time.clock_ms - view.lookback:
         return None
-    return min(head, read_time.clock_ms) - view.lookback - (DAY_MS if cursor.family == "date" else 1)
+    return min(head, read_time.clock_ms) - view.lookback - grain_ms
+
+
+def grain_of(prepared: PreparedView, top: pl.Series) -> int:
+    """What the times at the head may have been rounded down to."""
+    return Grain().narrowed(cursor_ms(top, prepared.relation.cursor_is)).ms
 
 
 def keys_between(reading: Reading, low: str | None, high: str, after: Position | None = None) -> pl.DataFrame:
@@ -171,7 +178,7 @@ def known(reading: Reading, prepared: PreparedView, keys: pl.DataFrame) -> pl.Da
     if not prepared.relation.key:
         return ledger_of(late_scan.rows_at(reading, keys), mapping)
     texts = keys.get_column("@cursor")
-    if prepared.relation.cursor_column.family in TIMES:
+    if prepared.relation.dated:
         each = texts.unique().to_list()
         moments = texts.replace_strict(each, [units(prepared, text) for text in each], return_dtype=pl.Int64)
     else:

@@ -46,9 +46,22 @@ class Transaction:
 
 
 @dataclass
+class Block:
+    """Ids that one node of an application keeps in memory, and hands out when it needs them."""
+
+    ids: list[int]
+    since_ms: int
+
+
+BLOCK = 5
+
+
+@dataclass
 class Database:
-    """`cursor`: what the view is tracked by. `longest_ms`: no transaction outlives it. `dawdle_ms`: a value is written at
-    most so long after it was taken. Time passes only by `advance`."""
+    """`cursor`: what the view is tracked by. `longest_ms`: no transaction, block of ids or join outlives it. `dawdle_ms`: a
+    value is written at most so long after it was taken. Time passes only by `advance`.
+
+    With the role `standbys` there are two behind one address, and `facing` is the one that answers."""
 
     cursor: str = "id"
     role: str = "primary"
@@ -61,7 +74,11 @@ class Database:
     next_xid: int = 100
     log: list[Record] = field(default_factory=list)
     replayed: int = 0
+    other: int = 0
+    facing: int = 0
     open: list[Transaction] = field(default_factory=list)
+    blocks: dict[int, Block] = field(default_factory=dict)
+    unjoined: list[tuple[Row, int]] = field(default_factory=list)
 
     @property
     def clock_ms(self):
@@ -71,12 +88,39 @@ class Database:
         self.open.append(Transaction(self.true_ms))
         return self.open[-1]
 
-    def take(self, transaction):
-        """Give out the next value, as nextval() or now() does."""
-        row = Row(self.next_id if self.cursor == "id" else self.clock_ms, self.next_key)
+    def take(self, transaction, behind_ms=0):
+        """Give out the next value, as nextval() or now() does; or a time by the clock of an application server."""
+        row = Row(self.next_id if self.cursor == "id" else self.clock_ms - behind_ms, self.next_key)
         self.next_id += 1
         self.next_key += 1
         transaction.taken.append((row, self.true_ms))
+
+    def take_from_block(self, transaction, node):
+        """A node hands out its next id; the database hears of each block only."""
+        if not self.blocks.get(node, Block([], 0)).ids:
+            self.blocks[node] = Block(list(range(self.next_id, self.next_id + BLOCK)), self.true_ms)
+            self.next_id += BLOCK
+        transaction.taken.append((Row(self.blocks[node].ids.pop(0), self.next_key), self.true_ms))
+        self.next_key += 1
+
+    def await_join(self, transaction):
+        """Commit everything but one row's partner in a join: the row itself is not to be seen yet."""
+        self.write(transaction)
+        if transaction.written:
+            self.unjoined.append((transaction.written.pop(), self.true_ms))
+        self.end(transaction, "commit")
+
+    def join(self):
+        """The partner arrives, in a transaction of its own, and with it the oldest row that waits for one."""
+        row, _ = self.unjoined.pop(0)
+        partner = self.begin()
+        partner.taken.append((row, self.true_ms))
+        self.commit(partner)
+
+    def switch(self):
+        """The address leads to the other standby."""
+        self.facing = 1 - self.facing
+        self.replayed, self.other = self.other, self.replayed
 
     def write(self, transaction):
         """Insert what was taken; not yet visible to others."""
@@ -120,6 +164,11 @@ class Database:
             late = self.clock_ms + ms - min(values, default=0) if self.cursor == "ts" and values else 0
             if max(self.true_ms + ms - transaction.began_ms, late) > self.longest_ms:
                 self.commit(transaction)
+        for node, block in list(self.blocks.items()):
+            if self.true_ms + ms - block.since_ms > self.longest_ms:
+                del self.blocks[node]  # the node restarts, and its ids are never used
+        while self.unjoined and self.true_ms + ms - self.unjoined[0][1] > self.longest_ms // 2:
+            self.join()
 
     def replay(self, records):
         """The standby goes on. What was not followed by a commit is not even sent: it waits in the primary's buffers."""
@@ -130,7 +179,8 @@ class Database:
         """Back to an older state; ids given out since are given out again."""
         self.log = self.log[:records]
         self.open.clear()
-        self.replayed = min(self.replayed, records)
+        self.unjoined.clear()
+        self.replayed, self.other = min(self.replayed, records), min(self.other, records)
         self.next_id = max((row.cursor for record in self.log for row in record.rows), default=0) + 1
 
     def committed(self):
@@ -153,9 +203,11 @@ class Reading:
         upcoming = database.next_xid if database.role == "primary" else max(seen, default=99) + 1
         xmin = min(running | {completed})
         clock = database.clock_ms
-        if database.role == "standby" and flaw != "wall clock":
+        if database.role != "primary" and flaw != "wall clock":
             clock = next((record.clock_ms for record in reversed(log) if record.kind == "commit"), 0)
-        self.read_time = ReadTime(clock, steady_ms, Snapshot(xmin, completed if flaw == "completed" else upcoming))
+        server = "" if database.role == "primary" or flaw == "nameless" else f"standby {database.facing}"
+        snapshot = Snapshot(xmin, completed if flaw == "completed" else upcoming)
+        self.read_time = ReadTime(clock, steady_ms, snapshot, server)
         self.rows = sorted(
             (row for record in log if record.kind == "commit" for row in record.rows), key=lambda row: row.order
         )

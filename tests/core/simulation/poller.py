@@ -62,7 +62,7 @@ class Sent:
 
 @dataclass
 class Poller:
-    """`mechanism`: fence, gaps, lookback, or naive, which only ever reads on after the head."""
+    """`mechanism`: fence, fence + lookback, gaps, lookback, or naive, which only ever reads on after the head."""
 
     database: Any
     mechanism: str
@@ -90,8 +90,9 @@ class Poller:
     def start(self, read_time):
         newest = self.state.commits
         held = (read_time, self.state.watermark, self.state.head, self.state.late, newest)
-        if self.mechanism == "fence":
-            self.late = Fence.start(*held, settle_ms=self.settle_ms)
+        if self.mechanism.startswith("fence"):
+            lookback_ms = self.lookback_ms if self.mechanism == "fence + lookback" else 0
+            self.late = Fence.start(*held, settle_ms=self.settle_ms, lookback_ms=lookback_ms)
         elif self.mechanism == "gaps":
             self.late = Gaps.start(*held, wait_ms=self.wait_ms)
         else:
@@ -140,7 +141,7 @@ class Poller:
             self.mark(rows),
             ids=pl.Series([row.cursor for row in rows], dtype=pl.Int64),
             found=pl.Series([row.cursor for row in found], dtype=pl.Int64),
-            found_ms=pl.Series([row.cursor for row in found], dtype=pl.Int64),
+            found_ms=pl.Series([row.cursor for row in found], dtype=pl.Int64) if self.database.cursor == "ts" else None,
             scan=scan,
             cost_ms=len(keys) // 5,
             through=through,
@@ -217,6 +218,8 @@ class Poller:
         """Every writer ends, the standby catches up, and polls go on until each mechanism has had its time."""
         for transaction in list(self.database.open):
             self.database.commit(transaction)
+        while self.database.unjoined:
+            self.database.join()
         until = self.steady_ms + patience_ms
         while self.steady_ms < until or self.behind():
             beat = self.database.begin()

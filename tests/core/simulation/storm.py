@@ -10,17 +10,25 @@ from core.simulation.poller import Lost, Poller
 ROUNDS = 120
 
 
-def storm(seed, mechanism, *, cursor="id", role="primary", faults="none", pace=1.0, **options):
-    """Play one seed to its end; the poller, for its API and state. `pace` below 1: a quieter database."""
+def storm(seed, mechanism, *, cursor="id", role="primary", faults="none", writers="in order", pace=1.0, **options):
+    """Play one seed to its end; the poller, for its API and state. `pace` below 1: a quieter database.
+
+    Writers at their worst take times long before they write, or by a clock that is behind; hand out ids in blocks; show rows
+    by a join.
+    """
     dice = random.Random(seed)
-    longest = {"lookback": 20_000, "gaps": 20_000}.get(mechanism, 60_000)
-    database = Database(cursor, role, longest_ms=longest)
+    longest = {"fence": 60_000}.get(mechanism, 20_000)
+    database = Database(cursor, role, longest_ms=longest, dawdle_ms=1_900 if writers == "in order" else 9_000)
     poller = Poller(database, mechanism, **options)
     for _ in range(ROUNDS):
         for _ in range(dice.randrange(4)):
             if dice.random() < pace:
                 step(dice, database)
+            if writers != "in order" and dice.random() < 0.3:
+                worst(dice, database)
         database.replay(dice.randrange(6))
+        if role == "standbys" and dice.random() < 0.1:
+            database.switch()
         outcome = "accept"
         if faults == "all" and dice.random() < 0.3:
             outcome = dice.choice(["refuse", "unknown", "crash before", "crash between", "crash after"])
@@ -49,6 +57,20 @@ def step(dice, database):
         database.commit(transaction)
     else:
         database.rollback(transaction)
+
+
+def worst(dice, database):
+    """One writer does what the fence's assumptions forbid."""
+    if database.unjoined and dice.random() < 0.3:
+        database.join()
+        return
+    transaction = database.begin()
+    if database.cursor == "ts":
+        database.take(transaction, dice.randrange(9_000))
+    else:
+        database.take_from_block(transaction, dice.randrange(3))
+    end = dice.choice([database.commit, database.write, database.await_join])
+    end(transaction)
 
 
 def losses(seeds, mechanism, **options):

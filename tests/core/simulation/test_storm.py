@@ -36,6 +36,34 @@ def test_the_naive_reader_loses_rows_in_the_same_storms(cursor, role):
     assert losses(SEEDS, "naive", cursor=cursor, role=role) == len(SEEDS)
 
 
+WORST = [("fence + lookback", "ts"), ("fence + lookback", "id"), ("gaps", "id"), ("lookback", "ts")]
+
+
+@pytest.mark.parametrize("role", ["primary", "standbys"])
+@pytest.mark.parametrize(("mechanism", "cursor"), WORST)
+def test_writers_at_their_worst_lose_nothing(mechanism, cursor, role):
+    """Times taken early or by clocks that are behind, ids in blocks, joins: what comes within the bound arrives."""
+    options = {"lookback_ms": 60_000, "wait_ms": 60_000}
+    assert losses(SEEDS[:2], mechanism, cursor=cursor, role=role, writers="at their worst", **options) == 0
+
+
+@pytest.mark.parametrize("cursor", ["id", "ts"])
+def test_a_fence_alone_does_not_know_of_clocks_blocks_and_joins(cursor):
+    """It speaks of transactions only: the same writers lose rows in every seed."""
+    assert losses(SEEDS, "fence", cursor=cursor, writers="at their worst") == len(SEEDS)
+
+
+@pytest.mark.parametrize("mechanism", ["fence", "gaps"])
+def test_servers_that_take_turns_lose_nothing(mechanism):
+    """Two standbys behind one address, each as far as it is: a head is stamped only by one that contains it."""
+    assert losses(SEEDS[:3], mechanism, role="standbys", faults="all") == 0
+
+
+def test_stamps_of_servers_that_are_not_told_apart_lose_rows():
+    """A standby that is further back stamps heads with ids that were given out long before."""
+    assert losses(SEEDS, "fence", role="standbys", flaw="nameless") > 0
+
+
 def quiet_orm(**options):
     """An id is taken early by a writer that inserts a moment later and stays open, while nobody else writes."""
     pause = options.pop("pause", 1_500)
@@ -88,7 +116,7 @@ def test_a_bound_shorter_than_the_transactions_loses_rows(mechanism, cursor, opt
     assert losses(SEEDS, mechanism, cursor=cursor, **options) > 0
 
 
-@pytest.mark.parametrize(("mechanism", "cursor"), EVERY)
+@pytest.mark.parametrize(("mechanism", "cursor"), [*EVERY, ("fence + lookback", "ts")])
 def test_a_first_load_remembers_little(mechanism, cursor):
     """However long the view, what is known while it is loaded stays a small part of it, and each row is sent once."""
     database = Database(cursor, longest_ms=20_000)

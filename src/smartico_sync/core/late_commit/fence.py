@@ -5,6 +5,12 @@ A writer's first change follows within `settle_ms` after it took its value. Its 
 transaction id, and its clock stands still while a replica's replay does. Then, `settle_ms` after a head was seen, every
 writer that could still add a row below it has a transaction id below the next one: that is the stamp. When a later
 snapshot's xmin has reached the stamp, all of them have ended, and a key scan in that very snapshot sees their rows.
+Transaction ids are a server's own: behind one address each server stamps for itself, once its clock has passed the head.
+
+A fence speaks of transactions, not of clocks. What breaks its assumptions (a time taken long before the first write, a
+writer's clock that is behind, ids in blocks, a join that shows a row later) is found by a lookback beside it: a head is then
+kept until it also lies `lookback_ms` back, and its window is scanned for as long. It lies back by its own time where the
+cursor is one, else by its age here.
 """
 
 from __future__ import annotations
@@ -13,7 +19,10 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from smartico_sync.core.late_commit.pending_heads import PendingHead, PendingHeads, recall
+import polars as pl
+
+from smartico_sync.core.late_commit.lookback import Lateness
+from smartico_sync.core.late_commit.pending_heads import PendingHead, PendingHeads, Stamp, recall
 
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Pace, Page, ReadTime
@@ -23,6 +32,10 @@ __all__ = ["PIN_CAP_MS", "SETTLE_MS", "Fence", "PinPolicy"]
 
 SETTLE_MS = 2_000  # an ORM takes its id milliseconds before the insert; two seconds forgive a pause of the writer
 PIN_CAP_MS = 3_600_000  # an hour: longer than any sane transaction, short enough for the memory of its window
+SERVERS = 4  # that stamp one head: a primary and its replicas; more behind one address are not remembered
+# While a backlog of ids is read, only so many below the source's head are kept for the lookback: what was written in ten
+# minutes at 500 a second. Older ids of a first load are not expected to have late neighbours.
+NEAR_IDS = 300_000
 
 PinPolicy = Literal[
     "wait",  # the watermark stays as long as a writer stays open: nothing is lost, memory grows by 8 bytes a row
@@ -32,16 +45,22 @@ PinPolicy = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """See `late.Mechanism`. `broken` counts moves of the watermark that the cap forced; reconcile finds what they hid."""
+    """See `late.Mechanism`. `broken` counts moves of the watermark that the cap forced; reconcile finds what they hid.
+
+    `lookback_ms`: 0 for the fence alone. `below`: late rows that the fence alone would have lost; `lateness`: how late they
+    came, where the cursor is a time.
+    """
 
     heads: PendingHeads = field(default_factory=PendingHeads)
     settle_ms: int = SETTLE_MS
     pin: PinPolicy = "wait"
     pin_cap_ms: int = PIN_CAP_MS
+    lookback_ms: int = 0
+    lateness: Lateness = field(default_factory=Lateness)
+    below: int = 0
     broken: int = 0
     aim: PendingHead | None = None
     safe_upper_bound: str | None = None
-    name: Literal["fence"] = "fence"
 
     @classmethod
     def start(
@@ -55,11 +74,26 @@ class Fence:
         settle_ms: int = SETTLE_MS,
         pin: PinPolicy = "wait",
         pin_cap_ms: int = PIN_CAP_MS,
+        lookback_ms: int = 0,
     ) -> Fence:
         """Begin from what the state holds, whichever mechanism wrote it. Stamps do not survive a restart."""
         recalled = recall(memory)
         heads = PendingHeads.start(read_time, watermark, head, recalled, seq)
-        return cls(heads, settle_ms, pin, pin_cap_ms, broken=int(recalled.get("broken", 0)))
+        return cls(
+            heads,
+            settle_ms,
+            pin,
+            pin_cap_ms,
+            lookback_ms,
+            Lateness.recalled(recalled),
+            below=int(recalled.get("below", 0)),
+            broken=int(recalled.get("broken", 0)),
+        )
+
+    @property
+    def name(self) -> Literal["fence", "fence + lookback"]:
+        """See `late.Mechanism`."""
+        return "fence + lookback" if self.lookback_ms else "fence"
 
     @property
     def watermark(self) -> Mark | None:
@@ -73,7 +107,8 @@ class Fence:
 
     def pinned_ms(self, read_time: ReadTime) -> int:
         """Return how long the oldest stamp has been waiting for a writer to end; 0 when none waits."""
-        stamped = [head.stamped_ms for head in self.heads.waiting if head.stamp is not None]
+        waiting = (head for head in self.heads.waiting if not passed(head, read_time))
+        stamped = [stamp.steady_ms for head in waiting for stamp in head.stamps]
         return read_time.steady_ms - min(stamped) if stamped else 0
 
     def with_target(self, read_time: ReadTime, source_head: Mark | None) -> Fence:
@@ -82,7 +117,8 @@ class Fence:
             return replace(self, aim=None, safe_upper_bound=None)
         if self.aim is not None:
             return self
-        return replace(self, aim=PendingHead(source_head, 0, read_time.steady_ms, read_time.clock_ms))
+        aim = PendingHead(source_head, 0, read_time.steady_ms, read_time.clock_ms, server=read_time.server)
+        return replace(self, aim=aim)
 
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Fence, KeyScan | None]:
         """See `late.Mechanism`. Stamps the heads that have settled."""
@@ -98,37 +134,79 @@ class Fence:
         Both clocks must agree: a steady one alone runs on while replay stands still, the source's alone may jump. The
         wait counts from the head's own time when that lies ahead: until then any writer may still take a lower one.
         """
-        if head.stamp is not None or read_time.snapshot is None:
+        if read_time.snapshot is None or head.stamp(read_time.server) is not None:
             return head
-        seen = min(head.clock_ms, read_time.clock_ms)  # a clock that was set back starts the wait again
+        seen = head.seen_ms(read_time)
         from_ms = seen if head.mark.cursor_ms is None else max(seen, head.mark.cursor_ms)
         waited = min(read_time.steady_ms - head.steady_ms, read_time.clock_ms - from_ms)
         if waited < self.settle_ms:
             return head if seen == head.clock_ms else replace(head, clock_ms=seen)
-        return replace(head, stamp=read_time.snapshot.xmax, stamped_ms=read_time.steady_ms)
+        stamp = Stamp(read_time.server, read_time.snapshot.xmax, read_time.steady_ms)
+        return replace(head, stamps=(*head.stamps, stamp)[-SERVERS:])
 
     def delivered(self, page: Page) -> Fence:
         """See `late.Mechanism`."""
-        heads = self.heads.settled(page, lambda head: passed(head, page.read_time))
-        broken = self.broken
+        read_time, broken = page.read_time, self.broken
+        heads = self.heads.settled(
+            page, lambda head: passed(head, read_time) and self.lies_back(head.mark, read_time, head)
+        )
         if self.pin == "release":
             forced = self.heads.settled(
-                page, lambda head: passed(head, page.read_time) or self.overdue(head, page.read_time)
+                page,
+                lambda head: (
+                    (passed(head, read_time) or self.overdue(head, read_time))
+                    and self.lies_back(head.mark, read_time, head)
+                ),
             )
             if forced.watermark != heads.watermark:
                 heads, broken = forced, broken + 1
-        heads = heads.joined(page, "open" if page.through is None else "whole").over_whole()
-        return replace(self, heads=heads, broken=broken)
+        heads = heads.joined(page, "whole" if self.whole(page) else "open").over_whole()
+        lost = self.fenced_off(page)
+        lateness = self.lateness
+        if page.found_ms is not None and lost is not None:
+            lateness = lateness.observed(read_time.clock_ms - page.found_ms.cast(pl.Int64).filter(lost))
+        below = self.below + (int(lost.sum()) if lost is not None else 0)
+        return replace(self, heads=heads, lateness=lateness, below=below, broken=broken)
+
+    def lies_back(self, mark: Mark, read_time: ReadTime, head: PendingHead) -> bool:
+        """Whether a head is older than the lookback, and not only because the source's clock jumped ahead."""
+        if not self.lookback_ms:
+            return True
+        if mark.cursor_ms is None:
+            return head.age_ms(read_time) >= self.lookback_ms
+        waited = head.clock_ms - mark.cursor_ms + read_time.steady_ms - head.steady_ms
+        return min(read_time.clock_ms - mark.cursor_ms, waited) >= self.lookback_ms
+
+    def whole(self, page: Page) -> bool:
+        """Whether nothing is looked for any more between the head before the page and the page's own."""
+        if page.through is None or page.head is None:
+            return False
+        if not self.lookback_ms:
+            return True
+        if page.head.cursor_ms is not None:
+            return page.read_time.clock_ms - page.head.cursor_ms >= self.lookback_ms
+        return float(page.head.position.cursor) <= float(page.through) - NEAR_IDS
+
+    def fenced_off(self, page: Page) -> pl.Series | None:
+        """Return which late rows of a page lie at or below a head that the fence alone would have let go; None for no row."""
+        marks = [head.mark for head in self.heads.waiting if passed(head, page.read_time)]
+        if not marks or not self.lookback_ms or page.found is None or not page.found.len():
+            return None
+        if page.found_ms is not None:
+            return page.found_ms <= marks[-1].cursor_ms
+        return page.found.cast(pl.Float64) <= float(marks[-1].position.cursor)
 
     def overdue(self, head: PendingHead, read_time: ReadTime) -> bool:
-        """Whether the head's stamp has waited longer than the cap."""
-        return head.stamp is not None and read_time.steady_ms - head.stamped_ms >= self.pin_cap_ms
+        """Whether the head's first stamp has waited longer than the cap."""
+        return bool(head.stamps) and read_time.steady_ms - head.stamps[0].steady_ms >= self.pin_cap_ms
 
     def dump(self) -> str:
         """See `late.Mechanism`."""
-        return json.dumps({**self.heads.memory(), "broken": self.broken})
+        kept = {"lateness": self.lateness.memory(), "below": self.below} if self.lookback_ms else {}
+        return json.dumps({**self.heads.memory(), **kept, "broken": self.broken})
 
 
 def passed(head: PendingHead, read_time: ReadTime) -> bool:
     """Whether every writer that could add a row at or below the head has ended before this snapshot."""
-    return head.stamp is not None and read_time.snapshot is not None and read_time.snapshot.xmin >= head.stamp
+    stamp = head.stamp(read_time.server)
+    return stamp is not None and read_time.snapshot is not None and read_time.snapshot.xmin >= stamp.xid

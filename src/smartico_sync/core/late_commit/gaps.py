@@ -13,24 +13,32 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.core.late_commit.mechanism import AskIds
-from smartico_sync.core.late_commit.missing_ids import SCHEMA, Stride, bounded, missing, split, whole
+from smartico_sync.core.late_commit.missing_ids import (
+    SCHEMA,
+    Stride,
+    age,
+    ask,
+    bounded,
+    missing,
+    number,
+    size,
+    split,
+    whole,
+)
 from smartico_sync.core.late_commit.pending_heads import BEHIND_MS, PendingHeads, recall
 
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import Mark, Pace, Page, ReadTime
     from smartico_sync.core.position import Position
 
-__all__ = ["WAIT_MS", "Gaps"]
+__all__ = ["PAUSES", "WAIT_MS", "Gaps"]
 
 WAIT_MS = 300_000  # five minutes: longer than any sane transaction that inserts; then its writer has rolled back
-SHORT = 16  # ids: up to here a range is asked for id by id, which reads nothing else
-ASK_IDS = 4_000  # ids a reading: four index look-ups of a thousand, some milliseconds
-ASK_RANGES = 16  # longer ranges a reading, each one index scan
 FAR_IDS = 3_000_000  # ids this far below the source's head were given out `wait_ms` ago at 10,000 a second
 # How long to leave a hole of that age alone: a second late is common, a minute rare.
 PAUSES = ((2_000, 0), (10_000, 1_000), (60_000, 2_000))
 LAST_PAUSE_MS = 5_000
-KEPT = ("low", "high", "step")
+SLOW_MS = 60_000  # a row of a transaction is rarely so late; one of a block of ids often is
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +51,12 @@ class Gaps:
     stride: Stride = field(default_factory=Stride)
     given_up: int = 0
     found: int = 0
+    slow: int = 0  # of those, how many came later than transactions take
     aim: tuple[int, int, int] | None = None  # id, steady_ms, clock_ms
     asks: int = 0
     asked_ms: int | None = None
     now: tuple[int, int] = (0, 0)  # steady_ms, clock_ms: the ages of a dump count up to here
+    server: str = ""  # whose clock that is
     safe_upper_bound: None = None
     name: Literal["gaps"] = "gaps"
 
@@ -69,14 +79,16 @@ class Gaps:
         heads = PendingHeads.start(read_time, watermark, head, recalled, seq)
         rows: list[list[int]] = recalled.get("gaps", [])
         if "gaps" not in recalled and watermark is not None and head is not None and watermark != head:
-            rows = [[number(watermark) + 1, number(head) - 1, 1, 0]]
+            rows = [[number(watermark.cursor) + 1, number(head.cursor) - 1, 1, 0]]
+        clock, server = recalled.get("clock", (read_time.clock_ms, read_time.server))
+        clock = read_time.clock_ms if server == read_time.server else clock
         ranges = pl.DataFrame(
             {
                 "low": [row[0] for row in rows],
                 "high": [row[1] for row in rows],
                 "step": [row[2] for row in rows],
                 "steady": [read_time.steady_ms - row[3] for row in rows],
-                "clock": [read_time.clock_ms - row[3] for row in rows],
+                "clock": [clock - row[3] for row in rows],
                 "asked": [None] * len(rows),
                 "ask": [0] * len(rows),
             },
@@ -89,7 +101,9 @@ class Gaps:
             Stride(*recalled.get("stride", ())),
             given_up=int(recalled.get("given_up", 0)),
             found=int(recalled.get("found", 0)),
-            now=(read_time.steady_ms, read_time.clock_ms),
+            slow=int(recalled.get("slow", 0)),
+            now=(read_time.steady_ms, clock),
+            server=server,
         )
 
     @property
@@ -110,35 +124,35 @@ class Gaps:
         """See `late.Mechanism`. Holes below the aim are at least as old as the aim."""
         if source_head is None:
             return replace(self, aim=None)
-        aim = self.aim or (number(source_head.position), read_time.steady_ms, read_time.clock_ms)
+        aim = self.aim or (number(source_head.position.cursor), read_time.steady_ms, read_time.clock_ms)
         return replace(self, aim=aim)
 
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Gaps, AskIds | None]:
         """See `late.Mechanism`. Young holes are asked for in every reading, older ones on a growing cadence."""
-        # A clock that was set back starts the age again.
-        back = pl.min_horizontal("clock", pl.lit(read_time.clock_ms))
-        gaps = replace(self, open=self.open.with_columns(back), now=(read_time.steady_ms, read_time.clock_ms))
+        gaps = self.at(read_time)
         if pace == "busy" or not gaps.open.height or (pace == "behind" and not gaps.patient(read_time)):
             return gaps, None
         pause = pl.lit(LAST_PAUSE_MS)
         for below, wait in reversed(PAUSES):
             pause = pl.when(age(read_time) < below).then(wait).otherwise(pause)
         due = pl.col("asked").is_null() | (read_time.steady_ms - pl.col("asked") >= pause)
-        span = (pl.col("high") - pl.col("low")) // pl.col("step") + 1
-        asked = gaps.open.with_columns(due=due, span=span).with_row_index("row").filter("due")
-        asked = asked.sort("asked", nulls_last=False, maintain_order=True)
-        short = asked.filter(pl.col("span") <= SHORT).filter(pl.col("span").cum_sum() <= ASK_IDS)
-        long = asked.filter(pl.col("span") > SHORT).head(ASK_RANGES)
-        if not short.height and not long.height:
+        asked = ask(gaps.open, due, read_time.steady_ms, gaps.asks + 1)
+        if asked is None:
             return gaps, None
-        ids = [i for low, high, step in short.select(KEPT).iter_rows() for i in range(high, low - 1, -step)]
-        scan = AskIds(tuple(sorted(ids)), tuple(long.select("low", "high").iter_rows()), gaps.asks + 1)
-        now = pl.int_range(pl.len()).is_in(pl.concat([short["row"], long["row"]]).implode())
-        ranges = gaps.open.with_columns(
-            asked=pl.when(now).then(read_time.steady_ms).otherwise("asked").cast(pl.Int64),
-            ask=pl.when(now).then(scan.number).otherwise("ask").cast(pl.Int64),
-        )
-        return replace(gaps, open=ranges, asks=scan.number, asked_ms=read_time.steady_ms), scan
+        scan = AskIds(asked.ids, asked.long, gaps.asks + 1)
+        return replace(gaps, open=asked.ranges, asks=scan.number, asked_ms=read_time.steady_ms), scan
+
+    def at(self, read_time: ReadTime) -> Gaps:
+        """Return the holes at this reading.
+
+        A clock that was set back starts their age again. The clock of a server that is further back only does not count
+        before it has come to where they were seen: what waits there may have ended on the other.
+        """
+        if self.server != read_time.server and read_time.clock_ms < self.now[1]:
+            return replace(self, now=(read_time.steady_ms, self.now[1]))
+        back = pl.min_horizontal("clock", pl.lit(read_time.clock_ms))
+        now = (read_time.steady_ms, read_time.clock_ms)
+        return replace(self, open=self.open.with_columns(back), now=now, server=read_time.server)
 
     def patient(self, read_time: ReadTime) -> bool:
         """Whether a backlog has gone on long enough to look at the holes."""
@@ -148,24 +162,30 @@ class Gaps:
         """See `late.Mechanism`."""
         gaps, read_time = self, page.read_time
         if page.found is not None and page.found.len():
-            ranges, hits = split(gaps.open, whole(page.found), read_time)
-            gaps = replace(gaps, open=ranges, found=gaps.found + hits)
+            found = whole(page.found)
+            slow = split(gaps.open.filter(age(read_time) >= SLOW_MS), found, read_time)[1]
+            ranges, hits = split(gaps.open, found, read_time)
+            gaps = replace(gaps, open=ranges, found=gaps.found + hits, slow=gaps.slow + slow)
         if isinstance(page.scan, AskIds):
             # Not visible in a snapshot taken after its time: it will never be.
             gaps = gaps.without((pl.col("ask") == page.scan.number) & (age(read_time) >= gaps.wait_ms))
         if page.ids is not None and page.ids.len():
-            gaps = gaps.with_page(whole(page.ids), read_time)
+            gaps = gaps.with_page(whole(page.ids), read_time, page.left)
         heads = gaps.heads.joined(page, "open")
         floor = gaps.open["low"][0] if gaps.open.height else None
-        below = [i for i, head in enumerate(heads.waiting) if floor is None or number(head.mark.position) < floor]
+        below = [
+            i for i, head in enumerate(heads.waiting) if floor is None or number(head.mark.position.cursor) < floor
+        ]
         return replace(gaps, heads=heads.moved(below[-1] + 1 if below else 0))
 
-    def with_page(self, ids: pl.Series, read_time: ReadTime) -> Gaps:
-        """Record what is missing between the head and the ids, and between them."""
+    def with_page(self, ids: pl.Series, read_time: ReadTime, left: tuple[tuple[int, int], ...]) -> Gaps:
+        """Record what is missing between the head and the ids, and between them, but for what is `left` to others."""
         last = self.heads.last
-        before = None if last is None else number(last.position)
+        before = None if last is None else number(last.position.cursor)
         stride = self.stride.learned(ids, before)
         holes = missing(ids, before, stride.step, read_time)
+        for first, _ in left:
+            holes = holes.filter(pl.col("low") != pl.lit(first, dtype=pl.Int128))
         gaps = replace(self, stride=stride)
         if self.aim is not None:
             aim, steady, clock = self.aim
@@ -195,25 +215,9 @@ class Gaps:
             **self.heads.memory(),
             "given_up": self.given_up,
             "found": self.found,
+            "slow": self.slow,
             "stride": (self.stride.step, self.stride.masters),
             "gaps": ranges,
+            "clock": (self.now[1], self.server),
         }
         return json.dumps(memory, separators=(",", ":"))
-
-
-def age(read_time: ReadTime) -> pl.Expr:
-    """Return how long a range has been waited for, by the clock that ran less."""
-    return pl.min_horizontal(read_time.steady_ms - pl.col("steady"), read_time.clock_ms - pl.col("clock"))
-
-
-def size(ranges: pl.DataFrame) -> int:
-    """Return how many ids the ranges miss."""
-    return int(ranges.select(((pl.col("high") - pl.col("low")) // pl.col("step") + 1).sum()).item())
-
-
-def number(position: Position) -> int:
-    """Return the position's cursor as an integer."""
-    try:
-        return int(position.cursor)
-    except ValueError:  # a decimal with zeros behind the point
-        return int(whole(pl.Series([position.cursor])).item())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -40,6 +40,20 @@ class Lateness:
     counts: tuple[int, ...] = (0,) * (len(BUCKETS_MS) + 1)
     most_ms: int = 0
     total_ms: int = 0
+
+    @classmethod
+    def recalled(cls, memory: dict[str, Any]) -> Lateness:
+        """Return what a dump holds under `lateness`; buckets of another version are forgotten, the maximum is not."""
+        kept = memory.get("lateness")
+        if not kept:
+            return cls()
+        if len(kept["counts"]) != len(BUCKETS_MS) + 1:
+            return cls(most_ms=kept["most_ms"])
+        return cls(tuple(kept["counts"]), kept["most_ms"], kept["total_ms"])
+
+    def memory(self) -> dict[str, Any]:
+        """Return what `recalled` needs."""
+        return {"counts": self.counts, "most_ms": self.most_ms, "total_ms": self.total_ms}
 
     @property
     def count(self) -> int:
@@ -99,11 +113,8 @@ class Lookback:
     ) -> Lookback:
         """Begin from what the state holds, whichever mechanism wrote it."""
         recalled = recall(memory)
-        kept = recalled.get("lateness")
-        lateness = Lateness(tuple(kept["counts"]), kept["most_ms"], kept["total_ms"]) if kept else Lateness()
-        if len(lateness.counts) != len(BUCKETS_MS) + 1:
-            lateness = Lateness(most_ms=lateness.most_ms)
-        return cls(lookback_ms, PendingHeads.start(read_time, watermark, head, recalled, seq), lateness)
+        heads = PendingHeads.start(read_time, watermark, head, recalled, seq)
+        return cls(lookback_ms, heads, Lateness.recalled(recalled))
 
     @property
     def watermark(self) -> Mark | None:
@@ -145,8 +156,7 @@ class Lookback:
 
     def dump(self) -> str:
         """See `late.Mechanism`."""
-        late = {"counts": self.lateness.counts, "most_ms": self.lateness.most_ms, "total_ms": self.lateness.total_ms}
-        return json.dumps({**self.heads.memory(), "lateness": late})
+        return json.dumps({**self.heads.memory(), "lateness": self.lateness.memory()})
 
 
 def seconds(ms: int) -> str:

@@ -22,10 +22,9 @@ import polars as pl
 
 if TYPE_CHECKING:
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Family, Snapshot
+    from smartico_sync.core.relation import Snapshot
 
 __all__ = [
-    "TIMES",
     "AskIds",
     "KeyScan",
     "Mark",
@@ -36,14 +35,12 @@ __all__ = [
     "ReadTime",
 ]
 
-Name = Literal["fence", "gaps", "lookback"]
+Name = Literal["fence", "fence + lookback", "gaps", "lookback"]
 Pace = Literal[
     "caught_up",  # the last page was not full: late rows are wanted at once
     "behind",  # a backlog is being read: late rows can wait a little
     "busy",  # rows of an earlier rescan are not committed yet: ask for nothing
 ]
-
-TIMES: frozenset[Family] = frozenset({"timestamp", "instant", "date"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +50,14 @@ class ReadTime:
     `clock_ms`: the source's clock, read no later than its snapshot was taken. On a replica it is the commit time of the
     last replayed transaction, never a wall clock: while replay stands still it must stand still. `steady_ms`: a
     monotonic clock of ours. `snapshot`: None where the engine has none; its xmax must be the next id to be given out
-    (PostgreSQL's own snapshot xmax is only one past the last that *ended*).
+    (PostgreSQL's own snapshot xmax is only one past the last that *ended*). `server`: which of several servers behind one
+    address answered, empty where that cannot be known. Transaction ids mean something among those of one server only.
     """
 
     clock_ms: int
     steady_ms: int
     snapshot: Snapshot | None = None
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class Page:
     of the in-order rows, ascending, integers or their text (only gaps needs it). `found`: cursors of the late rows,
     likewise. `found_ms`: their cursor_ms (only lookback needs it). `scan`: the rescan of that reading, if it ran to its
     end; all it found is part of this commit. `cost_ms`: how long it took. `through`: the mechanism's safe_upper_bound if the
-    page was read with it as bound.
+    page was read with it as bound. `left`: ranges of ids that are watched elsewhere, and must not hold the watermark.
     """
 
     read_time: ReadTime
@@ -137,6 +136,7 @@ class Page:
     scan: KeyScan | AskIds | None = None
     cost_ms: int = 0
     through: str | None = None
+    left: tuple[tuple[int, int], ...] = ()
 
 
 class Mechanism(Protocol):

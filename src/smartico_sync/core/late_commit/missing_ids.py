@@ -13,7 +13,7 @@ from smartico_sync.errors import ConfigError
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import ReadTime
 
-__all__ = ["SCHEMA", "Stride", "bounded", "missing", "split", "whole"]
+__all__ = ["SCHEMA", "Asked", "Stride", "age", "ask", "bounded", "missing", "number", "size", "split", "whole"]
 
 # low and high are inclusive and both may be missing; of the ids between them every `step`-th, counted from either end.
 # steady and clock: when first seen; asked: steady_ms of the last question; ask: its number.
@@ -31,6 +31,9 @@ SCHEMA = pl.Schema(
 RANGES = 4_096  # what the state writes with every page stays below a quarter of a megabyte
 EVIDENCE = 64  # ids in a page that share a divisor by chance: never
 WIDEST = 64  # a larger common divisor is the pattern of a generator, not of masters that take turns
+SHORT = 16  # ids: up to here a range is asked for id by id, which reads nothing else
+ASK_IDS = 4_000  # ids a reading: four index look-ups of a thousand, some milliseconds
+ASK_RANGES = 16  # longer ranges a reading, each one index scan
 FIRST_REACH = 1_048_576  # ids below the very first one that a writer may still hold: one range, and a cheap question
 
 
@@ -68,6 +71,14 @@ def whole(ids: pl.Series) -> pl.Series:
         ) from None
 
 
+def number(cursor: str) -> int:
+    """Return a cursor as an integer. Raises as `whole`."""
+    try:
+        return int(cursor)
+    except ValueError:  # a decimal with zeros behind the point
+        return int(whole(pl.Series([cursor])).item())
+
+
 def missing(ids: pl.Series, before: int | None, step: int, read_time: ReadTime) -> pl.DataFrame:
     """Return the ranges missing between `before` and the ascending ids, and between them, in the stride `step`.
 
@@ -93,6 +104,45 @@ def missing(ids: pl.Series, before: int | None, step: int, read_time: ReadTime) 
         asked=pl.lit(None, dtype=pl.Int64),
         ask=pl.lit(0, dtype=pl.Int64),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of some ranges is asked for in one reading: ids, longer ranges, and the ranges with that noted."""
+
+    ids: tuple[int, ...]
+    long: tuple[tuple[int, int], ...]
+    ranges: pl.DataFrame
+
+
+def ask(ranges: pl.DataFrame, due: pl.Expr, steady_ms: int, number: int) -> Asked | None:
+    """Ask for as many of the ranges that are due as a reading takes, those first that waited longest; None for none."""
+    spans = (pl.col("high") - pl.col("low")) // pl.col("step") + 1
+    asked = ranges.with_columns(due=due, span=spans).with_row_index("row").filter("due")
+    asked = asked.sort("asked", nulls_last=False, maintain_order=True)
+    short = asked.filter(pl.col("span") <= SHORT).filter(pl.col("span").cum_sum() <= ASK_IDS)
+    long = asked.filter(pl.col("span") > SHORT).head(ASK_RANGES)
+    if not short.height and not long.height:
+        return None
+    ids = [
+        i for low, high, step in short.select("low", "high", "step").iter_rows() for i in range(high, low - 1, -step)
+    ]
+    now = pl.int_range(pl.len()).is_in(pl.concat([short["row"], long["row"]]).implode())
+    noted = ranges.with_columns(
+        asked=pl.when(now).then(steady_ms).otherwise("asked").cast(pl.Int64),
+        ask=pl.when(now).then(number).otherwise("ask").cast(pl.Int64),
+    )
+    return Asked(tuple(sorted(ids)), tuple(long.select("low", "high").iter_rows()), noted)
+
+
+def age(read_time: ReadTime) -> pl.Expr:
+    """Return how long a range has been waited for, by the clock that ran less."""
+    return pl.min_horizontal(read_time.steady_ms - pl.col("steady"), read_time.clock_ms - pl.col("clock"))
+
+
+def size(ranges: pl.DataFrame) -> int:
+    """Return how many ids the ranges miss."""
+    return int(ranges.select(((pl.col("high") - pl.col("low")) // pl.col("step") + 1).sum()).item())
 
 
 def split(ranges: pl.DataFrame, found: pl.Series, read_time: ReadTime) -> tuple[pl.DataFrame, int]:

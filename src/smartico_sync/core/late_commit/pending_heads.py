@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import Pace, Page, ReadTime
     from smartico_sync.core.position import Position
 
-__all__ = ["BEHIND_MS", "PendingHead", "PendingHeads", "recall"]
+__all__ = ["BEHIND_MS", "PendingHead", "PendingHeads", "Stamp", "recall"]
 
 WAITING = 64  # keeps their spacing near a tenth of each head's age; every one costs a comparison a reading
 RECENT_MS = 5_000  # most late rows come within seconds: this much is scanned in every reading
@@ -24,11 +24,20 @@ BEHIND_MS = 10_000  # a backlog wants throughput; its late rows can wait this lo
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """The transaction id that a server would give out next when a head had settled there; of no meaning on another server."""
+
+    server: str
+    xid: int
+    steady_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class PendingHead:
-    """A head since it was first seen, on both clocks.
+    """A head since it was first seen, on both clocks; `clock_ms` is that of `server`.
 
     `page`: whole when everything between the head before and this one was already closed in the snapshot its page was
-    read from, so that no rescan can add to it. `stamp` and `stamped_ms` belong to the fence.
+    read from, so that no rescan can add to it. `stamps` belong to the fence.
     """
 
     mark: Mark
@@ -36,8 +45,24 @@ class PendingHead:
     steady_ms: int
     clock_ms: int
     page: Literal["open", "whole"] = "open"
-    stamp: int | None = None
-    stamped_ms: int = 0
+    server: str = ""
+    stamps: tuple[Stamp, ...] = ()
+
+    def stamp(self, server: str) -> Stamp | None:
+        """Return the stamp that this server gave."""
+        return next((stamp for stamp in self.stamps if stamp.server == server), None)
+
+    def seen_ms(self, read_time: ReadTime) -> int:
+        """Return the clock from which the head's wait counts, for this reading's server.
+
+        A clock that was set back starts the wait again. A server that is further back has not heard of the head yet: there
+        the wait begins when its clock has come to where the head was seen.
+        """
+        return min(self.clock_ms, read_time.clock_ms) if self.server == read_time.server else self.clock_ms
+
+    def age_ms(self, read_time: ReadTime) -> int:
+        """Return how long the head has waited, by the clock that ran less."""
+        return min(read_time.steady_ms - self.steady_ms, read_time.clock_ms - self.seen_ms(read_time))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +83,15 @@ class PendingHeads:
         """Begin from what the state holds; what lies between watermark and head waits again from now on.
 
         `seq`: the newest ledger sequence. Without memory nothing of the ledger is known, and what is scanned goes again.
+        On another server than before the wait does not begin before its clock is where the head was seen.
         """
         since = int(memory.get("since", seq))
         mark = None if watermark is None else Mark(watermark, since, None)
         waiting: tuple[PendingHead, ...] = ()
         if head is not None and head != watermark:
-            waiting = (PendingHead(Mark(head, seq, memory.get("head_ms")), 1, read_time.steady_ms, read_time.clock_ms),)
+            clock, server = memory.get("seen", (read_time.clock_ms, read_time.server))
+            kept = PendingHead(Mark(head, seq, memory.get("head_ms")), 1, read_time.steady_ms, clock, server=server)
+            waiting = (kept if server != read_time.server else replace(kept, clock_ms=read_time.clock_ms),)
         return cls(mark, since, waiting, number=len(waiting))
 
     @property
@@ -73,7 +101,8 @@ class PendingHeads:
 
     def memory(self) -> dict[str, Any]:
         """Return what `start` needs to begin again."""
-        return {"since": self.since, "head_ms": self.last.cursor_ms if self.last else None}
+        seen = {"seen": (self.waiting[-1].clock_ms, self.waiting[-1].server)} if self.waiting else {}
+        return {"since": self.since, "head_ms": self.last.cursor_ms if self.last else None, **seen}
 
     def scan(self, read_time: ReadTime, pace: Pace) -> KeyScan | None:
         """Return the key scan that is due: full when its cost allows, else of the recent heads; None when none is."""
@@ -98,7 +127,8 @@ class PendingHeads:
         if page.head is None:
             return self
         number = self.number + 1
-        head = PendingHead(page.head, number, page.read_time.steady_ms, page.read_time.clock_ms, state)
+        read_time = page.read_time
+        head = PendingHead(page.head, number, read_time.steady_ms, read_time.clock_ms, state, read_time.server)
         return replace(self, waiting=(*self.waiting, head), number=number).thinned(page.read_time.steady_ms)
 
     def settled(self, page: Page, ready: Callable[[PendingHead], bool]) -> PendingHeads:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from smartico_sync.core.cursor_time import epoch_text
 from smartico_sync.core.position import Position
 from smartico_sync.errors import ConfigError, SourceError, ViewBroken
 from smartico_sync.sources.kit.frames import CURSOR, key_column
@@ -103,6 +104,8 @@ def moment_text(relation: Relation, at_ms: int, *, offset: str = "") -> str:
     A fraction of zero is left out, so that where texts are compared the moment stands before every form of itself.
     ConfigError for a cursor that is no time.
     """
+    if relation.epoch:
+        return epoch_text(at_ms, relation)
     column = described(relation, relation.cursor)
     if column.family not in ("timestamp", "instant", "date"):
         raise ConfigError(

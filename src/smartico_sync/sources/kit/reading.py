@@ -27,12 +27,13 @@ MOST_LISTED = 1_000  # what the protocol allows in a call
 class BaseReading(ABC):
     """One short reading over one described relation, see `protocol.Reading`: `with reading.open(): …`.
 
-    `clock_ms` and `snapshot` are known as soon as it is open.
+    `clock_ms`, `snapshot` and `server` are known as soon as it is open.
     """
 
     offset = ""  # what the engine writes behind an instant in UTC
     clock_ms: int
     snapshot: Snapshot | None = None  # most engines have none that can serve as a fence
+    server: str = ""  # most do not say which of several servers answers
 
     def __init__(self, relation: Relation) -> None:
         self.relation = relation

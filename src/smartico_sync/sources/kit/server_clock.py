@@ -37,12 +37,14 @@ class ServerClock:
 class Replay:
     """How a server stands; `lag_ms`: how far a replica is behind, where that is known.
 
-    `stopped`: a replica that tells no lag. `hidden`: it may be a replica, and nothing tells how far it is behind.
+    `stopped`: a replica that tells no lag. `hidden`: it may be a replica, and nothing tells how far it is behind. `server`:
+    its name, where several may answer behind one address.
     """
 
     state: Literal["primary", "replica", "stopped", "hidden"]
     now_ms: int
     lag_ms: int | None = None
+    server: str = ""
 
 
 class ReplicaClock:
@@ -53,12 +55,20 @@ class ReplicaClock:
 
     def __init__(self, tick_ms: int) -> None:
         self._tick_ms = tick_ms
-        self.replayed_ms = 0
+        self._replayed_ms: dict[str, int] = {}
+
+    def replayed_ms(self, replay: Replay) -> int:
+        """What a server had replayed when it last told a lag; 0 before."""
+        return self._replayed_ms.get(replay.server, 0)
+
+    def stopped_at(self, replay: Replay, at_ms: int) -> None:
+        """Say what a server has replayed that tells no lag."""
+        self._replayed_ms[replay.server] = at_ms
 
     def complete_ms(self, replay: Replay) -> int:
         """Epoch ms up to which the server knew everything when it told how it stands."""
         if replay.state in ("primary", "hidden"):
             return replay.now_ms
         if replay.lag_ms is not None:
-            self.replayed_ms = replay.now_ms - replay.lag_ms - self._tick_ms
-        return self.replayed_ms
+            self._replayed_ms[replay.server] = replay.now_ms - replay.lag_ms - self._tick_ms
+        return self.replayed_ms(replay)

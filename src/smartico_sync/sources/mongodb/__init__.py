@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import bson
 
+from smartico_sync.core.late_commit.view_definition import UNKNOWN
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, ViewBroken
 from smartico_sync.sources.kit.parameters import connection_of
 from smartico_sync.sources.kit.suggestions import check_columns, like
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smartico_sync.config.models import SourceConfig
+    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.mongodb.pipelines import Namespace, Stage
@@ -88,6 +90,10 @@ class MongoSource:
         """What the servers are, and what the user may do beyond reading."""
         with self._servers.session() as session:
             return ask_facts(session)
+
+    def definition(self, relation: Relation) -> ViewDefinition:  # noqa: ARG002  - pipelines are not judged
+        """UNKNOWN: a pipeline is not judged."""
+        return UNKNOWN
 
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """Whether an index serves the poll."""

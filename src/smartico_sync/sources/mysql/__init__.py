@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.sources.kit.parameters import connection_of
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.mysql.clock import TICK_MS, Clock
+from smartico_sync.sources.mysql.definition import ask_definition
 from smartico_sync.sources.mysql.facts import ask_facts
 from smartico_sync.sources.mysql.login import Login
 from smartico_sync.sources.mysql.plan import explain
@@ -19,6 +20,7 @@ from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
+    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.relation import Column, Relation
 
 __all__ = ["MySQLSource", "connect"]
@@ -48,6 +50,9 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(MYSQL, relation) % {}, f"view {relation.name}")
         return tuple(column_of(field) for field in answer.fields)
+
+    def _defined(self, session: Session, name: str) -> ViewDefinition:
+        return ask_definition(session, name)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(dotted(row) for row in session.run(RELATIONS, "the server").rows)

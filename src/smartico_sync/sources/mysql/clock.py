@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TICK_MS", "Clock"]
 
-NOW = "SELECT FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000)"
+NOW = "SELECT FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000), CONCAT(@@hostname, ':', @@port, ' ', @@server_id)"
 # MariaDB knows the first, for all its primaries; MySQL the second, older ones the third.
 QUESTIONS = ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
 BEHIND = ("Seconds_Behind_Master", "Seconds_Behind_Source")
@@ -28,18 +28,22 @@ State = Literal["primary", "replica", "stopped", "hidden"]
 class Clock(ReplicaClock):
     """The clock of one source."""
 
-    def read(self, session: Session, what: str) -> int:
-        """Epoch ms up to which this server knows everything. Ask before the snapshot: then it holds for the snapshot."""
+    def read(self, session: Session, what: str) -> tuple[int, str]:
+        """Epoch ms up to which this server knows everything, and its name.
+
+        Ask before the snapshot: then it holds for the snapshot.
+        """
         replay = self.replay(session, what)
-        if replay.state == "stopped" and not self.replayed_ms:
+        if replay.state == "stopped" and not self.replayed_ms(replay):
             # Stopped since before we looked: what it knows is older than the server process.
-            self.replayed_ms = replay.now_ms - session.run(STATES, what).pairs["Uptime"] * 1000
-        return self.complete_ms(replay)
+            self.stopped_at(replay, replay.now_ms - session.run(STATES, what).pairs["Uptime"] * 1000)
+        return self.complete_ms(replay), replay.server
 
     def replay(self, session: Session, what: str) -> Replay:
         """Ask the server; a primary is asked once a connection."""
         state, lag_ms = _state(session, what)
-        return Replay(state, int(session.run(NOW, what).rows[0][0] or 0), lag_ms)
+        now, server = session.run(NOW, what).rows[0]
+        return Replay(state, int(now or 0), lag_ms, server or "")
 
 
 def _state(session: Session, what: str) -> tuple[State, int | None]:

@@ -23,14 +23,15 @@ __all__ = ["MySQLReading"]
 class MySQLReading(ColumnReading[Session]):
     """Reads through one session.
 
-    `clock_ms` is the server's now, taken just before the snapshot; on a replica the time it has replayed up to.
+    `clock_ms` is the server's now, taken just before the snapshot; on a replica the time it has replayed up to. `server` is
+    its host, port and number.
     """
 
     adapter = MYSQL
 
     def begin(self) -> None:
         """Read the clock, then open the transaction."""
-        self.clock_ms = self.session.clock.read(self.session, self.what)
+        self.clock_ms, self.server = self.session.clock.read(self.session, self.what)
         self.session.begin(self.what)
 
     def ask(self, statement: str) -> Answer:

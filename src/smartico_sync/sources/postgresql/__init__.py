@@ -9,6 +9,7 @@ from smartico_sync.catalogue import engines
 from smartico_sync.core.relation import Column
 from smartico_sync.sources.kit.parameters import connection_of, named
 from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.postgresql.definition import ask_definition
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading
@@ -19,6 +20,7 @@ from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
+    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.relation import Relation
 
 __all__ = ["PostgresSource", "connect"]
@@ -58,6 +60,9 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         star = session.run(statements.star(POSTGRESQL, relation) % {}, what)[0]
         known = _types(session, set(star.types), what)
         return tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
+
+    def _defined(self, session: Session, name: str) -> ViewDefinition:
+        return ask_definition(session, name)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server")[0].rows)

@@ -35,8 +35,9 @@ class PostgresReading(ColumnReading[Session]):
 
     def begin(self) -> None:
         """Open the transaction."""
-        clock_ms, low, high = self.session.begin_reading(self.what)
+        clock_ms, low, high, server = self.session.begin_reading(self.what)
         self.clock_ms = int(clock_ms or 0)
+        self.server = server or ""
         self.snapshot = None if low is None or high is None else Snapshot(int(low), int(high))
 
     def ask(self, statement: str) -> Answer:

@@ -22,6 +22,7 @@ from smartico_sync.errors import ConfigError, SourceError
 from smartico_sync.sources.kit.network_failures import broken, silent
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.postgresql.failures import connecting, failure
+from smartico_sync.sources.postgresql.identity import identity
 
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.url import Url
@@ -109,14 +110,15 @@ class Session:
         self._poll = select.poll()
         self.version = self._pg.server_version
         self._begin = BEGIN.format(timeout_ms=timeout_ms)
+        self._identity = identity(self)
 
     def begin(self, what: str) -> None:
         """Open a read-only transaction. `what` names the view for messages, here and below."""
         self.run(self._begin, what)
 
     def begin_reading(self, what: str) -> Row:
-        """As `begin`, in the same round trip with epoch ms of the clock, and xmin and xmax where they can be a fence."""
-        return self.run(self._begin + _standing(self.version), what)[0].rows[0]
+        """As `begin`, in the same round trip with epoch ms of the clock, xmin and xmax where they can be a fence, and the server."""
+        return self.run(self._begin + _standing(self.version, self._identity), what)[0].rows[0]
 
     def end(self, what: str) -> None:
         """End the transaction if one was begun, failed or not."""
@@ -228,10 +230,10 @@ class Session:
             self._connection.close()
 
 
-def _standing(version: int) -> str:
-    """The question for a transaction's clock and snapshot."""
+def _standing(version: int, identity: str) -> str:
+    """The question for a transaction's clock and snapshot, and for which server answers."""
     if version < FIRST_WITH_FENCE:
-        return "SELECT floor(extract(epoch FROM now()) * 1000)::bigint, NULL, NULL;"
+        return f"SELECT floor(extract(epoch FROM now()) * 1000)::bigint, NULL, NULL, {identity};"  # noqa: S608  - constants only
     if version < FIRST_WITH_PG_SNAPSHOT:
         xmax = "txid_snapshot_xmax(txid_current_snapshot())"
         snapshot = f"txid_snapshot_xmin(txid_current_snapshot()), {xmax} + age((({xmax}) % 4294967296)::text::xid)"
@@ -239,7 +241,7 @@ def _standing(version: int) -> str:
         # A snapshot's xmax is one past the last id that ended; its age leads to the next one that will be given out.
         xmax = "pg_snapshot_xmax(pg_current_snapshot())"
         snapshot = f"pg_snapshot_xmin(pg_current_snapshot()), {xmax}::text::bigint + age({xmax}::xid)"
-    return f"SELECT floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot};"  # noqa: S608  - constants only
+    return f"SELECT floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot}, {identity};"  # noqa: S608  - constants only
 
 
 def literal(value: str | int) -> str:

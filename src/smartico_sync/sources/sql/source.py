@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from smartico_sync.core.late_commit.view_definition import UNKNOWN, Part, ViewDefinition
 from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources.kit.suggestions import absent_column, check_columns
 from smartico_sync.sources.sql.names import like
@@ -102,6 +103,18 @@ class PooledSource(ABC, Generic[S, R]):
         """Tables and views that the user may read."""
         with self._pool.link() as session, self._transaction(session, "the server"):
             return self._listed(session)
+
+    def definition(self, relation: Relation) -> ViewDefinition:
+        """What the relation is made of."""
+        if relation.relation is None:
+            return ViewDefinition((Part("the query", "query", relation.query or ""),))
+        with suppress(SourceError), self._pool.link() as session, self._transaction(session, f"view {relation.name}"):
+            return self._defined(session, relation.relation)
+        return UNKNOWN
+
+    def _defined(self, session: S, name: str) -> ViewDefinition:  # noqa: ARG002  - for engines that tell
+        """What a relation of that name is made of."""
+        return UNKNOWN
 
     def close(self) -> None:
         """Close everything; what is under way ends with a SourceError."""

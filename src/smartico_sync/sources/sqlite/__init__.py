@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue import engines
+from smartico_sync.core.late_commit.view_definition import ViewDefinition, gathered
 from smartico_sync.core.relation import Column
 from smartico_sync.sources.kit.parameters import named
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.sql import statements
-from smartico_sync.sources.sql.names import quoted
+from smartico_sync.sources.sql.names import names_of, quoted
 from smartico_sync.sources.sql.source import PooledSource
 from smartico_sync.sources.sqlite.plan import explain
 from smartico_sync.sources.sqlite.reading import SqliteReading
@@ -29,6 +30,7 @@ __all__ = ["SqliteSource", "connect"]
 
 SAMPLED = 1_000  # rows that tell the type of a column declared without one
 NO_FENCE = "SQLite has no snapshot ids: it has one writer"
+VIEWS = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
 RELATIONS = """SELECT name FROM sqlite_master
  WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1"""
 
@@ -59,6 +61,10 @@ class SqliteSource(PooledSource[Session, SqliteReading]):
         session.ask(f"CREATE TEMP VIEW smartico_sync_described AS {statements.star(SQLITE, relation)}", what)
         listed = session.ask("PRAGMA temp.table_info(smartico_sync_described)", what)
         return tuple(_typed(session, relation, row[1], row[2]) for row in listed)
+
+    def _defined(self, session: Session, name: str) -> ViewDefinition:
+        views = {view: sql.partition(" AS ")[2] or sql for view, sql in session.ask(VIEWS, f"relation {name}")}
+        return ViewDefinition(gathered(names_of(name)[-1], views))
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] for row in session.ask(RELATIONS, "the file"))

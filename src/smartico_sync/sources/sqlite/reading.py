@@ -39,6 +39,8 @@ class SqliteReading(SqlReading[Session]):
 
     def moment(self, at_ms: int) -> str:
         """An epoch ms in the form the file's newest cursor has: texts are compared letter by letter."""
+        if self.relation.epoch:
+            return super().moment(at_ms)
         head = self.head() or ""
         if head.lstrip("-").isdigit():
             return str(at_ms if int(head) >= MILLISECONDS_FROM else at_ms // 1000)

@@ -1,0 +1,54 @@
+"""What a PostgreSQL view is made of: the relations beneath it, their SELECTs, and how their ids are handed out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smartico_sync.core.late_commit.view_definition import Part, ViewDefinition
+from smartico_sync.sources.postgresql.session import literal
+from smartico_sync.sources.sql.names import names_of, quoted
+
+if TYPE_CHECKING:
+    from smartico_sync.core.late_commit.view_definition import PartKind
+    from smartico_sync.sources.postgresql.session import Session
+
+__all__ = ["ask_definition"]
+
+KINDS: dict[str, PartKind] = {"v": "view", "m": "materialized view", "f": "foreign table"}
+BENEATH = """WITH RECURSIVE beneath(oid, depth) AS (
+ SELECT to_regclass({name})::oid, 0
+ UNION
+ SELECT d.refobjid, b.depth + 1 FROM beneath b JOIN pg_rewrite r ON r.ev_class = b.oid
+ JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+  AND d.refobjid <> b.oid
+ WHERE b.depth < 8),
+relations AS (SELECT oid, min(depth) AS depth FROM beneath GROUP BY oid)"""
+PARTS = """{beneath} SELECT n.nspname || '.' || c.relname, c.relkind,
+ CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) ELSE '' END
+ FROM relations JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY relations.depth, 1"""
+# A column's own sequence (serial, identity), one in its default, and those that Hibernate calls by convention.
+SEQUENCES = """{beneath} SELECT DISTINCT n.nspname || '.' || s.relname, q.seqincrement, q.seqcache
+ FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid JOIN pg_namespace n ON n.oid = s.relnamespace
+ WHERE (abs(q.seqincrement) > 1 OR q.seqcache > 1) AND (
+  s.relname = 'hibernate_sequence'
+  OR EXISTS (SELECT FROM relations JOIN pg_class t USING (oid) JOIN pg_namespace m ON m.oid = t.relnamespace
+   WHERE m.oid = n.oid AND t.relkind IN ('r', 'p') AND (s.relname = t.relname || '_seq' OR s.relname LIKE t.relname || '\\_%\\_seq'))
+  OR EXISTS (SELECT FROM pg_depend d JOIN relations ON d.refobjid = relations.oid
+   WHERE d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.refclassid = 'pg_class'::regclass)
+  OR EXISTS (SELECT FROM pg_depend d JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid
+   JOIN relations ON a.adrelid = relations.oid WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = s.oid))
+ ORDER BY 1"""
+
+
+def ask_definition(session: Session, relation: str) -> ViewDefinition:
+    """Ask inside an open transaction."""
+    written = ".".join(quoted(part) for part in names_of(relation))
+    what, beneath = f"relation {relation}", BENEATH.format(name=literal(written))
+    rows = session.run(PARTS.format(beneath=beneath), what)[0].rows
+    parts = tuple(Part(name or "", KINDS.get(kind or "", "table"), sql or "") for name, kind, sql in rows)
+    told = [
+        f"{name} INCREMENT BY {increment}" if increment not in ("1", "-1") else f"{name} CACHE {cache}"
+        for name, increment, cache in session.run(SEQUENCES.format(beneath=beneath), what)[0].rows
+    ]
+    return ViewDefinition(parts, ", ".join(told))

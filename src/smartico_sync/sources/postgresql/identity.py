@@ -1,0 +1,38 @@
+"""Which PostgreSQL server answers, behind an address of several hosts or a pooler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smartico_sync.errors import SourceError, SourceUnreachable
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.postgresql.session import Session
+
+__all__ = ["identity"]
+
+# Two replicas share a system identifier and a timeline, but hardly the microsecond in which they were started. A standby that
+# is promoted does not restart.
+PROCESS = """concat_ws(' ', inet_server_addr(), inet_server_port(),
+ extract(epoch FROM pg_postmaster_start_time()), CASE WHEN pg_is_in_recovery() THEN 'replays' END)"""
+CLUSTER = """(SELECT system_identifier FROM pg_control_system()) || '/' || (SELECT timeline_id FROM pg_control_checkpoint())"""
+MAY_ASK = """SELECT coalesce(has_function_privilege(to_regprocedure('pg_control_system()')::oid, 'execute')
+ AND has_function_privilege(to_regprocedure('pg_control_checkpoint()')::oid, 'execute'), false)"""
+
+
+def identity(session: Session) -> str:
+    """An SQL expression whose text differs from server to server; `NULL` where the server cannot be asked, as forks."""
+    told = f"concat_ws(' ', {CLUSTER}, {PROCESS})"
+    if _answer(session, MAY_ASK) == "t" and _answer(session, f"SELECT {told}"):
+        return told
+    return PROCESS if _answer(session, f"SELECT {PROCESS}") else "NULL"
+
+
+def _answer(session: Session, question: str) -> str | None:
+    """One value, None when the server refuses. SourceUnreachable when nobody answers."""
+    try:
+        return session.run(question, "the server")[0].rows[0][0]
+    except SourceUnreachable:
+        raise
+    except SourceError:
+        return None
