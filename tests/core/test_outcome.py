@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.diff import NOTHING_KNOWN
 from smartico_sync.core.events import EID, PLAYER, POSITION
-from smartico_sync.core.mapping import Options, events, keys_of, plan
+from smartico_sync.core.mapping import Options, events, keys_of
 from smartico_sync.core.outcome import (
     PARK_BACKOFF,
     Retried,
@@ -28,6 +28,7 @@ from smartico_sync.core.outcome import (
     revived,
 )
 from smartico_sync.core.pipeline import PipelineOptions, positions_of, prepare
+from smartico_sync.core.planning import plan
 from smartico_sync.core.position import Position
 from smartico_sync.core.reason_codes import (
     GONE,

@@ -81,8 +81,8 @@ def build_commit(
 ) -> Commit:
     """What acknowledged rows change in the state; `retried` are the parked rows that the batch was made of, on a retry.
 
-    The rows of a page: read = unchanged + duplicate + delivered + dead_lettered + parked. Parked rows were counted when they
-    were read, so on a retry nothing is read, those tried are taken from `parked`, and the same equation holds.
+    The rows of a page: read = unchanged + duplicate + delivered + dead_lettered + parked + skipped. Parked rows were counted
+    when they were read, so on a retry nothing is read, those tried are taken from `parked`, and the same equation holds.
     Raises Unaccounted when batch, receipt and parked rows do not add up.
     """
     doubtful = misjudged(batch, receipt)
@@ -94,6 +94,7 @@ def build_commit(
         "delivered": receipt.delivered,
         "dead_lettered": len(outcome.dead_letters),
         "parked": len(outcome.parked) - len(retried),
+        "skipped": batch.skipped,
     }
     check_counts(options.mapping.view, counts, outcome, retried)
     return Commit(

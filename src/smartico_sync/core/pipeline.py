@@ -11,19 +11,20 @@ import polars as pl
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
+from smartico_sync.core.folding import folded
 from smartico_sync.core.identity import eids, keyed_hash, seeds
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors, older
 from smartico_sync.core.records import Anchor, Holds
-from smartico_sync.core.validation import broken, judged
+from smartico_sync.core.validation import FUTURE_MS, broken, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from smartico_sync.core.mapping import ViewMapping
+    from smartico_sync.core.mapping import Mapped, ViewMapping
     from smartico_sync.core.validation import InvalidPolicy
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "anchor_print",
     "anchors_of",
     "contents_of",
+    "held_against_rules",
     "ledger_of",
     "position_at",
     "positions_of",
@@ -52,13 +54,14 @@ class PipelineOptions:
     """How a view's rows become events: its mapping and policies, and the secret of the fingerprints.
 
     `park_ms`: how long an event waits for its player to become known; 0 gives it up at once. `ahead_ms`: how far ahead of the
-    source's clock a row may be dated.
+    source's clock a row may be dated; `future_ms`: the same of what it says of itself.
     """
 
     mapping: ViewMapping
     secret: bytes = field(repr=False)
     payload: Literal["full", "changed"] = "full"
     on_invalid: InvalidPolicy = "report"
+    future_ms: int = FUTURE_MS
     park_ms: int = field(kw_only=True)
     ahead_ms: int = field(default=0, kw_only=True)
 
@@ -73,9 +76,9 @@ class PreparedBatch:
     same player does. `quiet` [@row, @key, @eid, @type, @player] profiles say nothing new, or are older than what was delivered
     (`stale` of them), and are not sent; `repeated` rows were delivered before their time. `profiles` [id UInt64, eid String,
     whole Binary(8), parts Binary|null, cursor_at Int64|null, @row UInt32] is what to remember of each row once what it stands
-    for is accepted, None where the view holds transactions. `invalid` counts values that break a rule, by property. `holds`:
-    what it must not overtake.
-    rows = send + rejects + behind + quiet.
+    for is accepted, None where the view holds transactions. `invalid` counts values that break a rule or cannot be
+    read, by property. `holds`: what it must not overtake. `skipped` rows are left out as the configuration says.
+    rows = send + rejects + behind + quiet + skipped.
     """
 
     places: pl.DataFrame
@@ -90,6 +93,7 @@ class PreparedBatch:
     anchors: tuple[Anchor, ...] = field(default=())
     invalid: Mapping[str, int] = field(default_factory=dict)
     holds: Holds = field(default_factory=Holds)
+    skipped: int = 0
 
     @property
     def rows(self) -> int:
@@ -122,10 +126,8 @@ def prepare(
     if not mapping.relation.key:
         places = places.with_columns(contents_of(ledger))
     anchors = anchored(mapped.events.frame, mapping, places, ledger.get_column("cursor_ms"))
-    send, rejects, invalid = mapped.events, mapped.rejects, Counter[str]()
-    if found := broken(send.frame, now_ms):
-        send, rejects = ruled(send, rejects, found, options.on_invalid)
-        invalid.update({name: int(wrong.sum()) for name, (wrong, _) in found.items()})
+    send, rejects, counts = held_against_rules(mapped, options, now_ms)
+    invalid, skipped = Counter(counts), mapped.skipped
     if anew is not None and anew.any() and mapping.kind.role != "profile":
         send = with_new_ids(send, rows.get_column("@cursor"), anew, options.secret)
     if mapping.kind.role != "profile":
@@ -136,7 +138,9 @@ def prepare(
         behind, send = send.frame.filter(held), send.take(~held)
     if mapping.kind.role != "profile":
         holds.own.update(behind.get_column(PLAYER).to_list())
-        return PreparedBatch(places, ledger, send, rejects, behind, anchors=anchors, invalid=invalid, holds=holds)
+        return PreparedBatch(
+            places, ledger, send, rejects, behind, anchors=anchors, invalid=invalid, holds=holds, skipped=skipped
+        )
     ids = send.frame.get_column(PLAYER).unique()
     delivered = known(ids) if ids.len() else NOTHING_KNOWN
     cursor_at = cursors(rows, mapping.relation, now_ms + options.ahead_ms)
@@ -147,19 +151,19 @@ def prepare(
             old &= ~send.frame.get_column(POSITION).is_in(list(newest))
         if old is not None:
             send, stale = send.take(~old), int(old.sum())
-    # What is left out was never sent: what is remembered stays what Smartico has.
-    moves: Literal["follow", "hold"] = "hold" if options.on_invalid == "omit" else "follow"
-    diffed = diff(send, delivered, options.secret, options.payload, moves)
+    # What can never change is held back, and what is remembered stays what Smartico has.
+    moves: Literal["follow", "hold"] = "follow" if options.on_invalid == "dead_letter" else "hold"
+    diffed = diff(send, delivered, options.secret, options.payload, moves, mapping.options.clears)
     send, profiles = diffed.events, remembered(diffed.states, cursor_at, delivered)
     if diffed.moved:
         unmoved = {name: (mask, "what it was: it can never change") for name, mask in diffed.moved.items()}
-        send, rejects = ruled(send, rejects, unmoved, options.on_invalid)
+        send, rejects = ruled(send, rejects, unmoved, "dead_letter" if moves == "follow" else "omit")
         profiles = profiles.filter(~pl.col("eid").is_in(lost(diffed.events, send)))
         invalid.update({name: int(mask.sum()) for name, mask in diffed.moved.items()})
         send = send.take(saying(send))
     quiet = unsent(there.frame, send.frame, rejects)
     return PreparedBatch(
-        places, ledger, send, rejects, behind, quiet, stale, 0, profiles, anchors, invalid, holds
+        places, ledger, send, rejects, behind, quiet, stale, 0, profiles, anchors, invalid, holds, skipped
     )  # fmt: skip
 
 
@@ -192,6 +196,23 @@ def unsent(there: pl.DataFrame, sent: pl.DataFrame, rejects: pl.DataFrame) -> pl
         return NOTHING_QUIET
     gone = pl.concat([sent.get_column(POSITION), rejects.get_column(POSITION)])
     return there.select(QUIET).filter(~pl.col(POSITION).is_in(gone.implode()))
+
+
+def held_against_rules(
+    mapped: Mapped, options: PipelineOptions, now_ms: int
+) -> tuple[Events, pl.DataFrame, dict[str, int]]:
+    """The events that the catalogue's rules leave, the rejects with those that were given up, and what broke a rule or could not be read.
+
+    What is only written in another way than the catalogue's is written in the catalogue's.
+    """
+    send, rejects, invalid = mapped.events, mapped.rejects, Counter(mapped.invalid)
+    if found := broken(send.frame, now_ms, options.future_ms):
+        frame, left = folded(send.frame, found, options.mapping.options.unfolded)
+        send = Events(frame, send.raw)
+        if left:
+            send, rejects = ruled(send, rejects, left, options.on_invalid)
+            invalid.update({name: int(wrong.sum()) for name, (wrong, _) in left.items()})
+    return send, rejects, dict(invalid)
 
 
 def saying(sent: Events) -> pl.Series:

@@ -70,17 +70,21 @@ def agreed(states: pl.DataFrame) -> pl.DataFrame:
     """The parts of each player [id, parts] as all its states have them; null where these do not fit together."""
     places = max((len(parts) for parts in states.get_column("parts").drop_nulls()), default=0) // BYTES
     sliced = states.select(
-        "id", "parts", *(pl.col("parts").bin.slice(BYTES * n, BYTES).alias(str(n)) for n in range(places))
+        "id", "parts", *(pl.col("parts").bin.slice(BYTES * n, BYTES).alias(str(n)) for n in range(places + 1))
     )
-    unsure = bytes.fromhex(UNSURE)
+    unsure = pl.lit(bytes.fromhex(UNSURE))
+    # Behind the parts a shorter piece may say which properties have a value.
     one = [
-        pl.when(pl.col(str(n)).n_unique() == 1).then(pl.col(str(n)).last()).otherwise(pl.lit(unsure)).alias(str(n))
-        for n in range(places)
+        pl.when(pl.col(str(n)).n_unique() == 1)
+        .then(pl.col(str(n)).last())
+        .otherwise(unsure.bin.slice(0, pl.col(str(n)).bin.size().max()))
+        .alias(str(n))
+        for n in range(places + 1)
     ]
     fit = (pl.col("parts").null_count() == 0) & (pl.col("parts").bin.size().n_unique() == 1)
     merged = sliced.group_by("id").agg(fit.alias("fit"), *one)
     if not places:
         return merged.select("id", parts=pl.lit(None, pl.Binary))
     # The first part names the others: where it differs, so does all that follows.
-    hexes = pl.concat_str(pl.col(str(n)).bin.encode("hex") for n in range(places)).str.decode("hex")
+    hexes = pl.concat_str(pl.col(str(n)).bin.encode("hex") for n in range(places + 1)).str.decode("hex")
     return merged.select("id", parts=pl.when(pl.col("fit")).then(hexes))

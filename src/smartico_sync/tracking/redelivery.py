@@ -9,13 +9,14 @@ import polars as pl
 
 from smartico_sync.core.events import EID, POSITION
 from smartico_sync.core.ledger_keys import ledger_keys
-from smartico_sync.core.mapping import BRAND_COLUMN, USER_COLUMN, events
+from smartico_sync.core.mapping import events
 from smartico_sync.core.outcome import Retried, due_at_once
 from smartico_sync.core.pipeline import contents_of, position_at, positions_of
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors
 from smartico_sync.core.reason_codes import MUTATED
 from smartico_sync.core.records import ParkedRow, UndeliveredRow
+from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:

@@ -84,6 +84,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
             store.secret,
             view.payload,
             view.on_invalid,
+            view.future_tolerance,
             park_ms=equipment.configuration.smartico.park,
             ahead_ms=view.future_tolerance,
         ),
