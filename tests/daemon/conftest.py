@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from daemon import deposits
 from daemon.command import Command, run
-from smartico_sync.config.load import load
-from smartico_sync.daemon.wiring import assemble
 from smartico_sync.pii.keys import new_key
 from smartico_sync.sandbox.api import Sandbox
 
@@ -56,48 +54,14 @@ def operator(tmp_path):
         yield Operator(tmp_path, sandbox)
 
 
-DEPOSITS = (
-    """CREATE TABLE deposits (transaction_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', user_ext_id bigint DEFAULT 1,
-        dt_finalized timestamptz, transaction_date timestamptz DEFAULT '2026-01-01', deposit_amount numeric DEFAULT 1)""",
-    "CREATE INDEX ON deposits (dt_finalized, transaction_id)",
-)
-VIEW = "{name: deposits, source: db, relation: deposits, kind: deposits, cursor: dt_finalized, every: 50ms%s}"
-
-
-class TrackedView:
-    """The daemon's parts over one view, polled by hand."""
-
-    def __init__(self, operator, stack):
-        self.operator, self.stack = operator, stack
-        self.parts = assemble(load(operator.config), operator.home, stack)
-        (self.loop,) = self.parts.loops
-
-    def poll(self):
-        self.loop.poll(threading.Event(), checks="now")
-        return self.status
-
-    @property
-    def status(self):
-        (status,) = self.parts.board.views()
-        return status
-
-    def sent(self):
-        return [event["payload"]["acc_last_transaction_id"] for event in self.operator.accepted()]
-
-
 @pytest.fixture
 def tracked(operator, postgresql):
     """A tracked view over the deposits of a real PostgreSQL, configured by `more` keys of the view."""
-    postgresql.execute(*DEPOSITS)
+    postgresql.execute(*deposits.DEPOSITS)
     with ExitStack() as stack:
 
         def made(more="", *, url=postgresql.url, view=None, **smartico):
-            operator.configure(url, f"  - {(view or VIEW) % more}\n", **smartico)
-            return TrackedView(operator, stack)
+            operator.configure(url, f"  - {(view or deposits.VIEW) % more}\n", **smartico)
+            return deposits.TrackedView(operator, stack)
 
         yield made
-
-
-def insert(database, *ids, at="now()"):
-    values = ", ".join(f"({number}, {at})" for number in ids)
-    database.execute(f"INSERT INTO deposits (transaction_id, dt_finalized) VALUES {values}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.conftest import DEPOSITS, VIEW, insert
+from daemon.deposits import DEPOSITS, VIEW, insert
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import time
 import psycopg
 import pytest
 
-from daemon.conftest import DEPOSITS, insert
+from daemon.deposits import DEPOSITS, insert
 
 BY_ID = "{name: deposits, source: db, relation: by_id, kind: deposits, cursor: id, every: 50ms%s}"
 HASTE = ", settle: 50ms"  # so that a test need not wait for two seconds
@@ -163,3 +163,25 @@ def test_one_id_far_ahead_on_postgresql(tracked, postgresql):
     insert(postgresql, 21, 22)
     assert delivered(day, 23) == [*range(1, 23), 999_999_999]
     assert any("range far below" in warning for warning in day.poll().warnings)
+
+
+@pytest.mark.parametrize("pin", ["writer", "prepared"])
+def test_what_keeps_the_watermark_is_named(tracked, private_postgresql, pin):
+    """A writer of another database, or a transaction that was prepared and forgotten, is told by name."""
+    server = private_postgresql
+    server.admin("ALTER SYSTEM SET max_prepared_transactions = 5", "CREATE DATABASE other")
+    server.restart()
+    server.admin(*DEPOSITS)
+    day = tracked(f"{HASTE}, late_commit: fence, pin_cap: 100ms", url=server.url())
+    with psycopg.connect(server.admin_url("other"), autocommit=True) as writer:
+        writer.execute("CREATE TABLE busy (n int)")
+        writer.execute("BEGIN")
+        writer.execute("INSERT INTO busy VALUES (1)")
+        if pin == "prepared":
+            writer.execute("PREPARE TRANSACTION 'forgotten'")
+        server.admin("INSERT INTO deposits (transaction_id, dt_finalized) VALUES (1, now())")
+        (warning,) = [each for each in polled(day, 0.8).warnings if "kept the watermark" in each]
+        assert (
+            "in database other, a transaction since" if pin == "writer" else "'forgotten' of database other"
+        ) in warning
+        writer.execute("ROLLBACK" if pin == "writer" else "ROLLBACK PREPARED 'forgotten'")

@@ -76,7 +76,7 @@ def poll_a_while(day):
 @pytest.mark.parametrize("view", [VIEW, BY_ID], ids=["times", "ids"])
 def test_a_start_that_breaks_anywhere_never_sends_the_history(tracked, postgresql, monkeypatch, view):
     """Whatever call fails while a view begins at the present, it is asked again, and only what comes then is sent."""
-    monkeypatch.setattr("daemon.conftest.VIEW", view)
+    monkeypatch.setattr("daemon.deposits.VIEW", view)
     postgresql.execute(HISTORY)
     for passing in range(40):
         day = tracked(", start_from: now")
@@ -140,7 +140,7 @@ def test_rows_that_are_open_at_the_start_are_sent(tracked, postgresql):
 @pytest.mark.parametrize("late_commit", ["fence", "gaps"])
 def test_ids_that_are_open_at_the_start_are_waited_for(tracked, postgresql, monkeypatch, late_commit):
     """Ids missing below the head when the view begins are found when their writers commit."""
-    monkeypatch.setattr("daemon.conftest.VIEW", BY_ID)
+    monkeypatch.setattr("daemon.deposits.VIEW", BY_ID)
     insert(postgresql, *range(1, 200), *range(203, 300))
     day = tracked(f", start_from: now, late_commit: {late_commit}")
     day.poll()
@@ -197,7 +197,7 @@ def test_a_start_at_a_moment_is_that_moment_and_all_after_it(tracked, postgresql
 
 def test_a_start_at_an_id_is_that_id_and_all_after_it(tracked, postgresql, monkeypatch):
     """`start_from:` an id begins with it."""
-    monkeypatch.setattr("daemon.conftest.VIEW", BY_ID)
+    monkeypatch.setattr("daemon.deposits.VIEW", BY_ID)
     insert(postgresql, *range(1, 8))
     day = tracked(", start_from: 5")
     day.poll()
@@ -263,7 +263,7 @@ def test_a_view_without_a_key_begins_at_the_present(tracked, postgresql, monkeyp
     keyless = (
         "{name: deposits, source: db, relation: deposits, kind: deposits, key: [], cursor: dt_finalized, every: 50ms%s}"
     )
-    monkeypatch.setattr("daemon.conftest.VIEW", keyless)
+    monkeypatch.setattr("daemon.deposits.VIEW", keyless)
     insert(postgresql, 10, 20, at="date_trunc('minute', now())")
     (at,) = postgresql.execute("SELECT dt_finalized::text FROM deposits LIMIT 1")[0]
     day = tracked(", start_from: now")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.conftest import DEPOSITS, VIEW, TrackedView, insert
+from daemon.deposits import DEPOSITS, VIEW, TrackedView, insert
 from smartico_sync.core.reason_codes import GONE
 
 __all__ = ["DEPOSITS", "VIEW", "TrackedView", "insert"]

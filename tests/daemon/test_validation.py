@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from daemon.conftest import TrackedView as Polling
+from daemon.deposits import TrackedView as Polling
 from smartico_sync.cli.status import show
 from smartico_sync.errors import ConfigError
 from smartico_sync.observe.endpoint import Endpoint

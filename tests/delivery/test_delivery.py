@@ -50,6 +50,29 @@ def test_every_event_arrives_once_whatever_the_api_does(sandbox, ingest, faults)
     )
 
 
+@pytest.mark.parametrize("faults", [["reset-after:0.5"], ["garbage:0.5"], ["refuse=0.3"]])
+def test_duplicates_that_a_try_before_explains_are_no_surprise(sandbox, ingest, faults):
+    """Of the duplicates those are named that went to the API for the first time, and no others."""
+    sandbox.set_faults(faults)
+    first = ingest.send("deposits", some_events(300)).result(60)
+    assert first.known_before == ()
+    sandbox.set_faults([])
+    refused = {refusal.row for refusal in first.refused}
+    again = ingest.send("deposits", some_events(310)).result(60)
+    assert sorted(again.known_before) == [row for row in range(300) if row not in refused]
+    assert again.duplicates == len(again.known_before)
+
+
+def test_a_duplicate_that_names_only_a_player_of_several_events_accuses_none(sandbox, ingest):
+    """Which of the player's events the API had already is not known: all are delivered, and none is a surprise."""
+    sandbox.ingest.error_keys = "user_ext_id"
+    ingest.send("deposits", some_events(20)).result(60)
+    again = ingest.send("deposits", some_events(40)).result(60)
+    assert again.delivered + again.duplicates == 40
+    assert again.known_before == ()
+    assert sandbox.stats()["accepted"] == 40
+
+
 @pytest.mark.parametrize("keys", ["eid", "user_ext_id"])
 @pytest.mark.parametrize("dialect", ["event_errors", "failed_events"])
 def test_refused_events_are_named_and_the_others_arrive(sandbox, ingest, dialect, keys):

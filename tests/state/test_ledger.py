@@ -107,3 +107,16 @@ def test_less_than_twenty_bytes_a_row(path, store, rows):
         store.commit(Commit("bets", number, ledger=rows(keys, pl.int_range(n, eager=True) * 100 + number * n * 100)))
     store.close()
     assert path.stat().st_size / (n * pages) < 20
+
+
+def test_keys_above_the_watermark_are_never_pruned(tmp_path):
+    """What is scanned again must stay known, however long a writer keeps the watermark."""
+    with Store.open(tmp_path / "sync.db") as store:
+        store.begin("v", "d", "first", 0)
+        for page in range(6):
+            rows = pl.DataFrame({"key": [page], "cursor_ms": [page]}, schema={"key": pl.UInt64, "cursor_ms": pl.Int64})
+            store.commit(Commit("v", page, ledger=rows))
+        third = [seq for seq, _ in store.ledger_since("v", 0)][2]
+        assert store.prune_ledger("v", 1_000, third) == 3
+        assert store.prune_ledger("v", 1_000, third) == 0
+        assert [keys.to_list() for _, keys in store.ledger_since("v", 0)] == [[3], [4], [5]]

@@ -210,7 +210,7 @@ class View(Model):
     cursor: Word
     """The column that grows: a timestamp or an incrementing id, indexed and not null."""
     key: Columns = None
-    """Column or columns that make a row unique; the kind's default when absent, `[]` for none."""
+    """Column or columns that make a row unique; the kind's default when absent, `[]` for none. See [identity](identity.md)."""
     cursor_is: CursorIs = "auto"
     """What the cursor's values mean: `auto` is a time where the column is one, else an id. Numbers may be seconds, milliseconds or microseconds since 1970."""
     brand: Text | None = None

@@ -66,7 +66,8 @@ class Verdict:
     mends the `cause`. brand: the API does not know the brand of the request. bisect: some event is refused, and only halves of the
     request can tell which. `cause`: what an operator has to look at, where there is something.
     `brands` are events whose brand the API does not know. `vague` are those of players of whom some event is refused, and
-    the answer does not say which; what was accepted of them is a duplicate when it is sent again.
+    the answer does not say which; what was accepted of them is a duplicate when it is sent again. `blurred` are those of the
+    duplicates that are named only by a player who has several events here: some of them may be new.
     """
 
     decision: Literal["done", "retry", "unknown", "halt", "brand", "bisect"]
@@ -76,6 +77,7 @@ class Verdict:
     duplicates: frozenset[int] = frozenset()
     brands: frozenset[int] = frozenset()
     vague: frozenset[int] = frozenset()
+    blurred: frozenset[int] = frozenset()
     cause: Cause = ""
 
 
@@ -144,6 +146,7 @@ def shared(named: dict[int, Refused], vague: set[int], decision: Literal["done",
     denied = next((why for why in named.values() if why.code in DENIED), None)
     if denied is not None:
         return Verdict("halt", denied.reason, denied.code, cause="token")
+    blurred = frozenset(place for place in vague if named[place].code == DUPLICATE)
     certain = {UNKNOWN_USER, DUPLICATE} if decision == "done" else {UNKNOWN_USER}
     vague = {place for place in vague if named[place].code not in certain}
     if any(named[place].code == UNKNOWN_BRAND for place in vague):
@@ -152,7 +155,7 @@ def shared(named: dict[int, Refused], vague: set[int], decision: Literal["done",
     duplicates = frozenset(place for place, why in told.items() if why.code == DUPLICATE)
     brands = frozenset(place for place, why in told.items() if why.code == UNKNOWN_BRAND)
     refused = {place: why for place, why in told.items() if place not in duplicates | brands}
-    return Verdict(decision, reason, 0, refused, duplicates, brands, frozenset(vague))
+    return Verdict(decision, reason, 0, refused, duplicates, brands, frozenset(vague), blurred & duplicates)
 
 
 def parsed(body: bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor as JobThreads
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from smartico_sync.core.late_commit.pending_heads import recall
 from smartico_sync.errors import ExitCode, StateError, SyncError, Unexpected
 from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import now_ms
@@ -96,7 +97,8 @@ class Scheduler:
         before = now_ms() - self.reconcile.ledger_retention
         try:
             for row in self.store.views():
-                while self.store.prune_ledger(row.view, before) and not self.stopping.is_set():
+                known_from = recall(row.late).get("since")
+                while self.store.prune_ledger(row.view, before, known_from) and not self.stopping.is_set():
                     self.stopping.wait(PRUNE_BREATH_S)
         except StateError as error:
             log.warning("state.prune", reason=error.message, hint=error.hint)

@@ -50,7 +50,7 @@ class Backlog:
         others = [place for place in range(frame.height) if place not in told] if verdict.decision == "retry" else []
         delivered = frame.height - len(told) if verdict.decision == "done" else 0
         left = request.batches(frame[part] for part in (others, *request.apart(verdict.vague)) if part)
-        first = sorted(verdict.duplicates) if request.trip == "first" else []
+        first = sorted(verdict.duplicates - verdict.blurred) if request.trip == "first" else []
         self.judged(request, delivered, len(verdict.duplicates), verdict.refused, first)
         if left:
             self.player_order.cut(request, left)

@@ -82,6 +82,9 @@ class Reading(Protocol):
         Empty where that cannot be known.
         """
 
+    def pinned_by(self) -> str:
+        """What keeps the snapshot's xmin back, in words, as far as the user may see it; empty where that is not known."""
+
     def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
         """Up to `limit` rows after the position (all rows from the start for None), in order `(cursor, *key)`.
 

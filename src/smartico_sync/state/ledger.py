@@ -178,13 +178,16 @@ def count_keys(connection: sqlite3.Connection, view_no: int, low_ms: int, high_m
     return coarse.filter(pl.col("n") != 0).sort("bucket")
 
 
-def prune(connection: sqlite3.Connection, view_no: int, before_ms: int) -> int:
-    """Drop the keys of the oldest pages acknowledged before that time, at most PRUNE_PAGES; how many were dropped."""
+def prune(connection: sqlite3.Connection, view_no: int, before_ms: int, through_seq: int | None) -> int:
+    """Drop the keys of the oldest pages acknowledged before that time, at most PRUNE_PAGES; how many were dropped.
+
+    `through_seq`: pages behind it stay, however old they are.
+    """
     oldest = connection.execute(
         "SELECT seq, at_ms FROM ledger INDEXED BY ledger_seq WHERE view_no = ? ORDER BY seq LIMIT ?",
         (view_no, PRUNE_PAGES),
     )
-    due = [(seq,) for seq, at_ms in oldest if at_ms < before_ms]
+    due = [(seq,) for seq, at_ms in oldest if at_ms < before_ms and (through_seq is None or seq <= through_seq)]
     connection.executemany("DELETE FROM ledger WHERE seq = ?", due)
     return len(due)
 

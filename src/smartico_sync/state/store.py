@@ -504,14 +504,15 @@ class Store:
         with self._reading() as connection:
             return ledger.lowest(connection, number, at_ms)
 
-    def prune_ledger(self, view: str, before_ms: int) -> int:
+    def prune_ledger(self, view: str, before_ms: int, through_seq: int | None = None) -> int:
         """Drop the keys of pages delivered before that time; their counts stay. Return how many pages were dropped.
 
-        Bounded work: call it again while it returns more than 0.
+        Pages with a higher sequence number than `through_seq` stay: what was delivered above the watermark must be known as
+        long as it is scanned again. Bounded work: call it again while it returns more than 0.
         """
         number = self._number(view)
         with self._writing() as connection:
-            return ledger.prune(connection, number, before_ms)
+            return ledger.prune(connection, number, before_ms, through_seq)
 
     # The file
 

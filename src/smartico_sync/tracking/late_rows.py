@@ -17,6 +17,8 @@ from smartico_sync.core.late_commit.pending_heads import recall
 from smartico_sync.core.relation import IDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from smartico_sync.config.models import View
     from smartico_sync.core.late_commit.choice import Choice
     from smartico_sync.core.late_commit.lookback import Lateness
@@ -133,16 +135,14 @@ def measured(status: LateStatus, late: Lateness) -> LateStatus:
     )  # fmt: skip
 
 
-def warning(late: LateRows | None, read_time: ReadTime, view: View) -> str:
-    """What is about to go wrong with late rows; empty when nothing is."""
+def warning(late: LateRows | None, read_time: ReadTime, view: View, pinned_by: Callable[[], str]) -> str:
+    """What is about to go wrong with late rows; empty when nothing is. `pinned_by` names who keeps the watermark."""
     if late is None:
         return ""
     match late.mechanism:
         case Fence() as fence if fence.pinned_ms(read_time) >= view.pin_cap:
-            return (
-                f"a writer has kept the watermark for {fence.pinned_ms(read_time) // 1000} s, and memory grows until it ends: "
-                "pg_stat_activity on the primary, in order of xact_start, names it"
-            )
+            named = pinned_by() or "pg_stat_activity and pg_prepared_xacts on the primary, the oldest first, name it"
+            return f"a writer has kept the watermark for {fence.pinned_ms(read_time) // 1000} s, and memory grows until it ends: {named}"
         case Fence() as fence if fence.broken:
             return (
                 f"the watermark was let go {fence.broken} times because a writer stayed open longer than pin_cap: rows may be "

@@ -280,9 +280,9 @@ class PageReader:
         status = LateStatus(self.late_rows, rescanned_keys=self.rescanned, window_keys=known)
         return late_rows.seen(self.late, read_time, status)
 
-    def warning(self, read_time: ReadTime) -> str:
+    def warning(self, read_time: ReadTime, reading: Reading) -> str:
         """What is about to go wrong with late rows; empty when nothing is."""
-        return late_rows.warning(self.late, read_time, self.view)
+        return late_rows.warning(self.late, read_time, self.view, reading.pinned_by)
 
     def look_below(self, reading: Reading) -> None:
         """Look at the source's lowest id, beside the anchors: where it went down, ids have begun again."""

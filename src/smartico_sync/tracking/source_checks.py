@@ -171,7 +171,7 @@ class SourceChecks:
                 (
                     self.memory.changed,
                     self.doubts,
-                    reader.warning(read_time),
+                    reader.warning(read_time, reading),
                     self.null_warning(),
                     ahead_warning(reader),
                     *(f"{advice.what}: {advice.hint}" for advice in self.prepared.advice),

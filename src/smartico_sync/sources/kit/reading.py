@@ -81,6 +81,10 @@ class BaseReading(ABC):
         """An epoch ms as a cursor's text."""
         return moment_text(self.relation, at_ms, offset=self.offset)
 
+    def pinned_by(self) -> str:
+        """See `protocol.Reading`; most engines have no transaction ids to pin."""
+        return ""
+
     def most_listed(self, parts: int) -> int:  # noqa: ARG002  - for engines that count parameters
         """How many tuples of so many parts one question may list."""
         return MOST_LISTED

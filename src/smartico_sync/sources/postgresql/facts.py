@@ -15,7 +15,7 @@ from smartico_sync.sources.sql.source import transaction
 if TYPE_CHECKING:
     from smartico_sync.sources.postgresql.session import Session
 
-__all__ = ["ask_facts"]
+__all__ = ["ask_facts", "ask_pins"]
 
 FORKS = ("Redshift", "CockroachDB", "YugabyteDB", "-YB-", "Greenplum", "Materialize", "Vertica")
 SERVER = """SELECT version(), pg_is_in_recovery(),
@@ -31,6 +31,17 @@ LAG = """SELECT CASE WHEN pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_last
 SUBSCRIBED = """SELECT count(*) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
  WHERE d.datname = current_database() AND s.subenabled"""
 CACHED = "SELECT schemaname || '.' || sequencename FROM pg_sequences WHERE cache_size > 1 ORDER BY 1 LIMIT 3"
+
+# Transaction ids are the whole cluster's. Others' are shown to members of pg_read_all_stats only.
+PINS = (
+    """SELECT format('process %s of %s in database %s, a transaction since %s', pid, usename, datname,
+ to_char(xact_start, 'YYYY-MM-DD HH24:MI:SS TZ')) FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+ ORDER BY age(backend_xid) DESC LIMIT 1""",
+    """SELECT format('the prepared transaction %L of database %s, since %s', gid, database,
+ to_char(prepared, 'YYYY-MM-DD HH24:MI:SS TZ')) FROM pg_prepared_xacts ORDER BY age(transaction) DESC LIMIT 1""",
+    """SELECT format('the replication slot %s', slot_name) FROM pg_replication_slots
+ WHERE age(xmin) >= age(pg_snapshot_xmin(pg_current_snapshot())::xid) ORDER BY age(xmin) DESC LIMIT 1""",
+)
 
 
 def ask_facts(session: Session) -> ServerFacts:
@@ -54,6 +65,11 @@ def _asked(session: Session) -> ServerFacts:
         timezone=timezone,
         warnings=_warnings(superuser, writable, read_only, user),
     )
+
+
+def ask_pins(session: Session) -> str:
+    """Ask inside an open transaction what keeps the oldest transaction id; the words name no statement and no value."""
+    return "; ".join(found for question in PINS if (found := next(iter(_column(session, question)), "")))
 
 
 def _no_fence(session: Session, version: str, role: str, storage: str) -> str:

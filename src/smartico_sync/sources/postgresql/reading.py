@@ -9,6 +9,7 @@ import polars as pl
 
 from smartico_sync.core.relation import Snapshot
 from smartico_sync.errors import SourceError
+from smartico_sync.sources.postgresql.facts import ask_pins
 from smartico_sync.sources.postgresql.session import Answer, Session, literal
 from smartico_sync.sources.postgresql.types import POSTGRESQL
 from smartico_sync.sources.sql.reading import ColumnReading
@@ -39,6 +40,10 @@ class PostgresReading(ColumnReading[Session]):
         self.clock_ms = int(clock_ms or 0)
         self.server = server or ""
         self.snapshot = None if low is None or high is None else Snapshot(int(low), int(high))
+
+    def pinned_by(self) -> str:
+        """The oldest writer of any database, prepared transaction or replication slot."""
+        return ask_pins(self.session)
 
     def ask(self, statement: str) -> Answer:
         """One statement in the reading's transaction."""
