@@ -292,7 +292,7 @@ def test_later_events_wait_behind_a_row_that_was_asked_for_and_whose_player_is_u
         UndeliveredRow("deposits", "0", positions_of(batch.places)[0], "", "", ""), UNACKNOWLEDGED, "", NOW
     )
     (again,) = build_commit(batch, answered(batch, [UNKNOWN_USER]), chosen, NOW, Retried((asked,))).parked
-    assert again.row == replace(asked.row, player=player_of(1))
+    assert again.row == replace(asked.row, player=player_of(1), eid=batch.send.frame[EID][0])
 
 
 def test_a_row_keeps_what_is_known_of_it_from_stage_to_stage():
