@@ -35,14 +35,16 @@ SELECT
 FROM backoffice.deposits
 WHERE status = 'approved';
 
--- Bets and wins in one view, tracked by the incrementing id (the primary key).
+-- Bets and wins in one view, tracked by the incrementing id (the primary key). Each has an id of its own; the round, which its
+-- bets and wins share, is a property like any other.
 CREATE VIEW crm.casino_transactions AS
 SELECT
   t.id,
   t.brand    AS ext_brand_id,
   t.player   AS user_ext_id,
   t.type     AS tx_type,
-  t.round    AS bet_id,
+  t.id       AS bet_id,
+  t.round    AS round_id,
   t.at       AS bet_date,
   t.bet      AS bet_amount,
   t.win      AS win_amount,

@@ -87,7 +87,7 @@ def test_every_commented_line_of_the_example_is_valid(desk):
     bare = "\n".join(re.sub(r"^(\s*)# (?=[a-z_]+:|  SuperCasino:)", r"\1", line) for line in lines)
     found = desk.load(bare, {**ENVIRON, "SUPER_TOKEN": "another"})
     assert found.smartico.brands["SuperCasino"].token.get_secret_value() == "another"
-    assert found.views[0].columns == {"loyalty_level": "core_custom_level", "internal_note": None}
+    assert found.views[0].targets == {"loyalty_level": "core_custom_level", "internal_note": None}
     assert found.views[1].max_age == 900_000
     assert found.reconcile.every is None
 
@@ -101,7 +101,12 @@ def test_text_is_taken_as_it_is_written(desk):
         .replace("cursor: id", "cursor: id\n    start_from: 2026-01-01 00:00:00\n    brand: 007\n    key: [bet_id, on]")
     )
     bets = found.views[1]
-    assert (bets.type.bet, bets.type.win, bets.start_from, bets.brand) == ("01", "no", "2026-01-01 00:00:00", "007")
+    assert (bets.type.bet, bets.type.win, bets.start_from, bets.brand) == (
+        ("01",),
+        ("no",),
+        "2026-01-01 00:00:00",
+        "007",
+    )
     assert bets.key == ("bet_id", "on")
     assert found.pii.key_id == "1e3"
     assert found.health.listen == "off"

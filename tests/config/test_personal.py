@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smartico_sync.catalogue.properties import PROPERTIES
-from smartico_sync.config.personal import looks_personal, unprotected_pii
+from smartico_sync.config.personal import looks_identifying, looks_personal, undecided_pii, unprotected_pii
 
 from .conftest import MINIMAL
 
@@ -70,6 +70,48 @@ def test_names_that_only_speak_of_them(name):
 def test_of_smarticos_own_properties_only_two_are_contact_details():
     """The catalogue knows which of its properties need protection."""
     assert {name for name in PROPERTIES if looks_personal(name)} == {"user_email", "user_phone"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["user_first_name", "user_last_name", "user_birthdate", "firstName", "last_name", "surname", "dob", "date_of_birth", "birth_date", "birthdate",
+     "address", "address_line_1", "home_street", "city", "zip", "postcode", "ip", "last_ip", "login_ip_address", "ipAddress", "iban",
+     "bank_account", "passport_no", "passport", "document_number", "national_id", "tax_id", "card_number", "ssn"],
+)  # fmt: skip
+def test_names_that_say_who_somebody_is(name):
+    """Names, birth dates, addresses, IP addresses, accounts and documents are noticed, and are no contact details."""
+    assert looks_identifying(name)
+    assert not looks_personal(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["core_account_status", "user_country", "game_name", "ship", "recipe", "zipped", "velocity", "capacity", "equip", "bicycle", "passport_verified",
+     "address_verified", "document_status", "pandemic", "username_length", "tier", "core_registration_date", "vip", "description"],
+)  # fmt: skip
+def test_names_that_say_nothing_of_somebody(name):
+    """Words that only resemble one, and what is said about a document, ask for no decision."""
+    assert not looks_identifying(name)
+
+
+def test_a_decision_is_asked_for_once(desk):
+    """What the configuration names, protected or in the clear, is decided; so is everything where all is sent plain."""
+    sent = {
+        "user_first_name": ["fname"],
+        "user_birthdate": ["dob"],
+        "note": ["passport"],
+        "tier": ["tier"],
+        "user_email": ["mail"],
+    }
+    configuration = desk.load(MINIMAL)
+    assert undecided_pii(configuration, sent) == ("user_first_name", "user_birthdate", "note")
+    decided = desk.load(
+        MINIMAL.replace(
+            "pii:\n", "pii:\n  properties: [user_email, note]\n  in_the_clear: [user_first_name, user_birthdate]\n"
+        )
+    )
+    assert undecided_pii(decided, sent) == ()
+    assert undecided_pii(desk.load(MINIMAL.replace("pii:\n", "pii:\n  mode: plain\n")), sent) == ()
 
 
 WIRE = ("core_username", "user_email", "user_phone", "email", "lottery")

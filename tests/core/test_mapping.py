@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.batches import encode
-from smartico_sync.core.mapping import Options, events, keys_of, plan
+from smartico_sync.core.mapping import Options, events, keys_of
+from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
 
 DTYPES = {
@@ -28,14 +30,28 @@ ROW = {"ext_brand_id": "b", "user_ext_id": 7, "dt": MOMENT}
 
 
 def mapped(
-    rows, families, *, name="custom", options=None, key=("user_ext_id",), cursor="dt", unreadable=None, view="v"
+    rows,
+    families,
+    *,
+    name="custom",
+    options=None,
+    key=("user_ext_id",),
+    cursor="dt",
+    unreadable=None,
+    view="v",
+    timezone="UTC",
 ):
     """Map rows as a source would hand them over; each row is completed by brand, user and cursor."""
     families = BASE | families
     columns = tuple(Column(column, family, family) for column, family in families.items())
     chosen = options or Options(event_type="client_action")
     relation = Relation(
-        view, cursor, keys_of(kind(name), key, columns, chosen.type_column), relation=view, columns=columns
+        view,
+        cursor,
+        keys_of(kind(name), key, columns, chosen.type_column),
+        relation=view,
+        timezone=timezone,
+        columns=columns,
     )
     full = [ROW | row for row in rows]
     wide = {
@@ -79,8 +95,9 @@ def as_property(target):
     return Options(event_type="client_action", columns={"x": target})
 
 
+ID, BIRTH = "sport_match_id", "user_birthdate"
 NUMBER, TEXT, DATE, BOOLEAN, ARRAY, INTEGER = (
-    "core_affiliate_id", "user_first_name", "user_birthdate", "core_is_sms_disabled_by_platform", "core_external_markers",
+    "acc_real_balance", "user_first_name", "core_registration_date", "core_is_sms_disabled_by_platform", "core_external_markers",
     "sport_last_bet_selection_count",
 )  # fmt: skip
 CONVERSIONS = [
@@ -98,6 +115,14 @@ CONVERSIONS = [
     (INTEGER, "decimal", "3.000", 3),
     (INTEGER, "integer", 3, 3),
     (INTEGER, "text", "3", 3),
+    (INTEGER, "float", 3.0, 3),
+    (NUMBER, "text", " 7 ", 7),
+    (NUMBER, "decimal", "000123.40", Decimal("123.40")),
+    (ID, "float", 7.0, "7"),
+    (ID, "float", 1e16, "10000000000000000"),
+    (ID, "float", 123_456_789_012_345_678.0, "123456789012345680"),
+    (ID, "decimal", "7.00", "7"),
+    (TEXT, "float", 7.5, "7.5"),
     (TEXT, "integer", 5, "5"),
     (TEXT, "decimal", "5.10", "5.10"),
     (TEXT, "boolean", False, "false"),
@@ -108,6 +133,26 @@ CONVERSIONS = [
     (DATE, "timestamp", MOMENT.replace(tzinfo=None), MOMENT_MS),
     (DATE, "date", date(1969, 12, 31), -86_400_000),
     (DATE, "integer", MOMENT_MS, MOMENT_MS),
+    (DATE, "integer", 1_767_261_600, 1_767_261_600_000),
+    (DATE, "integer", -1, -1000),
+    (DATE, "decimal", "1767261600.125", 1_767_261_600_125),
+    (DATE, "float", 1_767_261_600_125.0, 1_767_261_600_125),
+    (DATE, "text", "1767261600", 1_767_261_600_000),
+    (DATE, "text", "1767261600123", 1_767_261_600_123),
+    (DATE, "text", "2026/01/02", 1_767_312_000_000),
+    (DATE, "text", "20260102", 1_767_312_000_000),
+    (DATE, "text", "2026-01-02 03:04", 1_767_323_040_000),
+    (DATE, "text", " 2026-01-02 03:04:05.678 UTC ", MOMENT_MS),
+    (DATE, "text", "2026-01-02 03:04:05.678+00", MOMENT_MS),
+    (DATE, "text", "2026-01-02T05:04:05.678 +0200", MOMENT_MS),
+    (BIRTH, "text", "1990-05-01", 641_520_000_000),
+    (BIRTH, "text", "1990-05-01 13:14:15", 641_520_000_000),
+    (BIRTH, "text", "1990-05-01T00:00:00+02:00", 641_520_000_000),
+    (BIRTH, "text", "19900501", 641_520_000_000),
+    (BIRTH, "date", date(1969, 12, 31), -86_400_000),
+    (BIRTH, "timestamp", datetime(1990, 5, 1, 23, 59), 641_520_000_000),  # noqa: DTZ001
+    (BIRTH, "instant", datetime(1990, 5, 1, 23, 59, tzinfo=UTC), 641_520_000_000),
+    (BIRTH, "integer", -86_400, -86_400_000),
     (DATE, "text", "2026-01-02", 1_767_312_000_000),
     (DATE, "text", "2026-01-02T03:04:05.678Z", MOMENT_MS),
     (DATE, "text", "2026-01-02 05:04:05.678+02:00", MOMENT_MS),
@@ -117,9 +162,18 @@ CONVERSIONS = [
     (BOOLEAN, "text", "T", True),
     (BOOLEAN, "text", "FALSE", False),
     (BOOLEAN, "text", "N", False),
+    (BOOLEAN, "text", "on", True),
+    (BOOLEAN, "text", "OFF", False),
+    (BOOLEAN, "text", " y ", True),
+    (BOOLEAN, "decimal", "1.00", True),
+    (BOOLEAN, "float", 0.0, False),
+    (BOOLEAN, "other", "1", True),
     (ARRAY, "array", '["a", "b"]', ["a", "b"]),
     (ARRAY, "text", '\n[1,\n"x"] ', [1, "x"]),
     (ARRAY, "json", "[]", []),
+    (ARRAY, "json", '["b", null, "a", "b"]', ["a", "b"]),
+    (ARRAY, "text", '{VIP,"New, player",NULL}', ["New, player", "VIP"]),
+    (ARRAY, "text", "{}", []),
     ("caught_up", "integer", 3, 3),
     ("caught_up", "decimal", "3.20", Decimal("3.20")),
     ("caught_up", "float", 1e300, Decimal("1e300")),
@@ -146,8 +200,9 @@ def test_a_value_reaches_the_wire_as_its_property_wants_it(target, family, value
 
 
 REFUSED = [
-    (NUMBER, "decimal", "NaN"), (NUMBER, "decimal", "Infinity"), (NUMBER, "text", "1,5"), (NUMBER, "text", "0x10"), (NUMBER, "text", " "),
-    (NUMBER, "text", "."), (NUMBER, "float", float("nan")), (NUMBER, "float", float("-inf")), (INTEGER, "decimal", "3.5"),
+    (NUMBER, "decimal", "NaN"), (NUMBER, "decimal", "Infinity"), (NUMBER, "text", "1,5"), (NUMBER, "text", "0x10"), (NUMBER, "text", "100,10"),
+    (NUMBER, "text", "."), (ARRAY, "json", "[NaN]"), (ARRAY, "json", '[{"a": 1}]'), (ARRAY, "json", '["\\ud800"]'), (DATE, "text", "1234567"),
+    (BIRTH, "text", "1990-05-00"), (BIRTH, "text", "May"), (NUMBER, "float", float("nan")), (NUMBER, "float", float("-inf")), (INTEGER, "decimal", "3.5"),
     (INTEGER, "float", 2.5), (DATE, "text", "yesterday"), (DATE, "text", "2026-13-01"), (BOOLEAN, "text", "maybe"), (BOOLEAN, "integer", 2),
     (ARRAY, "json", '{"a": 1}'), (ARRAY, "text", "[1,"), (ARRAY, "text", "a, b"), ("caught_up", "json", "{broken"),
     ("caught_up", "json", '{"a":1}]'), ("caught_up", "json", ""), ("caught_up", "float", float("inf")), ("caught_up", "decimal", "-Infinity"),
@@ -155,15 +210,39 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("target", "family", "value"), REFUSED)
+def test_an_unreadable_value_costs_itself_only(target, family, value):
+    """What is not required and cannot be read is left out and counted by property; its row goes, and all others."""
+    rows = [{"x": None}, {"x": value}, {"x": None}]
+    done = mapped(rows, {"x": family}, options=as_property(target))
+    assert done.events.frame["@row"].to_list() == [0, 1, 2]
+    assert done.events.frame[target].is_null().all()
+    assert done.invalid == {target: 1}
+
+
+@pytest.mark.parametrize(("target", "family", "value"), REFUSED)
 def test_a_poison_value_costs_its_row_only(target, family, value):
-    """The row is refused with column and property, never the value; the rows around it go."""
-    done = mapped([{"x": None}, {"x": value}, {"x": None}], {"x": family}, options=as_property(target))
+    """Where it is asked for the row is refused, with column and property, never the value; the rows around it go."""
+    options = replace(as_property(target), unreadable="dead_letter")
+    done = mapped([{"x": None}, {"x": value}, {"x": None}], {"x": family}, options=options)
+    assert done.invalid == {}
     assert done.events.frame["@row"].to_list() == [0, 2]
     assert done.rejects["@row"].to_list() == [1]
     reason = done.rejects["reason"].item()
     assert "x" in reason
     assert target in reason
     assert not str(value).strip() or str(value) not in reason.replace("x", "")
+
+
+@pytest.mark.parametrize(
+    ("target", "family", "value"),
+    [(NUMBER, "text", ""), (NUMBER, "text", " "), (INTEGER, "text", ""), (BOOLEAN, "text", ""), (DATE, "text", " "), (ARRAY, "text", ""),
+     (DATE, "text", "0000-00-00"), (DATE, "text", "0000-00-00 00:00:00"), (BIRTH, "text", "0000-00-00"), (ARRAY, "json", "null")],
+)  # fmt: skip
+def test_nothing_is_nothing(target, family, value):
+    """Empty text is NULL where no text is wanted, and a zero date is no date: neither sent nor counted."""
+    done = mapped([{"x": value}], {"x": family}, options=as_property(target))
+    assert done.events.frame[target].to_list() == [None]
+    assert done.invalid == {}
 
 
 @given(st.integers(-(2**63), 2**63 - 1), st.decimals(allow_nan=False, allow_infinity=False))
@@ -228,7 +307,7 @@ def test_the_date_of_an_event_is_the_first_that_is_there():
     done = mapped(rows, deposits, name="deposits", options=Options(), key=None)
     assert done.events.frame["@date"].to_list() == [1_735_689_600_000, MOMENT_MS]
     epoch = mapped([{"at": 1_000}], {"at": "integer"}, options=Options(event_type="x", event_date="at"))
-    assert epoch.events.frame["@date"].to_list() == [1_000]
+    assert epoch.events.frame["@date"].to_list() == [1_000_000]
 
 
 def test_a_row_that_says_no_date_is_refused():
@@ -283,13 +362,6 @@ def test_what_is_not_for_the_wire_stays():
     assert payload(rows, families, options=options) == [{"a": "1"}]
     done = mapped([BET], CASINO, name="casino_bets_and_wins", options=MIXED, key=None)
     assert not {"tx_type", "dt"} & set(done.events.frame.columns)
-
-
-def test_null_clears_a_profile_property_where_asked():
-    """`on_null: clear` says `!prop: null` for what is NULL, and nothing else."""
-    options = Options(on_null="clear")
-    got = payload([{"a": "x"}, {}], {"a": "text"}, name="users", options=options, key=None)
-    assert got == [{"a": "x"}, {"!a": None}]
 
 
 def test_a_reason_column_is_a_property_like_any_other():

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.diff import NOTHING_KNOWN
 from smartico_sync.core.events import EID, PLAYER, POSITION
-from smartico_sync.core.mapping import Options, events, keys_of, plan
+from smartico_sync.core.mapping import Options, events, keys_of
 from smartico_sync.core.outcome import (
     PARK_BACKOFF,
     Retried,
@@ -28,6 +28,7 @@ from smartico_sync.core.outcome import (
     revived,
 )
 from smartico_sync.core.pipeline import PipelineOptions, positions_of, prepare
+from smartico_sync.core.planning import plan
 from smartico_sync.core.position import Position
 from smartico_sync.core.reason_codes import (
     GONE,
@@ -141,8 +142,9 @@ def test_every_row_of_a_page_has_one_fate(name, rows, fates, waiting, policy, pa
     assert all(each.code in (UNKNOWN_USER, WAITS_BEHIND) for each in commit.parked)
     if commit.profiles is not None:
         sent = set(batch.send.frame.get_column(EID)) - {refusal.eid for refusal in receipt.refused}
-        kept = batch.profiles.filter(pl.col("id").is_in(commit.profiles.get_column("id").implode()))
+        kept = commit.profiles.join(batch.profiles, on=["id", "whole", "cursor_at"])
         assert set(kept.get_column("eid")) <= sent
+        assert set(commit.profiles.get_column("id")) == set(kept.get_column("id"))
 
 
 @given(
@@ -261,7 +263,7 @@ def test_a_refused_profile_is_not_remembered():
     """What Smartico does not have must go out in full when it changes next."""
     batch, chosen = prepared([(1, "EN"), (2, "DE")], name="users")
     commit = build_commit(batch, answered(batch, [7, "delivered"]), chosen, NOW)
-    assert commit.profiles.columns == ["id", "whole", "parts"]
+    assert commit.profiles.columns == ["id", "whole", "parts", "cursor_at"]
     assert commit.profiles.get_column("id").to_list() == [batch.send.frame.get_column(PLAYER)[1]]
 
 
@@ -290,14 +292,14 @@ def test_later_events_wait_behind_a_row_that_was_asked_for_and_whose_player_is_u
         UndeliveredRow("deposits", "0", positions_of(batch.places)[0], "", "", ""), UNACKNOWLEDGED, "", NOW
     )
     (again,) = build_commit(batch, answered(batch, [UNKNOWN_USER]), chosen, NOW, Retried((asked,))).parked
-    assert again.row == replace(asked.row, player=player_of(1))
+    assert again.row == replace(asked.row, player=player_of(1), eid=batch.send.frame[EID][0])
 
 
 def test_a_row_keeps_what_is_known_of_it_from_stage_to_stage():
     """Parked, tried, given up, revived: the row is the same, a revived one is due at once and has a day."""
     row = UndeliveredRow("deposits", "7", Position("c", ("7",)), "eid", "type", "00ff", 3)
     waiting = replace(parked(row, UNKNOWN_USER, "unknown", 5, 99), id=4)
-    again = parked_again(waiting, WAITS_BEHIND, "behind", 50, 3)
+    again = parked_again(waiting, WAITS_BEHIND, "behind", 50, row)
     assert (again.code, again.at_ms, again.deadline_ms, again.tries, again.id) == (WAITS_BEHIND, 5, 99, 1, 4)
     dead = given_up(again, GONE, "gone", 60)
     alive = revived(dead, 70)

@@ -168,3 +168,118 @@ def test_any_answer_has_a_verdict(answer):
             answer.get("err_code"),
             answer.get("errCode"),
         )
+
+
+NAMES_OF_ERRORS = ["event_errors", "failed_events", "eventErrors", "failedEvents", "errors", "rejected"]
+
+
+def told_by(shape, name, errors, events):
+    """The list of errors of an answer, in one of the shapes that are conceivable; `errors` maps a place to its code."""
+    told = {place: {"error_code": code, "error_message": "told"} for place, code in errors.items()}
+    keys = {
+        "eid": lambda place: events[place][0],
+        "upper eid": lambda place: events[place][0].upper(),
+        "user": lambda place: events[place][1],
+        "index": str,
+        "brand:user": lambda place: f"b:{events[place][1]}",
+        "number": lambda place: f"#{place}",
+    }
+    if shape == "listed":
+        return {name: list(told.values())}
+    if shape == "listed with eid":
+        return {name: [{"eid": events[place][0], **error} for place, error in told.items()]}
+    if shape == "sentences":
+        return {name: [f"event {place} is wrong" for place in told]}
+    if shape == "counted":
+        return {"failed_count": len(told)}
+    found: dict[str, list] = {}
+    for place, error in told.items():
+        found.setdefault(keys[shape](place), []).append(error)
+    return {name: found}
+
+
+SHAPES = st.sampled_from(
+    ["eid", "upper eid", "user", "index", "brand:user", "number", "listed", "listed with eid", "sentences", "counted"]
+)
+CODES = st.sampled_from([0, 0, 2, 77, 20056])
+
+
+@given(
+    st.lists(st.tuples(CODES, st.sampled_from(["1", "2", "77"])), min_size=1, max_size=7),
+    SHAPES,
+    st.sampled_from(NAMES_OF_ERRORS),
+    st.sampled_from(["take in part", "refuse as a whole", "one code for all"]),
+)
+def test_nothing_counts_as_delivered_that_an_answer_does_not_clear(fates, shape, name, manner):
+    """Whatever names the errors, in the end each event is delivered that was taken, and refused that was refused."""
+    events = [(f"e-{place}", user) for place, (_, user) in enumerate(fates)]
+    wrong = {place for place, (code, _) in enumerate(fates) if code not in (0, 20056)}
+    taken = {place for place, (code, _) in enumerate(fates) if code == 20056}
+
+    def answer(request):
+        errors = {n: (20056 if place in taken else fates[place][0]) for n, place in enumerate(request)}
+        errors = {n: code for n, code in errors.items() if code}
+        mine = [events[place] for place in request]
+        if manner == "take in part" or not errors:
+            taken.update(place for place in request if place not in wrong)
+            return {"err_code": 0, **(told_by(shape, name, errors, mine) if errors else {})}, 200
+        if manner == "one code for all":
+            return {"err_code": next(iter(errors.values()))}, 200
+        return {"err_code": 2, **told_by(shape, name, errors, mine)}, 400
+
+    delivered, refused, asked = set(), set(), 0
+    waiting = [list(range(len(fates)))]
+    while waiting:
+        request = waiting.pop()
+        asked += 1
+        assert asked < 200
+        body, status = answer(request)
+        mine = [events[place] for place in request]
+        told = judge(
+            [eid for eid, _ in mine], [user for _, user in mine], "answered", status, json.dumps(body).encode()
+        )
+        if told.decision == "bisect":
+            if len(request) == 1:
+                refused.add(request[0])
+            else:
+                waiting += [request[len(request) // 2 :], request[: len(request) // 2]]
+            continue
+        assert told.decision in ("done", "retry")
+        refused |= {request[n] for n in told.refused}
+        named = told.refused.keys() | told.duplicates | told.vague
+        rest = [place for n, place in enumerate(request) if n not in named]
+        delivered |= {request[n] for n in told.duplicates} | (set(rest) if told.decision == "done" else set())
+        again = [*(rest if told.decision == "retry" else []), *(request[n] for n in sorted(told.vague))]
+        assert len(again) < len(request) or told.vague
+        waiting += [[place] for place in again]
+    if shape in ("sentences", "counted") and manner != "one code for all":
+        # A duplicate that is only counted, or told in words, is a refusal like any other.
+        assert delivered <= taken - wrong
+        assert delivered | refused == set(range(len(fates)))
+    else:
+        assert delivered == set(range(len(fates))) - wrong
+        assert refused == wrong
+
+
+def test_a_small_number_is_no_name():
+    """A key that may count the events or name a player says nothing of either."""
+    body = {"err_code": 0, "event_errors": {"1": [{"error_code": 2}]}}
+    told = judge(EIDS, ["1", "2", "3"], "answered", 200, json.dumps(body).encode())
+    assert told.decision == "bisect"
+    assert judge(
+        EIDS, ["1001", "1", "3"], "answered", 200, json.dumps(body | {"event_errors": {"1001": [1]}}).encode()
+    ).refused
+
+
+def test_a_duplicate_that_names_nobody_is_that_of_one_event_only():
+    """Alone an event is the duplicate; among others any of them may be."""
+    assert verdict({"err_code": 20056}).decision == "bisect"
+    assert judge(["e1"], ["u1"], "answered", 200, b'{"err_code": 20056}').duplicates == {0}
+
+
+@pytest.mark.parametrize(
+    "more", [{"warnings": ["old"]}, {"pd": 3}, {"failed_events": {}}, {"errors": []}, {"failed": 0}]
+)
+def test_what_speaks_of_no_error_is_none(more):
+    """Empty lists, noughts and other words leave an accepted request accepted."""
+    assert verdict({"err_code": 0, **more}) == verdict({"err_code": 0})

@@ -14,7 +14,8 @@ from smartico_sync.catalogue.kinds import KINDS, kind
 from smartico_sync.catalogue.properties import property_type
 from smartico_sync.core.batches import encode
 from smartico_sync.core.diff import NOTHING_KNOWN, diff
-from smartico_sync.core.mapping import Options, events, keys_of, plan
+from smartico_sync.core.mapping import Options, events, keys_of
+from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -36,32 +37,44 @@ def columns_of(name):
     known = kind(name)
     targets = dict(known.columns)
     named = [alternatives[0] for alternatives in known.required] + list(known.optional) + list(known.expected)
-    families = {column: FAMILIES.get(property_type(targets.get(column, column)) or "", "text") for column in named}
-    families |= {column: "instant" for column in named if column.endswith("_date")}
+    named += [column for role in known.roles.values() for column, _ in role.columns]
+    targets |= dict(pair for role in known.roles.values() for pair in role.columns)
+    types = {column: property_type(targets.get(column, column)) or known.types.get(column, "") for column in named}
+    families = {column: FAMILIES.get(expected, "text") for column, expected in types.items()}
+    families |= {column: "instant" for column in (*known.event_date, *named) if column.endswith(("_date", "_at"))}
     families |= CUSTOM if name == "custom" else {}
     return {"ext_brand_id": "text", **families, "user_ext_id": "integer", "dt": "instant"}
 
 
+def required(known):
+    """(column, property) of all that a row must hold."""
+    needs = {*known.needs, *(target for role in known.roles.values() for target in role.needs)}
+    columns = (*known.columns, *(pair for role in known.roles.values() for pair in role.columns))
+    return [(column, target) for column, target in columns if target in needs]
+
+
 def body(name):
-    """Three rows of that kind: full, with an empty and a quoted text, and all NULL that may be."""
-    families = columns_of(name)
-    options = {
-        "custom": Options(event_type="client_action"),
-        "casino_bets_and_wins": Options(type_column="tx_type", roles={"BET": "bet", "WIN": "win"}),
-    }.get(name, Options())
-    if options.type_column:
+    """Rows of that kind, three of each role: full, with an empty and a quoted text, and all NULL that may be."""
+    families, known = columns_of(name), kind(name)
+    options = Options(event_type="client_action" if name == "custom" else "")
+    if known.row_roles:
+        options = Options(type_column="tx_type", roles={role.upper(): role for role in known.row_roles})
         families["tx_type"] = "text"
+    there = {targets for targets, _ in required(known)}
     columns = tuple(Column(column, family, family) for column, family in families.items())
     rows = []
-    for place, text in enumerate(('say "hi" \\ \n 😀', "", None)):
+    texts = ('say "hi" \\ \n 😀', "", None)
+    for place, text in enumerate(texts * max(1, len(known.row_roles))):
         row = {
-            column: text if family == "text" else None if text is None else VALUES[family]
+            column: (text or "") if family == "text" and column in there else text if family == "text"
+            else None if text is None and column not in there else VALUES[family]
             for column, family in families.items()
-        }
+        }  # fmt: skip
         key = {
             column: f"{column}-{place}" for column in ("transaction_id", "bet_id", "selection_id") if column in families
         }
-        rows.append(row | ENVELOPE | key | {"dt": MOMENT, "tx_type": ("BET", "WIN", "BET")[place]})
+        role = known.row_roles[place // len(texts)].upper() if known.row_roles else ""
+        rows.append(row | ENVELOPE | key | {"dt": MOMENT, "tx_type": role})
     page = pl.DataFrame(
         [{column: row[column] for column in families} for row in rows],
         schema={column: DTYPES.get(family, pl.String) for column, family in families.items()},

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
 from delivery.conftest import some_events
 from smartico_sync.config.models import Smartico
-from smartico_sync.core.reason_codes import TOO_LARGE
+from smartico_sync.core.reason_codes import TOO_LARGE, UNKNOWN_BRAND, UNKNOWN_USER, WAITS_BEHIND
+from smartico_sync.core.records import Holds
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import DeliveryHalted
 from smartico_sync.sandbox.api import Sandbox
@@ -46,6 +48,29 @@ def test_every_event_arrives_once_whatever_the_api_does(sandbox, ingest, faults)
     assert all(rows == sorted(rows) for rows in (list(rows) for rows in order.values())) or all(
         rows == sorted(rows, reverse=True) for rows in order.values()
     )
+
+
+@pytest.mark.parametrize("faults", [["reset-after:0.5"], ["garbage:0.5"], ["refuse=0.3"]])
+def test_duplicates_that_a_try_before_explains_are_no_surprise(sandbox, ingest, faults):
+    """Of the duplicates those are named that went to the API for the first time, and no others."""
+    sandbox.set_faults(faults)
+    first = ingest.send("deposits", some_events(300)).result(60)
+    assert first.known_before == ()
+    sandbox.set_faults([])
+    refused = {refusal.row for refusal in first.refused}
+    again = ingest.send("deposits", some_events(310)).result(60)
+    assert sorted(again.known_before) == [row for row in range(300) if row not in refused]
+    assert again.duplicates == len(again.known_before)
+
+
+def test_a_duplicate_that_names_only_a_player_of_several_events_accuses_none(sandbox, ingest):
+    """Which of the player's events the API had already is not known: all are delivered, and none is a surprise."""
+    sandbox.ingest.error_keys = "user_ext_id"
+    ingest.send("deposits", some_events(20)).result(60)
+    again = ingest.send("deposits", some_events(40)).result(60)
+    assert again.delivered + again.duplicates == 40
+    assert again.known_before == ()
+    assert sandbox.stats()["accepted"] == 40
 
 
 @pytest.mark.parametrize("keys", ["eid", "user_ext_id"])
@@ -96,22 +121,41 @@ def with_brands(events, names):
 
 
 def test_an_unknown_brand_stops_itself_and_nothing_else(sandbox, ingest):
-    """What holds its events fails and is not committed; other brands go on; it goes by itself once it is registered."""
+    """Its events are refused with 125, at once or by the API; all others go on; it goes by itself once it is registered."""
     sandbox.set_faults(["unknown-brand=nobody"])
-    mixed = ingest.send("mixed", with_brands(some_events(40), ["b", "nobody"]))
-    with pytest.raises(DeliveryHalted, match="nobody"):
-        mixed.result(30)
+    for _ in range(2):  # of the second send nothing of the brand even leaves
+        mixed = ingest.send("mixed", with_brands(some_events(40), ["b", "nobody"])).result(30)
+        assert [refusal.code for refusal in mixed.refused] == [UNKNOWN_BRAND] * 20
+        assert all(refusal.row % 2 and "nobody" in refusal.reason for refusal in mixed.refused)
+        assert mixed.delivered + mixed.duplicates == 20
+        assert sandbox.stats()["refused"]["125"] == 20
     assert ingest.send("fine", some_events(40, start=100)).result(30).delivered == 40
     (status,) = ingest.status()
     assert status.state == "halted"
     assert "nobody" in status.halts[0][0]
-    with pytest.raises(DeliveryHalted):
-        ingest.send("mixed", with_brands(some_events(40), ["b", "nobody"])).result(30)
     sandbox.set_faults([])
     ingest.default.breaker.halts["nobody"].probe_at = 0
     receipt = ingest.send("mixed", with_brands(some_events(40), ["b", "nobody"])).result(30)
     assert receipt.delivered + receipt.duplicates == 40
     assert ingest.status()[0].state == "idle"
+
+
+def test_nothing_overtakes_what_has_to_wait(sandbox, ingest):
+    """What is queued behind a refused event of an unknown player is held back, in this send and in those after it."""
+    sandbox.set_faults(["unknown-users", "latency=50ms"])
+    first, second, third = Holds(), Holds(), Holds()
+    second, third = replace(second, earlier=(first.own,)), replace(third, earlier=(first.own, second.own))
+    receipts = [ingest.send("view", some_events(200, players=2), holds=first)]
+    sends = [(200, second), (260, third), (290, Holds())]
+    receipts += [ingest.send("view", some_events(30, players=2, start=start), holds=each) for start, each in sends]
+    before, after, knowing = receipts[0].result(30), [each.result(30) for each in receipts[1:3]], receipts[3].result(30)
+    assert {refusal.code for refusal in before.refused} == {UNKNOWN_USER, WAITS_BEHIND}
+    assert len(before.refused) == 200
+    assert first.own == {0, 1}
+    for receipt in after:
+        assert [refusal.code for refusal in receipt.refused] == [WAITS_BEHIND] * 30
+    assert {refusal.code for refusal in knowing.refused} == {UNKNOWN_USER}  # made by somebody who knows of the others
+    assert sandbox.stats()["received"] < 200
 
 
 def test_brands_have_their_own_url_token_and_name(sandbox):

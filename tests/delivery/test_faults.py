@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from delivery.conftest import some_events
 from smartico_sync.config.models import Smartico
+from smartico_sync.core.events import POSITION
+from smartico_sync.core.reason_codes import UNKNOWN_BRAND, WAITS_BEHIND
+from smartico_sync.core.records import Holds
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import DeliveryHalted
 from smartico_sync.sandbox.api import Sandbox
@@ -31,16 +34,26 @@ MENDED_AFTER_S = (
 
 
 def delivered(ingest, events, mend):
-    """Send until the API lets us, as a tracker does."""
-    began = time.monotonic()
+    """Send until the API lets us and knows the brand, as a tracker does; the refusals for good, and how many were taken."""
+    began, taken, refused = time.monotonic(), 0, []
     while True:
         try:
-            return ingest.send("deposits", events).result()
+            receipt = ingest.send("deposits", events, holds=Holds()).result()
         except DeliveryHalted:
-            if time.monotonic() > began + MENDED_AFTER_S:
-                mend()
-            for halt in ingest.default.breaker.halts.values():
-                halt.probe_at = 0
+            waits = set(events.frame[POSITION])
+        else:
+            assert receipt.delivered + receipt.duplicates + len(receipt.refused) == len(events)
+            assert all(refusal.reason and refusal.code for refusal in receipt.refused)
+            waits = {refusal.row for refusal in receipt.refused if refusal.code in (UNKNOWN_BRAND, WAITS_BEHIND)}
+            refused += [refusal for refusal in receipt.refused if refusal.row not in waits]
+            taken += receipt.delivered + receipt.duplicates
+        if not waits:
+            return taken, refused
+        events = events.take(events.frame[POSITION].is_in(list(waits)))
+        if time.monotonic() > began + MENDED_AFTER_S:
+            mend()
+        for halt in ingest.default.breaker.halts.values():
+            halt.probe_at = 0
 
 
 SCRIPTS = {
@@ -77,10 +90,9 @@ def play(script, dialect, error_keys, seed):
             harmless = [fault for fault in faults if not fault.startswith(REFUSALS)]
             for _ in range(2):
                 mend = partial(sandbox.set_faults, harmless)
-                receipt = delivered(ingest, some_events(90, players=PLAYERS, start=total), mend)
-                assert receipt.delivered + receipt.duplicates + len(receipt.refused) == 90
-                assert all(refusal.reason and refusal.code for refusal in receipt.refused)
-                refused |= {refusal.eid for refusal in receipt.refused}
+                took, refusals = delivered(ingest, some_events(90, players=PLAYERS, start=total), mend)
+                assert took + len(refusals) == 90
+                refused |= {refusal.eid for refusal in refusals}
                 total += 90
         stats, events = sandbox.stats(), sandbox.events(100_000)
         ingest.close(1000)

@@ -67,6 +67,35 @@ def test_composite_keys_break_ties(engine, walk):
     assert [row for page in pages for row in page.select("id", "note").iter_rows()] == expected
 
 
+@pytest.mark.parametrize("family", ["timestamp", "instant", "date"])
+def test_a_moment_may_be_part_of_the_key(engine, walk, family):
+    """A slip is told from its second settlement by when that was: pages, rows by position and rows by key agree on it."""
+    moments = [datetime(2026, 1, day, *([] if family == "date" else [10, 0, day])) for day in range(1, 9)]  # noqa: DTZ001
+    values = [
+        moment.date() if family == "date" else moment.replace(tzinfo=UTC) if family == "instant" else moment
+        for moment in moments
+    ]
+    table(engine, [(number // 4, number % 2, "n", value) for number, value in enumerate(values)], settled=family)
+    source = engine.source()
+    described = relation(engine, source, key=("id", "settled"))
+    pages = walk(source, described, 3)
+    expected = sorted((number // 4, number % 2, number) for number in range(8))
+    assert [(row[0], row[1]) for page in pages for row in page.select("cur", "id").iter_rows()] == [
+        (cursor, number) for cursor, number, _ in expected
+    ]
+    names = ["@cursor", "@key.0", "@key.1"]
+    positions = [Position(cursor, tuple(key)) for page in pages for cursor, *key in page.select(names).iter_rows()]
+    assert len(set(positions)) == 8
+    with source.reading(described) as reading:
+        assert set(reading.rows(positions).select(names).iter_rows()) == {
+            (each.cursor, *each.key) for each in positions
+        }
+        assert reading.by_key([positions[2].key]).select(names).rows() == [(positions[2].cursor, *positions[2].key)]
+        assert reading.keys(None, "1", 10, positions[3]).select(names).rows() == [
+            (each.cursor, *each.key) for each in positions[4:]
+        ]
+
+
 def test_text_keys_keep_the_databases_own_order(engine, walk):
     """Keys are compared and ordered by the database alone, so no collation makes a page skip or repeat."""
     words = ["Zoë", "apple", "Ärger", "zebra", "Apple", "_x", "10", "9", "a b", "ab", "é", "日本", "🎲"]

@@ -116,7 +116,8 @@ def column(family):
     [
         ("integer", [1, None, 2**63 - 1], [1, None, 2**63 - 1], []),
         ("integer", [1, 2.0, True], [1, 2, 1], []),
-        ("integer", [1, "x", 1.5], [1, None, None], [1, 2]),
+        ("integer", [1, "x", 1.5], ["1", None, "1.5"], [1]),
+        ("boolean", [True, 0, 3], ["1", "0", "3"], []),
         ("integer", [1, 2**64], ["1", str(2**64)], []),
         ("decimal", [Decimal("1.10"), 2, 0.1, "3.50"], ["1.10", "2", "0.1", "3.50"], []),
         ("decimal", [Decimal("1E+3"), Decimal("NaN"), "x"], ["1000", None, None], [1, 2]),

@@ -31,9 +31,11 @@ def rows():
 
 @pytest.fixture
 def profiles():
-    def make(ids, whole=b"12345678", parts=None):
-        schema = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary}
-        return pl.DataFrame({"id": ids, "whole": [whole] * len(ids), "parts": [parts] * len(ids)}, schema=schema)
+    def make(ids, whole=b"12345678", parts=None, cursor_at=None):
+        schema = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64}
+        n = len(ids)
+        held = {"id": ids, "whole": [whole] * n, "parts": [parts] * n, "cursor_at": [cursor_at] * n}
+        return pl.DataFrame(held, schema=schema)
 
     return make
 

@@ -35,7 +35,13 @@ def test_everything_survives_a_restart(path, rows, profiles, dead_letter):
         secret, state_id = store.secret, store.state_id
         store.begin("bets", "definition", "first", 1)
         done = Commit(
-            "bets", 9, head, watermark, '{"gaps":[1]}', profiles([1, 2**64 - 1], parts=b"x"), rows([5, 6], [1, 2])
+            "bets",
+            9,
+            head,
+            watermark,
+            '{"gaps":[1]}',
+            profiles([1, 2**64 - 1], parts=b"x", cursor_at=7),
+            rows([5, 6], [1, 2]),
         )
         assert store.commit(done) == 1
         store.commit(Commit("bets", 10, dead_letters=(dead_letter(),), counts={"read": 3, "delivered": 2}))
@@ -46,8 +52,8 @@ def test_everything_survives_a_restart(path, rows, profiles, dead_letter):
         assert (row.head, row.watermark, row.late, row.definition) == (head, watermark, '{"gaps":[1]}', "definition")
         assert (row.counts, row.started_from, row.updated_ms) == ({"read": 4, "delivered": 2}, "first", 11)
         assert sorted(store.profiles("bets", pl.Series([1, 2, 2**64 - 1], dtype=pl.UInt64)).rows()) == [
-            (1, b"12345678", b"x"),
-            (2**64 - 1, b"12345678", b"x"),
+            (1, b"12345678", b"x", 7),
+            (2**64 - 1, b"12345678", b"x", 7),
         ]
         assert [(seq, keys.to_list()) for seq, keys in store.ledger_since("bets")] == [(1, [5, 6])]
         assert [found.row.key for found in store.dead_letters()] == ["7"]
@@ -68,6 +74,7 @@ def test_views_stay_apart(store, profiles):
         "id": pl.UInt64,
         "whole": pl.Binary,
         "parts": pl.Binary,
+        "cursor_at": pl.Int64,
     }
 
 

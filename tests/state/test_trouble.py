@@ -30,7 +30,7 @@ number = store.begin("v", "d", "first", 0).counts.get("n", 0)
 while True:
     number += 1
     ids = pl.Series("id", range(number * 50, number * 50 + 50), dtype=pl.UInt64)
-    profiles = ids.to_frame().with_columns(whole=pl.lit(b"12345678"), parts=pl.lit(None, pl.Binary))
+    profiles = ids.to_frame().with_columns(whole=pl.lit(b"12345678"), parts=pl.lit(None, pl.Binary), cursor_at=number)
     ledger = pl.DataFrame({"key": ids, "cursor_ms": pl.Series([number] * 50, dtype=pl.Int64)})
     store.commit(Commit("v", number, head=Position(str(number)), profiles=profiles, ledger=ledger, counts={"n": 1}))
     print(number, flush=True)

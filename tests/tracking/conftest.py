@@ -28,7 +28,7 @@ class SlowDelivery:
         self.waiting: list[tuple[Future[Receipt], int]] = []
         self.sent: list[str] = []
 
-    def send(self, _view, events, *, priority="live"):
+    def send(self, _view, events, *, priority="live", holds=None):
         keys = events.frame.get_column(KEY).to_list()
         self.sent += keys
         receipt: Future[Receipt] = Future()

@@ -35,7 +35,7 @@ class Smartico:
         self.ids, self.levels, self.taken = set(), {}, 0
         self.answers = "given"
 
-    def send(self, _view, events, *, priority="live"):
+    def send(self, _view, events, *, priority="live", holds=None):
         duplicates = 0
         for row in events.frame.to_dicts():
             if row[EID] in self.ids:

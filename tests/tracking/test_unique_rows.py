@@ -34,7 +34,7 @@ class Api:
         self.accepted = {}
         self.crash = None
 
-    def send(self, _view, events, *, priority="live"):
+    def send(self, _view, events, *, priority="live", holds=None):
         known = []
         for place, eid, key, amount in events.frame.select(POSITION, EID, KEY, "acc_last_deposit_amount").iter_rows():
             if eid in self.accepted:

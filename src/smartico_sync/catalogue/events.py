@@ -34,9 +34,11 @@ EVENTS: dict[str, Event] = {
         Event(UPDATE_PROFILE, user="creates"),  # only this one is assumed to create a player, so profiles go first
         Event("acc_deposit_approved"),
         Event("acc_deposit_failed", since="inferred"),
+        Event("acc_deposit_cancelled", since="observed"),
         Event("acc_withdrawal_approved", since="inferred"),
         Event("acc_withdrawal_requested", since="observed"),
         Event("acc_withdrawal_cancelled", since="observed"),
+        Event("acc_withdrawal_completed", since="observed"),
         Event("casino_bet", since="inferred"),
         Event("casino_win", since="inferred"),
         Event("casino_bet_win"),
@@ -47,11 +49,14 @@ EVENTS: dict[str, Event] = {
         Event("acc_bonus_approved", since="observed"),
         Event("acc_bonus_cancelled", since="observed"),
         Event("acc_bonus_completed", since="observed"),
+        Event("core_personal_message"),  # free payload, only from a view made for it
+        Event("login", since="inferred"),  # normally the front end's
+        Event("user_logged_out", since="inferred"),
         Event(CLIENT_ACTION, required=("client_action",)),
     )
 }
 
-# Smartico produces these itself; sending one would make its own automations run twice.
+# Smartico's engine or its script in the browser produces these; sending one would make its own automations run twice.
 NEVER_SENT = (
     "ach_*",
     "minigame_*",
@@ -62,6 +67,14 @@ NEVER_SENT = (
     "shop_item_purchase_successed",
     "gf_*",
     "core_fav_game_update",
+    "core_public_tags_update",
+    "update_sensitive_properties",
+    "core_language_changed",
+    "core_cannot_open_gamification",
+    "core_set_last_login_entry",
+    "core_fin_stats_update",
+    "jp_*",
+    "raf_*",
 )
 
 

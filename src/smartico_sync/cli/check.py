@@ -11,6 +11,7 @@ import polars as pl
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
+from smartico_sync.config.personal import undecided_pii
 from smartico_sync.core.definition import changes
 from smartico_sync.core.late_commit.choice import protection
 from smartico_sync.core.late_commit.view_definition import traits
@@ -122,12 +123,26 @@ def view_results(context: OperatorContext, view: View, source: Source) -> Iterat
             subject,
             f"{len(prepared.mapping.properties)} properties, key {', '.join(prepared.relation.key) or 'none'}",
         )
+        yield from personal_results(context.configuration, subject, prepared)
         yield from order_results(subject, prepared, source)
         for advice in prepared.advice:
             yield Result("advice", subject, advice.what, advice.hint)
         yield from late_results(subject, view, prepared)
     except SyncError as error:
         yield Result("wrong", subject, error.message, error.hint, error.exit_code)
+
+
+def personal_results(configuration: Configuration, subject: str, prepared: PreparedView) -> Iterator[Result]:
+    """Ask for a decision about what says who somebody is."""
+    sent = {known.name: [column.name for column in known.columns] for known in prepared.mapping.properties}
+    if undecided := undecided_pii(configuration, sent):
+        yield Result(
+            "advice",
+            subject,
+            f"{', '.join(undecided)} {'is' if len(undecided) == 1 else 'are'} personal and would leave in the clear",
+            "decide: pii.in_the_clear lists what may, pii.properties what is to be protected (texts only: Smartico checks the "
+            "type of a date), columns: {name: null} leaves it out",
+        )
 
 
 def key_results(subject: str, tracked: tuple[str, ...], by_default: tuple[str, ...]) -> Iterator[Result]:

@@ -12,8 +12,7 @@ from smartico_sync.cli.options import config_option
 from smartico_sync.core.batches import encode
 from smartico_sync.core.diff import NOTHING_KNOWN, diff
 from smartico_sync.core.mapping import events
-from smartico_sync.core.pipeline import ruled, without_automation
-from smartico_sync.core.validation import broken
+from smartico_sync.core.pipeline import PipelineOptions, held_against_rules, without_automation
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.errors import ExitCode
 
@@ -34,11 +33,10 @@ def preview(name: str, path: Path, limit: int) -> int:
     with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
         page, now_ms = reading.page(None, limit), reading.clock_ms
     mapped = events(prepared.mapping, page)
-    sent, rejects = mapped.events, mapped.rejects
+    options = PipelineOptions(prepared.mapping, b"", view.payload, view.on_invalid, view.future_tolerance, park_ms=0)
+    sent, rejects, _ = held_against_rules(mapped, options, now_ms)
     if prepared.mapping.kind.role == "profile":
         sent = diff(sent, NOTHING_KNOWN, prepared.mapping.options.secret, "full").events
-    if found := broken(sent.frame, now_ms):
-        sent, rejects = ruled(sent, rejects, found, view.on_invalid)
     protected = protection_of(configuration).apply(sent)
     body = encode(without_automation(protected) if view.skip_cjm == "always" else protected)
     click.echo(

@@ -6,23 +6,26 @@ needs more than one field to be judged is judged in `checks`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from smartico_sync.catalogue.kinds import kind
+from smartico_sync.config.base import Model, Text, Word, filled, listed
+from smartico_sync.config.mapping_models import ColumnRule, ColumnRules, TypeColumn, Where
 from smartico_sync.config.units import Bytes, DurationOrOff, Milliseconds
 from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
 __all__ = [
-    "Brand", "Configuration", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
+    "Brand", "ColumnRule", "Configuration", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
     "SourceConfig", "TypeColumn", "View",
 ]  # fmt: skip
 
 KindName = Literal[
-    "users", "deposits", "deposits_failed", "withdrawals", "withdrawals_requested", "casino_bets", "casino_wins",
-    "casino_bets_and_wins", "casino_rounds", "sport_bets_open", "sport_bets_settled", "sport_selections_open",
-    "sport_selections_settled", "bonuses", "custom",
+    "users", "deposits", "deposits_failed", "withdrawals", "withdrawals_requested", "payments", "casino_bets", "casino_wins",
+    "casino_bets_and_wins", "casino_rounds", "sport_bets_open", "sport_bets_settled", "sport_bets", "sport_selections_open",
+    "sport_selections_settled", "sport_selections", "bonuses", "lottery_ticket", "lottery_settlement", "trade_open",
+    "trade_close", "retail_purchase", "login", "game_session", "custom",
 ]  # fmt: skip
 LateCommit = Literal["auto", "fence", "gaps", "lookback"]
 
@@ -54,36 +57,11 @@ def numbered(version: object) -> object:
     return 1 if version == "1" else version
 
 
-def listed(value: object) -> object:
-    """One column may be written without brackets."""
-    return [value] if isinstance(value, str) else value
-
-
-def filled(value: object) -> object:
-    """Take a heading with nothing below it for an empty mapping."""
-    return {} if value is None else value
-
-
-# Text that looks like a number, a date or a boolean to YAML (`bet: 1`, `start_from: 2026-01-01`, `listen: off`).
-Text = Annotated[str, Field(min_length=1), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Word = Annotated[str, Field(min_length=1)]
 Columns = Annotated[
     tuple[Word, ...] | None,
     BeforeValidator(listed),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-
-
-class Model(BaseModel):
-    """Unknown keys are errors; parsed values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def nothing_is_empty(cls, value: Any) -> Any:
-        """Treat a heading with nothing below it as an empty mapping."""
-        return filled(value)
 
 
 class Brand(Model):
@@ -173,17 +151,6 @@ class SourceConfig(Model):
     """Parameters of the URL that are better written here; see the page of the engine under docs/databases."""
 
 
-class TypeColumn(Model):
-    """The column that says bet or win."""
-
-    column: Word
-    """The column."""
-    bet: Text
-    """Its value in the row of a bet, as text."""
-    win: Text
-    """Its value in the row of a win, as text."""
-
-
 class MaxRefused(Model):
     """When a view is simply misconfigured: both limits must be passed within one page."""
 
@@ -211,7 +178,7 @@ class View(Model):
     cursor: Word
     """The column that grows: a timestamp or an incrementing id, indexed and not null."""
     key: Columns = None
-    """Column or columns that make a row unique; the kind's default when absent, `[]` for none."""
+    """Column or columns that make a row unique; the kind's default when absent, `[]` for none. See [identity](identity.md)."""
     cursor_is: CursorIs = "auto"
     """What the cursor's values mean: `auto` is a time where the column is one, else an id. Numbers may be seconds, milliseconds or microseconds since 1970."""
     brand: Text | None = None
@@ -221,17 +188,27 @@ class View(Model):
     page_rows: Annotated[int, Field(ge=1, le=200_000)] = PAGE_ROWS
     """Rows a page."""
     type: TypeColumn | None = None
-    """For `casino_bets_and_wins`: the column that tells a bet from a win, and its two values."""
+    """For one table of several things: the column that says what a row is, and the values of each role."""
+    where: Annotated[Where, BeforeValidator(filled)] = {}
+    """Rows to send: those whose column holds this value, or one of this list; all others are left out, and counted."""
     event_type: Word | None = None
     """For `custom`: the event type. For a kind of one event type: another one than the kind's."""
     event_date: Word | None = None
     """The column that holds the moment of the event; the kind's default when absent."""
-    columns: Annotated[dict[str, str | None], BeforeValidator(filled)] = {}
-    """Column to property, over the kind's defaults; null leaves the column out."""
+    columns: Annotated[ColumnRules, BeforeValidator(filled)] = {}
+    """Column to property, over the kind's defaults, or how it is read; null leaves the column out."""
+    unmapped: Literal["omit", "send"] | None = None
+    """Columns that mean nothing to the kind: left out, or sent under their own names; sent for `users` and `custom` when absent."""
+    fold: Literal["on", "off"] = "on"
+    """Write closed lists and ISO codes in the catalogue's way (`Active` is ACTIVE, `en-GB` is EN), or as they are."""
+    timezone: Word | None = None
+    """The zone of timestamps and texts that carry none (an IANA name); the source's when absent."""
+    arrays: Annotated[dict[str, Literal["replace", "add"]], BeforeValidator(filled)] = {}
+    """For profiles: how a property that is a set of names is told. `replace`: the whole set; `add`: what it holds is added."""
     payload: Literal["full", "changed"] = "full"
     """For profiles: every property, or only the changed ones."""
-    on_null: Literal["omit", "clear"] = "omit"
-    """For profiles: a column that is NULL is left out, or clears the property."""
+    on_null: Literal["omit", "clear"] | None = None
+    """For profiles: a column that became NULL is left out, or clears the property; when absent, personal data is cleared and all else left out."""
     skip_cjm: Literal["never", "first_load", "always"] = "never"
     """For profiles: store the state without starting automations, for the first load or always."""
     late_commit: LateCommit = "auto"
@@ -247,7 +224,7 @@ class View(Model):
     on_null_cursor: Literal["report", "send", "stop"] = "report"
     """What to do about rows whose cursor is NULL."""
     on_invalid: Literal["report", "omit", "dead_letter"] = "report"
-    """What to do about values that break the catalogue's rules."""
+    """What to do about values that break the catalogue's rules: send and count them, leave them out, or give the row up. What is optional and cannot be read is left out, or with `dead_letter` costs its row."""
     on_mutated: Literal["ignore", "warn", "resend"] = "warn"
     """What to do about a delivered transaction that changed within `lookback`; sent again it is a new event."""
     on_regressed: Literal["stop", "warn"] = "stop"
@@ -269,7 +246,16 @@ class View(Model):
 
     def event_types(self) -> dict[str, str]:
         """Map a row's role to its event type: the kind's, or {"": the configured one}."""
-        return {"": self.event_type} if self.event_type else kind(self.kind).event_types
+        if self.event_type:
+            return {"": self.event_type}
+        types = kind(self.kind).event_types
+        roles = self.type.roles if self.type else types if "" not in types else ("",)
+        return {role: types[role] for role in roles}
+
+    @property
+    def targets(self) -> dict[str, str | None]:
+        """What `columns:` says of each column: a name, its own where it is only read otherwise; None for one that is left out."""
+        return {name: (rule.property or name) if rule else None for name, rule in self.columns.items()}
 
 
 class Reconcile(Model):

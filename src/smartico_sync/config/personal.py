@@ -1,4 +1,7 @@
-"""E-mail addresses and phone numbers by the name of their column: what must not leave in the clear unasked.
+"""Personal data by the name of its column.
+
+E-mail addresses and phone numbers must not leave in the clear unasked; of names, birth dates, addresses, IP addresses, bank
+accounts and documents an operator is asked to decide.
 
 A name is all there is to go by: no value is looked at. Smartico's own flags (`core_is_email_disabled_by_platform`) and
 names that say something *about* an address (`email_verified`, `phone_model`) are no addresses.
@@ -12,11 +15,18 @@ from typing import TYPE_CHECKING
 from smartico_sync.catalogue.properties import PROPERTIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from smartico_sync.config.models import Configuration, Pii, View
 
-__all__ = ["holds_personal", "looks_personal", "unprotected_mappings", "unprotected_pii"]
+__all__ = [
+    "holds_personal",
+    "looks_identifying",
+    "looks_personal",
+    "undecided_pii",
+    "unprotected_mappings",
+    "unprotected_pii",
+]
 
 CONTACT = frozenset({"user_email", "user_phone"})
 ADDRESS = re.compile(
@@ -31,17 +41,44 @@ NO_ADDRESS = re.compile(
 )
 
 
+# What says who somebody is or where he lives, as a word of the name.
+IDENTITY = re.compile(
+    r"(?:^|_)(?:(?:first|last|middle|full|given|family|maiden|real)_?name|forename|surname|patronymic"
+    r"|birth_?(?:date|day|place)?|dob|date_of_birth|born(?:_on)?"
+    r"|address(?:_?line)?_?\d*|street|city|town|zip(?:_?code)?|post_?code|postal_?code"
+    r"|ip|ip_?v?[46]?_?addr(?:ess)?|ip_?[46]|iban|bic|swift|bank_?account|account_?number|card_?(?:number|no|pan)|pan"
+    r"|passport|ssn|national_?id|personal_?(?:id|code|number)|tax_?id|id_?(?:card|document)|(?:document|doc|id)_?(?:number|no|nr)"
+    r"|driv(?:er|ers|ing)_?licen[cs]e)(?:_?(?:number|no|nr|id))?(?:_|$)"
+)
+KNOWN_IDENTITY = frozenset({"user_first_name", "user_last_name", "user_birthdate", "core_username"})
+
+
+def plain_name(name: str) -> str:
+    """A name in one spelling."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").replace(".", "_").replace(" ", "_").lower()
+
+
 def looks_personal(name: str) -> bool:
     """Whether a column or property of this name probably holds an e-mail address or a phone number."""
     if name in PROPERTIES:
         return name in CONTACT
-    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").replace(".", "_").replace(" ", "_").lower()
+    plain = plain_name(name)
     return bool(ADDRESS.search(plain)) and not NO_ADDRESS.search(plain)
+
+
+def looks_identifying(name: str) -> bool:
+    """Whether a column or property of this name probably says who somebody is, or where he can be found."""
+    if name in PROPERTIES:
+        return name in KNOWN_IDENTITY
+    plain = plain_name(name)
+    return bool(IDENTITY.search(plain)) and not NO_ADDRESS.search(
+        re.sub(r"_?(?:birth_?date|date_of_birth)$", "_born", plain)
+    )
 
 
 def holds_personal(pii: Pii | None, view: View, column: str) -> bool:
     """Whether a column of the view holds personal data, sent or not, by its own name or that of its property."""
-    target = view.columns.get(column) or column
+    target = view.targets.get(column) or column
     return looks_personal(column) or looks_personal(target) or (pii is not None and target in pii.properties)
 
 
@@ -60,8 +97,24 @@ def unprotected_pii(configuration: Configuration, view: View, wire_names: Iterab
     if configuration.pii.mode == "plain":
         return ()
     allowed = protected(configuration.pii)
-    from_contact = {target for column, target in view.columns.items() if target and looks_personal(column)}
+    from_contact = {target for column, target in view.targets.items() if target and looks_personal(column)}
     return tuple(name for name in wire_names if name not in allowed and (looks_personal(name) or name in from_contact))
+
+
+def undecided_pii(configuration: Configuration, wire_names: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Properties that identify somebody and leave in the clear without a word of the configuration, in the order given.
+
+    `wire_names`: the view's payload properties, and the columns that each comes from. Nothing stops the view; who decides
+    lists each in `pii.properties`, or in `pii.in_the_clear`, or leaves it out.
+    """
+    if configuration.pii.mode == "plain":
+        return ()
+    allowed = protected(configuration.pii)
+    return tuple(
+        name
+        for name, columns in wire_names.items()
+        if name not in allowed and (looks_identifying(name) or any(looks_identifying(column) for column in columns))
+    )
 
 
 def unprotected_mappings(pii: Pii, view: View) -> tuple[tuple[str, str], ...]:
@@ -71,6 +124,6 @@ def unprotected_mappings(pii: Pii, view: View) -> tuple[tuple[str, str], ...]:
     allowed = protected(pii)
     return tuple(
         (column, target)
-        for column, target in view.columns.items()
+        for column, target in view.targets.items()
         if target is not None and target not in allowed and (looks_personal(column) or looks_personal(target))
     )

@@ -1,4 +1,4 @@
-"""The published reference: `config/views.schema.json` for editors, `docs/configuration.md` and pages of engines for people.
+"""The published reference: `config/views.schema.json` for editors; `docs/configuration.md`, the page of kinds and those of engines for people.
 
 `python -m smartico_sync.config.reference` says whether they are stale (exit code 1), `--write` writes them again.
 """
@@ -13,11 +13,11 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 
 from smartico_sync.catalogue.engines import ENGINES
-from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.config import models
 from smartico_sync.config.engine_reference import SCHEME_PATTERN, engine_table, with_parameters
 from smartico_sync.config.explain import bare
-from smartico_sync.config.models import Configuration, KindName
+from smartico_sync.config.kind_reference import kind_table, with_kinds
+from smartico_sync.config.models import Configuration
 from smartico_sync.config.units import Bytes, Quantity
 
 __all__ = ["as_markdown", "as_schema", "main"]
@@ -25,6 +25,7 @@ __all__ = ["as_markdown", "as_schema", "main"]
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA_FILE = ROOT / "config" / "views.schema.json"
 MARKDOWN_FILE = ROOT / "docs" / "configuration.md"
+KINDS_FILE = ROOT / "docs" / "smartico.md"
 DATABASES = ROOT / "docs" / "databases"
 REQUIRED = "required"
 # Model, its place in the file, in the order in which an operator meets them.
@@ -38,9 +39,9 @@ SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (models.SourceConfig, "sources.NAME"),
     (models.View, "views[]"),
     (models.TypeColumn, "views[].type"),
+    (models.ColumnRule, "views[].columns.COLUMN"),
     (models.MaxRefused, "views[].max_refused"),
 )
-KIND_HEADING = "| kind | event types | key | required columns | moment of the event |"
 INTRODUCTION = """# Configuration
 
 Generated from the models by `python -m smartico_sync.config.reference --write`; do not edit.
@@ -58,6 +59,8 @@ Start from [config/views.minimal.yaml](../config/views.minimal.yaml), or from
 - **Text** is taken as it is written: `bet: 1`, `listen: off` and `start_from: 2026-01-01` need no quotes.
 - Unknown keys and keys that are there twice are errors.
 """
+KINDS_INTRODUCTION = """What a view's rows become. The page of [kinds](smartico.md) has the columns of each, their types, what is needed, and how sure
+we are of it."""
 DATABASES_INTRODUCTION = """What a source's `url` may begin with. `dialect+driver://`, as SQLAlchemy has it, is the same as `dialect://`; each page names
 the parameters that may follow `?`, or stand in `options`."""
 
@@ -82,7 +85,7 @@ def as_schema() -> dict[str, Any]:
 
 
 def as_markdown() -> str:
-    """Give the reference for people: a table per section, and the kinds."""
+    """Give the reference for people: a table per section, the databases and the kinds."""
     parts = [INTRODUCTION]
     for model, place in SECTIONS:
         parts.append(f"## {f'`{place}`' if place else 'The file'}\n\n{one_line(model.__doc__ or '')}\n")
@@ -92,21 +95,8 @@ def as_markdown() -> str:
         ]
         parts.append("\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows]) + "\n")
     parts.append(f"## Databases\n\n{DATABASES_INTRODUCTION}\n\n{engine_table()}")
-    parts.append("## Kinds\n\nWhat a view's rows become, and the columns it needs (any of those that `or` joins).\n")
-    kinds = [kind_row(name) for name in get_args(KindName)]
-    parts.append("\n".join([KIND_HEADING, "|---|---|---|---|---|", *kinds]) + "\n")
+    parts.append(f"## Kinds\n\n{KINDS_INTRODUCTION}\n\n{kind_table()}")
     return "\n".join(parts)
-
-
-def kind_row(name: str) -> str:
-    """Describe one kind."""
-    known = KINDS[name]
-    types = ", ".join(f"`{event}`" for event in known.event_types.values()) or "your `event_type`"
-    keys = " or ".join(f"`{', '.join(key)}`" for key in known.key) or "none"
-    needed = ", ".join(" or ".join(f"`{column}`" for column in columns) for columns in known.required)
-    needed += "".join(f", `{column}` (from any view)" for column in known.expected)
-    dates = " or ".join(f"`{column}`" for column in known.event_date)
-    return f"| `{name}` | {types} | {keys} | {needed} | {dates} or the cursor |"
 
 
 def quantity_of(model: type[BaseModel], name: str) -> Quantity | None:
@@ -158,6 +148,8 @@ def words_of(annotation: Any) -> str:
     if annotation in simple:
         return simple[annotation]
     origin, args = get_origin(annotation), get_args(annotation)
+    if args and type(None) in args:
+        return f"{words_of(bare(next(arg for arg in args if arg is not type(None))))} or null"
     if origin is Literal:
         return ", ".join(f"`{word}`" for word in args)
     if origin is dict:
@@ -184,6 +176,7 @@ def published() -> dict[Path, str]:
     return {
         SCHEMA_FILE: json.dumps(as_schema(), indent=2) + "\n",
         MARKDOWN_FILE: as_markdown(),
+        KINDS_FILE: with_kinds(KINDS_FILE.read_text("utf-8")),
         **{file: with_parameters(file.read_text("utf-8"), engine) for file, engine in pages.items()},
     }
 

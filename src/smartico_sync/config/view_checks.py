@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.events import NEVER_SENT, UPDATE_PROFILE, never_sent
-from smartico_sync.catalogue.kinds import kind
-from smartico_sync.catalogue.properties import MANAGED, NAME_PATTERN
+from smartico_sync.catalogue.kinds import KINDS, kind
+from smartico_sync.catalogue.properties import NAME_PATTERN, PROPERTIES, is_managed, property_type
 from smartico_sync.config.models import SWEEP_MS
 from smartico_sync.config.personal import holds_personal, unprotected_mappings
-from smartico_sync.config.problems import Problem
+from smartico_sync.config.problems import Problem, one_of
 from smartico_sync.config.query_checks import query_problem
+from smartico_sync.config.source_checks import zone_exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["Where", "view_problems"]
 
 TWO_TYPES = "casino_bets_and_wins"
-PROFILE_ONLY = {
-    "payload": "full",
-    "on_null": "omit",
-    "skip_cjm": "never",
-    "sweep": SWEEP_MS,
-}  # key: the only value other kinds can have
+BOTH = ("bet", "win")
+ENVELOPE = ("user_ext_id", "ext_brand_id")
+PROFILE_ONLY = {  # what other kinds can have
+    "payload": ("full",),
+    "on_null": (None, "omit"),
+    "skip_cjm": ("never",),
+    "sweep": (SWEEP_MS,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,12 @@ def view_problems(view: View, where: Where) -> Iterator[Problem]:
     yield from relation_problems(view, where)
     yield from type_problems(view, where)
     yield from event_problems(view, where)
+    yield from array_problems(view, where)
+    if view.timezone is not None and not zone_exists(view.timezone):
+        text = f"no time zone {view.timezone!r}; expected an IANA name such as Europe/Malta"
+        yield Problem(where.at("timezone"), text)
     for name, only in PROFILE_ONLY.items():
-        if kind(view.kind).role != "profile" and getattr(view, name) != only:
+        if kind(view.kind).role != "profile" and getattr(view, name) not in only:
             yield Problem(where.at(name), f"{name} is for profiles (kind: users) only; take it out", "key")
     if view.late_commit == "fence" and where.engine and "fence" not in where.engine.abilities:
         able = " or ".join(engine.title for engine in ENGINES.values() if "fence" in engine.abilities)
@@ -75,27 +82,47 @@ def relation_problems(view: View, where: Where) -> Iterator[Problem]:
 
 
 def type_problems(view: View, where: Where) -> Iterator[Problem]:
-    """Judge the column that tells a bet from a win."""
-    if view.kind == TWO_TYPES:
-        if view.type is None:
+    """Judge the column that says what a row is."""
+    known = kind(view.kind)
+    if view.type is None:
+        if known.row_roles and "" not in known.event_types:
+            roles = ", ".join(f"{role}: …" for role in known.row_roles[:2])
+            text = f"missing: type: {{column: …, {roles}}}, because the kind is {view.kind}"
+            yield Problem(where.at("type"), text, "key")
+        return
+    if not known.row_roles:
+        several = ", ".join(each.name for each in KINDS.values() if each.row_roles)
+        yield Problem(where.at("type"), f"type is for kinds that hold several things, {several}; take it out", "key")
+        return
+    seen: dict[str, str] = {}
+    for role, values in view.type.roles.items():
+        if role not in known.row_roles:
             yield Problem(
-                where.at("type"),
-                f"missing: type: {{column: …, bet: …, win: …}}, because the kind is {TWO_TYPES}",
-                "key",
+                where.at("type", role), f"{view.kind} has no role {role!r}; {one_of(role, known.row_roles)}", "key"
             )
-        elif view.type.bet == view.type.win:
-            yield Problem(where.at("type", "win"), "bet and win are the same value; expected two different ones")
-    elif view.type is not None:
-        yield Problem(where.at("type"), f"type is for the kind {TWO_TYPES} only; take it out", "key")
+        for value in values:
+            first = seen.setdefault(value, role)
+            if first != role:
+                text = f"{first} and {role} are the same value {value!r}; expected each value in one role"
+                yield Problem(where.at("type", role), text)
+    needed = BOTH if view.kind == TWO_TYPES else ()
+    for role in needed:
+        if role not in view.type.roles:
+            yield Problem(where.at("type", role), f"missing: the value of the rows that are a {role}", "key")
+    if not view.type.roles:
+        yield Problem(where.at("type"), f"no role has a value; {one_of('', known.row_roles)}")
 
 
 def event_problems(view: View, where: Where) -> Iterator[Problem]:
     """Judge the event type."""
+    known = kind(view.kind)
     if view.event_type is None:
         if view.kind == "custom":
             yield Problem(where.at("event_type"), "missing: the event type, because the kind is custom", "key")
-    elif view.kind in ("users", TWO_TYPES):
+    elif view.kind == "users" or (known.row_roles and "" not in known.event_types):
         yield Problem(where.at("event_type"), f"the kind {view.kind} fixes its event types; take it out", "key")
+    elif view.type is not None:
+        yield Problem(where.at("event_type"), "type says which event a row is; keep one of them", "key")
     elif never_sent(view.event_type):
         yield Problem(
             where.at("event_type"),
@@ -107,12 +134,30 @@ def event_problems(view: View, where: Where) -> Iterator[Problem]:
         yield Problem(where.at("event_type"), "expected letters, digits, '_' and '.', beginning with a letter")
 
 
+def array_problems(view: View, where: Where) -> Iterator[Problem]:
+    """Sets of names, and nothing else, can be added to."""
+    if view.arrays and kind(view.kind).role != "profile":
+        yield Problem(where.at("arrays"), "arrays is for profiles (kind: users) only; take it out", "key")
+        return
+    sets = [name for name, known in PROPERTIES.items() if known.type == "array" and not is_managed(name)]
+    for name in view.arrays:
+        expected = property_type(name)
+        if is_managed(name):
+            yield Problem(where.at("arrays", name), f"Smartico computes {name} itself; take it out", "key")
+        elif expected not in (None, "array"):
+            yield Problem(where.at("arrays", name), f"{name} is a {expected}; {one_of(name, sets)}", "key")
+
+
 def column_problems(view: View, where: Where) -> Iterator[Problem]:
     """Names on the wire, and what must not leave in the clear."""
-    for column, target in view.columns.items():
+    first: dict[str, str] = {}
+    for column, target in view.targets.items():
         if target is None:
             continue
-        if target in MANAGED:
+        if target in ENVELOPE and first.setdefault(target, column) != column:
+            yield Problem(where.at("columns", column), f"{first[target]} is {target} already; keep one of them")
+        yield from rule_problems(view, where, column)
+        if is_managed(target):
             yield Problem(where.at("columns", column), f"Smartico computes {target} itself; write null to leave it out")
         elif not re.fullmatch(NAME_PATTERN, target):
             yield Problem(
@@ -125,6 +170,27 @@ def column_problems(view: View, where: Where) -> Iterator[Problem]:
             f"{column} as {target} would leave in the clear; add {target} to pii.properties, map the column to user_email"
             f" or user_phone, or write null to leave it out (pii.in_the_clear says that it may)",
         )
+
+
+def rule_problems(view: View, where: Where, column: str) -> Iterator[Problem]:
+    """Hold how a column is read against what its property is."""
+    rule, target = view.columns[column], view.targets[column]
+    if rule is None or target is None:
+        return
+    filled = {property_ for source, property_ in kind(view.kind).columns if source == target} or {target}
+    types = {expected for name in filled if (expected := property_type(name) or kind(view.kind).types.get(name))}
+    if rule.type and types:
+        yield Problem(
+            where.at("columns", column, "type"), f"{target} is a {min(types)} to Smartico; take it out", "key"
+        )
+    told = types or ({rule.type} if rule.type else set())
+    if rule.scale and told and not told & {"number", "integer"}:
+        yield Problem(
+            where.at("columns", column, "scale"), f"scale is for numbers, and {target} is a {min(told)}", "key"
+        )
+    if rule.split and "array" not in told:
+        said = f"{target} is a {min(told)}" if told else f"{target} is custom: write type: array too"
+        yield Problem(where.at("columns", column, "split"), f"split is for arrays, and {said}", "key")
 
 
 def place_problems(view: View, where: Where) -> Iterator[Problem]:

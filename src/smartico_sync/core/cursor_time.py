@@ -12,7 +12,7 @@ import polars as pl
 if TYPE_CHECKING:
     from smartico_sync.core.relation import CursorIs, Relation
 
-__all__ = ["DAY_MS", "Grain", "cursor_ms", "epoch_text", "latest_ms", "looks_like", "now_ms"]
+__all__ = ["DAY_MS", "PER_MS", "Grain", "cursor_ms", "epoch_text", "latest_ms", "looks_like", "now_ms"]
 
 DAY_MS = 86_400_000
 QUARTER_MS = 900_000  # zones differ by whole quarters of an hour: days and hours are whole in their own only

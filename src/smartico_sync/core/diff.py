@@ -7,32 +7,43 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.events import EID, ENVELOPE, PLAYER, SEED, Events
+from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Events
+from smartico_sync.core.folding import ALL
 from smartico_sync.core.identity import contents, eids, extended, fingerprints
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
-__all__ = ["NOTHING_KNOWN", "Diffed", "diff", "keyed"]
+__all__ = ["NOTHING_KNOWN", "UNSURE", "Diffed", "diff", "keyed"]
 
 NOTHING_KNOWN = pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary})
+OPERATORS = "!+-^"
 DIGITS = 16  # hexadecimal digits of one fingerprint: 8 bytes
+# A property of which several states may be the last that was accepted: it always counts as news, and as one that had a value.
+UNSURE = "1" * DIGITS
 
 
 @dataclass(frozen=True, slots=True)
 class Diffed:
     """What to send, and what to remember once that is acknowledged.
 
-    `events` in order; `unchanged` rows that need not be sent; `upserts` [id UInt64, eid String, whole Binary(8), parts
-    Binary|null], one row a player, with the eid of the event it stands for. `moved` tells, by property, which of the events
-    hold another value than before of what must never change.
+    `events` in order; `unchanged` rows that need not be sent; `states` [id UInt64, eid String, whole Binary(8), parts
+    Binary|null, @row UInt32, changed Boolean] of every row, with the eid of the event it stands for. `moved` tells, by
+    property, which of the events hold another value than before of what must never change.
     """
 
     events: Events
     unchanged: int
-    upserts: pl.DataFrame
+    states: pl.DataFrame
     moved: Mapping[str, pl.Series] = field(default_factory=dict)
+
+    @property
+    def upserts(self) -> pl.DataFrame:
+        """What to remember once all is accepted: of the states that changed the last of each player."""
+        changed = self.states.filter("changed").unique("id", keep="last", maintain_order=True)
+        return changed.select("id", "eid", "whole", "parts")
 
 
 def diff(
@@ -41,6 +52,7 @@ def diff(
     secret: bytes,
     payload: Literal["full", "changed"],
     moves: Literal["follow", "hold"] = "follow",
+    clears: AbstractSet[str] = frozenset(),
 ) -> Diffed:
     """Compare each profile with the row before it of the same player, in the frame or else in `known`.
 
@@ -51,6 +63,8 @@ def diff(
     A value that must never change and did is remembered as what it is now (`moves` follow), or as what it was (hold), so
     that the next row is told as well.
 
+    A property of `clears` ("*": any) that had a value and is NULL now is cleared, by `!name`; one that was never sent is not.
+
     A profile's eid is made here, of its SEED (which leaves the frame) and its keyed fingerprint: two contents at one cursor
     value are two events, and nobody can try out an encrypted phone number against an eid.
     """
@@ -58,8 +72,11 @@ def diff(
     names = sorted(name for name in frame.columns if name not in ENVELOPE)
     whole = keyed(frame, names, secret)
     apart = names if payload == "changed" else [name for name in names if name in IMMUTABLE]
-    layout = fingerprints(pl.Series(["\n".join(apart)]), secret).item()
+    clearable = [name for name in names if clears & {name, ALL} and name not in IMMUTABLE and name[0] not in OPERATORS]
+    told_apart = "\n".join([*apart, *(f"!{name}" for name in clearable)])
+    layout = fingerprints(pl.Series([told_apart]), secret).item()
     parts = {name: keyed(frame, [name], secret) for name in apart}
+    parts |= {"!": there(frame, clearable)} if clearable else {}
     state = pl.DataFrame(
         {
             "id": frame.get_column(PLAYER),
@@ -72,7 +89,8 @@ def diff(
     )
     before = state.join(decoded(known), on="id", how="left", maintain_order="left")
     last = before.select("known_whole", "known_parts")
-    if before.get_column("id").n_unique() < before.height:
+    several = before.get_column("id").n_unique() < before.height
+    if several:
         last = before.select(
             pl.coalesce(pl.col(name).shift(1).over("id"), pl.col(f"known_{name}")).alias(f"known_{name}")
             for name in ("whole", "parts")
@@ -80,15 +98,18 @@ def diff(
     changed = whole.ne_missing(last.get_column("known_whole"))
     sent = frame.drop(SEED).with_columns(state.get_column("eid").alias(EID))
     worth = changed
+    cleared = gone(last.get_column("known_parts"), layout, len(apart), frame, clearable)
     if payload == "changed":
-        # Also what differs from the state: the page's row in between may yet be refused.
+        # Also what differs from the state, or changed in a row between: each of them may yet be refused.
         earlier = [last.get_column("known_parts"), before.get_column("known_parts")]
-        sent = sent.with_columns(
-            pl.when(news(earlier, layout, place, parts[name])).then(pl.col(name)).alias(name)
-            for place, name in enumerate(names)
-        )
+        new = {name: news(earlier, layout, place, parts[name]) for place, name in enumerate(names)}
+        if several:
+            new = {name: ever(mask, state.get_column("id")) for name, mask in new.items()}
+        sent = sent.with_columns(pl.when(new[name]).then(pl.col(name)).alias(name) for name in names)
+    sent = sent.with_columns(cleared)
+    if payload == "changed":
+        names += [column.name for column in cleared]
         worth = changed & sent.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
-    upserts = state.filter(changed).unique("id", keep="last", maintain_order=True)
     fixed = [name for name in apart if name in IMMUTABLE]
     nothing = keyed(frame, [], secret) if fixed else whole
     moved = {
@@ -98,20 +119,43 @@ def diff(
     if moves == "hold":
         for name, mask in moved.items():
             state = state.with_columns(held(state, last.get_column("known_parts"), apart.index(name), mask))
-        upserts = state.filter(changed).unique("id", keep="last", maintain_order=True)
     moved = {name: mask.filter(worth) for name, mask in moved.items()}
     return Diffed(
-        Events(sent.filter(worth), events.raw),
+        Events(sent.filter(worth), events.raw | {column.name for column in cleared}),
         frame.height - int(worth.sum()),
-        upserts.with_columns(pl.col("whole", "parts").str.decode("hex")),
+        state.with_columns(
+            pl.col("whole", "parts").str.decode("hex"), frame.get_column(POSITION), changed.alias("changed")
+        ),
         {name: mask for name, mask in moved.items() if mask.any()},
     )
+
+
+def there(frame: pl.DataFrame, names: Sequence[str]) -> pl.Series:
+    """A digit for each of these properties, 1 where it has a value, of an even length."""
+    digits = [pl.when(pl.col(name).is_not_null()).then(pl.lit("1")).otherwise(pl.lit("0")) for name in names]
+    return frame.select(pl.concat_str([*digits, *([pl.lit("0")] if len(names) % 2 else [])]).alias("!")).to_series()
+
+
+def gone(known: pl.Series, layout: str, parts: int, frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Series]:
+    """The columns `!name` (String, `null` as JSON) of the properties that had a value and have none now."""
+    found = []
+    for place, name in enumerate(names):
+        values = frame.get_column(name)
+        if not values.null_count():
+            continue
+        had = known.str.starts_with(layout) & (known.str.slice(DIGITS * (parts + 1) + place, 1) == "1")
+        lost = had.fill_null(value=False) & values.is_null()
+        if lost.any():
+            found.append(pl.select(pl.when(lost).then(pl.lit("null")).alias(f"!{name}")).to_series())
+    return found
 
 
 def different(known: pl.Series, layout: str, place: int, part: pl.Series, nothing: pl.Series) -> pl.Series:
     """Where the property at this place had a value and has another one now."""
     before = known.str.slice(DIGITS * (place + 1), DIGITS)
-    told = known.str.starts_with(layout) & (before != nothing) & (part != nothing) & (before != part)
+    told = (
+        known.str.starts_with(layout) & (before != nothing) & (part != nothing) & (before != part) & (before != UNSURE)
+    )
     return told.fill_null(value=False)
 
 
@@ -139,6 +183,11 @@ def news(earlier: Sequence[pl.Series], layout: str, place: int, part: pl.Series)
         equal = known.str.slice(DIGITS * (place + 1), DIGITS) == part
         same &= (known.str.starts_with(layout) & equal).fill_null(value=False)
     return ~same
+
+
+def ever(news: pl.Series, ids: pl.Series) -> pl.Series:
+    """Where there is news, or was in an earlier row of the same player."""
+    return pl.DataFrame({"news": news, "id": ids}).select(pl.col("news").cum_max().over("id")).to_series()
 
 
 def decoded(known: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,15 @@ from smartico_sync.core.backoff import Backoff
 from smartico_sync.core.cursor_time import DAY_MS
 from smartico_sync.core.events import EID, KEY, PLAYER, POSITION, TYPE
 from smartico_sync.core.pipeline import positions_of
-from smartico_sync.core.reason_codes import GONE, INVALID_ROW, UNACKNOWLEDGED, UNKNOWN_USER, WAITS_BEHIND
+from smartico_sync.core.reason_codes import (
+    AFTER_REFUSED,
+    GONE,
+    INVALID_ROW,
+    UNACKNOWLEDGED,
+    UNKNOWN_BRAND,
+    UNKNOWN_USER,
+    WAITS_BEHIND,
+)
 from smartico_sync.core.records import Commit, DeadLetter, ParkedRow, UndeliveredRow
 from smartico_sync.errors import Unaccounted
 
@@ -73,24 +81,26 @@ def build_commit(
 ) -> Commit:
     """What acknowledged rows change in the state; `retried` are the parked rows that the batch was made of, on a retry.
 
-    The rows of a page: read = unchanged + duplicate + delivered + dead_lettered + parked. Parked rows were counted when they
-    were read, so on a retry nothing is read, those tried are taken from `parked`, and the same equation holds.
+    The rows of a page: read = unchanged + duplicate + delivered + dead_lettered + parked + skipped. Parked rows were counted
+    when they were read, so on a retry nothing is read, those tried are taken from `parked`, and the same equation holds.
     Raises Unaccounted when batch, receipt and parked rows do not add up.
     """
-    outcome = judge_rows(batch, receipt, options, at_ms, retried)
+    doubtful = misjudged(batch, receipt)
+    outcome = judge_rows(batch, receipt, options, at_ms, retried, doubtful)
     counts = {
         "read": batch.rows + batch.repeated - len(retried.found),
-        "unchanged": batch.unchanged + outcome.superseded,
+        "unchanged": batch.quiet.height - doubtful.height + outcome.superseded,
         "duplicate": receipt.duplicates + batch.repeated,
         "delivered": receipt.delivered,
         "dead_lettered": len(outcome.dead_letters),
         "parked": len(outcome.parked) - len(retried),
+        "skipped": batch.skipped,
     }
     check_counts(options.mapping.view, counts, outcome, retried)
     return Commit(
         options.mapping.view,
         at_ms,
-        profiles=acknowledged_profiles(batch, receipt),
+        profiles=accepted_profiles(batch, receipt, doubtful),
         ledger=new_to_ledger(batch.ledger, retried) if retried else batch.ledger,
         dead_letters=outcome.dead_letters,
         parked=outcome.parked,
@@ -101,28 +111,37 @@ def build_commit(
 
 
 def judge_rows(
-    batch: PreparedBatch, receipt: Receipt, options: PipelineOptions, at_ms: int, retried: Retried = NOT_RETRIED
+    batch: PreparedBatch,
+    receipt: Receipt,
+    options: PipelineOptions,
+    at_ms: int,
+    retried: Retried,
+    doubtful: pl.DataFrame,
 ) -> Outcome:
     """Decide what becomes of each row: delivered or a duplicate (the receipt counts them), parked, or a dead letter.
 
     A row waits while an earlier one of its player does, or while its player is unknown and its deadline has not come:
-    `park_ms` after it was read. A profile waits for no profile. A parked row that is delivered, or whose row says nothing
-    new, is resolved.
+    `park_ms` after it was read. It waits for its brand to be registered, however long. A profile waits for no profile, but one that is `doubtful` is read again at once. A parked row
+    that is delivered, or whose row says nothing new, is resolved.
     """
     dead: list[DeadLetter] = []
     waiting: list[ParkedRow] = []
     before = dict(enumerate(retried.found))
-    for place, row, code, reason in failures(batch, receipt, options):
+    for place, row, code, reason in failures(batch, receipt, options, doubtful):
         tried = before.pop(place, None)
         deadline_ms = tried.deadline_ms if tried else at_ms + options.park_ms
         unknown = code == UNKNOWN_USER and batch.profiles is None and at_ms < deadline_ms
-        waits = unknown or code == WAITS_BEHIND
+        waits = unknown or code in (WAITS_BEHIND, AFTER_REFUSED, UNKNOWN_BRAND)
         if waits and tried:
-            waiting.append(parked_again(tried, code, reason, at_ms, row.player))
+            waiting.append(parked_again(tried, code, reason, at_ms, row))
         elif waits:
             waiting.append(parked(row, code, reason, at_ms, deadline_ms))
         else:
-            dead.append(given_up(tried, code, reason, at_ms) if tried else DeadLetter(row, code, reason, at_ms))
+            dead.append(
+                given_up(known_better(tried, row), code, reason, at_ms)
+                if tried
+                else DeadLetter(row, code, reason, at_ms)
+            )
     resolved = [tried.id for place, tried in before.items() if place < batch.rows]
     if batch.profiles is None:
         dead += [given_up(tried, GONE, "the row is gone from the source", at_ms) for tried in retried.gone]
@@ -133,7 +152,7 @@ def judge_rows(
 
 
 def failures(
-    batch: PreparedBatch, receipt: Receipt, options: PipelineOptions
+    batch: PreparedBatch, receipt: Receipt, options: PipelineOptions, doubtful: pl.DataFrame
 ) -> Iterator[tuple[int, UndeliveredRow, int, str]]:
     """The rows that were not delivered, each with its index in the batch and why: a reason code and words."""
     places = batch.places[batch.rejects.get_column(POSITION)]
@@ -144,6 +163,8 @@ def failures(
         yield place, row, INVALID_ROW, reason
     for place, row in undelivered(batch, batch.behind, options):
         yield place, row, WAITS_BEHIND, "an earlier event of this player waits"
+    for place, row in undelivered(batch, doubtful, options):
+        yield place, row, AFTER_REFUSED, "an earlier state of this profile was refused"
     refused = {refusal.row: refusal for refusal in receipt.refused}
     if refused:
         sent = batch.send.frame
@@ -174,14 +195,30 @@ def fingerprint(secret: bytes, *parts: str) -> str:
     return hmac.new(secret, "\n".join(parts).encode(), hashlib.sha256).hexdigest()[:16]
 
 
-def acknowledged_profiles(batch: PreparedBatch, receipt: Receipt) -> pl.DataFrame | None:
-    """What is remembered of profiles [id, whole, parts]: a refused one must go out in full when it changes next."""
+def misjudged(batch: PreparedBatch, receipt: Receipt) -> pl.DataFrame:
+    """The quiet profiles of the batch that were compared with one that was refused since: what they hold may be news."""
+    quiet, sent = batch.quiet, batch.send.frame
+    if batch.profiles is None or not (receipt.refused or any(batch.holds.earlier)):
+        return quiet.clear()
+    refused = sent.filter(pl.col(POSITION).is_in([refusal.row for refusal in receipt.refused]))
+    first = refused.group_by(PLAYER).agg(pl.col(POSITION).min().alias("first"))
+    earlier = batch.holds.overtaken(frozenset(quiet.get_column(PLAYER)))
+    doubtful = quiet.join(first, on=PLAYER, how="left", maintain_order="left").filter(
+        pl.col(PLAYER).is_in(list(earlier)) | (pl.col(POSITION) > pl.col("first")).fill_null(value=False)
+    )
+    batch.holds.own.update(refused.get_column(PLAYER), doubtful.get_column(PLAYER))
+    return doubtful.drop("first")
+
+
+def accepted_profiles(batch: PreparedBatch, receipt: Receipt, doubtful: pl.DataFrame) -> pl.DataFrame | None:
+    """What is remembered of profiles [id, whole, parts, cursor_at]: of each player the last state that was accepted."""
     profiles = batch.profiles
     if profiles is None:
         return None
-    if receipt.refused:
-        profiles = profiles.filter(~pl.col("eid").is_in([refusal.eid for refusal in receipt.refused]))
-    return profiles.select("id", "whole", "parts")
+    if receipt.refused or doubtful.height:
+        rows = [*(refusal.row for refusal in receipt.refused), *doubtful.get_column(POSITION)]
+        profiles = profiles.filter(~pl.col(POSITION).is_in(rows))
+    return profiles.select("id", "whole", "parts", "cursor_at")
 
 
 def new_to_ledger(ledger: pl.DataFrame, retried: Retried) -> pl.DataFrame | None:
@@ -207,16 +244,21 @@ def check_counts(view: str, counts: Mapping[str, int], outcome: Outcome, retried
 
 
 def parked(row: UndeliveredRow, code: int, reason: str, at_ms: int, deadline_ms: int) -> ParkedRow:
-    """A row that waits from now on, until the deadline."""
-    return ParkedRow(row, code, reason, at_ms, at_ms + PARK_BACKOFF.pause_ms(0), deadline_ms)
+    """A row that waits from now on, until the deadline; what only has to be looked at again is due at once."""
+    pause_ms = 0 if code == AFTER_REFUSED else PARK_BACKOFF.pause_ms(0)
+    return ParkedRow(row, code, reason, at_ms, at_ms + pause_ms, deadline_ms)
 
 
-def parked_again(tried: ParkedRow, code: int, reason: str, at_ms: int, player: int) -> ParkedRow:
+def known_better(tried: ParkedRow, row: UndeliveredRow) -> ParkedRow:
+    """The parked row with what reading it has told: whose it is, and the id under which its event goes."""
+    return replace(tried, row=replace(tried.row, player=row.player, eid=row.eid or tried.row.eid))
+
+
+def parked_again(tried: ParkedRow, code: int, reason: str, at_ms: int, row: UndeliveredRow) -> ParkedRow:
     """A row that was tried and waits on, a little longer than before; later events of the player wait behind it."""
     tries = tried.tries + 1
     return replace(
-        tried,
-        row=replace(tried.row, player=player),
+        known_better(tried, row),
         code=code,
         reason=reason,
         next_try_ms=at_ms + PARK_BACKOFF.pause_ms(tries),

@@ -11,18 +11,20 @@ import polars as pl
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
+from smartico_sync.core.folding import folded
 from smartico_sync.core.identity import eids, keyed_hash, seeds
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.core.position import Position
-from smartico_sync.core.records import Anchor
-from smartico_sync.core.validation import broken, judged
+from smartico_sync.core.profile_age import cursors, older
+from smartico_sync.core.records import Anchor, Holds
+from smartico_sync.core.validation import FUTURE_MS, broken, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from smartico_sync.core.mapping import ViewMapping
+    from smartico_sync.core.mapping import Mapped, ViewMapping
     from smartico_sync.core.validation import InvalidPolicy
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "anchor_print",
     "anchors_of",
     "contents_of",
+    "held_against_rules",
     "ledger_of",
     "position_at",
     "positions_of",
@@ -40,18 +43,27 @@ __all__ = [
 ]
 
 
+QUIET = (POSITION, KEY, EID, TYPE, PLAYER)
+NOTHING_QUIET = pl.DataFrame(
+    schema={POSITION: pl.UInt32, KEY: pl.String, EID: pl.String, TYPE: pl.String, PLAYER: pl.UInt64}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class PipelineOptions:
     """How a view's rows become events: its mapping and policies, and the secret of the fingerprints.
 
-    `park_ms`: how long an event waits for its player to become known; 0 gives it up at once.
+    `park_ms`: how long an event waits for its player to become known; 0 gives it up at once. `ahead_ms`: how far ahead of the
+    source's clock a row may be dated; `future_ms`: the same of what it says of itself.
     """
 
     mapping: ViewMapping
     secret: bytes = field(repr=False)
     payload: Literal["full", "changed"] = "full"
     on_invalid: InvalidPolicy = "report"
+    future_ms: int = FUTURE_MS
     park_ms: int = field(kw_only=True)
+    ahead_ms: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +73,12 @@ class PreparedBatch:
     `places` [@cursor String, @key.N String, for a keyless view @content String] and `ledger` [key UInt64, cursor_ms Int64] have one row for each that was read,
     in their order; `@row` of all others is the index there. `send` are the events to deliver; `rejects` [@row UInt32, @key
     String, reason String] cannot be events; `behind`, a frame like that of `send`, waits because an earlier event of the
-    same player does. `unchanged` profiles are not sent, `repeated` rows were delivered before their time. `profiles` [id
-    UInt64, eid String, whole Binary(8), parts Binary|null] is what to remember of those sent, None where the view holds
-    transactions. `invalid` counts values that break a rule, by property.
-    rows = send + rejects + behind + unchanged.
+    same player does. `quiet` [@row, @key, @eid, @type, @player] profiles say nothing new, or are older than what was delivered
+    (`stale` of them), and are not sent; `repeated` rows were delivered before their time. `profiles` [id UInt64, eid String,
+    whole Binary(8), parts Binary|null, cursor_at Int64|null, @row UInt32] is what to remember of each row once what it stands
+    for is accepted, None where the view holds transactions. `invalid` counts values that break a rule or cannot be
+    read, by property. `holds`: what it must not overtake. `skipped` rows are left out as the configuration says.
+    rows = send + rejects + behind + quiet + skipped.
     """
 
     places: pl.DataFrame
@@ -72,11 +86,14 @@ class PreparedBatch:
     send: Events
     rejects: pl.DataFrame
     behind: pl.DataFrame
-    unchanged: int = 0
+    quiet: pl.DataFrame = field(default_factory=lambda: NOTHING_QUIET)
+    stale: int = 0
     repeated: int = 0
     profiles: pl.DataFrame | None = None
     anchors: tuple[Anchor, ...] = field(default=())
     invalid: Mapping[str, int] = field(default_factory=dict)
+    holds: Holds = field(default_factory=Holds)
+    skipped: int = 0
 
     @property
     def rows(self) -> int:
@@ -90,13 +107,18 @@ def prepare(
     known: Callable[[pl.Series], pl.DataFrame],
     now_ms: int,
     waiting: AbstractSet[int] = frozenset(),
+    *,
     anew: pl.Series | None = None,
+    newest: AbstractSet[int] = frozenset(),
+    holds: Holds | None = None,
 ) -> PreparedBatch:
-    """Map the rows, hold them against the catalogue's rules, and for profiles leave out those that did not change.
+    """Map the rows, hold them against the catalogue's rules, and for profiles leave out those that are old or did not change.
 
     `known` returns fingerprints by player id; `now_ms` is the source's clock. Events of `waiting` players are kept back.
-    Transactions in rows where `anew` is true get an event id that depends on what they hold.
+    Transactions in rows where `anew` is true get an event id that depends on what they hold. Profiles in the rows `newest` are
+    never too old: the source holds nothing newer of their players.
     """
+    holds = holds or Holds()
     mapping = options.mapping
     mapped = events(mapping, rows)
     places = rows.select(name for name in rows.columns if name == "@cursor" or name.startswith("@key."))
@@ -104,31 +126,93 @@ def prepare(
     if not mapping.relation.key:
         places = places.with_columns(contents_of(ledger))
     anchors = anchored(mapped.events.frame, mapping, places, ledger.get_column("cursor_ms"))
-    send, rejects, invalid = mapped.events, mapped.rejects, Counter[str]()
-    if found := broken(send.frame, now_ms):
-        send, rejects = ruled(send, rejects, found, options.on_invalid)
-        invalid.update({name: int(wrong.sum()) for name, (wrong, _) in found.items()})
+    send, rejects, counts = held_against_rules(mapped, options, now_ms)
+    invalid, skipped = Counter(counts), mapped.skipped
     if anew is not None and anew.any() and mapping.kind.role != "profile":
         send = with_new_ids(send, rows.get_column("@cursor"), anew, options.secret)
+    if mapping.kind.role != "profile":
+        send = in_turn(send, rows.get_column("@cursor"), mapping)
     behind = send.frame.clear()
     if waiting:
         held = send.frame.get_column(PLAYER).is_in(list(waiting))
         behind, send = send.frame.filter(held), send.take(~held)
     if mapping.kind.role != "profile":
-        return PreparedBatch(places, ledger, send, rejects, behind, anchors=anchors, invalid=invalid)
+        holds.own.update(behind.get_column(PLAYER).to_list())
+        return PreparedBatch(
+            places, ledger, send, rejects, behind, anchors=anchors, invalid=invalid, holds=holds, skipped=skipped
+        )
     ids = send.frame.get_column(PLAYER).unique()
-    # What is left out was never sent: what is remembered stays what Smartico has.
-    moves: Literal["follow", "hold"] = "hold" if options.on_invalid == "omit" else "follow"
-    diffed = diff(send, known(ids) if ids.len() else NOTHING_KNOWN, options.secret, options.payload, moves)
-    send, profiles, silent = diffed.events, diffed.upserts, diffed.unchanged
+    delivered = known(ids) if ids.len() else NOTHING_KNOWN
+    cursor_at = cursors(rows, mapping.relation, now_ms + options.ahead_ms)
+    there, stale = send, 0
+    if "cursor_at" in delivered.columns:
+        old = older(send.frame, cursor_at.gather(send.frame.get_column(POSITION)), delivered.select("id", "cursor_at"))
+        if old is not None and newest:
+            old &= ~send.frame.get_column(POSITION).is_in(list(newest))
+        if old is not None:
+            send, stale = send.take(~old), int(old.sum())
+    # What can never change is held back, and what is remembered stays what Smartico has.
+    moves: Literal["follow", "hold"] = "follow" if options.on_invalid == "dead_letter" else "hold"
+    diffed = diff(send, delivered, options.secret, options.payload, moves, mapping.options.clears)
+    send, profiles = diffed.events, remembered(diffed.states, cursor_at, delivered)
     if diffed.moved:
         unmoved = {name: (mask, "what it was: it can never change") for name, mask in diffed.moved.items()}
-        send, rejects = ruled(send, rejects, unmoved, options.on_invalid)
+        send, rejects = ruled(send, rejects, unmoved, "dead_letter" if moves == "follow" else "omit")
         profiles = profiles.filter(~pl.col("eid").is_in(lost(diffed.events, send)))
         invalid.update({name: int(mask.sum()) for name, mask in diffed.moved.items()})
-        told = saying(send)
-        send, silent = send.take(told), silent + int((~told).sum())
-    return PreparedBatch(places, ledger, send, rejects, behind, silent, 0, profiles, anchors, invalid)
+        send = send.take(saying(send))
+    quiet = unsent(there.frame, send.frame, rejects)
+    return PreparedBatch(
+        places, ledger, send, rejects, behind, quiet, stale, 0, profiles, anchors, invalid, holds, skipped
+    )  # fmt: skip
+
+
+def in_turn(sent: Events, cursors: pl.Series, mapping: ViewMapping) -> Events:
+    """The events, those of neighbours at one cursor value in the order of their moments, and a bet before its win."""
+    cursor = cursors.gather(sent.frame.get_column(POSITION))
+    new = cursor.ne_missing(cursor.shift())
+    if new.all():
+        return sent
+    stages = {name: stage for stage, name in enumerate(mapping.kind.event_types.values())}
+    stage = pl.col(TYPE).replace_strict(stages, default=0, return_dtype=pl.Int64) if len(stages) > 1 else pl.lit(0)
+    tied = sent.frame.with_columns(new.cum_sum().alias("@tie"), stage.alias("@stage"))
+    ordered = tied.sort("@tie", DATE, "@stage", maintain_order=True)
+    return Events(ordered.drop("@tie", "@stage"), sent.raw)
+
+
+def remembered(states: pl.DataFrame, cursor_at: pl.Series, delivered: pl.DataFrame) -> pl.DataFrame:
+    """The states that say something new of their players: other values, or the same at a later cursor."""
+    states = states.with_columns(cursor_at.gather(states.get_column(POSITION)))
+    if "cursor_at" in delivered.columns and not states.get_column("changed").all():
+        before = delivered.select("id", before="cursor_at")
+        later = (pl.col("cursor_at") > pl.col("before")).fill_null(pl.col("cursor_at").is_not_null())
+        states = states.join(before, on="id", how="left", maintain_order="left").with_columns(pl.col("changed") | later)
+    return states.filter("changed").drop("changed").select("id", "eid", "whole", "parts", "cursor_at", POSITION)
+
+
+def unsent(there: pl.DataFrame, sent: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFrame:
+    """The profiles that are neither sent nor rejected."""
+    if sent.height == there.height:
+        return NOTHING_QUIET
+    gone = pl.concat([sent.get_column(POSITION), rejects.get_column(POSITION)])
+    return there.select(QUIET).filter(~pl.col(POSITION).is_in(gone.implode()))
+
+
+def held_against_rules(
+    mapped: Mapped, options: PipelineOptions, now_ms: int
+) -> tuple[Events, pl.DataFrame, dict[str, int]]:
+    """The events that the catalogue's rules leave, the rejects with those that were given up, and what broke a rule or could not be read.
+
+    What is only written in another way than the catalogue's is written in the catalogue's.
+    """
+    send, rejects, invalid = mapped.events, mapped.rejects, Counter(mapped.invalid)
+    if found := broken(send.frame, now_ms, options.future_ms):
+        frame, left = folded(send.frame, found, options.mapping.options.unfolded)
+        send = Events(frame, send.raw)
+        if left:
+            send, rejects = ruled(send, rejects, left, options.on_invalid)
+            invalid.update({name: int(wrong.sum()) for name, (wrong, _) in left.items()})
+    return send, rejects, dict(invalid)
 
 
 def saying(sent: Events) -> pl.Series:

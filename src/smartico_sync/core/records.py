@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     import polars as pl
 
@@ -18,6 +19,7 @@ __all__ = [
     "BackfillState",
     "Commit",
     "DeadLetter",
+    "Holds",
     "ParkedRow",
     "Profiles",
     "Receipt",
@@ -176,7 +178,7 @@ class Step:
 class Commit:
     """All that one acknowledged page changes; written in one transaction or not at all.
 
-    `profiles`: frame [id UInt64, whole Binary(8), parts Binary|null], upserted. `ledger`: frame [key UInt64, cursor_ms
+    `profiles`: frame [id UInt64, whole Binary(8), parts Binary|null, cursor_at Int64|null], upserted. `ledger`: frame [key UInt64, cursor_ms
     Int64] of delivered rows (cursor_ms: a timestamp's epoch ms, or the id itself), packed by the store; rows with a null
     in either have no place in the order and are left out. `counts` are added to the totals. None for head, watermark
     and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`
@@ -198,6 +200,22 @@ class Commit:
     ahead: pl.DataFrame | None = None
     step: Step | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Holds:
+    """Players whose order a send must keep. `own`: something of them in this send was not accepted, or waits already.
+
+    `earlier`: the same of the sends before it that were not in the state yet when its rows were judged. It fills up as answers
+    come in: what is sent of these players would overtake what was not accepted.
+    """
+
+    own: set[int] = field(default_factory=set)
+    earlier: tuple[AbstractSet[int], ...] = ()
+
+    def overtaken(self, players: AbstractSet[int]) -> set[int]:
+        """Those of the players of whom something earlier was not accepted, as far as is known now."""
+        return {player for held in (*self.earlier, self.own) if held for player in held & players}
 
 
 @dataclass(frozen=True, slots=True)

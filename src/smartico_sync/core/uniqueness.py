@@ -19,6 +19,7 @@ from smartico_sync.errors import ViewMisconfigured
 
 if TYPE_CHECKING:
     from smartico_sync.core.mapping import ViewMapping
+    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column
 
 __all__ = ["Repeats", "eids_of", "elsewhere", "not_unique", "repeats"]
@@ -88,8 +89,13 @@ def elsewhere(mapping: ViewMapping, rows: pl.DataFrame, there: pl.DataFrame) -> 
     )
 
 
-def not_unique(mapping: ViewMapping, rows: pl.DataFrame, clash: pl.Series) -> ViewMisconfigured:
-    """What to tell the operator of a page in which these rows clash: examples, and the key that would tell them apart."""
+def not_unique(
+    mapping: ViewMapping, rows: pl.DataFrame, clash: pl.Series, head: Position | None = None
+) -> ViewMisconfigured:
+    """What to tell the operator of a page in which these rows clash: examples, and the key that would tell them apart.
+
+    `head`: the last row that was delivered under the key. A key cannot be changed after that, since ids are made of it.
+    """
     some = rows.filter(clash)
     key = mapping.relation.key
     said = "the key"
@@ -98,11 +104,13 @@ def not_unique(mapping: ViewMapping, rows: pl.DataFrame, clash: pl.Series) -> Vi
         examples = ", ".join(text[:LONGEST] for text in shown.unique(maintain_order=True).head(EXAMPLES).to_list())
         said = f"{', '.join(key)} {examples}"
     better = wider_key(mapping, rows, some)
-    hint = (
-        f"write key: [{', '.join(better)}], which tells them apart, then: sync check"
-        if better
-        else "let the view have a column with an id of its own for each row, name it with key:, then: sync check"
-    )
+    name = f"key: [{', '.join(better)}], which tells them apart"
+    if not better:
+        name = "key: with a column that holds an id of its own for each row, which the view still lacks"
+    after = "then: sync check"
+    if head is not None:
+        after = f"under another name and with start_from: now; then, for what came since: sync backfill NAME --from '{head.cursor}'"
+    hint = f"write {name}, {after}"
     return ViewMisconfigured(
         f"view {mapping.view}: the key is not unique: {said} stands for rows that differ; they would have one event id, and the API "
         "would drop all but the first. Nothing of them is sent",

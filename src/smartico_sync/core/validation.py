@@ -7,36 +7,48 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.catalogue.properties import PROPERTIES
+from smartico_sync.core.events import DATE
+from smartico_sync.core.folding import fits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["IMMUTABLE", "InvalidPolicy", "broken", "judged"]
+__all__ = ["EVENT_DATE", "FUTURE_MS", "IMMUTABLE", "InvalidPolicy", "broken", "judged"]
 
+# What is unreadable is left out under the first two, and costs its row under the third.
 InvalidPolicy = Literal[
     "report",  # sent as it is, and counted
     "omit",  # the property is left out, and counted
     "dead_letter",  # the row is given up, with the property as the reason
 ]
 
+EVENT_DATE = "event_date"  # what the rule about an event's moment is counted under; it cannot be left out
+EARLIEST_MS = 946_684_800_000  # 2000-01-01: no event of a casino's database is older
+FUTURE_MS = 300_000  # clocks of one data centre differ by less
+
 IMMUTABLE = tuple(sorted(name for name, known in PROPERTIES.items() if known.change == "immutable"))
 
 
-def broken(frame: pl.DataFrame, now_ms: int) -> dict[str, tuple[pl.Series, str]]:
+def broken(frame: pl.DataFrame, now_ms: int, tolerance_ms: int = FUTURE_MS) -> dict[str, tuple[pl.Series, str]]:
     """Where a property breaks a rule, and the rule in words; properties that break none are left out.
 
-    `now_ms` is the source's clock, epoch ms. A null breaks no rule.
+    `now_ms` is the source's clock, epoch ms; an event may lie `tolerance_ms` ahead of it. A null breaks no rule.
     """
     found: dict[str, tuple[pl.Series, str]] = {}
+    if DATE in frame.columns:
+        moments = frame.get_column(DATE)
+        early, late = moments.min(), moments.max()
+        if isinstance(early, int) and isinstance(late, int) and (early < EARLIEST_MS or late > now_ms + tolerance_ms):
+            found[EVENT_DATE] = ~moments.is_between(EARLIEST_MS, now_ms + tolerance_ms), "between the year 2000 and now"
     for name in frame.columns:
         known = PROPERTIES.get(name)
         if known is None:
             continue
         values = frame.get_column(name)
         if known.values and values.dtype == pl.String:
-            wrong, rule = ~values.is_in(sorted(known.values)), f"one of {', '.join(sorted(known.values))}"
+            wrong, rule = ~fits(values, known), f"one of {', '.join(sorted(known.values))}"
         elif known.pattern and values.dtype == pl.String:
-            wrong, rule = ~values.str.contains(f"^(?:{known.pattern})$"), f"written as {known.pattern}"
+            wrong, rule = ~fits(values, known), known.rule or f"written as {known.pattern}"
         elif known.past == "must be past" and values.dtype == pl.Int64:
             wrong, rule = values > now_ms, "in the past"
         else:
@@ -55,7 +67,11 @@ def judged(
     The reasons (String, null for rows that stay) are there with the policy dead_letter only; they hold no value.
     """
     if policy == "omit":
-        left = [frame.get_column(name).set(wrong, None).alias(name) for name, (wrong, _) in found.items()]
+        left = [
+            frame.get_column(name).set(wrong, None).alias(name)
+            for name, (wrong, _) in found.items()
+            if name != EVENT_DATE
+        ]
         return frame.with_columns(left), None
     if policy == "report":
         return frame, None

@@ -7,24 +7,25 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from smartico_sync.core.reason_codes import UNKNOWN_USER
+from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER
 from smartico_sync.core.redaction import from_api
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["Cause", "Outcome", "Refused", "Verdict", "judge"]
 
 ACCEPTED = 0
 UNPARSED = 2
 DENIED = frozenset({4, 10000})
-UNKNOWN_BRAND = 125
 DUPLICATE = 20056
 RETRY_STATUS = frozenset({408, 421, 425, 429})  # and all from 500 on
 NO_SUCH_URL = frozenset({404, 405, 410, *range(300, 400)})  # an ingest API answers a POST, and sends nobody elsewhere
 NOTHING_FITS = 413
 PROXY_LOGIN = 407
 INTEGER = re.compile(r"-?[0-9]{1,11}")
+SPEAKS_OF_ERRORS = re.compile("err|fail|reject|refus|invalid", re.IGNORECASE)
+SPEAKS_OF_ALL = re.compile("^err(or)?_?(code|msg|message)$", re.IGNORECASE)  # of the whole answer
 
 Outcome = Literal[
     "answered",
@@ -65,7 +66,8 @@ class Verdict:
     mends the `cause`. brand: the API does not know the brand of the request. bisect: some event is refused, and only halves of the
     request can tell which. `cause`: what an operator has to look at, where there is something.
     `brands` are events whose brand the API does not know. `vague` are those of players of whom some event is refused, and
-    the answer does not say which; what was accepted of them is a duplicate when it is sent again.
+    the answer does not say which; what was accepted of them is a duplicate when it is sent again. `blurred` are those of the
+    duplicates that are named only by a player who has several events here: some of them may be new.
     """
 
     decision: Literal["done", "retry", "unknown", "halt", "brand", "bisect"]
@@ -75,6 +77,7 @@ class Verdict:
     duplicates: frozenset[int] = frozenset()
     brands: frozenset[int] = frozenset()
     vague: frozenset[int] = frozenset()
+    blurred: frozenset[int] = frozenset()
     cause: Cause = ""
 
 
@@ -99,7 +102,7 @@ def judge(
     if status in NO_SUCH_URL:
         return Verdict("halt", f"HTTP {status}", status, cause="url")
     answer = parsed(body)
-    code = first_integer(answer, "err_code", "errCode")
+    code = told_code(answer)
     said = from_api(str(answer.get("err_msg") or answer.get("errMsg") or ""))
     if status in (401, 403) or code in DENIED:
         return Verdict("halt", said or "access denied", code or status, cause="token")
@@ -107,14 +110,16 @@ def judge(
         return Verdict("brand", said or "unknown ext_brand_id", UNKNOWN_BRAND)
     if status == NOTHING_FITS:
         return Verdict("bisect", "the body is too large", status)
-    named, vague = attributed(answer, eids, users)
+    named, vague, stray = attributed(answer, eids, users)
+    if stray is not None and code is not None and status in (200, 400, 422):
+        return Verdict("bisect", stray.reason, stray.code)
     if status == 200 and code == ACCEPTED:
         return shared(named, vague, "done")
-    if code == DUPLICATE and not named:
-        return Verdict("done", duplicates=frozenset(range(len(eids))))
     if status in (200, 400, 422) and code is not None and code > 0:
         if named:
-            return shared(named, vague, "retry" if status != 200 else "done", said)
+            return shared(named, vague, "retry", said)
+        if code == DUPLICATE and len(eids) == 1:
+            return Verdict("done", duplicates=frozenset({0}))
         return Verdict("bisect", said or f"err_code {code}", code)
     if status == 400:
         return Verdict("bisect", said or "HTTP 400", 400)
@@ -141,6 +146,7 @@ def shared(named: dict[int, Refused], vague: set[int], decision: Literal["done",
     denied = next((why for why in named.values() if why.code in DENIED), None)
     if denied is not None:
         return Verdict("halt", denied.reason, denied.code, cause="token")
+    blurred = frozenset(place for place in vague if named[place].code == DUPLICATE)
     certain = {UNKNOWN_USER, DUPLICATE} if decision == "done" else {UNKNOWN_USER}
     vague = {place for place in vague if named[place].code not in certain}
     if any(named[place].code == UNKNOWN_BRAND for place in vague):
@@ -149,7 +155,7 @@ def shared(named: dict[int, Refused], vague: set[int], decision: Literal["done",
     duplicates = frozenset(place for place, why in told.items() if why.code == DUPLICATE)
     brands = frozenset(place for place, why in told.items() if why.code == UNKNOWN_BRAND)
     refused = {place: why for place, why in told.items() if place not in duplicates | brands}
-    return Verdict(decision, reason, 0, refused, duplicates, brands, frozenset(vague))
+    return Verdict(decision, reason, 0, refused, duplicates, brands, frozenset(vague), blurred & duplicates)
 
 
 def parsed(body: bytes) -> dict[str, Any]:
@@ -174,39 +180,73 @@ def first_integer(answer: Mapping[str, Any], *names: str) -> int | None:
     return None
 
 
+def told_code(answer: Mapping[str, Any]) -> int | None:
+    """The code of the whole answer; where two are told, the one that is no success."""
+    codes = [first_integer(answer, name) for name in ("err_code", "errCode")]
+    return next((code for code in codes if code), next((code for code in codes if code is not None), None))
+
+
 def attributed(
     answer: Mapping[str, Any], eids: Sequence[str], users: Sequence[str]
-) -> tuple[dict[int, Refused], set[int]]:
+) -> tuple[dict[int, Refused], set[int], Refused | None]:
     """Errors by the place of their event: keys are matched with eids first, then with user ids.
 
-    Also the places of events that share such a user id with others, so that one of them may be meant, or several.
+    Also the places of events that share such a user id with others, so that one of them may be meant, or several; and an
+    error that fits no event, None when there is none. With one event every error is that event's.
     """
     errors: dict[int, Refused] = {}
     vague: set[int] = set()
+    stray: Refused | None = None
     by_eid: dict[str, int] | None = None
     by_user: dict[str, list[int]] = {}
-    for name in ("event_errors", "failed_events"):
-        listed = answer.get(name)
-        if not isinstance(listed, dict) or not listed:
-            continue  # on success nobody looks at the events: making their ids costs more than the request
+    for key, whys in listed(answer):
+        # On success nobody looks at the events: making their ids costs more than the request.
         if by_eid is None:
             by_eid = {eid: place for place, eid in enumerate(eids)}
-        for key, value in listed.items():
-            whys = refusals(value)
-            if key in by_eid:
-                errors[by_eid[key]] = whys[0]
-                vague.discard(by_eid[key])
-                continue
-            if not by_user:
-                for place, user in enumerate(users):
-                    by_user.setdefault(user, []).append(place)
-            places = by_user.get(key, [])
-            # Among a player's duplicates there may be one that is refused.
-            why = next((why for why in whys if why.code != DUPLICATE), whys[0])
-            errors.update(dict.fromkeys(places, why))
-            if len(places) > 1:
-                vague.update(places)
-    return errors, vague
+        place = 0 if len(by_eid) == 1 else by_eid.get(key.lower())
+        # Among several errors of one event there may be one that refuses it.
+        why = next((why for why in whys if why.code != DUPLICATE), whys[0])
+        if place is not None:
+            if place not in errors or errors[place].code == DUPLICATE or place in vague:
+                errors[place] = why
+            vague.discard(place)
+            continue
+        if not by_user:
+            for number, user in enumerate(users):
+                by_user.setdefault(user, []).append(number)
+        places = by_user.get(key, [])
+        if not places or (key.isdecimal() and int(key) < len(by_eid)):
+            stray = stray or why  # a small number may be a user's, or count the events
+            continue
+        errors.update(dict.fromkeys(places, why))
+        if len(places) > 1:
+            vague.update(places)
+    return errors, vague, stray
+
+
+def listed(answer: Mapping[str, Any]) -> Iterator[tuple[str, list[Refused]]]:
+    """Every error of an answer, under whatever name, with what it is told of: an eid, a user, or something nobody knows.
+
+    Names that speak of errors or failures hold them by key, in a list, or only their number.
+    """
+    for name, value in answer.items():
+        if not SPEAKS_OF_ERRORS.search(name) or SPEAKS_OF_ALL.search(name):
+            continue
+        if isinstance(value, dict):
+            yield from ((key, refusals(told)) for key, told in value.items())
+        elif isinstance(value, list):
+            yield from ((named_in(told), [refusal(told)]) for told in value)
+        elif isinstance(value, int) and value > 0:
+            yield "", [Refused(UNPARSED, f"{name}: {value}" if value is not True else "refused")]
+
+
+def named_in(error: Any) -> str:
+    """What an error of a list says of itself: its event, else its user."""
+    if isinstance(error, dict):
+        for name in ("eid", "event_id", "eventId", "user_ext_id", "userExtId", "ext_user_id"):
+            if isinstance(error.get(name), str):
+                return str(error[name])
+    return ""
 
 
 def refusals(value: Any) -> list[Refused]:

@@ -128,11 +128,13 @@ class Scheduler:
         loop.close()
 
     def verdict(self) -> ExitCode:
-        """The exit code of what remained: the worst error of any view, else whether there are dead letters."""
+        """The exit code of what remained: the worst error of any view, else a brand that nobody knows, else dead letters."""
         errors = [loop.standing.error for loop in self.loops if loop.standing.error is not None]
         for kind in (ExitCode.INTERNAL, ExitCode.STATE, ExitCode.CONFIGURATION, ExitCode.SOURCE, ExitCode.API):
             if any(code_of(error) == kind for error in errors):
                 return kind
+        if any(loop.standing.unregistered for loop in self.loops):
+            return ExitCode.API
         return ExitCode.DEAD_LETTERS if any(loop.standing.dead_lettered for loop in self.loops) else ExitCode.FINE
 
     def stop(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from smartico_sync.core.events import BRAND, EID, POSITION
+from smartico_sync.core.events import BRAND, EID, PLAYER, POSITION
+from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER, WAITS_BEHIND
 from smartico_sync.core.records import Refusal
-from smartico_sync.delivery.circuit_breaker import EVERYTHING
+from smartico_sync.core.verdicts import Refused
 from smartico_sync.delivery.player_order import PlayerOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.verdicts import Verdict
     from smartico_sync.delivery.pending_receipt import PendingReceipt
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from smartico_sync.errors import DeliveryError
 
 __all__ = ["Backlog"]
+
+HOLDING = frozenset(
+    {UNKNOWN_USER, UNKNOWN_BRAND}
+)  # what is refused for these reasons goes again: nothing may overtake it
+BEHIND = Refused(WAITS_BEHIND, "an earlier event of this player waits")
 
 
 class Backlog:
@@ -40,14 +46,12 @@ class Backlog:
     def settle(self, request: Request, verdict: Verdict) -> None:
         """Some or all events have their verdict; those that have none go again, before any other of their players."""
         frame = request.frame
-        rows, ids = frame.get_column(POSITION), frame.get_column(EID)
-        refused = [Refusal(rows[place], ids[place], why.code, why.reason) for place, why in verdict.refused.items()]
         told = {*verdict.refused, *verdict.duplicates, *verdict.vague}
         others = [place for place in range(frame.height) if place not in told] if verdict.decision == "retry" else []
         delivered = frame.height - len(told) if verdict.decision == "done" else 0
         left = request.batches(frame[part] for part in (others, *request.apart(verdict.vague)) if part)
-        first = rows.gather(sorted(verdict.duplicates)).to_list() if request.trip == "first" else []
-        self.judged(request, delivered, len(verdict.duplicates), refused, first)
+        first = sorted(verdict.duplicates - verdict.blurred) if request.trip == "first" else []
+        self.judged(request, delivered, len(verdict.duplicates), verdict.refused, first)
         if left:
             self.player_order.cut(request, left)
             self.player_order.offer(request)
@@ -61,9 +65,31 @@ class Backlog:
             self.player_order.cut(request, request.halves())
             self.player_order.offer(request)
             return
-        row, eid = frame.get_column(POSITION)[0], frame.get_column(EID)[0]
-        self.judged(request, 0, 0, [Refusal(row, eid, verdict.code, verdict.reason)])
+        self.judged(request, 0, 0, {0: Refused(verdict.code, verdict.reason)})
         self.finish(request)
+
+    def hold_back(self, request: Request, unknown: Mapping[str, str]) -> None:
+        """Refuse what must not be sent now: events that would overtake others, and those of `unknown` brands (with words).
+
+        What is left of the request stays in it; a request of which nothing is left is finished.
+        """
+        holds = request.pending.holds
+        held = holds.overtaken(request.players) if holds is not None else set()
+        if not held and unknown.keys().isdisjoint(request.brands if unknown else ()):
+            return
+        refused: dict[int, Refused] = {}
+        for place, (player, brand) in enumerate(request.frame.select(PLAYER, BRAND).iter_rows()):
+            if player in held:
+                refused[place] = BEHIND
+            elif brand in unknown:
+                refused[place] = Refused(UNKNOWN_BRAND, unknown[brand])
+        rest = [place for place in range(request.frame.height) if place not in refused]
+        left = request.batches([request.frame[rest]]) if rest else []
+        self.judged(request, 0, 0, refused)
+        if left:
+            request.batch = left[0]
+        else:
+            self.finish(request)
 
     def by_brand(self, request: Request) -> None:
         """The answer does not say which brand it means: one request a brand will tell."""
@@ -75,13 +101,18 @@ class Backlog:
         request: Request,
         delivered: int,
         duplicates: int,
-        refused: list[Refusal],
+        refused: Mapping[int, Refused],
         known_before: Sequence[int] = (),
     ) -> None:
-        """Count events that have their verdict; of the duplicates the rows that were sent for the first time."""
+        """Count events of the request that have their verdict; of the duplicates the places that were sent for the first time."""
         self.queued -= delivered + duplicates + len(refused)
         self.events.update({"delivered": delivered, "duplicate": duplicates, "refused": len(refused)})
-        request.pending.judged(delivered, duplicates, refused, known_before)
+        rows, ids = request.frame.get_column(POSITION), request.frame.get_column(EID)
+        if request.pending.holds is not None:
+            players = request.frame.get_column(PLAYER)
+            request.pending.holds.own.update(players[place] for place, why in refused.items() if why.code in HOLDING)
+        refusals = [Refusal(rows[place], ids[place], why.code, why.reason) for place, why in refused.items()]
+        request.pending.judged(delivered, duplicates, refusals, rows.gather(list(known_before)).to_list())
 
     def finish(self, request: Request) -> None:
         """The request is done; those behind it may go."""
@@ -94,12 +125,11 @@ class Backlog:
         self.queued -= len(request.batch.events)
         self.finish(request)
 
-    def fail(self, brand: str, error: DeliveryError) -> None:
-        """Fail what was sent of a brand, or of EVERYTHING; nothing of it is committed."""
-        for pending in list(self.pending_receipts):
-            if brand == EVERYTHING or brand in pending.brands:
-                pending.fail(error)
-                self.pending_receipts.discard(pending)
+    def fail(self, error: DeliveryError) -> None:
+        """Fail all that was sent; nothing of it is committed."""
+        for pending in self.pending_receipts:
+            pending.fail(error)
+        self.pending_receipts.clear()
         # Requests under way keep their players until they are answered: what is sent again waits behind them.
         for request in self.player_order.abandoned():
             self.drop(request)

@@ -3,7 +3,7 @@
 closed      requests start
 open        none starts before `resume_at`: several in a row had no usable answer, or the API said how long to wait
 half-open   one at a time starts; an answer closes the breaker, a failure opens it again, for longer
-halted      what is sent (all of it, or one brand's) fails at once, but for one send now and then that finds out
+halted      what is sent (all of it, or one brand's) fails at once, but for one request now and then that finds out
 """
 
 from __future__ import annotations
@@ -118,6 +118,17 @@ class CircuitBreaker:
         for halt in halts:
             halt.wait(now)  # this one finds out; the others wait for what it brings
         return None
+
+    def unknown(self, now: float, brands: Collection[str]) -> dict[str, str]:
+        """Those of the brands of which nothing may be sent now, with the reason; the others may go, also to find out."""
+        halted = {brand: self.halts[brand] for brand in brands if brand in self.halts}
+        return {brand: halt.message for brand, halt in halted.items() if now < halt.probe_at}
+
+    def probes(self, now: float, brands: Collection[str]) -> None:
+        """Events of these brands are sent: for those that are refused this finds out, and others wait for what it brings."""
+        for brand in brands:
+            if brand in self.halts:
+                self.halts[brand].wait(now)
 
     def accepted(self, brands: Collection[str]) -> None:
         """Forget refusals: the API took events of these brands."""

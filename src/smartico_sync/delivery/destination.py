@@ -6,11 +6,14 @@ import math
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from smartico_sync.core.events import BRAND
+from smartico_sync.core.reason_codes import UNKNOWN_BRAND
+from smartico_sync.core.verdicts import Refused
 from smartico_sync.delivery.backlog import Backlog
 from smartico_sync.delivery.batch_size import BatchSize
 from smartico_sync.delivery.circuit_breaker import BACKOFF, EVERYTHING, CircuitBreaker
@@ -46,8 +49,8 @@ class Destination:
     """Sends requests with `workers` threads. Thread-safe; `lock` is shared by all that share a rate limit.
 
     A request that fails goes again after a pause, and only its players wait for it; the circuit breaker tells when all wait. While the
-    token, the URL or a brand is wrong, what is sent fails with DeliveryHalted, but for one request now and then that finds out whether
-    that is over. A worker ends only with `close`: what nobody foresaw counts as a failed request.
+    token or the URL is wrong, what is sent fails with DeliveryHalted, and events of a brand that the API does not know are refused, but
+    for one request now and then that finds out whether that is over. A worker ends only with `close`: what nobody foresaw counts as a failed request.
     """
 
     def __init__(
@@ -84,9 +87,8 @@ class Destination:
         requests = [Request.of(batch, pending) for batch in batches]
         with self.lock:
             error: DeliveryError | None = DeliveryStopped(ENDING) if self.closing else None
-            if error is None and self.breaker.halts:
-                brands = {brand for request in requests for brand in request.brands}
-                error = self.breaker.against(time.monotonic(), brands)
+            if error is None:
+                error = self.breaker.against(time.monotonic(), ())
             if error is not None:
                 pending.fail(error)
                 return
@@ -123,16 +125,25 @@ class Destination:
                 if request.pending.over:
                     self.backlog.drop(request)
                     continue
+                self.backlog.hold_back(request, self.unknown_now(now, request))
+                if request.over:
+                    continue
                 wait = self.rate_limit.enter(request.pending.priority)
                 if wait:
                     order.again(request)
                     self.changed.wait(min(wait, GLANCE_S))
                     continue
                 self.in_flight += 1
+                if self.breaker.halts:
+                    self.breaker.probes(now, request.brands)
                 if due is not None:
                     self.changed.notify()  # somebody must look when its time comes
                 return request
         return None
+
+    def unknown_now(self, now: float, request: Request) -> dict[str, str]:
+        """Brands of the request that the API does not know, as far as it was asked."""
+        return self.breaker.unknown(now, request.brands) if self.breaker.halts else {}
 
     def post(self, request: Request) -> Answer:
         """Send a request, and give its slot back."""
@@ -157,7 +168,7 @@ class Destination:
             ):
                 self.unanswered(request, verdict, answer)
             elif verdict.decision == "halt":
-                self.halt(EVERYTHING, verdict)
+                self.halt(verdict)
                 self.backlog.drop(request)
             else:
                 self.answered(request, verdict)
@@ -175,7 +186,7 @@ class Destination:
             self.unknown_brands(request, verdict)
             return
         if self.breaker.halts:
-            self.breaker.accepted(request.brands)
+            self.breaker.accepted(request.brands if verdict.decision == "done" else ())
         self.last_success_ms = int(time.time() * 1000)
         if verdict.decision == "bisect":
             self.last_error = ""
@@ -185,16 +196,21 @@ class Destination:
             self.backlog.settle(request, verdict)
 
     def unknown_brands(self, request: Request, verdict: Verdict) -> None:
-        """A brand the API does not know stops, and nothing else."""
+        """Events of a brand the API does not know are refused, and nothing else."""
         names = request.frame.get_column(BRAND)
-        unknown = {names[place] for place in verdict.brands} if verdict.brands else set(names)
+        places = verdict.brands or range(len(names))
+        unknown = {names[place] for place in places}
         if not verdict.brands and len(unknown) > 1:
             self.backlog.by_brand(request)
             return
         self.breaker.accepted(set(names) - unknown)
         for brand in unknown:
-            self.halt(brand, verdict)
-        self.backlog.drop(request)
+            self.halt_brand(brand, verdict.reason or "unknown ext_brand_id")
+        refused = {place: Refused(UNKNOWN_BRAND, self.breaker.halts[names[place]].message) for place in places}
+        decision: Literal["done", "retry"] = "retry" if verdict.decision == "retry" else "done"
+        self.backlog.settle(
+            request, replace(verdict, decision=decision, refused={**verdict.refused, **refused}, brands=frozenset())
+        )
 
     def unanswered(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """The API is unavailable or unclear: the same events again, or half of them at a time."""
@@ -239,17 +255,22 @@ class Destination:
                 self.again(request, str(self.trouble))
                 self.changed.notify()
 
-    def halt(self, brand: str, verdict: Verdict) -> None:
-        """The token, the URL or a brand is wrong: what was sent of it fails at once, nothing of it is committed."""
-        if brand == EVERYTHING:
-            message, hint = self.client.halted(verdict), self.client.hint(verdict.cause)
-        else:
-            message = f"the ingest API does not know the brand {brand}: {verdict.reason or 'unknown ext_brand_id'}"
-            hint = f"register {brand} with Smartico, or give it an alias under smartico.brands in views.yaml"
-        error = self.breaker.halt(time.monotonic(), brand, message, hint)
+    def halt(self, verdict: Verdict) -> None:
+        """The token or the URL is wrong: what was sent fails at once, nothing of it is committed."""
+        message, hint = self.client.halted(verdict), self.client.hint(verdict.cause)
+        error = self.breaker.halt(time.monotonic(), EVERYTHING, message, hint)
         self.last_error = message
         log.error("delivery.halted", destination=self.name, reason=message, hint=hint)
-        self.backlog.fail(brand, error)
+        self.backlog.fail(error)
+
+    def halt_brand(self, brand: str, reason: str) -> None:
+        """The API does not know a brand: its events are refused until it does."""
+        message = f"the ingest API does not know the brand {brand}: {reason}"
+        hint = f"register {brand} with Smartico, or give it an alias under smartico.brands in views.yaml"
+        if brand not in self.breaker.halts:
+            log.error("delivery.halted", destination=self.name, reason=message, hint=hint)
+        self.breaker.halt(time.monotonic(), brand, message, hint)
+        self.last_error = message
 
     def close(self, timeout_s: float) -> None:
         """End: give requests under way some time, fail the rest."""

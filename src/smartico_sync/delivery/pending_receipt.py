@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from smartico_sync.core.events import BRAND
 from smartico_sync.core.records import Receipt, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smartico_sync.core.events import Events
+    from smartico_sync.core.records import Holds
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.errors import DeliveryError
 
@@ -23,10 +22,10 @@ __all__ = ["PendingReceipt"]
 class PendingReceipt:
     """Counts verdicts until every event has one. The destination holds its lock around every call."""
 
-    def __init__(self, view: str, priority: Priority, events: Events) -> None:
+    def __init__(self, view: str, priority: Priority, events: Events, holds: Holds | None = None) -> None:
         self.view = view
         self.priority: Priority = priority
-        self.events = events
+        self.holds = holds
         self.future: Future[Receipt] = Future()
         self.open = len(events)
         self.delivered = 0
@@ -36,11 +35,6 @@ class PendingReceipt:
         self.requests = 0
         self.sent_bytes = 0
         self.close_if_done()
-
-    @cached_property
-    def brands(self) -> frozenset[str]:
-        """Whose events these are; asked for only when a brand is refused."""
-        return frozenset(self.events.frame.get_column(BRAND).unique().to_list())
 
     @property
     def over(self) -> bool:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from smartico_sync.core.events import Events
-    from smartico_sync.core.records import Receipt
+    from smartico_sync.core.records import Holds, Receipt
     from smartico_sync.errors import DeliveryError
 
 __all__ = ["Delivery", "Priority"]
@@ -22,14 +22,20 @@ Priority = Literal[
 class Delivery(Protocol):
     """Sends events; thread-safe."""
 
-    def send(self, view: str, events: Events, *, priority: Priority = "live") -> Future[Receipt]:
+    def send(
+        self, view: str, events: Events, *, priority: Priority = "live", holds: Holds | None = None
+    ) -> Future[Receipt]:
         """Encode and queue the events; returns at once unless too much is queued already (then it waits: back-pressure).
 
         The future resolves when each event has its final verdict, however long the API is unavailable. One player's events are
         sent in the order of `send` calls and of rows, over all views, never two requests at once. It fails with
-        DeliveryHalted while token, URL or proxy are wrong, or the API does not know a brand among the events (the caller sends the
-        same page again later, same eids), and with DeliveryStopped after `close`. A future that is cancelled is withdrawn: what has
-        not left yet is not sent; what has may still be accepted, and its players wait for it.
+        DeliveryHalted while token, URL or proxy are wrong (the caller sends the same page again later, same eids), and with
+        DeliveryStopped after `close`. A future that is cancelled is withdrawn: what has not left yet is not sent; what has may still
+        be accepted, and its players wait for it.
+
+        Events of a brand that the API does not know are refused (UNKNOWN_BRAND), also without being sent, but for one request now and
+        then that finds out. With `holds` nothing overtakes what has to wait: players whose event is refused because they or their
+        brand are unknown are added to its `own`, and what is not sent yet of held players is refused with WAITS_BEHIND.
         """
 
     def problem(self) -> DeliveryError | None:

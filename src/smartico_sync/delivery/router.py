@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from smartico_sync.config.models import Smartico
+    from smartico_sync.core.records import Holds
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.errors import DeliveryError
 
@@ -92,9 +93,11 @@ class Router:
             return self.default
         return self.destination(name, brand)
 
-    def send(self, view: str, events: Events, *, priority: Priority = "live") -> Future[Receipt]:
+    def send(
+        self, view: str, events: Events, *, priority: Priority = "live", holds: Holds | None = None
+    ) -> Future[Receipt]:
         """See the protocol."""
-        pending = PendingReceipt(view, priority, events)
+        pending = PendingReceipt(view, priority, events, holds)
         cut = [
             (destination, *batches(piece, destination.batch_size.events, self.config.batch_bytes))
             for destination, piece in self.routed(events)

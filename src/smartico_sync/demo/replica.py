@@ -65,7 +65,7 @@ CREATE VIEW crm_deposits AS SELECT id AS transaction_id, brand AS ext_brand_id, 
 CREATE VIEW crm_withdrawals AS SELECT id AS transaction_id, brand AS ext_brand_id, player AS user_ext_id,
   requested AS transaction_date, finalized AS dt_finalized, amount AS withdrawal_amount FROM withdrawals;
 CREATE VIEW crm_casino_transactions AS SELECT id, brand AS ext_brand_id, player AS user_ext_id, type AS tx_type,
-  round AS bet_id, at AS bet_date, bet AS bet_amount, win AS win_amount, game AS game_id, game_name,
+  id AS bet_id, round AS round_id, at AS bet_date, bet AS bet_amount, win AS win_amount, game AS game_id, game_name,
   category AS game_category, provider AS game_provider FROM bets;
 
 CREATE TABLE profile_changes (id INTEGER PRIMARY KEY, view TEXT NOT NULL, player INTEGER NOT NULL, at TIMESTAMP NOT NULL);
@@ -247,7 +247,7 @@ views:
     kind: casino_bets_and_wins
     type: {{column: tx_type, bet: BET, win: WIN}}
     cursor: id
-    key: bet_id
+    key: id
     every: 500ms
 """
 

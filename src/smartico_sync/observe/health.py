@@ -65,7 +65,7 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
             most = ", ".join(
                 f"{name} {count}" for name, count in sorted(view.invalid.items(), key=lambda each: -each[1])
             )
-            told = f"{sum(view.invalid.values())} values broke a rule since the start: {most}"
+            told = f"{sum(view.invalid.values())} values broke a rule or could not be read since the start: {most}"
             findings.append(
                 Finding("warning", view.name, told, "mend them in the view; `on_invalid` says what becomes of them")
             )

@@ -111,7 +111,9 @@ class Views:
         dead = GaugeMetricFamily("smartico_sync_dead_letters", "Rows that were given up.", labels=["view", "code"])
         parked = GaugeMetricFamily("smartico_sync_parked_rows", "Rows that wait for a try.", labels=["view", "code"])
         invalid = CounterMetricFamily(
-            "smartico_sync_invalid_values", "Values that broke a rule, since the start.", labels=["view", "property"]
+            "smartico_sync_invalid_values",
+            "Values that broke a rule or could not be read, since the start.",
+            labels=["view", "property"],
         )
         late = HistogramMetricFamily(
             "smartico_sync_lateness_seconds", "How late rows became visible (lookback).", labels=["view"]

@@ -35,7 +35,7 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.head{max-width:2
 """
 TONE = {"live": "good", "behind": "note", "starting": "note", "degraded": "warn", "halted": "bad", "regressed": "bad"}
 FRESH_MS = 10_000  # "everything is delivered" is said of what was there this long ago, not longer
-COUNTED = ("delivered", "unchanged", "duplicate", "dead_lettered")
+COUNTED = ("delivered", "unchanged", "duplicate", "skipped", "dead_lettered")
 
 
 def page(

@@ -62,9 +62,11 @@ class ViewFacts:
     `max_age_ms`: a lag beyond it is an alert. `head` is the cursor of the last delivered row in order; at and below `watermark`
     nothing can still appear.
     `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
-    `mutated` delivered rows were found changed; `unknown_duplicates` the API had since this start, of rows that this state had
-    never sent; `largest_tie` rows shared one cursor value; `skew_ms`: the source's clock
-    minus ours, on a replica its lag included. `invalid` values broke a rule since this start, by property; `parked` and `dead` are waiting and given up now, by reason code.
+    `mutated` delivered rows were found changed; `stale` profiles were older than what was delivered and not sent, since this
+    start; `unknown_duplicates` the API had since this start, of rows that this state had never sent; `largest_tie` rows shared
+    one cursor value; `skew_ms`: the source's clock minus ours, on a replica its lag included. `invalid` values broke a rule
+    since this start, by property; `parked` and `dead` are waiting and given up now, by reason code, and the first of the
+    former waits since `parked_since_ms` (epoch ms, 0: none does).
     At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
     `looked` profiles so many were `differing` from what was sent.
     """
@@ -85,10 +87,12 @@ class ViewFacts:
     null_cursors: int = 0
     ahead: int = 0
     mutated: int = 0
+    stale: int = 0
     unknown_duplicates: int = 0
     largest_tie: int = 0
     skew_ms: int = 0
     parked: Mapping[int, int] = field(default_factory=dict)
+    parked_since_ms: int = 0
     dead: Mapping[int, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
     missing: int = 0
@@ -110,7 +114,7 @@ class ViewStatus(ViewFacts):
     (`waiting`); trouble that is told as `error` is not told again.
     `poll_ms`: how long the poll under way has been running, 0 between polls; `still_ms`: since when no poll began, got on or
     ended; `silent_ms`: since when there was no sign of life at all, a wait for the API included. `error_ms`: since when the
-    view has been in trouble without a break.
+    view has been in trouble without a break; `parked_oldest_ms`: for how long the first parked row has been waiting.
     """
 
     state: State
@@ -127,6 +131,7 @@ class ViewStatus(ViewFacts):
     error: str
     hint: str
     error_ms: int
+    parked_oldest_ms: int
 
 
 def patience_ms(every_ms: int) -> int:
@@ -154,6 +159,7 @@ def derived(facts: ViewFacts, now: Instant) -> ViewStatus:
         error=trouble.message if trouble else "",
         hint=trouble.hint if trouble else "",
         error_ms=trouble.since.wall_ms if trouble else 0,
+        parked_oldest_ms=max(0, now.wall_ms - facts.parked_since_ms) if facts.parked_since_ms else 0,
     )
 
 

@@ -32,7 +32,8 @@ class Protection:
         if self.mode == "plain" or not present:
             return events
         if self.mode == "drop":
-            return Events(events.frame.drop(present), events.raw - set(present))
+            cleared = [name for name in events.frame.columns if name[:1] == "!" and name[1:] in self.properties]
+            return Events(events.frame.drop(present, cleared), events.raw - {*present, *cleared})
         assert self.encryptor is not None
         protected = [self.encrypted(name, events.frame.get_column(name)) for name in present]
         return Events(events.frame.with_columns(protected), events.raw - set(present))

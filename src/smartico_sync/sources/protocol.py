@@ -62,8 +62,9 @@ class Reading(Protocol):
     family: integer Int64 (UInt64 or String when wider) · decimal String · float Float64 · text String · boolean Boolean ·
     timestamp Datetime('us') or ('ns'), naive and converted to UTC · instant Datetime('us'|'ns', 'UTC') · date Date ·
     uuid String · json/array String of JSON text · binary Binary · other String. A value that does not fit (an infinite
-    timestamp, a zero date) arrives as null in its column and its text in the column `@unreadable` (String: `column: reason`,
-    no value), which is present only when needed. The column `@cursor` (String, always present) is the cursor at full
+    timestamp, a day of no month) arrives as null in its column and its text in the column `@unreadable` (String: `column:
+    reason; column: reason`, no value), which is present only when needed; a zero date is NULL. A boolean that holds codes, or
+    an integer with decimals, makes its column String. The column `@cursor` (String, always present) is the cursor at full
     precision as the database prints it; the columns `@key.0`, `@key.1` … (String) are the key likewise.
     """
 

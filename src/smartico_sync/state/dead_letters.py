@@ -12,7 +12,26 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-__all__ = ["as_position", "as_text", "counts", "dead", "due", "keep", "park", "remove", "total", "waiting_players"]
+__all__ = [
+    "as_position",
+    "as_text",
+    "counts",
+    "dead",
+    "due",
+    "keep",
+    "keep_turns",
+    "oldest",
+    "park",
+    "players",
+    "remove",
+    "total",
+    "try_now",
+    "waiting_players",
+    "waits",
+]
+
+BEHIND_MS = 1 << 62  # the next try of a row that has no clock of its own: an earlier one of its player has
+LONGEST_MS = 60_000  # until the first row of a player is tried again; as the longest pause between two tries
 
 STAGE = "l.code, l.reason, l.at_ms"
 ROW = "v.name, l.key, l.position, l.eid, l.event_type, l.fingerprint, l.player, l.content"
@@ -61,8 +80,41 @@ def dead(
     return [DeadLetter(undelivered(*row[4:]), *row[:4]) for row in found]
 
 
+def keep_turns(
+    connection: sqlite3.Connection, view_no: int, at_ms: int, *, waiting: Iterable[int], moving: Iterable[int]
+) -> None:
+    """Let each player have one clock, that of the first of its parked rows.
+
+    Of `waiting` players something was just parked: all rows but the first have no clock. Of `moving` ones a row was delivered or
+    given up, and nothing was parked: all that are left are due.
+    """
+    of_player = "view_no = :view AND player = :player AND next_try_ms IS NOT NULL"
+    first = f"(SELECT min(id) FROM letter WHERE {of_player})"  # noqa: S608 - constants
+    connection.executemany(
+        f"UPDATE letter SET next_try_ms = CASE WHEN id > {first} THEN :behind ELSE min(next_try_ms, :soon) END "  # noqa: S608 - constants
+        f"WHERE {of_player} AND (next_try_ms < :behind OR id = {first})",
+        [
+            {"view": view_no, "player": signed(player), "behind": BEHIND_MS, "soon": at_ms + LONGEST_MS}
+            for player in waiting
+        ],
+    )
+    connection.executemany(
+        f"UPDATE letter SET next_try_ms = min(next_try_ms, :at) WHERE {of_player}",  # noqa: S608 - constants
+        [{"view": view_no, "player": signed(player), "at": at_ms} for player in moving],
+    )
+
+
+def try_now(connection: sqlite3.Connection, ids: Iterable[int], code: int, at_ms: int) -> None:
+    """Let these players' first rows be due that are parked for that reason, in every view."""
+    connection.execute(
+        "UPDATE letter SET next_try_ms = :at WHERE next_try_ms > :at AND next_try_ms < :behind AND code = :code "
+        "AND player IN (SELECT value FROM json_each(:players))",
+        {"at": at_ms, "behind": BEHIND_MS, "code": code, "players": json.dumps([signed(player) for player in ids])},
+    )
+
+
 def due(connection: sqlite3.Connection, view_no: int, due_ms: int, limit: int) -> list[ParkedRow]:
-    """Read parked rows whose next try has come, the longest due first."""
+    """Read parked rows whose next try has come, the longest due first and each player's in their order."""
     found = connection.execute(
         f"SELECT {STAGE}, l.next_try_ms, l.deadline_ms, l.tries, l.id, {ROW} FROM letter l "  # noqa: S608 - constants
         "JOIN view v ON v.no = l.view_no "
@@ -72,12 +124,35 @@ def due(connection: sqlite3.Connection, view_no: int, due_ms: int, limit: int) -
     return [ParkedRow(undelivered(*row[7:]), *row[:7]) for row in found]
 
 
+def waits(connection: sqlite3.Connection) -> bool:
+    """Whether anything is parked in any view."""
+    found = connection.execute("SELECT 1 FROM letter INDEXED BY letter_due WHERE next_try_ms IS NOT NULL LIMIT 1")
+    return found.fetchone() is not None
+
+
+def oldest(connection: sqlite3.Connection, view_no: int) -> int:
+    """Since when the first parked row has been waiting; 0 without any."""
+    found = connection.execute(
+        "SELECT min(at_ms) FROM letter WHERE view_no = ? AND next_try_ms IS NOT NULL", (view_no,)
+    ).fetchone()
+    return int(found[0] or 0)
+
+
 def waiting_players(connection: sqlite3.Connection, view_no: int) -> list[int]:
     """The players of whom something is parked."""
     found = connection.execute(
         "SELECT DISTINCT player FROM letter WHERE view_no = ? AND next_try_ms IS NOT NULL AND player <> 0", (view_no,)
     )
     return [player % (1 << 64) for (player,) in found]
+
+
+def players(connection: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
+    """Whose rows these are, by their ids; rows of nobody that is known are left out."""
+    found = connection.execute(
+        "SELECT DISTINCT player FROM letter WHERE player <> 0 AND id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(ids)),),
+    )
+    return {player % (1 << 64) for (player,) in found}
 
 
 def total(connection: sqlite3.Connection, view_no: int) -> int:

@@ -36,9 +36,9 @@ FIRST = (
         view_no INTEGER NOT NULL, name TEXT NOT NULL, n INTEGER NOT NULL,
         PRIMARY KEY (view_no, name)
     ) STRICT, WITHOUT ROWID""",
-    # `cursor_ms`: of the row that was delivered last; an older one never goes after it.
+    # `cursor_at` (epoch µs of a time, or the id): of the row that was accepted last; an older one never goes after it.
     """CREATE TABLE profile (
-        view_no INTEGER NOT NULL, id INTEGER NOT NULL, whole BLOB NOT NULL, parts BLOB, cursor_ms INTEGER,
+        view_no INTEGER NOT NULL, id INTEGER NOT NULL, whole BLOB NOT NULL, parts BLOB, cursor_at INTEGER,
         PRIMARY KEY (view_no, id)
     ) STRICT, WITHOUT ROWID""",
     # Dead letters and parked rows are one thing at two stages: parked ones have a next try. `player`: what comes after it
@@ -124,8 +124,13 @@ RESTORES = (
     "ALTER TABLE view ADD COLUMN fingerprints TEXT NOT NULL DEFAULT 'trusted'",
 )
 
+ORDER = (
+    # What waits of a player, in order.
+    "CREATE INDEX letter_player ON letter (view_no, player, id) WHERE next_try_ms IS NOT NULL",
+)
+
 # Each further element brings a file to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER)
 VERSION = FIRST_VERSION + len(MIGRATIONS) - 1
 
 

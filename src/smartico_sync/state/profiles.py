@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "forget", "known", "remember"]
 
-SCHEMA = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary}
+SCHEMA = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64}
+FORGOTTEN = b""  # no fingerprint is equal to it
 CHUNK = 20_000  # ids looked up by one statement: bounds its memory, large enough that its cost does not show
 
 
@@ -22,18 +23,19 @@ def known(connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.Da
     for start in range(0, wanted.len(), CHUNK):
         numbers = ",".join(map(str, wanted.slice(start, CHUNK).to_list()))
         rows += connection.execute(
-            "SELECT p.id, p.whole, p.parts FROM json_each(?) AS wanted "
+            "SELECT p.id, p.whole, p.parts, p.cursor_at FROM json_each(?) AS wanted "
             "CROSS JOIN profile AS p ON p.view_no = ? AND p.id = wanted.value",
             (f"[{numbers}]", view_no),
         ).fetchall()
     if not rows:
         return pl.DataFrame(schema=SCHEMA)
-    found, whole, parts = zip(*rows, strict=True)
+    found, whole, parts, cursor_at = zip(*rows, strict=True)
     return pl.DataFrame(
         [
             pl.Series("id", found, dtype=pl.Int64).reinterpret(signed=False),
             pl.Series("whole", whole, dtype=pl.Binary),
             pl.Series("parts", parts, dtype=pl.Binary),
+            pl.Series("cursor_at", cursor_at, dtype=pl.Int64),
         ]
     )
 
@@ -42,17 +44,21 @@ def remember(connection: sqlite3.Connection, view_no: int, profiles: pl.DataFram
     """Insert or replace profiles, inside the caller's transaction; of equal ids the last one stays."""
     # The number of a view is a constant of the statement: binding it for every row costs a tenth of the speed.
     connection.executemany(
-        f"INSERT INTO profile (view_no, id, whole, parts) VALUES ({view_no:d}, ?, ?, ?) "  # noqa: S608 - an integer
-        "ON CONFLICT (view_no, id) DO UPDATE SET whole = excluded.whole, parts = excluded.parts",
-        profiles.select(signed(profiles.get_column("id")), "whole", "parts")
+        f"INSERT INTO profile (view_no, id, whole, parts, cursor_at) VALUES ({view_no:d}, ?, ?, ?, ?) "  # noqa: S608 - an integer
+        "ON CONFLICT (view_no, id) DO UPDATE SET whole = excluded.whole, parts = excluded.parts, cursor_at = excluded.cursor_at",
+        profiles.select(signed(profiles.get_column("id")), "whole", "parts", "cursor_at")
         .sort("id", maintain_order=True)
         .iter_rows(),
     )
 
 
-def forget(connection: sqlite3.Connection, view_no: int) -> None:
-    """Drop every profile of a view, inside the caller's transaction."""
-    connection.execute("DELETE FROM profile WHERE view_no = ?", (view_no,))
+def forget(connection: sqlite3.Connection, view_no: int, what: Literal["fingerprints", "ages"]) -> None:
+    """Forget what the profiles of a view held, or how old they were, inside the caller's transaction."""
+    if what == "fingerprints":
+        connection.execute("DELETE FROM profile WHERE view_no = ? AND cursor_at IS NULL", (view_no,))
+        connection.execute("UPDATE profile SET whole = ?, parts = NULL WHERE view_no = ?", (FORGOTTEN, view_no))
+    else:
+        connection.execute("UPDATE profile SET cursor_at = NULL WHERE view_no = ?", (view_no,))
 
 
 def signed(ids: pl.Series) -> pl.Series:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import polars as pl
 
+from smartico_sync.core.reason_codes import UNKNOWN_USER
 from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
 from smartico_sync.state import ahead, anchors, backfills, dead_letters, ledger, profiles, recovery, view_positions
 from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
@@ -245,8 +246,9 @@ class Store:
         """Put a view back: head and watermark to `position` (None: its start), late-commit memory and anchors empty.
 
         The ledger forgets rows with a cursor_ms of `from_ms` or more (None: all), so that they can be delivered and
-        counted again. `forget` lets every profile be sent again, also an unchanged one. With `ids` new, rows get event
-        ids that none had before: for a source that gave out its own ids again. `definition`: what the view is from now on.
+        counted again. `forget` lets every profile be sent again, also an unchanged one, but none that is older than what was
+        delivered. With `ids` new, rows get event ids that none had before, and profiles no age: for a source that gave out its
+        own ids again. `definition`: what the view is from now on; then no profile has an age either.
         """
         number = self._number(view)
         if ids == "new":
@@ -258,8 +260,10 @@ class Store:
             anchors.drop(connection, number)
             ahead.drop(connection, number)
             ledger.remove_from(connection, number, from_ms)
+            if ids == "new" or definition is not None:
+                profiles.forget(connection, number, "ages")
             if fingerprints == "forget":
-                profiles.forget(connection, number)
+                profiles.forget(connection, number, "fingerprints")
 
     def _note_generation(self, view: str) -> None:
         """Write the next generation of a view's event ids down beside the state, before the first of them is made."""
@@ -277,7 +281,10 @@ class Store:
     # Pages
 
     def profiles(self, view: str, ids: pl.Series) -> pl.DataFrame:
-        """Return the known profiles among `ids` (UInt64): [id UInt64, whole Binary, parts Binary|null], in no order."""
+        """Return the known profiles among `ids` (UInt64): [id UInt64, whole Binary, parts Binary|null, cursor_at Int64|null].
+
+        In no order.
+        """
         number = self._number(view)
         with self._reading() as connection:
             return profiles.known(connection, number, ids)
@@ -294,9 +301,7 @@ class Store:
             view_positions.add_totals(connection, number, commit.counts)
             if commit.profiles is not None and not commit.profiles.is_empty():
                 profiles.remember(connection, number, commit.profiles)
-            dead_letters.remove(connection, commit.resolved)
-            dead_letters.park(connection, number, commit.parked)
-            dead_letters.keep(connection, number, commit.dead_letters)
+            self._settle_undelivered(connection, number, commit)
             anchors.keep(connection, number, commit.anchors)
             if commit.head is not None and commit.ledger is not None and commit.ledger.height:
                 ahead.prune(connection, number, highest(commit.ledger))
@@ -305,6 +310,21 @@ class Store:
             if commit.step is not None:
                 backfills.advance(connection, commit.step, commit.at_ms)
             return 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
+
+    def _settle_undelivered(self, connection: sqlite3.Connection, number: int, commit: Commit) -> None:
+        """Park, resolve and give up what a commit says, and keep the turns of the players it concerns."""
+        if commit.profiles is not None and not commit.profiles.is_empty() and dead_letters.waits(connection):
+            # A player that is known now need not wait for the next try.
+            dead_letters.try_now(connection, commit.profiles.get_column("id"), UNKNOWN_USER, commit.at_ms)
+        if not (commit.resolved or commit.parked or commit.dead_letters):
+            return
+        over = [*commit.resolved, *(each.id for each in commit.dead_letters if each.id)]
+        moving = dead_letters.players(connection, over) if over else set()
+        dead_letters.remove(connection, commit.resolved)
+        dead_letters.park(connection, number, commit.parked)
+        dead_letters.keep(connection, number, commit.dead_letters)
+        waiting = {each.row.player for each in commit.parked if each.row.player}
+        dead_letters.keep_turns(connection, number, commit.at_ms, waiting=waiting, moving=moving - waiting)
 
     def sending(self, view: str, sent_ms: int) -> None:
         """Note that rows of the order up to this cursor, as in the ledger, are about to be sent."""
@@ -366,6 +386,8 @@ class Store:
         number = self._number(view)
         with self._writing() as connection:
             dead_letters.park(connection, number, parked)
+            waiting = {each.row.player for each in parked if each.row.player}
+            dead_letters.keep_turns(connection, number, max(each.at_ms for each in parked), waiting=waiting, moving=())
             view_positions.add_totals(connection, number, {"dead_lettered": -len(parked), "parked": len(parked)})
 
     def enqueue(self, view: str, parked: Sequence[ParkedRow]) -> None:
@@ -378,10 +400,19 @@ class Store:
             view_positions.add_totals(connection, number, {"read": new, "parked": new})
 
     def parked(self, view: str, due_ms: int, limit: int = ROWS_AT_ONCE) -> list[ParkedRow]:
-        """Return parked rows due at `due_ms`, the longest due first."""
+        """Return parked rows due at `due_ms`, the longest due first.
+
+        Of each player the first row has a clock; once that is delivered or given up, all others are due, in their order.
+        """
         number = self._number(view)
         with self._reading() as connection:
             return dead_letters.due(connection, number, due_ms, limit)
+
+    def parked_since(self, view: str) -> int:
+        """Return since when (epoch ms) the parked row that waits longest has been waiting; 0 when none is."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return dead_letters.oldest(connection, number)
 
     def waiting_players(self, view: str) -> frozenset[int]:
         """Return the players of whom something is parked: what comes after it waits behind it."""

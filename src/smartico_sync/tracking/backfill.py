@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import structlog
 
-from smartico_sync.core.diff import NOTHING_KNOWN
-from smartico_sync.core.pipeline import ledger_of, position_at, prepare
+from smartico_sync.core.pipeline import ledger_of, position_at
 from smartico_sync.core.records import Step
 from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, Unexpected, ViewHalted
 from smartico_sync.observe.view_status import BackfillStatus
@@ -177,14 +176,18 @@ class Backfills:
         if not rows.height:
             done.set_result(0)
             return done
-        known = session.fingerprints.known if backfill.profiles == "changed" else lambda _: NOTHING_KNOWN
 
         def work() -> Sent:
-            batch = prepare(rows, session.options, known, clock_ms, workplace.sender.waiting)
+            batch = workplace.sender.prepare(session, rows, clock_ms, backfill.profiles)
             some, ledger = rows, batch.ledger
-            if looked := session.keys.look(rows, ledger.get_column("key")):
+            try:
+                looked = session.keys.look(rows, ledger.get_column("key"))
+            except BaseException:
+                workplace.sender.release(batch)
+                raise
+            if looked:
                 some = rows.filter(~looked.left_out)
-                batch = prepare(some, session.options, known, clock_ms, workplace.sender.waiting)
+                batch = workplace.sender.prepare(session, some, clock_ms, backfill.profiles, instead_of=batch)
                 batch = replace(batch, ledger=ledger, repeated=rows.height - some.height)
 
             def settle(receipt: Receipt) -> None:

@@ -79,7 +79,7 @@ class KeyWatch:
         """
         found = repeats(self._mapping, rows, keys)
         if found is not None and found.clash.any():
-            raise not_unique(self._mapping, rows, found.clash)
+            raise not_unique(self._mapping, rows, found.clash, self._reader.row.head)
         moved = self._moved(rows, keys)
         if found is None and moved is None:
             return None
@@ -142,7 +142,7 @@ class KeyWatch:
         except SourceError:
             return
         if clash.any():
-            raise not_unique(self._mapping, asked, clash)
+            raise not_unique(self._mapping, asked, clash, self._reader.row.head)
 
     def _ledger(self, wanted: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Which of these keys the ledger holds, and of which it holds the row in any place."""
@@ -173,7 +173,7 @@ class KeyWatch:
         some = rows.filter(met)
         clash = elsewhere(self._mapping, some, self._there(some))
         if clash.any():
-            raise not_unique(self._mapping, some, clash)
+            raise not_unique(self._mapping, some, clash, self._reader.row.head)
         return met
 
     def _there(self, rows: pl.DataFrame) -> pl.DataFrame:

@@ -30,11 +30,9 @@ from smartico_sync.errors import (
     ViewHalted,
     ViewRegressed,
 )
-from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.mailbox import Mailbox
 from smartico_sync.tracking.page_reader import PageSize
 from smartico_sync.tracking.pages_in_flight import PagesInFlight
-from smartico_sync.tracking.redelivery import ROWS_AT_ONCE
 from smartico_sync.tracking.sender import Sender
 from smartico_sync.tracking.session import open_session
 from smartico_sync.tracking.source_checks import CheckMemory
@@ -63,12 +61,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a view stands, for whoever schedules it. `tries`: how many polls have ended, well or not."""
+    """How a view stands, for whoever schedules it. `tries`: how many polls have ended, well or not.
+
+    `unregistered`: events that wait because nobody registered their brand.
+    """
 
     progress: Literal["behind", "caught up"] = "behind"
     tries: int = 0
     error: SyncError | None = None
     dead_lettered: int = 0
+    unregistered: int = 0
 
     @property
     def settled(self) -> bool:
@@ -95,7 +97,6 @@ class ViewLoop:
         self._session: Session | None = None
         self._standing = Standing()
         self._reading: Literal["level", "behind"] = "level"
-        self._retrying: Literal["nothing", "parked rows"] = "nothing"
         self._level: Instant | None = None
         self._committed: Literal["all", "less than was sent"] = "all"
         self._failures = 0
@@ -127,7 +128,7 @@ class ViewLoop:
     @property
     def standing(self) -> Standing:
         """How it stands now."""
-        return replace(self._standing, dead_lettered=self._sender.dead_lettered)
+        return replace(self._standing, dead_lettered=self._sender.dead_lettered, unregistered=self._sender.unregistered)
 
     @property
     def pause_s(self) -> float:
@@ -232,11 +233,8 @@ class ViewLoop:
                 self._flight.send(
                     lambda: self._sender.without_cursor(session, seen.read_time, rows), rows.estimated_size()
                 )
-        if self._retrying == "nothing":
-            parked = self._equipment.store.parked(self.name, now_ms(), ROWS_AT_ONCE)
-            if parked:
-                self._retrying = "parked rows"
-                self._flight.send(lambda: self._sender.retries(session, parked), 0)
+        if parked := self._sender.due():
+            self._flight.send(lambda: self._sender.retries(session, parked), 0)
         self._read(session, "caught_up")
 
     def _read(self, session: Session, pace: Pace) -> None:
@@ -266,8 +264,10 @@ class ViewLoop:
     def _settled(self, level: Instant | None) -> None:
         """Something was committed, or there was nothing to commit. `level`: when a reading began that left nothing behind."""
         if not len(self._flight):
-            self._retrying = "nothing"
             level = self._level
+            if self._sender.retries_are == "to go on":
+                self._mailbox.ask_to_poll()
+                level = None
         if level is None:
             self._equipment.recorder.behind()
             return
@@ -325,7 +325,7 @@ class ViewLoop:
         if len(self._flight):
             self._committed = "less than was sent"
         self._flight.withdraw()
-        self._session, self._reading, self._retrying, self._level = None, "level", "nothing", None
+        self._session, self._reading, self._level = None, "level", None
         self._standing = replace(self._standing, progress="behind")
         self._mailbox.ask_to_poll()
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.personal import holds_personal, unprotected_pii
+from smartico_sync.core.conversion import Hints
 from smartico_sync.core.definition import changes
+from smartico_sync.core.folding import ALL
 from smartico_sync.core.late_commit.choice import Choice, choose
 from smartico_sync.core.late_commit.missing_ids import whole
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition
-from smartico_sync.core.mapping import Options, ViewMapping, keys_of, plan
+from smartico_sync.core.mapping import Options, ViewMapping, keys_of
+from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import IDS, Relation
 from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
@@ -25,7 +28,7 @@ from smartico_sync.tracking.view_start import ask_start
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smartico_sync.config.models import Configuration, View
+    from smartico_sync.config.models import Configuration, Pii, View
     from smartico_sync.core.definition import Change
     from smartico_sync.core.records import ViewRow
     from smartico_sync.core.relation import Family
@@ -54,18 +57,34 @@ def relation_of(view: View, timezone: str) -> Relation:
     return Relation(view.name, view.cursor, (), view.relation, view.query, timezone, cursor_is=view.cursor_is)
 
 
-def options(view: View) -> Options:
+def options(view: View, pii: Pii) -> Options:
     """The mapping's options as configured."""
-    roles = {view.type.bet: "bet", view.type.win: "win"} if view.type else {}
+    rules = {column: rule for column, rule in view.columns.items() if rule}
+    plain = {view.targets[column] or column for column, rule in rules.items() if rule.fold == "off"}
     return Options(
-        columns=view.columns,
+        columns=view.targets,
+        hints={column: Hints(split=rule.split or "", scale=rule.scale) for column, rule in rules.items()},
+        types={column: rule.type for column, rule in rules.items() if rule.type},
         type_column=view.type.column if view.type else "",
-        roles=roles,
+        roles={value: role for role, values in view.type.roles.items() for value in values} if view.type else {},
+        other=view.type.other if view.type else "dead_letter",
+        where=view.where,
+        unmapped=view.unmapped or "",
+        unfolded=frozenset({ALL} if view.fold == "off" else plain),
+        unreadable="dead_letter" if view.on_invalid == "dead_letter" else "omit",
+        arrays=view.arrays,
+        clears=cleared(view, pii),
         event_type=view.event_type or "",
         event_date=view.event_date or "",
         brand=view.brand or "",
-        on_null=view.on_null,
     )
+
+
+def cleared(view: View, pii: Pii) -> frozenset[str]:
+    """The properties that are cleared when they became NULL: who is anonymised in the source is so at Smartico too."""
+    if kind(view.kind).role != "profile" or view.on_null == "omit":
+        return frozenset()
+    return frozenset({ALL} if view.on_null == "clear" else {*pii.properties, *pii.in_the_clear})
 
 
 def prepare(configuration: Configuration, view: View, source: Source) -> PreparedView:
@@ -75,9 +94,9 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     the late-commit policy cannot work here, ViewMisconfigured when the cursor does not hold what it is taken for, and what
     the source raises.
     """
-    described = source.describe(relation_of(view, configuration.sources[view.source].timezone))
-    chosen = options(view)
-    key = keys_of(kind(view.kind), view.key, described.columns, chosen.type_column)
+    described = source.describe(relation_of(view, view.timezone or configuration.sources[view.source].timezone))
+    chosen = options(view, configuration.pii)
+    key = keys_of(kind(view.kind), view.key, described.columns, chosen.type_column, chosen.columns)
     relation = replace(described, key=key)
     if missing := [name for name in key if relation.column(name) is None]:
         raise ViewBroken(
@@ -111,7 +130,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
         choice = replace(choice, ids="in blocks", why=f"{choice.why}; {told}")
     advice = (
         *cursor_advice(view, source, relation),
-        *zone_advice(configuration.sources[view.source], relation, facts),
+        *(() if view.timezone else zone_advice(configuration.sources[view.source], relation, facts)),
     )
     return PreparedView(relation, mapping, choice, definition, advice)
 

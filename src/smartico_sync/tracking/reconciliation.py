@@ -17,7 +17,8 @@ import polars as pl
 
 from smartico_sync.core.cursor_time import DAY_MS, cursor_ms
 from smartico_sync.core.ledger_keys import ledger_keys
-from smartico_sync.core.pipeline import position_at
+from smartico_sync.core.pipeline import contents_of, position_at, positions_of
+from smartico_sync.core.position import Position
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.state.ledger import BUCKET_MS
@@ -26,7 +27,6 @@ from smartico_sync.tracking import late_scan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from smartico_sync.core.position import Position
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading, Source
     from smartico_sync.state.store import Store
@@ -207,10 +207,18 @@ def unacknowledged(
         rows = keys if prepared.relation.key else late_scan.rows_at(reading, keys)
         lost = rows.filter(~ledger_keys(prepared.mapping, rows).is_in(acknowledged)) if rows.height else rows
         count += lost.height
-        found += [position_at(lost, row) for row in range(min(lost.height, LISTED - len(found)))]
+        found += names_of(prepared, lost[: LISTED - len(found)])
         if keys.height < KEYS_AT_ONCE:
             return found, count
         after = position_at(keys, keys.height - 1)
+
+
+def names_of(prepared: PreparedView, rows: pl.DataFrame) -> list[Position]:
+    """What rows are asked for by: their positions; of a keyless view with what each holds in place of a key."""
+    if prepared.relation.key or not rows.height:
+        return positions_of(rows)
+    held = contents_of(ledger_keys(prepared.mapping, rows).to_frame())
+    return [Position(place.cursor, (content,)) for place, content in zip(positions_of(rows), held, strict=True)]
 
 
 def widened(prepared: PreparedView, low: int, high: int) -> tuple[int, int]:

@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartico_sync.core.events import EID, POSITION
 from smartico_sync.core.ledger_keys import ledger_keys
+from smartico_sync.core.mapping import events
 from smartico_sync.core.outcome import Retried, due_at_once
-from smartico_sync.core.pipeline import contents_of, positions_of
+from smartico_sync.core.pipeline import contents_of, position_at, positions_of
+from smartico_sync.core.position import Position
+from smartico_sync.core.profile_age import cursors
 from smartico_sync.core.reason_codes import MUTATED
 from smartico_sync.core.records import ParkedRow, UndeliveredRow
+from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from smartico_sync.core.mapping import ViewMapping
-    from smartico_sync.core.position import Position
     from smartico_sync.sources.protocol import Reading
 
-__all__ = ["ROWS_AT_ONCE", "Found", "find", "requested"]
+__all__ = ["ROWS_AT_ONCE", "Found", "find", "keyed_by_player", "newest", "requested"]
 
 ROWS_AT_ONCE = 1_000  # the protocol's limit of rows by position
 
@@ -32,11 +36,12 @@ class Found:
 
     rows: pl.DataFrame
     retried: Retried
+    anew: pl.Series  # which rows get event ids of their own [Boolean]: what was delivered before has changed
 
     @property
-    def anew(self) -> pl.Series:
-        """Which rows get event ids of their own [Boolean]: what was delivered before has changed."""
-        return pl.Series([parked.code == MUTATED for parked in self.retried.found], dtype=pl.Boolean)
+    def players(self) -> frozenset[int]:
+        """Whose rows these are, where that was known before they were read."""
+        return frozenset(parked.row.player for parked in self.retried.found)
 
 
 def requested(view: str, positions: Iterable[Position], code: int, reason: str) -> list[ParkedRow]:
@@ -52,23 +57,77 @@ def requested(view: str, positions: Iterable[Position], code: int, reason: str) 
 
 def find(reading: Reading, mapping: ViewMapping, parked: Sequence[ParkedRow]) -> Found:
     """Read parked rows again, by position; rows of a keyless view are told apart by what they hold."""
+    keyless = not mapping.relation.key
     positions = {each.row.position for each in parked if each.row.position is not None}
-    rows = reading.rows(position for position in positions if position.cursor)
+    # What is asked for of a keyless view has in place of a key what the row holds.
+    ordered = {Position(each.cursor) if keyless else each for each in positions if each.cursor}
+    rows = reading.rows(ordered)
     without = [position.key for position in positions if not position.cursor and position.key]
-    if without:
+    if without and not keyless:
         rows = pl.concat([rows, reading.by_key(without)], how="diagonal_relaxed")
-    if not mapping.relation.key and rows.height:
+    if keyless and rows.height:
         held = contents_of(ledger_keys(mapping, rows).to_frame())
         by_content = {content: place for place, content in enumerate(held.to_list())}
-        places = [by_content.get(each.row.content) for each in parked]
+        places = [by_content.get(content_of(each.row)) for each in parked]
     else:
         at = {position: place for place, position in enumerate(positions_of(rows))}
         places = [at.get(each.row.position) if each.row.position else None for each in parked]
     there = [place for place in places if place is not None]
-    return Found(
-        rows[there] if there else rows.clear(),
-        Retried(
-            tuple(each for each, place in zip(parked, places, strict=True) if place is not None),
-            tuple(each for each, place in zip(parked, places, strict=True) if place is None),
-        ),
-    )
+    found = tuple(each for each, place in zip(parked, places, strict=True) if place is not None)
+    gone = tuple(each for each, place in zip(parked, places, strict=True) if place is None)
+    rows = rows[there] if there else rows.clear()
+    return Found(rows, Retried(found, gone), changed(mapping, rows, found))
+
+
+def content_of(row: UndeliveredRow) -> str:
+    """Which of the rows at a position of a keyless view this is."""
+    asked = row.position.key if row.position is not None else ()
+    return row.content or ",".join(asked)
+
+
+def changed(mapping: ViewMapping, rows: pl.DataFrame, found: Sequence[ParkedRow]) -> pl.Series:
+    """Which rows were delivered before and have changed: this is why they were asked for, or they were tried under another id.
+
+    What became of such a row since may have put another reason in the place of that.
+    """
+    anew = pl.Series([each.code == MUTATED for each in found], dtype=pl.Boolean)
+    tried = [place for place, each in enumerate(found) if not each.row.event_type and each.row.eid]
+    if mapping.kind.role == "profile" or not tried:
+        return anew
+    own = events(mapping, rows[tried]).events.frame
+    ids = dict(own.select(POSITION, EID).iter_rows())
+    differs = {place for n, place in enumerate(tried) if ids.get(n, "") not in ("", found[place].row.eid)}
+    return anew | pl.Series([place in differs for place in range(len(found))], dtype=pl.Boolean)
+
+
+def keyed_by_player(mapping: ViewMapping) -> bool:
+    """Whether rows with one key are those of one player."""
+    key = set(mapping.relation.key)
+    return USER_COLUMN in key and key <= {USER_COLUMN, BRAND_COLUMN}
+
+
+def newest(reading: Reading, mapping: ViewMapping, rows: pl.DataFrame, some: pl.DataFrame) -> frozenset[int]:
+    """Which of some events (by `@row`) stand for rows that are the newest which the source holds of their players."""
+    relation, latest_ms = mapping.relation, 2**53
+    places = sorted(some.get_column(POSITION).to_list())
+    keys = [position_at(rows, place).key for place in places]
+    told: set[int] = set()
+    for start in range(0, len(keys), ROWS_AT_ONCE):
+        there = reading.by_key(set(keys[start : start + ROWS_AT_ONCE]))
+        held = pl.DataFrame({"key": key_texts(there), "at": cursors(there, relation, latest_ms)})
+        most = dict(held.group_by("key").agg(pl.col("at").max()).iter_rows())
+        mine = rows[places[start : start + ROWS_AT_ONCE]]
+        at = cursors(mine, relation, latest_ms)
+        told.update(
+            place
+            for place, key, moment in zip(places[start:], key_texts(mine), at, strict=False)
+            if key in most and moment is not None and most[key] == moment
+        )
+    return frozenset(told)
+
+
+def key_texts(rows: pl.DataFrame) -> list[str]:
+    """The key of each row as one text."""
+    names = [name for name in rows.columns if name.startswith("@key.")]
+    texts = [pl.format("{}:{}", pl.col(name).str.len_bytes(), name) for name in names]
+    return list(rows.select(pl.concat_str(texts)).to_series())

@@ -10,7 +10,8 @@ import structlog
 
 from smartico_sync.core.outcome import build_commit
 from smartico_sync.core.pipeline import ledger_of, position_at, prepare, without_automation
-from smartico_sync.core.reason_codes import UNACKNOWLEDGED
+from smartico_sync.core.reason_codes import UNACKNOWLEDGED, UNKNOWN_BRAND
+from smartico_sync.core.records import Holds
 from smartico_sync.errors import RowsRefused
 from smartico_sync.observe.health import UNKNOWN_DUPLICATES
 from smartico_sync.tracking import redelivery
@@ -25,11 +26,17 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.late_commit.mechanism import ReadTime
     from smartico_sync.core.pipeline import PreparedBatch
-    from smartico_sync.core.records import Commit, ParkedRow, Receipt, Trust, ViewRow
+    from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.tracking.session import Equipment, Session
 
-__all__ = ["Sender"]
+__all__ = ["Retries", "Sender"]
+
+Retries = Literal[
+    "none",
+    "under way",
+    "to go on",  # something was delivered: what waited behind it is due
+]
 
 log = structlog.get_logger()
 
@@ -38,21 +45,26 @@ class Sender:
     """Makes events of rows, queues them, and commits what their receipt changes.
 
     Owned by a view's loop. What makes events (`page`, `retries`, `queue`) may run in the loop's worker; what commits runs
-    in the loop. `dead_lettered` counts since the process began.
+    in the loop. `dead_lettered` counts since the process began; `unregistered` events wait now because nobody knows their brand.
     """
 
     def __init__(self, equipment: Equipment) -> None:
         self._equipment = equipment
         self._name = equipment.view.name
         self._waiting: frozenset[int] = frozenset()
+        self._open: list[Holds] = []
+        self._retries: Retries = "none"
         self._first_load: Literal["under way", "over"] = "under way"
         self._trust: Trust = "trusted"
         self._told = False
         self.dead_lettered = 0
+        self.unregistered = 0
 
     def begin(self, row: ViewRow) -> None:
         """A session begins from what the state holds."""
         self._first_load = "under way" if row.level_ms == 0 else "over"
+        self._open.clear()
+        self._retries = "none"
         self._trust = row.fingerprints
         self._tell_undelivered()
 
@@ -70,22 +82,82 @@ class Sender:
         return session.fingerprints.doubted if self._trust == "doubted" else session.fingerprints.known
 
     @property
-    def waiting(self) -> frozenset[int]:
-        """Players of whom something is parked: what comes after it waits behind it."""
-        return self._waiting
+    def retries_are(self) -> Retries:
+        """How it stands with rows that wait for another try."""
+        return self._retries
+
+    def due(self) -> list[ParkedRow]:
+        """The parked rows whose next try has come, to be given to `retries`; none while others are under way."""
+        if self._retries == "under way":
+            return []
+        parked = self._equipment.store.parked(self._name, now_ms(), redelivery.ROWS_AT_ONCE)
+        self._retries = "under way" if parked else "none"
+        return parked
+
+    def prepare(
+        self,
+        session: Session,
+        rows: pl.DataFrame,
+        clock_ms: int,
+        profiles: Profiles = "changed",
+        *,
+        anew: pl.Series | None = None,
+        found: redelivery.Found | None = None,
+        instead_of: PreparedBatch | None = None,
+    ) -> PreparedBatch:
+        """Make events of rows, behind all that is on its way. To be followed by `queue`, or by `release` if nothing comes of it.
+
+        Of a player of whom something is parked only the parked rows themselves are sent, which are `found`. `anew` as in the
+        pipeline; `instead_of`: a batch of the same rows, or more of them, that is not sent.
+        """
+        # Before the players that wait: what is committed in between is then in both.
+        holds = instead_of.holds if instead_of is not None else self._behind(session, found)
+        known = session.fingerprints.ages if profiles == "all" else self._known(session)
+        waiting = self._waiting if found is None else self._waiting - found.players
+        try:
+            batch = prepare(rows, session.options, known, clock_ms, waiting, anew=anew, holds=holds)
+            if batch.stale and (newest := self._newest(session, rows, batch)):
+                batch = prepare(rows, session.options, known, clock_ms, waiting, anew=anew, newest=newest, holds=holds)
+        except BaseException:
+            self._open.remove(holds)
+            raise
+        return batch
+
+    def _behind(self, session: Session, found: redelivery.Found | None) -> Holds:
+        """What the next batch must not overtake: all that is on its way, but for transactions that were parked before it."""
+        parked_first = found is not None and session.prepared.mapping.kind.role != "profile"
+        holds = Holds(earlier=() if parked_first else tuple(each.own for each in self._open))
+        self._open.append(holds)
+        return holds
+
+    def release(self, batch: PreparedBatch) -> None:
+        """Nothing has to wait for a batch any more."""
+        if batch.holds in self._open:
+            self._open.remove(batch.holds)
+
+    def _newest(self, session: Session, rows: pl.DataFrame, batch: PreparedBatch) -> frozenset[int]:
+        """Which rows (by `@row`) that seem old are the newest that the source holds of their players.
+
+        That can be told where a player is the key: of a row that was dated back, or by a clock that is behind, there is no newer one.
+        """
+        mapping = session.prepared.mapping
+        if not redelivery.keyed_by_player(mapping):
+            return frozenset()
+        with self._equipment.source.reading(session.prepared.relation) as reading:
+            return redelivery.newest(reading, mapping, rows, batch.quiet)
 
     def page(self, session: Session, read: ReadResult) -> Sent:
         """Map, diff, protect and queue what one reading brought."""
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
         parts = [part for part in (read.late, read.extra, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
-        mapping, known, clock_ms = session.prepared.mapping, self._known(session), read.read_time.clock_ms
-        batch = prepare(rows, session.options, known, clock_ms, self._waiting)
+        mapping, clock_ms = session.prepared.mapping, read.read_time.clock_ms
+        batch = self.prepare(session, rows, clock_ms)
         repeated, moved = read.page.height - page.height, 0
         if looked := session.keys.look(rows, batch.ledger.get_column("key")):
             repeated, moved = repeated + int(looked.left_out.sum()), looked.moved
             rows, anew = rows.filter(~looked.left_out), looked.anew.filter(~looked.left_out)
-            batch = prepare(rows, session.options, known, clock_ms, self._waiting, anew)
+            batch = self.prepare(session, rows, clock_ms, anew=anew, instead_of=batch)
         session.keys.sending(rows, batch.ledger, read.ahead)
         if repeated or read.extra is not None:
             # What was sent before is in the ledger too; rows out of the order enter it when their time comes.
@@ -138,7 +210,7 @@ class Sender:
         """Read parked rows again, where they are now, and queue them."""
         with self._equipment.source.reading(session.prepared.relation) as reading:
             found, clock_ms = redelivery.find(reading, session.prepared.mapping, parked), reading.clock_ms
-        batch = prepare(found.rows, session.options, self._known(session), clock_ms, anew=found.anew)
+        batch = self.prepare(session, found.rows, clock_ms, anew=found.anew, found=found)
         keys = batch.ledger.get_column("key")
 
         def settle(receipt: Receipt) -> None:
@@ -151,20 +223,28 @@ class Sender:
                 session.reader.also(seq, commit.ledger.get_column("key"))
             self._unknown(explained.unknown)
             self.committed(session, batch, commit)
+            more = commit.resolved and self._equipment.store.parked(self._name, now_ms(), 1)
+            self._retries = "to go on" if more else "none"
 
         return Sent(self.queue(session, batch), settle)
 
     def queue(self, session: Session, batch: PreparedBatch, priority: Priority = "live") -> Future[Receipt]:
         """Protect the events and queue them; profiles of a first load, or of history, may say that they start no automation."""
         equipment = self._equipment
+        try:
+            events = equipment.protection.apply(batch.send)
+            history = self._first_load == "under way" or priority == "backfill"
+            skip = equipment.view.skip_cjm
+            if skip == "always" or (skip == "first_load" and history):
+                events = without_automation(events)
+            holds = batch.holds if batch.profiles is None else None
+            receipt = equipment.delivery.send(self._name, events, priority=priority, holds=holds)
+        except BaseException:
+            self.release(batch)
+            raise
         if batch.profiles is not None:
             session.fingerprints.sent(batch.profiles)
-        events = equipment.protection.apply(batch.send)
-        history = self._first_load == "under way" or priority == "backfill"
-        skip = equipment.view.skip_cjm
-        if skip == "always" or (skip == "first_load" and history):
-            events = without_automation(events)
-        return equipment.delivery.send(self._name, events, priority=priority)
+        return receipt
 
     def outcome(self, session: Session, batch: PreparedBatch, receipt: Receipt) -> Commit:
         """What the receipt changes in the state.
@@ -183,22 +263,26 @@ class Sender:
 
     def committed(self, session: Session, batch: PreparedBatch, commit: Commit) -> None:
         """A commit was written: tell what it changed."""
-        if batch.profiles is not None:
-            session.fingerprints.settled()
         self._equipment.recorder.broken(batch.invalid)
+        self._equipment.recorder.stale(batch.stale)
         self.dead_lettered += commit.counts.get("dead_lettered", 0)
         self._equipment.recorder.committed(commit)
         if commit.parked or commit.dead_letters or commit.resolved:
             self._tell_undelivered()
+        self.forget(session, batch)
 
     def forget(self, session: Session, batch: PreparedBatch) -> None:
-        """What was sent of a batch is not remembered: it was refused."""
+        """A batch is settled: nothing is behind it any more."""
         if batch.profiles is not None:
             session.fingerprints.settled()
+        self.release(batch)
 
     def _tell_undelivered(self) -> None:
         """Look up how many rows wait and were given up, by reason code."""
         store = self._equipment.store
         self._waiting = store.waiting_players(self._name)
         parked, dead = store.parked_counts(), store.dead_letter_counts()
-        self._equipment.recorder.letters(parked.get(self._name, {}), dead.get(self._name, {}))
+        waiting = parked.get(self._name, {})
+        self.unregistered = waiting.get(UNKNOWN_BRAND, 0)
+        since_ms = store.parked_since(self._name) if waiting else 0
+        self._equipment.recorder.letters(waiting, dead.get(self._name, {}), since_ms)

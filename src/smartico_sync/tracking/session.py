@@ -84,10 +84,12 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
             store.secret,
             view.payload,
             view.on_invalid,
+            view.future_tolerance,
             park_ms=equipment.configuration.smartico.park,
+            ahead_ms=view.future_tolerance,
         ),
         reader,
         checks,
-        Fingerprints(store, view.name),
+        Fingerprints(store, view.name, view.payload),
         KeyWatch(view, prepared.mapping, equipment.source, store, reader, row.sent_ms),
     )

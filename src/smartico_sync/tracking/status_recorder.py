@@ -120,9 +120,9 @@ class StatusRecorder:
             ),
         )
 
-    def letters(self, parked: Mapping[int, int], dead: Mapping[int, int]) -> None:
-        """So many rows wait and were given up, by reason code."""
-        self.change(parked=dict(parked), dead=dict(dead))
+    def letters(self, parked: Mapping[int, int], dead: Mapping[int, int], parked_since_ms: int) -> None:
+        """So many rows wait, the longest since then, and were given up, by reason code."""
+        self.change(parked=dict(parked), dead=dict(dead), parked_since_ms=parked_since_ms)
 
     def inspected(self, *, null_cursors: int, warnings: tuple[str, ...]) -> None:
         """What was looked at beside the polls."""
@@ -132,6 +132,11 @@ class StatusRecorder:
         """So many values broke a rule of the catalogue, by property."""
         if invalid:
             self.board.change(self.name, lambda facts: replace(facts, invalid=_sum(facts.invalid, invalid)))
+
+    def stale(self, profiles: int) -> None:
+        """So many profiles were not sent because a newer one was."""
+        if profiles:
+            self.board.change(self.name, lambda facts: replace(facts, stale=facts.stale + profiles))
 
     def mutated(self, rows: int) -> None:
         """So many delivered rows were found changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
@@ -23,6 +24,8 @@ __all__ = [
 
 CURSOR = "@cursor"
 UNREADABLE = "@unreadable"
+ZERO_DATE = "0000-00-00"  # MySQL's way to store that there is no date
+CODE = r"^-?[0-9]+$"
 WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.f"
 WHOLE_CLOCK = "%Y-%m-%d %H:%M:%S.%6f"
 WHOLE, SECONDS = len("2026-01-01 00:00:00.000000"), len("2026-01-01 00:00:00")
@@ -80,8 +83,11 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
     """
     series = []
     reasons: list[tuple[str, pl.Series]] = []
-    for column, text in zip(columns, texts, strict=True):
+    for column, printed in zip(columns, texts, strict=True):
+        text = printed
         parsed = (_parse(column.family, text, timezone) if text.dtype == pl.String else text).alias(column.name)
+        if parsed.null_count() != text.null_count():
+            text, parsed = _closer_look(column, text, parsed)
         if parsed.null_count() != text.null_count():
             reasons.append((f"{column.name}: {REASONS[column.family]}", parsed.is_null() & text.is_not_null()))
         series.append(parsed)
@@ -92,7 +98,8 @@ def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: st
     """Rows as a driver hands them over to typed columns; as fast as their values are uniform.
 
     Rows may be longer than `columns`; what stands behind is left out. A value of another type than its column's is converted where that loses nothing; otherwise it is null and `@unreadable`
-    tells the column. Integers beyond 64 bits make their column text.
+    tells the column. Integers beyond 64 bits make their column text, and so do numbers that are more than a whole one, or a
+    boolean, where such a one is expected.
     """
     if not rows:
         return pl.DataFrame(schema={column.name: dtype(column.family) for column in columns})
@@ -145,6 +152,18 @@ def _parse(family: Family, text: pl.Series, timezone: str) -> pl.Series:
             return text.str.strip_prefix("\\x").str.decode("hex", strict=False)
         case _:
             return text
+
+
+def _closer_look(column: Column, text: pl.Series, parsed: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Zero dates are NULL; a boolean that holds codes, or an integer with decimals, makes its column text."""
+    if column.family in ("timestamp", "date"):
+        return text.set(text.str.starts_with(ZERO_DATE).fill_null(value=False), None), parsed
+    if column.family == "boolean":
+        codes = text.str.contains(CODE)
+        if (codes & parsed.is_null()).any():
+            words = pl.select(parsed.cast(pl.Int8).cast(pl.String)).to_series()
+            return text, words.zip_with(parsed.is_not_null(), text.set(~codes, None)).alias(column.name)
+    return text, parsed
 
 
 def whole(numbers: pl.Series) -> pl.Series:
@@ -258,15 +277,27 @@ def mixed(column: Column, values: Iterable[Any], timezone: str) -> tuple[pl.Seri
     zone = ZoneInfo(timezone)
     converted: list[Any] = []
     spoilt: list[bool] = []
+    numbers = column.family in ("integer", "boolean")
     for value in values:
         try:
             fit = None if value is None else convert(value, zone)
         except (OverflowError, TypeError, ValueError, ArithmeticError):
-            fit = None
+            fit = more_than_whole(value) if numbers else None
         converted.append(fit)
         spoilt.append(fit is None and value is not None)
     kind = dtype(column.family)
-    if column.family == "integer" and any(v is not None and not -(2**63) <= v < 2**63 for v in converted):
-        kind, converted = pl.String(), [None if v is None else str(v) for v in converted]
+    if numbers and any(isinstance(v, str) or (v is not None and not -(2**63) <= v < 2**63) for v in converted):
+        kind, converted = (
+            pl.String(),
+            [None if v is None else v if isinstance(v, str) else str(int(v)) for v in converted],
+        )
     series = pl.Series(column.name, converted, dtype=kind)
     return series, pl.Series(spoilt) if any(spoilt) else None
+
+
+def more_than_whole(value: object) -> str | None:
+    """A number that is no whole one, or no boolean, as text; None where it is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    number = Decimal(repr(value) if isinstance(value, float) else value)
+    return format(number, "f") if number.is_finite() else None

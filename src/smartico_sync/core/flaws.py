@@ -1,0 +1,228 @@
+"""What keeps rows from being events, and values from being sent; found by a second look where the first left something null."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.catalogue.properties import PROPERTIES
+from smartico_sync.core.conversion import Hints, conversion
+from smartico_sync.core.events import BRAND, DATE, KEY, POSITION, TYPE, USER
+from smartico_sync.core.selection import ROLE, role_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from smartico_sync.core.conversion import Conversion
+    from smartico_sync.core.mapping import Property, ViewMapping
+    from smartico_sync.core.relation import Column, Relation
+
+__all__ = ["Flaws", "unreadable"]
+
+UNREADABLE = "@unreadable"
+NOBODYS = ""  # what is unreadable in no column that is known by name
+
+
+def unreadable(relation: Relation, page: pl.DataFrame) -> dict[str, pl.Series]:
+    """What the source could not read, by column: why (String), null in rows where the column is fine."""
+    if UNREADABLE not in page.columns:
+        return {}
+    texts = page.get_column(UNREADABLE)
+    told = {text: dict(reasons(text, relation)) for text in texts.drop_nulls().unique()}
+    names = dict.fromkeys(name for each in told.values() for name in each)
+    return {
+        name: texts.replace_strict(
+            list(told), pl.Series([each.get(name) for each in told.values()], dtype=pl.String),
+            default=None, return_dtype=pl.String,
+        )
+        for name in names
+    }  # fmt: skip
+
+
+def reasons(text: str, relation: Relation) -> Iterator[tuple[str, str]]:
+    """Take `column: reason; column: reason` apart; no column's name can hide another."""
+    names = sorted((column.name for column in relation.columns), key=len, reverse=True)
+    starts = [at for at in range(len(text)) if at == 0 or text.startswith("; ", at - 2)]
+    found = [(at, name) for at in starts if (name := next((n for n in names if text.startswith(f"{n}: ", at)), None))]
+    if not found or found[0][0]:
+        yield NOBODYS, text
+        return
+    for (at, name), after in zip(found, [*(at for at, _ in found[1:]), len(text) + 2], strict=True):
+        yield name, text[at : after - 2]
+
+
+@dataclass
+class Flaws:
+    """The rows of one page on their way to being events. Each step adds what it finds; `sorted_out` ends it."""
+
+    mapping: ViewMapping
+    rows: pl.DataFrame
+    unread: Mapping[str, pl.Series]
+    found: list[tuple[pl.Series, str | pl.Series]] = field(default_factory=list)
+    left_out: dict[str, pl.Series] = field(default_factory=dict)
+
+    def add(self, mask: pl.Series, reason: str | pl.Series) -> None:
+        """Rows where `mask` is true cannot be events; of several reasons the first one is told."""
+        if mask.any():
+            self.found.append((mask, reason))
+
+    def roles(self) -> pl.Series:
+        """The role of each row."""
+        if ROLE in self.rows.columns:
+            return self.rows.get_column(ROLE)
+        role = self.rows.select(role_of(self.mapping, self.rows.schema).alias(ROLE)).to_series()
+        return role if len(role) == self.rows.height else role.new_from_index(0, self.rows.height)
+
+    def envelope(self) -> None:
+        """Who, where and what a row is about."""
+        mapping = self.mapping
+        needed = {NOBODYS, mapping.options.type_column, *mapping.options.where}
+        needed |= {column.name for name, column in mapping.called.items() if name == "user_ext_id"}
+        if not mapping.options.brand and "ext_brand_id" in mapping.called:
+            needed.add(mapping.called["ext_brand_id"].name)
+        for name, reason in self.unread.items():
+            if name in needed:
+                self.add(reason.is_not_null(), reason)
+        said = {USER: "user_ext_id", BRAND: "ext_brand_id"}
+        for name, column in said.items():
+            if self.rows.get_column(name).null_count():
+                own = mapping.called[column].name if column in mapping.called else column
+                self.add(self.rows.get_column(name).is_null(), f"{own} is NULL or empty")
+        if self.rows.get_column(TYPE).null_count():
+            kinds = mapping.options.type_column or "type"
+            self.add(self.rows.get_column(TYPE).is_null(), f"{kinds} is none of the configured values")
+        if self.rows.get_column(DATE).null_count():
+            self.add(self.rows.get_column(DATE).is_null(), "no column says when it happened")
+
+    def moments(self) -> None:
+        """When it happened: the first column that says so must be readable."""
+        for role, columns in self.mapping.dates.items():
+            self.moments_of(role, columns)
+
+    def moments_of(self, role: str, columns: Sequence[Column]) -> None:
+        """Take a second look at the dates of rows of one role."""
+        hints = Hints(timezone=self.mapping.relation.timezone)
+        made = [(column, conversion(column, "date", self.rows.schema[column.name], hints)) for column in columns]
+        loose = [
+            each.given & each.expr.is_null()
+            for column, each in made
+            if self.rows.schema[column.name] in (pl.String, pl.Float64)
+        ]
+        lossy = bool(loose) and self.rows.select(pl.any_horizontal(loose).any()).item()
+        if not lossy and not any(column.name in self.unread for column in columns):
+            return
+        undecided = self.roles() == role if role else ~self.roles().is_in([name for name in self.mapping.dates if name])
+        values = self.rows.get_column(DATE)
+        for column, each in made:
+            again, given = (self.rows.select(expr).to_series() for expr in (each.again, each.given))
+            told = self.unread.get(column.name)
+            given = given.fill_null(value=False) | (told.is_not_null() if told is not None else False)
+            if column.name not in self.mapping.named_dates:
+                given &= again.is_not_null()  # the cursor stands in; one that is no date at all says nothing
+            lost = undecided & given & (again.is_null() | (told.is_not_null() if told is not None else False))
+            reason = f"column {column.name}: not a date, and it says when it happened"
+            self.add(lost, reason if told is None else told.fill_null(reason))
+            values = values.zip_with(~(undecided & given), again)
+            undecided &= ~given
+        self.rows = self.rows.with_columns(values.alias(DATE))
+
+    def values(self, conversions: Sequence[tuple[Property, Conversion]]) -> None:
+        """What each property is, on a second look where the first one lost something."""
+        for known, made in self.suspects(conversions):
+            self.look_again(known, made)
+        for known, _ in conversions:
+            self.complete(known)
+
+    def suspects(self, conversions: Sequence[tuple[Property, Conversion]]) -> list[tuple[Property, Conversion]]:
+        """The properties of which some value is null though the source has one."""
+        certain, doubtful = [], []
+        for known, made in conversions:
+            nulls = self.rows.get_column(f"@@{known.name}").null_count()
+            if not nulls or not known.origins:
+                continue
+            if any(column.name in self.unread for column in known.columns):
+                certain.append((known, made))
+            elif len(known.origins) > 1 or nulls != self.rows.get_column(known.columns[0].name).null_count():
+                doubtful.append((known, made))
+        if doubtful:
+            lost = self.rows.select(
+                (pl.col(f"@@{known.name}").is_null() & made.given).any().alias(known.name) for known, made in doubtful
+            )
+            certain += [(known, made) for known, made in doubtful if lost.get_column(known.name).item()]
+        return certain
+
+    def look_again(self, known: Property, made: Conversion) -> None:
+        """Read one property with more patience; what is lost then costs the row, or only itself."""
+        again, given = (self.rows.select(expr).to_series() for expr in (made.again, made.given))
+        told = self.told(known)
+        lost = again.is_null() & (given.fill_null(value=False) | told.is_not_null())
+        self.rows = self.rows.with_columns(again.alias(f"@@{known.name}"))
+        lost = self.otherwise(known, lost)
+        if not lost.any():
+            return
+        if known.demand == "none" and self.mapping.options.unreadable == "omit":
+            self.left_out[known.name] = lost
+            return
+        self.add(lost, told.fill_null(f"column {known.said}: not a {known.expected}, which {known.name} must be"))
+
+    def told(self, known: Property) -> pl.Series:
+        """Why the source could not read a property's columns (String), null where it could."""
+        reasons = [self.unread[column.name] for column in known.columns if column.name in self.unread]
+        nothing = pl.Series([None], dtype=pl.String).new_from_index(0, self.rows.height)
+        return pl.select(pl.coalesce(*reasons)).to_series() if reasons else nothing
+
+    def otherwise(self, known: Property, lost: pl.Series) -> pl.Series:
+        """Give texts that are no value of this property to the one that takes texts; what is lost all the same."""
+        catalogued = PROPERTIES.get(known.name)
+        texts = [
+            pl.col(column.name).str.strip_chars()
+            for column in known.columns
+            if self.rows.schema[column.name] == pl.String
+        ]
+        if not catalogued or f"@@{catalogued.otherwise}" not in self.rows.columns or not texts:
+            return lost
+        text = self.rows.select(pl.coalesce(*texts)).to_series()
+        name = f"@@{catalogued.otherwise}"
+        own = self.rows.get_column(name)
+        self.rows = self.rows.with_columns(own.zip_with(own.is_not_null() | ~lost, text).alias(name))
+        return lost & text.is_null()
+
+    def complete(self, known: Property) -> None:
+        """Fill in what the event itself says, and hold it against what the kind cannot do without."""
+        name = f"@@{known.name}"
+        if known.dated is not None and self.rows.get_column(name).null_count():
+            moment = self.rows.get_column(DATE)
+            here = self.within(known.dated)
+            value = self.rows.get_column(name)
+            lost = self.left_out.get(known.name)
+            empty = value.is_null() & here & (~lost if lost is not None else True)
+            self.rows = self.rows.with_columns(value.zip_with(~empty, moment).alias(name))
+        if known.true_in is not None:
+            value = self.rows.get_column(name)
+            yes = pl.Series([True]).new_from_index(0, self.rows.height)
+            self.rows = self.rows.with_columns(value.zip_with(~self.within(known.true_in), yes).alias(name))
+        if known.demand == "there" and self.rows.get_column(name).null_count():
+            missing = self.rows.get_column(name).is_null() & self.within(known.needed_in)
+            self.add(missing, f"column {known.said} is NULL, and {self.mapping.kind.name} needs it as {known.name}")
+
+    def within(self, roles: frozenset[str]) -> pl.Series:
+        """Rows of these roles; all where none is named."""
+        if roles:
+            return self.roles().is_in(sorted(roles)).fill_null(value=False)
+        return pl.Series([True]).new_from_index(0, self.rows.height)
+
+    def sorted_out(self) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
+        """The rows without a flaw, `@row`, `@key` and `reason` of the others, and how many values were left out."""
+        rows = self.rows
+        if not self.found:
+            rejects = rows.clear().select(POSITION, KEY, pl.lit(None, pl.String).alias("reason"))
+            return rows, rejects, {name: int(mask.sum()) for name, mask in self.left_out.items()}
+        said = pl.select(
+            pl.coalesce(pl.when(mask).then(pl.lit(reason)) for mask, reason in self.found).alias("reason")
+        ).to_series()
+        fine = said.is_null()
+        rejects = rows.filter(~fine).select(POSITION, KEY).with_columns(said.filter(~fine))
+        counts = {name: int((mask & fine).sum()) for name, mask in self.left_out.items()}
+        return rows.filter(fine), rejects, {name: count for name, count in counts.items() if count}

@@ -1,0 +1,49 @@
+"""Which profiles are older than what was delivered of their player, by the cursors of their rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.core.cursor_time import PER_MS
+from smartico_sync.core.events import PLAYER
+
+if TYPE_CHECKING:
+    from smartico_sync.core.relation import Relation
+
+__all__ = ["SCHEMA", "cursors", "older"]
+
+SCHEMA = {"id": pl.UInt64, "cursor_at": pl.Int64}
+NUMBERS = frozenset({"integer", "decimal"})
+
+
+def cursors(rows: pl.DataFrame, relation: Relation, latest_ms: int) -> pl.Series:
+    """The cursor of each row as a whole number (Int64) that keeps their order: epoch µs of a time, or the id itself.
+
+    Null where rows cannot be ordered by it: a text, a NULL, a number wider than 64 bits. A time after `latest_ms` counts as that:
+    a row dated ahead by mistake must not make all that comes after it look old.
+    """
+    cursor = rows.get_column(relation.cursor)
+    if relation.epoch:
+        moments = cursor.cast(pl.Float64, strict=False) / PER_MS[relation.cursor_is] * 1000
+        return moments.round().cast(pl.Int64, strict=False).clip(upper_bound=latest_ms * 1000).alias("cursor_at")
+    if cursor.dtype.is_temporal():
+        return cursor.cast(pl.Datetime("us")).to_physical().clip(upper_bound=latest_ms * 1000).alias("cursor_at")
+    if relation.cursor_column.family in NUMBERS:
+        return cursor.cast(pl.Int64, strict=False).alias("cursor_at")
+    return pl.Series("cursor_at", [None], dtype=pl.Int64).new_from_index(0, rows.height)
+
+
+def older(frame: pl.DataFrame, cursor_at: pl.Series, known: pl.DataFrame) -> pl.Series | None:
+    """Which of these events are older than what is known of their player, or than a row before them; None when none is.
+
+    `known` [id UInt64, cursor_at Int64|null], one row a player. Rows at one cursor are equally old.
+    """
+    rows = frame.select(id=pl.col(PLAYER)).with_columns(cursor_at)
+    before = rows.join(known, on="id", how="left", maintain_order="left").get_column("cursor_at_right")
+    if rows.get_column("id").n_unique() < rows.height:
+        sooner = pl.col("cursor_at").cum_max().forward_fill().shift(1).over("id")
+        before = rows.with_columns(before).select(pl.max_horizontal("cursor_at_right", sooner)).to_series()
+    mask = (rows.get_column("cursor_at") < before).fill_null(value=False)
+    return mask if mask.any() else None

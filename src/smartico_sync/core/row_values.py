@@ -1,0 +1,93 @@
+"""What a row says around its payload and in it: expressions over the columns that a mapping names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.core.conversion import Conversion, Form, Hints, conversion, id_text
+from smartico_sync.core.events import BRAND, DATE, KEY, TYPE, USER
+from smartico_sync.core.selection import ROLE, in_roles, role_of, type_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from smartico_sync.catalogue.properties import PropertyType
+    from smartico_sync.core.mapping import Property, ViewMapping
+    from smartico_sync.core.relation import Column
+
+__all__ = ["BRAND_COLUMN", "USER_COLUMN", "converted", "envelope"]
+
+BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
+# What a property is where no column fills it.
+NO_COLUMN: dict[PropertyType, pl.DataType] = {"date": pl.Int64(), "boolean": pl.Boolean(), "number": pl.Float64()}
+
+
+def envelope(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
+    """Brand, user, type, date and key of each row; null where they cannot be told. The role where values hang on it."""
+    brand = pl.lit(mapping.options.brand) if mapping.options.brand else name_of(mapping.called[BRAND_COLUMN])
+    key = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))]
+    role = role_of(mapping, schema)
+    return [
+        brand.replace("", None).alias(BRAND),
+        name_of(mapping.called[USER_COLUMN]).replace("", None).alias(USER),
+        type_of(mapping, schema).alias(TYPE),
+        date_of(mapping, schema, role).alias(DATE),
+        (pl.concat_str(key, separator=",", ignore_nulls=True) if key else pl.col("@cursor")).alias(KEY),
+        *([role.alias(ROLE)] if any(origin.roles for known in mapping.properties for origin in known.origins) else []),
+    ]
+
+
+def date_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType], role: pl.Expr) -> pl.Expr:
+    """When each row happened, by the dates of its role."""
+    hints = Hints(timezone=mapping.relation.timezone)
+
+    def first(columns: tuple[Column, ...]) -> pl.Expr:
+        made = [conversion(column, "date", schema[column.name], hints).expr for column in columns]
+        return pl.coalesce(made) if made else pl.lit(None, pl.Int64)
+
+    when = first(mapping.dates[""])
+    for name, columns in mapping.dates.items():
+        if name:
+            when = pl.when(role == name).then(first(columns)).otherwise(when)
+    return when
+
+
+def name_of(column: Column) -> pl.Expr:
+    """A brand or a user as text; a whole number has no point, however the database stores it."""
+    return id_text(pl.col(column.name), column.family)
+
+
+def converted(known: Property, page: pl.DataFrame) -> Conversion:
+    """The property's value from its columns: the first that is not NULL, in rows of the roles it is for."""
+    each = []
+    for origin in known.origins:
+        made = conversion(origin.column, known.target, page.schema[origin.column.name], origin.hints)
+        expr, again, given = (in_roles(origin.roles, part) for part in (made.expr, made.again, made.given))
+        each.append(Conversion(expr, again, given, made.form))
+    if not each:
+        nothing = pl.lit(None, NO_COLUMN.get(known.target, pl.String()))
+        return Conversion(nothing, nothing, pl.lit(value=False))
+    if len(each) == 1:
+        return each[0]
+    form: Form = "json" if any(part.form == "json" for part in each) else "value"
+    if form == "json":
+        each = [part if part.form == "json" else as_json(part) for part in each]
+    return Conversion(
+        pl.coalesce(part.expr for part in each),
+        pl.coalesce(part.again for part in each),
+        pl.any_horizontal(part.given for part in each),
+        form,
+    )
+
+
+def as_json(made: Conversion) -> Conversion:
+    """The value as JSON text, null where it is null."""
+
+    def text(value: pl.Expr) -> pl.Expr:
+        # polars writes JSON only for an object, here {"":…}.
+        wrapped = pl.struct(value.alias("")).struct.json_encode()
+        return pl.when(value.is_not_null()).then(wrapped.str.slice(4).str.head(-1))
+
+    return Conversion(text(made.expr), text(made.again), made.given, "json")
