@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from smartico_sync.config.load import load
@@ -147,6 +147,7 @@ STEPS = st.lists(
 
 
 @settings(max_examples=40)
+@example(steps=[("insert", "k0"), ("crash",), ("move", 0)], lookback="1s", pages=2)
 @given(steps=STEPS, lookback=st.sampled_from(["1s", "2h"]), pages=st.sampled_from([2, 100]))
 def test_every_row_is_delivered_or_the_view_says_that_its_key_is_not_unique(steps, lookback, pages):
     """Whatever repeats and moves, no id stands for two rows, and a view that goes on has delivered what the source holds.

@@ -70,6 +70,9 @@ class KeyWatch:
     ) -> None:
         self._view, self._mapping, self._source, self._store, self._reader = view, mapping, source, store, reader
         self._before_ms = self._sent_ms = sent_ms
+        # Whether an earlier session sent rows that it did not commit: the ledger lacks the highest of them.
+        committed = sent_ms is None or store.ledger_between(view.name, sent_ms, sent_ms + 1).height
+        self._earlier: Literal["committed", "left open"] = "committed" if committed else "left open"
         self._pending: deque[OnTheWay] = deque()
 
     def look(self, rows: pl.DataFrame, keys: pl.Series) -> Looked | None:
@@ -129,6 +132,8 @@ class KeyWatch:
         if len(places) > LOOKED_UP and self._view.on_mutated != "resend":
             return Explained((), len(places))
         exact, moved = self._ledger(keys.gather(places))
+        if self._view.on_mutated == "resend" and self._earlier == "left open":
+            moved = ~exact  # it may have been sent from another place by a session whose last pages were not committed
         found = [place for place, there in zip(places, moved & ~exact, strict=True) if there]
         return Explained(tuple(positions_of(rows[found])), int((~exact & ~moved).sum()))
 
