@@ -13,9 +13,10 @@ from smartico_sync.core.batches import batches, encode, parts
 from smartico_sync.core.diff import NOTHING_KNOWN, diff
 from smartico_sync.core.events import Events
 from smartico_sync.core.ledger_keys import ledger_keys
-from smartico_sync.core.mapping import Options, ViewMapping, events, keys_of
+from smartico_sync.core.mapping import events, keys_of
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
+from smartico_sync.core.view_mapping import Options, ViewMapping
 
 ROWS = 10_000  # a page
 REPEATS = 9

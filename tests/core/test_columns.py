@@ -14,9 +14,10 @@ from core.test_mapping import BASE, MOMENT, MOMENT_MS, ROW, mapped, payload, pro
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.batches import encode
 from smartico_sync.core.conversion import Hints
-from smartico_sync.core.mapping import Options, events, keys_of
+from smartico_sync.core.mapping import events, keys_of
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
+from smartico_sync.core.view_mapping import Options
 
 DAY = datetime(2026, 1, 4, 10, tzinfo=UTC)
 DAY_MS = 1_767_520_800_000

@@ -18,9 +18,10 @@ from smartico_sync.core.diff import NOTHING_KNOWN, diff
 from smartico_sync.core.events import EID, PLAYER
 from smartico_sync.core.identity import FORMATS
 from smartico_sync.core.ledger_keys import ledger_keys
-from smartico_sync.core.mapping import Options, events
+from smartico_sync.core.mapping import events
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
+from smartico_sync.core.view_mapping import Options
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "formats" / f"{FORMATS}.json"
 SECRET = bytes(range(32))

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.batches import encode
-from smartico_sync.core.mapping import Options, events, keys_of
+from smartico_sync.core.mapping import events, keys_of
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
+from smartico_sync.core.view_mapping import Options
 
 DTYPES = {
     "integer": pl.Int64, "decimal": pl.String, "float": pl.Float64, "text": pl.String, "boolean": pl.Boolean,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.diff import NOTHING_KNOWN
 from smartico_sync.core.events import EID, PLAYER, POSITION
-from smartico_sync.core.mapping import Options, events, keys_of
+from smartico_sync.core.mapping import events, keys_of
 from smartico_sync.core.outcome import (
     PARK_BACKOFF,
     Retried,
@@ -40,6 +40,7 @@ from smartico_sync.core.reason_codes import (
 )
 from smartico_sync.core.records import ParkedRow, Receipt, Refusal, UndeliveredRow
 from smartico_sync.core.relation import Column, Relation
+from smartico_sync.core.view_mapping import Options
 from smartico_sync.errors import ExitCode, SyncError, Unaccounted
 
 SECRET = bytes(range(32))

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION
-from smartico_sync.core.mapping import Options
 from smartico_sync.core.outcome import Retried, build_commit
 from smartico_sync.core.pipeline import PipelineOptions, positions_of, prepare
 from smartico_sync.core.planning import plan
 from smartico_sync.core.records import Holds, Receipt, Refusal
 from smartico_sync.core.relation import Column, Relation
+from smartico_sync.core.view_mapping import Options
 from smartico_sync.tracking.fingerprints import Fingerprints
 
 SECRET = bytes(range(32))

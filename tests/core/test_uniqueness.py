@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.ledger_keys import WHERE_BITS, ledger_keys, which
-from smartico_sync.core.mapping import Options
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.core.uniqueness import not_unique, repeats
+from smartico_sync.core.view_mapping import Options
 
 FAMILIES = {"ext_brand_id": "text", "user_ext_id": "text", "bet_id": "text", "dt": "instant", "seq_no": "integer",
             "at": "timestamp", "phone_no": "text", "amount": "decimal"}  # fmt: skip

@@ -14,9 +14,10 @@ from smartico_sync.catalogue.kinds import KINDS, kind
 from smartico_sync.catalogue.properties import property_type
 from smartico_sync.core.batches import encode
 from smartico_sync.core.diff import NOTHING_KNOWN, diff
-from smartico_sync.core.mapping import Options, events, keys_of
+from smartico_sync.core.mapping import events, keys_of
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
+from smartico_sync.core.view_mapping import Options
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 SECRET = bytes(32)

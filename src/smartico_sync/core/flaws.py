@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from smartico_sync.core.conversion import Conversion
-    from smartico_sync.core.mapping import Property, ViewMapping
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.view_mapping import Property, ViewMapping
 
 __all__ = ["Flaws", "unreadable"]
 

@@ -14,7 +14,7 @@ import polars as pl
 from smartico_sync.core.identity import contents, keyed_hash, seeds
 
 if TYPE_CHECKING:
-    from smartico_sync.core.mapping import ViewMapping
+    from smartico_sync.core.view_mapping import ViewMapping
 
 __all__ = ["WHERE_BITS", "ledger_keys", "may_move", "which"]
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from smartico_sync.core.mapping import Mapped, ViewMapping
+    from smartico_sync.core.mapping import Mapped
     from smartico_sync.core.validation import InvalidPolicy
+    from smartico_sync.core.view_mapping import ViewMapping
 
 __all__ = [
     "PipelineOptions",

@@ -15,17 +15,17 @@ from smartico_sync.catalogue.properties import (
     property_type,
 )
 from smartico_sync.core.conversion import PLAIN, natural
-from smartico_sync.core.mapping import EVERY_ROLE, Origin, Property, ViewMapping
 from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN
 from smartico_sync.core.selection import implied_role
+from smartico_sync.core.view_mapping import EVERY_ROLE, Origin, Property, ViewMapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.catalogue.properties import PropertyType
-    from smartico_sync.core.mapping import Demand, Options
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.view_mapping import Demand, Options
 
 __all__ = ["plan"]
 

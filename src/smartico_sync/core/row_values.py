@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.catalogue.properties import PropertyType
-    from smartico_sync.core.mapping import Property, ViewMapping
     from smartico_sync.core.relation import Column
+    from smartico_sync.core.view_mapping import Property, ViewMapping
 
 __all__ = ["BRAND_COLUMN", "USER_COLUMN", "converted", "envelope"]
 

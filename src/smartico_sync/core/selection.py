@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from smartico_sync.catalogue.kinds import Kind
-    from smartico_sync.core.mapping import Options, ViewMapping
     from smartico_sync.core.relation import Column
+    from smartico_sync.core.view_mapping import Options, ViewMapping
 
 __all__ = ["ROLE", "chosen", "implied_role", "in_roles", "role_of", "type_of"]
 

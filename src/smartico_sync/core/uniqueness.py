@@ -18,9 +18,9 @@ from smartico_sync.core.pipeline import positions_of
 from smartico_sync.errors import ViewMisconfigured
 
 if TYPE_CHECKING:
-    from smartico_sync.core.mapping import ViewMapping
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column
+    from smartico_sync.core.view_mapping import ViewMapping
 
 __all__ = ["Repeats", "eids_of", "elsewhere", "not_unique", "repeats"]
 

@@ -27,7 +27,7 @@ main{max-width:1400px;margin:0 auto;padding:28px 20px 60px}header{display:flex;g
 h1{font-size:15px;font-weight:600;margin:0;color:var(--soft)}h2{font-size:13px;text-transform:uppercase;letter-spacing:.06em;color:var(--soft);margin:28px 0 8px}
 .headline{font-size:28px;font-weight:650;margin:0;flex-basis:100%;letter-spacing:-.01em}.good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}.note{color:var(--note)}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;overflow-x:auto}table{border-collapse:collapse;width:100%}
-th,td{padding:9px 12px;text-align:left;border-top:1px solid var(--line);vertical-align:top;white-space:nowrap}thead th{border-top:0;font-size:12px;font-weight:600;color:var(--soft)}
+th,td{padding:9px 8px;text-align:left;border-top:1px solid var(--line);vertical-align:top;white-space:nowrap}thead th{border-top:0;font-size:12px;font-weight:600;color:var(--soft)}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.head{max-width:260px;overflow:hidden;text-overflow:ellipsis;font-family:ui-monospace,monospace;font-size:13px}
 .state{font-weight:600}.state:before{content:"";display:inline-block;width:8px;height:8px;border-radius:50%;background:currentColor;margin-right:8px}
 .finding{padding:12px 14px;border-top:1px solid var(--line)}.finding:first-child{border-top:0}code{font:13px ui-monospace,monospace;background:var(--ground);border:1px solid var(--line);border-radius:5px;padding:1px 6px}

@@ -17,9 +17,9 @@ from smartico_sync.tracking.redelivery import requested
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
-    from smartico_sync.core.mapping import ViewMapping
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import Commit, Receipt
+    from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.page_reader import PageReader

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
-    from smartico_sync.core.mapping import ViewMapping
+    from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Reading
 
 __all__ = ["find"]

@@ -12,8 +12,8 @@ from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.tracking.clocks import steady_ms
 
 if TYPE_CHECKING:
-    from smartico_sync.core.mapping import ViewMapping
     from smartico_sync.core.position import Position
+    from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Reading
 
 __all__ = ["MutationScan"]

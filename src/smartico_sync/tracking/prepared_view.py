@@ -10,20 +10,18 @@ from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.personal import holds_personal, unprotected_pii
 from smartico_sync.core.conversion import Hints
-from smartico_sync.core.definition import changes
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.late_commit.choice import Choice, choose
 from smartico_sync.core.late_commit.missing_ids import whole
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition
-from smartico_sync.core.mapping import Options, ViewMapping, keys_of
+from smartico_sync.core.mapping import keys_of
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import IDS, Relation
+from smartico_sync.core.view_mapping import Options, ViewMapping
 from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
-from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.cursor_checks import Advice, cursor_advice, zone_advice
 from smartico_sync.tracking.late_rows import whole_numbers
-from smartico_sync.tracking.view_identity import definition_of, recorded, refuse_known_relation, row_of, where
-from smartico_sync.tracking.view_start import ask_start
+from smartico_sync.tracking.view_identity import recorded, where
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +33,16 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
 
-__all__ = ["PreparedView", "identified", "open_view", "options", "prepare", "prepare_known", "relation_of", "stopped"]
+__all__ = [
+    "PreparedView",
+    "identified",
+    "options",
+    "prepare",
+    "prepare_known",
+    "relation_of",
+    "stopped",
+    "under_secret",
+]
 
 SAMPLED = 200  # ids, the oldest: enough to tell steps from blocks
 FEW = 5  # ids say nothing
@@ -143,34 +150,6 @@ def in_blocks(source: Source, relation: Relation) -> bool:
     if ids is None or ids.len() < FEW or not whole_numbers(ids):
         return True
     return math.gcd(*whole(ids).sort().diff().drop_nulls().to_list()) == 1
-
-
-def open_view(
-    configuration: Configuration, view: View, source: Source, store: Store
-) -> tuple[PreparedView, ViewRow, tuple[Change, ...]]:
-    """Prepare the view and read its row in the state; what it reads now that it did not read before has to be verified.
-
-    At the very first start the source is asked where the view begins, and then one transaction registers it there. Raises
-    what `prepare` and `ask_start` raise, and ViewMisconfigured when the view is another one than it was tracked as.
-    """
-    row = row_of(configuration, view, store)
-    prepared = prepare_known(configuration, view, source, row)
-    defined = definition_of(configuration, view, prepared.mapping)
-    if row is None or not row.placed:
-        if row is None:
-            refuse_known_relation(configuration, view, defined, store)
-        asked = view.model_copy(update={"start_from": store.start_of(view.name) or view.start_from})
-        start = ask_start(asked, under_secret(prepared, store), source)
-        row = store.begin(
-            view.name, defined.text(), start.started_from, now_ms(), start.commit, identity=view.identity or ""
-        )
-        return identified(prepared, row, store), row, ()
-    found = changes(recorded(row), defined)
-    if row.head is None and found:
-        row, found = store.redefine(view.name, defined.text()), ()
-    if stopping := [change for change in found if change.weight == "stops"]:
-        raise stopped(view.name, stopping)
-    return identified(prepared, row, store), row, found
 
 
 def prepare_known(configuration: Configuration, view: View, source: Source, row: ViewRow | None) -> PreparedView:

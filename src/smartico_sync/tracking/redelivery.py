@@ -22,7 +22,7 @@ from smartico_sync.tracking.clocks import now_ms
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from smartico_sync.core.mapping import ViewMapping
+    from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Reading
 
 __all__ = ["ROWS_AT_ONCE", "Found", "find", "keyed_by_player", "newest", "requested"]

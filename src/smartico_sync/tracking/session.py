@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from smartico_sync.core.definition import changes
 from smartico_sync.core.pipeline import PipelineOptions
+from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.fingerprints import Fingerprints
 from smartico_sync.tracking.key_watch import KeyWatch
 from smartico_sync.tracking.page_reader import PageReader
-from smartico_sync.tracking.prepared_view import open_view
+from smartico_sync.tracking.prepared_view import identified, prepare_known, stopped, under_secret
 from smartico_sync.tracking.source_checks import SourceChecks
-from smartico_sync.tracking.view_identity import redefine
+from smartico_sync.tracking.view_identity import definition_of, recorded, redefine, refuse_known_relation, row_of
+from smartico_sync.tracking.view_start import ask_start
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
+    from smartico_sync.core.definition import Change
     from smartico_sync.core.records import ViewRow
     from smartico_sync.delivery.protocol import Delivery
     from smartico_sync.pii.protection import Protection
@@ -93,3 +97,31 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
         Fingerprints(store, view.name, view.payload),
         KeyWatch(view, prepared.mapping, equipment.source, store, reader, row.sent_ms),
     )
+
+
+def open_view(
+    configuration: Configuration, view: View, source: Source, store: Store
+) -> tuple[PreparedView, ViewRow, tuple[Change, ...]]:
+    """Prepare the view and read its row in the state; what it reads now that it did not read before has to be verified.
+
+    At the very first start the source is asked where the view begins, and then one transaction registers it there. Raises
+    what `prepare` and `ask_start` raise, and ViewMisconfigured when the view is another one than it was tracked as.
+    """
+    row = row_of(configuration, view, store)
+    prepared = prepare_known(configuration, view, source, row)
+    defined = definition_of(configuration, view, prepared.mapping)
+    if row is None or not row.placed:
+        if row is None:
+            refuse_known_relation(configuration, view, defined, store)
+        asked = view.model_copy(update={"start_from": store.start_of(view.name) or view.start_from})
+        start = ask_start(asked, under_secret(prepared, store), source)
+        row = store.begin(
+            view.name, defined.text(), start.started_from, now_ms(), start.commit, identity=view.identity or ""
+        )
+        return identified(prepared, row, store), row, ()
+    found = changes(recorded(row), defined)
+    if row.head is None and found:
+        row, found = store.redefine(view.name, defined.text()), ()
+    if stopping := [change for change in found if change.weight == "stops"]:
+        raise stopped(view.name, stopping)
+    return identified(prepared, row, store), row, found

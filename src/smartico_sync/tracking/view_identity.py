@@ -12,8 +12,8 @@ from smartico_sync.errors import StateDamaged, ViewMisconfigured
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
-    from smartico_sync.core.mapping import ViewMapping
     from smartico_sync.core.records import ViewRow
+    from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.state.store import Store
 
 __all__ = ["definition_of", "recorded", "redefine", "refuse_known_relation", "replaced", "row_of", "where"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from smartico_sync.errors import SourceRefused, ViewBroken
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, literal
@@ -13,10 +13,22 @@ from smartico_sync.sources.kit.server_clock import ServerClock
 from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.clickhouse.session import Session
 
 __all__ = ["ReplicaClock"]
+
+
+class Asked(Protocol):
+    """What the clock needs of a session."""
+
+    def now_ms(self, what: str) -> int:
+        """See `Session.now_ms`."""
+
+    def rows(self, statement: str, what: str, values: Mapping[str, str | int] | None = None) -> list[list[Any]]:
+        """See `Session.rows`."""
+
 
 TABLES = "EXPLAIN ESTIMATE "
 # A replica without Keeper hears of nothing new, and would say that it is not behind.
@@ -35,11 +47,11 @@ class ReplicaClock:
         self._replicated: dict[str, tuple[float, Tables]] = {}
         self._complete: dict[str, int] = {}
 
-    def learn(self, session: Session, relation: Relation) -> None:
+    def learn(self, session: Asked, relation: Relation) -> None:
         """Find out what tables a described view reads, so that its first poll need not."""
         self._tables(session, relation)
 
-    def read(self, session: Session, relation: Relation) -> int:
+    def read(self, session: Asked, relation: Relation) -> int:
         """Epoch ms up to which this server knows all that the view reads. Ask before the first question."""
         tables, replay = self._tables(session, relation)
         if tables and replay is None:
@@ -51,7 +63,7 @@ class ReplicaClock:
             self._complete[relation.name] = replay.now_ms - behind_ms
         return self._complete.setdefault(relation.name, replay.now_ms - replay.delay_s * 1000)
 
-    def _tables(self, session: Session, relation: Relation) -> tuple[Tables, _Replay | None]:
+    def _tables(self, session: Asked, relation: Relation) -> tuple[Tables, _Replay | None]:
         """The replicated tables behind a view, as far as the user may see them; and how they stand, where that was asked."""
         known = self._replicated.get(relation.name)
         if known is not None and time.monotonic() - known[0] < FRESH_S:
@@ -83,7 +95,7 @@ class _Replay:
     tables: int
 
 
-def _replay(session: Session, tables: Tables) -> _Replay:
+def _replay(session: Asked, tables: Tables) -> _Replay:
     listed = ", ".join(f"({literal(database)}, {literal(table)})" for database, table in tables)
     now_ms, delay_s, cut_off, count = map(int, session.rows(REPLAY.format(tables=listed), "the server")[0])
     return _Replay(now_ms, delay_s, bool(cut_off), count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 from smartico_sync.sources.kit.failures import StatementFailed
@@ -11,11 +11,25 @@ from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.sources.mssql.failures import NO_OBJECT, NOT_ALLOWED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from smartico_sync.sources.mssql.session import Session
 
 __all__ = ["TICK_MS", "Clock"]
+
+
+class Asked(Protocol):
+    """What the clock needs of a session."""
+
+    standing: str
+
+    def run(self, statement: str, what: str, values: Mapping[str, str | int] | None = None) -> Any:
+        """See `Session.run`."""
+
+    def attempt(
+        self, statement: str, what: str, values: Mapping[str, str | int] | None = None, expected: Sequence[int] = ()
+    ) -> Any:
+        """See `Session.attempt`."""
+
 
 NOW = "SELECT CONVERT(varchar(33), SYSUTCDATETIME(), 126) AS now"
 UPDATEABLE = "SELECT CONVERT(nvarchar(60), DATABASEPROPERTYEX(DB_NAME(), N'Updateability')) AS word"
@@ -31,7 +45,7 @@ TICK_MS = 4  # the view's times are rounded to three hundredths of a second
 class Clock(ReplicaClock):
     """The clock of one source."""
 
-    def question(self, session: Session, what: str) -> str:
+    def question(self, session: Asked, what: str) -> str:
         """What to ask before a snapshot is taken, so that the answer holds for it.
 
         Whether a server is a primary is asked once a connection, which a failover ends.
@@ -41,7 +55,7 @@ class Clock(ReplicaClock):
             session.standing = "primary" if writable else _view(session, what)
         return NOW if session.standing in ("primary", "hidden") else REPLAYED.format(view=session.standing)
 
-    def replay(self, session: Session, row: Sequence[str | None]) -> Replay:
+    def replay(self, session: Asked, row: Sequence[str | None]) -> Replay:
         """What the answer's row means."""
         now_ms = epoch_ms(row[0] or "", UTC)
         if session.standing in ("primary", "hidden"):
@@ -52,7 +66,7 @@ class Clock(ReplicaClock):
         return Replay("replica", now_ms, max(0, now_ms - epoch_ms(row[1], UTC)))
 
 
-def _view(session: Session, what: str) -> str:
+def _view(session: Asked, what: str) -> str:
     """The view that tells how far a replica has come; `hidden` where there is none, or the user may not ask."""
     for view in VIEWS:
         try:

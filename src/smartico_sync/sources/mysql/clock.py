@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal, Protocol
 
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.server_clock import Replay, ReplicaClock
 from smartico_sync.sources.mysql.failures import NO_SYNTAX, NOT_ALLOWED
 
-if TYPE_CHECKING:
-    from smartico_sync.sources.mysql.session import Session
-
 __all__ = ["TICK_MS", "Clock"]
+
+
+class Asked(Protocol):
+    """What the clock needs of a session."""
+
+    standing: str
+
+    def run(self, statement: str, what: str) -> Any:
+        """See `Session.run`."""
+
+    def attempt(self, statement: str, what: str, *expected: int) -> Any:
+        """See `Session.attempt`."""
+
 
 NOW = "SELECT FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000), CONCAT(@@hostname, ':', @@port, ' ', @@server_id)"
 # MariaDB knows the first, for all its primaries; MySQL the second, older ones the third.
@@ -28,7 +38,7 @@ State = Literal["primary", "replica", "stopped", "hidden"]
 class Clock(ReplicaClock):
     """The clock of one source."""
 
-    def read(self, session: Session, what: str) -> tuple[int, str]:
+    def read(self, session: Asked, what: str) -> tuple[int, str]:
         """Epoch ms up to which this server knows everything, and its name.
 
         Ask before the snapshot: then it holds for the snapshot.
@@ -39,14 +49,14 @@ class Clock(ReplicaClock):
             self.stopped_at(replay, replay.now_ms - session.run(STATES, what).pairs["Uptime"] * 1000)
         return self.complete_ms(replay), replay.server
 
-    def replay(self, session: Session, what: str) -> Replay:
+    def replay(self, session: Asked, what: str) -> Replay:
         """Ask the server; a primary is asked once a connection."""
         state, lag_ms = _state(session, what)
         now, server = session.run(NOW, what).rows[0]
         return Replay(state, int(now or 0), lag_ms, server or "")
 
 
-def _state(session: Session, what: str) -> tuple[State, int | None]:
+def _state(session: Asked, what: str) -> tuple[State, int | None]:
     if session.standing in ("primary", "hidden"):
         return ("primary", None) if session.standing == "primary" else ("hidden", None)
     for question in (session.standing,) if session.standing in QUESTIONS else QUESTIONS:
@@ -70,12 +80,12 @@ def _state(session: Session, what: str) -> tuple[State, int | None]:
     return "primary", None
 
 
-def _replicates(session: Session, what: str) -> bool:
+def _replicates(session: Asked, what: str) -> bool:
     """Whether a server that does not tell its replication status looks like a replica."""
     with suppress(SourceError):
         states = session.run(STATES, what).rows
         if any(value not in ("0", "OFF") for name, value in states if name != "Uptime"):
             return True
     with suppress(SourceError):
-        return session.run("SELECT @@global.read_only", what).rows[0][0] == "1"
+        return bool(session.run("SELECT @@global.read_only", what).rows[0][0] == "1")
     return False

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from smartico_sync.sources.kit.failures import StatementFailed
 
-if TYPE_CHECKING:
-    from smartico_sync.sources.oracle.session import Session
-
 __all__ = ["STANDBY", "Clock", "Standing"]
+
+
+class Asked(Protocol):
+    """What the clock needs of a session."""
+
+    def execute(self, statement: str, what: str, *expected: int) -> Any:
+        """See `Session.execute`."""
+
 
 NOW = """SELECT TO_CHAR(SYS_EXTRACT_UTC(SYSTIMESTAMP), 'YYYY-MM-DD HH24:MI:SS.FF3'),
  SYS_CONTEXT('USERENV', 'DATABASE_ROLE') FROM DUAL"""
@@ -39,7 +44,7 @@ class Clock:
     def __init__(self) -> None:
         self._applied_ms = 0
 
-    def read(self, session: Session, what: str) -> int:
+    def read(self, session: Asked, what: str) -> int:
         """Epoch ms up to which this database knows everything. Ask before the snapshot: then it holds for the snapshot."""
         standing = self.standing(session, what)
         if standing.role != STANDBY or (standing.lag_ms is None and not self._applied_ms):
@@ -48,14 +53,14 @@ class Clock:
             self._applied_ms = max(self._applied_ms, standing.now_ms - standing.lag_ms - TICK_MS)
         return self._applied_ms
 
-    def standing(self, session: Session, what: str) -> Standing:
+    def standing(self, session: Asked, what: str) -> Standing:
         """Ask the database; a role changes when another one takes over."""
         _, ((now, role),) = session.execute(NOW, what)
         now_ms = round(datetime.fromisoformat(now).replace(tzinfo=UTC).timestamp() * 1000)
         return Standing(role or "", now_ms, _lag(session, what) if role == STANDBY else None)
 
 
-def _lag(session: Session, what: str) -> int | None:
+def _lag(session: Asked, what: str) -> int | None:
     try:
         _, rows = session.execute(LAG, what, *HIDDEN)
     except StatementFailed:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from smartico_sync.errors import SourceError, SourceUnreachable
 
-if TYPE_CHECKING:
-    from smartico_sync.sources.postgresql.session import Session
-
 __all__ = ["identity"]
+
+
+class Asked(Protocol):
+    """What is needed of a session."""
+
+    def run(self, script: str, what: str) -> Any:
+        """See `Session.run`."""
+
 
 # Two replicas share a system identifier and a timeline, but hardly the microsecond in which they were started. A standby that
 # is promoted does not restart.
@@ -20,7 +25,7 @@ MAY_ASK = """SELECT coalesce(has_function_privilege(to_regprocedure('pg_control_
  AND has_function_privilege(to_regprocedure('pg_control_checkpoint()')::oid, 'execute'), false)"""
 
 
-def identity(session: Session) -> str:
+def identity(session: Asked) -> str:
     """An SQL expression whose text differs from server to server; `NULL` where the server cannot be asked, as forks."""
     told = f"concat_ws(' ', {CLUSTER}, {PROCESS})"
     if _answer(session, MAY_ASK) == "t" and _answer(session, f"SELECT {told}"):
@@ -28,11 +33,12 @@ def identity(session: Session) -> str:
     return PROCESS if _answer(session, f"SELECT {PROCESS}") else "NULL"
 
 
-def _answer(session: Session, question: str) -> str | None:
+def _answer(session: Asked, question: str) -> str | None:
     """One value, None when the server refuses. SourceUnreachable when nobody answers."""
     try:
-        return session.run(question, "the server")[0].rows[0][0]
+        answer: str | None = session.run(question, "the server")[0].rows[0][0]
     except SourceUnreachable:
         raise
     except SourceError:
         return None
+    return answer
