@@ -11,10 +11,10 @@ from waiting import until
 TABLES = (
     """CREATE TABLE players (user_ext_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', core_username text,
         dt_update timestamptz)""",
-    "CREATE TABLE wallets (player bigint PRIMARY KEY, currency text)",
+    "CREATE TABLE wallets (player bigint PRIMARY KEY, tier text)",
     "INSERT INTO players SELECT g, 'b', 'p' || g, timestamptz '2026-01-01Z' + g * interval '1 minute' FROM generate_series(1, 50) g",
-    "INSERT INTO wallets SELECT g, 'EUR' FROM generate_series(1, 50) g",
-    """CREATE VIEW profiles AS SELECT p.*, w.currency AS core_wallet_currency
+    "INSERT INTO wallets SELECT g, 'silver' FROM generate_series(1, 50) g",
+    """CREATE VIEW profiles AS SELECT p.*, w.tier AS core_custom_prop1
         FROM players p LEFT JOIN wallets w ON w.player = p.user_ext_id""",
 )
 VIEW = "  - {name: players, source: db, relation: %s, kind: users, cursor: dt_update, every: 50ms%s}\n"
@@ -38,19 +38,19 @@ def at_work(operator, postgresql):
         daemon.wait(20)
 
 
-def currencies(operator):
+def tiers(operator):
     return {
-        int(event["user_ext_id"]): event["payload"]["core_wallet_currency"]
+        int(event["user_ext_id"]): event["payload"]["core_custom_prop1"]
         for event in operator.accepted()
-        if "core_wallet_currency" in event["payload"]
+        if "core_custom_prop1" in event["payload"]
     }
 
 
 def test_what_changes_in_another_table_alone_is_sent(at_work, postgresql):
     """A wallet changes and moves no cursor: the sweep sends that profile again, and no other."""
     operator = at_work("profiles", ", sweep: 1s")
-    postgresql.execute("UPDATE wallets SET currency = 'USD' WHERE player = 7")
-    until(lambda: currencies(operator)[7] == "USD")
+    postgresql.execute("UPDATE wallets SET tier = 'gold' WHERE player = 7")
+    until(lambda: tiers(operator)[7] == "gold")
     time.sleep(1)
     assert len(operator.accepted()) == 51
 
@@ -58,7 +58,7 @@ def test_what_changes_in_another_table_alone_is_sent(at_work, postgresql):
 def test_a_sweep_can_be_switched_off(at_work, postgresql):
     """With `sweep: off` nothing is read again."""
     operator = at_work("profiles", ", sweep: off")
-    postgresql.execute("UPDATE wallets SET currency = 'USD' WHERE player = 7")
+    postgresql.execute("UPDATE wallets SET tier = 'gold' WHERE player = 7")
     time.sleep(3)
     assert len(operator.accepted()) == 50
     assert "`sweep`" not in operator.sync("check").stdout
