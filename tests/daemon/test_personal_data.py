@@ -265,14 +265,14 @@ def test_no_address_and_no_number_rests_or_leaks(evening, encryptor, dialect, ke
     ingest.dialect, ingest.error_keys = dialect, keys
     it.operator.sandbox.set_faults(["quote=0.5", "unknown-users", "503:0.1"])
     it.start()
-    until(it.settled, 60)
+    until(it.settled)
     dead_letters = it.ask_everything()
     it.sync(f"state backup {it.operator.home}/backup/sync.db", "dead-letters retry --view logins")
     before = it.at_rest()
     it.database.execute(
         "UPDATE people SET user_email = lower(user_email), user_phone = '00' || substr(user_phone, 2), dt_update = now() WHERE user_ext_id % 2 = 0"
     )
-    until(lambda: it.views()["users"]["counts"]["read"] >= PEOPLE * 3 // 2, 60)
+    until(lambda: it.views()["users"]["counts"]["read"] >= PEOPLE * 3 // 2)
     it.ask_everything()
     after = it.at_rest()
 
