@@ -121,7 +121,8 @@ def at_present(view: View, prepared: PreparedView, reading: Reading) -> Commit |
     keys = keys_between(reading, below, head, after)
     last = last_position(keys, head)
     mechanism = start_mechanism(view, prepared.choice, read_time, after, after, "", 0)
-    assert mechanism is not None, "without one there is no window"
+    if mechanism is None:
+        raise LookupError(f"view {view.name} has no late-commit mechanism, so no window to begin with")
     newest = latest_ms(top, prepared.relation, grain_of(prepared, top)) if dated else None
     ids = None if dated else keys.get_column("@cursor")
     mechanism = mechanism.delivered(Page(read_time, Mark(last, 0, newest), ids=ids))
