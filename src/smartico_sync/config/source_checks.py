@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
-from smartico_sync.catalogue.engines import ENGINES, find
+from smartico_sync.catalogue.engines import BROKERS, ENGINES, find
 from smartico_sync.config.problems import Problem, one_of
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def shown_scheme(scheme: str) -> str:
 
 def nearest_engine(scheme: str) -> str:
     """Say which engines there are, the nearest to an unknown scheme first."""
-    others = (name for engine in ENGINES.values() for name in engine.aliases)
+    others = (*BROKERS, *(name for engine in (*ENGINES.values(), *BROKERS.values()) for name in engine.aliases))
     return one_of(shown_scheme(scheme).partition("+")[0], ENGINES, others)
 
 

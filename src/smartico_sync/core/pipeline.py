@@ -15,6 +15,7 @@ from smartico_sync.core.folding import folded
 from smartico_sync.core.identity import eids, keyed_hash, seeds
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
+from smartico_sync.core.partial import absences
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors, older
 from smartico_sync.core.records import Anchor, Holds
@@ -154,7 +155,9 @@ def prepare(
             send, stale = send.take(~old), int(old.sum())
     # What can never change is held back, and what is remembered stays what Smartico has.
     moves: Literal["follow", "hold"] = "follow" if options.on_invalid == "dead_letter" else "hold"
-    diffed = diff(send, delivered, options.secret, options.payload, moves, mapping.options.clears)
+    places_sent = send.frame.get_column(POSITION)
+    absent = {name: mask.gather(places_sent) for name, mask in absences(mapping, rows).items()}
+    diffed = diff(send, delivered, options.secret, options.payload, moves, mapping.options.clears, absent)
     send, profiles = diffed.events, remembered(diffed.states, cursor_at, delivered)
     if diffed.moved:
         unmoved = {name: (mask, "what it was: it can never change") for name, mask in diffed.moved.items()}

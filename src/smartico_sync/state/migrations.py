@@ -129,8 +129,16 @@ ORDER = (
     "CREATE INDEX letter_player ON letter (view_no, player, id) WHERE next_try_ms IS NOT NULL",
 )
 
+STREAMS = (
+    # How far the messages of each topic's partition are dealt with; `epoch` names the topic, `seal` is a keyed hash of the row.
+    """CREATE TABLE lane (
+        view_no INTEGER NOT NULL, name TEXT NOT NULL, next INTEGER NOT NULL, epoch TEXT NOT NULL, seal BLOB NOT NULL,
+        PRIMARY KEY (view_no, name)
+    ) STRICT, WITHOUT ROWID""",
+)
+
 # Each further element brings a file to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, STREAMS)
 VERSION = FIRST_VERSION + len(MIGRATIONS) - 1
 
 
