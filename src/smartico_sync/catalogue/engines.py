@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BIGQUERY", "BROKERS", "CLICKHOUSE", "EMBEDDED", "ENGINES", "KAFKA", "MARIADB", "MONGODB", "MSSQL", "MYSQL", "ORACLE", "POSTGRESQL",
-    "REDSHIFT", "SNOWFLAKE", "SQLITE", "Ability", "Engine", "Parameter", "QueryForm", "canonical", "find",
+    "REDSHIFT", "SNOWFLAKE", "SQLITE", "Ability", "Engine", "Parameter", "QueryForm", "Reads", "canonical", "find",
 ]  # fmt: skip
 
 Ability = Literal[
@@ -52,10 +52,9 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One database or broker. The module has `connect(name: str, config: SourceConfig)`, which gives a Source or, where it `reads`
-    messages, a Stream, and opens no connection yet.
+    """One database or broker. The module has `connect(name: str, config: SourceConfig)`, which opens no connection yet.
 
-    `extra` installs its driver (`pip install 'smartico-sync[extra]'`; empty: built in). `aliases` are other names of the
+    It gives a Source, or where it `reads` messages a Stream. `extra` installs its driver (`pip install 'smartico-sync[extra]'`; empty: built in). `aliases` are other names of the
     scheme, each with the variant it means (or empty); `variants` are what may stand behind `+` and has a meaning, which the
     engine itself reads; any other is a driver's name and is dropped. `port` and `tls_port` are the ports of a host that names
     none; 0 where what stands in the host's place has no port. `ids`: why integer ids may not be in order, and what to prefer;

@@ -20,6 +20,7 @@ from smartico_sync.daemon.wiring import assemble
 from smartico_sync.errors import ConfigError, ExitCode, StateLocked
 from smartico_sync.observe.logs import configure
 from smartico_sync.tracking.backfill import RATE, Backfills, stretch
+from smartico_sync.tracking.loop import ViewLoop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,12 +126,13 @@ def here(parts: Parts) -> ExitCode:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    backfills = Backfills(parts.loops, parts.store)
+    loops = [loop for loop in parts.loops if isinstance(loop, ViewLoop)]
+    backfills = Backfills(loops, parts.store)
     mine = backfills.open()
     views = {each.view for each in mine}
     threads = [
         threading.Thread(target=loop.run, args=(stopping, "never"), name=f"view-{loop.name}", daemon=True)
-        for loop in parts.loops
+        for loop in loops
         if loop.name in views
     ]
     for thread in threads:

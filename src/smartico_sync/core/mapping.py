@@ -108,7 +108,11 @@ def changes_by(relation: Relation) -> list[pl.Expr]:
     """What is another in each state of a player: the cursor; of messages the version, or the place and the time there."""
     if relation.version:
         return [pl.col(relation.version).cast(pl.String)]
-    return [pl.col("@cursor")] if relation.version is None else [pl.col("@cursor"), pl.col(relation.cursor).cast(pl.String)]
+    return (
+        [pl.col("@cursor")]
+        if relation.version is None
+        else [pl.col("@cursor"), pl.col(relation.cursor).cast(pl.String)]
+    )
 
 
 def id_part(relation: Relation, name: str) -> pl.Expr:

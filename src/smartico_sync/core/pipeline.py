@@ -244,9 +244,15 @@ def lost(before: Events, after: Events) -> list[str]:
     return gone
 
 
-def without_automation(events: Events) -> Events:
-    """The same events, marked so that they start no automations; the mark is no part of what a profile holds."""
-    return Events(events.frame.with_columns(pl.lit(value=True).alias("skip_cjm")), events.raw)
+def without_automation(events: Events, rows: AbstractSet[int] | None = None) -> Events:
+    """The same events, marked so that they (those of `rows`, where that is given) start no automations.
+
+    The mark is no part of what a profile holds.
+    """
+    mark = pl.lit(value=True)
+    if rows is not None:
+        mark = pl.when(pl.col(POSITION).is_in(sorted(rows))).then(mark)
+    return Events(events.frame.with_columns(mark.alias("skip_cjm")), events.raw)
 
 
 def ledger_of(rows: pl.DataFrame, mapping: ViewMapping) -> pl.DataFrame:

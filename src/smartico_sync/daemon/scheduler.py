@@ -18,6 +18,7 @@ from smartico_sync.core.late_commit.pending_heads import recall
 from smartico_sync.errors import ExitCode, StateError, SyncError, Unexpected
 from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.profile_sweeps import ProfileSweeps
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from apscheduler.events import JobExecutionEvent
 
     from smartico_sync.config.models import Configuration
+    from smartico_sync.daemon.wiring import Loop
     from smartico_sync.state.store import Store
-    from smartico_sync.tracking.loop import ViewLoop
 
 __all__ = ["Scheduler"]
 
@@ -47,14 +48,15 @@ class Scheduler:
     Profiles go first: transactions wait until every profile view has caught up once or has failed.
     """
 
-    def __init__(self, loops: Sequence[ViewLoop], store: Store, configuration: Configuration) -> None:
+    def __init__(self, loops: Sequence[Loop], store: Store, configuration: Configuration) -> None:
         self.loops = tuple(loops)
         self.store, self.reconcile = store, configuration.reconcile
         self.profiles = tuple(loop for loop in self.loops if loop.role == "profile")
         self.stopping = threading.Event()
-        self.backfills = Backfills(self.loops, store)
-        self.sweeps = ProfileSweeps(self.loops, store, self.backfills.wake)
-        self.comparisons = ReconciliationRounds(self.loops, configuration.reconcile)
+        polled = [loop for loop in self.loops if isinstance(loop, ViewLoop)]
+        self.backfills = Backfills(polled, store)
+        self.sweeps = ProfileSweeps(polled, store, self.backfills.wake)
+        self.comparisons = ReconciliationRounds(polled, configuration.reconcile)
 
     def forever(self) -> None:
         """Poll every view on its schedule until `stop`. Trouble of one view never touches another."""
@@ -90,7 +92,7 @@ class Scheduler:
             for thread in threads:
                 thread.join()
 
-    def ask(self, loop: ViewLoop) -> None:
+    def ask(self, loop: Loop) -> None:
         """It is time for a view to poll, if its turn has come: profiles at once, the others after them."""
         if loop.role == "profile" or all(profile.standing.settled for profile in self.profiles):
             loop.mailbox.ask_to_poll()
@@ -117,7 +119,7 @@ class Scheduler:
                 wait([threads.submit(self.catch_up, loop, deadline) for loop in group])
         return self.verdict()
 
-    def catch_up(self, loop: ViewLoop, deadline: float) -> None:
+    def catch_up(self, loop: Loop, deadline: float) -> None:
         """Poll one view until it has caught up, is halted for good, or the patience is over."""
         while not self.stopping.is_set():
             loop.poll(self.stopping, patience_s=ONCE_PATIENCE_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import SecretStr
 
@@ -12,25 +12,36 @@ from smartico_sync.config.source_checks import nearest_engine, shown_scheme
 from smartico_sync.errors import ConfigError, DriverMissing
 
 if TYPE_CHECKING:
+    from smartico_sync.catalogue.engines import Reads
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.sources.protocol import Source
+    from smartico_sync.sources.stream import Stream
 
-__all__ = ["open_source"]
+__all__ = ["open_source", "open_stream"]
 
 
 def open_source(name: str, config: SourceConfig) -> Source:
-    """The source called `name` in the configuration; connects at its first use. Its engine is told its own scheme.
+    """The database called `name` in the configuration; connects at its first use. Its engine is told its own scheme.
 
-    ConfigError for a scheme that no engine has, or for parameters the engine does not know; DriverMissing, with the pip
+    ConfigError for a scheme that no database has, or for parameters the engine does not know; DriverMissing, with the pip
     command, when the engine's driver is not installed.
     """
+    return cast("Source", _opened(name, config, "views"))
+
+
+def open_stream(name: str, config: SourceConfig) -> Stream:
+    """The broker called `name` in the configuration; connects at its first use. Raises what `open_source` raises."""
+    return cast("Stream", _opened(name, config, "messages"))
+
+
+def _opened(name: str, config: SourceConfig, reads: Reads) -> Any:
     written, separator, rest = config.url.get_secret_value().partition("://")
     if not separator or not written:
         raise ConfigError(
             f"source {name!r}: the url has no scheme", hint="write it as scheme://user:password@host:port/database"
         )
     engine = find(written)
-    if engine is None:
+    if engine is None or engine.reads != reads:
         shown = f"{shown}:// URLs" if (shown := shown_scheme(written)) else "URLs of this scheme"
         raise ConfigError(f"source {name!r}: nothing reads {shown}", hint=nearest_engine(written))
     try:
@@ -41,4 +52,4 @@ def open_source(name: str, config: SourceConfig) -> Source:
             hint=f"pip install 'smartico-sync[{engine.extra}]'",
         ) from None
     own = config.model_copy(update={"url": SecretStr(f"{canonical(written)}://{rest}")})
-    return cast("Source", module.connect(name, own))
+    return module.connect(name, own)

@@ -12,7 +12,17 @@ import polars as pl
 
 from smartico_sync.core.reason_codes import UNKNOWN_USER
 from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
-from smartico_sync.state import ahead, anchors, backfills, dead_letters, lanes, ledger, profiles, recovery, view_positions
+from smartico_sync.state import (
+    ahead,
+    anchors,
+    backfills,
+    dead_letters,
+    lanes,
+    ledger,
+    profiles,
+    recovery,
+    view_positions,
+)
 from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
 from smartico_sync.state.key_file import key_path, read_key_file, write_key_file
 from smartico_sync.state.lock import ProcessLock

@@ -78,8 +78,9 @@ class PagesInFlight:
     page of a few rows a second thread only costs time.
     """
 
-    def __init__(self, view: str, changed: Callable[[], None]) -> None:
+    def __init__(self, view: str, changed: Callable[[], None], most_bytes: int | None = None) -> None:
         self._changed = changed
+        self._most_bytes = most_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"work-{view}")
         self._ordered: deque[InFlight] = deque()
         self._beside: deque[InFlight] = deque()
@@ -92,7 +93,7 @@ class PagesInFlight:
         """Whether no further page should be read now."""
         size = sum(page.size for page in self._ordered)
         unmade = sum(not page.sent.done() for page in self._ordered)
-        return len(self._ordered) >= MOST_PAGES or size >= MOST_BYTES or unmade >= READY_PAGES
+        return len(self._ordered) >= MOST_PAGES or size >= (self._most_bytes or MOST_BYTES) or unmade >= READY_PAGES
 
     @property
     def scanning(self) -> bool:

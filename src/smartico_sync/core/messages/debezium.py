@@ -49,16 +49,17 @@ def exact_decimal(value: str, scale: int) -> Number:
     return Number(f"-{text}" if unscaled < 0 else text)
 
 
+# By the last two parts of a type's name.
 READERS: Mapping[str, Callable[[int], str]] = {
-    "io.debezium.time.Date": lambda value: moment(value, "days"),
-    "io.debezium.time.Timestamp": lambda value: moment(value, "epoch_ms"),
-    "io.debezium.time.MicroTimestamp": lambda value: moment(value, "epoch_us"),
-    "io.debezium.time.NanoTimestamp": lambda value: moment(value, "epoch_ns"),
-    "org.apache.kafka.connect.data.Date": lambda value: moment(value, "days"),
-    "org.apache.kafka.connect.data.Timestamp": lambda value: moment(value, "epoch_ms"),
+    "time.Date": lambda value: moment(value, "days"),
+    "time.Timestamp": lambda value: moment(value, "epoch_ms"),
+    "time.MicroTimestamp": lambda value: moment(value, "epoch_us"),
+    "time.NanoTimestamp": lambda value: moment(value, "epoch_ns"),
+    "data.Date": lambda value: moment(value, "days"),
+    "data.Timestamp": lambda value: moment(value, "epoch_ms"),
 }
-DECIMAL = "org.apache.kafka.connect.data.Decimal"
-VARIABLE = "io.debezium.data.VariableScaleDecimal"
+DECIMAL = "data.Decimal"
+VARIABLE = "data.VariableScaleDecimal"
 
 
 def change_of(message: dict[str, Any]) -> tuple[Change, dict[str, Any]]:
@@ -114,7 +115,7 @@ def readable(row: dict[str, Any], schema: dict[str, dict[str, Any]]) -> dict[str
 
 def typed(value: Any, field: dict[str, Any]) -> Any:
     """One value by the name of its type."""
-    name = str(field["name"])
+    name = ".".join(str(field["name"]).split(".")[-2:])
     if name in READERS and isinstance(value, int):
         return READERS[name](value)
     if name == DECIMAL and isinstance(value, str) and not isinstance(value, Number):

@@ -11,7 +11,7 @@ from smartico_sync.core.messages.exact import ABSENT, Number, Undecodable, as_te
 if TYPE_CHECKING:
     from smartico_sync.core.messages.message import Message
 
-__all__ = ["Field", "Format", "Layout", "Tombstones", "field_of", "value_at"]
+__all__ = ["Conditions", "Field", "Format", "Layout", "Tombstones", "field_of", "value_at"]
 
 Format = Literal["json", "debezium"]
 Tombstones = Literal["skip", "dead_letter"]
@@ -33,6 +33,9 @@ class Field:
     unit: str = ""
 
 
+Conditions = tuple[tuple[Field, tuple[str | None, ...]], ...]  # a field, and the texts that its value may be
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How a view's messages are read.
@@ -45,7 +48,7 @@ class Layout:
     format: Format = "json"
     root: tuple[str, ...] = ()
     fields: tuple[Field, ...] = ()
-    where: tuple[tuple[Field, tuple[str | None, ...]], ...] = ()
+    where: Conditions = ()
     members: Literal["all", "listed"] = "all"
     on_tombstone: Tombstones = "skip"
 
@@ -56,12 +59,12 @@ class Layout:
         return frozenset(roots & {"headers", "properties"})
 
     @property
-    def early(self) -> tuple[tuple[Field, tuple[str | None, ...]], ...]:
+    def early(self) -> Conditions:
         """What can be told before a body is parsed."""
         return tuple(each for each in self.where if each[0].root in BEFORE_PARSING)
 
     @property
-    def late(self) -> tuple[tuple[Field, tuple[str | None, ...]], ...]:
+    def late(self) -> Conditions:
         """What the body tells."""
         return tuple(each for each in self.where if each[0].root not in BEFORE_PARSING)
 

@@ -15,9 +15,9 @@ from smartico_sync.core.messages.exact import ABSENT, Absent, Number, Undecodabl
 from smartico_sync.core.messages.layout import value_at, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from smartico_sync.core.messages.layout import Layout
+    from smartico_sync.core.messages.layout import Conditions, Layout
     from smartico_sync.core.messages.message import Message
     from smartico_sync.core.relation import Family, Relation
 
@@ -55,40 +55,23 @@ class Table:
 def read(messages: Sequence[Message], layout: Layout) -> Table:
     """Read messages by a layout. None of them is lost: each is a row, maybe one that cannot be read, or is skipped and counted."""
     kept: list[Message] = []
-    wholes: list[Any] = []
-    records: list[Any] = []
+    wholes: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     reasons: dict[int, str] = {}
     skipped: Counter[str] = Counter()
     snapshot: set[int] = set()
-    early, late, root = layout.early, layout.late, layout.root
-    plain = layout.format == "json"
+    parts = (layout.early, layout.late)
     for message in messages:
         try:
-            if early and not meant(early, message, None, None):
-                skipped["where"] += 1
-                continue
-            if message.value is None:
-                whole, record, change = {}, {}, "tombstone"
-            else:
-                whole = object_of(message.value)
-                change, record = ("row", whole) if plain else change_of(whole)
-            if change not in ("row", "snapshot"):
-                if change == "nothing" or layout.on_tombstone == "skip":
-                    skipped[change] += 1
-                    continue
-                raise Undecodable("it has no body" if change == "tombstone" else "it says that the row was deleted")
-            if root:
-                record = walk(record, root)
-                if not isinstance(record, dict):
-                    raise Undecodable(f"it has no object at {'.'.join(root)}")
-            if late and not meant(late, message, whole, record):
-                skipped["where"] += 1
-                continue
-            if change == "snapshot":
-                snapshot.add(len(kept))
+            fate, whole, record = parsed(message, layout, parts)
         except Undecodable as error:
+            fate, whole, record = "row", {}, {}
             reasons[len(kept)] = f"the message: {error}"
-            whole, record = {}, {}
+        if fate == "snapshot":
+            snapshot.add(len(kept))
+        elif fate != "row":
+            skipped[fate] += 1
+            continue
         kept.append(message)
         wholes.append(whole)
         records.append(record)
@@ -96,13 +79,51 @@ def read(messages: Sequence[Message], layout: Layout) -> Table:
     return Table(kept, cells, reasons, dict(skipped), frozenset(snapshot))
 
 
-def meant(where: Iterable[tuple[Any, tuple[str | None, ...]]], message: Message, whole: Any, record: Any) -> bool:
+def parsed(
+    message: Message, layout: Layout, parts: tuple[Conditions, Conditions]
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """What becomes of a message (a row, one of a snapshot, or why it is skipped), its body, and the object at the root of it.
+
+    `parts`: the layout's conditions before and after the body is parsed. Undecodable where it cannot be read.
+    """
+    early, late = parts
+    if early and not meant(early, message, {}, {}):
+        return "where", {}, {}
+    if message.value is None:
+        return skipped_or_refused("tombstone", layout, "it has no body")
+    whole = object_of(message.value)
+    fate, record = ("row", whole) if layout.format == "json" else change_of(whole)
+    if fate == "deleted":
+        return skipped_or_refused("deleted", layout, "it says that the row was deleted")
+    if fate == "nothing":
+        return "nothing", {}, {}
+    if layout.root:
+        record = walk(record, layout.root)
+        if not isinstance(record, dict):
+            raise Undecodable(f"it has no object at {'.'.join(layout.root)}")
+    if late and not meant(late, message, whole, record):
+        return "where", {}, {}
+    return fate, whole, record
+
+
+def skipped_or_refused(fate: str, layout: Layout, reason: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """What becomes of a message without a row, by `on_tombstone`."""
+    if layout.on_tombstone == "dead_letter":
+        raise Undecodable(reason)
+    return fate, {}, {}
+
+
+def meant(where: Conditions, message: Message, whole: Any, record: Any) -> bool:
     """Whether a message's values are among the configured ones."""
     return all(as_text(value_at(field, message, whole, record)) in words for field, words in where)
 
 
 def columns_of(
-    messages: Sequence[Message], wholes: list[Any], records: list[Any], layout: Layout, reasons: dict[int, str]
+    messages: Sequence[Message],
+    wholes: list[dict[str, Any]],
+    records: list[dict[str, Any]],
+    layout: Layout,
+    reasons: dict[int, str],
 ) -> dict[str, list[Any]]:
     """The cells of every column."""
     cells: dict[str, list[Any]] = {}
@@ -162,10 +183,9 @@ def frame_of(table: Table, relation: Relation, absence: frozenset[str] = frozens
     own = {
         LANE: lanes, OFFSET: offsets.cast(pl.String), TIME: times.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
     }  # fmt: skip
-    series: list[pl.Series] = []
-    for column in relation.columns:
-        series.append(own[column.name] if column.name in own else of_cells(table, column.name, column.family))
-    frame = pl.DataFrame(series) if series else pl.DataFrame()
+    frame = pl.DataFrame(
+        [own[each.name] if each.name in own else of_cells(table, each.name, each.family) for each in relation.columns]
+    )
     frame = frame.with_columns(pl.Series("@cursor", lanes + "@" + own[OFFSET]))
     keys = [frame.get_column(name).cast(pl.String) for name in relation.key]
     reasons = dict(table.reasons)
