@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 import engines
 from servers.bigquery import bigquery_dataset, bigquery_server
 from servers.clickhouse import clickhouse_database, clickhouse_server, private_clickhouse
+from servers.kafka import kafka_broker, kafka_mock, private_kafka_mock
 from servers.mariadb import mariadb, mariadb_server, private_mariadb, replica
 from servers.mongodb import mongodb_database, mongodb_server, private_mongodb
 from servers.mssql import emulated_mssql, mssql, mssql_driver, mssql_server, mssql_url, secure_mssql
@@ -23,10 +24,11 @@ from servers.redshift import redshift, redshift_server
 from servers.snowflake import private_snowflake, snowflake_schema, snowflake_server
 
 __all__ = [
-    "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "listener",
+    "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "kafka_broker",
+    "kafka_mock", "listener",
     "mariadb", "mariadb_server", "mongodb_database", "mongodb_server", "mssql", "mssql_driver", "mssql_server",
     "mssql_url", "mysql", "mysql56", "mysql56_server", "mysql_server", "oracle", "postgresql", "postgresql_server",
-    "private_clickhouse", "private_mariadb", "private_mongodb", "private_postgresql", "private_snowflake", "proxied",
+    "private_clickhouse", "private_kafka_mock", "private_mariadb", "private_mongodb", "private_postgresql", "private_snowflake", "proxied",
     "redshift", "redshift_server", "replica", "secure_mssql", "snowflake_schema", "snowflake_server", "standby",
 ]  # fmt: skip
 

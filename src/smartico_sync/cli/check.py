@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 import polars as pl
 
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
+from smartico_sync.cli.results import Result, show
+from smartico_sync.cli.stream_check import broker_results
 from smartico_sync.config.load import load
 from smartico_sync.config.personal import undecided_pii
 from smartico_sync.core.definition import changes
 from smartico_sync.core.late_commit.choice import protection
 from smartico_sync.core.late_commit.view_definition import traits
 from smartico_sync.core.relation import IDS
-from smartico_sync.daemon.wiring import protection_of
+from smartico_sync.daemon.wiring import protection_of, reads_messages
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.sources.registry import open_source
@@ -37,18 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 NEVER_CHANGING = ("ext_brand_id", "user_ext_id", "brand", "brand_id")  # a filter by these lets no row through later
-MARKS = {"fine": ("✓", "green"), "advice": ("!", "yellow"), "wrong": ("✗", "red")}
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One thing that was tried. `code` is the exit code it stands for."""
-
-    mark: Literal["fine", "advice", "wrong"]
-    subject: str
-    message: str
-    hint: str = ""
-    code: ExitCode = ExitCode.FINE
 
 
 @click.command()
@@ -65,10 +54,16 @@ def check(path: Path) -> int:
     results += [Result("advice", str(path), warning) for warning in warnings]
     for result in results:
         show(result)
+    context = OperatorContext(path)
     for name in configuration.sources:
+        if reads_messages(configuration.sources[name]):
+            for result in broker_results(context, name):
+                show(result)
+                results.append(result)
+            continue
         source = open_source(name, configuration.sources[name])
         try:
-            for result in source_results(OperatorContext(path), name, source):
+            for result in source_results(context, name, source):
                 show(result)
                 results.append(result)
         finally:
@@ -79,16 +74,6 @@ def check(path: Path) -> int:
     wrong = [result for result in results if result.mark == "wrong"]
     click.echo("nothing was sent" if not wrong else f"{len(wrong)} things to mend; nothing was sent")
     return wrong[0].code if wrong else ExitCode.FINE
-
-
-def show(result: Result) -> None:
-    """Print one result."""
-    sign, colour = MARKS[result.mark]
-    click.secho(f"{sign} ", fg=colour, nl=False)
-    told = result.message.removeprefix(f"{result.subject}: ")
-    click.echo(f"{result.subject}: {told}")
-    if result.hint:
-        click.echo(f"    next: {result.hint}")
 
 
 def source_results(context: OperatorContext, name: str, source: Source) -> Iterator[Result]:

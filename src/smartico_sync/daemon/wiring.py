@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Source
     from smartico_sync.sources.stream import Stream
 
-__all__ = ["Loop", "Parts", "assemble", "protection_of", "sources_of", "state_path", "streams_of"]
+__all__ = ["Loop", "Parts", "assemble", "protection_of", "reads_messages", "sources_of", "state_path", "streams_of"]
 
 FAREWELL_MS = 5_000  # how long requests under way may still take when the daemon ends
 

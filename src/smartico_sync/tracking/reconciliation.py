@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
+__all__ = ["LISTED", "Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
 
 KEYS_AT_ONCE = 50_000
 NUMBER = re.compile(r"-?\d+(\.\d*)?")
