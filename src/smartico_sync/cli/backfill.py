@@ -90,6 +90,11 @@ def backfill(
 def asked(context: OperatorContext, name: str, low: str, high: str | None, rate: int, profiles: str) -> None:
     """Count the rows, and have the state remember what is to be sent."""
     view = context.view(name)
+    if context.is_broker(view):
+        raise ConfigError(
+            f"view {name}: messages have no history beside what is live: a topic is read in one order",
+            hint=f"sync watermark rewind {name} --to TIME reads from there on again; what was sent before counts once",
+        )
     with context.reading() as store:
         row = store.view(name)
     with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:

@@ -79,10 +79,14 @@ class OperatorContext:
         """Whether a view's messages come from a broker."""
         return is_broker(self.configuration, view)
 
+    def can_replay(self, view: View) -> bool:
+        """Whether the messages of a view can be read again."""
+        engine = engine_of(self.configuration.sources[view.source].url)
+        return engine is not None and "replay" in engine.abilities
+
     def replayable(self, view: View, command: str) -> None:
         """Raise ConfigError where a command needs messages to be read again, and the broker cannot do that."""
-        engine = engine_of(self.configuration.sources[view.source].url)
-        if engine is not None and "replay" not in engine.abilities:
+        if not self.can_replay(view):
             raise ConfigError(
                 f"view {view.name}: sync {command} needs messages to be read again, and a queue gives each of them once",
                 hint=f"sync status shows what waits; sync dead-letters list --view {view.name} what was given up",

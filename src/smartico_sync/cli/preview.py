@@ -15,9 +15,16 @@ from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import PipelineOptions, held_against_rules, without_automation
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.errors import ExitCode
+from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.stream_inspection import SAMPLE, sampled
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import polars as pl
+
+    from smartico_sync.config.models import View
+    from smartico_sync.core.view_mapping import ViewMapping
 
 __all__ = ["preview"]
 
@@ -27,16 +34,19 @@ __all__ = ["preview"]
 @config_option
 @click.option("--limit", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many rows.")
 def preview(name: str, path: Path, limit: int) -> int:
-    """Show the exact request body for the first rows of VIEW, PII protected. Nothing is sent, nothing moves."""
+    """Show the exact request body for the first rows of VIEW, or its newest messages, PII protected. Nothing is sent, nothing moves."""
     context = OperatorContext(path)
     configuration, view = context.configuration, context.view(name)
-    with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
-        page, now_ms = reading.page(None, limit), reading.clock_ms
-    mapped = events(prepared.mapping, page)
-    options = PipelineOptions(prepared.mapping, b"", view.payload, view.on_invalid, view.future_tolerance, park_ms=0)
-    sent, rejects, _ = held_against_rules(mapped, options, now_ms)
-    if prepared.mapping.kind.role == "profile":
-        sent = diff(sent, NOTHING_KNOWN, prepared.mapping.options.secret, "full").events
+    if context.is_broker(view):
+        mapping, page, clock_ms = newest_messages(context, view, limit)
+    else:
+        with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
+            mapping, page, clock_ms = prepared.mapping, reading.page(None, limit), reading.clock_ms
+    mapped = events(mapping, page)
+    options = PipelineOptions(mapping, b"", view.payload, view.on_invalid, view.future_tolerance, park_ms=0)
+    sent, rejects, _ = held_against_rules(mapped, options, clock_ms)
+    if mapping.kind.role == "profile":
+        sent = diff(sent, NOTHING_KNOWN, mapping.options.secret, "full").events
     protected = protection_of(configuration).apply(sent)
     body = encode(without_automation(protected) if view.skip_cjm == "always" else protected)
     click.echo(
@@ -47,3 +57,20 @@ def preview(name: str, path: Path, limit: int) -> int:
     for row, key, reason in rejects.iter_rows():
         click.echo(f"row {row + 1} (key {key}) would be a dead letter: {reason}", err=True)
     return ExitCode.FINE
+
+
+def newest_messages(context: OperatorContext, view: View, limit: int) -> tuple[ViewMapping, pl.DataFrame, int]:
+    """The newest messages of a view as rows, its mapping, and now; what is skipped is said."""
+    with context.broker(view) as (stream, feed):
+        messages = stream.sample(feed, max(limit, SAMPLE))
+    row = context.known_row(view)
+    if row is None:
+        some = sampled(context.configuration, view, messages)
+    else:
+        with context.reading() as store:
+            some = sampled(context.configuration, view, messages, row, store)
+    for reason, count in some.table.skipped.items():
+        click.echo(f"{count} of the newest messages are skipped: {reason}", err=True)
+    if not messages:
+        click.echo("there is no message to show", err=True)
+    return some.prepared.mapping, some.rows.tail(limit), now_ms()

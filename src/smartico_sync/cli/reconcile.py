@@ -10,9 +10,12 @@ import click
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.watermark import time_of
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import ExitCode
+from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.reconciliation import Depth, Reconciliation, Unit, compare, span, units
+from smartico_sync.tracking.stream_inspection import compare_stream, sampled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +47,9 @@ def reconcile(
     the missing rows are sent, else with 6.
     """
     context = OperatorContext(path)
-    views = [context.view(name) for name in names] or list(context.configuration.views)
+    views = [context.view(name) for name in names] or [
+        view for view in context.configuration.views if not context.is_broker(view) or context.can_replay(view)
+    ]
     compared = [(view, comparison_of(context, view, low, high, "counts" if counts else "keys")) for view in views]
     if as_json:
         print_json([told(view, comparison) for view, comparison in compared])
@@ -68,6 +73,8 @@ def comparison_of(
     context: OperatorContext, view: View, low: str | None, high: str | None, depth: Depth
 ) -> Reconciliation | None:
     """Compare one view; None when nothing is closed yet."""
+    if context.is_broker(view):
+        return messages_compared(context, view, low, high)
     with context.reading() as store, context.source(view) as (source, prepared):
         row = store.view(view.name)
         if row is None:
@@ -75,6 +82,18 @@ def comparison_of(
         ends = [None if text is None else units(prepared, text) for text in (low, high)]
         over = span(prepared, store, row, *ends)
         return None if over is None else compare(prepared, source, store, view.name, over, depth=depth)
+
+
+def messages_compared(context: OperatorContext, view: View, low: str | None, high: str | None) -> Reconciliation | None:
+    """Compare a time of one view's messages; None when nothing was dealt with yet."""
+    context.replayable(view, "reconcile")
+    with context.reading() as store, context.broker(view) as (stream, feed):
+        row = store.view(view.name)
+        if row is None or row.head is None:
+            return None
+        prepared = sampled(context.configuration, view, [], row, store).prepared
+        ends = [None if text is None else time_of(text) for text in (low, high)]
+        return compare_stream(prepared, stream, feed, store, ends[0], ends[1] or now_ms())
 
 
 def told(view: View, comparison: Reconciliation | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The published reference: `config/views.schema.json` for editors; `docs/configuration.md`, the page of kinds and those of engines for people.
+"""The published reference: `config/views.schema.json` for editors; `docs/configuration.md`, the pages of kinds and engines for people; `docs/streams/events.schema.json` for who publishes events.
 
 `python -m smartico_sync.config.reference` says whether they are stale (exit code 1), `--write` writes them again.
 """
@@ -15,6 +15,7 @@ from pydantic import BaseModel, SecretStr
 from smartico_sync.catalogue.engines import BROKERS, ENGINES
 from smartico_sync.config import models
 from smartico_sync.config.engine_reference import SCHEME_PATTERN, broker_table, engine_table, with_parameters
+from smartico_sync.config.event_schemas import event_schemas
 from smartico_sync.config.explain import bare
 from smartico_sync.config.kind_reference import kind_table, with_kinds
 from smartico_sync.config.models import Configuration
@@ -28,6 +29,7 @@ MARKDOWN_FILE = ROOT / "docs" / "configuration.md"
 KINDS_FILE = ROOT / "docs" / "smartico.md"
 DATABASES = ROOT / "docs" / "databases"
 STREAMS = ROOT / "docs" / "streams"
+EVENTS_FILE = STREAMS / "events.schema.json"
 REQUIRED = "required"
 # Model, its place in the file, in the order in which an operator meets them.
 SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
@@ -183,6 +185,7 @@ def published() -> dict[Path, str]:
     return {
         SCHEMA_FILE: json.dumps(as_schema(), indent=2) + "\n",
         MARKDOWN_FILE: as_markdown(),
+        EVENTS_FILE: json.dumps(event_schemas(), indent=2) + "\n",
         KINDS_FILE: with_kinds(KINDS_FILE.read_text("utf-8")),
         **{file: with_parameters(file.read_text("utf-8"), engine) for file, engine in pages.items()},
     }

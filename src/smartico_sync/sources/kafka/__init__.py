@@ -32,6 +32,7 @@ __all__ = ["KafkaStream", "connect"]
 
 NOBODY = "smartico-sync"  # the group's name of a client that is in none
 DAY_MS = 86_400_000
+MEMBERS_S = 2.0  # who else is in the group is good to know, and no more
 
 
 class KafkaStream:
@@ -147,8 +148,10 @@ class KafkaStream:
     def _members(self, feed: Feed) -> Iterator[Remark]:
         """Who else reads as the same group."""
         try:
-            future = self._settings.admin().describe_consumer_groups([feed.group], request_timeout=ASK_S)[feed.group]
-            group = future.result(ASK_S)
+            future = self._settings.admin().describe_consumer_groups([feed.group], request_timeout=MEMBERS_S)[
+                feed.group
+            ]
+            group = future.result(MEMBERS_S)
         except (KafkaException, NotYet, ValueError):
             return
         if (
