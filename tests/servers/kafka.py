@@ -25,9 +25,10 @@ JOIN_MS = 10  # how long the mock's group waits for more members
 
 
 class Topics:
-    """What both kinds of brokers have: topics that are written to."""
+    """What both kinds of brokers have: topics that are written to. `ends`: whether it tells the ends of topics as they are."""
 
     url = ""
+    ends = "right"
 
     def __init__(self) -> None:
         self._producer = None
@@ -120,6 +121,7 @@ class Broker(Topics):
     def __init__(self, url: str, process: subprocess.Popen | None = None) -> None:
         super().__init__()
         self.url, self.process, self._made = url, process, []
+        self.ends = "right" if process is None else "wrong"
         self.admin = AdminClient({"bootstrap.servers": self.bootstrap, **SILENT})
 
     def topic(self, name: str, partitions: int = 1) -> str:

@@ -65,6 +65,8 @@ def test_who_subscribes_anew_goes_on_where_its_state_says(bus):
 def test_a_new_state_begins_where_its_feed_says(bus):
     """First, or now: what was there is left out, and what comes is not."""
     made = bus()
+    if made.server.ends == "wrong":
+        pytest.skip("this broker tells wrong ends of topics")
     made.put({"n": 0}, {"n": 1})
     subscription = made.subscribe(start="now")
     while subscription.level == "behind":
@@ -156,7 +158,8 @@ def test_samples_are_the_newest(bus):
     made.put(*({"n": n} for n in range(300)))
     found = made.stream.sample(made.feed(), 20)
     assert len(found) == 20
-    assert max(message.offset for message in found) in (19, 299)  # a broker whose ends are wrong shows others
+    if made.server.ends == "right":
+        assert [message.offset for message in found] == list(range(280, 300))
 
 
 def test_nobody_there_is_said(monkeypatch):

@@ -119,7 +119,8 @@ class KafkaStream:
         """How long a topic keeps its messages."""
         resource = ConfigResource(ResourceType.TOPIC, topic)
         try:
-            future = self._settings.admin().describe_configs([resource], request_timeout=ASK_S)[resource]
+            admin = self._settings.admin()  # kept until the answer is there: it ends with it
+            future = admin.describe_configs([resource], request_timeout=ASK_S)[resource]
             found = {name: entry.value for name, entry in future.result(ASK_S).items()}
         except (KafkaException, NotYet, ValueError):
             found = {}

@@ -35,7 +35,7 @@ MIRROR_S = 1.0  # how often the broker hears of commits: the state is what count
 LOOK_S = 1.0  # how often the ends of lanes are looked at, as the client knows them
 IDENTITY_S = 30.0  # how often it is asked whether a topic is still the same
 DOWN_S = 5.0  # brokers that restart are back sooner
-TWICE = 2  # looks at which a position lies behind the end: one may be between two answers
+BEYOND = 5  # looks at which a position lies behind the end: the first may be before the broker's first answer
 
 log = structlog.get_logger()
 
@@ -52,6 +52,7 @@ class KafkaSubscription:
         self._names: dict[tuple[str, int], str] = {}
         self._times: dict[str, int] = {}
         self._ended: set[str] = set()
+        self._heard_of: set[str] = set()  # lanes of which something came since they were given
         self._held: set[str] = set()  # lanes that were added, until those that were there are read to their end
         self._mirror: dict[str, int] = {}
         self._waiting: list[Message] = []
@@ -166,6 +167,7 @@ class KafkaSubscription:
                 self._ended.discard(lane)
             offset, moment = each.offset() or 0, each.timestamp()[1]
             self._next[lane], self._times[lane] = offset + 1, moment
+            self._heard_of.add(lane)
             told = dict(each.headers() or ()) if headers else NOTHING
             found.append(Message(lane, offset, max(0, moment), each.key(), each.value(), told))
         if found or received:
@@ -319,6 +321,7 @@ class KafkaSubscription:
             self._next.clear()
         self._next |= {step.lane: step.next for step in steps}
         self._ended -= {step.lane for step in steps}
+        self._heard_of -= {step.lane for step in steps}
         added = {step.lane for step in steps if step.lane not in there}
         # A player may have moved to a new partition: what the old ones hold of him comes first.
         self._held = added if added and there & self._next.keys() else set()
@@ -390,7 +393,7 @@ class KafkaSubscription:
         return -1
 
     def _at_end(self, lane: str) -> bool:
-        return 0 <= self._cached(lane) <= self._next[lane]
+        return lane in self._heard_of and 0 <= self._cached(lane) <= self._next[lane]
 
     def _left(self, lane: str) -> int:
         """How many messages wait in a lane. Raises ViewRegressed where it ends before what was read."""
@@ -400,7 +403,7 @@ class KafkaSubscription:
             return 0 if end <= at else end - at
         if end < at:
             self._suspects[lane] = self._suspects.get(lane, 0) + 1
-            if self._suspects[lane] >= TWICE:
+            if self._suspects[lane] >= BEYOND:
                 raise assignment.beyond(self._feed, lane, at, end)
             return 0
         self._suspects.pop(lane, None)

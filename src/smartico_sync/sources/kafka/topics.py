@@ -70,9 +70,8 @@ def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
     """What names each topic beyond its name, which another may get; brokers that do not tell are left out."""
     found = {}
     with suppress(KafkaException, NotYet, ValueError, RuntimeError):
-        for name, future in (
-            settings.admin().describe_topics(TopicCollection(sorted(names)), request_timeout=ASK_S).items()
-        ):
+        admin = settings.admin()  # kept until the answers are there: they end with it
+        for name, future in admin.describe_topics(TopicCollection(sorted(names)), request_timeout=ASK_S).items():
             with suppress(KafkaException, NotYet):
                 found[name] = str(future.result(ASK_S).topic_id)
     return {name: told for name, told in found.items() if told.strip("A=") not in ("", "None")}
