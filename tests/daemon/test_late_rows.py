@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from daemon.deposits import DEPOSITS, insert
+from waiting import until
 
 BY_ID = "{name: deposits, source: db, relation: by_id, kind: deposits, cursor: id, every: 50ms%s}"
 HASTE = ", settle: 50ms"  # so that a test need not wait for two seconds
@@ -26,10 +27,7 @@ def polled(day, seconds):
 
 def delivered(day, count):
     """Poll until so many deposits have arrived; those that have, as numbers."""
-    end = time.monotonic() + 20
-    while len(day.sent()) < count and time.monotonic() < end:
-        day.poll()
-        time.sleep(SLOT_S)
+    until(lambda: day.poll() and len(day.sent()) >= count, SLOT_S)
     return sorted(int(number) for number in day.sent())
 
 

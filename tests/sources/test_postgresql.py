@@ -13,6 +13,7 @@ from servers.postgresql import PASSWORD
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
@@ -370,8 +371,7 @@ def test_close_ends_what_is_under_way(on_postgresql):
     reader = threading.Thread(target=read)
     reader.start()
     asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-    while on_postgresql.execute(asleep) != [(1,)]:
-        pass
+    until(lambda: on_postgresql.execute(asleep) == [(1,)])
     source.close()
     reader.join()
     assert failures
@@ -401,8 +401,7 @@ def test_a_standby_is_a_source(private_postgresql, standby, configured):
     """A physical standby: its role, its clock, and snapshots that follow the primary's transactions."""
     private_postgresql.admin("CREATE TABLE bets (id bigint PRIMARY KEY)", "INSERT INTO bets VALUES (1)")
     source = configured(standby.url())
-    while not source.relations():
-        pass
+    until(source.relations)
     described = source.describe(BETS)
     facts = source.facts()
     assert facts.role == "physical standby"
@@ -484,8 +483,7 @@ def test_a_server_is_told_from_its_replica(private_postgresql, standby, configur
     """Each process has a name of its own, which a restart changes, and which needs no right."""
     private_postgresql.admin("CREATE TABLE bets (id bigint PRIMARY KEY)")
     primary, replica = configured(private_postgresql.url()), configured(standby.url())
-    while not replica.relations():
-        pass
+    until(replica.relations)
     described = primary.describe(BETS)
     (first,), (second,) = servers_of(primary, described), servers_of(replica, described)
     assert first
