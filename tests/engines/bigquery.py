@@ -12,8 +12,8 @@ from datetime import date, datetime
 from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 
 from engines.engine import Engine
+from servers.patient import patient
 from smartico_sync.sources.bigquery.login import Login
-from smartico_sync.sources.kit.url import parse
 
 WEIGHT = "heavy"
 STAND_IN = "bqemulator over DuckDB"
@@ -95,7 +95,7 @@ def serve(request):
 
 def bare(url: str, query: str) -> int:
     """How many rows the driver alone fetches, by Arrow through the Storage API."""
-    login = Login(parse(url), 120_000, 120.0)
+    login = Login(patient(url))
     with login.client() as client, login.storage_client() as storage:
         rows = client.query(query).result()
         return sum(batch.num_rows for batch in rows.to_arrow_iterable(bqstorage_client=storage))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import clickhouse_connect
 
 from engines.engine import Engine
+from servers.patient import patient
 from smartico_sync.sources.clickhouse.login import Login
-from smartico_sync.sources.kit.url import parse
 
 WEIGHT = "heavy"
 STAND_IN = "chDB behind HTTP"
@@ -82,8 +82,8 @@ def serve(request):
 
 def bare(url: str, query: str) -> int:
     """How many rows the driver alone fetches, by Arrow."""
-    login = Login(parse(url), 120_000, 120.0)
-    client = clickhouse_connect.get_client(**login.arguments(*login.hosts[0]))
+    login = Login(patient(url))
+    client = clickhouse_connect.get_client(**login.arguments(*login.hosts()[0]))
     rows = client.query_arrow(query).num_rows
     client.close()
     return rows

@@ -55,10 +55,10 @@ def bare(url: str, query: str) -> int:
     """Rows of a query by the driver's only path."""
     import pymysql
 
-    from smartico_sync.sources.kit.url import parse
+    from servers.patient import patient
     from smartico_sync.sources.mysql.login import Login
 
-    login = Login(parse(url), 60.0)
+    login = Login(patient(url))
     host, port = login.hosts()[0]
     arguments = {**login.arguments(), "use_unicode": True}
     with pymysql.connect(host=host, port=port, **arguments) as connection, connection.cursor() as cursor:

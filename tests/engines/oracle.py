@@ -82,10 +82,10 @@ def bare(url: str, query: str) -> int:
     """Rows of a query by the driver's Arrow path."""
     import oracledb
 
-    from smartico_sync.sources.kit.url import parse
+    from servers.patient import patient
     from smartico_sync.sources.oracle.login import Login
 
-    (address,) = Login(parse(url), 30.0).addresses()
+    (address,) = Login(patient(url)).addresses()
     with oracledb.connect(params=address) as connection:
         return sum(batch.num_rows() for batch in connection.fetch_df_batches(query, size=10_000, fetch_decimals=True))
 

@@ -36,10 +36,10 @@ def bare(url: str, query: str) -> int:
     """Rows of a query by the driver's documented path; its data frames and arrays are made of the same rows."""
     import redshift_connector
 
-    from smartico_sync.sources.kit.url import parse
+    from servers.patient import patient
     from smartico_sync.sources.redshift.login import Login
 
-    login = Login(parse(url), 60.0)
+    login = Login(patient(url))
     with redshift_connector.connect(**login.arguments(login.hosts()[0])) as connection:
         return len(connection.cursor().execute(query).fetchall())
 

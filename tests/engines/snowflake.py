@@ -11,7 +11,7 @@ import re
 import snowflake.connector
 
 from engines.engine import Engine
-from smartico_sync.sources.kit.url import parse
+from servers.patient import patient
 from smartico_sync.sources.snowflake.login import Login
 
 WEIGHT = "heavy"
@@ -63,7 +63,7 @@ def serve(request):
 
 def bare(url: str, query: str) -> int:
     """How many rows the driver alone fetches, by Arrow."""
-    arguments = Login(parse(url), 120_000, 120.0).arguments()
+    arguments = Login(patient(url)).arguments()
     with snowflake.connector.connect(**arguments) as connection, connection.cursor() as cursor:
         cursor.execute(query)
         return sum(table.num_rows for table in cursor.fetch_arrow_batches())

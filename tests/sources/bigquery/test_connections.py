@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.api_core.retry import retry_unary
 from google.auth import exceptions as auth
 
+from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceUnreachable
 from smartico_sync.sources.bigquery.login import SCOPES, Login
-from smartico_sync.sources.kit.url import parse
 from stand_ins.process import StandIn
 from waiting import until
 
@@ -55,7 +55,8 @@ def test_a_service_accounts_key_is_used_with_a_narrow_scope(tmp_path):
     }  # fmt: skip
     file = tmp_path / "key.json"
     file.write_text(json.dumps(account))
-    login = Login(parse(f"bigquery://casino/crm?credentials_file={file}&quota_project=pays&location=EU"), 1000, 3.0)
+    config = SourceConfig(url=f"bigquery://casino/crm?credentials_file={file}&quota_project=pays&location=EU")
+    login = Login(config)
     with login.client() as client:
         assert (client.project, client.location) == ("casino", "EU")
         credentials = client._credentials
@@ -66,7 +67,7 @@ def test_a_service_accounts_key_is_used_with_a_narrow_scope(tmp_path):
     for content, words in (("{", "not JSON"), ('{"type": "authorized_user"}', "not the key of a service account")):
         file.write_text(content)
         with pytest.raises(ConfigError, match=words):
-            Login(login.url, 1000, 3.0).check()
+            Login(config).check()
 
 
 def test_without_a_key_the_environments_credentials_are_used(configured, monkeypatch):

@@ -100,7 +100,7 @@ def test_a_missing_driver_is_told(configured, monkeypatch):
 
 def test_the_best_driver_is_chosen(monkeypatch, tmp_path):
     """Microsoft's newest, else the one in its Python package, else FreeTDS; `driver=` beats them all."""
-    from smartico_sync.sources.kit.url import parse
+    from smartico_sync.config.models import SourceConfig
     from smartico_sync.sources.mssql import login
 
     installed = ["FreeTDS", "ODBC Driver 18 for SQL Server", "SQLite3", "ODBC Driver 17 for SQL Server"]
@@ -108,7 +108,7 @@ def test_the_best_driver_is_chosen(monkeypatch, tmp_path):
     monkeypatch.setattr(login, "find_spec", lambda name: None)
 
     def chosen(query=""):
-        return login.Login(parse(f"mssql://u:p@h/d?{query}"), 1.0).driver
+        return login.Login(SourceConfig(url=f"mssql://u:p@h/d?{query}")).driver
 
     assert chosen() == "ODBC Driver 18 for SQL Server"
     assert chosen("driver=FreeTDS") == "FreeTDS"

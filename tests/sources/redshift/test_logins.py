@@ -7,9 +7,9 @@ import redshift_connector
 
 from servers.certificates import Authority
 from servers.postgresql import PASSWORD
+from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SourceRefused, SourceUnreachable
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.redshift.login import Login
 from stand_ins.process import StandIn
 
@@ -70,17 +70,19 @@ def test_a_url_that_cannot_work_is_told_at_once(configured, url, words):
 
 def test_aws_logins_reach_the_driver():
     """Everything that the driver knows of IAM passes through, as the types that it wants."""
-    url = parse(
-        "redshift://@/casino?iam=on&cluster_identifier=main&region=eu-west-1&db_user=reader&db_groups=crm, bi&auto_create=off"
-        "&profile=prod"
+    login = Login(
+        SourceConfig(
+            url="redshift://@/casino?iam=on&cluster_identifier=main&region=eu-west-1&db_user=reader&db_groups=crm, bi&auto_create=off"
+            "&profile=prod"
+        )
     )
-    told = Login(url, 30.0).arguments(("", 5439))
+    told = login.arguments(("", 5439))
     assert told == {
         "iam": True, "cluster_identifier": "main", "region": "eu-west-1", "db_user": "reader", "db_groups": ["crm", "bi"],
         "auto_create": False, "profile": "prod", "database": "casino", "port": 5439, "timeout": 10, "sslmode": "verify-full",
         "application_name": "smartico-sync", "tcp_keepalive_idle": 30, "tcp_keepalive_interval": 10, "tcp_keepalive_count": 3,
     }  # fmt: skip
-    assert Login(url, 30.0).hosts() == (("", 5439),)
+    assert login.hosts() == (("", 5439),)
 
 
 def test_aws_saying_no_is_a_refusal(configured, monkeypatch):

@@ -40,7 +40,7 @@ class Hosts:
     """The servers of a source; the one that served last is asked first."""
 
     def __init__(self, login: Login) -> None:
-        self._hosts = list(login.hosts)
+        self._hosts = list(login.hosts())
         self._lock = Lock()
 
     def __iter__(self) -> Any:

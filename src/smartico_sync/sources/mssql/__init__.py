@@ -16,8 +16,6 @@ except ImportError:
     raise DriverMissing("unixODBC is not installed, and pyodbc needs it", hint="apt-get install unixodbc") from None
 
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
-from smartico_sync.sources.kit.parameters import connection_of
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.mssql.clock import TICK_MS, Clock
 from smartico_sync.sources.mssql.facts import ask_facts
 from smartico_sync.sources.mssql.login import Login
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MssqlSource", "connect"]
 
-GRACE_S = 3.0  # the driver waits two seconds for the server to hear that a query is cancelled
 UNTOLD = ""  # the type of a column whose type the server cannot tell
 # Nothing is read, so nobody's locks matter, nor whether snapshots are allowed.
 STAR = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
@@ -51,22 +48,13 @@ RELATIONS = """SELECT s.name AS place, o.name AS called FROM sys.objects AS o JO
 class MssqlSource(PooledSource[Session, MssqlReading]):
     """A pool of sessions over one database."""
 
-    engine = "mssql"
     reading_type = MssqlReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config, GRACE_S)
-        login = Login(url, silence_s, options)
-        login.check()  # what the driver cannot use is told before the first poll
-        place = f"source {name} ({url.place})"
-        clock, old_views, unattended = Clock(TICK_MS), set[str](), UnattendedCalls()
-
-        def session() -> Session:
-            return Session(login, clock, old_views, unattended, place, config.statement_timeout)
-
-        super().__init__(name, place, Pool(session, config.pool, silence_s))
+        login, clock, old_views, unattended = Login(config), Clock(TICK_MS), set[str](), UnattendedCalls()
+        super().__init__(name, login, lambda place: Session(login, clock, old_views, unattended, place))
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns."""

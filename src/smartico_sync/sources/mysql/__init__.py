@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.kit.parameters import connection_of
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.mysql.clock import TICK_MS, Clock
 from smartico_sync.sources.mysql.definition import ask_definition
 from smartico_sync.sources.mysql.facts import ask_facts
@@ -20,7 +18,6 @@ from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.relation import Column, Relation
 
 __all__ = ["MySQLSource", "connect"]
@@ -35,24 +32,15 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
     reading_type = MySQLReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    _defined = staticmethod(ask_definition)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config)
-        self.engine = url.scheme
-        login = Login(url, silence_s, options)
-        login.arguments()  # what the driver cannot use is told before the first poll
-        login.hosts()
-        place = f"source {name} ({url.place or login.parameters.get('unix_socket', '')})"
-        clock = Clock(TICK_MS)
-        pool = Pool(lambda: Session(login, clock, place, config.statement_timeout), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        login, clock = Login(config), Clock(TICK_MS)
+        super().__init__(name, login, lambda place: Session(login, clock, place))
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(MYSQL, relation) % {}, f"view {relation.name}")
         return tuple(column_of(field) for field in answer.fields)
-
-    def _defined(self, session: Session, name: str) -> ViewDefinition:
-        return ask_definition(session, name)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(dotted(row) for row in session.run(RELATIONS, "the server").rows)

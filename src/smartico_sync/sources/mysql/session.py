@@ -82,8 +82,8 @@ class Answer:
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, clock: Clock, place: str, timeout_ms: int) -> None:
-        self.engine = login.url.scheme
+    def __init__(self, login: Login, clock: Clock, place: str) -> None:
+        self.engine = login.engine.scheme
         self.clock = clock
         self._place = place
         self._silence_s = login.silence_s
@@ -92,7 +92,7 @@ class Session:
         connect = partial(self._connect, login, login.arguments())
         self._connection, self._line = first_that_answers(login.hosts() or (("", 0),), connect, place)
         try:
-            self._prepare(timeout_ms)
+            self._prepare(login.timeout_ms)
         except BaseException:
             self.close()
             raise

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.errors import ViewBroken
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
-from smartico_sync.sources.kit.parameters import connection_of
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.oracle.clock import Clock
 from smartico_sync.sources.oracle.facts import ask_facts
 from smartico_sync.sources.oracle.login import Login
@@ -33,19 +31,13 @@ RELATIONS = f"""SELECT OWNER, TABLE_NAME FROM ALL_TABLES
 class OracleSource(PooledSource[Session, OracleReading]):
     """A pool of sessions over one database."""
 
-    engine = "oracle"
     reading_type = OracleReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config)
-        login = Login(url, silence_s, options)
-        login.addresses()  # what the driver cannot use is told before the first poll
-        place = f"source {name} ({url.place or login.parameters.get('dsn', '').partition('(')[0]})"
-        clock, unattended = Clock(), UnattendedCalls()
-        pool = Pool(lambda: Session(login, clock, unattended, place, config.statement_timeout), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        login, clock, unattended = Login(config), Clock(), UnattendedCalls()
+        super().__init__(name, login, lambda place: Session(login, clock, unattended, place))
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns."""

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smartico_sync.catalogue import engines
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.kit.parameters import connection_of, named
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.postgresql.definition import ask_definition
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.plan import explain
@@ -20,7 +17,6 @@ from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.relation import Relation
 
 __all__ = ["PostgresSource", "connect"]
@@ -41,28 +37,20 @@ RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
 class PostgresSource(PooledSource[Session, PostgresReading]):
     """A pool of sessions over one database."""
 
-    engine = "postgresql"
     reading_type = PostgresReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    _defined = staticmethod(ask_definition)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config)
-        parameters = named(url, options, engines.POSTGRESQL)
-        login = Login(replace(url, parameters=parameters), silence_s)
-        login.conninfo()  # a parameter that libpq does not know is told before the first poll
-        place = f"source {name} ({url.place})"
-        pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        login = Login(config)
+        super().__init__(name, login, lambda place: Session(login, place))
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         what = f"view {relation.name}"
         star = session.run(statements.star(POSTGRESQL, relation) % {}, what)[0]
         known = _types(session, set(star.types), what)
         return tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
-
-    def _defined(self, session: Session, name: str) -> ViewDefinition:
-        return ask_definition(session, name)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server")[0].rows)

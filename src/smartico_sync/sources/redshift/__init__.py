@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.kit.parameters import connection_of
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.redshift.facts import ask_facts
 from smartico_sync.sources.redshift.login import Login
 from smartico_sync.sources.redshift.plan import explain
@@ -32,19 +30,13 @@ RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
 class RedshiftSource(PooledSource[Session, RedshiftReading]):
     """A pool of sessions over one database."""
 
-    engine = "redshift"
     reading_type = RedshiftReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config)
-        login = Login(url, silence_s, options)
-        for host in login.hosts():
-            login.arguments(host)  # what the driver cannot use is told before the first poll
-        place = f"source {name} ({url.place})"
-        pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        login = Login(config)
+        super().__init__(name, login, lambda place: Session(login, place))
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(REDSHIFT, relation), f"view {relation.name}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, Part, ViewDefinition
 from smartico_sync.errors import SourceError, ViewBroken
+from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.source import BaseSource
 from smartico_sync.sources.kit.suggestions import absent_column, check_columns
 from smartico_sync.sources.sql.names import like
 from smartico_sync.sources.sql.reading import SqlReading, SqlSession
@@ -17,10 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.sources.kit.pool import Pool
-    from smartico_sync.sources.protocol import Plan, ServerFacts
+    from smartico_sync.sources.kit.login import BaseLogin
 
 __all__ = ["PooledSource", "transaction"]
 
@@ -40,80 +40,44 @@ def transaction(session: SqlSession, what: str) -> Iterator[None]:
             session.end(what)
 
 
-class PooledSource(ABC, Generic[S, R]):
-    """One database through a pool of sessions, see `protocol.Source`. `place` is what messages call it."""
+class PooledSource(BaseSource[S, R]):
+    """One database through a pool of sessions. `open_session` is told what messages call it."""
 
-    engine: str
-    reading_type: Callable[[S, Relation], R]
-    ask_facts: Callable[[S], ServerFacts]
-    """See `facts`; asked outside a transaction."""
-    explain: Callable[[R, Position | None, int], Plan]
-    """See `plan`."""
-
-    def __init__(self, name: str, place: str, pool: Pool[S]) -> None:
-        self.name = name
-        self._place = place
-        self._pool = pool
+    def __init__(self, name: str, login: BaseLogin, open_session: Callable[[str], S]) -> None:
+        super().__init__(name, login)
+        self._pool = Pool(lambda: open_session(self._place), login.pool, login.silence_s)
 
     @abstractmethod
     def _columns(self, session: S, relation: Relation) -> tuple[Column, ...]:
         """All columns, in their order, of a relation that comes without any. ViewBroken when it does not exist."""
 
-    @abstractmethod
-    def _listed(self, session: S) -> tuple[str, ...]:
-        """See `relations`."""
+    def _session(self) -> AbstractContextManager[S]:
+        return self._pool.link()
 
     def _transaction(self, session: S, what: str) -> AbstractContextManager[None]:
-        """Around questions that are no reading's."""
         return transaction(session, what)
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns."""
         what = f"view {relation.name}"
         try:
-            with self._pool.link() as session:
+            with self._session() as session:
                 columns = self._described(session, relation)
         except ViewBroken as broken:
             raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
         check_columns(self._place, what, relation, [column.name for column in columns])
         return replace(relation, columns=columns)
 
-    @contextmanager
-    def reading(self, relation: Relation) -> Iterator[R]:
-        """A reading over a described relation, its transaction open; a column that the view has lost is told by its name."""
-        with self._pool.link() as session:
-            reading = self.reading_type(session, relation)
-            try:
-                with reading.open():
-                    yield reading
-            except ViewBroken as broken:
-                raise self._lost_column(session, relation) or broken from None
-
-    def facts(self) -> ServerFacts:
-        """What the server is."""
-        with self._pool.link() as session:
-            return self.ask_facts(session)
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """How the poll runs, and what would make it faster."""
-        with self.reading(relation) as reading:
-            return self.explain(reading, after, limit)
-
-    def relations(self) -> tuple[str, ...]:
-        """Tables and views that the user may read."""
-        with self._pool.link() as session, self._transaction(session, "the server"):
-            return self._listed(session)
-
     def definition(self, relation: Relation) -> ViewDefinition:
         """What the relation is made of."""
         if relation.relation is None:
             return ViewDefinition((Part("the query", "query", relation.query or ""),))
-        with suppress(SourceError), self._pool.link() as session, self._transaction(session, f"view {relation.name}"):
+        with suppress(SourceError), self._session() as session, self._transaction(session, f"view {relation.name}"):
             return self._defined(session, relation.relation)
         return UNKNOWN
 
-    def _defined(self, session: S, name: str) -> ViewDefinition:  # noqa: ARG002  - for engines that tell
-        """What a relation of that name is made of."""
+    def _defined(self, session: S, relation: str) -> ViewDefinition:  # noqa: ARG002  - for engines that tell
+        """What the relation of that name is made of."""
         return UNKNOWN
 
     def close(self) -> None:
@@ -125,7 +89,6 @@ class PooledSource(ABC, Generic[S, R]):
             return self._columns(session, replace(relation, columns=()))
 
     def _lost_column(self, session: S, relation: Relation) -> ViewBroken | None:
-        """When the view lost a column since it was described: which one, and what is there that is called nearly so."""
         with suppress(SourceError):
             names = [column.name for column in self._described(session, relation)]
             for column in relation.columns:

@@ -7,12 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smartico_sync.catalogue import engines
 from smartico_sync.core.late_commit.view_definition import ViewDefinition, gathered
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.kit.parameters import named
-from smartico_sync.sources.kit.pool import Pool
-from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.kit.login import BaseLogin
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.names import names_of, quoted
@@ -40,21 +37,28 @@ def ask_facts(_: Session) -> ServerFacts:
     return ServerFacts("sqlite", sqlite3.sqlite_version, "primary", NO_FENCE)
 
 
+class Login(BaseLogin):
+    """A path, and how long to wait for a lock."""
+
+    grace_s = 0.0  # there is no server
+
+    @property
+    def place(self) -> str:
+        """The file."""
+        return self.url.path or self.url.place
+
+
 class SqliteSource(PooledSource[Session, SqliteReading]):
     """Read-only connections to one file."""
 
-    engine = "sqlite"
     reading_type = SqliteReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        named(url, config.options.items(), engines.SQLITE)
-        path = Path(url.path or url.place)
-        timeout_s = config.statement_timeout / 1000
-        place = f"source {name} ({path})"
-        super().__init__(name, place, Pool(lambda: Session(path, place, timeout_s), config.pool, timeout_s))
+        login = Login(config)
+        path = Path(login.place)
+        super().__init__(name, login, lambda place: Session(path, place, login.silence_s))
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         what = f"view {relation.name}"
@@ -62,9 +66,9 @@ class SqliteSource(PooledSource[Session, SqliteReading]):
         listed = session.ask("PRAGMA temp.table_info(smartico_sync_described)", what)
         return tuple(_typed(session, relation, row[1], row[2]) for row in listed)
 
-    def _defined(self, session: Session, name: str) -> ViewDefinition:
-        views = {view: sql.partition(" AS ")[2] or sql for view, sql in session.ask(VIEWS, f"relation {name}")}
-        return ViewDefinition(gathered(names_of(name)[-1], views))
+    def _defined(self, session: Session, relation: str) -> ViewDefinition:
+        views = {view: sql.partition(" AS ")[2] or sql for view, sql in session.ask(VIEWS, f"relation {relation}")}
+        return ViewDefinition(gathered(names_of(relation)[-1], views))
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] for row in session.ask(RELATIONS, "the file"))
