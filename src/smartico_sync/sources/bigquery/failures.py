@@ -19,7 +19,7 @@ from smartico_sync.errors import (
     SyncError,
     ViewBroken,
 )
-from smartico_sync.sources.kit.failures import BY_HAND, COMPARE, failure_of, meanings
+from smartico_sync.sources.kit.failures import BY_HAND, COMPARE, SMALLER, alike, failure_of
 from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
 __all__ = ["FAILURES", "failure"]
@@ -37,23 +37,14 @@ BUSY = (
     "jobRateLimitExceeded",
 )  # fmt: skip
 FORBIDDEN = ("quotaExceeded", "billingNotEnabled", "billingTierLimitExceeded", "blocked", "policyViolation")
+SLOW = "raise statement_timeout of the source; `sync check` tells what a poll reads"
+QUOTAS = "see IAM & Admin, Quotas, in the console of the project that the url names"
 # By BigQuery's own word for the reason.
 TABLE = {
-    **meanings(
-        SourceCancelled, "raise statement_timeout of the source; `sync check` tells what a poll reads",
-        dict.fromkeys(("stopped", "timeout"), "the query ran longer than statement_timeout"),
-    ),
-    **meanings(
-        SourceCancelled, "tried again, with a smaller page",
-        dict.fromkeys(("resourcesExceeded", "responseTooLarge"), "the query is too large"),
-    ),
-    **meanings(
-        SourceUnreachable, "https://status.cloud.google.com", dict.fromkeys(BUSY, "BigQuery cannot serve us now")
-    ),
-    **meanings(
-        SourceRefused, "see IAM & Admin, Quotas, in the console of the project that the url names",
-        dict.fromkeys(FORBIDDEN, "a quota, a policy or the billing of the project forbids it"),
-    ),
+    **alike(SourceCancelled, SLOW, "the query ran longer than statement_timeout", ("stopped", "timeout")),
+    **alike(SourceCancelled, SMALLER, "the query is too large", ("resourcesExceeded", "responseTooLarge")),
+    **alike(SourceUnreachable, "https://status.cloud.google.com", "BigQuery cannot serve us now", BUSY),
+    **alike(SourceRefused, QUOTAS, "a quota, a policy or the billing of the project forbids it", FORBIDDEN),
 }  # fmt: skip
 PERMISSION = re.compile(r"\bbigquery\.\w+\.\w+\b")
 ROLES = {

@@ -6,7 +6,7 @@ import logging
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 from google.api_core.exceptions import Forbidden
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from google.cloud.bigquery.table import RowIterator, TableReference
 
     from smartico_sync.core.relation import Relation
-    from smartico_sync.errors import SyncError
     from smartico_sync.sources.bigquery.login import Login
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
     from smartico_sync.sources.kit.server_clock import ServerClock
@@ -88,6 +87,7 @@ class Session(WarehouseSession):
     """A client. BigQuery has no read-only session, so what is not a question is refused here."""
 
     failures = FAILURES
+    failure = staticmethod(failure)
     cast = "to STRING"
 
     def __init__(
@@ -169,9 +169,6 @@ class Session(WarehouseSession):
     def _only_asks(self, statement: str, what: str) -> None:
         if not QUESTION.match(statement):
             raise only_asks(self._place, what)
-
-    def _failure(self, error: Any, what: str) -> SyncError:
-        return failure(error, self._place, what)
 
     def usable(self) -> bool:
         """Whether the session is worth another question: its connections are made anew when they break."""

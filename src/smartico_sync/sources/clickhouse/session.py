@@ -57,6 +57,7 @@ class Session(WarehouseSession):
     """A client of one server."""
 
     failures = FAILURES
+    failure = staticmethod(failure)
     cast = "with toString()"
 
     def __init__(
@@ -105,9 +106,6 @@ class Session(WarehouseSession):
 
     def _ask_now(self, what: str) -> int:
         return int(self.rows(NOW, what)[0][0])
-
-    def _failure(self, error: Any, what: str) -> SourceError:
-        return failure(error, self._place, what)
 
     def abort(self) -> None:
         """From another thread: let the waiting one go. The query ends by its own limit of time."""

@@ -39,6 +39,12 @@ REASONS: dict[str, str] = {
     "date": "not a date between the years 0001 and 9999",
     "binary": "not readable as bytes",
 }
+PLAIN: dict[str, type] = {
+    "integer": int,
+    "boolean": bool,
+    "date": dt.date,
+    "binary": bytes,
+}  # what needs no closer look
 DTYPES: dict[str, pl.DataType] = {
     "integer": pl.Int64(),
     "float": pl.Float64(),
@@ -242,23 +248,11 @@ def _uniform(column: Column, values: Sequence[Any], timezone: str) -> pl.Series 
         if kind is float and family == "float":
             built = pl.Series(column.name, values, dtype=pl.Float64)
             return built if built.is_finite().all() else None
-        if kind in _PLAIN.get(family, (str,)):
+        if kind is (PLAIN.get(family) if family in CONVERTERS else str):
             return pl.Series(column.name, values, dtype=dtype(family))
     except (OverflowError, TypeError, ValueError, pl.exceptions.PolarsError):
         pass
     return None
-
-
-_PLAIN: dict[str, tuple[type, ...]] = {
-    "integer": (int,),
-    "float": (),
-    "boolean": (bool,),
-    "timestamp": (),
-    "instant": (),
-    "date": (dt.date,),
-    "binary": (bytes,),
-    "decimal": (),
-}
 
 
 def _uniform_times(column: Column, text: pl.Series, timezone: str) -> pl.Series | None:

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.relation import Column
-from smartico_sync.errors import DriverMissing, ViewBroken
+from smartico_sync.errors import DriverMissing
 
 try:
     import pyodbc  # noqa: F401  - asked first, so that a missing library is told as one
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["MssqlSource", "connect"]
 
 UNTOLD = ""  # the type of a column whose type the server cannot tell
+UNFIT = {UNTOLD: ("the server cannot tell its types", "select from plain tables and views")}
 # Nothing is read, so nobody's locks matter, nor whether snapshots are allowed.
 STAR = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
 TYPES = """SELECT name, system_type_name, user_type_name, collation_name
@@ -51,20 +52,11 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
     reading_type = MssqlReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    unfit = UNFIT
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login, clock, old_views, unattended = Login(config), Clock(TICK_MS), set[str](), UnattendedCalls()
         super().__init__(name, login, lambda place: Session(login, clock, old_views, unattended, place))
-
-    def describe(self, relation: Relation) -> Relation:
-        """The relation with its columns."""
-        described = super().describe(relation)
-        if any(column.type == UNTOLD for column in described.columns):
-            raise ViewBroken(
-                f"{self._place}: view {relation.name}: the server cannot tell its types",
-                hint="select from plain tables and views",
-            )
-        return described
 
     def _transaction(self, session: Session, what: str) -> AbstractContextManager[None]:  # noqa: ARG002
         return nullcontext()  # the catalogue needs none

@@ -109,7 +109,7 @@ class Session:
         return self.attempt(statement, what, values)
 
     def attempt(
-        self, statement: str, what: str, values: Mapping[str, str | int] | None = None, expected: Sequence[int] = ()
+        self, statement: str, what: str, values: Mapping[str, str | int] | None = None, *, expected: Sequence[int] = ()
     ) -> Answer:
         """As `run`, but StatementFailed for these numbers of the server, so that something else may be tried."""
         if self._state != "sound":

@@ -61,11 +61,11 @@ def _explained(session: Session, query: str) -> tuple[list[dict[str, str | None]
     """
     try:
         # Without this word MariaDB, and MySQL before 5.7, keep the rewritten statement to themselves; MySQL 8 does not know it.
-        answer = session.attempt(f"EXPLAIN EXTENDED {query}", "the plan", *NOT_ALLOWED, NO_SYNTAX)
+        answer = session.attempt(f"EXPLAIN EXTENDED {query}", "the plan", expected=(*NOT_ALLOWED, NO_SYNTAX))
     except StatementFailed as failed:
         if failed.code != NO_SYNTAX:
             raise
-        answer = session.attempt(f"EXPLAIN {query}", "the plan", *NOT_ALLOWED, NO_SYNTAX)
+        answer = session.attempt(f"EXPLAIN {query}", "the plan", expected=(*NOT_ALLOWED, NO_SYNTAX))
     notes = session.run("SHOW WARNINGS", "the plan").rows
     return _steps(answer), next((note[2] or "" for note in notes if "select" in (note[2] or "")), "")
 

@@ -143,7 +143,7 @@ class Session:
             self.run(setting.format(**told), "connecting")
         for flavour, setting in TIMEOUTS:
             with suppress(StatementFailed):
-                self.attempt(setting.format(**told), "connecting", NO_VARIABLE)
+                self.attempt(setting.format(**told), "connecting", expected=(NO_VARIABLE,))
                 self.flavour = flavour
                 return
 
@@ -163,7 +163,7 @@ class Session:
         """
         return self.attempt(statement, what)
 
-    def attempt(self, statement: str, what: str, *expected: int) -> Answer:
+    def attempt(self, statement: str, what: str, *, expected: Sequence[int] = ()) -> Answer:
         """As `run`, but StatementFailed for these numbers of the server, so that something else may be tried."""
         try:
             result = self._connection.ask(statement)

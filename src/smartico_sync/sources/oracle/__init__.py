@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.errors import ViewBroken
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
 from smartico_sync.sources.oracle.clock import Clock
 from smartico_sync.sources.oracle.facts import ask_facts
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OracleSource", "connect"]
 
+LEAVE_OUT = "select the parts that matter as columns of their own, or leave it out"
+UNFIT = {OBJECT: ("{column} holds objects, which are no values", LEAVE_OUT)}
 THEIRS = "SELECT USERNAME FROM ALL_USERS WHERE ORACLE_MAINTAINED = 'Y'"
 RELATIONS = f"""SELECT OWNER, TABLE_NAME FROM ALL_TABLES
  WHERE DROPPED = 'NO' AND NESTED = 'NO' AND OWNER NOT IN ({THEIRS})
@@ -34,21 +35,11 @@ class OracleSource(PooledSource[Session, OracleReading]):
     reading_type = OracleReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    unfit = UNFIT
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login, clock, unattended = Login(config), Clock(), UnattendedCalls()
         super().__init__(name, login, lambda place: Session(login, clock, unattended, place))
-
-    def describe(self, relation: Relation) -> Relation:
-        """The relation with its columns."""
-        described = super().describe(relation)
-        for column in described.columns:
-            if column.type == OBJECT:
-                raise ViewBroken(
-                    f"{self._place}: view {relation.name}: {column.name} holds objects, which are no values",
-                    hint="select the parts that matter as columns of their own, or leave it out",
-                )
-        return described
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         fields, _ = session.execute(statements.star(ORACLE, relation), f"view {relation.name}")

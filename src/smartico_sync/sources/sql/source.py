@@ -16,7 +16,7 @@ from smartico_sync.sources.sql.names import like
 from smartico_sync.sources.sql.reading import SqlReading, SqlSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from smartico_sync.core.relation import Column, Relation
@@ -43,6 +43,9 @@ def transaction(session: SqlSession, what: str) -> Iterator[None]:
 class PooledSource(BaseSource[S, R]):
     """One database through a pool of sessions. `open_session` is told what messages call it."""
 
+    unfit: Mapping[str, tuple[str, str]] = {}
+    """Types of columns that cannot be read at all: what is told of the `{column}`, and what to do instead."""
+
     def __init__(self, name: str, login: BaseLogin, open_session: Callable[[str], S]) -> None:
         super().__init__(name, login)
         self._pool = Pool(lambda: open_session(self._place), login.pool, login.silence_s)
@@ -66,6 +69,10 @@ class PooledSource(BaseSource[S, R]):
         except ViewBroken as broken:
             raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
         check_columns(self._place, what, relation, [column.name for column in columns])
+        for column in columns:
+            if column.type in self.unfit:
+                told, hint = self.unfit[column.type]
+                raise ViewBroken(f"{self._place}: {what}: {told.format(column=column.name)}", hint=hint)
         return replace(relation, columns=columns)
 
     def definition(self, relation: Relation) -> ViewDefinition:
