@@ -10,15 +10,7 @@ import requests.exceptions
 from google.api_core import exceptions
 from google.auth import exceptions as auth
 
-from smartico_sync.errors import (
-    ConfigError,
-    SourceCancelled,
-    SourceError,
-    SourceRefused,
-    SourceUnreachable,
-    SyncError,
-    ViewBroken,
-)
+from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import BY_HAND, COMPARE, SMALLER, alike, failure_of
 from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
@@ -60,7 +52,7 @@ HINTS = Hints(
 )
 
 
-def failure(error: BaseException, place: str, what: str) -> SyncError:
+def failure(error: BaseException, place: str, what: str) -> ConfigError | SourceError:
     """The failure of a request."""
     if isinstance(error, auth.DefaultCredentialsError):
         return ConfigError(

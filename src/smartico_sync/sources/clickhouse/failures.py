@@ -7,15 +7,7 @@ import re
 import urllib3.exceptions
 from clickhouse_connect.driver import exceptions
 
-from smartico_sync.errors import (
-    ConfigError,
-    SourceCancelled,
-    SourceError,
-    SourceRefused,
-    SourceUnreachable,
-    SyncError,
-    ViewBroken,
-)
+from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import COMPARE, RUN, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
@@ -84,7 +76,7 @@ def failure(error: BaseException, place: str, what: str) -> SourceError:
     return _silent(error, place, what)
 
 
-def connecting(error: BaseException, place: str) -> SyncError:
+def connecting(error: BaseException, place: str) -> ConfigError | SourceError:
     """A failure to connect."""
     if getattr(error, "code", None) == 81:
         return SourceRefused(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Family, Relation
 
 __all__ = [
-    "CURSOR", "REASONS", "UNREADABLE", "decoded", "dtype", "empty", "finite", "frame", "from_texts", "key_column", "mixed",
+    "CURSOR", "UNREADABLE", "decoded", "dtype", "empty", "finite", "frame", "from_texts", "key_column", "mixed",
     "schema", "shortest", "to_utc", "whole", "with_reasons",
 ]  # fmt: skip
 
@@ -88,16 +88,16 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
     `timezone` is the zone of `timestamp` columns. Adds `@unreadable` when some value does not fit.
     """
     series = []
-    reasons: list[tuple[str, pl.Series]] = []
+    unfit: list[tuple[Column, pl.Series]] = []
     for column, printed in zip(columns, texts, strict=True):
         text = printed
         parsed = (_parse(column.family, text, timezone) if text.dtype == pl.String else text).alias(column.name)
         if parsed.null_count() != text.null_count():
             text, parsed = _closer_look(column, text, parsed)
         if parsed.null_count() != text.null_count():
-            reasons.append((f"{column.name}: {REASONS[column.family]}", parsed.is_null() & text.is_not_null()))
+            unfit.append((column, parsed.is_null() & text.is_not_null()))
         series.append(parsed)
-    return with_reasons(pl.DataFrame(series), reasons)
+    return with_reasons(pl.DataFrame(series), unfit)
 
 
 def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: str = "UTC") -> pl.DataFrame:
@@ -110,25 +110,25 @@ def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: st
     if not rows:
         return pl.DataFrame(schema={column.name: dtype(column.family) for column in columns})
     series = []
-    reasons: list[tuple[str, pl.Series]] = []
+    unfit: list[tuple[Column, pl.Series]] = []
     for column, values in zip(columns, zip(*rows, strict=True), strict=False):
         built = _uniform(column, values, timezone)
         if built is None:
             built, spoilt = mixed(column, values, timezone)
             if spoilt is not None:
-                reasons.append((f"{column.name}: {REASONS.get(column.family, 'not readable as text')}", spoilt))
+                unfit.append((column, spoilt))
         series.append(built)
-    return with_reasons(pl.DataFrame(series), reasons)
+    return with_reasons(pl.DataFrame(series), unfit)
 
 
-def with_reasons(data: pl.DataFrame, reasons: Sequence[tuple[str, pl.Series]]) -> pl.DataFrame:
-    """Add `@unreadable`, where there are reasons; each comes with the rows (Boolean) that it is true of."""
-    if not reasons:
+def with_reasons(data: pl.DataFrame, unfit: Sequence[tuple[Column, pl.Series]]) -> pl.DataFrame:
+    """Add `@unreadable`, where columns come with rows (Boolean) whose value does not fit."""
+    if not unfit:
         return data
-    told = [
-        pl.select(pl.when(spoilt).then(pl.lit(reason)).otherwise(None)).to_series().alias(str(number))
-        for number, (reason, spoilt) in enumerate(reasons)
-    ]
+    told = []
+    for number, (column, rows) in enumerate(unfit):
+        reason = pl.lit(f"{column.name}: {REASONS.get(column.family, 'not readable as text')}")
+        told.append(pl.select(pl.when(rows).then(reason).otherwise(None)).to_series().alias(str(number)))
     joined = pl.DataFrame(told).select(
         pl.when(pl.any_horizontal(pl.all().is_not_null()))
         .then(pl.concat_str(pl.all(), separator="; ", ignore_nulls=True))

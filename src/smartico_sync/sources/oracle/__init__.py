@@ -11,8 +11,9 @@ from smartico_sync.sources.oracle.login import Login
 from smartico_sync.sources.oracle.plan import explain
 from smartico_sync.sources.oracle.reading import OracleReading
 from smartico_sync.sources.oracle.session import Session
-from smartico_sync.sources.oracle.types import OBJECT, ORACLE, column_of, written
+from smartico_sync.sources.oracle.types import OBJECT, ORACLE, column_of
 from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.names import written
 from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
@@ -47,13 +48,7 @@ class OracleSource(PooledSource[Session, OracleReading]):
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         _, rows = session.execute(RELATIONS, "the server")
-        return tuple(".".join(_quoted(part) for part in row) for row in rows)
-
-
-def _quoted(stored: str) -> str:
-    """A name as `relation:` takes it."""
-    name = written(stored)
-    return f'"{stored}"' if name == stored and (name.islower() or "." in name) else str(name)
+        return tuple(".".join(written(ORACLE.dialect, part) for part in row) for row in rows)
 
 
 connect = OracleSource

@@ -6,15 +6,7 @@ import re
 
 from snowflake.connector import errors
 
-from smartico_sync.errors import (
-    ConfigError,
-    SourceCancelled,
-    SourceError,
-    SourceRefused,
-    SourceUnreachable,
-    SyncError,
-    ViewBroken,
-)
+from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import COMPARE, RUN, SEE_ROW, Meaning, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
@@ -100,7 +92,7 @@ def failure(error: errors.Error, place: str, what: str) -> SourceError:
     return failure_of(STATES, state, place, what, shown=f"{number:06}", otherwise=OTHERWISE)
 
 
-def connecting(error: errors.Error, place: str) -> SyncError:
+def connecting(error: errors.Error, place: str) -> ConfigError | SourceError:
     """A failure to log in."""
     code, told = error.errno or 0, error.raw_msg or ""
     if code >= 390_000:
