@@ -105,10 +105,7 @@ def _answered(error: exceptions.GoogleAPICallError, place: str, what: str) -> So
         return ViewBroken(f"{place}: {what} names {unknown[1]}, which is not there", hint=COMPARE)
     if isinstance(error, exceptions.BadRequest):
         # These messages quote the value that failed, or the text that cannot be parsed.
-        return ViewBroken(
-            f"{place}: {what}: the view cannot be computed ({reason or error.code})",
-            hint=BY_HAND,
-        )
+        return ViewBroken(f"{place}: {what}: the view cannot be computed ({reason or error.code})", hint=BY_HAND)
     return SourceError(
         f"{place}: {what}: BigQuery failed ({reason or error.code})", hint="see the project's job history"
     )

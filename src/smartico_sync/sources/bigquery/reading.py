@@ -83,11 +83,9 @@ class BigQueryReading(WarehouseReading[Session]):
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""
         text = super().value(statement, values)
-        return (
-            text
-            if text is None or described(self.relation, self.relation.cursor).family != "decimal"
-            else str(_plain(pl.Series([text]))[0])
-        )
+        if text is None or described(self.relation, self.relation.cursor).family != "decimal":
+            return text
+        return str(_plain(pl.Series([text]))[0])
 
     def typed(self, statement: Statement, tables: list[pa.Table]) -> pl.DataFrame:
         """What the statement selected, from tables of some rows."""

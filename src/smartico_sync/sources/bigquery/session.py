@@ -37,9 +37,8 @@ for name in ("google.cloud.bigquery", "google.api_core", "google.auth"):
     logging.getLogger(name).addHandler(logging.NullHandler())
 QUESTION = re.compile(r"(?:\s|/\*.*?\*/)*SELECT\b", re.DOTALL | re.IGNORECASE)
 NOW = "SELECT UNIX_MILLIS(CURRENT_TIMESTAMP())"
-NEVER = Retry(
-    predicate=lambda _: False
-)  # the daemon tries again, and tells meanwhile; the client would for ten minutes
+# The daemon tries again, and tells meanwhile; the client would for ten minutes.
+NEVER = Retry(predicate=lambda _: False)
 FIRST_ROWS = 1_000  # rows that come with the answer; more of them arrive faster by Arrow than as JSON
 T = TypeVar("T")
 

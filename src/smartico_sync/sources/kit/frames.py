@@ -103,8 +103,8 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
 def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: str = "UTC") -> pl.DataFrame:
     """Rows as a driver hands them over to typed columns; as fast as their values are uniform.
 
-    Rows may be longer than `columns`; what stands behind is left out. A value of another type than its column's is converted where that loses nothing; otherwise it is null and `@unreadable`
-    tells the column. Integers beyond 64 bits make their column text, and so do numbers that are more than a whole one, or a
+    Rows may be longer than `columns`; what stands behind is left out. A value of another type than its column's is converted
+    where that loses nothing; otherwise it is null and `@unreadable` tells the column. Integers beyond 64 bits make their column text, and so do numbers that are more than a whole one, or a
     boolean, where such a one is expected.
     """
     if not rows:
@@ -281,10 +281,8 @@ def mixed(column: Column, values: Iterable[Any], timezone: str) -> tuple[pl.Seri
         spoilt.append(fit is None and value is not None)
     kind = dtype(column.family)
     if numbers and any(isinstance(v, str) or (v is not None and not -(2**63) <= v < 2**63) for v in converted):
-        kind, converted = (
-            pl.String(),
-            [None if v is None else v if isinstance(v, str) else str(int(v)) for v in converted],
-        )
+        kind = pl.String()
+        converted = [None if v is None else v if isinstance(v, str) else str(int(v)) for v in converted]
     series = pl.Series(column.name, converted, dtype=kind)
     return series, pl.Series(spoilt) if any(spoilt) else None
 

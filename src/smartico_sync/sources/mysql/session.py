@@ -14,14 +14,7 @@ from pymysql.constants import SERVER_STATUS
 from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.line import Line
-from smartico_sync.sources.kit.network_failures import (
-    Hints,
-    broken,
-    fault_of,
-    first_that_answers,
-    silent,
-    unreachable,
-)
+from smartico_sync.sources.kit.network_failures import Hints, broken, fault_of, first_that_answers, silent, unreachable
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.mysql.failures import NO_VARIABLE, failure
 from smartico_sync.sources.mysql.wire import Wire
@@ -132,13 +125,8 @@ class Session:
         )
 
     def _prepare(self, timeout_ms: int) -> None:
-        seconds = ceil(timeout_ms / 1000)
-        told = {
-            "seconds": seconds,
-            "silence": ceil(self._silence_s),
-            "milliseconds": timeout_ms,
-            "exact": timeout_ms / 1000,
-        }
+        exact, silence = timeout_ms / 1000, ceil(self._silence_s)
+        told = {"seconds": ceil(exact), "silence": silence, "milliseconds": timeout_ms, "exact": exact}
         for setting in SETTINGS:
             self.run(setting.format(**told), "connecting")
         for flavour, setting in TIMEOUTS:

@@ -10,12 +10,7 @@ import polars as pl
 from smartico_sync.sources.kit import keyless_pages
 from smartico_sync.sources.kit.frames import empty, from_texts
 from smartico_sync.sources.kit.pool import Link
-from smartico_sync.sources.kit.positions import (
-    among_parameters,
-    key_parameters,
-    position_parameters,
-    range_parameters,
-)
+from smartico_sync.sources.kit.positions import among_parameters, key_parameters, position_parameters, range_parameters
 from smartico_sync.sources.kit.reading import BaseReading
 from smartico_sync.sources.sql import statements
 
