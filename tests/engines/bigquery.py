@@ -13,6 +13,7 @@ from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 
 from engines.engine import Engine
 from servers.patient import patient
+from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.bigquery.login import Login
 
 WEIGHT = "heavy"
@@ -32,13 +33,22 @@ class BigQuery(Engine):
         "date": "DATE",
     }
     awkward, odd = "a 'b' :c %", "My-Bets"
-    lacks = frozenset({"indexes", "snapshots"})
+    lacks = frozenset({"indexes", "snapshots", "hosts", "users", "databases", "resets"})
+    silent = "in time"
+    closed = SourceUnreachable
 
     def __init__(self, dataset):
         super().__init__(dataset.url)
         self.execute = dataset.execute
         self.client = dataset.client
+        self.project = dataset.project
         self.made = []
+
+    def sleeping(self, seconds):
+        return f"SELECT EMULATED_WAIT({seconds}) AS id"
+
+    def asleep(self, seconds):
+        return any(f"EMULATED_WAIT({seconds})" in text for text in self.project.queries())
 
     def quoted(self, name):
         return f"`{name}`"

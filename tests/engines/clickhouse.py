@@ -6,10 +6,14 @@ table or of a projection; granules of four rows make a small table large enough 
 
 from __future__ import annotations
 
+import json
+import urllib.request
+
 import clickhouse_connect
 
 from engines.engine import Engine
 from servers.patient import patient
+from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.clickhouse.login import Login
 
 WEIGHT = "heavy"
@@ -29,12 +33,23 @@ class ClickHouse(Engine):
         "boolean": "Nullable(Bool)",
         "date": "Nullable(Date32)",
     }
-    lacks = frozenset({"snapshots"})
+    lacks = frozenset({"snapshots", "resets"})
+    silent = "in time"
+    closed = SourceUnreachable
 
     def __init__(self, database):
         super().__init__(database.url)
         self.execute = database.execute
         self.made = []
+
+    def sleeping(self, seconds):
+        """Numbers that nobody ever reaches the end of."""
+        return f"SELECT count() AS id FROM numbers({seconds}000000000000) WHERE sipHash64(number) = {seconds}"
+
+    def asleep(self, seconds):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/told") as answer:
+            asked = [each["query"] for each in json.load(answer)]
+        return any(f"sipHash64(number) = {seconds}" in query and "ORDER BY" in query for query in asked)
 
     def quoted(self, name):
         return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

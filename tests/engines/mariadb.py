@@ -6,6 +6,8 @@ from engines.engine import Engine
 
 WEIGHT = "light"
 STAND_IN = ""
+ASLEEP = """SELECT count(*) FROM information_schema.processlist
+ WHERE info LIKE '%SLEEP({seconds})%' AND info NOT LIKE '%processlist%' AND user LIKE '%reader'"""
 DIGITS = f"(SELECT 0 AS d {' '.join(f'UNION ALL SELECT {digit}' for digit in range(1, 10))})"
 COLLATIONS = ("utf8mb4_nopad_bin", "utf8mb4_0900_bin", "utf8mb4_bin")  # MariaDB's, MySQL 8's, everybody's
 
@@ -45,6 +47,13 @@ class MariaDB(Engine):
         number = " + ".join(f"t{power}.d * {10**power}" for power in powers)
         digits = ", ".join(f"{DIGITS} AS t{power}" for power in powers)
         return f"(SELECT {number} AS seq FROM {digits} HAVING seq BETWEEN 1 AND {last}) AS numbers"
+
+    def sleeping(self, seconds):
+        return f"SELECT 1 AS id, SLEEP({seconds}) AS slept"
+
+    def asleep(self, seconds):
+        (count,) = self.execute(ASLEEP.format(seconds=seconds))[0]
+        return count == 1
 
     def schema(self, name):
         """A schema is a database here: made beside the test's own, which is dropped with everything in it."""

@@ -24,6 +24,8 @@ class Oracle(Engine):
         "boolean": "NUMBER(1)",
         "date": "DATE",
     }
+    lacks = frozenset({"databases", "sleep", "silence"})  # the listener has one service, and answers at once
+    silent = None
     awkward = "a 'b' :c %(n)s"  # no double quote in a name, and an empty text is NULL
 
     def __init__(self, database):

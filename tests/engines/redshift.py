@@ -6,6 +6,7 @@ from engines.engine import Engine
 
 WEIGHT = "light"
 STAND_IN = "PostgreSQL behind Redshift's greeting"
+ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 
 
 class Redshift(Engine):
@@ -25,6 +26,12 @@ class Redshift(Engine):
     def __init__(self, database):
         super().__init__(database.url)
         self.execute = database.execute
+
+    def sleeping(self, seconds):
+        return f"SELECT 1 AS id, pg_sleep({seconds})::text AS slept"
+
+    def asleep(self, seconds):
+        return self.execute(ASLEEP) == [(1,)]
 
     def index(self, relation, *columns):
         """A sort key, which is what Redshift has instead."""

@@ -12,6 +12,7 @@ import snowflake.connector
 
 from engines.engine import Engine
 from servers.patient import patient
+from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.snowflake.login import Login
 
 WEIGHT = "heavy"
@@ -30,12 +31,21 @@ class Snowflake(Engine):
         "boolean": "BOOLEAN",
         "date": "DATE",
     }
-    lacks = frozenset({"indexes", "snapshots"})
+    lacks = frozenset({"indexes", "snapshots", "hosts", "users", "databases", "resets"})
+    silent = "in time"
+    closed = SourceUnreachable
 
     def __init__(self, schema):
         super().__init__(schema.url)
         self.execute = schema.execute
+        self.account = schema.account
         self.made = []
+
+    def sleeping(self, seconds):
+        return f"SELECT SYSTEM$WAIT({seconds}) AS id"
+
+    def asleep(self, seconds):
+        return any(f"SYSTEM$WAIT({seconds})" in text for text in self.account.told()["statements"])
 
     def quoted(self, name):
         """What nobody quotes is stored in capitals."""

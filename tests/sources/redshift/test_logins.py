@@ -1,4 +1,4 @@
-"""Logging in to Redshift: passwords, URLs, AWS's credentials, TLS."""
+"""Logging in to Redshift: rights, URLs, AWS's credentials, TLS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 import redshift_connector
 
 from servers.certificates import Authority
-from servers.postgresql import PASSWORD
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SourceRefused, SourceUnreachable
@@ -29,26 +28,6 @@ def test_no_permission_is_refused(redshift, configured):
         source.close()
     finally:
         redshift.execute("DROP ROLE stranger")
-
-
-def test_a_wrong_password_is_refused_and_not_repeated(redshift, configured):
-    """SourceRefused; neither password appears anywhere in the failure or in the source."""
-    source = configured(redshift.through(redshift.port, password="wrong-sesame") + "?ssl=off")
-    with pytest.raises(SourceRefused) as refused:
-        source.facts()
-    assert "sesame" not in refused.value.message + refused.value.hint + repr(source.__dict__)
-
-
-def test_an_unknown_database_is_refused(redshift, configured):
-    """A database that does not exist is not worth waiting for."""
-    with pytest.raises(SourceRefused):
-        configured(redshift.url.replace("?", "_not?")).facts()
-
-
-def test_a_raw_password_needs_no_encoding(redshift, configured):
-    """`${DB_PASSWORD}` may hold `@`, `/`, `:`, `?`, `#` and `%` as they are."""
-    source = configured(f"redshift://reader:{PASSWORD}@127.0.0.1:{redshift.port}/{redshift.name}?ssl=off")
-    assert source.facts().engine == "redshift"
 
 
 @pytest.mark.parametrize(
