@@ -1,7 +1,7 @@
 """BigQuery: a project of one's own where SYNC_TEST_BIGQUERY_URL names it, else bqemulator.
 
 It has no indexes: it prunes partitions, which `plan` judges by bytes. It has no snapshot of several queries, so each
-question of a reading has one of its own.
+question of a reading has one of its own. It has one host, and the emulator knows nobody and drops nobody.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """ClickHouse: a server of one's own where SYNC_TEST_CLICKHOUSE_URL names it, else its engine (chDB) behind HTTP.
 
 It has no snapshot of several queries: each sees the parts that are there when it begins. Its index is the order of a
-table or of a projection; granules of four rows make a small table large enough to have one.
+table or of a projection; granules of four rows make a small table large enough to have one. A connection that breaks is
+asked again by its driver.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """MongoDB: a set of one's own where SYNC_TEST_MONGODB_URL names it, else a stand-in of its protocol.
 
 A `query:` is an aggregation pipeline there, not SQL. A database has no schemas: a dot belongs to a collection's name. Dates
-count milliseconds.
+count milliseconds. The stand-in knows no users, and every name is a database; the driver itself finds hosts, and asks again
+when a connection breaks.
 """
 
 from __future__ import annotations

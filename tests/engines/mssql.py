@@ -29,7 +29,7 @@ class SQLServer(Engine):
         "date": "date",
     }
 
-    lacks = frozenset({"sleep"})
+    lacks = frozenset({"sleep"})  # WAITFOR is no query
 
     def __init__(self, database):
         super().__init__(database.url)

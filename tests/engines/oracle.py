@@ -24,7 +24,8 @@ class Oracle(Engine):
         "boolean": "NUMBER(1)",
         "date": "DATE",
     }
-    lacks = frozenset({"databases", "sleep", "silence"})  # the listener has one service, and answers at once
+    # The listener has one service and answers at once; the driver's own limits are tested beside it.
+    lacks = frozenset({"databases", "sleep", "silence"})
     silent = None
     awkward = "a 'b' :c %(n)s"  # no double quote in a name, and an empty text is NULL
 

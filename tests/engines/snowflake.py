@@ -1,7 +1,7 @@
 """Snowflake: an account of one's own where SYNC_TEST_SNOWFLAKE_URL names it, else fakesnow.
 
 It has no indexes: it prunes micro-partitions, which `plan` judges. It has no snapshot of several statements, so each
-question of a reading has one of its own.
+question of a reading has one of its own. It has one address, and fakesnow takes any password and database.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def test_a_server_without_tls_says_so(real_engine, configured):
     ("tail", "words"),
     [
         ("?sslmood=1", "sslmood"), ("?ssl_mode=MAYBE", "MAYBE"), ("?ssl_ca=/none.pem", "cannot be read"),
-        ("?server_public_key=/none", "/none"),
+        ("?server_public_key=/none", "/none"), ("?connect_timeout=soon", "not a number"),
     ],
 )  # fmt: skip
 def test_a_url_that_cannot_work_is_told_at_once(configured, tail, words):

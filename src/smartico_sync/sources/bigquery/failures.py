@@ -29,11 +29,11 @@ BUSY = (
     "jobRateLimitExceeded",
 )  # fmt: skip
 FORBIDDEN = ("quotaExceeded", "billingNotEnabled", "billingTierLimitExceeded", "blocked", "policyViolation")
-SLOW = "raise statement_timeout of the source; `sync check` tells what a poll reads"
+SLOW = "raise `statement_timeout` of the source; `sync check` tells what a poll reads"
 QUOTAS = "see IAM & Admin, Quotas, in the console of the project that the url names"
 # By BigQuery's own word for the reason.
 TABLE = {
-    **alike(SourceCancelled, SLOW, "the query ran longer than statement_timeout", ("stopped", "timeout")),
+    **alike(SourceCancelled, SLOW, "the query ran longer than `statement_timeout`", ("stopped", "timeout")),
     **alike(SourceCancelled, SMALLER, "the query is too large", ("resourcesExceeded", "responseTooLarge")),
     **alike(SourceUnreachable, "https://status.cloud.google.com", "BigQuery cannot serve us now", BUSY),
     **alike(SourceRefused, QUOTAS, "a quota, a policy or the billing of the project forbids it", FORBIDDEN),
@@ -80,8 +80,8 @@ def _answered(error: exceptions.GoogleAPICallError, place: str, what: str) -> So
         needed = re.search(r"(\d+) or higher", told)
         size = f"; it would read {int(needed[1]) / 1e9:,.1f} GB" if needed else ""
         return SourceRefused(
-            f"{place}: {what}: the query would cost more than maximum_bytes_billed allows{size}",
-            hint="partition the table by the cursor, start later (start_from:), or raise maximum_bytes_billed of the source",
+            f"{place}: {what}: the query would cost more than `maximum_bytes_billed` allows{size}",
+            hint="partition the table by the cursor, start later (`start_from:`), or raise `maximum_bytes_billed` of the source",
         )
     if reason not in TABLE and isinstance(error, exceptions.ServerError | exceptions.TooManyRequests):
         return failure_of(TABLE, "backendError", place, what, shown=reason or str(error.code))

@@ -17,10 +17,10 @@ __all__ = [
 ]  # fmt: skip
 
 COMPARE = "compare the view with views.yaml: `sync check`"
-TOO_SLOW = "raise statement_timeout, or see `sync check` for a missing index"
+TOO_SLOW = "raise `statement_timeout`, or see `sync check` for a missing index"
 SMALLER = "tried again, with a smaller page"
 SEE_ROW = "SELECT from the view by hand to see the row; a cast or a division in it fails"
-RUN = "run the query: by hand"
+RUN = "run the `query:` by hand"
 BY_HAND = "SELECT from the view by hand to see the server's own words; a row's value may be in them"
 Form = Literal["view", "server", "subject"]  # about a view that was read, the server itself, or the view as its subject
 FORMS: dict[Form, str] = {

@@ -23,8 +23,8 @@ HINTS = Hints(
 PAUSED = "is the cluster paused, resizing or full?"
 # By SQLSTATE, or by its class.
 TABLE = {
-    **meanings(SourceCancelled, "raise statement_timeout, or see `sync check` for a sort key", {
-        "57014": "the query ran longer than statement_timeout, or a queue's rule ended it",
+    **meanings(SourceCancelled, "raise `statement_timeout`, or see `sync check` for a sort key", {
+        "57014": "the query ran longer than `statement_timeout`, or a queue's rule ended it",
     }),
     **meanings(SourceCancelled, "tried again", {
         "40001": "the server ended the read to keep transactions in order",

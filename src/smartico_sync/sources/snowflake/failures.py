@@ -17,7 +17,7 @@ SECRETS = (
     "check user, role and secret of the source; `SELECT * FROM TABLE(INFORMATION_SCHEMA.LOGIN_HISTORY())` tells more"
 )
 REFUSED_LOGIN = Meaning(SourceRefused, "the login is refused", SECRETS, "server")
-SLOW = "raise statement_timeout if the warehouse needs longer to wake up; `sync check` tells what a poll reads"
+SLOW = "raise `statement_timeout` if the warehouse needs longer to wake up; `sync check` tells what a poll reads"
 UNSEEN = "does it exist, and does the role have SELECT on it and USAGE on its schema? Snowflake tells the two apart for nobody"
 EXPIRED = (390111, 390112, 390114, 390115, 390195)  # the session is over: the next one is new
 TABLE = {
@@ -42,8 +42,8 @@ TABLE = {
         604: "somebody ended the query",
         608: "the warehouse was suspended during the query",
         625: "the query waited too long for a lock",
-        630: "the query ran, or waited for the warehouse, longer than statement_timeout",
-        639: "the query waited for the warehouse longer than statement_timeout",
+        630: "the query ran, or waited for the warehouse, longer than `statement_timeout`",
+        639: "the query waited for the warehouse longer than `statement_timeout`",
     }),
     **meanings(SourceRefused, "name one: ?warehouse=NAME in the url, and GRANT USAGE ON WAREHOUSE to the role", {
         606: "no warehouse is in use",
@@ -54,7 +54,7 @@ TABLE = {
     **meanings(SourceRefused, "raise its quota, or wait until it begins anew", {
         90073: "a resource monitor has stopped the warehouse",
     }),
-    **meanings(SourceRefused, "write it into the url: snowflake://user@account/database/schema", {
+    **meanings(SourceRefused, "write it into the `url`: snowflake://user@account/database/schema", {
         90105: "no database is in use", 90106: "no schema is in use",
     }),
     **alike(ViewBroken, UNSEEN, "reads what does not exist, or what the role may not see", (2003, 2043), "subject"),
@@ -71,7 +71,7 @@ STATES = {
 OTHERWISE = Meaning(SourceError, "the server failed", "see QUERY_HISTORY for the query's tag")
 HINTS = Hints(
     tls="a proxy of your own may be in between: ca_file names its CA",
-    late="check account, proxy and firewall; statement_timeout sets how long to wait",
+    late="check account, proxy and firewall; `statement_timeout` sets how long to wait",
     refused="check account, proxy and firewall; is Snowflake up? https://status.snowflake.com",
     broken="is Snowflake up? https://status.snowflake.com",
 )
