@@ -8,19 +8,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, Part, ViewDefinition
+from smartico_sync.core.relation import Relation
+from smartico_sync.core.tables import Structure, Table
 from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources.kit.suggestions import absent_column, check_columns
-from smartico_sync.sources.sql.names import like
+from smartico_sync.sources.sql import ddl
+from smartico_sync.sources.sql.names import like, names_of
 from smartico_sync.sources.sql.reading import SqlReading, SqlSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.relation import Column
+    from smartico_sync.core.tables import IndexPlan, ViewPlan
     from smartico_sync.sources.kit.pool import Pool
     from smartico_sync.sources.protocol import Plan, ServerFacts
+    from smartico_sync.sources.sql.statements import DialectAdapter
 
 __all__ = ["PooledSource", "transaction"]
 
@@ -49,6 +54,13 @@ class PooledSource(ABC, Generic[S, R]):
     """See `facts`; asked outside a transaction."""
     explain: Callable[[R, Position | None, int], Plan]
     """See `plan`."""
+    adapter: DialectAdapter
+    """How the engine writes names."""
+    create_index = ""
+    """The statement for an index, of `name`, `table` and `columns`; empty where the engine has none."""
+
+    home = ""
+    """The schema that the URL names, where the engine calls it a database; relations of others are not proposed."""
 
     def __init__(self, name: str, place: str, pool: Pool[S]) -> None:
         self.name = name
@@ -62,6 +74,10 @@ class PooledSource(ABC, Generic[S, R]):
     @abstractmethod
     def _listed(self, session: S) -> tuple[str, ...]:
         """See `relations`."""
+
+    def _structures(self, session: S) -> Mapping[str, Structure]:  # noqa: ARG002  - for engines that tell
+        """What the catalogue says of relations, by the names that `_listed` gives; absent: nothing is known."""
+        return {}
 
     def _transaction(self, session: S, what: str) -> AbstractContextManager[None]:
         """Around questions that are no reading's."""
@@ -103,6 +119,27 @@ class PooledSource(ABC, Generic[S, R]):
         """Tables and views that the user may read."""
         with self._pool.link() as session, self._transaction(session, "the server"):
             return self._listed(session)
+
+    def tables(self) -> tuple[Table, ...]:
+        """Tables and views with their columns; those that cannot be described are left out."""
+        names = [name for name in self.relations() if not self.home or names_of(name)[0] == self.home]
+        with self._pool.link() as session:
+            with self._transaction(session, "the server"):
+                known = self._structures(session)
+            found = []
+            for name in names:
+                with suppress(SourceError):
+                    columns = self._described(session, Relation(name, "", (), relation=name))
+                    found.append(Table(name, columns, known.get(name, Structure())))
+        return tuple(found)
+
+    def ddl(self, views: Sequence[ViewPlan], indexes: Sequence[IndexPlan]) -> tuple[str, ...]:
+        """`CREATE VIEW` and `CREATE INDEX`, in the engine's dialect."""
+        dialect = self.adapter.dialect
+        made = [ddl.view(dialect, each) for each in views]
+        if self.create_index:
+            made += [ddl.index(dialect, each, self.create_index) for each in indexes]
+        return tuple(made)
 
     def definition(self, relation: Relation) -> ViewDefinition:
         """What the relation is made of."""

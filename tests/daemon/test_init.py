@@ -1,0 +1,87 @@
+"""`sync init`: from a database that nobody has described to events at the API. `SYNC_GOLDEN=write` writes the golden file anew."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import engines
+from casino.platform import ENGINES, build, statements
+from daemon.command import run
+from smartico_sync.pii.decryption import decrypt
+from smartico_sync.pii.keys import parse_key
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "casino.json"
+
+
+@pytest.fixture(params=ENGINES)
+def casino(request):
+    """The casino's database, full."""
+    for database in engines.serve(request.param, request):
+        build(database)
+        yield database
+
+
+class Newcomer:
+    """An operator with a database and no configuration yet."""
+
+    def __init__(self, operator, database):
+        self.operator, self.database = operator, database
+        self.config, self.script = operator.config, operator.config.with_suffix(".sql")
+
+    def init(self, *more):
+        return run(
+            ["init", "--url", self.database.url, "--output", self.config, "--api", self.operator.sandbox.url, *more],
+            self.operator.home,
+            60,
+        )
+
+    def fill_in(self):
+        """What the environment would: secrets, each where its variable stands."""
+        password = self.database.url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+        text = self.config.read_text("utf-8")
+        for name, value in (("SMARTICO_TOKEN", "test"), ("SYNC_PII_KEY", self.operator.key), ("DB_PASSWORD", password)):
+            text = text.replace(f"${{{name}}}", value)
+        self.config.write_text(f"{text}health: {{listen: off}}\n", "utf-8")
+
+
+@pytest.fixture
+def newcomer(operator, casino):
+    return Newcomer(operator, casino)
+
+
+def told(operator):
+    """What the API took, in an order of its own; what is enciphered is deciphered."""
+    events = []
+    for event in operator.accepted():
+        payload = event["payload"]
+        for name in ("user_email", "user_phone"):
+            if name in payload:
+                payload[name] = decrypt(payload[name], name, {"1": parse_key(operator.key)})
+        who = {"brand": event["ext_brand_id"], "user": event["user_ext_id"]}
+        events.append({"event": event["event_type"], **who, "at": event["event_date"], "payload": payload})
+    return sorted(
+        events, key=lambda each: (each["event"], each["brand"], each["user"], each["at"], json.dumps(each["payload"]))
+    )
+
+
+def test_from_twelve_tables_to_accepted_events(newcomer, operator):
+    """What `sync init` writes needs its DDL run and its secrets set, nothing else: `sync check` finds nothing wrong, and each
+    event at the API is what happened in the casino, whatever the database."""
+    made = newcomer.init()
+    assert made.returncode == 0, made.stderr
+    newcomer.database.execute(*statements(newcomer.script.read_text("utf-8")))
+    newcomer.fill_in()
+    checked = operator.sync("check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "no index serves" not in checked.stdout
+    done = operator.sync("run", "--once")
+    assert done.returncode == 0, operator.sync("dead-letters", "list").stdout
+    events = told(operator)
+    if os.environ.get("SYNC_GOLDEN") == "write" and newcomer.database.name == "postgresql":
+        lines = ",\n".join(json.dumps(event, ensure_ascii=False) for event in events)
+        GOLDEN.write_text(f"[\n{lines}\n]\n", "utf-8")
+    assert events == json.loads(GOLDEN.read_text("utf-8"))
