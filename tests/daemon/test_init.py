@@ -85,3 +85,16 @@ def test_from_twelve_tables_to_accepted_events(newcomer, operator):
         lines = ",\n".join(json.dumps(event, ensure_ascii=False) for event in events)
         GOLDEN.write_text(f"[\n{lines}\n]\n", "utf-8")
     assert events == json.loads(GOLDEN.read_text("utf-8"))
+
+
+def test_secrets_are_never_written(newcomer):
+    """A password in the URL becomes `${DB_PASSWORD}`; the configuration loads once the variables are set, and says which."""
+    made = newcomer.init()
+    password = newcomer.database.url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    text = newcomer.config.read_text("utf-8")
+    assert "DB_PASSWORD" in made.stdout or not password
+    assert bool(password) == ("${DB_PASSWORD}" in text)
+    if password:
+        assert not any(
+            f":{password}@" in said for said in (text, newcomer.script.read_text("utf-8"), made.stdout, made.stderr)
+        )
