@@ -91,7 +91,7 @@ def found(source: Source) -> tuple[Proposal, dict[str, str]]:
     """What to propose, and what could not be read. Raises ConfigError where nothing is to be proposed."""
     tables = source.tables()
     samples = Samples(source)
-    proposal = propose(tables, samples.values)
+    proposal = propose(tables, samples.values, source.cursor_names)
     if not proposal.views:
         seen = ", ".join(table.name for table in tables[:10]) or "none"
         raise ConfigError(

@@ -160,4 +160,7 @@ def _one_a_player(tried: Attempt) -> bool:
         for name in ("user_ext_id", "ext_brand_id")
         if (found := tried.found.get(name)) and not found.at.joins
     }
-    return tried.table.structure.view == "view" or any(who.issuperset(each) for each in tried.table.structure.unique)
+    known = tried.table.structure
+    return (
+        known.view == "view" or not known.indexes or any(who.issuperset(each) for each in tried.table.structure.unique)
+    )

@@ -72,7 +72,7 @@ def subjects(relation: str) -> tuple[str, ...]:
 
 def own_names(relation: str, column: str) -> tuple[str, ...]:
     """What a column may be meant by in its own table: `id` in `players` is also `player_id`, `player_status` also `status`."""
-    plain = plain_name(column)
+    plain = plain_name(column).strip("_")
     bare = MARK.sub("", plain)
     words = subjects(relation)
     without = (bare.removeprefix(f"{word}_") for word in words)
@@ -81,7 +81,7 @@ def own_names(relation: str, column: str) -> tuple[str, ...]:
 
 def qualified_names(relation: str, column: str) -> tuple[str, ...]:
     """What a column is called from another table: `name` in `games` is `game_name`."""
-    bare = MARK.sub("", plain_name(column))
+    bare = MARK.sub("", plain_name(column).strip("_"))
     return tuple(f"{word}_{bare.removeprefix(f'{word}_')}" for word in subjects(relation))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.catalogue.properties import PROPERTIES, is_managed
@@ -64,8 +64,11 @@ class Proposal:
     missing: Mapping[str, str]
 
 
-def propose(tables: Sequence[Table], values: Values) -> Proposal:
-    """Try every recipe on every table whose name speaks for it; `values` is asked for columns that say what a row is."""
+def propose(tables: Sequence[Table], values: Values, cursor_names: Literal["free", "kept"] = "free") -> Proposal:
+    """Try every recipe on every table whose name speaks for it; `values` is asked for columns that say what a row is.
+
+    `cursor_names` kept: a view calls its cursor as its table does.
+    """
     known = {table.name: table for table in tables}
     views: list[Proposed] = []
     missing: dict[str, str] = {}
@@ -76,19 +79,19 @@ def propose(tables: Sequence[Table], values: Values) -> Proposal:
         tried = [attempt(recipe, table, known, values) for table in tables if may_hold(recipe, table)]
         tried.sort(key=lambda each: (bool(each.problem), -each.score))
         if tried and not tried[0].problem:
-            views.append(_proposed(tried[0]))
+            views.append(_proposed(tried[0], cursor_names))
             needless.update(recipe.instead)
         else:
             missing[recipe.name] = tried[0].problem if tried else "no table is called so"
     return Proposal(tuple(views), {name: why for name, why in missing.items() if name not in needless})
 
 
-def _proposed(tried: Attempt) -> Proposed:
+def _proposed(tried: Attempt, cursor_names: Literal["free", "kept"]) -> Proposed:
     kind = KINDS[tried.recipe.kind]
     joined = any(found.at.joins for found in tried.found.values())
     # A profile's table would send every column it has.
     sends_all = kind.unmapped == "send" and tried.table.structure.view == "table"
-    made = _through_a_view(tried) if tried.conditions or joined or sends_all else _as_it_is(tried)
+    made = _through_a_view(tried, cursor_names) if tried.conditions or joined or sends_all else _as_it_is(tried)
     numbers = {each.name for each in tried.recipe.fields if each.shape == "number" and "count" not in each.name}
     return replace(
         made,
@@ -124,7 +127,7 @@ def _as_it_is(tried: Attempt) -> Proposed:
     )
 
 
-def _through_a_view(tried: Attempt) -> Proposed:
+def _through_a_view(tried: Attempt, cursor_names: Literal["free", "kept"]) -> Proposed:
     """A view over the table: the catalogue's names, what other tables tell, and the rows that count."""
     recipe, table, alias = tried.recipe, tried.table, tried.places[0].alias
     picked = {name: Picked(name, found.column.name, found.at.alias) for name, found in tried.found.items()}
@@ -132,7 +135,7 @@ def _through_a_view(tried: Attempt) -> Proposed:
         name = plain_name(column.name)
         if name not in picked and _passes(recipe, name):
             picked[name] = Picked(name, column.name, alias)
-    cursor = _cursor_name(tried, picked)
+    cursor = tried.cursor if cursor_names == "kept" else _cursor_name(tried, picked)
     picked[cursor] = Picked(cursor, tried.cursor, alias)
     if tried.type_column:
         picked[TYPE] = Picked(TYPE, tried.type_column, alias)

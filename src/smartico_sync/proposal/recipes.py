@@ -112,7 +112,7 @@ CREATED = (
 )
 UPDATED = (
     "updated_at", "modified_at", "updated", "last_updated", "changed_at", "last_modified", "updated_on", "modified", "touched_at",
-    "touched", "update_date", "date_updated", "modified_date", "dt_update", "updated_date",
+    "touched", "update_date", "date_updated", "modified_date", "dt_update", "updated_date", "loaded_at",
 )  # fmt: skip
 FINAL = (*PAID, "settled_at", "confirmed_at", "succeeded_at", "success_at")
 STATUS = ("status", "state", "payment_status", "transaction_status")

@@ -65,7 +65,8 @@ def find(field: Field, places: tuple[Reachable, ...]) -> Found | None:
     at = places if field.reach == "joined" else places[:1]
     for word in field.words if field.name in field.words else (field.name, *field.words):
         for place in at:
-            for column in place.table.columns:
+            # A database's own `_id` means less than an `id` of the platform's.
+            for column in sorted(place.table.columns, key=lambda each: each.name.startswith("_")):
                 if word in _names(place, column.name) and fits(field.shape, column):
                     return Found(column, place)
     return None
@@ -95,10 +96,17 @@ def _joins(place: Reachable, tables: Mapping[str, Table]) -> Iterator[Join]:
         if column.name in told or (table.key == (column.name,) and not place.joins):
             continue
         for other in tables.values():
-            key = other.column(other.key[0] if len(other.key) == 1 else "id")
-            if key is None or other.name == table.name or len(other.key) > 1 or other.structure.view == "view":
+            if (
+                other.name == table.name
+                or other.structure.view == "view"
+                or not _named_after(column.name, table.name, other.name)
+            ):
                 continue
-            if key.family == column.family and _named_after(column.name, table.name, other.name):
+            keys = (
+                other.column(name)
+                for name in (other.key if len(other.key) == 1 else () if other.key else ("id", "_id"))
+            )
+            if key := next((key for key in keys if key and key.family == column.family), None):
                 yield Join(other.name, last_part(other.name), place.alias, ((column.name, key.name),))
 
 

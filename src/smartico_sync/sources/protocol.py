@@ -143,6 +143,10 @@ class Source(Protocol):
     def engine(self) -> str:
         """The URL scheme: `postgresql`, `sqlite` and so on."""
 
+    @property
+    def cursor_names(self) -> Literal["free", "kept"]:
+        """Whether a view may call its cursor otherwise than its table does, and still be read by the table's index."""
+
     def describe(self, relation: Relation) -> Relation:
         """The relation with `columns` filled from the database. ViewBroken when the cursor or a key column is missing."""
 

@@ -16,10 +16,14 @@ from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.server_clock import ServerClock
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["BigQuerySource", "connect"]
 
@@ -31,6 +35,7 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
     reading_type = BigQueryReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    adapter = BIGQUERY
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         url, silence_s, options = connection_of(config)
@@ -50,6 +55,9 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         estimate = session.estimate(statements.star(BIGQUERY, relation), (), f"view {relation.name}")
         return tuple(column_of(field) for field in estimate.fields)
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return views(listed(session, "VIEW"))
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return listed(session)

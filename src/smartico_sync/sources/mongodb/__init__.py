@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import bson
 
 from smartico_sync.core.late_commit.view_definition import UNKNOWN
+from smartico_sync.core.relation import Relation
+from smartico_sync.core.tables import Structure, Table
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, ViewBroken
 from smartico_sync.sources.kit.parameters import connection_of
 from smartico_sync.sources.kit.suggestions import check_columns, like
@@ -21,15 +23,16 @@ from smartico_sync.sources.mongodb.plan import explain
 from smartico_sync.sources.mongodb.reading import MongoReading
 from smartico_sync.sources.mongodb.session import Servers
 from smartico_sync.sources.mongodb.shape import Shape
+from smartico_sync.sources.mongodb.tables import index, view
 from smartico_sync.sources.mongodb.types import bracket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Relation
+    from smartico_sync.core.tables import IndexPlan, ViewPlan
     from smartico_sync.sources.mongodb.pipelines import Namespace, Stage
     from smartico_sync.sources.mongodb.session import Session
     from smartico_sync.sources.protocol import Plan, ServerFacts
@@ -43,6 +46,7 @@ class MongoSource:
     """One database of a replica set, a sharded cluster or a single server, through one client with a pool."""
 
     engine = "mongodb"
+    cursor_names: Literal["free", "kept"] = "kept"  # a sort is not moved before a stage that renames
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         self.name = name
@@ -105,6 +109,23 @@ class MongoSource:
         with self._servers.session() as session:
             found = [str(each["name"]) for each in session.collections("the server")]
         return tuple(sorted(name for name in found if not name.startswith("system.")))
+
+    def tables(self) -> tuple[Table, ...]:
+        """Collections and views with the fields that their documents have; empty ones are left out."""
+        with self._servers.session() as session:
+            found = session.collections("the server", told="all")
+        tables = []
+        for name in sorted(str(each["name"]) for each in found):
+            with suppress(SourceError):
+                if not name.startswith("system."):
+                    columns = self.describe(Relation(name, "_id", (), relation=name)).columns
+                    tables.append(Table(name, columns))
+        views = {str(each["name"]) for each in found if each.get("type") == "view"}
+        return tuple(replace(each, structure=Structure(view="view")) if each.name in views else each for each in tables)
+
+    def ddl(self, views: Sequence[ViewPlan], indexes: Sequence[IndexPlan]) -> tuple[str, ...]:
+        """`createView` and `createIndex`, as a shell runs them."""
+        return (*map(view, views), *map(index, indexes))
 
     def close(self) -> None:
         """Close everything; what is under way ends with SourceUnreachable."""

@@ -16,10 +16,14 @@ from smartico_sync.sources.snowflake.session import Session
 from smartico_sync.sources.snowflake.types import SNOWFLAKE, column_of
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["SnowflakeSource", "connect"]
 
@@ -31,6 +35,7 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     reading_type = SnowflakeReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    adapter = SNOWFLAKE
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         url, silence_s, options = connection_of(config)
@@ -43,6 +48,9 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         described = session.describe(statements.star(SNOWFLAKE, relation) % {}, f"view {relation.name}")
         return tuple(column_of(each) for each in described)
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return views(listed(session, "VIEW"))
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return listed(session)

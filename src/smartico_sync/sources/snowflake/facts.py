@@ -40,12 +40,12 @@ def ask_facts(session: Session) -> ServerFacts:
     )
 
 
-def listed(session: Session) -> tuple[str, ...]:
-    """Tables and views of the database in use, by names that `describe` takes."""
+def listed(session: Session, kind: str = "") -> tuple[str, ...]:
+    """Tables and views of the database in use, or those of a kind, by names that `describe` takes."""
     return tuple(
         f"{_written(row['schema_name'])}.{_written(row['name'])}"
         for row in _shown(session, OBJECTS)
-        if row["schema_name"] != "INFORMATION_SCHEMA"
+        if row["schema_name"] != "INFORMATION_SCHEMA" and kind in ("", row["kind"])
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, Part, ViewDefinition
 from smartico_sync.core.relation import Relation
@@ -56,6 +56,8 @@ class PooledSource(ABC, Generic[S, R]):
     """See `plan`."""
     adapter: DialectAdapter
     """How the engine writes names."""
+    cursor_names: Literal["free", "kept"] = "free"
+    """Whether a view may call its cursor otherwise than its table does, and still be read by the table's index."""
     create_index = ""
     """The statement for an index, of `name`, `table` and `columns`; empty where the engine has none."""
 

@@ -9,7 +9,7 @@ from smartico_sync.core.tables import Reference, Structure
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Fact", "structures"]
+__all__ = ["Fact", "structures", "views"]
 
 FactKind = Literal["view", "primary", "unique", "index", "reference"]
 # (relation, what, name of the index or constraint, column, relation that is referred to, its column); what belongs to one name
@@ -17,17 +17,21 @@ FactKind = Literal["view", "primary", "unique", "index", "reference"]
 Fact = tuple[str, str, str, str, str, str]
 
 
+def views(names: Iterable[str]) -> dict[str, Structure]:
+    """What is known where only views are told from tables."""
+    return {name: Structure(view="view") for name in names}
+
+
 def structures(facts: Iterable[Fact]) -> dict[str, Structure]:
     """Gather the facts by relation; primary keys come before what else tells rows apart."""
-    views: set[str] = set()
+    found: dict[str, Structure] = {}
     gathered: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for relation, what, name, *rest in facts:
         if what == "view":
-            views.add(relation)
+            found[relation] = Structure(view="view")
         else:
             column, to, target = rest
             gathered.setdefault((relation, what, name), []).append((column, to, target))
-    found = {relation: Structure(view="view") for relation in views}
     order = ("primary", "unique", "index", "reference")
     for (relation, what, _), parts in sorted(gathered.items(), key=lambda each: order.index(each[0][1])):
         known = found.get(relation, Structure())
