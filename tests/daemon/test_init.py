@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -98,3 +101,53 @@ def test_secrets_are_never_written(newcomer):
         assert not any(
             f":{password}@" in said for said in (text, newcomer.script.read_text("utf-8"), made.stdout, made.stderr)
         )
+
+
+def test_a_second_time_what_is_there_is_taken_as_it_is(newcomer, operator):
+    """Once its views are made, `sync init` has nothing more to ask for, and sends no column twice."""
+    newcomer.init()
+    newcomer.database.execute(*statements(newcomer.script.read_text("utf-8")))
+    names = re.findall(r"^  - name: (\w+)", newcomer.config.read_text("utf-8"), re.MULTILINE)
+    again = newcomer.init("--force")
+    assert again.returncode == 0, again.stderr
+    text, script = newcomer.config.read_text("utf-8"), newcomer.script.read_text("utf-8")
+    assert re.findall(r"^  - name: (\w+)", text, re.MULTILINE) == names
+    assert statements(script) == []
+    assert text.count("as it is") == len(names)
+
+
+@pytest.mark.parametrize("which", ["config", "script"])
+def test_what_is_there_is_not_written_over(operator, tmp_path, which):
+    """Without `--force` neither of the two files is touched, nothing is asked, and the message says what to do."""
+    newcomer = Newcomer(operator, None)
+    kept = getattr(newcomer, which)
+    kept.write_text("mine", "utf-8")
+    refused = run(["init", "--url", "sqlite:///nowhere.db", "--output", newcomer.config], operator.home, 60)
+    assert (refused.returncode, kept.read_text("utf-8")) == (2, "mine")
+    assert "--force" in refused.stderr
+    assert sorted(tmp_path.glob("views.*")) == [kept]
+
+
+def test_without_a_brand_it_is_asked_for(operator, tmp_path):
+    """Where no column says the brand, the configuration asks the environment, or holds what `--brand` said."""
+    file = tmp_path / "one.db"
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, e_mail TEXT, updated_at TIMESTAMP)")
+    for brand, written in (((), "brand: ${EXT_BRAND_ID}"), (("--brand", "GoldenReef"), "brand: GoldenReef")):
+        made = run(
+            ["init", "--url", f"sqlite:///{file}", "--output", operator.config, "--force", *brand], operator.home, 60
+        )
+        assert made.returncode == 0, made.stderr
+        assert written in operator.config.read_text("utf-8")
+        assert ("EXT_BRAND_ID" in made.stdout) == (not brand)
+
+
+def test_a_database_of_something_else_is_told(operator, tmp_path):
+    """Nothing is written where nothing is found; the message says what was seen."""
+    file = tmp_path / "other.db"
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE weather (at TIMESTAMP, degrees REAL)")
+    refused = run(["init", "--url", f"sqlite:///{file}", "--output", operator.config], operator.home, 60)
+    assert refused.returncode == 2
+    assert "weather" in refused.stderr
+    assert not operator.config.exists()

@@ -50,6 +50,10 @@ def init(*, url: str, output: Path, source: str, brand: str, api: str, force: bo
     password may be given as ${VARIABLE}, and is never written.
     """
     sql = output.with_suffix(".sql")
+    if sql == output:
+        raise ConfigError(
+            f"{output} is to hold YAML, and {sql.suffix} what the database lacks", hint="--output views.yaml"
+        )
     for path in (output, sql):
         if path.exists() and not force:
             raise ConfigError(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from smartico_sync.core.relation import IDS, Column
 from smartico_sync.core.tables import Condition, Table
 from smartico_sync.proposal.names import meaning, own_names, subject, view_name
-from smartico_sync.proposal.recipes import ID
+from smartico_sync.proposal.recipe import ID
 from smartico_sync.proposal.resolve import find, fits, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from smartico_sync.proposal.recipes import Choice, Recipe
+    from smartico_sync.proposal.recipe import Choice, Recipe
     from smartico_sync.proposal.resolve import Found, Reachable
 
 __all__ = ["Attempt", "Values", "attempt", "may_hold"]
@@ -68,8 +68,9 @@ def attempt(recipe: Recipe, table: Table, tables: Mapping[str, Table], values: V
             tried.found[each.name] = found
         elif each.need == "must":
             tried.problem = tried.problem or f"{table.name} has no column for {each.name}"
-    if recipe.one_of and not tried.found.keys() & set(recipe.one_of):
-        tried.problem = tried.problem or f"{table.name} has no column for {' or '.join(recipe.one_of)}"
+    for names in recipe.one_of:
+        if not tried.found.keys() & set(names):
+            tried.problem = tried.problem or f"{table.name} has no column for {' or '.join(names)}"
     if not tried.problem and recipe.rows == "one a player" and not _one_a_player(tried):
         tried.problem = f"{table.name} may have several rows a player: no unique index says otherwise"
     for step in (_choose_cursor, _choose_rows, _choose_roles):
@@ -80,10 +81,10 @@ def attempt(recipe: Recipe, table: Table, tables: Mapping[str, Table], values: V
 def _choose_cursor(tried: Attempt, _: Values) -> str:
     """Take the best of the recipe's cursors that the table has."""
     table = tried.table
-    for word in tried.recipe.cursor:
+    for word in (tried.recipe.cursor_name, *tried.recipe.cursor) if tried.made_for_it else tried.recipe.cursor:
         for column in table.columns:
             if word == ID:
-                suits = table.key == (column.name,) and column.family in IDS
+                suits = column.family in IDS and (table.key == (column.name,) or _passed_through(table, column))
             else:
                 suits = word in own_names(table.name, column.name) and fits("time", column) and column.family != "text"
             if suits:
@@ -91,6 +92,11 @@ def _choose_cursor(tried: Attempt, _: Values) -> str:
                 return ""
     words = ", ".join([word for word in tried.recipe.cursor if word != ID][:4])
     return f"{table.name} has no column that says when ({words} …)"
+
+
+def _passed_through(table: Table, column: Column) -> bool:
+    """Whether a view probably shows its table's own id by that name."""
+    return table.structure.view == "view" and column.name == "id"
 
 
 def _choose_rows(tried: Attempt, values: Values) -> str:

@@ -142,7 +142,9 @@ def _view(heading: Heading, view: Proposed) -> Iterator[str]:
 
 def _made_of(heading: Heading, view: Proposed) -> str:
     if view.plan is None:
-        told = f"{view.relation} as it is."
+        told = f"{view.relation} as it is" + (
+            ", with every column." if KINDS[view.recipe.kind].unmapped == "send" else "."
+        )
     else:
         tables = ", ".join(last_part(join.table) for join in view.plan.joins)
         told = f"A view of {view.table}" + (f" with {tables}" if tables else "") + f", made by {heading.script}."

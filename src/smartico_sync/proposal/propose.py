@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -10,18 +11,24 @@ from smartico_sync.catalogue.properties import PROPERTIES, is_managed
 from smartico_sync.config.personal import looks_identifying, looks_personal, plain_name
 from smartico_sync.core.tables import IndexPlan, Picked, ViewPlan
 from smartico_sync.proposal.attempt import attempt, may_hold
-from smartico_sync.proposal.names import schema_of
-from smartico_sync.proposal.recipes import ID, RECIPES, TESTERS
+from smartico_sync.proposal.names import schema_of, view_name
+from smartico_sync.proposal.recipe import ID, Field, Recipe
+from smartico_sync.proposal.recipes import RECIPES
+from smartico_sync.proposal.words import BRAND, TESTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.tables import Join, Table
     from smartico_sync.proposal.attempt import Attempt, Values
-    from smartico_sync.proposal.recipes import Recipe
 
 __all__ = ["Proposal", "Proposed", "propose"]
 
+PART = Recipe(
+    "", "users", "A part of profiles that is tracked by itself", "", (Field("user_ext_id", (), "must", reach="own"), BRAND), ("dt_update",),
+    "dt_update", rows="one a player",
+)  # fmt: skip
+LONGEST = 60  # of a view's name in the configuration
 PREFIX = "smartico_"  # of the views that are made
 TYPE = "tx_type"  # the type column of such a view
 ANY_CURSOR = "dt"  # a cursor that may have another name, where the view has the column anyway
@@ -83,7 +90,28 @@ def propose(tables: Sequence[Table], values: Values, cursor_names: Literal["free
             needless.update(recipe.instead)
         else:
             missing[recipe.name] = tried[0].problem if tried else "no table is called so"
+    views += _other_profiles(tables, views, known, values)
     return Proposal(tuple(views), {name: why for name, why in missing.items() if name not in needless})
+
+
+def _other_profiles(
+    tables: Sequence[Table], views: Sequence[Proposed], known: Mapping[str, Table], values: Values
+) -> list[Proposed]:
+    """Views that somebody made for profiles, beside the one of players: a player may be told by several."""
+    taken, names = {view.table for view in views}, {view.recipe.name for view in views}
+    found = []
+    for table in tables:
+        name = re.sub(r"\W", "_", view_name(table.name))[:LONGEST]
+        if table.structure.view == "view" and table.name not in taken and name not in names and name[:1].isalpha():
+            tried = attempt(replace(PART, name=name), table, known, values)
+            if (
+                not tried.problem
+                and tried.cursor == PART.cursor_name
+                and "user_ext_id" in {c.name for c in table.columns}
+            ):
+                found.append(_proposed(tried, "kept"))
+                names.add(name)
+    return found
 
 
 def _proposed(tried: Attempt, cursor_names: Literal["free", "kept"]) -> Proposed:
@@ -119,9 +147,12 @@ def _as_it_is(tried: Attempt) -> Proposed:
     if kind.unmapped == "send":
         names = (column.name for column in table.columns if column.name not in (*columns, *PROPERTIES))
         columns |= dict.fromkeys(filter(looks_personal, names))
-    default = next((each for each in kind.key if all(table.column(name) for name in each)), ())
-    key = () if kind.role == "profile" or set(table.key) == set(default) else table.key
     test = next((tried.found[name].column.name for name in TESTERS if name in tried.found), "")
+    if kind.unmapped == "send" and test and test not in PROPERTIES:
+        columns[test] = None
+    default = next((each for each in kind.key if all(table.column(name) for name in each)), ())
+    own = (tried.cursor,) if table.structure.view == "view" and tried.cursor == "id" else table.key
+    key = () if kind.role == "profile" or set(own) == set(default) else own
     return Proposed(
         recipe, table.name, table.name, tried.cursor, key, columns=columns, type_column=tried.type_column, test=test
     )
@@ -154,12 +185,12 @@ def _through_a_view(tried: Attempt, cursor_names: Literal["free", "kept"]) -> Pr
 
 
 def _cursor_name(tried: Attempt, picked: Mapping[str, Picked]) -> str:
-    """What the view calls the cursor: one of its columns anyway, where the name does not matter."""
+    """What the view calls the cursor: `id` for an id, else one of its columns anyway, where the name does not matter."""
     recipe, alias = tried.recipe, tried.places[0].alias
-    same = next((pick.name for pick in picked.values() if (pick.table, pick.column) == (alias, tried.cursor)), "")
-    if recipe.cursor_name == ANY_CURSOR and same:
-        return same
-    return "id" if ID in recipe.cursor and tried.table.key == (tried.cursor,) else recipe.cursor_name
+    if ID in recipe.cursor and tried.table.key == (tried.cursor,):
+        return "id"
+    same = (pick.name for pick in picked.values() if (pick.table, pick.column) == (alias, tried.cursor))
+    return next(same, ANY_CURSOR) if recipe.cursor_name == ANY_CURSOR else recipe.cursor_name
 
 
 def _passes(recipe: Recipe, name: str) -> bool:
@@ -184,10 +215,14 @@ def _key(tried: Attempt, picked: Mapping[str, Picked], cursor: str) -> tuple[str
         brand = tried.found.get("ext_brand_id")
         # An index can put a table's rows in order, and no other table's columns.
         return ("user_ext_id",) if brand and brand.at.joins else ()
-    names = {pick.column: pick.name for pick in picked.values() if pick.table == alias}
+    default = next((each for each in kind.key if all(name in picked for name in each)), ())
+    own = [pick for pick in picked.values() if pick.table == alias]
+    # The cursor's own name before another one of the same column: nothing is sorted twice.
+    names = {
+        pick.column: pick.name for pick in sorted(own, key=lambda pick: (pick.name == cursor, pick.name in default))
+    }
     if not tried.table.key or not all(column in names for column in tried.table.key):
         return ()
-    default = next((each for each in kind.key if all(name in picked for name in each)), ())
     # What may happen again, such as a settlement, is told apart by its time. A type column joins the default by itself.
     again = (cursor,) if cursor in default else ()
     key = tuple(dict.fromkeys((*(names[column] for column in tried.table.key), *again)))

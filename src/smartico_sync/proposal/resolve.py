@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from smartico_sync.core.relation import IDS, TIMES
 from smartico_sync.core.tables import Join
 from smartico_sync.proposal.names import last_part, own_names, qualified_names, subjects
-from smartico_sync.proposal.recipes import BRAND, PLAYERS, TESTERS
+from smartico_sync.proposal.words import BRAND, PLAYERS, TESTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from smartico_sync.core.relation import Column
     from smartico_sync.core.tables import Table
-    from smartico_sync.proposal.recipes import Field, Shape
+    from smartico_sync.proposal.recipe import Field, Shape
 
 __all__ = ["Found", "Reachable", "find", "fits", "reachable"]
 
@@ -47,8 +47,10 @@ class Found:
 
 
 def reachable(base: Table, tables: Mapping[str, Table]) -> tuple[Reachable, ...]:
-    """The table, then those that each of its rows refers to, nearest first, each once."""
+    """The table, then those that each of its rows refers to, nearest first, each once. A view is taken to hold what it needs."""
     seen = [Reachable(base, last_part(base.name))]
+    if base.structure.view == "view":
+        return tuple(seen)
     for place in seen:
         if len(place.joins) == HOPS:
             continue
