@@ -142,6 +142,20 @@ def test_without_a_brand_it_is_asked_for(operator, tmp_path):
         assert ("EXT_BRAND_ID" in made.stdout) == (not brand)
 
 
+def test_a_script_that_is_no_longer_needed_goes(operator, tmp_path):
+    """With `--force` no statements of an earlier run stay behind for somebody to run."""
+    file = tmp_path / "two.db"
+    operator.config.with_suffix(".sql").write_text("DROP TABLE users;", "utf-8")
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE raw (id INTEGER PRIMARY KEY, updated_at TIMESTAMP)")
+        db.execute(
+            "CREATE VIEW crm_users AS SELECT 'b' AS ext_brand_id, id AS user_ext_id, updated_at AS dt_update FROM raw"
+        )
+    made = run(["init", "--url", f"sqlite:///{file}", "--output", operator.config, "--force"], operator.home, 60)
+    assert made.returncode == 0, made.stderr
+    assert statements(operator.config.with_suffix(".sql").read_text("utf-8")) == []
+
+
 def test_a_database_of_something_else_is_told(operator, tmp_path):
     """Nothing is written where nothing is found; the message says what was seen."""
     file = tmp_path / "other.db"

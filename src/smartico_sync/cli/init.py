@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["init"]
 
+NOTHING = "-- The database has all that the views.yaml beside this file needs.\n"
 API = "https://apis6.smartico.ai/api/external/events/v2"  # its form; each environment has its own
 
 
@@ -68,8 +69,8 @@ def init(*, url: str, output: Path, source: str, brand: str, api: str, force: bo
     finally:
         opened.close()
     write(output, configuration(heading, proposal), force=force)
-    if statements:
-        write(sql, statements, force=force)
+    if statements or sql.exists():
+        write(sql, statements or NOTHING, force=force)
     tell(proposal, problems)
     click.echo(f"\nwritten: {output}" + (f", {sql}" if statements else ""))
     steps = [f"let the database's owner read and run {sql}"] if statements else []
