@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
 from pymongo import MongoClient, uri_parser
@@ -55,6 +55,12 @@ class Login:
         if not text.isdigit() or not 0 < int(text) <= MOST_SAMPLED:
             raise ConfigError(f"{self.url.place}: sample is a number from 1 to {MOST_SAMPLED}")
         return int(text)
+
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along: what is named by an SRV record is encrypted unless told otherwise."""
+        given = self.parameters.get("tls", str(self.url.scheme == SRV))
+        return "yes" if given.lower() == "true" or "tlsCAFile" in self.parameters else "no"
 
     def address(self) -> str:
         """The driver's URI, without user and password."""

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyodbc
 
@@ -87,6 +87,12 @@ class Login:
         """Seconds that a connection attempt may take."""
         given = self.parameters.get("connect_timeout", DEFAULTS["connect_timeout"])
         return max(1, min(number(self.url.place, "connect_timeout", given), round(self.silence_s)))
+
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along."""
+        chosen = self._word("encrypt", self.parameters.get("encrypt", DEFAULTS["encrypt"]), strict="strict")
+        return "no" if chosen == "no" else "yes"
 
     def check(self) -> None:
         """Raise what is wrong, before anything is opened."""

@@ -37,6 +37,7 @@ def ask_facts(session: Session) -> ServerFacts:
         role="primary",
         fence=NO_FENCE,
         warnings=(*_wide(session, user, role), *_dear(session, warehouse)),
+        encrypted="yes",
     )
 
 

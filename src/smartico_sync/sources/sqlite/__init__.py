@@ -37,7 +37,7 @@ RELATIONS = """SELECT name FROM sqlite_master
 
 def ask_facts(_: Session) -> ServerFacts:
     """SQLite is a library, and a file always the primary."""
-    return ServerFacts("sqlite", sqlite3.sqlite_version, "primary", NO_FENCE)
+    return ServerFacts("sqlite", sqlite3.sqlite_version, "primary", NO_FENCE, encrypted="none")
 
 
 class SqliteSource(PooledSource[Session, SqliteReading]):
