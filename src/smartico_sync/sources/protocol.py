@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation, Snapshot
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
 
-__all__ = ["End", "Plan", "Reading", "ServerFacts", "Source"]
+__all__ = ["Encrypted", "End", "Plan", "Reading", "ServerFacts", "Source"]
 
 End = Literal[
     "through",  # the upper bound of a range belongs to it
     "below",  # it does not
 ]
+
+
+Encrypted = Literal["yes", "no", "none", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class ServerFacts:
 
     `role`: primary, physical standby, logical replica, or unknown. `fence`: empty when the snapshot fence is valid here,
     else the reason it is not. `replay_lag_ms`: how far a replica is behind, where it can be known. `warnings`: privileges
-    that are too wide, a session that is not read-only, and the like, one sentence each.
+    that are too wide, a session that is not read-only, and the like, one sentence each. `encrypted`: whether others on the
+    network can read along; none: there is no network.
     """
 
     engine: str
@@ -40,6 +44,7 @@ class ServerFacts:
     replay_lag_ms: int | None = None
     timezone: str = "UTC"
     warnings: tuple[str, ...] = field(default=())
+    encrypted: Encrypted = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,9 @@ class Reading(Protocol):
 
         For bounds that a clock, a person or a schedule chose; a watermark is never made like this.
         """
+
+    def newest(self, limit: int) -> pl.DataFrame:
+        """The `limit` rows with the highest cursors, in order of the cursor, by one question; which of equal ones is open."""
 
     def null_cursors(self) -> int:
         """How many rows have a NULL cursor (counting stops at 10,000)."""
