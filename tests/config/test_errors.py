@@ -369,3 +369,13 @@ def test_tokens_of_brands_may_replace_the_common_one(desk):
     found = desk.edited("  token: ${SMARTICO_TOKEN}\n", "  brands: {A: {token: x}, 2: {token: y, alias: 7}}\n")
     assert found.smartico.token is None
     assert found.smartico.brands["2"].alias == "7"
+
+
+def test_a_set_that_is_protected_can_only_be_told_as_a_whole(desk):
+    """Its names would leave in the clear, one by one."""
+    text = MINIMAL.replace("pii:\n", "pii:\n  properties: [core_external_markers]\n")
+    found = desk.errors(text.replace(USERS, USERS + "\n    arrays: {core_external_markers: sync}"))
+    assert found[0].startswith(
+        "19:37: views[0].arrays.core_external_markers: core_external_markers is in pii.properties"
+    )
+    assert desk.load(text.replace(USERS, USERS + "\n    arrays: {core_external_markers: replace}"))

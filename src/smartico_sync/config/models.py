@@ -203,8 +203,8 @@ class View(Model):
     """Write closed lists and ISO codes in the catalogue's way (`Active` is ACTIVE, `en-GB` is EN), or as they are."""
     timezone: Word | None = None
     """The zone of timestamps and texts that carry none (an IANA name); the source's when absent."""
-    arrays: Annotated[dict[str, Literal["replace", "add"]], BeforeValidator(filled)] = {}
-    """For profiles: how a property that is a set of names is told. `replace`: the whole set; `add`: what it holds is added."""
+    arrays: Annotated[dict[str, Literal["replace", "add", "sync"]], BeforeValidator(filled)] = {}
+    """For profiles: how a property that is a set of names is told. `replace`: the whole set; `add`: what it holds is added, and nothing taken away; `sync`: what came is added, what went is taken away, and names that others gave stay."""
     payload: Literal["full", "changed"] = "full"
     """For profiles: every property, or only the changed ones."""
     on_null: Literal["omit", "clear"] | None = None

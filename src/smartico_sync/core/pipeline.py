@@ -18,6 +18,7 @@ from smartico_sync.core.mapping import events
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors, older
 from smartico_sync.core.records import Anchor, Holds
+from smartico_sync.core.told_sets import marked
 from smartico_sync.core.validation import FUTURE_MS, broken, judged
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class PreparedBatch:
     String, reason String] cannot be events; `behind`, a frame like that of `send`, waits because an earlier event of the
     same player does. `quiet` [@row, @key, @eid, @type, @player] profiles say nothing new, or are older than what was delivered
     (`stale` of them), and are not sent; `repeated` rows were delivered before their time. `profiles` [id UInt64, eid String,
-    whole Binary(8), parts Binary|null, cursor_at Int64|null, @row UInt32] is what to remember of each row once what it stands
+    whole Binary(8), parts Binary|null, cursor_at Int64|null, sets that are told by difference String|null, @row UInt32] is what to remember of each row once what it stands
     for is accepted, None where the view holds transactions. `invalid` counts values that break a rule or cannot be
     read, by property. `holds`: what it must not overtake. `skipped` rows are left out as the configuration says.
     rows = send + rejects + behind + quiet + skipped.
@@ -188,7 +189,8 @@ def remembered(states: pl.DataFrame, cursor_at: pl.Series, delivered: pl.DataFra
         before = delivered.select("id", before="cursor_at")
         later = (pl.col("cursor_at") > pl.col("before")).fill_null(pl.col("cursor_at").is_not_null())
         states = states.join(before, on="id", how="left", maintain_order="left").with_columns(pl.col("changed") | later)
-    return states.filter("changed").drop("changed").select("id", "eid", "whole", "parts", "cursor_at", POSITION)
+    states = states.filter("changed")
+    return states.select("id", "eid", "whole", "parts", "cursor_at", *marked(states.columns), POSITION)
 
 
 def unsent(there: pl.DataFrame, sent: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFrame:

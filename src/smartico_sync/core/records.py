@@ -178,7 +178,8 @@ class Step:
 class Commit:
     """All that one acknowledged page changes; written in one transaction or not at all.
 
-    `profiles`: frame [id UInt64, whole Binary(8), parts Binary|null, cursor_at Int64|null], upserted. `ledger`: frame [key UInt64, cursor_ms
+    `profiles`: frame [id UInt64, whole Binary(8), parts Binary|null, cursor_at Int64|null], upserted, and in columns by
+    told_sets.MARK sets that are told by difference (JSON; null leaves what is there). `ledger`: frame [key UInt64, cursor_ms
     Int64] of delivered rows (cursor_ms: a timestamp's epoch ms, or the id itself), packed by the store; rows with a null
     in either have no place in the order and are left out. `counts` are added to the totals. None for head, watermark
     and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 import structlog
 
-from smartico_sync.core.outcome import build_commit
+from smartico_sync.core.outcome import NOT_RETRIED, build_commit
 from smartico_sync.core.pipeline import ledger_of, position_at, prepare, without_automation
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED, UNKNOWN_BRAND
 from smartico_sync.core.records import Holds
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from smartico_sync.core.late_commit.mechanism import ReadTime
+    from smartico_sync.core.outcome import Retried
     from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
     from smartico_sync.delivery.protocol import Priority
@@ -216,7 +217,7 @@ class Sender:
         def settle(receipt: Receipt) -> None:
             new = [row for row in sorted(receipt.known_before) if found.retried.found[row].code == UNACKNOWLEDGED]
             explained = session.keys.explain(found.rows, keys, new)
-            commit = build_commit(batch, receipt, session.options, now_ms(), found.retried)
+            commit = self._built(session, batch, receipt, found.retried)
             commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
             seq = self._equipment.store.commit(commit)
             if seq and commit.ledger is not None:
@@ -237,6 +238,8 @@ class Sender:
             skip = equipment.view.skip_cjm
             if skip == "always" or (skip == "first_load" and history):
                 events = without_automation(events)
+            if batch.profiles is not None:
+                session.fingerprints.sending(batch.profiles)
             holds = batch.holds if batch.profiles is None else None
             receipt = equipment.delivery.send(self._name, events, priority=priority, holds=holds)
         except BaseException:
@@ -251,7 +254,7 @@ class Sender:
 
         Raises RowsRefused when most of the rows are refused: the view is misconfigured then, rather than its rows poisoned.
         """
-        commit = build_commit(batch, receipt, session.options, now_ms())
+        commit = self._built(session, batch, receipt, NOT_RETRIED)
         ceiling, dead = self._equipment.view.max_refused, len(commit.dead_letters)
         if dead >= ceiling.count and dead >= ceiling.share * batch.rows:
             reasons = [dead_letter.reason for dead_letter in commit.dead_letters]
@@ -259,6 +262,15 @@ class Sender:
                 f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {max(set(reasons), key=reasons.count)}",
                 hint=f"mend the view or its `columns:`, try with: sync preview {self._name}; or raise `max_refused:`",
             )
+        return commit
+
+    def _built(self, session: Session, batch: PreparedBatch, receipt: Receipt, retried: Retried) -> Commit:
+        """What the receipt changes in the state."""
+        commit = build_commit(batch, receipt, session.options, now_ms(), retried)
+        rows = [*(each.row for each in commit.parked), *(each.row for each in commit.dead_letters)]
+        waits = [row.player for row in rows if row.player]
+        if self._trust == "doubted" and batch.profiles is not None and waits:
+            session.fingerprints.unsettled(pl.Series(waits, dtype=pl.UInt64))
         return commit
 
     def committed(self, session: Session, batch: PreparedBatch, commit: Commit) -> None:
