@@ -225,6 +225,8 @@ class View(Model):
     """What to do about rows whose cursor is NULL."""
     on_invalid: Literal["report", "omit", "dead_letter"] = "report"
     """What to do about values that break the catalogue's rules: send and count them, leave them out, or give the row up. What is optional and cannot be read is left out, or with `dead_letter` costs its row."""
+    on_refused_property: Literal["dead_letter", "omit"] = "dead_letter"
+    """What to do about an event of which the API refuses a property by its name: give it up, or send it again without that property and count it. What the kind needs is never left out."""
     on_mutated: Literal["ignore", "warn", "resend"] = "warn"
     """What to do about a delivered transaction that changed within `lookback`; sent again it is a new event."""
     on_regressed: Literal["stop", "warn"] = "stop"

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.catalogue.events import EVENTS
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
 from smartico_sync.core.folding import folded
 from smartico_sync.core.identity import eids, keyed_hash, seeds
 from smartico_sync.core.ledger_keys import ledger_keys
-from smartico_sync.core.mapping import events
+from smartico_sync.core.mapping import events, told_by_difference
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors, older
 from smartico_sync.core.records import Anchor, Holds
@@ -37,6 +38,7 @@ __all__ = [
     "contents_of",
     "held_against_rules",
     "ledger_of",
+    "optional_properties",
     "position_at",
     "positions_of",
     "prepare",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 
+SKIP_CJM = "skip_cjm"
 QUIET = (POSITION, KEY, EID, TYPE, PLAYER)
 NOTHING_QUIET = pl.DataFrame(
     schema={POSITION: pl.UInt32, KEY: pl.String, EID: pl.String, TYPE: pl.String, PLAYER: pl.UInt64}
@@ -245,7 +248,20 @@ def lost(before: Events, after: Events) -> list[str]:
 
 def without_automation(events: Events) -> Events:
     """The same events, marked so that they start no automations; the mark is no part of what a profile holds."""
-    return Events(events.frame.with_columns(pl.lit(value=True).alias("skip_cjm")), events.raw)
+    return Events(events.frame.with_columns(pl.lit(value=True).alias(SKIP_CJM)), events.raw)
+
+
+def optional_properties(mapping: ViewMapping, sent: Events) -> frozenset[str]:
+    """Properties without which the events are still what they are.
+
+    Not what a kind or an event type needs, nor the mark that starts no automation, nor a set that is told by difference: what
+    is remembered of that must have arrived.
+    """
+    needed = {known.name for known in mapping.properties if known.demand != "none"} | {*mapping.kind.needs, SKIP_CJM}
+    needed |= {f"{sign}{name}" for name in told_by_difference(mapping) for sign in "+-"}
+    for event_type in sent.frame.get_column(TYPE).unique():
+        needed.update(EVENTS[event_type].required if event_type in EVENTS else ())
+    return frozenset(name for name in sent.frame.columns if name not in ENVELOPE and name not in needed)
 
 
 def ledger_of(rows: pl.DataFrame, mapping: ViewMapping) -> pl.DataFrame:

@@ -234,6 +234,7 @@ class Receipt:
     """Every event of one send has a verdict: `delivered + duplicates + len(refused) == events sent`.
 
     `known_before`: rows (`@row`) of those duplicates that the API had already when they were sent to it for the first time.
+    `left_out`: how many values did not go because the API refused their property, by its name.
     """
 
     delivered: int
@@ -242,3 +243,4 @@ class Receipt:
     requests: int
     sent_bytes: int
     known_before: tuple[int, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)

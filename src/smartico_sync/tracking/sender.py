@@ -9,11 +9,11 @@ import polars as pl
 import structlog
 
 from smartico_sync.core.outcome import NOT_RETRIED, build_commit
-from smartico_sync.core.pipeline import ledger_of, position_at, prepare, without_automation
+from smartico_sync.core.pipeline import ledger_of, optional_properties, position_at, prepare, without_automation
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED, UNKNOWN_BRAND
 from smartico_sync.core.records import Holds
 from smartico_sync.errors import RowsRefused
-from smartico_sync.observe.health import UNKNOWN_DUPLICATES
+from smartico_sync.observe.health import REFUSED_PROPERTIES, UNKNOWN_DUPLICATES
 from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.key_watch import with_duplicates
@@ -21,7 +21,7 @@ from smartico_sync.tracking.page_reader import ReadResult
 from smartico_sync.tracking.pages_in_flight import Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
 
     from smartico_sync.core.late_commit.mechanism import ReadTime
@@ -58,6 +58,7 @@ class Sender:
         self._first_load: Literal["under way", "over"] = "under way"
         self._trust: Trust = "trusted"
         self._told = False
+        self._left_out: set[str] = set()
         self.dead_lettered = 0
         self.unregistered = 0
 
@@ -238,6 +239,8 @@ class Sender:
             skip = equipment.view.skip_cjm
             if skip == "always" or (skip == "first_load" and history):
                 events = without_automation(events)
+            if equipment.view.on_refused_property == "omit":
+                events = replace(events, optional=optional_properties(session.prepared.mapping, events))
             if batch.profiles is not None:
                 session.fingerprints.sending(batch.profiles)
             holds = batch.holds if batch.profiles is None else None
@@ -271,7 +274,18 @@ class Sender:
         waits = [row.player for row in rows if row.player]
         if self._trust == "doubted" and batch.profiles is not None and waits:
             session.fingerprints.unsettled(pl.Series(waits, dtype=pl.UInt64))
+        self._tell_left_out(receipt.left_out)
         return commit
+
+    def _tell_left_out(self, left_out: Mapping[str, int]) -> None:
+        """So many values went nowhere, because the API refused their property."""
+        for name, values in left_out.items():
+            if name not in self._left_out:
+                log.warning(
+                    "view.property_left_out", view=self._name, property=name, events=values, hint=REFUSED_PROPERTIES
+                )
+            self._left_out.add(name)
+        self._equipment.recorder.left_out(left_out)
 
     def committed(self, session: Session, batch: PreparedBatch, commit: Commit) -> None:
         """A commit was written: tell what it changed."""
