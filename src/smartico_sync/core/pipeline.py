@@ -304,8 +304,8 @@ def anchored(frame: pl.DataFrame, mapping: ViewMapping, places: pl.DataFrame, mo
     chosen = frame[sorted({0, frame.height // 2, frame.height - 1})]
     marks = anchor_print(chosen, mapping).to_list()
     return tuple(
-        Anchor(position_at(places, row), int(moments[row]), mark)
-        for row, mark in zip(chosen.get_column(POSITION).to_list(), marks, strict=True)
+        Anchor(position_at(places, row), int(moments[row]), mark, player)
+        for row, player, mark in zip(chosen.get_column(POSITION), chosen.get_column(PLAYER), marks, strict=True)
         if places.get_column("@cursor")[row] is not None
     )
 

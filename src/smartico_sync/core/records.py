@@ -42,12 +42,13 @@ Profiles = Literal[
 class Anchor:
     """A row that was delivered lately. `print`: keyed hash (a signed integer) of what never changes in it.
 
-    `cursor_ms` as in the ledger.
+    `cursor_ms` as in the ledger; `player` (hash, unsigned) whose it is, 0 where that was not kept.
     """
 
     position: Position
     cursor_ms: int
     print: int
+    player: int = 0
 
 
 @dataclass(frozen=True, slots=True)

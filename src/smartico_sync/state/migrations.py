@@ -142,8 +142,13 @@ SETS = (
     ) STRICT, WITHOUT ROWID""",
 )
 
+ERASURE = (
+    # Whose row it is, so that those of an erased player can be told from a restored source; 0 in rows from before.
+    "ALTER TABLE anchor ADD COLUMN player INTEGER NOT NULL DEFAULT 0",
+)
+
 # Each further element brings a file to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, SETS)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, SETS, ERASURE)
 VERSION = FIRST_VERSION + len(MIGRATIONS) - 1
 
 

@@ -18,6 +18,7 @@ from smartico_sync.state import (
     anchors,
     backfills,
     dead_letters,
+    erasure,
     ledger,
     profiles,
     recovery,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         ViewRow,
     )
     from smartico_sync.state.database import Access
+    from smartico_sync.state.erasure import Forgotten, Identity
     from smartico_sync.state.key_file import KeyFile
 
 __all__ = ["Store"]
@@ -479,6 +481,24 @@ class Store:
                 if bool(parked) == (stage == "parked"):
                     found.setdefault(view, {})[code] = n
         return found
+
+    # Erasure
+
+    def forget(self, view: str, who: Identity) -> Forgotten:
+        """Take a player out of what is known of a view, and his bytes out of the file; his waiting rows count as dropped."""
+        number = self._number(view)
+        with self._turn, translated(self.path):
+            self._connection.execute("PRAGMA secure_delete = ON")
+            try:
+                with self._writing() as connection:
+                    gone = erasure.forget(connection, number, who)
+                    dropped = {"dead_lettered": -gone.dead_letters, "parked": -gone.parked}
+                    dropped["dropped"] = gone.dead_letters + gone.parked
+                    view_positions.add_totals(connection, number, {name: n for name, n in dropped.items() if n})
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self._connection.execute("PRAGMA secure_delete = FAST")
+        return gone
 
     # Backfills
 
