@@ -68,7 +68,7 @@ def forget(brand: str, user: str, tell: bool, status: str | None, yes: bool, pat
         click.echo(f"cleared at Smartico: {', '.join(told) or 'nothing, it does not know this player'}")
     for name, count in removed.items():
         if count:
-            click.echo(f"removed: {count:,} {REMOVED[name]}")
+            click.echo(f"removed: {REMOVED[name]}, {count:,}")
     if not any(removed.values()):
         click.echo(f"the state knew nothing of player {user} of {brand}")
     for sentence in kept:

@@ -261,8 +261,10 @@ class Sender:
         ceiling, dead = self._equipment.view.max_refused, len(commit.dead_letters)
         if dead >= ceiling.count and dead >= ceiling.share * batch.rows:
             reasons = [dead_letter.reason for dead_letter in commit.dead_letters]
+            often = max(set(reasons), key=reasons.count)
+            first = commit.dead_letters[reasons.index(often)].row.key
             raise RowsRefused(
-                f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {max(set(reasons), key=reasons.count)}",
+                f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {often} (first: key {first})",
                 hint=f"mend the view or its `columns:`, try with: sync preview {self._name}; or raise `max_refused:`",
             )
         return commit
