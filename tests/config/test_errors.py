@@ -376,6 +376,6 @@ def test_a_set_that_is_protected_can_only_be_told_as_a_whole(desk):
     text = MINIMAL.replace("pii:\n", "pii:\n  properties: [core_external_markers]\n")
     found = desk.errors(text.replace(USERS, USERS + "\n    arrays: {core_external_markers: sync}"))
     assert found[0].startswith(
-        "19:37: views[0].arrays.core_external_markers: core_external_markers is in pii.properties"
+        "19:37: views[0].arrays.core_external_markers: core_external_markers is in `pii.properties`"
     )
     assert desk.load(text.replace(USERS, USERS + "\n    arrays: {core_external_markers: replace}"))

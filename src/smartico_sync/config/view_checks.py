@@ -147,7 +147,7 @@ def array_problems(view: View, where: Where) -> Iterator[Problem]:
         elif expected not in (None, "array"):
             yield Problem(where.at("arrays", name), f"{name} is a {expected}; {one_of(name, sets)}", "key")
         elif view.arrays[name] != "replace" and where.pii and name in where.pii.properties:
-            text = f"{name} is in pii.properties, and what is protected can only be told as a whole; expected replace"
+            text = f"{name} is in `pii.properties`, and what is protected can only be told as a whole; expected replace"
             yield Problem(where.at("arrays", name), text)
 
 

@@ -35,7 +35,7 @@ UNKNOWN_DUPLICATES = (
     "sync check looks for keys that repeat"
 )
 REFUSED_PROPERTIES = (
-    "register the properties with Smartico, or leave their columns out with columns: {name: null}; what was left out goes again "
+    "register the properties with Smartico, or leave their columns out with `columns: {name: null}`; what was left out goes again "
     "with: sync watermark rewind VIEW --to … --resend-profiles"
 )
 WAITS_FOR = {"": "", "source": "; it waits for the database", "api": "; it waits for the API"}
