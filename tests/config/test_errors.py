@@ -111,6 +111,7 @@ CASES = [
     (BETS, BETS + "\n    columns: {a: bcat_x}", "24:18: views[1].columns.a: Smartico computes bcat_x itself", "null"),
     (USERS, USERS + "\n    arrays: {core_kyc_status: add}", "18:14: views[0].arrays.core_kyc_status: core_kyc_status is a string", "core_external_segment"),
     (USERS, USERS + "\n    arrays: {core_tags: add}", "18:14: views[0].arrays.core_tags: Smartico computes core_tags", "take it out"),
+    (USERS, USERS + "\n    arrays: {tags: sync}\n    columns: {tags: {type: string}}", "19:28: views[0].columns.tags.type: `arrays` says that tags is a set", "array"),
     (USERS, USERS + "\n    arrays: {core_external_markers: remove}", "18:37: views[0].arrays.core_external_markers: found 'remove'", "replace"),
     (TYPE, "type: tx_type", "22:11: views[1].type: found text, expected a mapping", ""),
     (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: custom", "18:5: views[1].event_type: missing", "custom"),

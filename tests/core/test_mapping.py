@@ -476,3 +476,17 @@ def test_columns_that_say_when_are_no_properties(name, unmapped):
     if known.since == "template":
         used &= {*known.event_date} - {*known.types}
     assert names.isdisjoint(used)
+
+
+@pytest.mark.parametrize(("told", "prefix"), [("replace", ""), ("add", "+"), ("sync", "±")])
+def test_a_custom_set_is_one_because_arrays_says_so(told, prefix):
+    """Its column may be text; what is no set there is left out and counted, and never travels as something else."""
+    done = mapped(
+        [{"tags": '["b", "a"]'}, {"tags": "gold"}],
+        {"tags": "text"},
+        name="users",
+        options=Options(arrays={"tags": told}, event_date="dt"),
+    )
+    assert done.events.frame.get_column(f"{prefix}tags").to_list() == ['["a", "b"]', None]
+    assert f"{prefix}tags" in done.events.raw
+    assert done.invalid == {"tags": 1}

@@ -186,7 +186,10 @@ def rule_problems(view: View, where: Where, column: str) -> Iterator[Problem]:
         yield Problem(
             where.at("columns", column, "type"), f"{target} is a {min(types)} to Smartico; take it out", "key"
         )
-    told = types or ({rule.type} if rule.type else set())
+    if rule.type not in (None, "array") and target in view.arrays:
+        said = f"`arrays` says that {target} is a set of names; expected array, or take one of them out"
+        yield Problem(where.at("columns", column, "type"), said)
+    told = types or ({rule.type} if rule.type else {"array"} if target in view.arrays else set())
     if rule.scale and told and not told & {"number", "integer"}:
         yield Problem(
             where.at("columns", column, "scale"), f"scale is for numbers, and {target} is a {min(told)}", "key"
