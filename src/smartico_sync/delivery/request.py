@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from smartico_sync.catalogue.events import UPDATE_PROFILE
 from smartico_sync.core.batches import Batch, encode
 from smartico_sync.core.events import BRAND, EID, PLAYER, TYPE, USER, Events
+from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -96,6 +97,8 @@ class Request:
     def named(self, why: Refused) -> Iterator[str]:
         """The properties that an error names and without which events may go."""
         there = self.pending.optional.intersection(self.frame.columns)
+        if why.code in (UNKNOWN_USER, UNKNOWN_BRAND):
+            return  # whatever its words say
         for word in why.names:
             yield from (name for name in (word, f"!{word}", f"+{word}") if name in there)
 
