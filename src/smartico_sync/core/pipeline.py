@@ -58,8 +58,9 @@ NOTHING_QUIET = pl.DataFrame(
 class PipelineOptions:
     """How a view's rows become events: its mapping and policies, and the secret of the fingerprints.
 
-    `park_ms`: how long an event waits for its player to become known; 0 gives it up at once. `ahead_ms`: how far ahead of the
-    source's clock a row may be dated; `future_ms`: the same of what it says of itself.
+    `on_refused_property`: what becomes of an event of which the API refuses a property by its name. `park_ms`: how long an
+    event waits for its player to become known; 0 gives it up at once. `ahead_ms`: how far ahead of the source's clock a row may
+    be dated; `future_ms`: the same of what it says of itself.
     """
 
     mapping: ViewMapping
@@ -67,6 +68,7 @@ class PipelineOptions:
     payload: Literal["full", "changed"] = "full"
     on_invalid: InvalidPolicy = "report"
     future_ms: int = FUTURE_MS
+    on_refused_property: Literal["dead_letter", "omit"] = field(default="dead_letter", kw_only=True)
     park_ms: int = field(kw_only=True)
     ahead_ms: int = field(default=0, kw_only=True)
 

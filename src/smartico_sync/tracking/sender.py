@@ -239,7 +239,7 @@ class Sender:
             skip = equipment.view.skip_cjm
             if skip == "always" or (skip == "first_load" and history):
                 events = without_automation(events)
-            if equipment.view.on_refused_property == "omit":
+            if session.options.on_refused_property == "omit":
                 events = replace(events, optional=optional_properties(session.prepared.mapping, events))
             if batch.profiles is not None:
                 session.fingerprints.sending(batch.profiles)

@@ -90,6 +90,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
             view.payload,
             view.on_invalid,
             view.future_tolerance,
+            on_refused_property=view.on_refused_property,
             park_ms=equipment.configuration.smartico.park,
             ahead_ms=view.future_tolerance,
         ),
