@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from waiting import until
+
 TABLE = """CREATE TABLE t (transaction_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', user_ext_id bigint DEFAULT 1,
     at {type}, transaction_date timestamptz DEFAULT CURRENT_TIMESTAMP, deposit_amount numeric DEFAULT 1)"""
 VIEW = "{name: deposits, source: db, relation: t, kind: deposits, cursor: at, every: 50ms%s}"
@@ -26,10 +28,7 @@ def insert(database, number, at):
 
 def delivered(day, count):
     """Poll until so many deposits have arrived; those that have, as numbers."""
-    end = time.monotonic() + 20
-    while len(day.sent()) < count and time.monotonic() < end:
-        day.poll()
-        time.sleep(0.02)
+    until(lambda: day.poll() and len(day.sent()) >= count, 0.02)
     return sorted(int(number) for number in day.sent())
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import time
 from collections import Counter
 from contextlib import ExitStack, closing
 
 import pytest
 
 from daemon.test_tracking import DEPOSITS, TrackedView, insert
+from waiting import until
 
 BETS = (
     """CREATE TABLE bets (id serial, dt timestamptz DEFAULT clock_timestamp(), tx_type text DEFAULT 'BET',
@@ -301,14 +301,6 @@ def test_a_view_that_is_renamed_beside_the_daemon_goes_on_by_itself(renamed, ope
     finally:
         daemon.terminate()
         assert daemon.wait(20) == 0
-
-
-def until(done, patience=20):
-
-    end = time.monotonic() + patience
-    while not done():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
 
 
 def test_duplicates_of_events_that_this_state_never_sent_are_counted_apart(renamed, operator):

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "batches", "encode", "parts"]
 
-SLICES = (
-    1024  # groups of players, of about twenty events in a full page: what a part lacks to its limit is half a group
-)
+# Groups of players, of about twenty events in a full page: what a part lacks to its limit is half a group.
+SLICES = 1024
 SPREAD = 4  # parts at least: one that must wait holds up a quarter of the players
 WORTH = 100  # events: a page is not spread into smaller parts than these
 JSON = "@json"  # an event's JSON text while a page is cut into requests

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
     import polars as pl
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation, Snapshot
+    from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
 
 __all__ = ["End", "Plan", "Reading", "ServerFacts", "Source"]
 
@@ -142,6 +143,10 @@ class Source(Protocol):
     def engine(self) -> str:
         """The URL scheme: `postgresql`, `sqlite` and so on."""
 
+    @property
+    def cursor_names(self) -> Literal["free", "kept"]:
+        """Whether a view may call its cursor otherwise than its table does, and still be read by the table's index."""
+
     def describe(self, relation: Relation) -> Relation:
         """The relation with `columns` filled from the database. ViewBroken when the cursor or a key column is missing."""
 
@@ -159,6 +164,15 @@ class Source(Protocol):
 
     def relations(self) -> tuple[str, ...]:
         """Names of the views and tables the user may read, schema-qualified where the engine has schemas."""
+
+    def tables(self) -> tuple[Table, ...]:
+        """Tables and views that the user may read, with columns, keys, indexes and references as far as the engine tells.
+
+        What cannot be described (a broken view, one without rights beneath it) is left out. Names as in `relations`.
+        """
+
+    def ddl(self, views: Sequence[ViewPlan], indexes: Sequence[IndexPlan]) -> tuple[str, ...]:
+        """The statements by which the database's owner makes these, one each; indexes only where the engine has any."""
 
     def close(self) -> None:
         """Close every connection; later calls fail. Cancels reads that are under way."""

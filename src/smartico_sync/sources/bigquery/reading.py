@@ -83,15 +83,13 @@ class BigQueryReading(WarehouseReading[Session]):
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""
         text = super().value(statement, values)
-        return (
-            text
-            if text is None or described(self.relation, self.relation.cursor).family != "decimal"
-            else str(_plain(pl.Series([text]))[0])
-        )
+        if text is None or described(self.relation, self.relation.cursor).family != "decimal":
+            return text
+        return str(_plain(pl.Series([text]))[0])
 
-    def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
-        """Rows as Arrow tables, typed."""
-        found = super().frame(statement, values)
+    def typed(self, statement: Statement, tables: list[pa.Table]) -> pl.DataFrame:
+        """What the statement selected, from tables of some rows."""
+        found = super().typed(statement, tables)
         decimals = [column.name for column in self.relation.columns if column.family == "decimal"]
         decimals += [label for label, name in labels(self.relation) if name in decimals]
         return found.with_columns(_plain(found[name]) for name in decimals if name in found.columns)

@@ -40,7 +40,7 @@ class Hosts:
     """The servers of a source; the one that served last is asked first."""
 
     def __init__(self, login: Login) -> None:
-        self._hosts = list(login.hosts)
+        self._hosts = list(login.hosts())
         self._lock = Lock()
 
     def __iter__(self) -> Any:
@@ -57,6 +57,7 @@ class Session(WarehouseSession):
     """A client of one server."""
 
     failures = FAILURES
+    failure = staticmethod(failure)
     cast = "with toString()"
 
     def __init__(
@@ -105,9 +106,6 @@ class Session(WarehouseSession):
 
     def _ask_now(self, what: str) -> int:
         return int(self.rows(NOW, what)[0][0])
-
-    def _failure(self, error: Any, what: str) -> SourceError:
-        return failure(error, self._place, what)
 
     def abort(self) -> None:
         """From another thread: let the waiting one go. The query ends by its own limit of time."""

@@ -58,7 +58,7 @@ class Answer:
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
+    def __init__(self, login: Login, place: str) -> None:
         self._place = place
         self._silence_s = login.silence_s
         self._state: Literal["outside", "inside", "failed", "closed"] = "outside"  # of a transaction
@@ -66,8 +66,8 @@ class Session:
         self._line = Line(self._connection._usock.fileno())  # noqa: SLF001  - it has no other way to be woken
         try:
             for setting in SETTINGS:
-                self.run(setting.format(timeout=timeout_ms), "connecting")
-            parameters = login.parameters
+                self.run(setting.format(timeout=login.timeout_ms), "connecting")
+            parameters = login.typed
             if "query_group" in parameters:
                 self.run(f"SET query_group TO {constant(parameters['query_group'])}", "connecting")
             if parameters.get("case_sensitive"):

@@ -294,9 +294,7 @@ def _source(adapter: DialectAdapter, relation: Relation) -> sa.FromClause:
     prepare = adapter.dialect.identifier_preparer
     schema = ".".join(prepare.quote_identifier(part) for part in parts[:-1])
     return sa.table(
-        quoted_name(parts[-1], quote=True),
-        *columns,
-        schema=quoted_name(schema, quote=False) if schema else None,
+        quoted_name(parts[-1], quote=True), *columns, schema=quoted_name(schema, quote=False) if schema else None
     )
 
 
