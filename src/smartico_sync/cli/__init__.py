@@ -24,6 +24,7 @@ COMMANDS = {
     "backfill": ("backfill", "Send a part of a view's history, beside what is live."),
     "trace": ("trace", "Say what became of one row."),
     "dead-letters": ("dead_letters", "Rows that were given up: list, retry, drop."),
+    "forget": ("forget", "Take a player out of the state, and clear his data at Smartico."),
     "watermark": ("watermark", "How far each view is, and putting one back."),
     "state": ("state", "Back the state up, restore it, or begin anew."),
     "init": ("init", "Write a first views.yaml from what a database holds."),

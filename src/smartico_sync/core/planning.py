@@ -149,6 +149,8 @@ class Plan:
         told: PropertyType | None = property_type(target) or kind_type
         for origin in origins:
             told = told or self.options.types.get(origin.column.name)
+        if target in self.options.arrays:
+            told = told or "array"
         wanted: PropertyType = told or "any"
         hinted = tuple(
             replace(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.config.personal import holds_personal, unprotected_pii
+from smartico_sync.config.personal import says_who, unprotected_pii
 from smartico_sync.core.conversion import Hints
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.late_commit.choice import Choice, choose
@@ -112,7 +112,7 @@ def planned(configuration: Configuration, view: View, source: Source) -> ViewMap
             hint="name the columns that make a row unique with `key:`, or `key: []` for none",
         )
     names = (column.name for column in relation.columns)
-    blind = frozenset(name for name in names if holds_personal(configuration.pii, view, name))
+    blind = frozenset(name for name in names if says_who(configuration.pii, view, name))
     return plan(view.name, kind(view.kind), relation, replace(chosen, blind=blind))
 
 
