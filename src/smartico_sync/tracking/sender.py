@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.outcome import build_commit
 from smartico_sync.core.pipeline import ledger_of, position_at
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.tracking import redelivery
@@ -108,7 +107,7 @@ class Sender(EventSender):
         def settle(receipt: Receipt) -> None:
             new = [row for row in sorted(receipt.known_before) if found.retried.found[row].code == UNACKNOWLEDGED]
             explained = session.keys.explain(found.rows, keys, new)
-            commit = build_commit(batch, receipt, session.options, now_ms(), found.retried)
+            commit = self.built(session, batch, receipt, found.retried)
             commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
             seq = self._equipment.store.commit(commit)
             if seq and commit.ledger is not None:

@@ -96,7 +96,7 @@ def test_another_topic_under_the_same_name_is_said(mock_bus, monkeypatch):
     lane = f"{bus.topic}/0"
     bus.book.lanes[lane] = LaneStep(lane, 0, 0, "old-id")
     monkeypatch.setattr(
-        "smartico_sync.sources.kafka.subscription.topic_ids", lambda _, names: dict.fromkeys(names, "new-id")
+        "smartico_sync.sources.kafka.subscription.TopicIds.told", lambda _, wait_s=0: {bus.topic: "new-id"}
     )
     error = failure(bus.subscribe())
     assert isinstance(error, ViewRegressed)
@@ -204,7 +204,7 @@ def test_urls_become_settings():
     [
         ({"librdkafka.auto.offset.reset": "latest"}, "auto.offset.reset is set by the daemon"),
         ({"librdkafka.partition.assignment.strategy": "cooperative-sticky"}, "cooperative"),
-        ({"sasl": "kerberos"}, "sasl is none of"),
+        ({"sasl": "kerberos"}, "no sasl is called"),
         ({"retries": "1"}, "retries"),
     ],
 )
