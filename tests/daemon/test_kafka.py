@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from daemon.command import run
 from servers.kafka import new_name
 from waiting import until
 
@@ -141,6 +142,13 @@ def test_what_a_command_cannot_do_on_messages_it_says(topic, words):
     done = topic.operator.sync(*words)
     assert done.returncode == 2
     assert "messages" in done.stderr
+
+
+def test_a_first_configuration_is_written_of_databases_only(topic):
+    """A broker is told as what it is."""
+    done = run(["init", "--url", topic.server.url, "--output", "new.yaml"], topic.operator.home, 60)
+    assert done.returncode == 2
+    assert "Kafka is a broker" in done.stderr
 
 
 def test_a_dead_letter_is_tried_again_at_its_place(topic):

@@ -41,7 +41,13 @@ def _opened(name: str, config: SourceConfig, reads: Reads) -> Any:
             f"source {name!r}: the url has no scheme", hint="write it as scheme://user:password@host:port/database"
         )
     engine = find(written)
-    if engine is None or engine.reads != reads:
+    if engine is not None and engine.reads != reads:
+        what, wanted = ("broker", "database") if reads == "views" else ("database", "broker")
+        raise ConfigError(
+            f"source {name!r}: {engine.title} is a {what}, and this is for a {wanted}",
+            hint="docs/streams says how a view of messages is written, docs/databases how one of rows",
+        )
+    if engine is None:
         shown = f"{shown}:// URLs" if (shown := shown_scheme(written)) else "URLs of this scheme"
         raise ConfigError(f"source {name!r}: nothing reads {shown}", hint=nearest_engine(written))
     try:
