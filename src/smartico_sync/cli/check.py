@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,11 +19,12 @@ from smartico_sync.core.late_commit.view_definition import traits
 from smartico_sync.core.relation import IDS
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.delivery.router import Router
-from smartico_sync.errors import ExitCode, SyncError
+from smartico_sync.errors import ExitCode, StateError, SyncError
 from smartico_sync.sources.registry import open_source
 from smartico_sync.tracking.cursor_checks import coarse
+from smartico_sync.tracking.known_relation import refuse_known_relation
 from smartico_sync.tracking.newest_rows import newest_rows, repeated_keys
-from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare, prepare_known, stopped
+from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare, prepare_known, stopped, under_secret
 from smartico_sync.tracking.source_checks import CheckMemory, SourceChecks
 from smartico_sync.tracking.view_identity import definition_of, recorded
 
@@ -118,6 +120,8 @@ def view_results(context: OperatorContext, view: View, source: Source) -> Iterat
             by_default, prepared = prepared, prepare_known(context.configuration, view, source, row)
             yield from key_results(subject, prepared.relation.key, by_default.relation.key)
             yield from change_results(context, view, source, prepared, row)
+        elif row is None:
+            refuse_if_known(context, view, source, prepared)
         yield Result(
             "fine",
             subject,
@@ -130,6 +134,13 @@ def view_results(context: OperatorContext, view: View, source: Source) -> Iterat
         yield from late_results(subject, view, prepared)
     except SyncError as error:
         yield Result("wrong", subject, error.message, error.hint, error.exit_code)
+
+
+def refuse_if_known(context: OperatorContext, view: View, source: Source, prepared: PreparedView) -> None:
+    """Make sure that a view that is new to the state would not send what was sent before. Raises ViewMisconfigured."""
+    with suppress(StateError), context.reading() as store:
+        if not any(row.identity == (view.identity or view.name) for row in store.views()):
+            refuse_known_relation(context.configuration, view, under_secret(prepared, store), source, store)
 
 
 def personal_results(configuration: Configuration, subject: str, prepared: PreparedView) -> Iterator[Result]:
@@ -209,7 +220,13 @@ def late_results(subject: str, view: View, prepared: PreparedView) -> Iterator[R
     if choice.mechanism is None:
         yield Result("advice", subject, f"late commits: none, {choice.problem or choice.why}", choice.hint)
     else:
-        yield Result("fine", subject, f"late commits: {choice.mechanism}, {choice.why}")
+        doubtful = choice.promise == "in doubt"
+        hint = (
+            "choose a time as cursor, or late_commit: lookback; sync reconcile finds what slips through"
+            if doubtful
+            else ""
+        )
+        yield Result("advice" if doubtful else "fine", subject, f"late commits: {choice.mechanism}, {choice.why}", hint)
     own = (prepared.relation.cursor, *prepared.relation.key, *NEVER_CHANGING)
     profiles = prepared.mapping.kind.role == "profile"
     by_id = prepared.relation.cursor_column.family in IDS

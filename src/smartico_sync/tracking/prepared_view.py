@@ -13,8 +13,9 @@ from smartico_sync.core.conversion import Hints
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.late_commit.choice import Choice, choose
 from smartico_sync.core.late_commit.missing_ids import whole
-from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition
+from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition, traits
 from smartico_sync.core.mapping import keys_of
+from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import IDS, Relation
 from smartico_sync.core.view_mapping import Options, ViewMapping
@@ -37,6 +38,7 @@ __all__ = [
     "PreparedView",
     "identified",
     "options",
+    "pipeline_options",
     "prepare",
     "prepare_known",
     "relation_of",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 SAMPLED = 200  # ids, the oldest: enough to tell steps from blocks
+NEWEST_IDS = 1_000  # what repeats does so among the newest ids
 FEW = 5  # ids say nothing
 
 
@@ -87,6 +90,19 @@ def options(view: View, pii: Pii) -> Options:
     )
 
 
+def pipeline_options(configuration: Configuration, view: View, mapping: ViewMapping, store: Store) -> PipelineOptions:
+    """How rows of the view become events, as configured. The mapping: under the state's secret."""
+    return PipelineOptions(
+        mapping,
+        store.secret,
+        view.payload,
+        view.on_invalid,
+        view.future_tolerance,
+        park_ms=configuration.smartico.park,
+        ahead_ms=view.future_tolerance,
+    )
+
+
 def cleared(view: View, pii: Pii) -> frozenset[str]:
     """The properties that are cleared when they became NULL: who is anonymised in the source is so at Smartico too."""
     if kind(view.kind).role != "profile" or view.on_null == "omit":
@@ -126,10 +142,12 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
         )
     facts = source.facts()
     family: Family = "instant" if relation.epoch else relation.cursor_column.family
-    choice = choose(view.late_commit, family, ENGINES[source.engine].ids, facts.fence)
+    definition = source.definition(relation)
+    asked = family in IDS and (facts.fence or view.late_commit == "gaps")
+    shared = shared_ids(source, relation, definition) if asked else ""
+    choice = choose(view.late_commit, family, ENGINES[source.engine].ids, facts.fence, shared)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
-    definition = source.definition(relation)
     if definition.blocks and not (family in IDS and in_blocks(source, relation)):
         definition = replace(definition, blocks="")
     if definition.blocks:
@@ -150,6 +168,19 @@ def in_blocks(source: Source, relation: Relation) -> bool:
     if ids is None or ids.len() < FEW or not whole_numbers(ids):
         return True
     return math.gcd(*whole(ids).sort().diff().drop_nulls().to_list()) == 1
+
+
+def shared_ids(source: Source, relation: Relation, definition: ViewDefinition) -> str:
+    """Why several rows may have one id, so that one may come late though its id is not missing; empty where each has its own."""
+    if any(trait.name in ("union", "group") for trait in traits(definition, ())):
+        return "the view is a UNION or has groups, so several rows may have one id"
+    with source.reading(relation) as reading:
+        head = reading.head()
+        if head is None:
+            return ""
+        low = str(int(head) - NEWEST_IDS) if head.isdecimal() and int(head) > NEWEST_IDS else None
+        repeated = reading.keys(low, head, NEWEST_IDS).get_column("@cursor").is_duplicated().any()
+    return "several rows have one id" if repeated else ""
 
 
 def prepare_known(configuration: Configuration, view: View, source: Source, row: ViewRow | None) -> PreparedView:
