@@ -101,6 +101,25 @@ def test_an_id_below_the_first_one_is_compared_too(operator, replica):
     assert "not acknowledged" in traced.stdout
 
 
+def test_another_row_in_the_very_place_of_an_acknowledged_one_is_not_called_acknowledged(operator, replica):
+    """Two rows with one time and one key are never both acknowledged, whatever the ledger says of the key."""
+    execute = replica(DEPOSITS.replace("transaction_id TEXT PRIMARY KEY", "transaction_id TEXT"), BY_TIME)
+    execute(
+        "INSERT INTO deposits (dt, transaction_id) VALUES ('2026-01-03 10:00:00', 'a'), ('2026-01-03 10:00:01', 'b')"
+    )
+    assert operator.sync("run", "--once").returncode == 0
+    execute("INSERT INTO deposits (dt, transaction_id) VALUES ('2026-01-03 10:00:00', 'a')")
+    assert "all acknowledged" in operator.sync("reconcile").stdout, "a copy is no other row"
+    execute("INSERT INTO deposits (dt, transaction_id, deposit_amount) VALUES ('2026-01-03 10:00:00', 'a', 99)")
+    done = operator.sync("reconcile")
+    assert done.returncode == 6, done.stdout
+    assert "missing: a at 2026-01-03 10:00:00" in done.stdout
+    assert operator.sync("reconcile", "--send").returncode == 0
+    run = operator.sync("run", "--once")
+    assert run.returncode == 2
+    assert "the key is not unique" in run.stderr
+
+
 def test_what_is_only_counted_is_not_called_acknowledged(operator, replica):
     """Of rows whose keys nobody compared the comparison says that there are as many as were acknowledged."""
     execute = replica(DEPOSITS, BY_TIME)

@@ -205,6 +205,21 @@ def test_a_crash_makes_no_duplicate_that_nobody_can_explain(steps, pages):
         day.stop()
 
 
+def test_another_row_in_the_very_place_of_a_delivered_one_is_noticed(tmp_path):
+    """It has the time and the key of one that was delivered, and shows up later: the view stops."""
+    with ExitStack() as stack:
+        day = Day(tmp_path, cursor="dt", lookback="2h", policy="warn", pages=100, stack=stack)
+        day.insert("k0")
+        day.poll()
+        assert day.error is None
+        day.replica.execute(
+            "INSERT INTO deposits (transaction_id, dt, deposit_amount) SELECT transaction_id, dt, 99 FROM deposits LIMIT 1"
+        )
+        day.poll()
+        assert isinstance(day.error, ViewMisconfigured)
+        day.stop()
+
+
 def test_a_page_that_ends_between_two_equal_rows_sends_them_once(tmp_path):
     """Copies of a row stand at one position: whichever page they come in, they are one event."""
     with ExitStack() as stack:

@@ -193,9 +193,9 @@ def compare(
                 continue
             found, lost = unacknowledged(reading, prepared, ends, held)
             unlike += changed_profiles(reading, ends, found, profiles) if profiles is not None else []
-        extra = 0 if role == "profile" or shifted(prepared, low, high) else kept - (there - lost)
+        extra = 0 if role == "profile" or shifted(prepared, low, high) else max(0, kept - (there - lost))
         if lost or extra:
-            differing.append(Bucket(low, high, there, kept, lost, max(0, extra)))
+            differing.append(Bucket(low, high, there, kept, lost, extra))
             missing += found
     unit: Unit = "ms" if is_time(prepared) else "id"
     return Reconciliation(
@@ -241,7 +241,7 @@ def bounds(reading: Reading, prepared: PreparedView, low: int, high: int) -> tup
 def unacknowledged(
     reading: Reading, prepared: PreparedView, ends: tuple[str, str], held: pl.Series
 ) -> tuple[list[Position], int]:
-    """The rows between two cursors whose keys are not among these: some positions, and how many."""
+    """The rows between two cursors whose keys are not among these, or are those of two rows: some positions, and how many."""
     found: list[Position] = []
     count = 0
     after: Position | None = None
@@ -252,6 +252,11 @@ def unacknowledged(
         lost = rows.filter(~ledger_keys(prepared.mapping, rows).is_in(acknowledged)) if rows.height else rows
         count += lost.height
         found += names_of(prepared, lost[: LISTED - len(found)])
+        both = late_scan.tied(reading, prepared.mapping, keys) if prepared.relation.key else None
+        if both is not None:  # one of them may be acknowledged, the other cannot be
+            places = list(dict.fromkeys(positions_of(both)))
+            count += both.height - len(places)
+            found += places[: LISTED - len(found)]
         if keys.height < KEYS_AT_ONCE:
             return found, count
         after = position_at(keys, keys.height - 1)

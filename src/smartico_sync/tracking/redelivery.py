@@ -17,6 +17,7 @@ from smartico_sync.core.profile_age import cursors
 from smartico_sync.core.reason_codes import MUTATED
 from smartico_sync.core.records import ParkedRow, UndeliveredRow
 from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN
+from smartico_sync.core.uniqueness import not_unique, repeats
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ def requested(view: str, positions: Iterable[Position], code: int, reason: str) 
     ]
 
 
-def find(reading: Reading, mapping: ViewMapping, parked: Sequence[ParkedRow]) -> Found:
-    """Read parked rows again, by position; rows of a keyless view are told apart by what they hold."""
+def find(reading: Reading, mapping: ViewMapping, parked: Sequence[ParkedRow], head: Position | None = None) -> Found:
+    """Read parked rows again, by position; rows of a keyless view are told apart by what they hold.
+
+    Raises ViewMisconfigured, told with the `head`, when two different rows stand for one of them.
+    """
     keyless = not mapping.relation.key
     positions = {each.row.position for each in parked if each.row.position is not None}
     # What is asked for of a keyless view has in place of a key what the row holds.
@@ -70,6 +74,9 @@ def find(reading: Reading, mapping: ViewMapping, parked: Sequence[ParkedRow]) ->
         by_content = {content: place for place, content in enumerate(held.to_list())}
         places = [by_content.get(content_of(each.row)) for each in parked]
     else:
+        twice = repeats(mapping, rows, ledger_keys(mapping, rows)) if rows.height else None
+        if twice is not None and twice.clash.any():
+            raise not_unique(mapping, rows, twice.clash, head)
         at = {position: place for place, position in enumerate(positions_of(rows))}
         places = [at.get(each.row.position) if each.row.position else None for each in parked]
     there = [place for place in places if place is not None]
