@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.late_commit.mechanism import ReadTime
     from smartico_sync.core.pipeline import PreparedBatch
+    from smartico_sync.core.position import Position
     from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.tracking.session import Equipment, Session
@@ -57,6 +58,7 @@ class Sender:
         self._first_load: Literal["under way", "over"] = "under way"
         self._trust: Trust = "trusted"
         self._told = False
+        self._head: Position | None = None
         self.dead_lettered = 0
         self.unregistered = 0
 
@@ -65,7 +67,7 @@ class Sender:
         self._first_load = "under way" if row.level_ms == 0 else "over"
         self._open.clear()
         self._retries = "none"
-        self._trust = row.fingerprints
+        self._trust, self._head = row.fingerprints, row.head
         self._tell_undelivered()
 
     def finish_first_load(self) -> None:
@@ -210,7 +212,7 @@ class Sender:
         """Read parked rows again, where they are now, and queue them."""
         with self._equipment.source.reading(session.prepared.relation) as reading:
             found, clock_ms = (
-                redelivery.find(reading, session.prepared.mapping, parked, session.row.head),
+                redelivery.find(reading, session.prepared.mapping, parked, self._head),
                 reading.clock_ms,
             )
         batch = self.prepare(session, found.rows, clock_ms, anew=found.anew, found=found)
