@@ -143,9 +143,10 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     facts = source.facts()
     family: Family = "instant" if relation.epoch else relation.cursor_column.family
     definition = source.definition(relation)
-    asked = family in IDS and (facts.fence or view.late_commit == "gaps")
+    no_fence = facts.no_fence(family)
+    asked = family in IDS and (no_fence or view.late_commit == "gaps")
     shared = shared_ids(source, relation, definition) if asked else ""
-    choice = choose(view.late_commit, family, ENGINES[source.engine].ids, facts.fence, shared)
+    choice = choose(view.late_commit, family, ENGINES[source.engine].ids, no_fence, shared)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
     if definition.blocks and not (family in IDS and in_blocks(source, relation)):
