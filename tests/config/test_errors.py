@@ -81,8 +81,8 @@ CASES = [
     (USERS, USERS + "\n    columns: {a: [b]}", "18:18: views[0].columns.a: found a list, expected text", ""),
     (USERS, USERS + "\n    max_refused: {share: 2}", "18:26: views[0].max_refused.share: found '2', expected at most 1", ""),
     (USERS, USERS + "\n    key: {a: b}", "18:10: views[0].key: found a mapping, expected a list", ""),
-    (BETS, BETS + "\n    payload: changed", "24:5: views[1].payload: payload is for profiles", ""),
-    (BETS, BETS + "\n    on_null: clear", "24:5: views[1].on_null: on_null is for profiles", ""),
+    (BETS, BETS + "\n    payload: changed", "24:5: views[1].payload: `payload` is for profiles", ""),
+    (BETS, BETS + "\n    on_null: clear", "24:5: views[1].on_null: `on_null` is for profiles", ""),
     (BETS, BETS + "\n    late_commit: fence", "24:18: views[1].late_commit: fence needs PostgreSQL", "mysql"),
     (BETS, BETS + "\n    event_type: x", "24:5: views[1].event_type: the kind casino_bets_and_wins fixes", ""),
     (f"    {TYPE}\n", "", "18:5: views[1].type: missing", "casino_bets_and_wins"),
@@ -93,12 +93,12 @@ CASES = [
     ("win: WIN", "win: WIN, deposit: J", "22:49: views[1].type.deposit: casino_bets_and_wins has no role 'deposit'", "bet_rollback"),
     ("win: WIN", "win: WIN, other: drop", "22:56: views[1].type.other: found 'drop'", "ignore"),
     ("win: WIN", "win: []", "22:44: views[1].type.win: found a list, expected at least one", ""),
-    (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: payments", "18:5: views[1].type: missing: type: {column: …, deposit: …", "payments"),
+    (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: payments", "18:5: views[1].type: missing: `type: {column: …, deposit: …", "payments"),
     (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: payments\n    type: {column: a}", "22:11: views[1].type: no role has a value", "withdrawal"),
     (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: bonuses\n    event_type: x\n    type: {column: a, issued: 1}", "22:5: views[1].event_type: type says", "keep one"),
     (BETS, BETS + "\n    where: {a: []}", "24:16: views[1].where.a: found a list, expected at least one", ""),
     (BETS, BETS + "\n    where: [a]", "24:12: views[1].where: found a list, expected a mapping", ""),
-    (BETS, BETS + "\n    arrays: {core_external_markers: add}", "24:5: views[1].arrays: arrays is for profiles", "take it out"),
+    (BETS, BETS + "\n    arrays: {core_external_markers: add}", "24:5: views[1].arrays: `arrays` is for profiles", "take it out"),
     (BETS, BETS + "\n    unmapped: keep", "24:15: views[1].unmapped: found 'keep'", "send"),
     (BETS, BETS + "\n    timezone: Mars/X", "24:15: views[1].timezone: no time zone 'Mars/X'", "Europe/Malta"),
     (BETS, BETS + "\n    columns: {a: {property: bet_amount, scale: x}}", "24:48: views[1].columns.a.scale: found 'x', expected a whole number", ""),
@@ -111,11 +111,12 @@ CASES = [
     (BETS, BETS + "\n    columns: {a: bcat_x}", "24:18: views[1].columns.a: Smartico computes bcat_x itself", "null"),
     (USERS, USERS + "\n    arrays: {core_kyc_status: add}", "18:14: views[0].arrays.core_kyc_status: core_kyc_status is a string", "core_external_segment"),
     (USERS, USERS + "\n    arrays: {core_tags: add}", "18:14: views[0].arrays.core_tags: Smartico computes core_tags", "take it out"),
+    (USERS, USERS + "\n    arrays: {tags: sync}\n    columns: {tags: {type: string}}", "19:28: views[0].columns.tags.type: `arrays` says that tags is a set", "array"),
     (USERS, USERS + "\n    arrays: {core_external_markers: remove}", "18:37: views[0].arrays.core_external_markers: found 'remove'", "replace"),
     (TYPE, "type: tx_type", "22:11: views[1].type: found text, expected a mapping", ""),
     (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: custom", "18:5: views[1].event_type: missing", "custom"),
     (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: custom\n    event_type: ach_x", "22:17: views[1].event_type: Smartico produces ach_x", "ach_*"),
-    (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: custom\n    event_type: update_profile", "22:17: views[1].event_type: update_profile needs kind: users", ""),
+    (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: custom\n    event_type: update_profile", "22:17: views[1].event_type: update_profile needs `kind: users`", ""),
     ("relation: bets", "query: DELETE FROM a", "20:12: views[1].query: expected a query that starts with SELECT", ""),
     ("relation: bets", "query: SELECT 1;", "20:12: views[1].query: found a semicolon at the end", ""),
     ("relation: bets", "query: SELECT 1; SELECT 2", "20:12: views[1].query: found several statements", ""),
@@ -369,3 +370,13 @@ def test_tokens_of_brands_may_replace_the_common_one(desk):
     found = desk.edited("  token: ${SMARTICO_TOKEN}\n", "  brands: {A: {token: x}, 2: {token: y, alias: 7}}\n")
     assert found.smartico.token is None
     assert found.smartico.brands["2"].alias == "7"
+
+
+def test_a_set_that_is_protected_can_only_be_told_as_a_whole(desk):
+    """Its names would leave in the clear, one by one."""
+    text = MINIMAL.replace("pii:\n", "pii:\n  properties: [core_external_markers]\n")
+    found = desk.errors(text.replace(USERS, USERS + "\n    arrays: {core_external_markers: sync}"))
+    assert found[0].startswith(
+        "19:37: views[0].arrays.core_external_markers: core_external_markers is in `pii.properties`"
+    )
+    assert desk.load(text.replace(USERS, USERS + "\n    arrays: {core_external_markers: replace}"))

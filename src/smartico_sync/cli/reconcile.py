@@ -94,7 +94,7 @@ def found_of(context: OperatorContext, view: View, low: str | None, high: str | 
         over = span(prepared, source, store, row, *ends)
         profiles = None
         if prepared.mapping.kind.role == "profile" and depth == "keys":
-            options = pipeline_options(context.configuration, view, prepared.mapping, store)
+            options = pipeline_options(context.configuration, view, prepared)
             profiles = ProfileComparison(view.name, options, store)
         comparison = None
         if over is not None:

@@ -53,7 +53,7 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
         row = store.view(name)
         dropped = row.counts.get("dropped", 0) if row is not None else 0
         if prepared.mapping.kind.role == "profile" and row is not None:
-            options = pipeline_options(context.configuration, view, prepared.mapping, store)
+            options = pipeline_options(context.configuration, view, prepared)
             changed = ProfileComparison(name, options, store).unlike(rows, clock_ms)
             for each in found:
                 each["changed"] = any(position.cursor == each["cursor"] for position in changed)
@@ -121,7 +121,7 @@ def show(
         click.echo(f"{called}: the source has no such row")
     for row in found:
         if row["cursor"] is None:
-            click.echo(f"{called}: in the source, without a cursor: see on_null_cursor")
+            click.echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
             continue
         click.echo(f"{called}: in the source at {row['cursor']}, {row['event_type']} {row['eid']}")
         said = "acknowledged" if row["acknowledged"] else "not acknowledged"
@@ -134,7 +134,7 @@ def show(
         if row["cursor"] in settled:
             said = "read, and not accepted"
         if row["there_at_start"]:
-            said = "there when the view began, and not sent by it, unless by a backfill (see start_from)"
+            said = "there when the view began, and not sent by it, unless by a backfill (see `start_from`)"
         click.echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")
     for each in undelivered:
         click.echo(f"    {each['stage']}: {each['reason']} (code {each['code']})")

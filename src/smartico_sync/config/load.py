@@ -65,7 +65,7 @@ def read(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(
             f"there is no configuration {path}",
-            hint="give it with --config FILE; config/views.minimal.yaml is one to begin with",
+            hint="give it with --config FILE; `sync init --url …` writes a first one",
         ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
@@ -182,7 +182,9 @@ def fill(parts: Parts, base: Path, warnings: list[str]) -> list[Problem]:
         try:
             with_password(source.url, SecretStr(""))
         except ValueError as error:
-            files.problems.append(Problem(("sources", name, "url"), f"expected {error}, because password_file is set"))
+            files.problems.append(
+                Problem(("sources", name, "url"), f"expected {error}, because `password_file` is set")
+            )
             continue
         password, file = files.secret(("sources", name, "password_file"), source.password_file, "line")
         if password is not None:

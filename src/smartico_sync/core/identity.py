@@ -21,7 +21,7 @@ import polars_hash as plh
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["FORMATS", "contents", "eids", "extended", "fingerprints", "keyed_hash", "seeds"]
+__all__ = ["FORMATS", "contents", "eids", "extended", "fingerprints", "keyed_hash", "player_hash", "seeds"]
 
 FORMATS = 2  # of event ids, ledger keys and fingerprints; golden values in tests/golden/formats freeze them
 SEPARATOR, MARK = "\x1f", "\x1e"
@@ -51,7 +51,7 @@ def extended(seed: pl.Series, part: pl.Series) -> pl.Series:
 def framed(frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:
     """The values of these columns as parts of a seed; NULL stays null."""
     texts = [name for name in names if frame.schema[name] == pl.String]
-    odd = {name: pl.col(name).str.contains_any([SEPARATOR, MARK]) for name in texts}
+    odd = {name: pl.col(name).str.contains(f"[{SEPARATOR}{MARK}]") for name in texts}
     # Hardly ever: then nothing need be written another way.
     found = frame.select(mask.any() for mask in odd.values()).row(0, named=True) if texts and frame.height else {}
     return [
@@ -113,6 +113,12 @@ def fingerprints(seed: pl.Series, secret: bytes) -> pl.Series:
     """
     hashed = seed.to_frame("seed").select(plh.col("seed").chash.hmac_sha256(key=secret.hex()))
     return hashed.to_series().str.slice(0, 16)
+
+
+def player_hash(brand: str, user: str, secret: bytes) -> int:
+    """What a player is called in the state (64 bits, unsigned), the same in every view."""
+    named = pl.DataFrame({"brand": [brand], "user": [user]})
+    return int(keyed_hash(seeds(named, [pl.col("brand"), pl.col("user")]), secret).item())
 
 
 def keyed_hash(seed: pl.Series, secret: bytes) -> pl.Series:

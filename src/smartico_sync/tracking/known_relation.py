@@ -45,7 +45,7 @@ def refuse_known_relation(
         raise ViewMisconfigured(
             f"view {view.name}: this state has sent the rows of {where(view)} for view {row.view}; from the first row on they would "
             "be sent again under new event ids, and count twice",
-            hint=f"{adopt}for what comes from now on: start_from: now; to send it all again all the same: on_known_relation: send",
+            hint=f"{adopt}for what comes from now on: `start_from: now`; to send it all again all the same: `on_known_relation: send`",
         )
 
 

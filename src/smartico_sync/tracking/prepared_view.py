@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.config.personal import holds_personal, unprotected_pii
+from smartico_sync.config.personal import says_who, unprotected_pii
 from smartico_sync.core.conversion import Hints
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.late_commit.choice import Choice, choose
@@ -39,6 +39,7 @@ __all__ = [
     "identified",
     "options",
     "pipeline_options",
+    "planned",
     "prepare",
     "prepare_known",
     "relation_of",
@@ -90,24 +91,30 @@ def options(view: View, pii: Pii) -> Options:
     )
 
 
-def pipeline_options(configuration: Configuration, view: View, mapping: ViewMapping, store: Store) -> PipelineOptions:
-    """How rows of the view become events, as configured. The mapping: under the state's secret."""
-    return PipelineOptions(
-        mapping,
-        store.secret,
-        view.payload,
-        view.on_invalid,
-        view.future_tolerance,
-        park_ms=configuration.smartico.park,
-        ahead_ms=view.future_tolerance,
-    )
-
-
 def cleared(view: View, pii: Pii) -> frozenset[str]:
     """The properties that are cleared when they became NULL: who is anonymised in the source is so at Smartico too."""
     if kind(view.kind).role != "profile" or view.on_null == "omit":
         return frozenset()
     return frozenset({ALL} if view.on_null == "clear" else {*pii.properties, *pii.in_the_clear})
+
+
+def planned(configuration: Configuration, view: View, source: Source) -> ViewMapping:
+    """Describe the relation and plan its mapping, whose misfits say what keeps it from being of this kind.
+
+    Raises ViewBroken where a column of the key is missing, and what the source raises.
+    """
+    described = source.describe(relation_of(view, view.timezone or configuration.sources[view.source].timezone))
+    chosen = options(view, configuration.pii)
+    key = keys_of(kind(view.kind), view.key, described.columns, chosen.type_column, chosen.columns)
+    relation = replace(described, key=key)
+    if missing := [name for name in key if relation.column(name) is None]:
+        raise ViewBroken(
+            f"view {view.name}: {where(view)} has no column {missing[0]}, which `key:` names",
+            hint="name the columns that make a row unique with `key:`, or `key: []` for none",
+        )
+    names = (column.name for column in relation.columns)
+    blind = frozenset(name for name in names if says_who(configuration.pii, view, name))
+    return plan(view.name, kind(view.kind), relation, replace(chosen, blind=blind))
 
 
 def prepare(configuration: Configuration, view: View, source: Source) -> PreparedView:
@@ -117,28 +124,18 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     the late-commit policy cannot work here, ViewMisconfigured when the cursor does not hold what it is taken for, and what
     the source raises.
     """
-    described = source.describe(relation_of(view, view.timezone or configuration.sources[view.source].timezone))
-    chosen = options(view, configuration.pii)
-    key = keys_of(kind(view.kind), view.key, described.columns, chosen.type_column, chosen.columns)
-    relation = replace(described, key=key)
-    if missing := [name for name in key if relation.column(name) is None]:
+    mapping = planned(configuration, view, source)
+    relation = mapping.relation
+    if mapping.misfits:
+        first, others = mapping.misfits[0], len(mapping.misfits) - 1
         raise ViewBroken(
-            f"view {view.name}: {where(view)} has no column {missing[0]}, which key: names",
-            hint="name the columns that make a row unique with key:, or key: [] for none",
-        )
-    names = (column.name for column in relation.columns)
-    blind = frozenset(name for name in names if holds_personal(configuration.pii, view, name))
-    mapping = plan(view.name, kind(view.kind), relation, replace(chosen, blind=blind))
-    if mapping.problems:
-        more = f" (and {len(mapping.problems) - 1} more)" if len(mapping.problems) > 1 else ""
-        raise ViewBroken(
-            f"view {view.name}: {where(view)}: {mapping.problems[0]}{more}",
-            hint="sync check --config … lists what is missing",
+            f"view {view.name}: {where(view)}: {first.what}{f' (and {others} more)' if others else ''}",
+            hint=f"{first.hint}{'; sync check names the others' if others else ''}",
         )
     if open_names := unprotected_pii(configuration, view, [known.name for known in mapping.properties]):
         raise ConfigError(
             f"view {view.name}: {', '.join(open_names)} would leave in the clear",
-            hint="add the property to pii.properties, or leave the column out with columns: {name: null}",
+            hint="add the property to `pii.properties`, or leave the column out with `columns: {name: null}`",
         )
     facts = source.facts()
     family: Family = "instant" if relation.epoch else relation.cursor_column.family
@@ -159,6 +156,20 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
         *(() if view.timezone else zone_advice(configuration.sources[view.source], relation, facts)),
     )
     return PreparedView(relation, mapping, choice, definition, advice)
+
+
+def pipeline_options(configuration: Configuration, view: View, prepared: PreparedView) -> PipelineOptions:
+    """How the view's rows become events."""
+    return PipelineOptions(
+        prepared.mapping,
+        prepared.mapping.options.secret,
+        view.payload,
+        view.on_invalid,
+        view.future_tolerance,
+        on_refused_property=view.on_refused_property,
+        park_ms=configuration.smartico.park,
+        ahead_ms=view.future_tolerance,
+    )
 
 
 def in_blocks(source: Source, relation: Relation) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from smartico_sync.core.definition import changes
+from smartico_sync.core.mapping import told_by_difference
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.fingerprints import Fingerprints
 from smartico_sync.tracking.key_watch import KeyWatch
@@ -84,10 +85,10 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
         equipment,
         prepared,
         row,
-        pipeline_options(equipment.configuration, view, prepared.mapping, store),
+        pipeline_options(equipment.configuration, view, prepared),
         reader,
         checks,
-        Fingerprints(store, view.name, view.payload),
+        Fingerprints(store, view.name, view.payload, told_by_difference(prepared.mapping)),
         KeyWatch(view, prepared.mapping, equipment.source, store, reader, row.sent_ms),
     )
 

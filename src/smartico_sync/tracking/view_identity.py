@@ -69,7 +69,7 @@ def row_of(configuration: Configuration, view: View, store: Store) -> ViewRow | 
         if view.identity not in (None, row.identity):
             raise ViewMisconfigured(
                 f"view {view.name} is tracked under the identity {row.identity}, and `identity:` says {view.identity}",
-                hint=f"write identity: {row.identity}, or take `identity:` out",
+                hint=f"write `identity: {row.identity}`, or take `identity:` out",
             )
         return row
     identity = view.identity or view.name

@@ -62,8 +62,8 @@ def choose(policy: Policy, cursor: Family, ids: str, fence_reason: str, shared: 
     }[policy]
     if problem:
         able = "auto" if natural.mechanism == "fence + lookback" else f"{natural.mechanism}, or auto"
-        hint = f"set late_commit: {able}" if natural.mechanism else natural.hint
-        return Choice(natural.mechanism, natural.why, f"late_commit: {policy} cannot work here: {problem}", hint)
+        hint = f"set `late_commit`: {able}" if natural.mechanism else natural.hint
+        return Choice(natural.mechanism, natural.why, f"`late_commit: {policy}` cannot work here: {problem}", hint)
     condition = LOOKBACK_OF_IDS if policy == "lookback" and cursor in IDS else CONDITIONS[policy]
     return doubted(policy, f"the configuration says so; {condition}", (ids, shared) if policy == "gaps" else ())
 

@@ -47,12 +47,7 @@ class UnattendedCalls:
             self._alive += change
 
     def run_once(
-        self,
-        place: str,
-        call: Callable[[], T],
-        patience_s: float,
-        what: str,
-        discard: Callable[[T], object] | None = None,
+        self, place: str, call: Callable[[], T], patience_s: float, what: str, discard: Callable[[T], object]
     ) -> T:
         """One call in a thread of its own, a login for instance: see AbandonableCalls.run."""
         calls = AbandonableCalls(self, place)
@@ -122,7 +117,7 @@ class AbandonableCalls:
                 return outcome.result()
             raise SourceUnreachable(
                 f"{self._place}: {what}: no answer in time",
-                hint="check the network; statement_timeout sets how long to wait",
+                hint="check the network; `statement_timeout` sets how long to wait",
             ) from None
         finally:
             self._under_way = None
