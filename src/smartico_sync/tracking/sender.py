@@ -15,7 +15,7 @@ from smartico_sync.core.records import Holds
 from smartico_sync.errors import RowsRefused
 from smartico_sync.observe.health import UNKNOWN_DUPLICATES
 from smartico_sync.tracking import redelivery
-from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.clocks import agreed_ms, now_ms
 from smartico_sync.tracking.key_watch import with_duplicates
 from smartico_sync.tracking.page_reader import ReadResult
 from smartico_sync.tracking.pages_in_flight import Sent
@@ -216,7 +216,7 @@ class Sender:
         def settle(receipt: Receipt) -> None:
             new = [row for row in sorted(receipt.known_before) if found.retried.found[row].code == UNACKNOWLEDGED]
             explained = session.keys.explain(found.rows, keys, new)
-            commit = build_commit(batch, receipt, session.options, now_ms(), found.retried)
+            commit = build_commit(batch, receipt, session.options, now_ms(), found.retried, agreed_ms)
             commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
             seq = self._equipment.store.commit(commit)
             if seq and commit.ledger is not None:
