@@ -91,7 +91,7 @@ class LogWriter:
                 begin = b"\n" if len(left) < len(line) else begin  # a part of it is there
                 continue
             begin = b""
-            if self.dropped > self._told:
+            if self.dropped > self._told and self._lines.qsize() < MOST_LINES // 2:
                 missing, self._told = self.dropped - self._told, self.dropped
                 structlog.get_logger().warning("log.dropped", lines=missing)
 
