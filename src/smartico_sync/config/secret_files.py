@@ -13,7 +13,7 @@ from pydantic import SecretStr
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Secret", "Shape", "cleaned", "read_secret", "with_password"]
+__all__ = ["Secret", "Shape", "cleaned", "read_secret", "with_password", "without_password"]
 
 MAX_BYTES = 65_536  # a key or a token; a larger file is another file
 Shape = Literal[
@@ -93,3 +93,10 @@ def with_password(url: SecretStr, password: SecretStr) -> SecretStr:
     if not separator or not at or not user or ":" in user:
         raise ValueError("scheme://user@host/database, with a user and without a password")
     return SecretStr(f"{scheme}://{user}:{quote(password.get_secret_value(), safe='')}@{host}")
+
+
+def without_password(url: SecretStr) -> SecretStr:
+    """Take the password out of a URL."""
+    scheme, separator, rest = url.get_secret_value().partition("://")
+    user, at, host = rest.rpartition("@")
+    return SecretStr(f"{scheme}{separator}{user.partition(':')[0]}{at}{host}")

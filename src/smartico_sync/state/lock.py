@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,8 +94,9 @@ class ProcessLock:
                 f"the state {state} is in use by {holder.told}",
                 hint=f"{holder.how_to_stop}, or give this configuration a state file of its own",
             ) from error
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, Holder.this_process().text.encode(), 0)
+        with suppress(OSError):  # on a full disk: the lock is held, and only its words are missing
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, Holder.this_process().text.encode(), 0)
 
     def release(self) -> None:
         """Let the next process have the state; idempotent."""
