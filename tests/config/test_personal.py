@@ -140,7 +140,7 @@ def test_a_renamed_contact_detail_is_still_one(desk):
     """A column of e-mail addresses under an innocent name is refused, at its line, with the ways out."""
     assert desk.error("cursor: dt_update", "cursor: dt_update\n    columns: {user_email: contact, x: y}") == (
         "18:27: views[0].columns.user_email: user_email as contact would leave in the clear; add contact to "
-        "pii.properties, map the column to user_email or user_phone, or write null to leave it out (pii.in_the_clear "
+        "`pii.properties`, map the column to user_email or user_phone, or write null to leave it out (`pii.in_the_clear` "
         "says that it may)"
     )
 

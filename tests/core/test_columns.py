@@ -349,7 +349,7 @@ def test_a_settled_bet_without_the_moment_of_settlement_is_told():
         cursor="id",
         drop=("dt",),
     )
-    assert found == ("no column says when an event happened: name one with event_date:",)
+    assert found == ("no column says when an event happened: name one with `event_date:`",)
 
 
 # One table for all
@@ -510,7 +510,7 @@ def test_a_boolean_may_say_what_a_row_is():
 @pytest.mark.parametrize(
     ("families", "more", "said"),
     [
-        (LEDGER | {"amount": "text"}, {"options": Options(where={"gone": ("1",)})}, "it has no column gone, which where: names"),
+        (LEDGER | {"amount": "text"}, {"options": Options(where={"gone": ("1",)})}, "it has no column gone, which `where:` names"),
         ({"id": "integer", "code": "text", "game_id": "text"}, {"options": Options(type_column="code", roles={"B": "bet"})},
          "it has no column casino_last_bet_amount or bet_amount or"),
     ],

@@ -87,14 +87,14 @@ def test_profiles_are_not_compared():
 @pytest.mark.parametrize(
     ("drop", "rows", "advice"),
     [
-        ((), [("a", 0, 1, 1, "1", "1"), ("a", 1, 2, 1, "1", "1")], "write key: [seq_no],"),
+        ((), [("a", 0, 1, 1, "1", "1"), ("a", 1, 2, 1, "1", "1")], "write `key: [seq_no]`,"),
         (
             (),
             [("a", 0, 1, 1, "1", "1"), ("a", 1, 2, 1, "1", "1"), ("b", 2, 1, 1, "1", "1")],
-            "write key: [bet_id, seq_no],",
+            "write `key: [bet_id, seq_no]`,",
         ),
-        (("seq_no",), [("a", 0, 1, 1, "1", "1"), ("a", 1, 2, 2, "2", "1")], "write key: [bet_id, dt],"),
-        (("seq_no",), [("a", 0, 1, 1, "1", "1"), ("a", 0, 2, 2, "2", "2")], "write key: [bet_id, at],"),
+        (("seq_no",), [("a", 0, 1, 1, "1", "1"), ("a", 1, 2, 2, "2", "1")], "write `key: [bet_id, dt]`,"),
+        (("seq_no",), [("a", 0, 1, 1, "1", "1"), ("a", 0, 2, 2, "2", "2")], "write `key: [bet_id, at]`,"),
         (("seq_no",), [("a", 0, 1, 1, "1", "1"), ("a", 0, 2, 1, "2", "2")], "an id of its own"),
     ],
 )

@@ -60,13 +60,13 @@ def test_numbers_that_look_like_times_are_told(operator, postgresql):
     operator.configure(postgresql.url, f"  - {VIEW % ''}\n")
     said = operator.sync("check").stdout
     assert "! view deposits: the cursor at looks like a time (epoch_us)" in said
-    assert "set cursor_is: epoch_us" in said
+    assert "set `cursor_is: epoch_us`" in said
     operator.configure(postgresql.url, f"  - {VIEW % ', cursor_is: id'}\n")
     assert "looks like" not in operator.sync("check").stdout
     operator.configure(postgresql.url, f"  - {VIEW % ', cursor_is: epoch_ms'}\n")
     wrong = operator.sync("check")
     assert wrong.returncode == 2
-    assert "set cursor_is: epoch_us" in wrong.stdout
+    assert "set `cursor_is: epoch_us`" in wrong.stdout
 
 
 def test_numbers_in_a_text_are_refused(operator):

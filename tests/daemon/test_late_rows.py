@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from daemon.deposits import DEPOSITS, insert
+from waiting import until
 
 BY_ID = "{name: deposits, source: db, relation: by_id, kind: deposits, cursor: id, every: 50ms%s}"
 HASTE = ", settle: 50ms"  # so that a test need not wait for two seconds
@@ -21,6 +22,12 @@ def polled(day, seconds):
     while time.monotonic() < end:
         day.poll()
         time.sleep(SLOT_S)
+    return day.status
+
+
+def polled_until(day, happened):
+    """Poll until it is so; what is true of the view's status then."""
+    until(lambda: happened(day.poll()), SLOT_S)
     return day.status
 
 
@@ -49,11 +56,12 @@ def test_a_time_that_is_taken_long_before_the_first_write(tracked, postgresql, p
         waits.execute("INSERT INTO deposits (transaction_id) VALUES (3)")
         polled(day, 0.2)
     insert(postgresql, 4)
-    status = polled(day, 0.5)
-    assert sorted(day.sent()) == (["1", "2", "4"] if policy == "fence" else ["1", "2", "3", "4"])
+    expected = ["1", "2", "4"] if policy == "fence" else ["1", "2", "3", "4"]
+    status = polled_until(day, lambda _: sorted(day.sent()) == expected)
+    assert sorted(day.sent()) == expected
     assert status.late_commit.startswith("fence + lookback: " if policy == "auto" else "fence: ")
     if policy == "auto":
-        assert any("lookback found them" in warning for warning in status.warnings)
+        polled_until(day, lambda now: any("lookback found them" in warning for warning in now.warnings))
 
 
 def test_an_application_server_whose_clock_is_behind(tracked, postgresql):
@@ -181,7 +189,8 @@ def test_what_keeps_the_watermark_is_named(tracked, private_postgresql, pin):
         if pin == "prepared":
             writer.execute("PREPARE TRANSACTION 'forgotten'")
         server.admin("INSERT INTO deposits (transaction_id, dt_finalized) VALUES (1, now())")
-        (warning,) = [each for each in polled(day, 0.8).warnings if "kept the watermark" in each]
+        named = polled_until(day, lambda status: any("kept the watermark" in each for each in status.warnings))
+        (warning,) = [each for each in named.warnings if "kept the watermark" in each]
         assert (
             "in database other, a transaction since" if pin == "writer" else "'forgotten' of database other"
         ) in warning

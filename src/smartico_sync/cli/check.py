@@ -140,8 +140,8 @@ def personal_results(configuration: Configuration, subject: str, prepared: Prepa
             "advice",
             subject,
             f"{', '.join(undecided)} {'is' if len(undecided) == 1 else 'are'} personal and would leave in the clear",
-            "decide: pii.in_the_clear lists what may, pii.properties what is to be protected (texts only: Smartico checks the "
-            "type of a date), columns: {name: null} leaves it out",
+            "decide: `pii.in_the_clear` lists what may, `pii.properties` what is to be protected (texts only: Smartico checks the "
+            "type of a date), `columns: {name: null}` leaves it out",
         )
 
 
@@ -153,7 +153,7 @@ def key_results(subject: str, tracked: tuple[str, ...], by_default: tuple[str, .
             "advice",
             subject,
             f"it is tracked {how}, and goes on like that; {', '.join(by_default) or 'none'} would be its key by default now",
-            "nothing has to be done; for the other key: a view of another name and identity, with start_from: now",
+            "nothing has to be done; for the other key: a view of another name and identity, with `start_from: now`",
         )
 
 
@@ -197,10 +197,12 @@ def order_results(subject: str, prepared: PreparedView, source: Source) -> Itera
             "advice",
             subject,
             f"{nulls} rows have a NULL {prepared.relation.cursor} and are never sent",
-            "fill the cursor, or see on_null_cursor",
+            "fill the cursor, or see `on_null_cursor`",
         )
     if not prepared.relation.key:
-        yield Result("advice", subject, "no unique key: rows of one cursor value travel together", "name it with key:")
+        yield Result(
+            "advice", subject, "no unique key: rows of one cursor value travel together", "name it with `key:`"
+        )
 
 
 def late_results(subject: str, view: View, prepared: PreparedView) -> Iterator[Result]:

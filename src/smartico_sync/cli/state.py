@@ -74,7 +74,7 @@ def told(each: recovery.ViewRestored, kind: str) -> str:
 @click.option(
     "--start-from",
     type=click.Choice(["now"]),
-    help="Where every view that is configured begins, in place of its own start_from: no history is sent.",
+    help="Where every view that is configured begins, in place of its own `start_from`: no history is sent.",
 )
 @config_option
 def new(start_from: str | None, path: Path) -> None:

@@ -84,12 +84,12 @@ def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], undeliver
         click.echo(f"{called}: the source has no such row")
     for row in found:
         if row["cursor"] is None:
-            click.echo(f"{called}: in the source, without a cursor: see on_null_cursor")
+            click.echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
             continue
         click.echo(f"{called}: in the source at {row['cursor']}, {row['event_type']} {row['eid']}")
         said = "acknowledged" if row["acknowledged"] else "not acknowledged (or longer ago than the ledger keeps keys)"
         if row["there_at_start"]:
-            said = "there when the view began, and not sent by it, unless by a backfill (see start_from)"
+            said = "there when the view began, and not sent by it, unless by a backfill (see `start_from`)"
         click.echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")
     for each in undelivered:
         click.echo(f"    {each['stage']}: {each['reason']} (code {each['code']})")

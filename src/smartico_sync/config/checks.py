@@ -101,7 +101,7 @@ def smartico_problems(smartico: Smartico) -> Iterator[Problem]:
     brands: Mapping[str, Brand] = smartico.brands
     own = [brand.token is not None or brand.token_file is not None for brand in brands.values()]
     everywhere = bool(own) and all(own)
-    need = "" if everywhere else "token, token_file, or one of them for every brand; best as ${SMARTICO_TOKEN}"
+    need = "" if everywhere else "`token`, `token_file`, or one of them for every brand; best as ${SMARTICO_TOKEN}"
     yield from either(smartico, ("smartico",), "token", need=need)
     for name, brand in brands.items():
         loc = ("smartico", "brands", name)
@@ -140,7 +140,9 @@ def host_exists(host: str) -> bool:
 
 def pii_problems(pii: Pii) -> Iterator[Problem]:
     """Expect a key for what is encrypted."""
-    need = "key or key_file, because mode is encrypt; `sync keys new` prints a key" if pii.mode == "encrypt" else ""
+    need = (
+        "`key` or `key_file`, because `mode` is encrypt; `sync keys new` prints a key" if pii.mode == "encrypt" else ""
+    )
     yield from either(pii, ("pii",), "key", need=need)
     both = sorted(set(pii.properties) & set(pii.in_the_clear))
     if both:

@@ -186,7 +186,9 @@ def fill(parts: Parts, base: Path, warnings: list[str]) -> list[Problem]:
         try:
             with_password(source.url, SecretStr(""))
         except ValueError as error:
-            files.problems.append(Problem(("sources", name, "url"), f"expected {error}, because password_file is set"))
+            files.problems.append(
+                Problem(("sources", name, "url"), f"expected {error}, because `password_file` is set")
+            )
             continue
         password, file = files.secret(("sources", name, "password_file"), source.password_file, "line")
         if password is not None:

@@ -60,7 +60,7 @@ def view_problems(view: View, where: Where) -> Iterator[Problem]:
         yield Problem(where.at("timezone"), text)
     for name, only in PROFILE_ONLY.items():
         if kind(view.kind).role != "profile" and getattr(view, name) not in only:
-            yield Problem(where.at(name), f"{name} is for profiles (kind: users) only; take it out", "key")
+            yield Problem(where.at(name), f"`{name}` is for profiles (`kind: users`) only; take it out", "key")
     if view.late_commit == "fence" and where.engine and "fence" not in where.engine.abilities:
         able = " or ".join(engine.title for engine in ENGINES.values() if "fence" in engine.abilities)
         yield Problem(
@@ -87,7 +87,7 @@ def type_problems(view: View, where: Where) -> Iterator[Problem]:
     if view.type is None:
         if known.row_roles and "" not in known.event_types:
             roles = ", ".join(f"{role}: …" for role in known.row_roles[:2])
-            text = f"missing: type: {{column: …, {roles}}}, because the kind is {view.kind}"
+            text = f"missing: `type: {{column: …, {roles}}}`, because the kind is {view.kind}"
             yield Problem(where.at("type"), text, "key")
         return
     if not known.row_roles:
@@ -129,7 +129,7 @@ def event_problems(view: View, where: Where) -> Iterator[Problem]:
             f"Smartico produces {view.event_type} itself; never sent are {', '.join(NEVER_SENT)}",
         )
     elif view.event_type == UPDATE_PROFILE:
-        yield Problem(where.at("event_type"), f"{UPDATE_PROFILE} needs kind: users, which compares profiles")
+        yield Problem(where.at("event_type"), f"{UPDATE_PROFILE} needs `kind: users`, which compares profiles")
     elif not re.fullmatch(NAME_PATTERN, view.event_type):
         yield Problem(where.at("event_type"), "expected letters, digits, '_' and '.', beginning with a letter")
 
@@ -137,7 +137,7 @@ def event_problems(view: View, where: Where) -> Iterator[Problem]:
 def array_problems(view: View, where: Where) -> Iterator[Problem]:
     """Sets of names, and nothing else, can be added to."""
     if view.arrays and kind(view.kind).role != "profile":
-        yield Problem(where.at("arrays"), "arrays is for profiles (kind: users) only; take it out", "key")
+        yield Problem(where.at("arrays"), "`arrays` is for profiles (`kind: users`) only; take it out", "key")
         return
     sets = [name for name, known in PROPERTIES.items() if known.type == "array" and not is_managed(name)]
     for name in view.arrays:
@@ -167,8 +167,8 @@ def column_problems(view: View, where: Where) -> Iterator[Problem]:
     for column, target in unprotected_mappings(where.pii, view) if where.pii else ():
         yield Problem(
             where.at("columns", column),
-            f"{column} as {target} would leave in the clear; add {target} to pii.properties, map the column to user_email"
-            f" or user_phone, or write null to leave it out (pii.in_the_clear says that it may)",
+            f"{column} as {target} would leave in the clear; add {target} to `pii.properties`, map the column to user_email"
+            f" or user_phone, or write null to leave it out (`pii.in_the_clear` says that it may)",
         )
 
 
@@ -189,7 +189,7 @@ def rule_problems(view: View, where: Where, column: str) -> Iterator[Problem]:
             where.at("columns", column, "scale"), f"scale is for numbers, and {target} is a {min(told)}", "key"
         )
     if rule.split and "array" not in told:
-        said = f"{target} is a {min(told)}" if told else f"{target} is custom: write type: array too"
+        said = f"{target} is a {min(told)}" if told else f"{target} is custom: write `type: array` too"
         yield Problem(where.at("columns", column, "split"), f"split is for arrays, and {said}", "key")
 
 

@@ -12,7 +12,7 @@ Weight = Literal[
     "stops",  # watermark or event ids mean nothing any more
     "to verify",  # fine if the rows delivered last are still there
 ]
-OTHER_VIEW = "give what comes from now on to a view of another name and identity, with start_from: now"
+OTHER_VIEW = "give what comes from now on to a view of another name and identity, with `start_from: now`"
 ACCEPT = "to send what comes from now on in the new way: sync watermark accept {view}"
 PLACE = "place it anew, under the new cursor: sync watermark rewind {view} --to …"
 LOOK = "where it is meant, place it anew in what it reads now: sync watermark rewind {view} --to …"

@@ -51,7 +51,7 @@ def extended(seed: pl.Series, part: pl.Series) -> pl.Series:
 def framed(frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:
     """The values of these columns as parts of a seed; NULL stays null."""
     texts = [name for name in names if frame.schema[name] == pl.String]
-    odd = {name: pl.col(name).str.contains_any([SEPARATOR, MARK]) for name in texts}
+    odd = {name: pl.col(name).str.contains(f"[{SEPARATOR}{MARK}]") for name in texts}
     # Hardly ever: then nothing need be written another way.
     found = frame.select(mask.any() for mask in odd.values()).row(0, named=True) if texts and frame.height else {}
     return [

@@ -226,12 +226,12 @@ class Plan:
         if self.options.event_date and self.options.event_date not in {
             c.name for columns in dates.values() for c in columns
         }:
-            yield f"it has no column {self.options.event_date} with moments, which event_date: names"
+            yield f"it has no column {self.options.event_date} with moments, which `event_date:` names"
         roles = self.roles if self.options.roles else ("",)
         for role in roles:
             if not dates.get(role, dates[""]):
                 about = f" of a row that is {role}" if role else ""
-                yield f"no column says when an event{about} happened: name one with event_date:"
+                yield f"no column says when an event{about} happened: name one with `event_date:`"
                 break
         for target, origins in self.sources.items():
             yield from self.misfits(target, origins)
@@ -253,13 +253,13 @@ class Plan:
         needed = (USER_COLUMN, *(() if options.brand else (BRAND_COLUMN,)))
         for name in needed:
             if name not in self.called and name not in demanded:
-                yield f"it has no column {name}, which every view needs; columns: may say which one it is"
+                yield f"it has no column {name}, which every view needs; `columns:` may say which one it is"
         for setting, columns in (("columns", options.columns), ("where", options.where)):
             for name in columns:
                 if name not in self.present:
-                    yield f"it has no column {name}, which {setting}: names"
+                    yield f"it has no column {name}, which `{setting}:` names"
         if options.type_column and options.type_column not in self.present:
-            yield f"it has no column {options.type_column}, which type: names"
+            yield f"it has no column {options.type_column}, which `type:` names"
 
     def says_when(self) -> bool:
         """Whether some column says when an event happened."""
@@ -271,10 +271,10 @@ class Plan:
         expected = property_type(target) or self.kind.types.get(target)
         if not re.fullmatch(NAME_PATTERN, target):
             names = ", ".join(origin.column.name for origin in origins)
-            yield f"column {names!r} cannot be a property by that name: name another or null with columns:"
+            yield f"column {names!r} cannot be a property by that name: name another or null with `columns:`"
         for column in (origin.column for origin in origins):
             if column.family == "binary":
-                yield f"column {column.name} is binary: leave it out with columns: {{{column.name}: null}}"
+                yield f"column {column.name} is binary: leave it out with `columns: {{{column.name}: null}}`"
             elif expected == "date" and column.family in NO_DATE:
                 yield f"column {column.name} is {column.type}, but {target} must be a date"
             elif expected in ("number", "integer") and column.family in NO_NUMBER:

@@ -131,7 +131,7 @@ class Operations:
         if identity not in (None, row.identity):
             raise ConfigError(
                 f"view {source} has the identity {row.identity}, and `identity:` of view {view} says {identity}",
-                hint=f"write identity: {row.identity}, or take `identity:` out",
+                hint=f"write `identity: {row.identity}`, or take `identity:` out",
             )
         self.between_pages(view, "the adoption", lambda: self.store.rename(source, view))
         return row.identity

@@ -112,7 +112,8 @@ class Backlog:
             players = request.frame.get_column(PLAYER)
             request.pending.holds.own.update(players[place] for place, why in refused.items() if why.code in HOLDING)
         refusals = [Refusal(rows[place], ids[place], why.code, why.reason) for place, why in refused.items()]
-        request.pending.judged(delivered, duplicates, refusals, rows.gather(list(known_before)).to_list())
+        before = rows.gather(list(known_before)).to_list() if known_before else []
+        request.pending.judged(delivered, duplicates, refusals, before)
 
     def finish(self, request: Request) -> None:
         """The request is done; those behind it may go."""

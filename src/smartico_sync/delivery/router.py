@@ -136,7 +136,7 @@ class Router:
 
     def too_large(self, event: Events) -> Refusal:
         """An event that no request can hold."""
-        reason = f"larger than batch_bytes ({self.config.batch_bytes} bytes)"
+        reason = f"larger than `batch_bytes` ({self.config.batch_bytes} bytes)"
         return Refusal(event.frame.get_column(POSITION)[0], event.frame.get_column(EID)[0], TOO_LARGE, reason)
 
     def problem(self) -> DeliveryError | None:

@@ -38,12 +38,13 @@ def parse_key(text: str) -> bytes:
         key = base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
     except binascii.Error:
         raise ConfigError(
-            "the PII key is not base64", hint="put the output of `sync keys new --quiet` into pii.key or pii.key_file"
+            "the PII key is not base64",
+            hint="put the output of `sync keys new --quiet` into `pii.key` or `pii.key_file`",
         ) from None
     if len(key) != KEY_BYTES:
         raise ConfigError(
             f"the PII key has {len(key)} bytes instead of {KEY_BYTES}",
-            hint="put the output of `sync keys new --quiet` into pii.key or pii.key_file",
+            hint="put the output of `sync keys new --quiet` into `pii.key` or `pii.key_file`",
         )
     return key
 
@@ -52,7 +53,7 @@ def check_key_id(key_id: str) -> str:
     """Return the same id, if it can travel inside a value. Raises ConfigError."""
     if not _KEY_ID.fullmatch(key_id):
         raise ConfigError(
-            f"pii.key_id {key_id!r} cannot be used: it must have 1 to 32 letters, digits, '-' or '_'",
-            hint="name the key shortly, for instance key_id: '2'",
+            f"`pii.key_id` {key_id!r} cannot be used: it must have 1 to 32 letters, digits, '-' or '_'",
+            hint="name the key shortly, for instance `key_id: '2'`",
         )
     return key_id

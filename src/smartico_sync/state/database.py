@@ -45,7 +45,7 @@ def restore_hint(path: Path) -> str:
     """Return what an operator types when a state is gone or damaged."""
     return (
         f"restore a backup: `sync state restore BACKUP` brings {path} back; without one, `sync state new` starts again "
-        "at the configured start_from"
+        "at the configured `start_from`"
     )
 
 

@@ -53,13 +53,13 @@ def cursor_advice(view: View, source: Source, relation: Relation) -> tuple[Advic
         return (
             Advice(
                 f"the cursor {view.cursor} looks like a time ({meaning}) and is taken for an id: rows that come late are not looked for by time",
-                f"set cursor_is: {meaning}, or cursor_is: id if it is one",
+                f"set `cursor_is: {meaning}`, or `cursor_is: id` if it is one",
             ),
         )
     if relation.epoch and meaning not in ("id", view.cursor_is):
         raise ViewMisconfigured(
-            f"view {view.name}: cursor_is is {view.cursor_is}, and {view.cursor} looks like {meaning}",
-            hint=f"set cursor_is: {meaning}",
+            f"view {view.name}: `cursor_is` is {view.cursor_is}, and {view.cursor} looks like {meaning}",
+            hint=f"set `cursor_is: {meaning}`",
         )
     return ()
 
@@ -86,7 +86,7 @@ def zone_advice(config: SourceConfig, relation: Relation, facts: ServerFacts) ->
     return (
         Advice(
             f"{named} carry no zone and are read as UTC, but the server's zone is {facts.timezone}",
-            f"set timezone: {zone_name(facts.timezone)} for the source, or timezone: UTC if that is what they hold",
+            f"set `timezone: {zone_name(facts.timezone)}` for the source, or `timezone: UTC` if that is what they hold",
         ),
     )
 

@@ -145,7 +145,7 @@ def warning(late: LateRows | None, read_time: ReadTime, view: View, pinned_by: C
             return f"a writer has kept the watermark for {fence.pinned_ms(read_time) // 1000} s, and memory grows until it ends: {named}"
         case Fence() as fence if fence.broken:
             return (
-                f"the watermark was let go {fence.broken} times because a writer stayed open longer than pin_cap: rows may be "
+                f"the watermark was let go {fence.broken} times because a writer stayed open longer than `pin_cap`: rows may be "
                 f"missing, run sync reconcile --view {view.name}"
             )
         case Lookback() as lookback:

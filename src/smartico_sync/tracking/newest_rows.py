@@ -59,7 +59,7 @@ def repeated_keys(prepared: PreparedView, rows: pl.DataFrame) -> SyncError | Non
         key = seeds(rows, [pl.col(f"@key.{place}") for place in range(len(mapping.relation.key))])
         many = int(keyed_hash(key, b"").is_duplicated().sum())
         told = f"view {mapping.view}: the key is not unique: {many} of the newest {rows.height:,} rows share it with another one"
-        hint = "let the view have one row for each player, or name with key: what makes a row unique"
+        hint = "let the view have one row for each player, or name with `key:` what makes a row unique"
         return ViewMisconfigured(told, hint=hint) if many else None
     found = repeats(mapping, rows, ledger_keys(mapping, rows))
     if found is None or not found.clash.any():

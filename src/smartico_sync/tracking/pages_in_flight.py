@@ -21,7 +21,7 @@ MOST_BYTES = 96_000_000  # of rows in flight: three full pages, so that reading,
 MOST_PAGES = 64  # small ones of polls that did not wait; beyond it an API that hangs holds up the polls too
 Where = Literal["here", "worker"]
 Scan = Literal["none", "part"]
-READY_PAGES = 3  # pages whose requests are not even made yet: more of them only cost memory
+FULL_PAGES = 4  # of a backlog: they keep reading, working and sending busy, and more of them only cost memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class PagesInFlight:
     def full(self) -> bool:
         """Whether no further page should be read now."""
         size = sum(page.size for page in self._ordered)
-        unmade = sum(not page.sent.done() for page in self._ordered)
-        return len(self._ordered) >= MOST_PAGES or size >= MOST_BYTES or unmade >= READY_PAGES
+        backlog = sum(page.level is None for page in self._ordered)
+        return len(self._ordered) >= MOST_PAGES or size >= MOST_BYTES or backlog >= FULL_PAGES
 
     @property
     def scanning(self) -> bool:

@@ -107,8 +107,8 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     relation = replace(described, key=key)
     if missing := [name for name in key if relation.column(name) is None]:
         raise ViewBroken(
-            f"view {view.name}: {where(view)} has no column {missing[0]}, which key: names",
-            hint="name the columns that make a row unique with key:, or key: [] for none",
+            f"view {view.name}: {where(view)} has no column {missing[0]}, which `key:` names",
+            hint="name the columns that make a row unique with `key:`, or `key: []` for none",
         )
     names = (column.name for column in relation.columns)
     blind = frozenset(name for name in names if holds_personal(configuration.pii, view, name))
@@ -122,7 +122,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     if open_names := unprotected_pii(configuration, view, [known.name for known in mapping.properties]):
         raise ConfigError(
             f"view {view.name}: {', '.join(open_names)} would leave in the clear",
-            hint="add the property to pii.properties, or leave the column out with columns: {name: null}",
+            hint="add the property to `pii.properties`, or leave the column out with `columns: {name: null}`",
         )
     facts = source.facts()
     family: Family = "instant" if relation.epoch else relation.cursor_column.family

@@ -190,21 +190,21 @@ class SourceChecks:
         if self.memory.nulls and self.view.on_null_cursor == "stop":
             raise RowsUnusable(
                 f"view {self.view.name}: {self.memory.nulls} rows have a NULL {self.view.cursor} or key",
-                hint="fill the cursor, or set on_null_cursor: report",
+                hint="fill the cursor, or set `on_null_cursor: report`",
             )
 
     def null_warning(self) -> str:
         """What a person should know of them."""
         if not self.memory.nulls or self.view.on_null_cursor == "send":
             return ""
-        return f"{self.memory.nulls} rows have a NULL {self.view.cursor} or key and are never sent: fill it, or see on_null_cursor"
+        return f"{self.memory.nulls} rows have a NULL {self.view.cursor} or key and are never sent: fill it, or see `on_null_cursor`"
 
     def without_cursor(self, reading: Reading) -> pl.DataFrame | None:
         """Rows without a cursor that this process has not sent yet, some at a time."""
         if not self.prepared.relation.key:
             raise ViewMisconfigured(
                 f"view {self.view.name}: rows with a NULL {self.view.cursor} cannot be told apart without a key",
-                hint="name the columns that make a row unique with key:, or set on_null_cursor: report",
+                hint="name the columns that make a row unique with `key:`, or set `on_null_cursor: report`",
             )
         after: tuple[str, ...] = ()
         while True:
@@ -240,8 +240,8 @@ def ahead_warning(reader: PageReader) -> str:
     if not len(reader.ahead):
         return ""
     return (
-        f"{len(reader.ahead)} rows are dated more than future_tolerance ahead of the database's clock; they are sent, but is the "
-        "source's timezone: right?"
+        f"{len(reader.ahead)} rows are dated more than `future_tolerance` ahead of the database's clock; they are sent, but is the "
+        "source's `timezone` right?"
     )
 
 

@@ -69,7 +69,7 @@ def row_of(configuration: Configuration, view: View, store: Store) -> ViewRow | 
         if view.identity not in (None, row.identity):
             raise ViewMisconfigured(
                 f"view {view.name} is tracked under the identity {row.identity}, and `identity:` says {view.identity}",
-                hint=f"write identity: {row.identity}, or take `identity:` out",
+                hint=f"write `identity: {row.identity}`, or take `identity:` out",
             )
         return row
     identity = view.identity or view.name
@@ -106,7 +106,7 @@ def refuse_known_relation(configuration: Configuration, view: View, defined: Def
         raise ViewMisconfigured(
             f"view {view.name}: this state has sent the rows of {where(view)} for view {row.view}; from the first row on they would "
             "be sent again under new event ids, and count twice",
-            hint=f"{adopt}for what comes from now on: start_from: now; to send it all again all the same: on_known_relation: send",
+            hint=f"{adopt}for what comes from now on: `start_from: now`; to send it all again all the same: `on_known_relation: send`",
         )
 
 

@@ -95,7 +95,7 @@ def moment_of(view: View, prepared: PreparedView) -> int:
 def wrong_start(view: View, expected: str) -> ConfigError:
     """Say that `start_from` is no cursor of the view, and which form it has."""
     return ConfigError(
-        f"view {view.name}: start_from: {view.start_from} is no value of its cursor {view.cursor}",
+        f"view {view.name}: `start_from: {view.start_from}` is no value of its cursor {view.cursor}",
         hint=f"expected {expected}; or first, or now",
     )
 

@@ -56,8 +56,8 @@ def choose(policy: Policy, cursor: Family, ids: str, fence_reason: str) -> Choic
     }[policy]
     if problem:
         able = "auto" if natural.mechanism == "fence + lookback" else f"{natural.mechanism}, or auto"
-        hint = f"set late_commit: {able}" if natural.mechanism else natural.hint
-        return Choice(natural.mechanism, natural.why, f"late_commit: {policy} cannot work here: {problem}", hint)
+        hint = f"set `late_commit`: {able}" if natural.mechanism else natural.hint
+        return Choice(natural.mechanism, natural.why, f"`late_commit: {policy}` cannot work here: {problem}", hint)
     why = f"the configuration says so; {CONDITIONS[policy]}"
     return Choice(policy, f"{why}, but {ids}" if policy == "gaps" and ids else why)
 

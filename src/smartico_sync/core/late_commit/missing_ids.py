@@ -66,8 +66,8 @@ def whole(ids: pl.Series) -> pl.Series:
         return ids.cast(pl.Int128)
     except pl.exceptions.PolarsError:
         raise ConfigError(
-            "late_commit: gaps needs a cursor of whole numbers, and this one holds others",
-            hint="choose another cursor, or another late_commit",
+            "`late_commit: gaps` needs a cursor of whole numbers, and this one holds others",
+            hint="choose another cursor, or another `late_commit`",
         ) from None
 
 

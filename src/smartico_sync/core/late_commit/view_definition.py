@@ -71,13 +71,13 @@ def _of_kind(part: Part) -> Iterator[Trait]:
         yield Trait(
             "materialized view",
             f"{part.name} is a materialized view: rows appear when it is refreshed, long after their cursor",
-            "read the view it is made of, or set lookback: to more than the time between two refreshes",
+            "read the view it is made of, or set `lookback:` to more than the time between two refreshes",
         )
     if part.kind == "foreign table":
         yield Trait(
             "foreign table",
             f"{part.name} is a foreign table: another server's transactions are not seen in this one's snapshots",
-            "connect to that server itself, or set lookback: to more than its longest transaction",
+            "connect to that server itself, or set `lookback:` to more than its longest transaction",
         )
 
 

@@ -40,8 +40,8 @@ FORBIDDEN = ("quotaExceeded", "billingNotEnabled", "billingTierLimitExceeded", "
 # By BigQuery's own word for the reason.
 TABLE = {
     **meanings(
-        SourceCancelled, "raise statement_timeout of the source; `sync check` tells what a poll reads",
-        dict.fromkeys(("stopped", "timeout"), "the query ran longer than statement_timeout"),
+        SourceCancelled, "raise `statement_timeout` of the source; `sync check` tells what a poll reads",
+        dict.fromkeys(("stopped", "timeout"), "the query ran longer than `statement_timeout`"),
     ),
     **meanings(
         SourceCancelled, "tried again, with a smaller page",
@@ -97,8 +97,8 @@ def _answered(error: exceptions.GoogleAPICallError, place: str, what: str) -> So
         needed = re.search(r"(\d+) or higher", told)
         size = f"; it would read {int(needed[1]) / 1e9:,.1f} GB" if needed else ""
         return SourceRefused(
-            f"{place}: {what}: the query would cost more than maximum_bytes_billed allows{size}",
-            hint="partition the table by the cursor, start later (start_from:), or raise maximum_bytes_billed of the source",
+            f"{place}: {what}: the query would cost more than `maximum_bytes_billed` allows{size}",
+            hint="partition the table by the cursor, start later (`start_from:`), or raise `maximum_bytes_billed` of the source",
         )
     if reason not in TABLE and isinstance(error, exceptions.ServerError | exceptions.TooManyRequests):
         return failure_of(TABLE, "backendError", place, what, shown=reason or str(error.code))

@@ -48,7 +48,7 @@ def _seen(session: Session, reference: TableReference) -> list[Table]:
 def judge(relation: Relation, poll: int, whole: int, tables: Sequence[Table]) -> Plan:
     """Judge a poll by its bytes, beside those of a read from the start."""
     billed = max(poll, LEAST)
-    day = f"{billed * POLLS / 1e9:,.0f} GB a day at every: 5m, where tables change all the time"
+    day = f"{billed * POLLS / 1e9:,.0f} GB a day at `every: 5m`, where tables change all the time"
     summary = f"one poll is billed for {billed / 1e6:,.0f} MB, {day}"
     text = "\n".join([summary, f"from the start it would read {whole / 1e6:,.0f} MB", *map(_layout, tables)])
     if poll <= LEAST or poll <= SHARE * whole:

@@ -37,7 +37,7 @@ TABLE = {
     }, SERVER),
     **meanings(SourceCancelled, "tried again, with a smaller page; `sync check` tells what a poll reads", {
         158: "the query reads more rows than the profile allows",
-        159: "the query ran longer than statement_timeout, or max_execution_time",
+        159: "the query ran longer than `statement_timeout`, or max_execution_time",
         160: "the query would run longer than max_execution_time", 202: "the server runs too many queries already",
         209: "a server of the cluster did not answer in time", 236: "the server ended the query",
         241: "the query needs more memory than it may have", 289: "this replica has not caught up yet",
@@ -53,14 +53,14 @@ TABLE = {
     **meanings(SourceRefused, "see SHOW QUOTA; or poll less often", {201: "the user's quota is used up"}),
     **meanings(SourceRefused, "a view must only read", {164: "this session only asks"}),
     **meanings(SourceError, "`sync watermark show`", {457: "a position is no value of its column's type"}),
-    **meanings(ViewBroken, "run the query: by hand", dict.fromkeys(COMPILED, "the server cannot compile it")),
+    **meanings(ViewBroken, "run the `query:` by hand", dict.fromkeys(COMPILED, "the server cannot compile it")),
     **meanings(ViewBroken, "does it exist, under that very name?", dict.fromkeys(GONE, "reads"), SUBJECT),
     **meanings(ViewBroken, COMPARE, dict.fromkeys(COLUMNS, "names"), SUBJECT),
 }  # fmt: skip
 STATUSES = {401: "the login is refused", 403: "the login is refused", 407: "the proxy wants a login"}
 HINTS = Hints(
     tls="ca_file names the CA of the server, client_cert and client_key are ours; HTTPS is on 8443, HTTP on 8123",
-    late="check host, port and firewall; statement_timeout sets how long to wait",
+    late="check host, port and firewall; `statement_timeout` sets how long to wait",
     refused="is the server running, and is that its HTTP port (8123, or 8443 with TLS)?",
 )
 
@@ -125,8 +125,8 @@ def _answered(code: int, told: str, place: str, what: str) -> SourceError:
 def _setting(name: str, place: str, what: str, code: int) -> SourceError:
     if name == "max_execution_time":
         return SourceRefused(
-            f"{place}: {what}: the user's profile allows no statement_timeout that long ({code})",
-            hint="lower statement_timeout of the source, or raise the profile's MAX of max_execution_time",
+            f"{place}: {what}: the user's profile allows no `statement_timeout` that long ({code})",
+            hint="lower `statement_timeout` of the source, or raise the profile's MAX of max_execution_time",
         )
     return SourceRefused(
         f"{place}: {what}: the user may not choose the setting {name}, or not so ({code})",

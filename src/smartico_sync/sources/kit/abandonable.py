@@ -122,7 +122,7 @@ class AbandonableCalls:
                 return outcome.result()
             raise SourceUnreachable(
                 f"{self._place}: {what}: no answer in time",
-                hint="check the network; statement_timeout sets how long to wait",
+                hint="check the network; `statement_timeout` sets how long to wait",
             ) from None
         finally:
             self._under_way = None

@@ -17,7 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 COMPARE = "compare the view with views.yaml: `sync check`"
-TOO_SLOW = "raise statement_timeout, or see `sync check` for a missing index"
+TOO_SLOW = "raise `statement_timeout`, or see `sync check` for a missing index"
 TRIED_AGAIN = "tried again"
 BY_HAND = "SELECT from the view by hand to see the server's own words; a row's value may be in them"
 # The forms of a sentence: about a view that was read, about the server itself, and with the view as its subject.

@@ -80,7 +80,7 @@ def silent(place: str, what: str, silence_s: float) -> SourceUnreachable:
     """Nobody answered for that long on a connection that was there."""
     return SourceUnreachable(
         f"{place}: {what}: no answer for {silence_s:g} s",
-        hint="check the network between here and the database; statement_timeout sets how long to wait",
+        hint="check the network between here and the database; `statement_timeout` sets how long to wait",
     )
 
 

@@ -30,9 +30,9 @@ TABLE = {
         SourceRefused, "grant it: db.grantRolesToUser(USER, [{role: 'read', db: DATABASE}])",
         dict.fromkeys((13, 33), "permission denied"),
     ),
-    **meanings(SourceCancelled, "see `sync check` for the index of the poll; raise statement_timeout if it is there", {
+    **meanings(SourceCancelled, "see `sync check` for the index of the poll; raise `statement_timeout` if it is there", {
         43: "the server gave up the cursor",
-        50: "the query ran longer than statement_timeout",
+        50: "the query ran longer than `statement_timeout`",
         237: "somebody ended the query",
         239: "the snapshot is too old",
         246: "the server cannot give this snapshot any more",

@@ -63,7 +63,7 @@ TABLE = {
     **LOGIN,
     **meanings(SourceCancelled, "tried again, with a smaller page", {
         1205: "the server ended the read to break a deadlock",
-        1222: "a lock of somebody who changes the table lasted longer than statement_timeout",
+        1222: "a lock of somebody who changes the table lasted longer than `statement_timeout`",
         596: "the server's administrator ended the connection",
         601: "the data moved while it was read",
         3960: "the snapshot ended with a conflict",
@@ -109,7 +109,7 @@ def failure(state: str, number: int, message: str, place: str, what: str) -> Syn
     """The failure for an SQLSTATE and a number of the server."""
     if number not in TABLE and state in (NO_TIME_LEFT, "HY008"):
         return SourceCancelled(
-            f"{place}: {what}: the query ran longer than statement_timeout, or somebody ended it", hint=TOO_SLOW
+            f"{place}: {what}: the query ran longer than `statement_timeout`, or somebody ended it", hint=TOO_SLOW
         )
     if number not in TABLE and (state.startswith(("08", "HYT")) or not number):
         return broken(place, what, state)

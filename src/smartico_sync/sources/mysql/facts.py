@@ -68,7 +68,7 @@ def _unlimited(session: Session) -> tuple[str, ...]:
     if session.flavour != "neither":
         return ()
     return (
-        "this server has no time limit for a statement (MySQL has one since 5.7.8, MariaDB since 10.1): after statement_timeout we hang up, and the statement goes on in the server until it ends; so let every cursor have its index",
+        "this server has no time limit for a statement (MySQL has one since 5.7.8, MariaDB since 10.1): after `statement_timeout` we hang up, and the statement goes on in the server until it ends; so let every cursor have its index",
     )
 
 

@@ -16,15 +16,15 @@ BUSY = (1040, 1203, 1226, 1053, 1047, 1077, 1078, 1079, 1080, 1152, 1153, 1158, 
 LOST = (0, 2002, 2003, 2006, 2013, 2014, 2027, 2055)
 TABLE = {
     **meanings(SourceCancelled, TOO_SLOW, {
-        1969: "the query ran longer than statement_timeout",
-        3024: "the query ran longer than statement_timeout",
+        1969: "the query ran longer than `statement_timeout`",
+        3024: "the query ran longer than `statement_timeout`",
         1038: "the server has too little memory to sort",
         1114: "the server has no room for a temporary table",
     }),
     **meanings(SourceCancelled, TRIED_AGAIN, {
         1317: "somebody ended the query",
         1927: "somebody ended the connection",
-        1205: "a lock of somebody who changes the table lasted longer than statement_timeout",
+        1205: "a lock of somebody who changes the table lasted longer than `statement_timeout`",
         1213: "the server ended the read to break a deadlock",
         1412: "the table has just been altered",
         1615: "the view has just been altered",
@@ -72,7 +72,7 @@ TABLE = {
         SourceUnreachable, "is it starting up, shutting down or full? see max_connections",
         dict.fromkeys(BUSY, "the server cannot serve us now"),
     ),
-    **meanings(ViewBroken, "run the query: by hand", {NO_SYNTAX: "the server cannot parse it"}),
+    **meanings(ViewBroken, "run the `query:` by hand", {NO_SYNTAX: "the server cannot parse it"}),
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ BUSY = (
 TABLE = {
     **meanings(SourceCancelled, TOO_SLOW, {
         40: "the query ran longer than the server's resource plan allows",
-        1013: "the query ran longer than statement_timeout, or somebody ended it",
+        1013: "the query ran longer than `statement_timeout`, or somebody ended it",
         1555: "the server no longer keeps what the rows looked like when the read began",
         1652: "the server has no room to sort",
         2393: "the query used more CPU time than the user's profile allows",
@@ -120,7 +120,7 @@ def failure(error: BaseException, place: str, what: str) -> SourceError:
     root = _root(error)
     code, driver = number(error), str(getattr(_told(error), "full_code", ""))
     if driver in TOO_LONG:
-        return SourceCancelled(f"{place}: {what}: no answer within statement_timeout ({driver})", hint=TOO_SLOW)
+        return SourceCancelled(f"{place}: {what}: no answer within `statement_timeout` ({driver})", hint=TOO_SLOW)
     if code in LOST or driver in BROKE or (not code and isinstance(root, OSError)):
         return _unreached(root, place, what)
     if driver.startswith("DPY-3") and code not in TABLE:

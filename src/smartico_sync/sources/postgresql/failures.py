@@ -13,7 +13,7 @@ BUSY = ("starting up", "shutting down", "not yet accepting", "recovery mode", "t
 # By SQLSTATE, or by its class.
 TABLE = {
     **meanings(SourceCancelled, TOO_SLOW, {
-        "57014": "the server cancelled the query, or it ran longer than statement_timeout",
+        "57014": "the server cancelled the query, or it ran longer than `statement_timeout`",
     }),
     **meanings(SourceCancelled, TRIED_AGAIN, {
         "40001": "the standby had to end the read to go on replaying",

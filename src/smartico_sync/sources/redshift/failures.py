@@ -22,8 +22,8 @@ HINTS = Hints(
 )
 # By SQLSTATE, or by its class.
 TABLE = {
-    **meanings(SourceCancelled, "raise statement_timeout, or see `sync check` for a sort key", {
-        "57014": "the query ran longer than statement_timeout, or a queue's rule ended it",
+    **meanings(SourceCancelled, "raise `statement_timeout`, or see `sync check` for a sort key", {
+        "57014": "the query ran longer than `statement_timeout`, or a queue's rule ended it",
     }),
     **meanings(SourceCancelled, TRIED_AGAIN, {
         "40001": "the server ended the read to keep transactions in order",

@@ -25,7 +25,7 @@ SECRETS = (
     "check user, role and secret of the source; `SELECT * FROM TABLE(INFORMATION_SCHEMA.LOGIN_HISTORY())` tells more"
 )
 REFUSED_LOGIN = Meaning(SourceRefused, "the login is refused", SECRETS, SERVER)
-SLOW = "raise statement_timeout if the warehouse needs longer to wake up; `sync check` tells what a poll reads"
+SLOW = "raise `statement_timeout` if the warehouse needs longer to wake up; `sync check` tells what a poll reads"
 EXPIRED = (390111, 390112, 390114, 390115, 390195)  # the session is over: the next one is new
 TABLE = {
     **meanings(SourceRefused, SECRETS, {
@@ -54,8 +54,8 @@ TABLE = {
             604: "somebody ended the query",
             608: "the warehouse was suspended during the query",
             625: "the query waited too long for a lock",
-            630: "the query ran, or waited for the warehouse, longer than statement_timeout",
-            639: "the query waited for the warehouse longer than statement_timeout",
+            630: "the query ran, or waited for the warehouse, longer than `statement_timeout`",
+            639: "the query waited for the warehouse longer than `statement_timeout`",
         },
     ),
     **meanings(SourceRefused, "name one: ?warehouse=NAME in the url, and GRANT USAGE ON WAREHOUSE to the role", {
@@ -67,7 +67,7 @@ TABLE = {
     **meanings(SourceRefused, "raise its quota, or wait until it begins anew", {
         90073: "a resource monitor has stopped the warehouse",
     }),
-    **meanings(SourceRefused, "write it into the url: snowflake://user@account/database/schema", {
+    **meanings(SourceRefused, "write it into the `url`: snowflake://user@account/database/schema", {
         90105: "no database is in use", 90106: "no schema is in use",
     }),
     **meanings(
@@ -77,13 +77,13 @@ TABLE = {
     ),
     **meanings(ViewBroken, COMPARE, {904: "names a column that is not there"}, SUBJECT),
     **meanings(
-        ViewBroken, "run the query: by hand", dict.fromkeys((1003, 2031), "the server cannot compile it")
+        ViewBroken, "run the `query:` by hand", dict.fromkeys((1003, 2031), "the server cannot compile it")
     ),
 }  # fmt: skip
 # By SQLSTATE, or by its class, for all other numbers.
 STATES = {
     **meanings(SourceCancelled, SLOW, {"57014": "the server ended the query"}),
-    **meanings(ViewBroken, "run the query: by hand", {"42": "the server cannot compile it"}),
+    **meanings(ViewBroken, "run the `query:` by hand", {"42": "the server cannot compile it"}),
     # These messages quote the value that failed.
     **meanings(
         ViewBroken, "SELECT from the view by hand to see the row; a cast or a division in it fails",
@@ -93,7 +93,7 @@ STATES = {
 OTHERWISE = Meaning(SourceError, "the server failed", "see QUERY_HISTORY for the query's tag", VIEW)
 HINTS = Hints(
     tls="a proxy of your own may be in between: ca_file names its CA",
-    late="check account, proxy and firewall; statement_timeout sets how long to wait",
+    late="check account, proxy and firewall; `statement_timeout` sets how long to wait",
     refused="check account, proxy and firewall; is Snowflake up? https://status.snowflake.com",
     broken="is Snowflake up? https://status.snowflake.com",
 )
