@@ -47,12 +47,19 @@ def test_a_pipe_that_nobody_reads_holds_nobody_up(pipe, monkeypatch):
         assert writer.dropped >= 1_000
         assert f"smartico_sync_log_lines_dropped_total {float(writer.dropped)}" in exposition((), (), logs.dropped_lines()).decode()  # fmt: skip
         read = bytearray()
-        until(lambda: read.extend(held(pipe[0])) or read.endswith(b'"log.dropped"}\n'), 0.001)
+        until(lambda: read.extend(held(pipe[0])) or sum(accounted(bytes(read))) == 2_000, 0.001)
     finally:
         structlog.reset_defaults()
-    found = read.decode().splitlines()
-    assert [int(line) for line in found[:-1]] == list(range(len(found) - 1))
-    assert json.loads(found[-1])["lines"] == 2_000 - (len(found) - 1)
+    numbers, _ = accounted(bytes(read))
+    assert numbers >= 100
+
+
+def accounted(read):
+    """How many lines arrived, in their order, and how many were told to be missing."""
+    whole = read[: read.rfind(b"\n") + 1].decode().splitlines()
+    numbers = [int(line) for line in whole if not line.startswith("{")]
+    assert numbers == sorted(set(numbers))
+    return len(numbers), sum(json.loads(line)["lines"] for line in whole if line.startswith("{"))
 
 
 def test_a_line_takes_no_lock(pipe, monkeypatch):
