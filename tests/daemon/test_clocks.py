@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -45,7 +47,7 @@ def wall(monkeypatch):
     monkeypatch.setattr("apscheduler.schedulers.base.datetime", Clock)
     monkeypatch.setattr("smartico_sync.daemon.timetable.datetime", Clock)
     monkeypatch.setattr(clocks, "now_ms", lambda: real_ms() + jumped.by // timedelta(milliseconds=1))
-    monkeypatch.setattr(clocks._clock, "_offsets", clocks._clock._offsets.copy())
+    monkeypatch.setattr(clocks, "clock", WallClock())
     return lambda by: setattr(jumped, "by", by)
 
 
@@ -153,6 +155,21 @@ def test_a_player_is_waited_for_by_the_steady_clock(operator, replica, wall):
         wall(HOURS_BACK)
         operator.sandbox.set_faults([])
         until(lambda: day.poll() and day.sent() == ["1"])
+
+
+@pytest.mark.slow
+def test_a_frozen_machine_goes_on(operator, replica):
+    """Stopped for 75 s, as a virtual machine that is moved: then it is alive, and delivers."""
+    daemon = operator.start("run")
+    try:
+        until(operator.accepted)
+        daemon.send_signal(signal.SIGSTOP)
+        time.sleep(75)
+        daemon.send_signal(signal.SIGCONT)
+        replica()
+        until(lambda: len(operator.accepted()) == 2)
+    finally:
+        daemon.kill()
 
 
 def command(home, *words, **environ):

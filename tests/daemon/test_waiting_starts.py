@@ -87,6 +87,9 @@ def test_the_lock_of_the_daemon_before_is_waited_for(day):
         assert readiness(port)[0] == "starting"
         assert "start.waits" in day.told()
         assert day.accepted() == []
+        status = httpx.get(f"http://127.0.0.1:{port}/status.json", trust_env=False).json()
+        assert [(view["name"], view["state"]) for view in status["views"]] == [("deposits", "starting")]
+        assert "starting" in httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text
     until(day.accepted)
     until(lambda: readiness(port) == ("delivering", ""))
 

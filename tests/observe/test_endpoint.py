@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from observe.conftest import at, facts
+from smartico_sync.errors import StateLocked
 from smartico_sync.observe import endpoint as endpoints
 from smartico_sync.observe import server
 from smartico_sync.observe.endpoint import Endpoint
@@ -158,3 +159,14 @@ def test_an_address_that_is_taken_is_tried_again(serving, monkeypatch):
         assert "cannot listen" in endpoint.problem
     until(lambda: endpoint.server is not None)
     assert get(endpoint).status_code == 200
+
+
+def test_a_start_that_waits_is_life(serving):
+    """Whoever waits for a lock is neither stuck nor ready, however long it takes, and says what it waits for."""
+    endpoint = serving()
+    endpoint.board.clock = lambda: at(10_000_000)
+    assert get(endpoint, "/healthz").status_code == 503
+    endpoint.starting, endpoint.waits_for = "yes", StateLocked("it is in use", hint="stop it first")
+    assert get(endpoint, "/healthz").status_code == 200
+    assert get(endpoint, "/readyz").status_code == 503
+    assert get(endpoint, "/readyz").json()["findings"][0]["message"] == "it is in use"

@@ -20,11 +20,10 @@ from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.operations import Operations
 from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
-from smartico_sync.daemon.wiring import Parts, assemble, endpoint_of
+from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
 from smartico_sync.errors import ExitCode
 from smartico_sync.observe.logs import configure
 from smartico_sync.observe.terminal import Progress, summary
-from smartico_sync.observe.view_status import StatusBoard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +59,7 @@ def run(path: Path, once: bool, form: str) -> int:
         base = path.absolute().parent
         try:
             configuration = loaded(path) if once else start.until(partial(loaded, path))
-            board = StatusBoard()
+            board = board_of(configuration)
             endpoint = None if once else endpoint_of(configuration.health, board, base)
             if endpoint is not None:
                 stack.callback(endpoint.close)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from smartico_sync.config.models import Configuration, Health
+    from smartico_sync.config.models import Configuration, Health, View
     from smartico_sync.sources.protocol import Source
 
-__all__ = ["Parts", "assemble", "endpoint_of", "protection_of", "sources_of", "state_path"]
+__all__ = ["Parts", "assemble", "board_of", "endpoint_of", "protection_of", "sources_of", "state_path"]
 
 FAREWELL_MS = 1_000  # for requests under way when the daemon ends: nobody commits their answers any more
 CLOSE_S = 1.0  # to say goodbye to a database; what takes longer is left to the end of the process
@@ -65,6 +65,19 @@ def sources_of(configuration: Configuration) -> dict[str, Source]:
     return {name: open_source(name, source) for name, source in configuration.sources.items()}
 
 
+def board_of(configuration: Configuration) -> StatusBoard:
+    """A board with every view on it, of which nothing has happened yet."""
+    board = StatusBoard()
+    for view in configuration.views:
+        recorder_of(configuration, view, board)
+    return board
+
+
+def recorder_of(configuration: Configuration, view: View, board: StatusBoard) -> StatusRecorder:
+    """Who tells the board of a view, from now on."""
+    return StatusRecorder(view, board, configuration.sources[view.source].statement_timeout)
+
+
 def endpoint_of(health: Health, board: StatusBoard, base: Path) -> Endpoint | None:
     """The endpoint for monitoring, at work; None when there is to be none. ConfigError when its token is of no use."""
     if health.listen == "off":
@@ -89,7 +102,7 @@ def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: 
     board = board or StatusBoard()
     loops = []
     for view in configuration.views:
-        recorder = StatusRecorder(view, board, configuration.sources[view.source].statement_timeout)
+        recorder = recorder_of(configuration, view, board)
         equipment = Equipment(configuration, view, sources[view.source], store, delivery, protection, recorder)
         loops.append(ViewLoop(equipment))
     return Parts(store, delivery, board, tuple(loops))

@@ -86,13 +86,13 @@ class Endpoint:
             self.server.serve_forever(0.2)
 
     def health(self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> Health:
-        """How the daemon does; before there are views, what it waits for."""
+        """How the daemon does; before its views are at work, what it waits for, which is life."""
         health = assess(views, destinations)
         if self.starting == "no":
             return health
         waits = self.waits_for
         findings = (Finding("critical", "start", waits.message, waits.hint),) if waits else ()
-        return replace(health, ready="starting", findings=(*findings, *health.findings))
+        return replace(health, alive="alive", ready="starting", findings=(*findings, *health.findings))
 
     def answer(self, path: str, reader: Reader = "known") -> Answer:
         """Status, content type and body for a path. Without the token there is only the word for probes."""

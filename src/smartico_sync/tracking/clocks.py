@@ -47,8 +47,12 @@ class WallClock:
             self._offsets.append((steady, ahead))
             while self._offsets[0][0] < steady - KEPT_MS:
                 self._offsets.popleft()
-            return steady + min(ahead for until, ahead in self._offsets if until >= steady - span_ms)
+            return steady + min(ahead for until, ahead in self._offsets if until >= steady - max(0, span_ms))
 
 
-_clock = WallClock()
-agreed_ms = _clock.agreed_ms
+clock = WallClock()
+
+
+def agreed_ms(span_ms: int) -> int:
+    """See `WallClock`: that of this process."""
+    return clock.agreed_ms(span_ms)
