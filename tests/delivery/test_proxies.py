@@ -15,6 +15,7 @@ from servers.gateway import Gateway
 from servers.plain import always, answer
 from smartico_sync.delivery.proxies import proxy_for
 from smartico_sync.errors import ConfigError, DeliveryHalted, DriverMissing
+from waiting import until
 
 API = "https://apis6.smartico.ai/api/external/events/v2"
 VARIABLES = [
@@ -222,9 +223,7 @@ def test_a_proxy_that_does_not_work_is_tried_again(router, plain_server, gateway
     (probe,) = delivery.probe()
     assert "proxy" in probe.wrong
     pending = delivery.send("deposits", some_events(10))
-    deadline = time.monotonic() + 30
-    while not delivery.problem() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(delivery.problem, 0.01)
     assert "proxy" in delivery.problem().message
     assert delivery.status()[0].state == "backing_off"
     assert not pending.done()

@@ -25,8 +25,10 @@ COMMANDS = {
     "backfill": ("backfill", "Send a part of a view's history, beside what is live."),
     "trace": ("trace", "Say what became of one row."),
     "dead-letters": ("dead_letters", "Rows that were given up: list, retry, drop."),
+    "forget": ("forget", "Take a player out of the state, and clear his data at Smartico."),
     "watermark": ("watermark", "How far each view is, and putting one back."),
     "state": ("state", "Back the state up, restore it, or begin anew."),
+    "init": ("init", "Write a first views.yaml from what a database holds."),
     "keys": ("keys", "Make encryption keys."),
     "sandbox": ("sandbox", "A local ingest API to try things on."),
     "demo": ("demo", "A casino, the daemon and the sandbox at once."),
@@ -35,6 +37,7 @@ COMMANDS = {
 EPILOG = """\b
 First steps:
   sync demo                              see it work, on a built-in casino
+  sync init --url URL                    a first views.yaml, from what your database holds
   sync keys new                          a key for e-mail and phone
   sync check --config views.yaml         try your views.yaml, send nothing
   sync run --config views.yaml --once    catch up once and end

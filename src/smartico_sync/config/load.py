@@ -67,7 +67,7 @@ def read(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(
             f"there is no configuration {path}",
-            hint="give it with --config FILE; config/views.minimal.yaml is one to begin with",
+            hint="give it with --config FILE; `sync init --url …` writes a first one",
         ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1

@@ -23,6 +23,7 @@ from smartico_sync.core.reason_codes import (
     WAITS_BEHIND,
 )
 from smartico_sync.core.records import Commit, DeadLetter, ParkedRow, UndeliveredRow
+from smartico_sync.core.told_sets import marked
 from smartico_sync.errors import Unaccounted
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import Receipt
 
 __all__ = [
+    "NOT_RETRIED",
     "PARK_BACKOFF",
     "Outcome",
     "Retried",
@@ -220,14 +222,14 @@ def misjudged(batch: PreparedBatch, receipt: Receipt) -> pl.DataFrame:
 
 
 def accepted_profiles(batch: PreparedBatch, receipt: Receipt, doubtful: pl.DataFrame) -> pl.DataFrame | None:
-    """What is remembered of profiles [id, whole, parts, cursor_at]: of each player the last state that was accepted."""
+    """What is remembered of profiles [id, whole, parts, cursor_at, sets told by difference]: of each player the last state that was accepted."""
     profiles = batch.profiles
     if profiles is None:
         return None
     if receipt.refused or doubtful.height:
         rows = [*(refusal.row for refusal in receipt.refused), *doubtful.get_column(POSITION)]
         profiles = profiles.filter(~pl.col(POSITION).is_in(rows))
-    return profiles.select("id", "whole", "parts", "cursor_at")
+    return profiles.select("id", "whole", "parts", "cursor_at", *marked(profiles.columns))
 
 
 def new_to_ledger(ledger: pl.DataFrame, retried: Retried) -> pl.DataFrame | None:

@@ -23,6 +23,7 @@ from smartico_sync.delivery.rate_limit import RateLimit
 from smartico_sync.delivery.token import Token
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from concurrent.futures import Future
 
     from smartico_sync.config.models import Smartico
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.errors import DeliveryError
 
-__all__ = ["Probe", "Router"]
+__all__ = ["Probe", "Router", "aliases_of", "under_aliases"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Router:
         self.rate_limits: dict[tuple[str | None, str | None], RateLimit] = {}
         self.default = self.destination("smartico", Brand(), "smartico")
         self.brands = {name: self.brand(name, brand) for name, brand in config.brands.items()}
-        self.aliases = {name: brand.alias for name, brand in config.brands.items() if brand.alias}
+        self.aliases = aliases_of(config)
 
     def destination(self, name: str, brand: Brand, own: str) -> Destination:
         """A destination of its own, within the limits of its token. What the brand lacks is as for all. `own`: where it is configured."""
@@ -129,10 +130,7 @@ class Router:
             piece = events.take(mask)
             if len(piece):
                 split.append((destination, piece))
-        if self.aliases:
-            renamed = pl.col(BRAND).replace(self.aliases)
-            split = [(each, Events(piece.frame.with_columns(renamed), piece.raw)) for each, piece in split]
-        return split
+        return [(each, under_aliases(piece, self.aliases)) for each, piece in split]
 
     def too_large(self, event: Events) -> Refusal:
         """An event that no request can hold."""
@@ -173,3 +171,17 @@ class Router:
             destination.begin_end()
         for destination in self.destinations():
             destination.close(max(0.0, until - time.monotonic()))
+
+
+def aliases_of(config: Smartico) -> dict[str, str]:
+    """What Smartico knows brands as, by the name that the views have."""
+    return {name: brand.alias for name, brand in config.brands.items() if brand.alias}
+
+
+def under_aliases(events: Events, aliases: Mapping[str, str]) -> Events:
+    """The events under the names by which Smartico knows their brands."""
+    return (
+        Events(events.frame.with_columns(pl.col(BRAND).replace(aliases)), events.raw)
+        if aliases and len(events)
+        else events
+    )

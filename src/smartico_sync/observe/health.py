@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.observe.view_status import ViewStatus
 
-__all__ = ["ORDINARY_INTERVALS", "UNKNOWN_DUPLICATES", "Finding", "Health", "assess", "standstill"]
+__all__ = [
+    "ORDINARY_INTERVALS",
+    "REFUSED_PROPERTIES",
+    "UNKNOWN_DUPLICATES",
+    "Finding",
+    "Health",
+    "assess",
+    "standstill",
+]
 
 STUCK_MS = 60_000  # no sign of life from any view for this long, beyond ten intervals: twice what a database or the API may take
 SOURCE_STUCK_MS = (
@@ -28,6 +36,10 @@ ORDINARY_INTERVALS = (
 UNKNOWN_DUPLICATES = (
     "nothing, after the state was begun anew or restored; else another daemon sends them too, or two rows have one event id: "
     "sync check looks for keys that repeat"
+)
+REFUSED_PROPERTIES = (
+    "register the properties with Smartico, or leave their columns out with `columns: {name: null}`; what was left out goes again "
+    "with: sync watermark rewind VIEW --to … --resend-profiles"
 )
 WAITS_FOR = {"": "", "source": "; it waits for the database", "api": "; it waits for the API"}
 
@@ -72,6 +84,10 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
             findings.append(
                 Finding("warning", view.name, told, "mend them in the view; `on_invalid` says what becomes of them")
             )
+        if view.left_out:
+            most = ", ".join(f"{name} {n}" for name, n in sorted(view.left_out.items(), key=lambda each: -each[1]))
+            told = f"{sum(view.left_out.values())} values were left out since the start, because the API refused their property: {most}"
+            findings.append(Finding("warning", view.name, told, REFUSED_PROPERTIES))
         if view.unknown_duplicates:
             told = f"{view.unknown_duplicates:,} rows were duplicates to the API, though this state never sent them"
             findings.append(Finding("warning", view.name, told, UNKNOWN_DUPLICATES))

@@ -118,6 +118,11 @@ class Views:
             "Values that broke a rule or could not be read, since the start.",
             labels=["view", "property"],
         )
+        left_out = CounterMetricFamily(
+            "smartico_sync_left_out_values",
+            "Values that did not go because the API refused their property, since the start.",
+            labels=["view", "property"],
+        )
         late = HistogramMetricFamily(
             "smartico_sync_lateness_seconds", "How late rows became visible (lookback).", labels=["view"]
         )
@@ -132,6 +137,8 @@ class Views:
                     family.add_metric([view.name, str(code)], count)
             for name, count in view.invalid.items():
                 invalid.add_metric([view.name, name], count)
+            for name, count in view.left_out.items():
+                left_out.add_metric([view.name, name], count)
             if view.late.counts:
                 late.add_metric([view.name], buckets(view.late.counts), view.late.total_ms / 1000)
         flight = GaugeMetricFamily("smartico_sync_requests_in_flight", "Requests under way.", labels=["destination"])
@@ -170,6 +177,7 @@ class Views:
             dead,
             parked,
             invalid,
+            left_out,
             late,
             flight,
             queued,

@@ -65,7 +65,7 @@ class ViewFacts:
     `mutated` delivered rows were found changed; `stale` profiles were older than what was delivered and not sent, since this
     start; `unknown_duplicates` the API had since this start, of rows that this state had never sent; `largest_tie` rows shared
     one cursor value; `skew_ms`: the source's clock minus ours, on a replica its lag included. `invalid` values broke a rule
-    since this start, by property; `parked` and `dead` are waiting and given up now, by reason code, and the first of the
+    since this start, by property, and `left_out` values the API refused; `parked` and `dead` are waiting and given up now, by reason code, and the first of the
     former waits since `parked_since_ms` (epoch ms, 0: none does).
     At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
     `looked` profiles so many were `differing` from what was sent.
@@ -96,6 +96,7 @@ class ViewFacts:
     parked_since_ms: int = 0
     dead: Mapping[int, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
     missing: int = 0
     differing: int = 0
     looked: int = 0

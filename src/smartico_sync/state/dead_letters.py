@@ -24,6 +24,7 @@ __all__ = [
     "park",
     "players",
     "remove",
+    "signed",
     "total",
     "try_now",
     "waiting_players",

@@ -138,6 +138,11 @@ class StatusRecorder:
         if invalid:
             self.board.change(self.name, lambda facts: replace(facts, invalid=_sum(facts.invalid, invalid)))
 
+    def left_out(self, values: Mapping[str, int]) -> None:
+        """So many values did not go because the API refused their property."""
+        if values:
+            self.board.change(self.name, lambda facts: replace(facts, left_out=_sum(facts.left_out, values)))
+
     def stale(self, profiles: int) -> None:
         """So many profiles were not sent because a newer one was."""
         if profiles:

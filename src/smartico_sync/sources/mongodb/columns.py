@@ -14,7 +14,7 @@ from bson import Decimal128
 from bson.binary import Binary
 
 from smartico_sync.core.zones import UTC
-from smartico_sync.sources.kit.frames import REASONS, dtype, finite, with_reasons
+from smartico_sync.sources.kit.frames import dtype, finite, with_reasons
 from smartico_sync.sources.kit.values import CONVERTERS
 from smartico_sync.sources.mongodb.decimals import decimal_texts
 from smartico_sync.sources.mongodb.documents import ABSENT, DOUBLE, MISPLACED, among
@@ -43,15 +43,14 @@ UUID_PARTS = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
 
 def columns(documents: Documents, described: Sequence[Column], found: Sequence[Values]) -> pl.DataFrame:
     """The columns and, where some value does not fit, `@unreadable`."""
-    series, reasons = [], []
+    series, unfit = [], []
     for column, values in zip(described, found, strict=True):
         there = ~ABSENT[values.kinds]
         built = _column(documents, column, values, np.flatnonzero(there)).alias(column.name)
         series.append(built)
         if built.null_count() != len(values.kinds) - int(there.sum()):
-            reason = REASONS.get(column.family, "not readable as text")
-            reasons.append((f"{column.name}: {reason}", built.is_null() & pl.Series(there)))
-    return with_reasons(pl.DataFrame(series), reasons)
+            unfit.append((column, built.is_null() & pl.Series(there)))
+    return with_reasons(pl.DataFrame(series), unfit)
 
 
 def position_texts(documents: Documents, bracket: Bracket, values: Values) -> pl.Series:

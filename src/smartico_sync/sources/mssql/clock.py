@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from smartico_sync.core.zones import UTC
 from smartico_sync.sources.kit.failures import StatementFailed
@@ -11,24 +11,11 @@ from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.sources.mssql.failures import NO_OBJECT, NOT_ALLOWED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from smartico_sync.sources.kit.server_clock import Asked
 
 __all__ = ["TICK_MS", "Clock"]
-
-
-class Asked(Protocol):
-    """What the clock needs of a session."""
-
-    standing: str
-
-    def run(self, statement: str, what: str, values: Mapping[str, str | int] | None = None) -> Any:
-        """See `Session.run`."""
-
-    def attempt(
-        self, statement: str, what: str, values: Mapping[str, str | int] | None = None, expected: Sequence[int] = ()
-    ) -> Any:
-        """See `Session.attempt`."""
 
 
 NOW = "SELECT CONVERT(varchar(33), SYSUTCDATETIME(), 126) AS now"
