@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import structlog
 
@@ -13,7 +13,7 @@ from smartico_sync.config.secret_files import read_secret, with_password, withou
 from smartico_sync.errors import SourceUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
+    from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
     from smartico_sync.sources.protocol import Plan, Reading, ServerFacts, Source
 
 __all__ = ["FreshPassword"]
@@ -55,6 +56,11 @@ class FreshPassword:
     def engine(self) -> str:
         """See the protocol."""
         return self._now.source.engine
+
+    @property
+    def cursor_names(self) -> Literal["free", "kept"]:
+        """See the protocol."""
+        return self._now.source.cursor_names
 
     @contextmanager
     def _used(self) -> Iterator[Source]:
@@ -121,6 +127,14 @@ class FreshPassword:
     def relations(self) -> tuple[str, ...]:
         """See the protocol."""
         return self._ask(lambda source: source.relations())
+
+    def tables(self) -> tuple[Table, ...]:
+        """See the protocol."""
+        return self._ask(lambda source: source.tables())
+
+    def ddl(self, views: Sequence[ViewPlan], indexes: Sequence[IndexPlan]) -> tuple[str, ...]:
+        """See the protocol."""
+        return self._now.source.ddl(views, indexes)
 
     def close(self) -> None:
         """See the protocol."""
