@@ -55,7 +55,8 @@ def configure(operator, postgresql, more="", top="", **smartico):
 
 def hangs(postgresql, event):
     """Whether a query hangs: the server's word for what it waits for."""
-    return postgresql.execute(f"SELECT count(*) FROM pg_stat_activity WHERE wait_event = '{event}'")[0][0]
+    asked = f"SELECT count(*) FROM pg_stat_activity WHERE wait_event = '{event}' AND datname = current_database()"
+    return postgresql.execute(asked)[0][0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
