@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from tracking.conftest import Tracked
+from waiting import until
 
 BET, WIN = "BET", "WIN"
 
@@ -46,6 +47,8 @@ def test_a_win_under_the_id_of_its_bet_is_found(tmp_path, more, found):
     poll(view)
     view.put((2, WIN))
     poll(view)
+    if found:  # keys are scanned again now and then, as their cost allows
+        until(lambda: poll(view) or "2,WIN" in view.delivery.sent[4:])
     (status,) = view.board.views()
     assert ("2,WIN" in view.delivery.sent[4:]) == found
     assert ("several rows have one id" in status.late_commit) == (more != ", late_commit: lookback")
