@@ -24,6 +24,9 @@ __all__ = [
 ]
 
 STUCK_MS = 60_000  # no sign of life from any view for this long, beyond ten intervals: twice what a database or the API may take
+SOURCE_STUCK_MS = (
+    900_000  # a quarter of an hour beyond statement_timeout: a restart would ask the same slow question again
+)
 STANDSTILL_MS = (
     300_000  # five minutes: longer than the pauses after errors and a restart of a database; then a person must look
 )
@@ -108,7 +111,7 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
             hint = destination.hint or "nothing: it is tried again by itself"
             unavailable = f"the API is unavailable: {destination.last_error}"
             findings.append(Finding("warning", destination.name, unavailable, hint))
-    stuck = bool(views) and all(view.silent_ms > max(STUCK_MS, patience_ms(view.every_ms)) for view in views)
+    stuck = bool(views) and all(view.silent_ms > stuck_after_ms(view) for view in views)
     bad = any(finding.severity == "critical" for finding in findings)
     bad = bad or any(view.state == "degraded" for view in views) or any(d.state == "backing_off" for d in destinations)
     ready: Literal["delivering", "starting", "not delivering"] = "delivering"
@@ -117,6 +120,13 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
     if bad or stuck:
         ready = "not delivering"
     return Health("stuck" if stuck else "alive", ready, tuple(findings))
+
+
+def stuck_after_ms(view: ViewStatus) -> int:
+    """For how long no sign of life of a view is none of a daemon that is stuck. A long page of its source is not."""
+    if view.waits_for == "source":
+        return view.statement_timeout_ms + SOURCE_STUCK_MS
+    return max(STUCK_MS, patience_ms(view.every_ms))
 
 
 def of_age(view: ViewStatus) -> list[Finding]:

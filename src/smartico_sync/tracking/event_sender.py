@@ -15,7 +15,7 @@ from smartico_sync.core.records import Holds
 from smartico_sync.errors import RowsRefused
 from smartico_sync.observe.health import REFUSED_PROPERTIES, UNKNOWN_DUPLICATES
 from smartico_sync.tracking import redelivery
-from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.clocks import agreed_ms, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.outcome import Retried
     from smartico_sync.core.pipeline import PipelineOptions, PreparedBatch
+    from smartico_sync.core.position import Position
     from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.delivery.protocol import Delivery, Priority
@@ -112,6 +113,7 @@ class EventSender:
         self._first_load: Literal["under way", "over"] = "under way"
         self._trust: Trust = "trusted"
         self._told = False
+        self._head: Position | None = None
         self._left_out: set[str] = set()
         self.dead_lettered = 0
         self.unregistered = 0
@@ -121,7 +123,7 @@ class EventSender:
         self._first_load = "under way" if row.level_ms == 0 else "over"
         self._open.clear()
         self._retries = "none"
-        self._trust = row.fingerprints
+        self._trust, self._head = row.fingerprints, row.head
         self._tell_undelivered()
 
     def finish_first_load(self) -> None:
@@ -256,7 +258,7 @@ class EventSender:
 
     def built(self, session: Working, batch: PreparedBatch, receipt: Receipt, retried: Retried) -> Commit:
         """What the receipt changes in the state."""
-        commit = build_commit(batch, receipt, session.options, now_ms(), retried)
+        commit = build_commit(batch, receipt, session.options, now_ms(), retried, agreed_ms)
         rows = [*(each.row for each in commit.parked), *(each.row for each in commit.dead_letters)]
         waits = [row.player for row in rows if row.player]
         if self._trust == "doubted" and batch.profiles is not None and waits:

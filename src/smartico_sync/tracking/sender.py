@@ -100,7 +100,10 @@ class Sender(EventSender):
     def retries(self, session: Session, parked: Sequence[ParkedRow]) -> Sent:
         """Read parked rows again, where they are now, and queue them."""
         with self._equipment.source.reading(session.prepared.relation) as reading:
-            found, clock_ms = redelivery.find(reading, session.prepared.mapping, parked), reading.clock_ms
+            found, clock_ms = (
+                redelivery.find(reading, session.prepared.mapping, parked, self._head),
+                reading.clock_ms,
+            )
         batch = self.prepare(session, found.rows, clock_ms, anew=found.anew, found=found)
         keys = batch.ledger.get_column("key")
 
