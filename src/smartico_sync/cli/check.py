@@ -66,7 +66,12 @@ def check(path: Path) -> int:
     for result in results:
         show(result)
     for name in configuration.sources:
-        source = open_source(name, configuration.sources[name])
+        try:
+            source = open_source(name, configuration.sources[name])
+        except SyncError as error:
+            results.append(Result("wrong", f"source {name}", error.message, error.hint, error.exit_code))
+            show(results[-1])
+            continue
         try:
             for result in source_results(OperatorContext(path), name, source):
                 show(result)
@@ -100,12 +105,19 @@ def source_results(context: OperatorContext, name: str, source: Source) -> Itera
         yield Result("wrong", f"source {name}", error.message, error.hint, error.exit_code)
         return
     lag = "" if facts.replay_lag_ms is None else f", replay lag {facts.replay_lag_ms} ms"
-    yield Result("fine", f"source {name}", f"{facts.engine} {facts.version}, {facts.role}{lag}")
+    yield Result(
+        "fine", f"source {name}", f"{facts.engine} {facts.version}, {facts.role}{lag}{told_encryption(source)}"
+    )
     for warning in facts.warnings:
         yield Result("advice", f"source {name}", warning)
     for view in configuration.views:
         if view.source == name:
             yield from view_results(context, view, source)
+
+
+def told_encryption(source: Source) -> str:
+    """How the connection is protected, where there is one."""
+    return f", {source.encryption}" if source.encryption else ""
 
 
 def view_results(context: OperatorContext, view: View, source: Source) -> Iterator[Result]:

@@ -72,7 +72,7 @@ def serve(scheduler: Scheduler, parts: Parts, listen: str, mode: str, stack: Exi
         signal.signal(number, end)
     where = "no status page"
     if listen != "off" and mode == "forever":
-        endpoint = Endpoint(listen, parts.board, parts.delivery.status)
+        endpoint = Endpoint(listen, parts.board, parts.delivery.status, parts.sources)
         stack.callback(endpoint.close)
         where = endpoint.url
     if mode == "forever":
@@ -82,6 +82,9 @@ def serve(scheduler: Scheduler, parts: Parts, listen: str, mode: str, stack: Exi
     gc.collect()
     gc.freeze()
     log.info("started", version=__version__, views=len(parts.loops), page=where)
+    for name, encryption in parts.sources.items():
+        if encryption:
+            log.info("source", source=name, connection=encryption)
     look = parts.board.last_seen if mode == "once" else parts.board.views
     progress = stack.enter_context(Progress(look, where)) if sys.stderr.isatty() else None
     code = ExitCode.FINE

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from smartico_sync.config.problems import Loc, Problem, one_of
 from smartico_sync.config.source_checks import PORTS, engine_of, source_problems
 from smartico_sync.config.view_checks import Where, view_problems
+from smartico_sync.core.encryption import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from smartico_sync.config.models import Brand, Health, Pii, Smartico, SourceConfig, View
+    from smartico_sync.core.encryption import Encryption
 
 __all__ = ["Parts", "check", "key_problem"]
 
@@ -97,7 +99,7 @@ def either(section: Any, loc: Loc, name: str, *, need: str) -> Iterator[Problem]
 
 def smartico_problems(smartico: Smartico) -> Iterator[Problem]:
     """URLs and tokens."""
-    yield from url_problems(("smartico", "url"), smartico.url)
+    yield from url_problems(("smartico", "url"), smartico.url, smartico.encryption)
     brands: Mapping[str, Brand] = smartico.brands
     own = [brand.token is not None or brand.token_file is not None for brand in brands.values()]
     everywhere = bool(own) and all(own)
@@ -107,11 +109,11 @@ def smartico_problems(smartico: Smartico) -> Iterator[Problem]:
         loc = ("smartico", "brands", name)
         yield from either(brand, loc, "token", need="")
         if brand.url is not None:
-            yield from url_problems((*loc, "url"), brand.url)
+            yield from url_problems((*loc, "url"), brand.url, smartico.encryption)
 
 
-def url_problems(loc: Loc, url: str) -> Iterator[Problem]:
-    """Expect an ingest URL: http or https, and a host."""
+def url_problems(loc: Loc, url: str, encryption: Encryption) -> Iterator[Problem]:
+    """Expect an ingest URL: https, or http within this machine or where it is said in words; and a host."""
     example = "such as https://apis6.smartico.ai/api/external/events/v2"
     try:
         parsed = urlsplit(url)
@@ -127,6 +129,12 @@ def url_problems(loc: Loc, url: str) -> Iterator[Problem]:
         yield Problem(loc, "no host can have this name: between two dots stand 1 to 63 letters, digits or hyphens")
     elif parsed.username or parsed.password:
         yield Problem(loc, "expected no user or password in the URL: the token is sent as a header")
+    elif parsed.scheme == "http" and encryption != "off" and not is_loopback(parsed.hostname):
+        yield Problem(
+            loc,
+            "http would send token and players in the clear to another machine: write https, or say it in words with "
+            "`encryption: off` below `smartico`",
+        )
 
 
 def host_exists(host: str) -> bool:

@@ -14,6 +14,7 @@ from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.base import Model, Text, Word, filled, listed
 from smartico_sync.config.mapping_models import ColumnRule, ColumnRules, TypeColumn, Where
 from smartico_sync.config.units import Bytes, DurationOrOff, Milliseconds
+from smartico_sync.core.encryption import Encryption  # noqa: TC001  - likewise
 from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
 __all__ = [
@@ -86,6 +87,8 @@ class Smartico(Model):
 
     url: Word
     """The whole URL of the ingest API, as in Back Office: `https://apis6.smartico.ai/api/external/events/v2`."""
+    encryption: Literal["verified", "off"] = "verified"
+    """`off`: the URLs may be `http://` to another machine, which sends token and players in the clear."""
     token: SecretStr | None = None
     """The API token, best as `${SMARTICO_TOKEN}`."""
     token_file: str | None = None
@@ -147,6 +150,8 @@ class SourceConfig(Model):
     """How long one query may run, enforced by the server and by the client."""
     pool: Annotated[int, Field(ge=1, le=64)] = POOL
     """Connections at most."""
+    encryption: Encryption | None = None
+    """`verified`: TLS, and the server's certificate is checked. `unverified`: TLS with whoever answers. `off`: none. When absent, verified for every host but this machine, whose engine decides."""
     options: Annotated[dict[str, str], BeforeValidator(filled), Field(repr=False)] = {}
     """Parameters of the URL that are better written here; see the page of the engine under docs/databases."""
 

@@ -17,6 +17,7 @@ from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -36,6 +37,8 @@ class Parts:
     delivery: Router
     board: StatusBoard
     loops: tuple[ViewLoop, ...]
+    sources: Mapping[str, str]
+    """How the connections of each source are protected, in words."""
 
 
 def state_path(configuration: Configuration, base: Path) -> Path:
@@ -77,4 +80,4 @@ def assemble(configuration: Configuration, base: Path, stack: ExitStack) -> Part
         )
         for view in configuration.views
     )
-    return Parts(store, delivery, board, loops)
+    return Parts(store, delivery, board, loops, {name: source.encryption for name, source in sources.items()})

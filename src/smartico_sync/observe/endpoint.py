@@ -17,7 +17,7 @@ from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.status_page import page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.observe.view_status import StatusBoard, ViewStatus
@@ -64,13 +64,20 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Endpoint:
-    """Serves on `listen` (`host:port`) from a thread of its own until `close`."""
+    """Serves on `listen` (`host:port`) from a thread of its own until `close`.
+
+    `sources`: how the connections of each are protected, in words; empty for a file.
+    """
 
     def __init__(
-        self, listen: str, board: StatusBoard, destinations: Callable[[], Sequence[DestinationStatus]]
+        self,
+        listen: str,
+        board: StatusBoard,
+        destinations: Callable[[], Sequence[DestinationStatus]],
+        sources: Mapping[str, str] | None = None,
     ) -> None:
         host, _, port = listen.rpartition(":")
-        self.board, self.destinations = board, destinations
+        self.board, self.destinations, self.sources = board, destinations, sources or {}
         self.started_ms = time.time_ns() // 1_000_000
         try:
             self.server = Server((host.strip("[]"), int(port)), Handler)
@@ -104,12 +111,19 @@ class Endpoint:
                 "ready": health.ready,
                 "findings": [asdict(finding) for finding in health.findings],
                 "views": [as_data(view) for view in views],
+                "sources": [{"name": name, "connection": words} for name, words in self.sources.items() if words],
                 "destinations": [asdict(destination) for destination in destinations],
             }
             return 200, "application/json", orjson.dumps(status, option=WRITTEN)
         if path == "/":
-            return 200, "text/html; charset=utf-8", page(views, health, destinations, __version__, now).encode()
+            return 200, "text/html; charset=utf-8", self.page(views, health, destinations, now)
         return 404, "text/plain", b"not here; try / /healthz /readyz /metrics /status.json\n"
+
+    def page(
+        self, views: Sequence[ViewStatus], health: Health, destinations: Sequence[DestinationStatus], now_ms: int
+    ) -> bytes:
+        """The page for people."""
+        return page(views, health, destinations, __version__, now_ms, self.sources).encode()
 
     def close(self) -> None:
         """Stop serving."""

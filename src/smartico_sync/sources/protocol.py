@@ -142,6 +142,10 @@ class Source(Protocol):
     def engine(self) -> str:
         """The URL scheme: `postgresql`, `sqlite` and so on."""
 
+    @property
+    def encryption(self) -> str:
+        """How its connections are protected, in words (see `core.encryption`); empty where there is none."""
+
     def describe(self, relation: Relation) -> Relation:
         """The relation with `columns` filled from the database. ViewBroken when the cursor or a key column is missing."""
 

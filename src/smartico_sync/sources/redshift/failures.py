@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["failure", "told", "unreached"]
 
 HINTS = Hints(
-    tls="check the host in the url; a CA of your own goes into the file that SSL_CERT_FILE names; ssl=off for none",
+    tls="check the host in the url; a CA of your own goes into the file that SSL_CERT_FILE names; `encryption: off` of the source for none",
     unknown_host="check the host in the url; it needs an IPv4 address",
     late="check host, port, the VPC's routes and its security groups",
     refused="check host and port in the url; is the cluster running?",
