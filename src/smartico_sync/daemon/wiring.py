@@ -52,9 +52,10 @@ def protection_of(configuration: Configuration) -> Protection:
     if pii.mode != "encrypt":
         return Protection(pii.mode, pii.properties)
     assert pii.key is not None
-    return Protection(
-        "encrypt", pii.properties, create(pii.encryptor, parse_key(pii.key.get_secret_value()), pii.key_id)
-    )
+    encryptor = create(pii.encryptor, parse_key(pii.key.get_secret_value()), pii.key_id)
+    brands = configuration.smartico.brands.items()
+    aliases = {name: brand.alias for name, brand in brands if brand.alias}
+    return Protection("encrypt", pii.properties, encryptor, aliases)
 
 
 def sources_of(configuration: Configuration) -> dict[str, Source]:
