@@ -11,7 +11,7 @@ import orjson
 from smartico_sync.config.load import load
 from smartico_sync.daemon import control
 from smartico_sync.daemon.operations import Operations
-from smartico_sync.daemon.wiring import state_path
+from smartico_sync.daemon.wiring import state_path, state_secret
 from smartico_sync.errors import ConfigError, StateError, StateLocked
 from smartico_sync.sources.registry import open_source
 from smartico_sync.state.store import Store
@@ -35,6 +35,7 @@ class OperatorContext:
         self.path = path
         self.configuration: Configuration = load(path)
         self.state = state_path(self.configuration, path.absolute().parent)
+        self.secret = state_secret(self.configuration, path.absolute().parent)
 
     def view(self, name: str) -> View:
         """The view of that name. ConfigError names those there are."""
@@ -47,7 +48,7 @@ class OperatorContext:
     @contextmanager
     def reading(self) -> Iterator[Store]:
         """The state, beside a running daemon, to look at."""
-        with Store.open(self.state, access="read") as store:
+        with Store.open(self.state, access="read", apart=self.secret) as store:
             yield store
 
     def known_row(self, view: View) -> ViewRow | None:
@@ -73,7 +74,7 @@ class OperatorContext:
     def call(self, name: str, **arguments: Any) -> Any:
         """Have the state changed: by the daemon that runs, or here when none does."""
         try:
-            store = Store.open(self.state)
+            store = Store.open(self.state, apart=self.secret)
         except StateLocked:
             return control.ask(self.state, name, arguments)
         with store:

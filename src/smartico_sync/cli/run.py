@@ -72,7 +72,7 @@ def serve(scheduler: Scheduler, parts: Parts, listen: str, mode: str, stack: Exi
         signal.signal(number, end)
     where = "no status page"
     if listen != "off" and mode == "forever":
-        endpoint = Endpoint(listen, parts.board, parts.delivery.status, parts.sources)
+        endpoint = Endpoint(listen, parts.board, parts.delivery.status, parts.sources, parts.store.sizes)
         stack.callback(endpoint.close)
         where = endpoint.url
     if mode == "forever":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,7 +49,8 @@ def status(path: Path, as_json: bool) -> ExitCode:
                 }
                 for row in store.views()
             ]
-        live = {"ready": "not running", "views": views, "findings": []}
+            sizes = asdict(store.sizes())
+        live = {"ready": "not running", "views": views, "findings": [], "state": sizes}
     if as_json:
         print_json(live)
     else:
@@ -90,5 +92,7 @@ def show(live: dict[str, Any]) -> None:
         )
         if finding["hint"]:
             click.echo(f"    next: {finding['hint']}")
+    if size := live.get("state"):
+        click.echo(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")
     if live["ready"] == "not running":
         click.echo("no daemon answers; next: sync run, or look at its service")

@@ -53,6 +53,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[
                     "pii": parts.pii,
                     "sources": parts.sources,
                     "state": absolute(path.parent, configuration.state),
+                    "state_key_file": configuration.state_key_file
+                    and absolute(path.parent, configuration.state_key_file),
                 }
             )
     raise ConfigError(told(path, document, problems), hint=f"correct {path}, then: sync check --config {path}")

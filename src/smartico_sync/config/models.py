@@ -18,7 +18,7 @@ from smartico_sync.core.encryption import Encryption  # noqa: TC001  - likewise
 from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
 __all__ = [
-    "Brand", "ColumnRule", "Configuration", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
+    "Brand", "ColumnRule", "Configuration", "DeadLetters", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
     "SourceConfig", "TypeColumn", "View",
 ]  # fmt: skip
 
@@ -49,6 +49,8 @@ FUTURE_TOLERANCE_MS = 300_000  # clocks of one data centre differ by less
 REFUSED_SHARE = 0.5  # when most rows are refused the view is misconfigured, not poisoned
 REFUSED_COUNT = 100  # fewer refusals say nothing about a share
 RECONCILE_MS = 3_600_000  # the ledger's hours: each is compared soon after it is closed
+DEAD_LETTERS_MS = 7_776_000_000  # 90 days: who has not looked at them in a quarter does not
+DEAD_LETTERS = 100_000  # of a view: 30 MB; more come of one mistake, and are found again by `sync backfill`
 LEDGER_RETENTION_MS = 604_800_000  # seven days: a weekend's trouble is still found on Monday
 NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
 
@@ -274,6 +276,15 @@ class Reconcile(Model):
     """How long the keys of delivered rows are kept; then only their counts."""
 
 
+class DeadLetters(Model):
+    """How long rows that were given up are remembered. What is older, or more, is dropped, counted and told in the log."""
+
+    keep: DurationOrOff = DEAD_LETTERS_MS
+    """How long, or `off` for ever."""
+    most: Annotated[int, Field(ge=1)] = DEAD_LETTERS
+    """How many of each view at most; the oldest go first."""
+
+
 class Configuration(Model):
     """The whole of `views.yaml`."""
 
@@ -283,12 +294,16 @@ class Configuration(Model):
     """Where events go."""
     state: Word = "./state/sync.db"
     """The state file; relative to the configuration file."""
+    state_key_file: Word | None = None
+    """A file that holds the state's secret, 32 bytes in base64, relative to the configuration file: then it is not kept beside the state. A systemd credential, for instance; `sync state key FILE` writes it."""
     pii: Pii = Pii()
     """Personal data."""
     health: Health = Health()
     """The endpoint for monitoring."""
     reconcile: Reconcile = Reconcile()
     """The safety net under every late-commit mechanism."""
+    dead_letters: DeadLetters = DeadLetters()
+    """Rows that were given up."""
     sources: Annotated[dict[str, SourceConfig], BeforeValidator(filled), Field(min_length=1)]
     """The databases to read, by a name of your choice."""
     views: Annotated[tuple[View, ...], Field(min_length=1)]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from smartico_sync.core.records import DeadLetter, Profiles
+    from smartico_sync.state.key_file import SecretPlace
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.backfill import Backfills
     from smartico_sync.tracking.loop import ViewLoop
@@ -78,9 +79,9 @@ class Operations:
         loop.mailbox.post(turn)
         return turn.result(view, self.still_wanted)
 
-    def backup(self, target: str) -> str:
-        """Copy the state."""
-        self.store.backup(Path(target))
+    def backup(self, target: str, place: SecretPlace = "apart") -> str:
+        """Copy the state, with its secret or without."""
+        self.store.backup(Path(target), place)
         return target
 
     def rewind(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smartico_sync.config.secret_files import read_secret
 from smartico_sync.delivery.router import Router
+from smartico_sync.errors import ConfigError
 from smartico_sync.observe.view_status import StatusBoard
 from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration
     from smartico_sync.sources.protocol import Source
 
-__all__ = ["Parts", "assemble", "protection_of", "sources_of", "state_path"]
+__all__ = ["Parts", "assemble", "protection_of", "sources_of", "state_path", "state_secret"]
 
 FAREWELL_MS = 5_000  # how long requests under way may still take when the daemon ends
 
@@ -44,6 +46,22 @@ class Parts:
 def state_path(configuration: Configuration, base: Path) -> Path:
     """The state file; relative to the configuration's directory."""
     return base / configuration.state
+
+
+def state_secret(configuration: Configuration, base: Path) -> bytes | None:
+    """The state's secret, where it is kept apart. ConfigError when its file is of no use."""
+    if configuration.state_key_file is None:
+        return None
+    file = base / configuration.state_key_file
+    found = read_secret(file, "text")
+    if found.value is None:
+        raise ConfigError(
+            f"`state_key_file`: {found.problem}", hint="`sync state key FILE` writes the secret of the state there is"
+        )
+    try:
+        return parse_key(found.value.get_secret_value())
+    except ConfigError as error:
+        raise ConfigError(f"`state_key_file` {file}: {error.message}", hint=error.hint) from None
 
 
 def protection_of(configuration: Configuration) -> Protection:
@@ -67,7 +85,7 @@ def assemble(configuration: Configuration, base: Path, stack: ExitStack) -> Part
     """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError."""
     protection = protection_of(configuration)
     sources = sources_of(configuration)
-    store = stack.enter_context(Store.open(state_path(configuration, base)))
+    store = stack.enter_context(Store.open(state_path(configuration, base), apart=state_secret(configuration, base)))
     for source in sources.values():
         stack.callback(source.close)
     delivery = Router(configuration.smartico, base)

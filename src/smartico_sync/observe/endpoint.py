@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from smartico_sync import __version__
-from smartico_sync.errors import ConfigError
+from smartico_sync.errors import ConfigError, StateError
 from smartico_sync.observe.health import Health, assess
 from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.status_page import page
@@ -31,6 +32,18 @@ SECURE = {
     "Cache-Control": "no-store",
 }
 WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # dead letters are counted by a code, which is a number
+
+
+class Sizes(Protocol):
+    """How large the state is."""
+
+    @property
+    def bytes(self) -> int:
+        """On the disk."""
+
+    @property
+    def free_bytes(self) -> int:
+        """Of them those that hold nothing any more."""
 
 
 class Server(ThreadingHTTPServer):
@@ -66,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
 class Endpoint:
     """Serves on `listen` (`host:port`) from a thread of its own until `close`.
 
-    `sources`: how the connections of each are protected, in words; empty for a file.
+    `sources`: how the connections of each are protected, in words; empty for a file. `sizes`: of the state.
     """
 
     def __init__(
@@ -75,9 +88,11 @@ class Endpoint:
         board: StatusBoard,
         destinations: Callable[[], Sequence[DestinationStatus]],
         sources: Mapping[str, str] | None = None,
+        sizes: Callable[[], Sizes] | None = None,
     ) -> None:
         host, _, port = listen.rpartition(":")
         self.board, self.destinations, self.sources = board, destinations, sources or {}
+        self.sizes = sizes
         self.started_ms = time.time_ns() // 1_000_000
         try:
             self.server = Server((host.strip("[]"), int(port)), Handler)
@@ -112,6 +127,7 @@ class Endpoint:
                 "findings": [asdict(finding) for finding in health.findings],
                 "views": [as_data(view) for view in views],
                 "sources": [{"name": name, "connection": words} for name, words in self.sources.items() if words],
+                "state": self.state(),
                 "destinations": [asdict(destination) for destination in destinations],
             }
             return 200, "application/json", orjson.dumps(status, option=WRITTEN)
@@ -123,7 +139,15 @@ class Endpoint:
         self, views: Sequence[ViewStatus], health: Health, destinations: Sequence[DestinationStatus], now_ms: int
     ) -> bytes:
         """The page for people."""
-        return page(views, health, destinations, __version__, now_ms, self.sources).encode()
+        return page(views, health, destinations, __version__, now_ms, self.sources, self.state()).encode()
+
+    def state(self) -> dict[str, int]:
+        """How large the state is, in bytes; nothing while its disk is in trouble."""
+        try:
+            sizes = self.sizes() if self.sizes is not None else None
+        except (StateError, OSError, sqlite3.Error):
+            return {}
+        return {} if sizes is None else {"bytes": sizes.bytes, "free_bytes": sizes.free_bytes}
 
     def close(self) -> None:
         """Stop serving."""

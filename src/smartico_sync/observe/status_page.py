@@ -45,6 +45,7 @@ def page(
     version: str,
     now_ms: int,
     sources: Mapping[str, str] | None = None,
+    state: Mapping[str, int] | None = None,
 ) -> str:
     """The whole page; everything that comes from outside is escaped. It asks for itself again every two seconds."""
     tone, headline = sentence(views, health)
@@ -67,7 +68,7 @@ def page(
         + f'</tr></thead><tbody>{rows}</tbody></table></div><h2>Ingest API</h2><div class="card"><table><thead><tr><th>Destination</th><th>State</th>'
         f'<th class="n">In flight</th><th class="n">Queued</th><th class="n">Requests/min</th><th>Last error</th></tr></thead><tbody>{sent}</tbody></table></div>'
         f"{connections(sources or {})}"
-        f'<footer>Version {escape(version)} · {clock(now_ms)} UTC · <a href="/status.json">status.json</a> · <a href="/metrics">metrics</a></footer></main></body></html>'
+        f'<footer>{size_of(state)}Version {escape(version)} · {clock(now_ms)} UTC · <a href="/status.json">status.json</a> · <a href="/metrics">metrics</a></footer></main></body></html>'
     )
 
 
@@ -80,6 +81,16 @@ def connections(sources: Mapping[str, str]) -> str:
     )
     head = "<thead><tr><th>Source</th><th>Connection</th></tr></thead>"
     return f'<h2>Sources</h2><div class="card"><table>{head}<tbody>{rows}</tbody></table></div>' if rows else ""
+
+
+def size_of(state: Mapping[str, int] | None) -> str:
+    """How large the state is, for the foot of the page."""
+    return f"State {megabytes(state['bytes'])}, {megabytes(state['free_bytes'])} of it free · " if state else ""
+
+
+def megabytes(size: int) -> str:
+    """A size for people."""
+    return f"{size / 1e6:,.1f} MB"
 
 
 def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:
