@@ -10,6 +10,7 @@ import polars as pl
 
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
+from smartico_sync.cli.output import echo, echo_lines, secho
 from smartico_sync.config.load import load
 from smartico_sync.config.personal import undecided_pii
 from smartico_sync.core.definition import changes
@@ -82,18 +83,18 @@ def check(path: Path) -> int:
         show(result)
         results.append(result)
     wrong = [result for result in results if result.mark == "wrong"]
-    click.echo("nothing was sent" if not wrong else f"{len(wrong)} things to mend; nothing was sent")
+    echo("nothing was sent" if not wrong else f"{len(wrong)} things to mend; nothing was sent")
     return wrong[0].code if wrong else ExitCode.FINE
 
 
 def show(result: Result) -> None:
     """Print one result."""
     sign, colour = MARKS[result.mark]
-    click.secho(f"{sign} ", fg=colour, nl=False)
+    secho(f"{sign} ", fg=colour, nl=False)
     told = result.message.removeprefix(f"{result.subject}: ")
-    click.echo(f"{result.subject}: {told}")
+    echo(f"{result.subject}: {told}")
     if result.hint:
-        click.echo(f"    next: {result.hint}")
+        echo_lines(f"    next: {result.hint}")
 
 
 def source_results(context: OperatorContext, name: str, source: Source) -> Iterator[Result]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import click
 import orjson
 
+from smartico_sync.cli.output import echo_lines
 from smartico_sync.config.load import load
 from smartico_sync.daemon import control
 from smartico_sync.daemon.operations import Operations
@@ -83,4 +83,4 @@ class OperatorContext:
 
 def print_json(value: Any) -> None:
     """Print for a program to read."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    echo_lines(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -9,6 +9,7 @@ import orjson
 
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
+from smartico_sync.cli.output import echo, echo_lines
 from smartico_sync.core.batches import encode
 from smartico_sync.core.diff import NOTHING_KNOWN, diff
 from smartico_sync.core.mapping import events
@@ -39,11 +40,11 @@ def preview(name: str, path: Path, limit: int) -> int:
         sent = diff(sent, NOTHING_KNOWN, prepared.mapping.options.secret, "full").events
     protected = protection_of(configuration).apply(sent)
     body = encode(without_automation(protected) if view.skip_cjm == "always" else protected)
-    click.echo(
+    echo_lines(
         orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
         if not sent.raw
         else body.decode().replace('},{"eid"', '},\n {"eid"')
     )
     for row, key, reason in rejects.iter_rows():
-        click.echo(f"row {row + 1} (key {key}) would be a dead letter: {reason}", err=True)
+        echo(f"row {row + 1} (key {key}) would be a dead letter: {reason}", err=True)
     return ExitCode.FINE

@@ -10,6 +10,7 @@ import click
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo, secho
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import ExitCode
 from smartico_sync.tracking.reconciliation import Depth, Reconciliation, Unit, compare, span, units
@@ -58,9 +59,9 @@ def reconcile(
         if send:
             rows = [[position.cursor, *position.key] for position in comparison.missing]
             context.call("enqueue", view=view.name, rows=rows, code=UNACKNOWLEDGED, reason=REASON)
-            click.echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
+            echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
     if missing and not send and not as_json:
-        click.echo("next: sync reconcile --send has them read again and sent")
+        echo("next: sync reconcile --send has them read again and sent")
     return ExitCode.DEAD_LETTERS if missing and not send else ExitCode.FINE
 
 
@@ -85,24 +86,24 @@ def told(view: View, comparison: Reconciliation | None) -> dict[str, Any]:
 def show(name: str, comparison: Reconciliation | None) -> None:
     """A comparison for a person."""
     if comparison is None:
-        click.echo(f"{name}: nothing is closed yet")
+        echo(f"{name}: nothing is closed yet")
         return
     over = comparison.span
     between = f"{edge(over.low, comparison.unit)} to {edge(over.high, comparison.unit)}"
     if not comparison.differing:
-        click.secho(f"✓ {name}: {comparison.source:,} rows from {between}, all acknowledged", fg="green")
+        secho(f"✓ {name}: {comparison.source:,} rows from {between}, all acknowledged", fg="green")
         return
-    click.secho(f"✗ {name}: from {between}", fg="red")
+    secho(f"✗ {name}: from {between}", fg="red")
     for bucket in comparison.differing[:SHOWN]:
         pruned = "; the keys are pruned, so none can be named" if bucket.keys == "pruned" else ""
-        click.echo(
+        echo(
             f"    {edge(bucket.low, comparison.unit)}: source {bucket.source:,}, ledger {bucket.ledger:,}: "
             f"{bucket.missing:,} never acknowledged, {bucket.extra:,} gone from the source{pruned}"
         )
     for position in comparison.missing[:SHOWN]:
-        click.echo(f"    missing: {', '.join(position.key) or 'a row'} at {position.cursor}")
+        echo(f"    missing: {', '.join(position.key) or 'a row'} at {position.cursor}")
     if comparison.missing_rows > SHOWN:
-        click.echo(f"    … {comparison.missing_rows - SHOWN:,} more; --json lists them")
+        echo(f"    … {comparison.missing_rows - SHOWN:,} more; --json lists them")
 
 
 def edge(value: int, unit: Unit) -> str:

@@ -9,6 +9,7 @@ import click
 
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
+from smartico_sync.cli.output import echo
 from smartico_sync.errors import ConfigError
 from smartico_sync.state import recovery
 from smartico_sync.state.key_file import key_path, read_key_file, write_secret
@@ -40,13 +41,11 @@ def backup(target: Path, place: SecretPlace, path: Path) -> None:
     context = OperatorContext(path)
     context.call("backup", target=str(target.absolute()), place=place)
     if place == "beside":
-        click.echo(f"the state is in {target}, its secret in {target}.key: keep both as you keep a password file")
+        echo(f"the state is in {target}, its secret in {target}.key: keep both as you keep a password file")
         return
-    click.echo(f"the state is in {target} and {target}.key, without its secret")
+    echo(f"the state is in {target} and {target}.key, without its secret")
     if context.secret is None:
-        click.echo(
-            "to restore it on another machine you need that too: `sync state key FILE` once, and keep FILE elsewhere"
-        )
+        echo("to restore it on another machine you need that too: `sync state key FILE` once, and keep FILE elsewhere")
 
 
 @state.command()
@@ -65,7 +64,7 @@ def key(target: Path, path: Path) -> None:
         raise ConfigError(f"{target} is there already", hint="name a new file") from None
     except OSError as error:
         raise ConfigError(f"{target} cannot be written: {error.strerror}", hint="name another file") from None
-    click.echo(f"next: write `state_key_file: {target.absolute()}` into {path}, and start the daemon anew")
+    echo(f"next: write `state_key_file: {target.absolute()}` into {path}, and start the daemon anew")
 
 
 @state.command()
@@ -79,17 +78,17 @@ def restore(source: Path, path: Path) -> None:
     context = OperatorContext(path)
     restored = recovery.restore(source, context.state, context.secret)
     if restored.aside:
-        click.echo(f"what was there is now {restored.aside}")
-    click.echo(f"{context.state} is as it was when {source} was written")
+        echo(f"what was there is now {restored.aside}")
+    echo(f"{context.state} is as it was when {source} was written")
     kinds = {view.name: view.kind for view in context.configuration.views}
     for each in restored.views:
-        click.echo(f"{each.view}: {told(each, kinds.get(each.view, ''))}")
+        echo(f"{each.view}: {told(each, kinds.get(each.view, ''))}")
     if restored.generations == "unknown":
-        click.echo(
+        echo(
             "nothing could be read of what was there: where `sync watermark rewind VIEW --new-ids` was used after this copy was "
             "made, use it again before the daemon starts, or rows count twice"
         )
-    click.echo("next: sync run, then sync reconcile")
+    echo("next: sync run, then sync reconcile")
 
 
 def told(each: recovery.ViewRestored, kind: str) -> str:
@@ -113,7 +112,7 @@ def compact(path: Path) -> None:
     before = context.state.stat().st_size if context.state.exists() else 0
     recovery.compact(context.state)
     after = context.state.stat().st_size
-    click.echo(f"{context.state}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB now")
+    echo(f"{context.state}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB now")
 
 
 @state.command()
@@ -133,6 +132,6 @@ def new(start_from: str | None, path: Path) -> None:
     starts = {view.name: start_from for view in views} if start_from else {}
     aside = recovery.renew(context.state, starts, context.secret)
     if aside:
-        click.echo(f"what was there is now {aside}")
+        echo(f"what was there is now {aside}")
     for view in views:
-        click.echo(f"view {view.name} will begin at: {starts.get(view.name, view.start_from)}")
+        echo(f"view {view.name} will begin at: {starts.get(view.name, view.start_from)}")
