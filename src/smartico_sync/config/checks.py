@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Brand, Health, Pii, Smartico, SourceConfig, View
     from smartico_sync.core.encryption import Encryption
 
-__all__ = ["Parts", "check", "key_problem"]
+__all__ = ["Parts", "check", "key_problem", "public_key_problem"]
 
 KEY_BYTES = 32  # AES-256
+# The key of the example with Docker Compose, which anybody can read.
+PUBLIC_KEY = b"demo-key-not-a-secret-32-bytes!!"
+SANDBOX = "sandbox"  # what the example calls the ingest API's stand-in
 LONGEST_HOST = 253  # of a name in DNS
 HOST = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*"
 
@@ -164,10 +167,31 @@ def key_problem(pii: Pii) -> str:
     text = pii.key.get_secret_value().strip()
     make = f"expected {KEY_BYTES} bytes in base64; `sync keys new` prints such a key"
     try:
-        key = base64.b64decode(text.translate({ord("-"): "+", ord("_"): "/"}), validate=True)
+        key = decoded(text)
     except (binascii.Error, ValueError):
         return f"the key is not base64; {make}"
     return "" if len(key) == KEY_BYTES else f"the key has {len(key)} bytes; {make}"
+
+
+def decoded(key: str) -> bytes:
+    """The bytes of a key. Raises binascii.Error and ValueError."""
+    return base64.b64decode(key.strip().translate({ord("-"): "+", ord("_"): "/"}), validate=True)
+
+
+def public_key_problem(pii: Pii, smartico: Smartico) -> str:
+    """Say that the key is the one of the example, unless nothing leaves this machine or goes anywhere but to the sandbox."""
+    if pii.mode != "encrypt" or pii.key is None:
+        return ""
+    try:
+        if decoded(pii.key.get_secret_value()) != PUBLIC_KEY:
+            return ""
+    except (binascii.Error, ValueError):
+        return ""
+    urls = [smartico.url, *(brand.url for brand in smartico.brands.values() if brand.url)]
+    hosts = [urlsplit(url).hostname or "" for url in urls]
+    if all(is_loopback(host) or host == SANDBOX for host in hosts):
+        return ""
+    return "this is the key of the example, which anybody can read; `sync keys new` prints one of your own"
 
 
 def health_problems(health: Health) -> Iterator[Problem]:
