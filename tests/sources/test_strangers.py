@@ -252,6 +252,18 @@ def test_a_stranger_in_the_place_of_a_remote_postgresql_learns_nothing(encryptio
         assert "`encryption: off`" in told.value.hint
 
 
+def test_a_redshift_that_asks_for_the_password_does_not_get_it():
+    """The driver would answer in the clear."""
+    with stranger(postgres_who_wants_the_password) as (port, heard):
+        config = SourceConfig(url=f"redshift://reader:{PASSWORD}@127.0.0.1:{port}/casino?ssl=off")
+        source = open_source("casino", config)
+        with pytest.raises(SourceRefused, match="asks for the password"):
+            source.facts()
+        source.close()
+    assert heard
+    assert PASSWORD.encode() not in b"".join(heard)
+
+
 def packet(number, payload):
     return struct.pack("<I", len(payload))[:3] + bytes([number]) + payload
 

@@ -72,7 +72,8 @@ def unreached(error: BaseException, place: str) -> SourceError:
         return unreachable(error, place, HINTS)
     if "SSL" in words:
         return SourceUnreachable(
-            f"{place}: the server offers no TLS", hint="set ssl=off in the url, or let the server have a certificate"
+            f"{place}: the server offers no TLS",
+            hint="let the server have a certificate, or say `encryption: off` of the source in words",
         )
     if "closed" in words or "BrokenPipe" in words:
         return SourceUnreachable(
