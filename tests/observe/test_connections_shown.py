@@ -12,7 +12,8 @@ from smartico_sync.observe.view_status import StatusBoard
 def test_the_page_says_how_each_source_is_connected():
     """In the clear is marked; a file has no connection and is left out."""
     sources = {"casino": "encrypted and verified", "old": "in the clear", "file": ""}
-    endpoint = Endpoint("127.0.0.1:0", StatusBoard(), lambda: (), sources)
+    endpoint = Endpoint("127.0.0.1:0", StatusBoard(), lambda: ())
+    endpoint.sources = sources
     try:
         shown = httpx.get(endpoint.url, trust_env=False).text
         told = orjson.loads(httpx.get(f"{endpoint.url}/status.json", trust_env=False).content)

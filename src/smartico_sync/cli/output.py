@@ -16,9 +16,9 @@ def echo(line: object = "", **how: Any) -> None:
     click.echo(printable(str(line)), **how)
 
 
-def secho(line: object = "", **how: Any) -> None:
-    """As `echo`, in the style of `click.secho`."""
-    click.secho(printable(str(line)), **how)
+def secho(lines: object = "", **how: Any) -> None:
+    """As `echo_lines`, in the style of `click.secho`."""
+    click.secho(printable_lines(str(lines)), **how)
 
 
 def echo_lines(lines: str, **how: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Literal
 
-__all__ = ["STANDING", "Encryption", "is_loopback"]
+__all__ = ["STANDING", "WITHIN", "Encryption", "is_loopback"]
 
 Encryption = Literal[
     "verified",  # TLS, and the server's certificate is checked: nobody else can answer, or listen
@@ -18,6 +18,9 @@ STANDING: dict[Encryption, str] = {
     "unverified": "encrypted",
     "off": "in the clear",
 }
+
+
+WITHIN = ", within this machine"  # how what is said of it ends
 
 
 def is_loopback(host: str) -> bool:

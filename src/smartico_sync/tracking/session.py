@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from smartico_sync.core.definition import changes
+from smartico_sync.core.mapping import told_by_difference
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.fingerprints import Fingerprints
@@ -89,12 +90,13 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
             view.payload,
             view.on_invalid,
             view.future_tolerance,
+            on_refused_property=view.on_refused_property,
             park_ms=equipment.configuration.smartico.park,
             ahead_ms=view.future_tolerance,
         ),
         reader,
         checks,
-        Fingerprints(store, view.name, view.payload),
+        Fingerprints(store, view.name, view.payload, told_by_difference(prepared.mapping)),
         KeyWatch(view, prepared.mapping, equipment.source, store, reader, row.sent_ms),
     )
 

@@ -14,10 +14,14 @@ from smartico_sync.sources.kit.abandonable import UnattendedCalls
 from smartico_sync.sources.kit.server_clock import ServerClock
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["BigQuerySource", "connect"]
 
@@ -29,6 +33,7 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
     _listed = staticmethod(listed)
+    adapter = BIGQUERY
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login = Login(config)
@@ -44,6 +49,9 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         estimate = session.estimate(statements.star(BIGQUERY, relation), (), f"view {relation.name}")
         return tuple(column_of(field) for field in estimate.fields)
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return views(listed(session, "VIEW"))
 
 
 connect = BigQuerySource

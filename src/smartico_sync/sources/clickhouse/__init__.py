@@ -13,13 +13,20 @@ from smartico_sync.sources.clickhouse.session import Hosts, Session
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, column_of
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
 from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["ClickHouseSource", "connect"]
+
+VIEWS = "SELECT database, name FROM system.tables WHERE engine LIKE '%View'"
 
 
 class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
@@ -29,6 +36,7 @@ class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
     _listed = staticmethod(listed)
+    adapter = CLICKHOUSE
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login = Login(config)
@@ -45,6 +53,9 @@ class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         described = session.described(statements.star(CLICKHOUSE, relation), f"view {relation.name}")
         return tuple(column_of(name, kind) for name, kind in described)
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return views(dotted(row) for row in session.rows(VIEWS, "the server"))
 
 
 connect = ClickHouseSource

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.config.source_checks import nearest_parameter
-from smartico_sync.core.encryption import STANDING, is_loopback
+from smartico_sync.core.encryption import STANDING, WITHIN, is_loopback
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.url import parse
 
@@ -105,7 +105,7 @@ class BaseLogin:
     def standing(self) -> str:
         """The same as people read it."""
         level = self.encryption
-        return STANDING[self.usual if level == "usual" else level] + ("" if self.remote else ", within this machine")
+        return STANDING[self.usual if level == "usual" else level] + ("" if self.remote else WITHIN)
 
     def written(self) -> Encryption | None:
         """What the parameters promise; None where they say nothing."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import bson
 
+from smartico_sync.core.relation import Relation
+from smartico_sync.core.tables import Structure, Table
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, ViewBroken
 from smartico_sync.sources.kit.source import BaseSource
 from smartico_sync.sources.kit.suggestions import check_columns, like
@@ -20,14 +22,15 @@ from smartico_sync.sources.mongodb.plan import explain
 from smartico_sync.sources.mongodb.reading import MongoReading
 from smartico_sync.sources.mongodb.session import Servers, Session
 from smartico_sync.sources.mongodb.shape import Shape
+from smartico_sync.sources.mongodb.tables import index, view
 from smartico_sync.sources.mongodb.types import bracket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.relation import Relation
+    from smartico_sync.core.tables import IndexPlan, ViewPlan
     from smartico_sync.sources.mongodb.pipelines import Namespace, Stage
 
 __all__ = ["MongoSource", "connect"]
@@ -41,6 +44,8 @@ class MongoSource(BaseSource[Session, MongoReading]):
     reading_type = MongoReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    engine = "mongodb"
+    cursor_names: Literal["free", "kept"] = "kept"  # a sort is not moved before a stage that renames
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login = Login(config)
@@ -79,6 +84,23 @@ class MongoSource(BaseSource[Session, MongoReading]):
     def _listed(self, session: Session) -> tuple[str, ...]:
         found = [str(each["name"]) for each in session.collections("the server")]
         return tuple(sorted(name for name in found if not name.startswith("system.")))
+
+    def tables(self) -> tuple[Table, ...]:
+        """Collections and views with the fields that their documents have; empty ones are left out."""
+        with self._servers.session() as session:
+            found = session.collections("the server", told="all")
+        tables = []
+        for name in sorted(str(each["name"]) for each in found):
+            with suppress(SourceError):
+                if not name.startswith("system."):
+                    columns = self.describe(Relation(name, "_id", (), relation=name)).columns
+                    tables.append(Table(name, columns))
+        views = {str(each["name"]) for each in found if each.get("type") == "view"}
+        return tuple(replace(each, structure=Structure(view="view")) if each.name in views else each for each in tables)
+
+    def ddl(self, views: Sequence[ViewPlan], indexes: Sequence[IndexPlan]) -> tuple[str, ...]:
+        """`createView` and `createIndex`, as a shell runs them."""
+        return (*map(view, views), *map(index, indexes))
 
     def close(self) -> None:
         """Close everything; what is under way ends with SourceUnreachable."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
 from pymongo import MongoClient, uri_parser
@@ -65,6 +65,12 @@ class Login(BaseLogin):
                 return {"tls": "true"} | ({} if self.written() else dict.fromkeys(CARELESS, "true"))
             case "off":
                 return {"tls": "false"}
+
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along: what is named by an SRV record is encrypted unless told otherwise."""
+        given = self.parameters.get("tls", str(self.url.scheme == SRV))
+        return "yes" if given.lower() == "true" or "tlsCAFile" in self.parameters else "no"
 
     def address(self) -> str:
         """The driver's URI, without user and password."""

@@ -26,12 +26,15 @@ from smartico_sync.sources.mssql.types import MSSQL, column_of
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["MssqlSource", "connect"]
 
@@ -41,6 +44,8 @@ UNFIT = {UNTOLD: ("the server cannot tell its types", "select from plain tables 
 STAR = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
 TYPES = """SELECT name, system_type_name, user_type_name, collation_name
  FROM sys.dm_exec_describe_first_result_set(@statement, NULL, 0) ORDER BY column_ordinal"""
+VIEWS = """SELECT s.name AS place, o.name AS called FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id
+ WHERE o.type = 'V' AND o.is_ms_shipped = 0"""
 RELATIONS = """SELECT s.name AS place, o.name AS called FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id
  WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0
  AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name), N'OBJECT', N'SELECT') = 1 ORDER BY s.name, o.name"""
@@ -53,6 +58,7 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
     unfit = UNFIT
+    adapter = MSSQL
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login, clock, old_views, unattended = Login(config), Clock(TICK_MS), set[str](), UnattendedCalls()
@@ -68,6 +74,9 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
         if [row[0] for row in told] != list(names):
             return tuple(Column(name, UNTOLD, "other") for name in names)
         return tuple(column_of(*(part or "" for part in row)) for row in told)
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return views(dotted(row) for row in session.run(VIEWS, "the server").rows)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(dotted(row) for row in session.run(RELATIONS, "the server").rows)

@@ -11,19 +11,24 @@ from smartico_sync.sources.mysql.login import Login
 from smartico_sync.sources.mysql.plan import explain
 from smartico_sync.sources.mysql.reading import MySQLReading
 from smartico_sync.sources.mysql.session import Session
+from smartico_sync.sources.mysql.tables import ask_structures
 from smartico_sync.sources.mysql.types import MYSQL, column_of
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["MySQLSource", "connect"]
 
 RELATIONS = """SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES
  WHERE TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys') ORDER BY 1, 2"""
+INDEX = "CREATE INDEX {name} ON {table} ({columns});"
 
 
 class MySQLSource(PooledSource[Session, MySQLReading]):
@@ -33,14 +38,20 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
     _defined = staticmethod(ask_definition)
+    adapter = MYSQL
+    create_index = INDEX
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login, clock = Login(config), Clock(TICK_MS)
         super().__init__(name, login, lambda place: Session(login, clock, place))
+        self.home = login.url.path
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(MYSQL, relation) % {}, f"view {relation.name}")
         return tuple(column_of(field) for field in answer.fields)
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return ask_structures(session)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(dotted(row) for row in session.run(RELATIONS, "the server").rows)

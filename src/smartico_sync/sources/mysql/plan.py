@@ -111,7 +111,7 @@ def _advice(rewritten: str, relation: Relation) -> str:
     if not order or terms[0] is None:
         return f"the view computes {relation.cursor}: select a stored column instead, and index it with {bare}"
     alias, cursor = terms[0].group(2), terms[0].group(3)
-    same = [term.group(3) for term in terms if term is not None and term.group(2) == alias]
+    same = dict.fromkeys(term.group(3) for term in terms if term is not None and term.group(2) == alias)
     table = _table(rewritten, alias)
     if table is None:
         return f"no index gives the order of {bare}: the view must pass an indexed column of one table through as its cursor"

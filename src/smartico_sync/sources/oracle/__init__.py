@@ -15,16 +15,21 @@ from smartico_sync.sources.oracle.types import OBJECT, ORACLE, column_of
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.names import written
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["OracleSource", "connect"]
 
 LEAVE_OUT = "select the parts that matter as columns of their own, or leave it out"
 UNFIT = {OBJECT: ("{column} holds objects, which are no values", LEAVE_OUT)}
 THEIRS = "SELECT USERNAME FROM ALL_USERS WHERE ORACLE_MAINTAINED = 'Y'"
+VIEWS = f"SELECT OWNER, VIEW_NAME FROM ALL_VIEWS WHERE OWNER NOT IN ({THEIRS})"  # noqa: S608  - constants only
 RELATIONS = f"""SELECT OWNER, TABLE_NAME FROM ALL_TABLES
  WHERE DROPPED = 'NO' AND NESTED = 'NO' AND OWNER NOT IN ({THEIRS})
  UNION SELECT OWNER, VIEW_NAME FROM ALL_VIEWS WHERE OWNER NOT IN ({THEIRS}) ORDER BY 1, 2"""  # noqa: S608  - constants only
@@ -37,6 +42,7 @@ class OracleSource(PooledSource[Session, OracleReading]):
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
     unfit = UNFIT
+    adapter = ORACLE
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login, clock, unattended = Login(config), Clock(), UnattendedCalls()
@@ -45,6 +51,10 @@ class OracleSource(PooledSource[Session, OracleReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         fields, _ = session.execute(statements.star(ORACLE, relation), f"view {relation.name}")
         return tuple(column_of(field) for field in fields)
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        _, rows = session.execute(VIEWS, "the server")
+        return views(".".join(written(ORACLE.dialect, part) for part in row) for row in rows)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         _, rows = session.execute(RELATIONS, "the server")

@@ -11,13 +11,17 @@ from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading
 from smartico_sync.sources.postgresql.session import Login, Session
+from smartico_sync.sources.postgresql.tables import ask_structures
 from smartico_sync.sources.postgresql.types import POSTGRESQL, family
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["PostgresSource", "connect"]
 
@@ -32,6 +36,8 @@ RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
  WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
  AND n.nspname NOT LIKE 'pg\\_%' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
  ORDER BY 1"""
+# Writers go on meanwhile; it must stand outside a transaction.
+INDEX = "CREATE INDEX CONCURRENTLY {name} ON {table} ({columns});"
 
 
 class PostgresSource(PooledSource[Session, PostgresReading]):
@@ -41,6 +47,8 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
     _defined = staticmethod(ask_definition)
+    adapter = POSTGRESQL
+    create_index = INDEX
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login = Login(config)
@@ -51,6 +59,9 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         star = session.run(statements.star(POSTGRESQL, relation) % {}, what)[0]
         known = _types(session, set(star.types), what)
         return tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return ask_structures(session)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server")[0].rows)

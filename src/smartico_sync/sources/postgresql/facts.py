@@ -64,6 +64,7 @@ def _asked(session: Session) -> ServerFacts:
         replay_lag_ms=_number(session, LAG) if standby else None,
         timezone=timezone,
         warnings=_warnings(superuser, writable, read_only, user),
+        encrypted=session.encrypted,
     )
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -149,6 +149,13 @@ class Session:
         self.version = self._pg.server_version
         self._begin = BEGIN.format(timeout_ms=login.timeout_ms)
         self._identity = identity(self)
+
+    @property
+    def encrypted(self) -> Literal["yes", "no", "none"]:
+        """Whether others can read along."""
+        if self._pg.host.startswith(b"/"):  # a socket of this machine
+            return "none"
+        return "yes" if self._pg.ssl_in_use else "no"
 
     def begin(self, what: str) -> None:
         """Open a read-only transaction. `what` names the view for messages, here and below."""

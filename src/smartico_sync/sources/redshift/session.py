@@ -113,6 +113,11 @@ class Session:
         connection.redshift_types = defaultdict(lambda: (AS_TEXT, _as_sent))
         return connection
 
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along."""
+        return "yes" if isinstance(self._connection._usock, ssl.SSLSocket) else "no"  # noqa: SLF001  - likewise
+
     def begin(self, what: str) -> None:
         """Open a read-only transaction: what follows sees one snapshot."""
         self.run(BEGIN, what)

@@ -14,10 +14,14 @@ from smartico_sync.sources.snowflake.session import Session
 from smartico_sync.sources.snowflake.types import SNOWFLAKE, column_of
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["SnowflakeSource", "connect"]
 
@@ -29,6 +33,7 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
     _listed = staticmethod(listed)
+    adapter = SNOWFLAKE
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login, clock, unattended = Login(config), ServerClock(), UnattendedCalls()
@@ -37,6 +42,9 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         described = session.describe(statements.star(SNOWFLAKE, relation) % {}, f"view {relation.name}")
         return tuple(column_of(each) for each in described)
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return views(listed(session, "VIEW"))
 
 
 connect = SnowflakeSource

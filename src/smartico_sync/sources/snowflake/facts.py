@@ -35,15 +35,16 @@ def ask_facts(session: Session) -> ServerFacts:
         role="primary",
         fence=NO_FENCE,
         warnings=(*_wide(session, user, role), *_dear(session, warehouse)),
+        encrypted="yes",
     )
 
 
-def listed(session: Session) -> tuple[str, ...]:
-    """Tables and views of the database in use, by names that `describe` takes."""
+def listed(session: Session, kind: str = "") -> tuple[str, ...]:
+    """Tables and views of the database in use, or those of a kind, by names that `describe` takes."""
     return tuple(
         ".".join(written(SNOWFLAKE.dialect, row[part]) for part in ("schema_name", "name"))
         for row in _shown(session, OBJECTS)
-        if row["schema_name"] != "INFORMATION_SCHEMA"
+        if row["schema_name"] != "INFORMATION_SCHEMA" and kind in ("", row["kind"])
     )
 
 

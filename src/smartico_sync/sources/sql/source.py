@@ -5,22 +5,27 @@ from __future__ import annotations
 from abc import abstractmethod
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, Part, ViewDefinition
+from smartico_sync.core.relation import Relation
+from smartico_sync.core.tables import Structure, Table
 from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.source import BaseSource
 from smartico_sync.sources.kit.suggestions import absent_column, check_columns
-from smartico_sync.sources.sql.names import like
+from smartico_sync.sources.sql import ddl
+from smartico_sync.sources.sql.names import like, names_of
 from smartico_sync.sources.sql.reading import SqlReading, SqlSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.relation import Column
+    from smartico_sync.core.tables import IndexPlan, ViewPlan
     from smartico_sync.sources.kit.login import BaseLogin
+    from smartico_sync.sources.sql.statements import DialectAdapter
 
 __all__ = ["PooledSource", "transaction"]
 
@@ -45,6 +50,15 @@ class PooledSource(BaseSource[S, R]):
 
     unfit: Mapping[str, tuple[str, str]] = {}
     """Types of columns that cannot be read at all: what is told of the `{column}`, and what to do instead."""
+    adapter: DialectAdapter
+    """How the engine writes names."""
+    cursor_names: Literal["free", "kept"] = "free"
+    """Whether a view may call its cursor otherwise than its table does, and still be read by the table's index."""
+    create_index = ""
+    """The statement for an index, of `name`, `table` and `columns`; empty where the engine has none."""
+
+    home = ""
+    """The schema that the URL names, where the engine calls it a database; relations of others are not proposed."""
 
     def __init__(self, name: str, login: BaseLogin, open_session: Callable[[str], S]) -> None:
         super().__init__(name, login)
@@ -56,6 +70,10 @@ class PooledSource(BaseSource[S, R]):
 
     def _session(self) -> AbstractContextManager[S]:
         return self._pool.link()
+
+    def _structures(self, session: S) -> Mapping[str, Structure]:  # noqa: ARG002  - for engines that tell
+        """What the catalogue says of relations, by the names that `_listed` gives; absent: nothing is known."""
+        return {}
 
     def _transaction(self, session: S, what: str) -> AbstractContextManager[None]:
         return transaction(session, what)
@@ -74,6 +92,27 @@ class PooledSource(BaseSource[S, R]):
                 told, hint = self.unfit[column.type]
                 raise ViewBroken(f"{self._place}: {what}: {told.format(column=column.name)}", hint=hint)
         return replace(relation, columns=columns)
+
+    def tables(self) -> tuple[Table, ...]:
+        """Tables and views with their columns; those that cannot be described are left out."""
+        names = [name for name in self.relations() if not self.home or names_of(name)[0] == self.home]
+        with self._session() as session:
+            with self._transaction(session, "the server"):
+                known = self._structures(session)
+            found = []
+            for name in names:
+                with suppress(SourceError):
+                    columns = self._described(session, Relation(name, "", (), relation=name))
+                    found.append(Table(name, columns, known.get(name, Structure())))
+        return tuple(found)
+
+    def ddl(self, views: Sequence[ViewPlan], indexes: Sequence[IndexPlan]) -> tuple[str, ...]:
+        """`CREATE VIEW` and `CREATE INDEX`, in the engine's dialect."""
+        dialect = self.adapter.dialect
+        made = [ddl.view(dialect, each) for each in views]
+        if self.create_index:
+            made += [ddl.index(dialect, each, self.create_index) for each in indexes]
+        return tuple(made)
 
     def definition(self, relation: Relation) -> ViewDefinition:
         """What the relation is made of."""

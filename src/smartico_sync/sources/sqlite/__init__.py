@@ -17,11 +17,15 @@ from smartico_sync.sources.sql.source import PooledSource
 from smartico_sync.sources.sqlite.plan import explain
 from smartico_sync.sources.sqlite.reading import SqliteReading
 from smartico_sync.sources.sqlite.session import Session
+from smartico_sync.sources.sqlite.tables import ask_structures
 from smartico_sync.sources.sqlite.types import SQLITE, STORED, family
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["SqliteSource", "connect"]
 
@@ -30,11 +34,12 @@ NO_FENCE = "SQLite has no snapshot ids: it has one writer"
 VIEWS = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
 RELATIONS = """SELECT name FROM sqlite_master
  WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1"""
+INDEX = "CREATE INDEX {name} ON {table} ({columns});"
 
 
 def ask_facts(_: Session) -> ServerFacts:
     """SQLite is a library, and a file always the primary."""
-    return ServerFacts("sqlite", sqlite3.sqlite_version, "primary", NO_FENCE)
+    return ServerFacts("sqlite", sqlite3.sqlite_version, "primary", NO_FENCE, encrypted="none")
 
 
 class Login(BaseLogin):
@@ -63,6 +68,8 @@ class SqliteSource(PooledSource[Session, SqliteReading]):
     reading_type = SqliteReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    adapter = SQLITE
+    create_index = INDEX
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login = Login(config)
@@ -78,6 +85,9 @@ class SqliteSource(PooledSource[Session, SqliteReading]):
     def _defined(self, session: Session, relation: str) -> ViewDefinition:
         views = {view: sql.partition(" AS ")[2] or sql for view, sql in session.ask(VIEWS, f"relation {relation}")}
         return ViewDefinition(gathered(names_of(relation)[-1], views))
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return ask_structures(session)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] for row in session.ask(RELATIONS, "the file"))
