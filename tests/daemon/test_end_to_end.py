@@ -161,7 +161,7 @@ def test_check_says_which_index_is_missing(casino, postgresql):
     done = casino.check()
     assert done.returncode == 0
     assert "CREATE INDEX" in done.stdout
-    assert "in the clear, within this machine" in done.stdout
+    assert "the connection does not leave this machine; it is in the clear" in done.stdout
 
 
 def test_preview_shows_the_request_with_pii_protected(casino):

@@ -121,13 +121,14 @@ def check_source(context: OperatorContext, name: str, source: Source) -> Iterato
 def encryption_findings(source: Source, subject: str, facts: ServerFacts) -> Iterator[Finding]:
     """What the source promises of its connections; a connection within this machine may be better than promised."""
     words = source.encryption
-    if not words:
+    if not words or facts.encrypted == "none":
         yield Finding("fine", subject, "the connection does not leave this machine")
-    elif words.startswith(STANDING["verified"]):
-        yield Finding("fine", subject, f"the connection is {words}")
     elif words.endswith(WITHIN):
-        better = words.replace(STANDING["off"], STANDING["unverified"]) if facts.encrypted == "yes" else words
-        yield Finding("fine", subject, f"the connection is {better}: it does not leave this machine")
+        promised = words.removesuffix(WITHIN)
+        better = STANDING["unverified"] if promised == STANDING["off"] and facts.encrypted == "yes" else promised
+        yield Finding("fine", subject, f"the connection does not leave this machine; it is {better}")
+    elif words == STANDING["verified"]:
+        yield Finding("fine", subject, f"the connection is {words}")
     elif words == STANDING["off"] and facts.encrypted != "yes":
         yield Finding(
             "advice",

@@ -59,9 +59,11 @@ def harmless(found: re.Match[str]) -> str:
     heard = HARMLESS.fullmatch(piece)
     if heard is None:
         return named + GAP
+    if named:
+        return named + piece
     if words := heard["words"]:
         known = all(word.lower() in WORDS for word in re.split(r"[/'-]", words))
-        return named + (piece if known else GAP)
+        return piece if known else GAP
     if name := heard["name"]:
-        return named + (piece if named or name.partition("_")[0].lower() in PREFIXES else GAP)
-    return found[0]
+        return piece if name.partition("_")[0].lower() in PREFIXES else GAP
+    return piece
