@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ import httpx
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo, secho
 from smartico_sync.errors import ExitCode, SyncError
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ def status(path: Path, as_json: bool) -> ExitCode:
                 }
                 for row in store.views()
             ]
-        live = {"ready": "not running", "views": views, "findings": []}
+            sizes = asdict(store.sizes())
+        live = {"ready": "not running", "views": views, "findings": [], "state": sizes}
     if as_json:
         print_json(live)
     else:
@@ -91,26 +94,28 @@ def running(health: Health) -> dict[str, Any] | None:
 
 def show(live: dict[str, Any]) -> None:
     """For a person."""
-    click.secho(live["ready"], bold=True)
+    secho(live["ready"], bold=True)
     for view in live["views"]:
         counts = view["counts"]
         sent = counts.get("delivered", 0) + counts.get("duplicate", 0)
-        click.echo(
-            f"  {view['name']:<20}"
-            + click.style(f"{view['state']:<12}", fg=COLOURS.get(view["state"], "yellow"))
-            + f"{sent:>14,} delivered   up to {view['head'] or 'nothing yet'}"
+        echo(f"  {view['name']:<20}", nl=False)
+        secho(f"{view['state']:<12}", fg=COLOURS.get(view["state"], "yellow"), nl=False)
+        echo(
+            f"{sent:>14,} delivered   up to {view['head'] or 'nothing yet'}"
             + (f"   lag {view['lag_ms'] / 1000:,.1f} s" if "lag_ms" in view else "")
         )
         if stream := view.get("stream"):
             for lane in stream["lanes"]:
-                click.echo(f"    {lane['name']}: {lane['lag']:,} messages wait, for {lane['lag_ms'] / 1000:,.1f} s")
+                echo(f"    {lane['name']}: {lane['lag']:,} messages wait, for {lane['lag_ms'] / 1000:,.1f} s")
         if history := view.get("backfill"):
-            click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; sync backfill --list")
+            echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; sync backfill --list")
     for finding in live["findings"]:
-        click.secho(
+        secho(
             f"! {finding['subject']}: {finding['message']}", fg="red" if finding["severity"] == "critical" else "yellow"
         )
         if finding["hint"]:
-            click.echo(f"    next: {finding['hint']}")
+            echo(f"    next: {finding['hint']}")
+    if size := live.get("state"):
+        echo(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")
     if live["ready"] == "not running":
-        click.echo("no daemon answers; next: sync run, or look at its service")
+        echo("no daemon answers; next: sync run, or look at its service")

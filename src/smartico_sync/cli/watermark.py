@@ -10,6 +10,7 @@ import click
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo, secho
 from smartico_sync.core.definition import ACCEPT, changes
 from smartico_sync.core.messages.message import split_place
 from smartico_sync.errors import ConfigError
@@ -49,10 +50,10 @@ def show(names: tuple[str, ...], path: Path, as_json: bool) -> None:
         print_json(found)
         return
     for each in found:
-        click.secho(each["view"], bold=True)
+        secho(each["view"], bold=True)
         for name, value in each.items():
             if name != "view":
-                click.echo(f"  {name.replace('_', ' '):<14}{value}")
+                echo(f"  {name.replace('_', ' '):<14}{value}")
 
 
 def told(row: ViewRow, lanes: dict[str, int]) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def adopt(name: str, source: str, path: Path) -> None:
             hint=f"take view {source} out of {path}, or leave {name} to begin anew",
         )
     identity = context.call("adopt", view=name, source=source, identity=view.identity)
-    click.echo(f"view {name} goes on where {source} stands, under its identity {identity}")
+    echo(f"view {name} goes on where {source} stands, under its identity {identity}")
 
 
 @watermark.command()
@@ -148,9 +149,9 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path)
     )
     if lanes_at is not None:
         places = ", ".join(f"{lane}@{at}" for lane, at in sorted(lanes_at.items()))
-        click.echo(f"view {name} goes on at {places}")
+        echo(f"view {name} goes on at {places}")
         return
-    click.echo(f"view {name} goes on after {position[0] if position else 'its start'}")
+    echo(f"view {name} goes on after {position[0] if position else 'its start'}")
 
 
 def lanes_from(context: OperatorContext, view: View, to: str) -> tuple[dict[str, int], int | None]:
@@ -211,8 +212,8 @@ def accept(name: str, path: Path) -> None:
         if lasting := [change for change in found if change.way_out != ACCEPT and change.weight == "stops"]:
             raise stopped(name, lasting)
     if not found:
-        click.echo(f"view {name} is what it was tracked as")
+        echo(f"view {name} is what it was tracked as")
         return
     context.call("accept", view=name, definition=replaced(before, now).text())
     told = ", ".join(f"{change.option} is {change.now} and was {change.before}" for change in found)
-    click.echo(f"view {name} goes on where it is: {told}")
+    echo(f"view {name} goes on where it is: {told}")
