@@ -10,6 +10,7 @@ SyncError                     1  internal error
 │   ├── SourceRefused            wrong password, missing permission
 │   ├── SourceCancelled          the server ended the read (standby conflict, timeout): again, with a smaller page
 │   └── ViewBroken               the view is gone, or lacks a column the configuration names
+│       └── ViewAltered          its columns are others than they were: it is described again at once
 ├── ViewHalted                   this view stops until somebody mends what the class names
 │   ├── ViewMisconfigured     2  the configuration
 │   ├── RowsUnusable          3  rows in the source
@@ -58,6 +59,7 @@ __all__ = [
     "SyncError",
     "Unaccounted",
     "Unexpected",
+    "ViewAltered",
     "ViewBroken",
     "ViewHalted",
     "ViewMisconfigured",
@@ -154,6 +156,10 @@ class SourceCancelled(SourceError):
 
 class ViewBroken(SourceError):
     """The view is gone or lacks a column the configuration names."""
+
+
+class ViewAltered(ViewBroken):
+    """The view has other columns than it was described with; what was read of it meanwhile counts for nothing."""
 
 
 class ViewHalted(SyncError):

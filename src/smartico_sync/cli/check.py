@@ -12,6 +12,7 @@ from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.config.personal import undecided_pii
+from smartico_sync.core.column_changes import column_changes
 from smartico_sync.core.definition import changes
 from smartico_sync.core.late_commit.choice import protection
 from smartico_sync.core.late_commit.view_definition import traits
@@ -164,11 +165,21 @@ def change_results(
     found = changes(recorded(row), definition_of(context.configuration, view, prepared.mapping))
     if stopping := [change for change in found if change.weight == "stops"]:
         raise stopped(view.name, stopping)
+    yield from column_results(context, view, prepared, row)
     if found:
         with context.reading() as store, source.reading(prepared.relation) as reading:
             known = identified(prepared, row, store)
             told = SourceChecks(view, store, known, CheckMemory()).verify(reading, found)
         yield Result("advice", f"view {view.name}", told)
+
+
+def column_results(context: OperatorContext, view: View, prepared: PreparedView, row: ViewRow) -> Iterator[Result]:
+    """Whether the columns that are sent are others than those it was tracked with."""
+    now = definition_of(context.configuration, view, prepared.mapping)
+    if found := column_changes(recorded(row), now, prepared.relation):
+        told, hint = f"columns of the view changed: {found.told}", found.hint(view.name, prepared.mapping.kind.role)
+        mark: Literal["advice", "wrong"] = "wrong" if view.on_schema_change == "stop" else "advice"
+        yield Result(mark, f"view {view.name}", told, hint, ExitCode.CONFIGURATION)
 
 
 def order_results(subject: str, prepared: PreparedView, source: Source) -> Iterator[Result]:

@@ -8,6 +8,7 @@ import click
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes
 from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.prepared_view import stopped
@@ -149,7 +150,7 @@ def new_definition(context: OperatorContext, view: View, prepared: PreparedView)
 @click.argument("name", metavar="VIEW")
 @config_option
 def accept(name: str, path: Path) -> None:
-    """Let VIEW go on where it is, as it is configured now: with another brand, event type, relation, query or database.
+    """Let VIEW go on where it is, as it is now: with another brand, event type, relation, query, database or columns.
 
     Nothing is sent again. Rows that are read again later, after a rewind or a restart in the middle of a page, get event ids
     made of the new brand or type, and count once more. Another cursor, key or kind cannot be accepted.
@@ -162,11 +163,14 @@ def accept(name: str, path: Path) -> None:
             raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: sync run")
         before, now = recorded(row), definition_of(context.configuration, view, prepared.mapping)
         found = changes(before, now)
+        columns = column_changes(before, now, prepared.relation)
         if lasting := [change for change in found if change.way_out != ACCEPT and change.weight == "stops"]:
             raise stopped(name, lasting)
-    if not found:
+    if not found and not columns:
         click.echo(f"view {name} is what it was tracked as")
         return
-    context.call("accept", view=name, definition=replaced(before, now).text())
-    told = ", ".join(f"{change.option} is {change.now} and was {change.before}" for change in found)
-    click.echo(f"view {name} goes on where it is: {told}")
+    rows: Literal["recognised", "forgotten"] = "forgotten" if found else "recognised"
+    accepted = with_columns(replaced(before, now), now)
+    context.call("accept", view=name, definition=accepted.text(), rows=rows)
+    told = [f"{change.option} is {change.now} and was {change.before}" for change in found]
+    click.echo(f"view {name} goes on where it is: {', '.join([*told, *([columns.told] if columns else [])])}")

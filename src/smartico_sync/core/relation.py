@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["IDS", "TIMES", "Column", "CursorIs", "Family", "Relation", "Snapshot"]
+__all__ = ["IDS", "TIMES", "Column", "ColumnsAre", "CursorIs", "Family", "Relation", "Snapshot"]
 
 Family = Literal[
     "integer",  # any width, signed or not
@@ -30,6 +30,10 @@ MOVING = frozenset({"rowversion", "timestamp"})  # types of whole numbers that a
 
 TIMES: frozenset[Family] = frozenset({"timestamp", "instant", "date"})
 
+ColumnsAre = Literal[
+    "declared",  # the database knows them
+    "sampled",  # they are learnt from some of the rows
+]
 CursorIs = Literal[
     "auto",  # a time where the column is one, else an id
     "id",
@@ -54,6 +58,7 @@ class Relation:
 
     Exactly one of `relation` (maybe schema-qualified) and `query` is set. `key` makes `(cursor, *key)` unique and is empty
     for a keyless view. `columns` is filled by `Source.describe`; empty before. `cursor_is`: what the cursor's values mean.
+    `columns_are` is said by `describe` too.
     """
 
     name: str
@@ -64,6 +69,7 @@ class Relation:
     timezone: str = "UTC"
     columns: tuple[Column, ...] = ()
     cursor_is: CursorIs = "auto"
+    columns_are: ColumnsAre = "declared"
 
     def column(self, name: str) -> Column | None:
         """The described column of that name, or None."""

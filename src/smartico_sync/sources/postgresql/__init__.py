@@ -10,7 +10,7 @@ from smartico_sync.sources.postgresql.definition import ask_definition
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading
-from smartico_sync.sources.postgresql.session import Login, Session
+from smartico_sync.sources.postgresql.session import Answer, Login, Session
 from smartico_sync.sources.postgresql.tables import ask_structures
 from smartico_sync.sources.postgresql.types import POSTGRESQL, family
 from smartico_sync.sources.sql import statements
@@ -53,18 +53,29 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
     def __init__(self, name: str, config: SourceConfig) -> None:
         login = Login(config)
         super().__init__(name, login, lambda place: Session(login, place))
+        self._stars: dict[tuple[str, str | None, str | None], tuple[tuple[str, ...], tuple[int, ...]]] = {}
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
-        what = f"view {relation.name}"
-        star = session.run(statements.star(POSTGRESQL, relation) % {}, what)[0]
-        known = _types(session, set(star.types), what)
+        star = _star(session, relation)
+        self._stars[relation.name, relation.relation, relation.query] = star.names, star.types
+        known = _types(session, set(star.types), f"view {relation.name}")
         return tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
+
+    def _make_sure(self, session: Session, relation: Relation) -> None:
+        star = _star(session, relation)
+        if self._stars.get((relation.name, relation.relation, relation.query)) != (star.names, star.types):
+            super()._make_sure(session, relation)
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
         return ask_structures(session)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server")[0].rows)
+
+
+def _star(session: Session, relation: Relation) -> Answer:
+    """The view's columns, by name and by number of their types."""
+    return session.run(statements.star(POSTGRESQL, relation) % {}, f"view {relation.name}")[0]
 
 
 def _types(session: Session, oids: set[int], what: str) -> dict[int, Column]:
