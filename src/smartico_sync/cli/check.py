@@ -192,6 +192,13 @@ def order_results(subject: str, prepared: PreparedView, source: Source) -> Itera
         newest = newest_rows(reading, prepared) if prepared.relation.key else pl.DataFrame()
     if error := repeated_keys(prepared, newest):
         yield Result("wrong", subject, error.message, error.hint, error.exit_code)
+    if hidden := source.hidden(prepared.relation):
+        yield Result(
+            "advice",
+            subject,
+            f"some of its rows may be hidden from this user, and are never sent: {hidden}",
+            "let the user see all rows: ALTER ROLE … BYPASSRLS, or a policy FOR SELECT TO the user USING (true)",
+        )
     grain = coarse(newest, prepared.relation)
     if grain and prepared.choice.mechanism is not None:
         yield Result("fine", subject, f"the cursor holds whole {grain}: late rows are looked for from their end on")

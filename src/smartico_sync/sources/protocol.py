@@ -166,6 +166,9 @@ class Source(Protocol):
     def definition(self, relation: Relation) -> ViewDefinition:
         """What the relation is made of; UNKNOWN where the engine does not tell, or the user may not ask."""
 
+    def hidden(self, relation: Relation) -> str:
+        """What keeps rows of the relation from this user, in words; empty where nothing does, or that cannot be known."""
+
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """Explain the exact poll query."""
 

@@ -112,6 +112,10 @@ class BaseSource(ABC, Generic[S, R]):
         with self._session() as session:
             return self.ask_facts(session)
 
+    def hidden(self, relation: Relation) -> str:  # noqa: ARG002  - for engines that tell
+        """What keeps rows from this user."""
+        return ""
+
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """How the poll runs, and what would make it faster."""
         with self.reading(relation) as reading:

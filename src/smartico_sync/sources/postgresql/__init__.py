@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.relation import Column
+from smartico_sync.errors import SourceRefused
 from smartico_sync.sources.postgresql.definition import ask_definition
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.plan import explain
@@ -31,6 +32,7 @@ TYPES = """WITH RECURSIVE up(first, oid, typname, typtype, typcategory, typbaset
  UNION ALL SELECT up.first, t.oid, t.typname, t.typtype, t.typcategory, t.typbasetype
  FROM pg_type t JOIN up ON up.typtype = 'd' AND t.oid = up.typbasetype)
  SELECT first, typname, typtype, typcategory, format_type(oid, -1) FROM up WHERE typtype <> 'd'"""
+POLICY = "row-level security policy"
 RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
@@ -65,6 +67,17 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         star = _star(session, relation)
         if self._stars.get((relation.name, relation.relation, relation.query)) != (star.names, star.types):
             super()._make_sure(session, relation)
+
+    def hidden(self, relation: Relation) -> str:
+        """Row-level security: with it switched off the server refuses to read, and names the table."""
+        what = f"view {relation.name}"
+        try:
+            with self._session() as session, self._transaction(session, what):
+                session.run("SET LOCAL row_security=off", what)
+                _star(session, relation)
+        except SourceRefused as refused:
+            return refused.message.removeprefix(f"{self._place}: {what}: ") if POLICY in refused.message else ""
+        return ""
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
         return ask_structures(session)
