@@ -26,6 +26,7 @@ from smartico_sync.tracking.newest_rows import newest_rows, repeated_keys
 from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare, prepare_known, stopped
 from smartico_sync.tracking.source_checks import CheckMemory, SourceChecks
 from smartico_sync.tracking.view_identity import definition_of, recorded
+from smartico_sync.tracking.view_start import just_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +125,8 @@ def view_results(context: OperatorContext, view: View, source: Source) -> Iterat
             subject,
             f"{len(prepared.mapping.properties)} properties, key {', '.join(prepared.relation.key) or 'none'}",
         )
+        if row is None and view.start_from not in ("first", "now"):
+            yield from start_results(view, source, prepared)
         yield from personal_results(context.configuration, subject, prepared)
         yield from order_results(subject, prepared, source)
         for advice in prepared.advice:
@@ -131,6 +134,18 @@ def view_results(context: OperatorContext, view: View, source: Source) -> Iterat
         yield from late_results(subject, view, prepared)
     except SyncError as error:
         yield Result("wrong", subject, error.message, error.hint, error.exit_code)
+
+
+def start_results(view: View, source: Source, prepared: PreparedView) -> Iterator[Result]:
+    """Where a view begins that was never tracked. Raises ConfigError for what is no value of its cursor."""
+    before = just_before(view, prepared, source)
+    with source.reading(prepared.relation) as reading:
+        there = before is None or reading.page(before, 1).height
+    if not there:
+        told = f"no row lies at or after `start_from: {view.start_from}`: nothing is sent before one does"
+        yield Result(
+            "advice", f"view {view.name}", told, "is it meant so? `start_from: now` begins with what comes from now on"
+        )
 
 
 def personal_results(configuration: Configuration, subject: str, prepared: PreparedView) -> Iterator[Result]:

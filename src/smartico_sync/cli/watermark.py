@@ -12,8 +12,9 @@ from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes
 from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.prepared_view import stopped
-from smartico_sync.tracking.reconciliation import is_time, units
+from smartico_sync.tracking.reconciliation import is_time
 from smartico_sync.tracking.view_identity import definition_of, recorded, replaced
+from smartico_sync.tracking.written_cursors import cursor_at, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,13 +117,12 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path)
     definition: str | None = None
     if to != "first":
         with context.source(view) as (source, prepared):
-            from_ms = units(prepared, to)
+            from_ms = written(prepared, to)
             definition = new_definition(context, view, prepared)
-            if is_time(prepared):
-                with source.reading(prepared.relation) as reading:
-                    position = [reading.moment(from_ms)]
-            else:
-                position, from_ms = [str(from_ms)], from_ms + 1
+            with source.reading(prepared.relation) as reading:
+                position = [cursor_at(reading, prepared, to)]
+            if not is_time(prepared):
+                from_ms += 1
     fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
     ids: Literal["same", "new"] = "new" if new_ids else "same"
     context.call(

@@ -21,7 +21,8 @@ from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.loop import BACKOFF
 from smartico_sync.tracking.mailbox import TurnWithdrawn, ViewTurn
 from smartico_sync.tracking.pages_in_flight import Sent
-from smartico_sync.tracking.reconciliation import is_time, units
+from smartico_sync.tracking.reconciliation import units
+from smartico_sync.tracking.written_cursors import cursor_at, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,16 +64,14 @@ def stretch(reading: Reading, prepared: PreparedView, row: ViewRow, low: str, hi
     `low` may be `first`. It ends at the watermark: what is above is the tracker's, but for what was there when the view
     began, which it does not send. Raises ConfigError for what is no cursor, and what the source raises.
     """
+    begin = None if low == "first" else cursor_at(reading, prepared, low)
+    last = None if high is None else written(prepared, high)
     top = end_of_history(prepared, row)
     if top is None:
         return None
-    last = None if high is None else units(prepared, high)
     end = top.cursor
     if last is not None and last < units(prepared, end):
-        end = reading.moment(last) if is_time(prepared) else str(last)
-    begin = None
-    if low != "first":
-        begin = reading.moment(units(prepared, low)) if is_time(prepared) else str(units(prepared, low))
+        end = cursor_at(reading, prepared, high or "")
     there = reading.keys(begin, end, 1)
     if not there.height:
         return None

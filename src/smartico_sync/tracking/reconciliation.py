@@ -106,12 +106,14 @@ def units(prepared: PreparedView, text: str) -> int:
     """A cursor, or a moment as a person writes it, in the ledger's units. ConfigError when it is neither."""
     cursor = prepared.relation.cursor_column
     try:
-        if not is_time(prepared):
+        if not is_time(prepared) and NUMBER.fullmatch(text):
             return int(text.partition(".")[0])
+        if not is_time(prepared):
+            raise ValueError  # noqa: TRY301 - told below
         if prepared.relation.epoch and NUMBER.fullmatch(text):
             return int(cursor_ms(pl.Series([text]), prepared.relation.cursor_is)[0])
         return epoch_ms(text, ZoneInfo(prepared.relation.timezone if cursor.family == "timestamp" else "UTC"))
-    except ValueError:
+    except (ValueError, OverflowError, pl.exceptions.PolarsError):
         kind = "a time, such as 2026-01-31T12:00:00" if is_time(prepared) else "a whole number"
         raise ConfigError(f"{text!r} is no cursor of {prepared.relation.name}", hint=f"expected {kind}") from None
 
