@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
 
 KEYS_AT_ONCE = 50_000
+KEYS_WALKED = 10_000  # rows that one bucket of ids holds at least, where there are so many
 NUMBER = re.compile(r"-?\d+(\.\d*)?")
 Unit = Literal["ms", "id"]
 Depth = Literal[
@@ -178,9 +179,12 @@ def bucket_size(prepared: PreparedView) -> int:
 def next_bucket(
     reading: Reading, prepared: PreparedView, store: Store, view: str, over: Span
 ) -> tuple[int, int] | None:
-    """The ends of the first bucket of the span that has rows in the source or in the ledger; None when none has."""
-    size = bucket_size(prepared)
-    first = reading.keys(*bounds(reading, prepared, over.low, over.high), 1, None, "below")
+    """The ends of the first bucket of the span that has rows in the source or in the ledger; None when none has.
+
+    Where ids are far apart, several buckets are one: else each row would cost as much as a bucket.
+    """
+    size, most = bucket_size(prepared), 1 if is_time(prepared) else KEYS_WALKED
+    first = reading.keys(*bounds(reading, prepared, over.low, over.high), most, None, "below")
     counted = store.ledger_counts(view, over.low // BUCKET_MS * BUCKET_MS, -(-over.high // BUCKET_MS) * BUCKET_MS)
     places = [units(prepared, first.get_column("@cursor")[0])] if first.height else []
     if counted.height:
@@ -188,7 +192,19 @@ def next_bucket(
     if not places:
         return None
     begin = max(over.low, min(places) // size * size)
-    return begin, min(over.high, (begin // size + 1) * size)
+    end = (begin // size + 1) * size
+    if most > 1:
+        last = over.high - 1 if first.height < most else units(prepared, first.get_column("@cursor")[-1])
+        reach = (last // size + 1) * size
+        if reach > end and not pruned(store, view, begin, reach):
+            end = reach
+    return begin, min(over.high, end)
+
+
+def pruned(store: Store, view: str, low: int, high: int) -> bool:
+    """Whether the ledger has only a count of some of these rows."""
+    counted = int(store.ledger_counts(view, low, high).get_column("n").sum())
+    return store.ledger_between(view, low, high).height < counted
 
 
 def bounds(reading: Reading, prepared: PreparedView, low: int, high: int) -> tuple[str, str]:
