@@ -14,7 +14,7 @@ from daemon.test_operating import until
 from smartico_sync.config.load import load
 from smartico_sync.core.outcome import revived
 from smartico_sync.core.position import Position
-from smartico_sync.core.reason_codes import UNACKNOWLEDGED
+from smartico_sync.core.reason_codes import GONE, UNACKNOWLEDGED
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.observe.health import assess
 from smartico_sync.tracking.backfill import Backfills
@@ -355,6 +355,27 @@ def test_a_row_that_changed_keeps_its_new_id_however_often_it_is_tried(day, faul
     events = today.operator.accepted()
     assert [event["payload"]["acc_last_deposit_amount"] for event in events] == [1, 7]
     assert len({event["eid"] for event in events}) == 2
+
+
+def test_a_row_that_waits_is_not_given_up_because_a_replica_further_back_does_not_show_it(day):
+    """It waits a little longer and goes when it is shown again; one that stays away is given up."""
+    today = day(PLAYERS % "" + DEPOSITS % "")
+    today.operator.sandbox.set_faults(["unknown-users"])
+    deposit(today, 1)
+    deposit(today, 2)
+    today.poll()
+    today.replica.execute("ALTER TABLE deposits RENAME TO primary_deposits")
+    today.replica.execute("CREATE TABLE deposits AS SELECT * FROM primary_deposits LIMIT 0")
+    hurry(today)
+    today.poll("deposits")
+    assert today.status("deposits").dead == {}
+    today.replica.execute("INSERT INTO deposits SELECT * FROM primary_deposits WHERE id = 1")
+    today.operator.sandbox.set_faults([])
+    for _ in range(8):
+        hurry(today)
+        today.poll("deposits")
+    assert len(today.operator.accepted()) == 1
+    assert today.status("deposits").dead == {GONE: 1}
 
 
 def test_rows_of_a_keyless_view_that_are_asked_for_are_found_by_what_they_hold(day):

@@ -10,6 +10,7 @@ import polars as pl
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Events
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.identity import contents, eids, extended, fingerprints
+from smartico_sync.core.told_sets import MARK, differences, marked
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Diffed:
     """What to send, and what to remember once that is acknowledged.
 
     `events` in order; `unchanged` rows that need not be sent; `states` [id UInt64, eid String, whole Binary(8), parts
-    Binary|null, @row UInt32, changed Boolean] of every row, with the eid of the event it stands for. `moved` tells, by
+    Binary|null, sets that are told by difference String|null, @row UInt32, changed Boolean] of every row, with the eid of the event it stands for. `moved` tells, by
     property, which of the events hold another value than before of what must never change.
     """
 
@@ -65,12 +66,17 @@ def diff(
 
     A property of `clears` ("*": any) that had a value and is NULL now is cleared, by `!name`; one that was never sent is not.
 
+    A set whose column has told_sets.MARK before its name leaves as `+name` and `-name`, by difference with those that `known`
+    holds in a column of the same name (List of JSON: each may be what Smartico has), and is a column of `states`, as it is now.
+    One that is NULL says nothing, or is empty where its name is in `clears`.
+
     A profile's eid is made here, of its SEED (which leaves the frame) and its keyed fingerprint: two contents at one cursor
     value are two events, and nobody can try out an encrypted phone number against an eid.
     """
     frame = events.frame
     names = sorted(name for name in frame.columns if name not in ENVELOPE)
-    whole = keyed(frame, names, secret)
+    whole, sets = keyed(frame, names, secret), marked(names)
+    names = [name for name in names if name not in sets]
     apart = names if payload == "changed" else [name for name in names if name in IMMUTABLE]
     clearable = [name for name in names if clears & {name, ALL} and name not in IMMUTABLE and name[0] not in OPERATORS]
     told_apart = "\n".join([*apart, *(f"!{name}" for name in clearable)])
@@ -89,6 +95,7 @@ def diff(
     )
     before = state.join(decoded(known), on="id", how="left", maintain_order="left")
     last = before.select("known_whole", "known_parts")
+    unknown = last.get_column("known_whole").fill_null("") == ""
     several = before.get_column("id").n_unique() < before.height
     if several:
         last = before.select(
@@ -96,9 +103,17 @@ def diff(
             for name in ("whole", "parts")
         )
     changed = whole.ne_missing(last.get_column("known_whole"))
-    sent = frame.drop(SEED).with_columns(state.get_column("eid").alias(EID))
+    sent = frame.drop(SEED, *sets).with_columns(state.get_column("eid").alias(EID))
     worth = changed
     cleared = gone(last.get_column("known_parts"), layout, len(apart), frame, clearable)
+    for name in sets:
+        possible = (
+            before.get_column(name) if name in before.columns else pl.Series([None]).new_from_index(0, len(whole))
+        )
+        null: Literal["silent", "empty"] = "empty" if clears & {name.removeprefix(MARK), ALL} else "silent"
+        told, kept = differences(name, state.get_column("id"), frame.get_column(name), possible, unknown, null)
+        cleared += [column for column in told if column.null_count() < len(column)]
+        state = state.with_columns(kept)
     if payload == "changed":
         # Also what differs from the state, or changed in a row between: each of them may yet be refused.
         earlier = [last.get_column("known_parts"), before.get_column("known_parts")]
@@ -121,7 +136,7 @@ def diff(
             state = state.with_columns(held(state, last.get_column("known_parts"), apart.index(name), mask))
     moved = {name: mask.filter(worth) for name, mask in moved.items()}
     return Diffed(
-        Events(sent.filter(worth), events.raw | {column.name for column in cleared}),
+        Events(sent.filter(worth), events.raw.difference(sets) | {column.name for column in cleared}),
         frame.height - int(worth.sum()),
         state.with_columns(
             pl.col("whole", "parts").str.decode("hex"), frame.get_column(POSITION), changed.alias("changed")
@@ -193,7 +208,7 @@ def ever(news: pl.Series, ids: pl.Series) -> pl.Series:
 def decoded(known: pl.DataFrame) -> pl.DataFrame:
     """What the state holds, as hexadecimal text."""
     return known.select(
-        pl.col("id"),
+        pl.col("id", *marked(known.columns)),
         pl.col("whole").bin.encode("hex").alias("known_whole"),
         pl.col("parts").bin.encode("hex").alias("known_parts"),
     )

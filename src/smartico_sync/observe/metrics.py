@@ -98,9 +98,12 @@ COUNTERS: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
 class Views:
     """Collects what is known of views and destinations at one moment."""
 
-    def __init__(self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> None:
+    def __init__(
+        self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], dropped_lines: int
+    ) -> None:
         self.views = views
         self.destinations = destinations
+        self.dropped_lines = dropped_lines
 
     def collect(self) -> Iterable[Metric]:
         """Yield every metric family."""
@@ -113,6 +116,11 @@ class Views:
         invalid = CounterMetricFamily(
             "smartico_sync_invalid_values",
             "Values that broke a rule or could not be read, since the start.",
+            labels=["view", "property"],
+        )
+        left_out = CounterMetricFamily(
+            "smartico_sync_left_out_values",
+            "Values that did not go because the API refused their property, since the start.",
             labels=["view", "property"],
         )
         late = HistogramMetricFamily(
@@ -129,6 +137,8 @@ class Views:
                     family.add_metric([view.name, str(code)], count)
             for name, count in view.invalid.items():
                 invalid.add_metric([view.name, name], count)
+            for name, count in view.left_out.items():
+                left_out.add_metric([view.name, name], count)
             if view.late.counts:
                 late.add_metric([view.name], buckets(view.late.counts), view.late.total_ms / 1000)
         flight = GaugeMetricFamily("smartico_sync_requests_in_flight", "Requests under way.", labels=["destination"])
@@ -167,6 +177,7 @@ class Views:
             dead,
             parked,
             invalid,
+            left_out,
             late,
             flight,
             queued,
@@ -175,6 +186,11 @@ class Views:
             asked,
             size,
             took,
+            CounterMetricFamily(
+                "smartico_sync_log_lines_dropped",
+                "Lines of the log that could not be written, since the start.",
+                value=self.dropped_lines,
+            ),
         ]
 
 
@@ -196,8 +212,8 @@ def buckets(counts: Sequence[int]) -> list[tuple[str, float]]:
     return list(zip(bounds, map(float, accumulate(counts)), strict=True))
 
 
-def exposition(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> bytes:
+def exposition(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], dropped_lines: int = 0) -> bytes:
     """The metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(Views(views, destinations))
+    registry.register(Views(views, destinations, dropped_lines))
     return generate_latest(registry)

@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 import structlog
 
-from smartico_sync.core.outcome import build_commit
-from smartico_sync.core.pipeline import ledger_of, position_at, prepare, without_automation
+from smartico_sync.core.outcome import NOT_RETRIED, build_commit
+from smartico_sync.core.pipeline import ledger_of, optional_properties, position_at, prepare, without_automation
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED, UNKNOWN_BRAND
 from smartico_sync.core.records import Holds
 from smartico_sync.errors import RowsRefused
-from smartico_sync.observe.health import UNKNOWN_DUPLICATES
+from smartico_sync.observe.health import REFUSED_PROPERTIES, UNKNOWN_DUPLICATES
 from smartico_sync.tracking import redelivery
-from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.clocks import agreed_ms, now_ms
 from smartico_sync.tracking.key_watch import with_duplicates
 from smartico_sync.tracking.page_reader import ReadResult
 from smartico_sync.tracking.pages_in_flight import Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
 
     from smartico_sync.core.late_commit.mechanism import ReadTime
+    from smartico_sync.core.outcome import Retried
     from smartico_sync.core.pipeline import PreparedBatch
+    from smartico_sync.core.position import Position
     from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.tracking.session import Equipment, Session
@@ -57,6 +59,8 @@ class Sender:
         self._first_load: Literal["under way", "over"] = "under way"
         self._trust: Trust = "trusted"
         self._told = False
+        self._head: Position | None = None
+        self._left_out: set[str] = set()
         self.dead_lettered = 0
         self.unregistered = 0
 
@@ -65,7 +69,7 @@ class Sender:
         self._first_load = "under way" if row.level_ms == 0 else "over"
         self._open.clear()
         self._retries = "none"
-        self._trust = row.fingerprints
+        self._trust, self._head = row.fingerprints, row.head
         self._tell_undelivered()
 
     def finish_first_load(self) -> None:
@@ -209,14 +213,17 @@ class Sender:
     def retries(self, session: Session, parked: Sequence[ParkedRow]) -> Sent:
         """Read parked rows again, where they are now, and queue them."""
         with self._equipment.source.reading(session.prepared.relation) as reading:
-            found, clock_ms = redelivery.find(reading, session.prepared.mapping, parked), reading.clock_ms
+            found, clock_ms = (
+                redelivery.find(reading, session.prepared.mapping, parked, self._head),
+                reading.clock_ms,
+            )
         batch = self.prepare(session, found.rows, clock_ms, anew=found.anew, found=found)
         keys = batch.ledger.get_column("key")
 
         def settle(receipt: Receipt) -> None:
             new = [row for row in sorted(receipt.known_before) if found.retried.found[row].code == UNACKNOWLEDGED]
             explained = session.keys.explain(found.rows, keys, new)
-            commit = build_commit(batch, receipt, session.options, now_ms(), found.retried)
+            commit = self._built(session, batch, receipt, found.retried)
             commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
             seq = self._equipment.store.commit(commit)
             if seq and commit.ledger is not None:
@@ -237,6 +244,10 @@ class Sender:
             skip = equipment.view.skip_cjm
             if skip == "always" or (skip == "first_load" and history):
                 events = without_automation(events)
+            if session.options.on_refused_property == "omit":
+                events = replace(events, optional=optional_properties(session.prepared.mapping, events))
+            if batch.profiles is not None:
+                session.fingerprints.sending(batch.profiles)
             holds = batch.holds if batch.profiles is None else None
             receipt = equipment.delivery.send(self._name, events, priority=priority, holds=holds)
         except BaseException:
@@ -251,15 +262,37 @@ class Sender:
 
         Raises RowsRefused when most of the rows are refused: the view is misconfigured then, rather than its rows poisoned.
         """
-        commit = build_commit(batch, receipt, session.options, now_ms())
+        commit = self._built(session, batch, receipt, NOT_RETRIED)
         ceiling, dead = self._equipment.view.max_refused, len(commit.dead_letters)
         if dead >= ceiling.count and dead >= ceiling.share * batch.rows:
             reasons = [dead_letter.reason for dead_letter in commit.dead_letters]
+            often = max(set(reasons), key=reasons.count)
+            first = commit.dead_letters[reasons.index(often)].row.key
             raise RowsRefused(
-                f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {max(set(reasons), key=reasons.count)}",
+                f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {often} (first: key {first})",
                 hint=f"mend the view or its `columns:`, try with: sync preview {self._name}; or raise `max_refused:`",
             )
         return commit
+
+    def _built(self, session: Session, batch: PreparedBatch, receipt: Receipt, retried: Retried) -> Commit:
+        """What the receipt changes in the state."""
+        commit = build_commit(batch, receipt, session.options, now_ms(), retried, agreed_ms)
+        rows = [*(each.row for each in commit.parked), *(each.row for each in commit.dead_letters)]
+        waits = [row.player for row in rows if row.player]
+        if self._trust == "doubted" and batch.profiles is not None and waits:
+            session.fingerprints.unsettled(pl.Series(waits, dtype=pl.UInt64))
+        self._tell_left_out(receipt.left_out)
+        return commit
+
+    def _tell_left_out(self, left_out: Mapping[str, int]) -> None:
+        """So many values went nowhere, because the API refused their property."""
+        for name, values in left_out.items():
+            if name not in self._left_out:
+                log.warning(
+                    "view.property_left_out", view=self._name, property=name, events=values, hint=REFUSED_PROPERTIES
+                )
+            self._left_out.add(name)
+        self._equipment.recorder.left_out(left_out)
 
     def committed(self, session: Session, batch: PreparedBatch, commit: Commit) -> None:
         """A commit was written: tell what it changed."""

@@ -35,6 +35,7 @@ def ask_facts(session: Session) -> ServerFacts:
         role="primary",
         fence=NO_FENCE,
         warnings=(*_wide(session, login), *_slow(session.storage)),
+        encrypted="yes",
     )
 
 

@@ -55,6 +55,15 @@ class BigQueryReading(WarehouseReading[Session]):
             self.session.cache.heads[self.relation] = found
         return found
 
+    def newest(self, limit: int) -> pl.DataFrame:
+        """The rows with the highest cursors, looked for where those must be, so that older partitions are not read."""
+        if described(self.relation, self.relation.cursor).family in ("timestamp", "instant", "date"):
+            statement = statements.newest(self.adapter, self.relation, "low")
+            found = self.frame(statement, {"low": self.moment(self.clock_ms - NEAR_MS[0]), "n": limit})
+            if found.height:
+                return found.reverse()
+        return super().newest(limit)
+
     def null_cursors(self) -> int:
         """How many rows have no place in the order, counted once an hour; NULL keys only where that may be paid for."""
         counted = self.session.cache.nulls.get(self.relation)

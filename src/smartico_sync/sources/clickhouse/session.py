@@ -8,7 +8,7 @@ import logging
 from contextlib import suppress
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import clickhouse_connect
 
@@ -83,6 +83,11 @@ class Session(WarehouseSession):
             raise connecting(error, self._place) from None
         hosts.served(host)
         return connected
+
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along."""
+        return "yes" if self._client.url.startswith("https:") else "no"
 
     def table(self, statement: str, values: Mapping[str, str | int], what: str) -> pa.Table:
         """A query's answer as an Arrow table. `what` names the view for messages."""

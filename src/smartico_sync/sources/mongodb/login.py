@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from pymongo import MongoClient, uri_parser
@@ -34,6 +34,12 @@ class Login(BaseLogin):
         if not text.isdigit() or not 0 < int(text) <= MOST_SAMPLED:
             raise self.wrong(f"sample is a number from 1 to {MOST_SAMPLED}")
         return int(text)
+
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along: what is named by an SRV record is encrypted unless told otherwise."""
+        given = self.parameters.get("tls", str(self.url.scheme == SRV))
+        return "yes" if given.lower() == "true" or "tlsCAFile" in self.parameters else "no"
 
     def address(self) -> str:
         """The driver's URI, without user and password."""

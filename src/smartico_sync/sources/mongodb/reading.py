@@ -95,6 +95,13 @@ class MongoReading(BaseReading):
             raise self._array(relation.cursor)
         return text
 
+    def newest(self, limit: int) -> pl.DataFrame:
+        """The rows with the highest cursors, in order."""
+        condition = pipelines.range_condition(self.relation, None, None, "through")
+        stages: list[Stage] = [{"$match": condition}, {"$sort": {self.relation.cursor: -1}}, {"$limit": limit}]
+        shown = pipelines.projection(pipelines.paths_of(self.relation, "rows"), "rows")
+        return self._frame([*stages, shown], "rows", limit).reverse()
+
     def null_cursors(self) -> int:
         """How many rows have no place in the order."""
         condition = pipelines.without_position(self.relation, (self.relation.cursor, *self.relation.key))

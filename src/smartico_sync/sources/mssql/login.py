@@ -6,6 +6,7 @@ import platform
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import pyodbc
 
@@ -66,6 +67,11 @@ class Login(BaseLogin):
     def connect_timeout_s(self) -> int:
         """Whole seconds, which is what ODBC counts."""
         return max(1, min(self.number("connect_timeout"), round(self.silence_s)))
+
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along."""
+        return "no" if self._word("encrypt", strict="strict") == "no" else "yes"
 
     def check(self) -> None:
         """Tell what the driver cannot use, before the first poll."""

@@ -62,6 +62,7 @@ class Session:
     ) -> None:
         self.clock = clock
         self.old_views = old_views  # for which SNAPSHOT is not to be had: they read a database that does not allow it
+        self.encrypted = login.encrypted
         self._place = place
         self._silence_s = login.silence_s
         self._state: Literal["sound", "silent", "closed"] = "sound"

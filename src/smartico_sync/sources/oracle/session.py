@@ -46,6 +46,11 @@ class Session:
         self._since: Literal["rest", "work"] = "work"
         self._connection = self._connect()
 
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along."""
+        return "yes" if "tcps" in self._connection.dsn.lower() else "no"
+
     def _connect(self) -> oracledb.Connection:
         return first_that_answers(self._login.addresses(), self._connect_to, self._place)
 

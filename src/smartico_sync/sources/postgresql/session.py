@@ -12,7 +12,7 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -114,6 +114,13 @@ class Session:
     def encoding(self) -> str:
         """The database's own."""
         return (self._pg.parameter_status(b"server_encoding") or b"unknown").decode()
+
+    @property
+    def encrypted(self) -> Literal["yes", "no", "none"]:
+        """Whether others can read along."""
+        if self._pg.host.startswith(b"/"):  # a socket of this machine
+            return "none"
+        return "yes" if self._pg.ssl_in_use else "no"
 
     def begin(self, what: str) -> None:
         """Open a read-only transaction. `what` names the view for messages, here and below."""

@@ -6,6 +6,7 @@ parses a column at a time. That is twice as fast, and exact for every type.
 
 from __future__ import annotations
 
+import ssl
 import struct
 from collections import defaultdict
 from contextlib import suppress
@@ -91,6 +92,11 @@ class Session:
         connection.autocommit = True
         connection.redshift_types = defaultdict(lambda: (AS_TEXT, _as_sent))
         return connection
+
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along."""
+        return "yes" if isinstance(self._connection._usock, ssl.SSLSocket) else "no"  # noqa: SLF001  - likewise
 
     def begin(self, what: str) -> None:
         """Open a read-only transaction: what follows sees one snapshot."""

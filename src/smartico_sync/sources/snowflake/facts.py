@@ -35,6 +35,7 @@ def ask_facts(session: Session) -> ServerFacts:
         role="primary",
         fence=NO_FENCE,
         warnings=(*_wide(session, user, role), *_dear(session, warehouse)),
+        encrypted="yes",
     )
 
 

@@ -83,6 +83,10 @@ class SqlReading(BaseReading, Generic[S]):
         statement = statements.keys(self.adapter, self.relation, scan, begin, end)
         return self._whole_groups(statement, {**position_parameters(after), **range_parameters(low, high)}, limit)
 
+    def newest(self, limit: int) -> pl.DataFrame:
+        """The rows with the highest cursors, in order."""
+        return self.noted(self.frame(statements.newest(self.adapter, self.relation, "open"), {"n": limit}).reverse())
+
     def among(self, listed: Sequence[Label], wanted: Sequence[Sequence[str]]) -> pl.DataFrame:
         """A superset of the rows with these tuples."""
         size, values = among_parameters(listed, wanted)

@@ -39,7 +39,7 @@ INDEX = "CREATE INDEX {name} ON {table} ({columns});"
 
 def ask_facts(_: Session) -> ServerFacts:
     """SQLite is a library, and a file always the primary."""
-    return ServerFacts("sqlite", sqlite3.sqlite_version, "primary", NO_FENCE)
+    return ServerFacts("sqlite", sqlite3.sqlite_version, "primary", NO_FENCE, encrypted="none")
 
 
 class Login(BaseLogin):
