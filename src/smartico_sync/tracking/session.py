@@ -97,7 +97,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
 
 
 def compare_columns(equipment: Equipment, prepared: PreparedView, row: ViewRow, memory: CheckMemory) -> ViewRow:
-    """Tell once what changed in the columns that are sent, and remember it until a person says that it is right.
+    """Have told what changed in the columns that are sent, with the checks' other warnings, until a person says that it is right.
 
     What changes nothing that is sent is written down. Raises ViewMisconfigured where the policy says to stop.
     """
@@ -113,7 +113,6 @@ def compare_columns(equipment: Equipment, prepared: PreparedView, row: ViewRow, 
     if view.on_schema_change == "stop":
         raise ViewMisconfigured(f"view {view.name}: {reason}", hint=hint)
     if memory.columns != reason:
-        log.warning("view.columns_changed", view=view.name, reason=reason, hint=hint)
         memory.columns, memory.hint, memory.next_ms = reason, hint, 0
     return row
 

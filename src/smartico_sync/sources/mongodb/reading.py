@@ -100,7 +100,7 @@ class MongoReading(BaseReading):
         condition = pipelines.range_condition(self.relation, None, None, "through")
         stages: list[Stage] = [{"$match": condition}, {"$sort": {self.relation.cursor: -1}}, {"$limit": limit}]
         shown = pipelines.projection(pipelines.paths_of(self.relation, "rows"), "rows")
-        return self._frame([*stages, shown], "rows", limit).reverse()
+        return self.noted(self._frame([*stages, shown], "rows", limit).reverse())
 
     def null_cursors(self) -> int:
         """How many rows have no place in the order."""
