@@ -64,9 +64,9 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         return tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
 
     def _make_sure(self, session: Session, relation: Relation) -> None:
-        star = _star(session, relation)
+        star = _star(session, relation, then="ROLLBACK")  # which ends the reading, so that no round trip is added
         if self._stars.get((relation.name, relation.relation, relation.query)) != (star.names, star.types):
-            super()._make_sure(session, relation)
+            self._hold_against(relation, self._described(session, relation))
 
     def hidden(self, relation: Relation) -> str:
         """Row-level security: with it switched off the server refuses to read, and names the table."""
@@ -86,9 +86,9 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server")[0].rows)
 
 
-def _star(session: Session, relation: Relation) -> Answer:
-    """The view's columns, by name and by number of their types."""
-    return session.run(statements.star(POSTGRESQL, relation) % {}, f"view {relation.name}")[0]
+def _star(session: Session, relation: Relation, then: str = "") -> Answer:
+    """The view's columns, by name and by number of their types; in the same round trip what comes `then`."""
+    return session.run(f"{statements.star(POSTGRESQL, relation) % {}}\n;{then}", f"view {relation.name}")[0]
 
 
 def _types(session: Session, oids: set[int], what: str) -> dict[int, Column]:
