@@ -153,7 +153,7 @@ class Sender:
     def page(self, session: Session, read: ReadResult) -> Sent:
         """Map, diff, protect and queue what one reading brought."""
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
-        parts = [part for part in (read.late, read.extra, page) if part is not None]
+        parts = [part for part in (read.late, read.extra, read.again, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
         mapping, clock_ms = session.prepared.mapping, read.read_time.clock_ms
         batch = self.prepare(session, rows, clock_ms)
@@ -163,7 +163,7 @@ class Sender:
             rows, anew = rows.filter(~looked.left_out), looked.anew.filter(~looked.left_out)
             batch = self.prepare(session, rows, clock_ms, anew=anew, instead_of=batch)
         session.keys.sending(rows, batch.ledger, read.ahead)
-        if repeated or read.extra is not None:
+        if repeated or read.extra is not None or read.again is not None:
             # What was sent before is in the ledger too; rows out of the order enter it when their time comes.
             ordered = [ledger_of(part, mapping) for part in (read.late, read.page) if part is not None]
             batch = replace(batch, ledger=pl.concat(ordered), repeated=repeated)
