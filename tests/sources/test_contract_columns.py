@@ -24,7 +24,7 @@ CHANGES = {
 # Where describing takes long, and an answer that is the first one tells nothing.
 SILENT = {
     "bigquery": ("new", "date to time"), "snowflake": ("new", "date to time"),
-    "mongodb": ("new", "gone", "renamed", "key to text", "date to time"),
+    "mongodb": CHANGES,
 }  # fmt: skip
 SAME = {name: BEFORE[name] for name in ("seen", "cur", "amount", "id", "note")}
 
@@ -52,8 +52,8 @@ def test_a_view_is_held_against_its_description(engine, change):
     before = described(source)
     source.verify(before)
     made(engine, CHANGES[change])
-    if before.columns_are == "sampled" and change in ("gone", "date to time"):
-        source.verify(before)  # no document happens to have it; and every date there is a time
+    if before.columns_are == "sampled" and change not in ("new", "renamed", "key to text"):
+        source.verify(before)  # no document happens to have it; and other types are dealt with value by value
         return
     with pytest.raises(ViewAltered) as altered:
         source.verify(before)

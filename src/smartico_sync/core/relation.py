@@ -33,6 +33,7 @@ TIMES: frozenset[Family] = frozenset({"timestamp", "instant", "date"})
 ColumnsAre = Literal[
     "declared",  # the database knows them
     "sampled",  # they are learnt from some of the rows
+    "chosen",  # some of them, for a question of its own
 ]
 CursorIs = Literal[
     "auto",  # a time where the column is one, else an id

@@ -21,11 +21,12 @@ SHOWN = 5  # columns that a message names
 def alteration(place: str, relation: Relation, now: Sequence[Column]) -> ViewAltered | None:
     """What a person should know of the difference; None where there is none. The order of columns makes none.
 
-    Where columns are sampled, one that is missing from the sample is not gone, and only families count as types.
+    Where columns are sampled, one that is missing from the sample is not gone, and other types are dealt with value by value,
+    but in the cursor and the key: rows are found by their types there.
     """
     what, before = f"view {relation.name}", {column.name: column for column in relation.columns}
     names = [column.name for column in now]
-    declared = relation.columns_are == "declared"
+    declared, order = relation.columns_are == "declared", (relation.cursor, *relation.key)
     if declared:
         for name in before:
             if name not in names:
@@ -34,7 +35,9 @@ def alteration(place: str, relation: Relation, now: Sequence[Column]) -> ViewAlt
     told = [f"{column.name} is new ({column.type})" for column in now if column.name not in before]
     for column in now:
         old = before.get(column.name)
-        if old is not None and (old.family != column.family or (declared and old.type != column.type)):
+        if old is None or (not declared and column.name not in order):
+            continue
+        if old.family != column.family or (declared and old.type != column.type):
             told.append(f"{column.name} was {old.type} and is {column.type}")
     if not told:
         return None

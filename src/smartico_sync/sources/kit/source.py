@@ -82,7 +82,7 @@ class BaseSource(ABC, Generic[S, R]):
 
     def _in_doubt(self, reading: R) -> bool:
         """Whether what was read is to be held against the view's columns as they are now."""
-        if reading.brought == "nothing":
+        if reading.brought == "nothing" or reading.relation.columns_are == "chosen":
             return False
         if self.describes == "with every page" or reading.brought == "doubtful rows":
             return True

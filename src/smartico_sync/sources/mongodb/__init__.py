@@ -82,9 +82,6 @@ class MongoSource(BaseSource[Session, MongoReading]):
                 )
         return described
 
-    def _make_sure(self, session: Session, relation: Relation) -> None:  # noqa: ARG002  - it is described by another
-        self.verify(relation)
-
     def _listed(self, session: Session) -> tuple[str, ...]:
         found = [str(each["name"]) for each in session.collections("the server")]
         return tuple(sorted(name for name in found if not name.startswith("system.")))
