@@ -98,7 +98,7 @@ def test_a_new_column_is_told_with_what_sends_it(tracked, postgresql):
     (warning,) = view.poll().warnings
     assert "core_custom_prop1" in warning
     assert "sync backfill users --from first" in warning
-    assert len(view.operator.accepted()) == 20
+    assert not any("core_custom_prop1" in event["payload"] for event in view.operator.accepted()[:20])
     checked = view.operator.sync("check")
     assert checked.returncode == 0, checked.stdout
     assert "sync backfill users --from first" in " ".join(checked.stdout.split())
