@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.records import DeadLetter
 
-__all__ = ["dead_letters"]
+__all__ = ["dead_letters", "moment"]
 
 
 def filters(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,12 +10,13 @@ import httpx
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.errors import ExitCode
+from smartico_sync.errors import ExitCode, SyncError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.config.models import Health
+    from smartico_sync.state.store import Store
 
 __all__ = ["status"]
 
@@ -47,6 +49,7 @@ def status(path: Path, as_json: bool) -> ExitCode:
                     "state": "not running",
                     "head": row.head.cursor if row.head else "",
                     "counts": dict(row.counts),
+                    **waiting(context, store, row.view),
                 }
                 for row in store.views()
             ]
@@ -56,6 +59,17 @@ def status(path: Path, as_json: bool) -> ExitCode:
     else:
         show(live)
     return ExitCode.FINE if live["ready"] in ("delivering", "starting") else ExitCode.INTERNAL
+
+
+def waiting(context: OperatorContext, store: Store, name: str) -> dict[str, Any]:
+    """What waits at the broker for a view of messages; nothing for others, and where the broker does not answer."""
+    view = next((view for view in context.configuration.views if view.name == name), None)
+    if view is None or not context.is_broker(view):
+        return {}
+    with suppress(SyncError), context.broker(view) as (stream, feed):
+        lanes = stream.lags(feed, store.lanes(name))
+        return {"stream": {"lanes": [{"name": lag.lane, "lag": lag.messages, "lag_ms": lag.time_ms} for lag in lanes]}}
+    return {}
 
 
 def running(health: Health) -> dict[str, Any] | None:
@@ -87,6 +101,9 @@ def show(live: dict[str, Any]) -> None:
             + f"{sent:>14,} delivered   up to {view['head'] or 'nothing yet'}"
             + (f"   lag {view['lag_ms'] / 1000:,.1f} s" if "lag_ms" in view else "")
         )
+        if stream := view.get("stream"):
+            for lane in stream["lanes"]:
+                click.echo(f"    {lane['name']}: {lane['lag']:,} messages wait, for {lane['lag_ms'] / 1000:,.1f} s")
         if history := view.get("backfill"):
             click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; sync backfill --list")
     for finding in live["findings"]:

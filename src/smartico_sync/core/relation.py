@@ -60,6 +60,8 @@ class Relation:
     Exactly one of `relation` (maybe schema-qualified) and `query` is set. `key` makes `(cursor, *key)` unique and is empty
     for a keyless view. `columns` is filled by `Source.describe`; empty before. `cursor_is`: what the cursor's values mean.
     `columns_are` is said by `describe` too.
+    `version`: of messages the column that says which of two states of a player is newer, empty where none does; None for rows,
+    where the cursor does.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Relation:
     columns: tuple[Column, ...] = ()
     cursor_is: CursorIs = "auto"
     columns_are: ColumnsAre = "declared"
+    version: str | None = None
 
     def column(self, name: str) -> Column | None:
         """The described column of that name, or None."""

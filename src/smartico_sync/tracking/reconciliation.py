@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from smartico_sync.tracking.prepared_view import PreparedView
     from smartico_sync.tracking.profile_comparison import ProfileComparison
 
-__all__ = ["Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
+__all__ = ["LISTED", "Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
 
 KEYS_AT_ONCE = 50_000
 KEYS_WALKED = 10_000  # rows that one bucket of ids holds at least, where there are so many
