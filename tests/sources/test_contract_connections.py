@@ -117,7 +117,7 @@ def test_a_silent_server_is_given_up(remote, proxied):
 def test_the_next_host_is_taken(remote):
     """A dead or unknown host costs a moment and nothing else."""
     without(remote, "hosts")
-    url = remote.url.replace("@127.0.0.1", "@nowhere.invalid,127.0.0.1:1,127.0.0.1")
+    url = remote.url.replace("@127.0.0.1", "@nowhere.localhost:1,127.0.0.1:1,127.0.0.1")
     assert url != remote.url
     assert remote.source(url).facts().version
 

@@ -21,10 +21,12 @@ BETS = Relation("bets", "id", ("id",), relation="bets")
 
 def page_of(listener, configured, fields, rows, relation=BETS):
     """The page of a view with these columns, whose statement gives these rows."""
-    heard, desk = listener(says(fields, rows))
+    declared = says(fields, rows)
+    heard, desk = listener(declared)
     described = configured(heard.url()).describe(relation)
-    desk.says = says([Field(each.name, "VARCHAR2" if isinstance(rows[0][at], str) else each.kind, each.precision, each.scale)
+    selected = says([Field(each.name, "VARCHAR2" if isinstance(rows[0][at], str) else each.kind, each.precision, each.scale)
                       for at, each in enumerate(fields)], rows)  # fmt: skip
+    desk.says = lambda asked: (declared if "1 = 0" in asked.text else selected)(asked)
     with configured(heard.url()).reading(described) as reading:
         return reading.page(None, 100), described, desk
 
