@@ -403,3 +403,28 @@ def test_rows_of_a_keyless_view_that_are_asked_for_are_found_by_what_they_hold(d
     counts = today.status("log").counts
     assert (today.status("log").parked, today.status("log").dead) == ({}, {})
     assert counts["delivered"] == 5
+
+
+def whole_second(day, name):
+    """The player changes now, by a clock of whole seconds."""
+    second = datetime.now(UTC).replace(microsecond=0).isoformat(sep=" ").removesuffix("+00:00")
+    day.replica.execute("UPDATE players SET core_username = ?, dt_update = ?", (name, second))
+    return second
+
+
+@pytest.mark.parametrize("left", ["running", "restarted"])
+def test_a_second_change_under_the_same_cursor_value_is_found(day, left):
+    """Cursors of whole seconds: a player who changes twice within one is sent as he is at its end, though a poll came between."""
+    today = day(PLAYERS % "")
+    today.replica.execute("INSERT INTO players (dt_update, core_username) VALUES ('2026-01-01 00:00:01', 'old')")
+    today.poll()
+    second = whole_second(today, "first")
+    today.poll_until(lambda: today.names() == ["old", "first"])
+    today.replica.execute("UPDATE players SET core_username = 'second', dt_update = ?", (second,))
+    if left == "restarted":
+        today.loops["players"].close()
+    today.poll_until(lambda: today.names() == ["old", "first", "second"])
+    assert today.replica.execute("SELECT dt_update FROM players").fetchone()[0] == second
+    for _ in range(3):
+        today.poll()
+    assert today.operator.sandbox.stats()["accepted"] == 3

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo
 from smartico_sync.daemon import control
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.operations import Operations
@@ -20,6 +21,7 @@ from smartico_sync.daemon.wiring import assemble
 from smartico_sync.errors import ConfigError, ExitCode, StateLocked
 from smartico_sync.observe.logs import configure
 from smartico_sync.tracking.backfill import RATE, Backfills, stretch
+from smartico_sync.tracking.loop import ViewLoop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +77,7 @@ def backfill(
     if listing:
         return show(context, as_json)
     if cancel is not None:
-        click.echo(f"{context.call('cancel_backfill', number=cancel)}: backfill {cancel} is cancelled")
+        echo(f"{context.call('cancel_backfill', number=cancel)}: backfill {cancel} is cancelled")
         return ExitCode.FINE
     if name is None and not resume:
         raise ConfigError("no view is named", hint="sync backfill VIEW --from TIME --to TIME, or --list, or --resume")
@@ -89,6 +91,11 @@ def backfill(
 def asked(context: OperatorContext, name: str, low: str, high: str | None, rate: int, profiles: str) -> None:
     """Count the rows, and have the state remember what is to be sent."""
     view = context.view(name)
+    if context.is_broker(view):
+        raise ConfigError(
+            f"view {name}: messages have no history beside what is live: a topic is read in one order",
+            hint=f"sync watermark rewind {name} --to TIME reads from there on again; what was sent before counts once",
+        )
     with context.reading() as store:
         row = store.view(name)
     with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
@@ -101,7 +108,7 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
     number = context.call(
         "backfill", view=name, low=part.low, high=part.high, rate=rate, profiles=profiles, total=part.rows
     )
-    click.echo(
+    echo(
         f"backfill {number}: {part.rows:,} rows of {name} from {part.low} to {part.high}, at most {rate:,} a second: "
         f"{timedelta(seconds=part.rows // rate)} or more"
     )
@@ -113,7 +120,7 @@ def worked(context: OperatorContext, path: Path) -> ExitCode:
         try:
             parts = assemble(context.configuration, path.absolute().parent, stack)
         except StateLocked:
-            click.echo("the running daemon sends it; next: sync backfill --list")
+            echo("the running daemon sends it; next: sync backfill --list")
             return ExitCode.FINE
         configure("console")
         stack.callback(control.Control(parts.store.path, Operations(parts.store)).close)
@@ -128,12 +135,13 @@ def here(parts: Parts) -> ExitCode:
 
 def sent(parts: Parts, stopping: threading.Event) -> ExitCode:
     """The same, until `stopping`."""
-    backfills = Backfills(parts.loops, parts.store)
+    loops = [loop for loop in parts.loops if isinstance(loop, ViewLoop)]
+    backfills = Backfills(loops, parts.store)
     mine = backfills.open()
     views = {each.view for each in mine}
     threads = [
         threading.Thread(target=loop.run, args=(stopping, "never"), name=f"view-{loop.name}", daemon=True)
-        for loop in parts.loops
+        for loop in loops
         if loop.name in views
     ]
     for thread in threads:
@@ -163,9 +171,9 @@ def sent(parts: Parts, stopping: threading.Event) -> ExitCode:
         thread.join()
     ended = [each for each in parts.store.backfills() if each.id in bars]
     for each in ended:
-        click.echo(f"backfill {each.id}: {told(each)}")
+        echo(f"backfill {each.id}: {told(each)}")
     if any(each.state == "open" for each in ended):
-        click.echo("next: sync backfill --resume; a daemon goes on by itself: sync run")
+        echo("next: sync backfill --resume; a daemon goes on by itself: sync run")
     if any(each.state == "failed" for each in ended):
         return ExitCode.API
     return ExitCode.DEAD_LETTERS if any(loop.standing.dead_lettered for loop in parts.loops) else ExitCode.FINE
@@ -179,9 +187,9 @@ def show(context: OperatorContext, as_json: bool) -> ExitCode:
         print_json([as_data(each) for each in found])
         return ExitCode.FINE
     for each in found:
-        click.echo(f"{each.id:>6}  {each.view:<16} {each.low} to {each.high}  {told(each)}")
+        echo(f"{each.id:>6}  {each.view:<16} {each.low} to {each.high}  {told(each)}")
     if not found:
-        click.echo("no backfills; next: sync backfill VIEW --from TIME --to TIME")
+        echo("no backfills; next: sync backfill VIEW --from TIME --to TIME")
     return ExitCode.FINE
 
 

@@ -9,6 +9,7 @@ import click
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.records import DeadLetter
 
-__all__ = ["dead_letters"]
+__all__ = ["dead_letters", "moment"]
 
 
 def filters(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,17 +54,17 @@ def list_(limit: int, path: Path, as_json: bool, **chosen: Any) -> None:
         return
     for view, codes in counts.items():
         if chosen["name"] in (None, view):
-            click.echo(f"{view}: " + ", ".join(f"{n:,} with code {code}" for code, n in codes.items()))
+            echo(f"{view}: " + ", ".join(f"{n:,} with code {code}" for code, n in codes.items()))
     for dead_letter in found:
         row = dead_letter.row
-        click.echo(
+        echo(
             f"{dead_letter.id:>8}  {moment(dead_letter.at_ms)}  {row.view:<16} {row.key:<24} {dead_letter.code:>6}  "
             f"{dead_letter.reason}"
         )
     if not found:
-        click.echo("no dead letters")
+        echo("no dead letters")
     else:
-        click.echo("next: sync dead-letters show --id N, retry or drop; sync trace VIEW KEY looks at the row itself")
+        echo("next: sync dead-letters show --id N, retry or drop; sync trace VIEW KEY looks at the row itself")
 
 
 @dead_letters.command()
@@ -78,8 +79,8 @@ def show(path: Path, as_json: bool, **chosen: Any) -> None:
         return
     for fields in found:
         for name, value in fields.items():
-            click.echo(f"{name.replace('_', ' '):<12}{value}")
-        click.echo()
+            echo(f"{name.replace('_', ' '):<12}{value}")
+        echo()
 
 
 @dead_letters.command()
@@ -106,7 +107,7 @@ def change(context: OperatorContext, name: str, chosen: dict[str, Any], everythi
         raise ConfigError("which ones?", hint="choose with --view, --code, --key or --id, or --all")
     ids = [dead_letter.id for dead_letter in matching(context, chosen)]
     done = context.call(name, ids=ids) if ids else 0
-    click.echo(f"{done} dead letters {said}")
+    echo(f"{done} dead letters {said}")
 
 
 def matching(context: OperatorContext, chosen: dict[str, Any]) -> list[DeadLetter]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import click
 import orjson
 
+from smartico_sync.cli.output import echo_lines
 from smartico_sync.config.load import load
+from smartico_sync.config.source_checks import engine_of, is_broker
 from smartico_sync.daemon import control
 from smartico_sync.daemon.operations import Operations
-from smartico_sync.daemon.wiring import state_path
+from smartico_sync.daemon.wiring import state_path, state_secret
 from smartico_sync.errors import ConfigError, StateError, StateLocked
-from smartico_sync.sources.registry import open_source
+from smartico_sync.sources.registry import open_source, open_stream
 from smartico_sync.state.store import Store
+from smartico_sync.tracking.prepared_stream import feed_of
 from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare_known, under_secret
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Source
+    from smartico_sync.sources.stream import Feed, Stream
 
 __all__ = ["OperatorContext", "print_json"]
 
@@ -35,6 +38,7 @@ class OperatorContext:
         self.path = path
         self.configuration: Configuration = load(path)
         self.state = state_path(self.configuration, path.absolute().parent)
+        self.secret = state_secret(self.configuration, path.absolute().parent)
 
     def view(self, name: str) -> View:
         """The view of that name. ConfigError names those there are."""
@@ -47,7 +51,7 @@ class OperatorContext:
     @contextmanager
     def reading(self) -> Iterator[Store]:
         """The state, beside a running daemon, to look at."""
-        with Store.open(self.state, access="read") as store:
+        with Store.open(self.state, access="read", apart=self.secret) as store:
             yield store
 
     def known_row(self, view: View) -> ViewRow | None:
@@ -63,6 +67,32 @@ class OperatorContext:
         with closing(open_source(view.source, self.configuration.sources[view.source])) as source:
             yield source, self.known(prepare_known(self.configuration, view, source, row), row)
 
+    @contextmanager
+    def broker(self, view: View) -> Iterator[tuple[Stream, Feed]]:
+        """The view's broker, and what the view reads of it."""
+        state = ""
+        with suppress(StateError), self.reading() as store:
+            state = store.state_id
+        with closing(open_stream(view.source, self.configuration.sources[view.source])) as stream:
+            yield stream, feed_of(self.configuration, view, state)
+
+    def is_broker(self, view: View) -> bool:
+        """Whether a view's messages come from a broker."""
+        return is_broker(self.configuration, view)
+
+    def can_replay(self, view: View) -> bool:
+        """Whether the messages of a view can be read again."""
+        engine = engine_of(self.configuration.sources[view.source].url)
+        return engine is not None and "replay" in engine.abilities
+
+    def replayable(self, view: View, command: str) -> None:
+        """Raise ConfigError where a command needs messages to be read again, and the broker cannot do that."""
+        if not self.can_replay(view):
+            raise ConfigError(
+                f"view {view.name}: sync {command} needs messages to be read again, and a queue gives each of them once",
+                hint=f"sync status shows what waits; sync dead-letters list --view {view.name} what was given up",
+            )
+
     def known(self, prepared: PreparedView, row: ViewRow | None) -> PreparedView:
         """The prepared view as the state knows it; as it would be begun where the state does not know it, or is not there."""
         if row is None:
@@ -75,7 +105,7 @@ class OperatorContext:
     def call(self, name: str, **arguments: Any) -> Any:
         """Have the state changed: by the daemon that runs, or here when none does."""
         try:
-            store = Store.open(self.state)
+            store = Store.open(self.state, apart=self.secret)
         except StateLocked:
             return control.ask(self.state, name, arguments)
         with store:
@@ -84,4 +114,4 @@ class OperatorContext:
 
 def print_json(value: Any) -> None:
     """Print for a program to read."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    echo_lines(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

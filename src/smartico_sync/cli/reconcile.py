@@ -10,11 +10,15 @@ import click
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo, secho
+from smartico_sync.cli.watermark import time_of
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import ExitCode, SourceCancelled
+from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.prepared_view import pipeline_options
 from smartico_sync.tracking.profile_comparison import ProfileComparison
 from smartico_sync.tracking.reconciliation import Depth, Reconciliation, Unit, compare, span, units
+from smartico_sync.tracking.stream_inspection import compare_stream, sampled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +52,9 @@ def reconcile(
     with 0 when nothing is missing or the missing rows are sent, else with 6.
     """
     context = OperatorContext(path)
-    views = [context.view(name) for name in names] or list(context.configuration.views)
+    views = [context.view(name) for name in names] or [
+        view for view in context.configuration.views if not context.is_broker(view) or context.can_replay(view)
+    ]
     compared = [(view, found_of(context, view, low, high, "counts" if counts else "keys")) for view in views]
     if as_json:
         print_json([told(view, found) for view, found in compared])
@@ -63,9 +69,9 @@ def reconcile(
         if send:
             rows = [[position.cursor, *position.key] for position in (*comparison.missing, *comparison.unlike)]
             context.call("enqueue", view=view.name, rows=rows, code=UNACKNOWLEDGED, reason=REASON)
-            click.echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
+            echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
     if missing and not send and not as_json:
-        click.echo("next: sync reconcile --send has them read again and sent")
+        echo("next: sync reconcile --send has them read again and sent")
     return ExitCode.DEAD_LETTERS if missing and not send else ExitCode.FINE
 
 
@@ -86,6 +92,8 @@ class Found:
 
 def found_of(context: OperatorContext, view: View, low: str | None, high: str | None, depth: Depth) -> Found:
     """Compare one view."""
+    if context.is_broker(view):
+        return messages_compared(context, view, low, high)
     with context.reading() as store, context.source(view) as (source, prepared):
         row = store.view(view.name)
         if row is None:
@@ -103,6 +111,22 @@ def found_of(context: OperatorContext, view: View, low: str | None, high: str | 
             sum(counts.get(view.name, {}).values()) for counts in (store.dead_letter_counts(), store.parked_counts())
         )
         return Found(comparison, given_up, waiting, row.counts.get("dropped", 0), nulls(view, source, prepared))
+
+
+def messages_compared(context: OperatorContext, view: View, low: str | None, high: str | None) -> Found:
+    """Compare a time of one view's messages; nothing is closed where none was dealt with yet."""
+    context.replayable(view, "reconcile")
+    with context.reading() as store, context.broker(view) as (stream, feed):
+        row = store.view(view.name)
+        if row is None or row.head is None:
+            return Found(None)
+        prepared = sampled(context.configuration, view, [], row, store).prepared
+        ends = [None if text is None else time_of(text) for text in (low, high)]
+        comparison = compare_stream(prepared, stream, feed, store, ends[0], ends[1] or now_ms())
+        given_up, waiting = (
+            sum(counts.get(view.name, {}).values()) for counts in (store.dead_letter_counts(), store.parked_counts())
+        )
+        return Found(comparison, given_up, waiting, row.counts.get("dropped", 0))
 
 
 def nulls(view: View, source: Source, prepared: PreparedView) -> int | None:
@@ -128,11 +152,11 @@ def show(view: View, found: Found) -> None:
     aside = {"dead letters": found.given_up, "waiting": found.waiting, "dropped by hand": found.dropped}
     if any(aside.values()):
         listed = ", ".join(f"{count:,} {what}" for what, count in aside.items() if count)
-        click.echo(f"    accounted for, and not accepted: {listed}; next: sync dead-letters list")
+        echo(f"    accounted for, and not accepted: {listed}; next: sync dead-letters list")
     if found.without_cursor is None:
-        click.echo(f"! {view.name}: rows with a NULL {view.cursor} could not be counted: that took too long")
+        echo(f"! {view.name}: rows with a NULL {view.cursor} could not be counted: that took too long")
     elif found.without_cursor:
-        click.secho(
+        secho(
             f"! {view.name}: {found.without_cursor:,} rows have a NULL {view.cursor} or key and are never sent: fill it, or see "
             "on_null_cursor",
             fg="yellow",
@@ -143,7 +167,7 @@ def show_comparison(name: str, found: Found) -> None:
     """What the comparison found."""
     comparison = found.comparison
     if comparison is None:
-        click.echo(f"{name}: nothing is closed yet")
+        echo(f"{name}: nothing is closed yet")
         return
     over = comparison.span
     between = f"{edge(over.low, comparison.unit)} to {edge(over.high, comparison.unit)}"
@@ -153,25 +177,25 @@ def show_comparison(name: str, found: Found) -> None:
         if comparison.counted:
             by_key = comparison.source - comparison.counted
             said = f"{by_key:,} compared by key: {said}; {comparison.counted:,} by count alone: as many as were {word}"
-        click.secho(f"✓ {name}: {comparison.source:,} rows from {between}, {said}", fg="green")
+        secho(f"✓ {name}: {comparison.source:,} rows from {between}, {said}", fg="green")
         return
-    click.secho(f"✗ {name}: from {between}", fg="red")
+    secho(f"✗ {name}: from {between}", fg="red")
     if comparison.unlike_rows:
-        click.echo(
+        echo(
             f"    {comparison.unlike_rows:,} profiles hold something else than was sent, and their cursor did not move"
         )
         for position in comparison.unlike[:SHOWN]:
-            click.echo(f"    changed: {', '.join(position.key)} at {position.cursor}")
+            echo(f"    changed: {', '.join(position.key)} at {position.cursor}")
     for bucket in comparison.differing[:SHOWN]:
         pruned = "; the keys are pruned, so none can be named" if bucket.keys == "pruned" else ""
-        click.echo(
+        echo(
             f"    {edge(bucket.low, comparison.unit)}: source {bucket.source:,}, ledger {bucket.ledger:,}: "
             f"{bucket.missing:,} never acknowledged, {bucket.extra:,} gone from the source{pruned}"
         )
     for position in comparison.missing[:SHOWN]:
-        click.echo(f"    missing: {', '.join(position.key) or 'a row'} at {position.cursor}")
+        echo(f"    missing: {', '.join(position.key) or 'a row'} at {position.cursor}")
     if comparison.missing_rows > SHOWN:
-        click.echo(f"    … {comparison.missing_rows - SHOWN:,} more; --json lists them")
+        echo(f"    … {comparison.missing_rows - SHOWN:,} more; --json lists them")
 
 
 def edge(value: int, unit: Unit) -> str:

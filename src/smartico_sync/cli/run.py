@@ -86,6 +86,7 @@ def serve(scheduler: Scheduler, parts: Parts, endpoint: Endpoint | None, mode: s
     where = "no status page"
     if endpoint is not None:
         endpoint.destinations, endpoint.starting = parts.delivery.status, "no"
+        endpoint.sources, endpoint.sizes = parts.sources, parts.store.sizes
         where = endpoint.url
     if mode == "forever":
         operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
@@ -94,6 +95,9 @@ def serve(scheduler: Scheduler, parts: Parts, endpoint: Endpoint | None, mode: s
     gc.collect()
     gc.freeze()
     log.info("started", version=__version__, views=len(parts.loops), page=where)
+    for name, encryption in parts.sources.items():
+        if encryption:
+            log.info("source", source=name, connection=encryption)
     look = parts.board.last_seen if mode == "once" else parts.board.views
     progress = stack.enter_context(Progress(look, where)) if sys.stderr.isatty() else None
     code = ExitCode.FINE

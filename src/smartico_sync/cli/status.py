@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,12 +11,14 @@ import httpx
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.errors import ExitCode
+from smartico_sync.cli.output import echo, secho
+from smartico_sync.errors import ExitCode, SyncError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.config.models import Health
+    from smartico_sync.state.store import Store
 
 __all__ = ["status"]
 
@@ -47,15 +51,28 @@ def status(path: Path, as_json: bool) -> ExitCode:
                     "state": "not running",
                     "head": row.head.cursor if row.head else "",
                     "counts": dict(row.counts),
+                    **waiting(context, store, row.view),
                 }
                 for row in store.views()
             ]
-        live = {"ready": "not running", "views": views, "findings": []}
+            sizes = asdict(store.sizes())
+        live = {"ready": "not running", "views": views, "findings": [], "state": sizes}
     if as_json:
         print_json(live)
     else:
         show(live)
     return ExitCode.FINE if live["ready"] in ("delivering", "starting") else ExitCode.INTERNAL
+
+
+def waiting(context: OperatorContext, store: Store, name: str) -> dict[str, Any]:
+    """What waits at the broker for a view of messages; nothing for others, and where the broker does not answer."""
+    view = next((view for view in context.configuration.views if view.name == name), None)
+    if view is None or not context.is_broker(view):
+        return {}
+    with suppress(SyncError), context.broker(view) as (stream, feed):
+        lanes = stream.lags(feed, store.lanes(name))
+        return {"stream": {"lanes": [{"name": lag.lane, "lag": lag.messages, "lag_ms": lag.time_ms} for lag in lanes]}}
+    return {}
 
 
 def running(health: Health) -> dict[str, Any] | None:
@@ -77,23 +94,28 @@ def running(health: Health) -> dict[str, Any] | None:
 
 def show(live: dict[str, Any]) -> None:
     """For a person."""
-    click.secho(live["ready"], bold=True)
+    secho(live["ready"], bold=True)
     for view in live["views"]:
         counts = view["counts"]
         sent = counts.get("delivered", 0) + counts.get("duplicate", 0)
-        click.echo(
-            f"  {view['name']:<20}"
-            + click.style(f"{view['state']:<12}", fg=COLOURS.get(view["state"], "yellow"))
-            + f"{sent:>14,} delivered   up to {view['head'] or 'nothing yet'}"
+        echo(f"  {view['name']:<20}", nl=False)
+        secho(f"{view['state']:<12}", fg=COLOURS.get(view["state"], "yellow"), nl=False)
+        echo(
+            f"{sent:>14,} delivered   up to {view['head'] or 'nothing yet'}"
             + (f"   lag {view['lag_ms'] / 1000:,.1f} s" if "lag_ms" in view else "")
         )
+        if stream := view.get("stream"):
+            for lane in stream["lanes"]:
+                echo(f"    {lane['name']}: {lane['lag']:,} messages wait, for {lane['lag_ms'] / 1000:,.1f} s")
         if history := view.get("backfill"):
-            click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; sync backfill --list")
+            echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; sync backfill --list")
     for finding in live["findings"]:
-        click.secho(
+        secho(
             f"! {finding['subject']}: {finding['message']}", fg="red" if finding["severity"] == "critical" else "yellow"
         )
         if finding["hint"]:
-            click.echo(f"    next: {finding['hint']}")
+            echo(f"    next: {finding['hint']}")
+    if size := live.get("state"):
+        echo(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")
     if live["ready"] == "not running":
-        click.echo("no daemon answers; next: sync run, or look at its service")
+        echo("no daemon answers; next: sync run, or look at its service")

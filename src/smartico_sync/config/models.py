@@ -11,13 +11,14 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.config.base import Model, Text, Word, filled, listed
-from smartico_sync.config.mapping_models import ColumnRule, ColumnRules, TypeColumn, Where
+from smartico_sync.config.base import Model, Text, Word, filled, listed, together
+from smartico_sync.config.mapping_models import ColumnRule, ColumnRules, FieldPath, FieldPaths, TypeColumn, Where
 from smartico_sync.config.units import Bytes, DurationOrOff, Milliseconds
+from smartico_sync.core.encryption import Encryption  # noqa: TC001  - likewise
 from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
 __all__ = [
-    "Brand", "ColumnRule", "Configuration", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
+    "Brand", "ColumnRule", "Configuration", "DeadLetters", "FieldPath", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
     "SourceConfig", "TypeColumn", "View",
 ]  # fmt: skip
 
@@ -48,6 +49,8 @@ FUTURE_TOLERANCE_MS = 300_000  # clocks of one data centre differ by less
 REFUSED_SHARE = 0.5  # when most rows are refused the view is misconfigured, not poisoned
 REFUSED_COUNT = 100  # fewer refusals say nothing about a share
 RECONCILE_MS = 3_600_000  # the ledger's hours: each is compared soon after it is closed
+DEAD_LETTERS_MS = 7_776_000_000  # 90 days: who has not looked at them in a quarter does not
+DEAD_LETTERS = 100_000  # of a view: 30 MB; more come of one mistake, and are found again by `sync backfill`
 LEDGER_RETENTION_MS = 604_800_000  # seven days: a weekend's trouble is still found on Monday
 NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
 
@@ -60,6 +63,12 @@ def numbered(version: object) -> object:
 Columns = Annotated[
     tuple[Word, ...] | None,
     BeforeValidator(listed),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+Relations = Annotated[
+    Word | None,
+    BeforeValidator(together),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 
@@ -86,6 +95,8 @@ class Smartico(Model):
 
     url: Word
     """The whole URL of the ingest API, as in Back Office: `https://apis6.smartico.ai/api/external/events/v2`."""
+    encryption: Literal["verified", "off"] = "verified"
+    """`off`: the URLs may be `http://` to another machine, which sends token and players in the clear."""
     token: SecretStr | None = None
     """The API token, best as `${SMARTICO_TOKEN}`."""
     token_file: str | None = None
@@ -141,7 +152,7 @@ class Health(Model):
 
 
 class SourceConfig(Model):
-    """One database to read."""
+    """One database or broker to read."""
 
     url: SecretStr
     """`postgresql://user:password@host:port/database`, or another engine's scheme."""
@@ -153,8 +164,12 @@ class SourceConfig(Model):
     """How long one query may run, enforced by the server and by the client."""
     pool: Annotated[int, Field(ge=1, le=64)] = POOL
     """Connections at most."""
+    encryption: Encryption | None = None
+    """`verified`: TLS, and the server's certificate is checked. `unverified`: TLS with whoever answers. `off`: none. When absent, verified for every host but this machine, whose engine decides."""
     options: Annotated[dict[str, str], BeforeValidator(filled), Field(repr=False)] = {}
-    """Parameters of the URL that are better written here; see the page of the engine under docs/databases."""
+    """Parameters of the URL that are better written here; see the page of the engine under docs/databases or docs/streams."""
+    group: Word | None = None
+    """For a broker: the consumer group's name; each view is the group `<group>.<view>`. `smartico-sync` when absent."""
 
 
 class MaxRefused(Model):
@@ -175,14 +190,14 @@ class View(Model):
     """What event ids are made of; the name at the first start when absent, and kept by the state. A view that is renamed keeps its ids, its place and all else it remembers under `identity:` with its first name."""
     source: Word
     """Which of `sources`."""
-    relation: Word | None = None
-    """A view, table or collection."""
+    relation: Relations = None
+    """A view, table or collection; of a broker a topic or queue, a list of topics, or a pattern of topics between slashes: `/casino\\..*/`."""
     query: Word | None = None
     """A SELECT, instead of `relation`; for MongoDB an aggregate command in JSON: `{"aggregate": "bets", "pipeline": […]}`."""
     kind: KindName
     """What its rows are."""
-    cursor: Word
-    """The column that grows: a timestamp or an incrementing id, indexed and not null."""
+    cursor: Text = ""
+    """The column that grows: a timestamp or an incrementing id, indexed and not null. Every view of a database needs one; messages have none."""
     key: Columns = None
     """Column or columns that make a row unique; the kind's default when absent, `[]` for none. See [identity](identity.md)."""
     cursor_is: CursorIs = "auto"
@@ -196,7 +211,19 @@ class View(Model):
     type: TypeColumn | None = None
     """For one table of several things: the column that says what a row is, and the values of each role."""
     where: Annotated[Where, BeforeValidator(filled)] = {}
-    """Rows to send: those whose column holds this value, or one of this list; all others are left out, and counted."""
+    """Rows to send: those whose column holds this value, or one of this list; all others are left out, and counted. Of messages the path: `status`, `headers.type`, `properties.type`."""
+    format: Literal["json", "debezium"] = "json"
+    """For messages: what they are written in."""
+    root: Word | None = None
+    """For messages: the path of the object whose members are the columns; the whole message when absent."""
+    fields: Annotated[FieldPaths, BeforeValidator(filled)] = {}
+    """For messages: the columns, each with the path of its value, like the list of a SELECT; every member of the root when absent."""
+    version: Word | None = None
+    """For profiles in messages: the column that grows with each change of a player. What is older than what was delivered is left out, and counted."""
+    on_tombstone: Literal["skip", "dead_letter"] = "skip"
+    """For messages: what to do about one without a body, and about deletions."""
+    on_gap: Literal["stop", "continue"] = "stop"
+    """For messages: what to do when the broker deleted some that were not read."""
     event_type: Word | None = None
     """For `custom`: the event type. For a kind of one event type: another one than the kind's."""
     event_date: Word | None = None
@@ -277,6 +304,15 @@ class Reconcile(Model):
     """How long the keys of delivered rows are kept; then only their counts."""
 
 
+class DeadLetters(Model):
+    """How long rows that were given up are remembered. What is older, or more, is dropped, counted and told in the log."""
+
+    keep: DurationOrOff = DEAD_LETTERS_MS
+    """How long, or `off` for ever."""
+    most: Annotated[int, Field(ge=1)] = DEAD_LETTERS
+    """How many of each view at most; the oldest go first."""
+
+
 class Configuration(Model):
     """The whole of `views.yaml`."""
 
@@ -286,12 +322,16 @@ class Configuration(Model):
     """Where events go."""
     state: Word = "./state/sync.db"
     """The state file; relative to the configuration file."""
+    state_key_file: Word | None = None
+    """A file that holds the state's secret, 32 bytes in base64, relative to the configuration file: then it is not kept beside the state. A systemd credential, for instance; `sync state key FILE` writes it."""
     pii: Pii = Pii()
     """Personal data."""
     health: Health = Health()
     """The endpoint for monitoring."""
     reconcile: Reconcile = Reconcile()
     """The safety net under every late-commit mechanism."""
+    dead_letters: DeadLetters = DeadLetters()
+    """Rows that were given up."""
     sources: Annotated[dict[str, SourceConfig], BeforeValidator(filled), Field(min_length=1)]
     """The databases to read, by a name of your choice."""
     views: Annotated[tuple[View, ...], Field(min_length=1)]

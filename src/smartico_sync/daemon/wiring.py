@@ -6,32 +6,45 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smartico_sync.config.secret_files import read_secret
+from smartico_sync.config.source_checks import engine_of, is_broker
 from smartico_sync.daemon.ending import all_at_once
 from smartico_sync.delivery.router import Router
 from smartico_sync.delivery.token import Token
+from smartico_sync.errors import ConfigError, SecretsMissing
 from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.server import Access
 from smartico_sync.observe.view_status import StatusBoard
 from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create
-from smartico_sync.sources.registry import open_source
+from smartico_sync.sources.registry import open_source, open_stream
 from smartico_sync.state.store import Store
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
+from smartico_sync.tracking.stream_loop import StreamLoop
+from smartico_sync.tracking.stream_session import StreamEquipment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import ExitStack
     from pathlib import Path
 
-    from smartico_sync.config.models import Configuration, Health, View
+    from smartico_sync.config.models import Configuration, Health, SourceConfig, View
     from smartico_sync.sources.protocol import Source
+    from smartico_sync.sources.stream import Stream
 
-__all__ = ["Parts", "assemble", "board_of", "endpoint_of", "protection_of", "sources_of", "state_path"]
+__all__ = [
+    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "state_path",
+    "state_secret", "streams_of",
+]  # fmt: skip
 
 FAREWELL_MS = 1_000  # for requests under way when the daemon ends: nobody commits their answers any more
 CLOSE_S = 1.0  # to say goodbye to a database; what takes longer is left to the end of the process
+
+
+Loop = ViewLoop | StreamLoop
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +54,31 @@ class Parts:
     store: Store
     delivery: Router
     board: StatusBoard
-    loops: tuple[ViewLoop, ...]
+    loops: tuple[Loop, ...]
+    sources: Mapping[str, str]
+    """How the connections of each source are protected, in words."""
 
 
 def state_path(configuration: Configuration, base: Path) -> Path:
     """The state file; relative to the configuration's directory."""
     return base / configuration.state
+
+
+def state_secret(configuration: Configuration, base: Path) -> bytes | None:
+    """The state's secret, where it is kept apart. ConfigError when its file is of no use."""
+    if configuration.state_key_file is None:
+        return None
+    file = base / configuration.state_key_file
+    found = read_secret(file, "text")
+    if found.value is None:
+        failure = SecretsMissing if found.absent else ConfigError
+        raise failure(
+            f"`state_key_file`: {found.problem}", hint="`sync state key FILE` writes the secret of the state there is"
+        )
+    try:
+        return parse_key(found.value.get_secret_value())
+    except ConfigError as error:
+        raise ConfigError(f"`state_key_file` {file}: {error.message}", hint=error.hint) from None
 
 
 def protection_of(configuration: Configuration) -> Protection:
@@ -55,14 +87,28 @@ def protection_of(configuration: Configuration) -> Protection:
     if pii.mode != "encrypt":
         return Protection(pii.mode, pii.properties)
     assert pii.key is not None
-    return Protection(
-        "encrypt", pii.properties, create(pii.encryptor, parse_key(pii.key.get_secret_value()), pii.key_id)
-    )
+    encryptor = create(pii.encryptor, parse_key(pii.key.get_secret_value()), pii.key_id)
+    brands = configuration.smartico.brands.items()
+    aliases = {name: brand.alias for name, brand in brands if brand.alias}
+    return Protection("encrypt", pii.properties, encryptor, aliases)
 
 
 def sources_of(configuration: Configuration) -> dict[str, Source]:
-    """Every source, none of them connected yet."""
-    return {name: open_source(name, source) for name, source in configuration.sources.items()}
+    """Every database, none of them connected yet."""
+    return {
+        name: open_source(name, source) for name, source in configuration.sources.items() if not reads_messages(source)
+    }
+
+
+def streams_of(configuration: Configuration) -> dict[str, Stream]:
+    """Every broker, none of them connected yet."""
+    return {name: open_stream(name, source) for name, source in configuration.sources.items() if reads_messages(source)}
+
+
+def reads_messages(source: SourceConfig) -> bool:
+    """Whether a source is a broker."""
+    engine = engine_of(source.url)
+    return engine is not None and engine.reads == "messages"
 
 
 def board_of(configuration: Configuration) -> StatusBoard:
@@ -94,15 +140,24 @@ def endpoint_of(health: Health, board: StatusBoard, base: Path) -> Endpoint | No
 def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: StatusBoard | None = None) -> Parts:
     """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError."""
     protection = protection_of(configuration)
-    sources = sources_of(configuration)
-    store = stack.enter_context(Store.open(state_path(configuration, base)))
-    stack.callback(all_at_once, [source.close for source in sources.values()], CLOSE_S)
+    sources, streams = sources_of(configuration), streams_of(configuration)
+    store = stack.enter_context(Store.open(state_path(configuration, base), apart=state_secret(configuration, base)))
+    closes = [source.close for source in sources.values()] + [stream.close for stream in streams.values()]
+    stack.callback(all_at_once, closes, CLOSE_S)
     delivery = Router(configuration.smartico, base)
     stack.callback(delivery.close, FAREWELL_MS)
     board = board or StatusBoard()
-    loops = []
+    loops: list[Loop] = []
     for view in configuration.views:
         recorder = recorder_of(configuration, view, board)
+        if is_broker(configuration, view):
+            stream = streams[view.source]
+            loops.append(
+                StreamLoop(StreamEquipment(configuration, view, stream, store, delivery, protection, recorder))
+            )
+            continue
         equipment = Equipment(configuration, view, sources[view.source], store, delivery, protection, recorder)
         loops.append(ViewLoop(equipment))
-    return Parts(store, delivery, board, tuple(loops))
+    connections = {name: source.encryption for name, source in sources.items()}
+    connections |= {name: stream.encryption for name, stream in streams.items()}
+    return Parts(store, delivery, board, tuple(loops), connections)

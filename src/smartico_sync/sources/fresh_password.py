@@ -58,6 +58,11 @@ class FreshPassword:
         return self._now.source.engine
 
     @property
+    def encryption(self) -> str:
+        """See the protocol."""
+        return self._now.source.encryption
+
+    @property
     def cursor_names(self) -> Literal["free", "kept"]:
         """See the protocol."""
         return self._now.source.cursor_names

@@ -159,6 +159,10 @@ class Source(Protocol):
         """The URL scheme: `postgresql`, `sqlite` and so on."""
 
     @property
+    def encryption(self) -> str:
+        """How its connections are protected, in words (see `core.encryption`); empty where there is none."""
+
+    @property
     def cursor_names(self) -> Literal["free", "kept"]:
         """Whether a view may call its cursor otherwise than its table does, and still be read by the table's index."""
 

@@ -19,13 +19,22 @@ from smartico_sync.state import (
     backfills,
     dead_letters,
     erasure,
+    lanes,
     ledger,
     profiles,
     recovery,
     told_sets,
     view_positions,
 )
-from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
+from smartico_sync.state.database import (
+    INCREMENTAL,
+    StateSizes,
+    connect,
+    examine,
+    restore_hint,
+    transaction,
+    translated,
+)
 from smartico_sync.state.key_file import key_path, read_key_file, write_key_file
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
@@ -43,6 +52,7 @@ if TYPE_CHECKING:
         BackfillState,
         Commit,
         DeadLetter,
+        LaneStep,
         ParkedRow,
         Profiles,
         Trust,
@@ -50,11 +60,12 @@ if TYPE_CHECKING:
     )
     from smartico_sync.state.database import Access
     from smartico_sync.state.erasure import Forgotten, Identity
-    from smartico_sync.state.key_file import KeyFile
+    from smartico_sync.state.key_file import KeyFile, SecretPlace
 
 __all__ = ["Store"]
 
 START_ROWS = 50_000  # of the rows that were there at a view's start, in one ledger page: unpacked as a whole
+PAGES_AT_ONCE = 256  # a megabyte given back to the disk at a time: commits wait for it
 ROWS_AT_ONCE = 1_000  # parked rows or dead letters read at a time where the caller names no limit: a screen is less, memory holds more
 
 
@@ -80,16 +91,16 @@ class Store:
         self.begun_before = frozenset(self._numbers)  # views that an earlier process began
 
     @classmethod
-    def open(cls, path: Path, *, access: Access = "write") -> Store:
+    def open(cls, path: Path, *, access: Access = "write", apart: bytes | None = None) -> Store:
         """Open the state at `path`, making it (and its directory) at the very first start.
 
-        `read` takes no lock, so it works beside a running daemon, and never changes anything. Raises StateLocked,
+        `apart`: the secret, where it is kept elsewhere. `read` takes no lock, so it works beside a running daemon, and never changes anything. Raises StateLocked,
         StateMissing, StateDamaged, StateUnwritable, and StateError for a file of a newer version.
         """
         if access == "read":
             if not path.exists():
                 raise StateMissing(f"there is no state {path}", hint="start the daemon once: sync run")
-            return cls._opened(path, read_key_file(key_path(path)), access, None)
+            return cls._opened(path, read_key_file(key_path(path), apart), access, None)
         try:
             path.parent.mkdir(exist_ok=True)
         except OSError as error:
@@ -98,7 +109,7 @@ class Store:
             ) from error
         lock = ProcessLock(path)
         try:
-            return cls._opened(path, recovery.found_or_first(path), access, lock)
+            return cls._opened(path, recovery.found_or_first(path, apart), access, lock)
         except BaseException:
             lock.release()
             raise
@@ -258,13 +269,15 @@ class Store:
         fingerprints: Literal["keep", "forget"] = "keep",
         ids: Literal["same", "new"] = "same",
         definition: str | None = None,
+        lanes_at: Mapping[str, int] | None = None,
     ) -> None:
         """Put a view back: head and watermark to `position` (None: its start), late-commit memory and anchors empty.
 
         The ledger forgets rows with a cursor_ms of `from_ms` or more (None: all), so that they can be delivered and
         counted again. `forget` lets every profile be sent again, also an unchanged one, but none that is older than what was
         delivered. With `ids` new, rows get event ids that none had before, and profiles no age: for a source that gave out its
-        own ids again. `definition`: what the view is from now on; then no profile has an age either.
+        own ids again. `definition`: what the view is from now on; then no profile has an age either. `lanes_at`: where messages
+        of each lane go on, of whatever topic has that name now; lanes that are not named begin anew.
         """
         number = self._number(view)
         if ids == "new":
@@ -276,6 +289,8 @@ class Store:
             anchors.drop(connection, number)
             ahead.drop(connection, number)
             ledger.remove_from(connection, number, from_ms)
+            if lanes_at is not None:
+                lanes.place(connection, self.secret, number, lanes_at)
             if ids == "new" or definition is not None:
                 profiles.forget(connection, number, "ages")
             if fingerprints == "forget":
@@ -342,11 +357,13 @@ class Store:
         """Write all that an acknowledged page changes, or nothing; the page's sequence number in the ledger.
 
         0 when the page has no ledger rows. A commit that returned survives the end of the process. It may be lost in a
-        power cut, together with all later ones and never without them.
+        power cut, together with all later ones and never without them. Raises PositionMoved, with nothing written, when a lane is
+        not where it was expected.
         """
         number = self._number(commit.view)
         with self._writing() as connection:
             view_positions.advance(connection, self.secret, number, commit)
+            lanes.advance(connection, self.secret, number, commit.view, commit.lanes)
             view_positions.add_totals(connection, number, commit.counts)
             if commit.profiles is not None and not commit.profiles.is_empty():
                 profiles.remember(connection, number, commit.profiles)
@@ -391,6 +408,12 @@ class Store:
         with self._reading() as connection:
             return ahead.read(connection, number)
 
+    def lanes(self, view: str) -> dict[str, LaneStep]:
+        """Return how far the messages of each lane are dealt with; `expected` is `next`."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return lanes.read(connection, self.secret, number)
+
     def anchors(self, view: str) -> list[Anchor]:
         """Return the rows of a view that were delivered last, oldest first."""
         number = self._number(view)
@@ -428,6 +451,17 @@ class Store:
         number = self._number(view)
         with self._writing() as connection:
             done = dead_letters.remove(connection, ids)
+            view_positions.add_totals(connection, number, {"dead_lettered": -done, "dropped": done})
+            return done
+
+    def prune_dead_letters(self, view: str, before_ms: int, most: int) -> int:
+        """Forget dead letters of a view that are older than that time, or more than so many; how many there were.
+
+        Their rows count as dropped. Bounded work: call it again while it returns more than 0.
+        """
+        number = self._number(view)
+        with self._writing() as connection:
+            done = dead_letters.prune(connection, number, before_ms, most, ROWS_AT_ONCE)
             view_positions.add_totals(connection, number, {"dead_lettered": -done, "dropped": done})
             return done
 
@@ -589,13 +623,33 @@ class Store:
         with self._writing() as connection:
             connection.execute("UPDATE identity SET state_id = state_id")
 
-    def backup(self, target: Path) -> None:
+    def sizes(self) -> StateSizes:
+        """Return how large the state is on disk."""
+        with self._reading() as connection:
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            (page,) = connection.execute("PRAGMA page_size").fetchone()
+        files = [file.stat().st_size for file in self._own_files() if file.exists()]
+        return StateSizes(sum(files), free * page)
+
+    def give_back(self) -> int:
+        """Give a little of what is free inside the file back to the disk; how many bytes are left to give.
+
+        0 for a file made before 0.2.0, until `sync state compact`. Call it again while it returns more than 0.
+        """
+        with self._turn, translated(self.path):
+            connection = self._connection
+            if connection.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
+                return 0
+            connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+        return self.sizes().free_bytes
+
+    def backup(self, target: Path, place: SecretPlace = "apart") -> None:
         """Copy state and key file to `target` and `target.key` while the daemon works; commits do not wait.
 
-        The copy holds the key of the fingerprints: keep it as you keep the state.
+        Without the secret a copy tells nobody who is in it; to restore it the secret has to be there some other way.
         """
         self._check_files()
-        recovery.write_backup(self.path, self._key, target)
+        recovery.write_backup(self.path, replace(self._key, place=place), target)
 
     def _number(self, view: str) -> int:
         try:

@@ -39,6 +39,7 @@ class BaseSource(ABC, Generic[S, R]):
         login.check()
         self.name = name
         self.engine = login.engine.scheme
+        self.encryption = login.standing
         self._place = f"source {name} ({login.place})"
 
     @abstractmethod

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import COMPARE, SEE_ROW, TOO_SLOW, Meaning, alike, failure_of, meanings
-from smartico_sync.sources.kit.network_failures import Hints, unreachable
+from smartico_sync.sources.kit.network_failures import LESS, Hints, unreachable
 
 __all__ = ["connecting", "failure"]
 
-HINTS = Hints(tls="check sslmode and sslrootcert in the url")
+HINTS = Hints(tls=f"`sslrootcert` names the authority of the server's certificate{LESS}")
 BUSY = ("starting up", "shutting down", "not yet accepting", "recovery mode", "too many", "remaining connection slots")
 # By SQLSTATE, or by its class.
 TABLE = {

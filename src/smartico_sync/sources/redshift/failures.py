@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["failure", "told", "unreached"]
 
 HINTS = Hints(
-    tls="check the host in the url; a CA of your own goes into the file that SSL_CERT_FILE names; ssl=off for none",
+    tls="check the host in the url; a CA of your own goes into the file that SSL_CERT_FILE names; `encryption: off` of the source for none",
     unknown_host="check the host in the url; it needs an IPv4 address",
     late="check host, port, the VPC's routes and its security groups",
     refused="check host and port in the url; is the cluster running?",
@@ -72,7 +72,8 @@ def unreached(error: BaseException, place: str) -> SourceError:
         return unreachable(error, place, HINTS)
     if "SSL" in words:
         return SourceUnreachable(
-            f"{place}: the server offers no TLS", hint="set ssl=off in the url, or let the server have a certificate"
+            f"{place}: the server offers no TLS",
+            hint="let the server have a certificate, or say `encryption: off` of the source in words",
         )
     if "closed" in words or "BrokenPipe" in words:
         return SourceUnreachable(
