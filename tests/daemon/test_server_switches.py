@@ -150,6 +150,7 @@ def on_mariadb(primary, *ids):
     primary.admin(f"INSERT INTO casino.deposits (transaction_id, dt_finalized) VALUES {values}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", [BY_ID, VIEW], ids=["gaps", "lookback"])
 def test_a_mariadb_replica_that_is_further_back_closes_nothing(tracked, mariadb_pair, proxied, capsys, view):
     """The same where ids that are missing, or keys of the last while, are asked for again instead of transactions: servers are
@@ -175,6 +176,7 @@ def test_a_mariadb_replica_that_is_further_back_closes_nothing(tracked, mariadb_
     assert day.operator.sandbox.stats()["duplicates"] == 0
 
 
+@pytest.mark.slow
 def test_a_mariadb_replica_that_lacks_what_was_delivered_sends_nothing(tracked, mariadb_pair, proxied):
     """A MariaDB replica without the rows delivered last is not read from until it has them."""
     primary, replica = mariadb_pair
