@@ -36,7 +36,7 @@ GLANCE_S = 0.5  # how often progress is drawn
 
 @click.command()
 @click.argument("name", metavar="VIEW", required=False)
-@click.option("--from", "low", metavar="TIME|ID", help="The first cursor to send.")
+@click.option("--from", "low", metavar="first|TIME|ID", help="The first cursor to send.")
 @click.option(
     "--to", "high", metavar="TIME|ID", help="The last one; else the watermark, above which rows are on their way."
 )

@@ -11,12 +11,14 @@ import click
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, secho
+from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes
 from smartico_sync.core.messages.message import split_place
 from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.prepared_view import stopped
-from smartico_sync.tracking.reconciliation import is_time, units
+from smartico_sync.tracking.reconciliation import is_time
 from smartico_sync.tracking.view_identity import definition_of, recorded, replaced
+from smartico_sync.tracking.written_cursors import cursor_at, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,13 +130,12 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path)
         lanes_at, from_ms = lanes_from(context, view, to)
     elif to != "first":
         with context.source(view) as (source, prepared):
-            from_ms = units(prepared, to)
+            from_ms = written(prepared, to)
             definition = new_definition(context, view, prepared)
-            if is_time(prepared):
-                with source.reading(prepared.relation) as reading:
-                    position = [reading.moment(from_ms)]
-            else:
-                position, from_ms = [str(from_ms)], from_ms + 1
+            with source.reading(prepared.relation) as reading:
+                position = [cursor_at(reading, prepared, to)]
+            if not is_time(prepared):
+                from_ms += 1
     fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
     ids: Literal["same", "new"] = "new" if new_ids else "same"
     context.call(
@@ -191,7 +192,7 @@ def new_definition(context: OperatorContext, view: View, prepared: PreparedView)
 @click.argument("name", metavar="VIEW")
 @config_option
 def accept(name: str, path: Path) -> None:
-    """Let VIEW go on where it is, as it is configured now: with another brand, event type, relation, query or database.
+    """Let VIEW go on where it is, as it is now: with another brand, event type, relation, query, database or columns.
 
     Nothing is sent again. Rows that are read again later, after a rewind or a restart in the middle of a page, get event ids
     made of the new brand or type, and count once more. Another cursor, key or kind cannot be accepted.
@@ -209,11 +210,14 @@ def accept(name: str, path: Path) -> None:
             raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: sync run")
         before, now = recorded(row), definition_of(context.configuration, view, prepared.mapping)
         found = changes(before, now)
+        columns = column_changes(before, now, prepared.relation)
         if lasting := [change for change in found if change.way_out != ACCEPT and change.weight == "stops"]:
             raise stopped(name, lasting)
-    if not found:
+    if not found and not columns:
         echo(f"view {name} is what it was tracked as")
         return
-    context.call("accept", view=name, definition=replaced(before, now).text())
-    told = ", ".join(f"{change.option} is {change.now} and was {change.before}" for change in found)
-    echo(f"view {name} goes on where it is: {told}")
+    rows: Literal["recognised", "forgotten"] = "forgotten" if found else "recognised"
+    accepted = with_columns(replaced(before, now), now)
+    context.call("accept", view=name, definition=accepted.text(), rows=rows)
+    told = [f"{change.option} is {change.now} and was {change.before}" for change in found]
+    echo(f"view {name} goes on where it is: {', '.join([*told, *([columns.told] if columns else [])])}")

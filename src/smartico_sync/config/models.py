@@ -262,6 +262,8 @@ class View(Model):
     """What to do about an event of which the API refuses a property by its name: give it up, or send it again without that property and count it. What the kind needs is never left out."""
     on_mutated: Literal["ignore", "warn", "resend"] = "warn"
     """What to do about a delivered transaction that changed within `lookback`; sent again it is a new event."""
+    on_schema_change: Literal["report", "stop"] = "report"
+    """What to do when columns that are sent are new, gone or of another type: go on with them as they are now and tell it until `sync watermark accept`, or stop before anything is sent."""
     on_regressed: Literal["stop", "warn"] = "stop"
     """What to do when rows delivered last are gone: the source was restored, or a stale replica took over."""
     settle: Annotated[int, Milliseconds()] = SETTLE_MS

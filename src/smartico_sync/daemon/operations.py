@@ -114,9 +114,9 @@ class Operations:
             ),
         )
 
-    def accept(self, view: str, definition: str) -> None:
-        """Let a view go on where it is, as what it is now."""
-        self.between_pages(view, "the change", lambda: self.store.redefine(view, definition, "forgotten"))
+    def accept(self, view: str, definition: str, rows: Literal["recognised", "forgotten"] = "forgotten") -> None:
+        """Let a view go on where it is, as what it is now; `rows` as in `Store.redefine`."""
+        self.between_pages(view, "the change", lambda: self.store.redefine(view, definition, rows))
 
     def adopt(self, view: str, source: str, identity: str | None) -> str:
         """Let a view that was renamed go on where `source`, its former name, stands; the identity it keeps."""

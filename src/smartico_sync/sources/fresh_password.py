@@ -117,6 +117,14 @@ class FreshPassword:
         """See the protocol."""
         return self._ask(lambda source: source.describe(relation))
 
+    def verify(self, relation: Relation) -> None:
+        """See the protocol."""
+        self._ask(lambda source: source.verify(relation))
+
+    def hidden(self, relation: Relation) -> str:
+        """See the protocol."""
+        return self._ask(lambda source: source.hidden(relation))
+
     def facts(self) -> ServerFacts:
         """See the protocol."""
         return self._ask(lambda source: source.facts())

@@ -32,6 +32,7 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
 
     reading_type = BigQueryReading
     ask_facts = staticmethod(ask_facts)
+    describes = "in doubt"
     explain = staticmethod(explain)
     _listed = staticmethod(listed)
     _selects = staticmethod(selects)

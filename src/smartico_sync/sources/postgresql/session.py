@@ -47,6 +47,8 @@ BEGIN = (
     "SET LOCAL TimeZone='UTC';SET LOCAL DateStyle='ISO, YMD';SET LOCAL statement_timeout={timeout_ms};"
     "SET LOCAL IntervalStyle='postgres';SET LOCAL extra_float_digits=3;SET LOCAL bytea_output='hex';"
 )
+# Such a database holds bytes and no texts: to make UTF-8 of them the server would refuse a page for one that are none.
+RAW = "SET LOCAL client_encoding='SQL_ASCII';"
 FIRST_WITH_FENCE = 100_000  # PostgreSQL 10: snapshots as documented
 FIRST_WITH_PG_SNAPSHOT = 130_000  # before 13 the same functions are called txid_*
 # A standby knows everything up to the last commit it has replayed, and no more: also when all that was received is
@@ -147,8 +149,13 @@ class Session:
         self._pg.nonblocking = 1
         self._poll = select.poll()
         self.version = self._pg.server_version
-        self._begin = BEGIN.format(timeout_ms=login.timeout_ms)
+        self._begin = BEGIN.format(timeout_ms=login.timeout_ms) + (RAW if self.encoding == "SQL_ASCII" else "")
         self._identity = identity(self)
+
+    @property
+    def encoding(self) -> str:
+        """The database's own."""
+        return (self._pg.parameter_status(b"server_encoding") or b"unknown").decode()
 
     @property
     def encrypted(self) -> Literal["yes", "no", "none"]:

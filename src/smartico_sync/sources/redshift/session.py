@@ -18,7 +18,7 @@ import redshift_connector
 from redshift_connector.core import Connection
 from redshift_connector.error import Error
 
-from smartico_sync.errors import SourceRefused
+from smartico_sync.errors import SourceRefused, ViewAltered
 from smartico_sync.sources.kit.line import Line
 from smartico_sync.sources.kit.network_failures import broken, first_that_answers, silent
 from smartico_sync.sources.kit.positions import no_text
@@ -145,7 +145,10 @@ class Session:
         except Error as error:
             if fields := told(error):
                 self._state = "failed" if self._state == "inside" else self._state
-                raise failure(fields, self._place, what) from None
+                failed = failure(fields, self._place, what)
+                if isinstance(failed, ViewAltered):
+                    self.close()
+                raise failed from None
             raise self._broken(what) from None
         except TimeoutError:
             self.close()
