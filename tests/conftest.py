@@ -18,6 +18,7 @@ from servers.mongodb import mongodb_database, mongodb_server, private_mongodb
 from servers.mssql import emulated_mssql, mssql, mssql_driver, mssql_server, mssql_url, secure_mssql
 from servers.mysql import mysql, mysql56, mysql56_server, mysql_server
 from servers.oracle import listener, oracle
+from servers.pgbouncer import pooled
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
 from servers.redshift import redshift, redshift_server
@@ -27,7 +28,7 @@ __all__ = [
     "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "kafka_broker",
     "kafka_mock", "listener",
     "mariadb", "mariadb_server", "mongodb_database", "mongodb_server", "mssql", "mssql_driver", "mssql_server",
-    "mssql_url", "mysql", "mysql56", "mysql56_server", "mysql_server", "oracle", "postgresql", "postgresql_server",
+    "mssql_url", "mysql", "mysql56", "mysql56_server", "mysql_server", "oracle", "pooled", "postgresql", "postgresql_server",
     "private_clickhouse", "private_kafka_mock", "private_mariadb", "private_mongodb", "private_postgresql", "private_snowflake", "proxied",
     "redshift", "redshift_server", "replica", "secure_mssql", "snowflake_schema", "snowflake_server", "standby",
 ]  # fmt: skip
@@ -104,8 +105,8 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_sessionfinish(session):
-    """`SYNC_TEST_REQUIRE=postgresql,mariadb` fails a run that did not cover one of these."""
-    required = {name for name in os.environ.get("SYNC_TEST_REQUIRE", "").split(",") if name}
+    """`SYNC_TEST_REQUIRE=postgresql,mariadb` fails a run that did not cover one of these; `pgbouncer` one that skips it."""
+    required = {name for name in os.environ.get("SYNC_TEST_REQUIRE", "").split(",") if name} - {"pgbouncer"}
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not required or reporter is None or hasattr(session.config, "workerinput"):
         return

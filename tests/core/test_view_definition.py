@@ -34,6 +34,13 @@ def names(sql, own=("id", "transaction_id"), kind="view"):
         ("SELECT coalesce(a, b), extract(epoch FROM at), c FROM bets", []),
         ("SELECT 'a JOIN b' AS text, id -- FROM a, b\n FROM bets /* WHERE x */", []),
         ('SELECT id FROM "JOIN" WHERE `id` > 1', []),
+        ("SELECT id FROM deposits WHERE status = N'final'", ["filter"]),
+        ("SELECT d.id FROM deposits d CROSS APPLY dbo.games(d.game) g", ["inner join"]),
+        ("SELECT d.id FROM deposits d OUTER APPLY dbo.games(d.game) g", ["outer join"]),
+        ("CREATE VIEW dbo.v AS SELECT TOP (100) PERCENT id FROM dbo.deposits ORDER BY id", []),
+        ("SELECT d.id FROM deposits d, games g WHERE d.id = g.id(+)", ["outer join"]),
+        ("SELECT id FROM deposits WHERE id > 5 AND ROWNUM <= 1000", ["limit"]),
+        ("SELECT id FROM deposits LEFT ARRAY JOIN tags AS tag", []),
         ("", []),
     ],
 )
@@ -65,3 +72,9 @@ def test_views_beneath_a_view_count():
     assert [(part.name, part.kind) for part in parts] == [("top", "view"), ("middle", "view")]
     assert [trait.name for trait in traits(ViewDefinition(parts), ())] == ["inner join"]
     assert gathered("t", {})[0].kind == "table"
+
+
+def test_a_view_that_is_named_whole_between_one_pair_of_quotes_counts():
+    """BigQuery names what a view is made of with project and dataset."""
+    views = {"v": "SELECT * FROM `casino.crm.beneath`", "beneath": "SELECT a.id FROM a JOIN b USING (id)"}
+    assert [part.name for part in gathered("v", views)] == ["v", "beneath"]

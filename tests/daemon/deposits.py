@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import assemble
+from waiting import until
 
 DEPOSITS = (
     """CREATE TABLE deposits (transaction_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', user_ext_id bigint DEFAULT 1,
@@ -13,6 +15,9 @@ DEPOSITS = (
     "CREATE INDEX ON deposits (dt_finalized, transaction_id)",
 )
 VIEW = "{name: deposits, source: db, relation: deposits, kind: deposits, cursor: dt_finalized, every: 50ms%s}"
+BY_ID = "{name: deposits, source: db, relation: by_id, kind: deposits, cursor: id, every: 50ms%s}"
+HASTE = ", settle: 50ms"  # so that a test need not wait for two seconds
+SLOT_S = 0.02
 
 
 class TrackedView:
@@ -39,3 +44,24 @@ class TrackedView:
 def insert(database, *ids, at="now()"):
     values = ", ".join(f"({number}, {at})" for number in ids)
     database.execute(f"INSERT INTO deposits (transaction_id, dt_finalized) VALUES {values}")
+
+
+def polled(day, seconds):
+    """Poll for a while."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        day.poll()
+        time.sleep(SLOT_S)
+    return day.status
+
+
+def polled_until(day, happened):
+    """Poll until it is so; what is true of the view's status then."""
+    until(lambda: happened(day.poll()), SLOT_S)
+    return day.status
+
+
+def delivered(day, count):
+    """Poll until so many deposits have arrived; those that have, as numbers."""
+    until(lambda: day.poll() and len(day.sent()) >= count, SLOT_S)
+    return sorted(int(number) for number in day.sent())

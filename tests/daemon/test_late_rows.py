@@ -2,39 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 import psycopg
 import pytest
 
-from daemon.deposits import DEPOSITS, insert
-from waiting import until
-
-BY_ID = "{name: deposits, source: db, relation: by_id, kind: deposits, cursor: id, every: 50ms%s}"
-HASTE = ", settle: 50ms"  # so that a test need not wait for two seconds
-SLOT_S = 0.02
-
-
-def polled(day, seconds):
-    """Poll for a while."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        day.poll()
-        time.sleep(SLOT_S)
-    return day.status
-
-
-def polled_until(day, happened):
-    """Poll until it is so; what is true of the view's status then."""
-    until(lambda: happened(day.poll()), SLOT_S)
-    return day.status
-
-
-def delivered(day, count):
-    """Poll until so many deposits have arrived; those that have, as numbers."""
-    until(lambda: day.poll() and len(day.sent()) >= count, SLOT_S)
-    return sorted(int(number) for number in day.sent())
+from daemon.deposits import BY_ID, DEPOSITS, HASTE, delivered, insert, polled, polled_until
 
 
 @pytest.mark.parametrize("policy", ["auto", "fence"])
@@ -71,73 +42,6 @@ def test_an_application_server_whose_clock_is_behind(tracked, postgresql):
         polled(day, 0.02)
     assert delivered(day, 41) == list(range(41))
     assert day.status.late.late_rows >= 10
-
-
-DELAY_S = 2
-
-
-@pytest.fixture
-def pair(private_postgresql, standby):
-    """A primary on which others are at work too, and a standby that is some seconds behind."""
-    primary, stopping = private_postgresql, threading.Event()
-    primary.admin(
-        *DEPOSITS, "CREATE VIEW by_id AS SELECT transaction_id AS id, * FROM deposits", "CREATE TABLE beat (n int)"
-    )
-    standby.admin(f"ALTER SYSTEM SET recovery_min_apply_delay = '{DELAY_S}s'", "SELECT pg_reload_conf()")
-
-    def beat():
-        while not stopping.wait(0.05):
-            primary.admin("INSERT INTO beat VALUES (1)")
-
-    others = threading.Thread(target=beat)
-    others.start()
-    yield primary, standby
-    stopping.set()
-    others.join()
-
-
-def on_primary(primary, *ids):
-    values = ", ".join(f"({number}, now())" for number in ids)
-    primary.admin(f"INSERT INTO deposits (transaction_id, dt_finalized) VALUES {values}")
-
-
-def test_a_replica_that_is_further_back_closes_nothing(tracked, pair, proxied, capsys):
-    """Behind one address a replica takes over that has not heard of the head yet: the rows it still has to replay are found,
-    and the switch is told once."""
-    primary, standby = pair
-    proxy = proxied(primary.port)
-    on_primary(primary, 1, 2, 3, 4)
-    time.sleep(2 * DELAY_S)
-    day = tracked(f"{HASTE}, late_commit: fence", url=primary.url(port=proxy.port), view=BY_ID)
-    day.poll()
-    with psycopg.connect(primary.admin_url()) as early:
-        early.execute("INSERT INTO deposits (transaction_id, dt_finalized) VALUES (5, now())")
-        on_primary(primary, 9)
-        day.poll()
-        assert day.sent() == ["1", "2", "3", "4", "9"]
-        proxy.target = standby.port
-        proxy.drop()
-        polled(day, 1)
-    on_primary(primary, 10)
-    assert delivered(day, 7) == [1, 2, 3, 4, 5, 9, 10]
-    assert capsys.readouterr().out.count("view.server_changed") == 1
-
-
-def test_a_replica_that_lacks_what_was_delivered_sends_nothing(tracked, pair, proxied):
-    """A replica without the rows delivered last is not read from; when it has them the view goes on, and misses nothing."""
-    primary, standby = pair
-    proxy = proxied(primary.port)
-    time.sleep(2 * DELAY_S)
-    day = tracked(HASTE, url=primary.url(port=proxy.port), view=BY_ID)
-    for number in range(1, 8):
-        on_primary(primary, number)
-        day.poll()
-    proxy.target = standby.port
-    proxy.drop()
-    seen = {day.poll().state for _ in range(3)}
-    assert "regressed" in seen
-    on_primary(primary, 8)
-    assert delivered(day, 8) == list(range(1, 9))
 
 
 def test_ids_in_blocks(tracked, postgresql):

@@ -39,7 +39,19 @@ class MongoDB(Engine):
         "boolean": ["bool"],
     }
     lacks = frozenset(
-        {"query", "schemas", "microseconds", "hosts", "users", "databases", "sleep", "resets", "refusals", "silence"}
+        {
+            "query",
+            "definitions",
+            "schemas",
+            "microseconds",
+            "hosts",
+            "users",
+            "databases",
+            "sleep",
+            "resets",
+            "refusals",
+            "silence",
+        }
     )
     silent = None
     left_out = ", columns: {_id: null}"

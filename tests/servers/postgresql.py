@@ -44,7 +44,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _account() -> dict[str, str | int]:
+def account() -> dict[str, str | int]:
     """PostgreSQL does not run as root."""
     if os.geteuid() != 0:
         return {}
@@ -55,17 +55,16 @@ def _account() -> dict[str, str | int]:
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
-def _private_directory() -> Path:
+def private_directory() -> Path:
     directory = Path(tempfile.mkdtemp(prefix="sync-postgresql-"))
-    account = _account()
-    if account:
-        os.chown(directory, account["user"], account["group"])
+    if owner := account():
+        os.chown(directory, owner["user"], owner["group"])
     return directory
 
 
 def _run(*command: object) -> None:
     done = subprocess.run(  # noqa: PLW1510  - the message is raised below
-        [str(part) for part in command], capture_output=True, cwd="/", **_account()
+        [str(part) for part in command], capture_output=True, cwd="/", **account()
     )
     if done.returncode:
         raise RuntimeError(done.stderr.decode(errors="replace"))
@@ -82,7 +81,7 @@ class Server:
 
     @classmethod
     def create(cls, auth: str = "scram-sha-256") -> Server:
-        home = _private_directory()
+        home = private_directory()
         secret = home / "password"
         secret.write_text(ADMIN_PASSWORD)
         secret.chmod(0o644)
@@ -113,7 +112,7 @@ class Server:
         ]
         command += [part for setting in SETTINGS for part in ("-c", setting)]
         log = (self.home / "log").open("ab")
-        self.process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, cwd="/", **_account())
+        self.process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, cwd="/", **account())
         log.close()
         end = time.monotonic() + START_S
         while True:
@@ -158,7 +157,7 @@ class Server:
 
     def create_standby(self) -> Server:
         """A streaming physical standby that answers queries."""
-        home = _private_directory()
+        home = private_directory()
         _run(
             binaries() / "pg_basebackup", "-D", home / "data", "-R", "-X", "stream", "-c", "fast", "--no-sync",
             "-d", f"host={self.home} port={self.port} user=admin application_name=standby",

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smartico_sync.core.late_commit.view_definition import traits
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceError, SourceUnreachable, ViewBroken
@@ -456,6 +457,34 @@ def test_relations_lists_what_may_be_read(engine):
     names = source.relations()
     assert {name.rpartition(".")[2] for name in names} == {"bets", "seen"}
     assert relation(engine, source, relation=names[0]).columns
+
+
+@pytest.mark.stand_in("bigquery", "clickhouse", "mssql", "oracle", "redshift", "snowflake")
+@pytest.mark.parametrize("place", ["named", "not named"])
+def test_definitions_are_read_through_views(engine, place):
+    """What makes rows late is found in the view and in those beneath it; a LEFT JOIN of its own is another thing."""
+    without(engine, "definitions", *(["schemas"] if place == "named" else []))
+    at = f"{engine.schema('Crm')}." if place == "named" else ""
+    for name in ("bets", "games"):
+        engine.table(f"{at}{name}", {"cur": "integer", "id": "integer", "state": "text"})
+    bets, games, cur, id_, state = (
+        engine.place(f"{at}bets"),
+        engine.place(f"{at}games"),
+        *map(engine.quoted, ("cur", "id", "state")),
+    )
+    select = f"SELECT b.{cur}, b.{id_}, b.{state} FROM {bets} b {{join}} {games} g ON g.{id_} = b.{id_}"
+    inner = select.format(join="JOIN") + f" WHERE b.{state} = 'final'"
+    engine.execute(f"CREATE VIEW {engine.place(f'{at}beneath')} AS {inner}")
+    engine.view(f"{at}seen", f"{at}beneath", {"cur": "cur", "id": "id"})
+    engine.execute(f"CREATE VIEW {engine.place(f'{at}kept')} AS {select.format(join='LEFT JOIN')}")
+    source = engine.source()
+
+    def told(name):
+        definition = source.definition(Relation("bets", "cur", ("id",), relation=f"{at}{name}"))
+        return {trait.name for trait in traits(definition, ("cur", "id"))}
+
+    assert told("seen") == {"inner join", "filter"}
+    assert told("kept") == {"outer join"}
 
 
 def test_a_closed_source_says_so(engine):

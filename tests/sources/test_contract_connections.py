@@ -130,7 +130,7 @@ def test_nobody_there_is_unreachable(remote, proxied):
     with pytest.raises(SourceUnreachable, match="nobody answers"):
         remote.source(remote.through(proxy.port)).facts()
     with pytest.raises(SourceUnreachable, match="host name is unknown"):
-        remote.source(remote.url.replace("127.0.0.1", "nowhere.invalid")).facts()
+        remote.source(remote.url.replace("127.0.0.1", "nowhere.invalid"), encryption="off").facts()
 
 
 def test_a_wrong_password_is_refused_and_not_repeated(remote):

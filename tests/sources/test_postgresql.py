@@ -434,3 +434,17 @@ def test_a_server_is_told_from_its_replica(private_postgresql, standby, configur
     standby.admin("SELECT pg_promote()")
     (promoted,) = servers_of(configured(standby.url()), described)
     assert promoted != second
+
+
+def test_a_server_that_refuses_to_tell_its_identity_any_more(private_postgresql, configured):
+    """Behind a connection to a pooler another server may stand, which the user may ask less: one reading fails, then the others
+    ask what it answers."""
+    private_postgresql.admin("CREATE TABLE bets (id int)")
+    source = configured(private_postgresql.url())
+    described = source.describe(BETS)
+    (known,) = servers_of(source, described)
+    private_postgresql.admin("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    with pytest.raises(SourceRefused):
+        servers_of(source, described)
+    (other,) = servers_of(source, described)
+    assert other not in {known, ""}

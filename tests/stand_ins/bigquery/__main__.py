@@ -2,7 +2,7 @@
 
 jobs.query that fails with an HTTP error, knows a default dataset and tells when it was created; results that the Storage API can read;
 bytes as parameters; bytes that a query would read; `maximumBytesBilled` (a table whose name begins with `dear` has 20 GB);
-`jobTimeoutMs` and EMULATED_WAIT(seconds); permissions. `GET /told` answers with the last requests, `POST /told` with
+`jobTimeoutMs` and EMULATED_WAIT(seconds); permissions; the query of a view. `GET /told` answers with the last requests, `POST /told` with
 `{"storage": "refused"}` takes the right to the Storage API away.
 """
 
@@ -37,7 +37,7 @@ place.mkdir(parents=True)
 
 import bqemulator.server  # noqa: E402  - looks for home at once
 import grpc  # noqa: E402
-from bqemulator.api.routes import jobs  # noqa: E402
+from bqemulator.api.routes import jobs, tables  # noqa: E402
 from bqemulator.config import Settings  # noqa: E402
 from bqemulator.domain.errors import DomainError  # noqa: E402
 from bqemulator.grpc_api.read_servicer import BigQueryReadHandler  # noqa: E402
@@ -157,6 +157,7 @@ class Front:
 
 
 fetched, sessions = DuckDBEngine.fetch_arrow, BigQueryReadHandler._handle_create_read_session
+described = tables._table_to_rest
 
 
 def fetch_arrow(self, sql, *arguments):
@@ -165,6 +166,12 @@ def fetch_arrow(self, sql, *arguments):
     if anonymous is None:
         return fetched(self, sql, *arguments)
     return next(table for job, table in jobs.JOB_RESULTS.items() if job.replace("-", "") == anonymous[1])
+
+
+def table_to_rest(table):
+    """A table, and of a view its query."""
+    view = {"view": {"query": table.view_query, "useLegacySql": False}} if table.table_type == "VIEW" else {}
+    return described(table) | view
 
 
 def create_read_session(self, request, context):
@@ -179,6 +186,7 @@ def create_read_session(self, request, context):
 async def main() -> None:
     """Serve until the standard input is closed."""
     DuckDBEngine.fetch_arrow = fetch_arrow
+    tables._table_to_rest = table_to_rest
     BigQueryReadHandler._handle_create_read_session = create_read_session
     parameters._SCALAR_CONVERTERS["BYTES"] = base64.b64decode
     make = bqemulator.server.create_app

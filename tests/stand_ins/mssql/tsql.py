@@ -43,6 +43,8 @@ CREATE VIEW sys.index_columns AS SELECT o.object_id, i.index_id, c.column_id, 1 
  FROM stand_in.indexes i JOIN sys.objects o ON o.name = i.table_name JOIN sys.columns c ON c.object_id = o.object_id AND c.name = i.first_column;
 CREATE MACRO object_id(wanted) AS (SELECT o.object_id FROM sys.objects o JOIN sys.schemas s ON s.schema_id = o.schema_id
  WHERE s.name || '.' || o.name = replace(replace(wanted, '[', ''), ']', '') LIMIT 1);
+CREATE MACRO object_definition(id) AS (SELECT sql FROM duckdb_views() WHERE CAST(view_oid AS INT) = id);
+CREATE MACRO schema_name() AS 'dbo';
 CREATE MACRO db_id() AS 5; CREATE MACRO db_name() AS getvariable('place'); CREATE MACRO suser_sname() AS getvariable('account');
 CREATE MACRO is_srvrolemember(role) AS CAST(getvariable('account') = 'sa' AS INT);
 CREATE MACRO has_perms_by_name(thing, class, right_) AS CAST(getvariable('account') = 'sa'

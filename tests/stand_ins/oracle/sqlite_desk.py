@@ -83,6 +83,9 @@ class SQLiteDesk:
                 "SELECT 'MAIN', name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY 2"
             )
             return Answer([TEXT, TEXT], names.fetchall())
+        if "VIEW_NAME, TEXT FROM ALL_VIEWS" in text:
+            views = self.database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'view'")
+            return Answer([TEXT, TEXT], views.fetchall())
         if "FROM PLAN_TABLE" in text:
             return Answer([TEXT] * 6, self.plan)
         if "DBMS_XPLAN" in text:

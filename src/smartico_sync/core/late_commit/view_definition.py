@@ -181,13 +181,16 @@ KEYWORDS = frozenset(
         "COLLATE",
         "BINARY",
         "DISTINCT",
+        "ROWNUM",
+        "SYSDATE",
+        "SYSTIMESTAMP",
     ]
 )
 ENDS = frozenset(
     {"WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "INTERSECT", "EXCEPT", "WINDOW", "FETCH", "OFFSET", "FOR"}
 )
 TOKEN = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_][A-Za-z0-9_$]*|[().,]|::|[-<>=!~+*/%|&^#@?]+""",
+    r"""--[^\n]*|/\*.*?\*/|[Nn]?'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_][A-Za-z0-9_$]*|[().,]|::|[-<>=!~+*/%|&^#@?]+""",
     re.DOTALL,
 )
 
@@ -196,7 +199,7 @@ def _words(sql: str) -> list[str]:
     """Keywords and plain names in capitals, quoted names in quotes, operators and punctuation; no texts, no comments."""
     words = []
     for token in TOKEN.findall(sql):
-        if token.startswith(("--", "/*", "'")):
+        if token.startswith(("--", "/*")) or token.endswith("'"):
             continue
         words.append(f'"{token[1:-1]}"' if token[0] in '"`[' else token.upper())
     return words
@@ -207,21 +210,27 @@ def _limited(words: list[str]) -> bool:
     depth = 0
     for before, word in pairwise(["", *words]):
         depth += (word == "(") - (word == ")")
-        if depth == 0 and (word in ("LIMIT", "FETCH") or (before == "SELECT" and word == "TOP")):
-            return True
+        if depth == 0 and (word in ("LIMIT", "FETCH", "ROWNUM") or (before == "SELECT" and word == "TOP")):
+            return "PERCENT" not in words  # TOP 100 PERCENT is how SQL Server allows an order in a view
     return False
 
 
 def _joins(words: list[str]) -> tuple[int, int]:
     """How many inner joins there are, a comma in FROM among them, and how many outer ones."""
     inner = outer = 0
+    oracles = any(
+        words[at : at + 3] == ["(", "+", ")"] for at in range(len(words))
+    )  # how Oracle joins the outer way by a comma
     for at, word in enumerate(words):
-        if word == "JOIN":
+        if word in ("JOIN", "APPLY"):
             before = words[max(0, at - 2) : at]
-            kept = any(side in before for side in ("LEFT", "RIGHT", "FULL"))
+            if before[-1:] == ["ARRAY"]:  # ClickHouse: the row's own array
+                continue
+            kept = any(side in before for side in ("LEFT", "RIGHT", "FULL", "OUTER"))
             outer, inner = outer + kept, inner + (not kept)
         elif word == "FROM":
-            inner += _commas(words[at + 1 :])
+            commas = _commas(words[at + 1 :])
+            outer, inner = outer + oracles * commas, inner + (not oracles) * commas
     return inner, outer
 
 
@@ -269,5 +278,7 @@ def gathered(name: str, views: Mapping[str, str]) -> tuple[Part, ...]:
             parts[here.lower()] = Part(here, "table")
             continue
         parts[here.lower()] = Part(here, "view", views[key])
-        wanted += [word.strip('"').lower() for word in _words(views[key]) if word.strip('"').lower() in plain]
+        words = [word.strip('"').lower() for word in _words(parts[here.lower()].sql)]
+        # BigQuery writes `project.dataset.view` between one pair of quotes.
+        wanted += [each for word in words for each in (word, word.rpartition(".")[2]) if each in plain]
     return tuple(parts.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smartico_sync.sources.bigquery.definition import selects
 from smartico_sync.sources.bigquery.facts import ask_facts, listed
 from smartico_sync.sources.bigquery.login import Login
 from smartico_sync.sources.bigquery.plan import explain
@@ -34,6 +35,7 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
     describes = "in doubt"
     explain = staticmethod(explain)
     _listed = staticmethod(listed)
+    _selects = staticmethod(selects)
     adapter = BIGQUERY
 
     def __init__(self, name: str, config: SourceConfig) -> None:

@@ -18,7 +18,7 @@ from smartico_sync.sources.sql.source import PooledSource
 from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ClickHouseSource", "connect"]
 
 VIEWS = "SELECT database, name FROM system.tables WHERE engine LIKE '%View'"
+SELECTS = "SELECT name, as_select FROM system.tables WHERE endsWith(engine, 'View') AND database = {place}"
 
 
 class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
@@ -53,6 +54,10 @@ class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         described = session.described(statements.star(CLICKHOUSE, relation), f"view {relation.name}")
         return tuple(column_of(name, kind) for name, kind in described)
+
+    def _selects(self, session: Session, place: Sequence[str]) -> Mapping[str, str]:
+        asked = SELECTS.format(place="%(place)s" if place else "currentDatabase()")
+        return dict(session.rows(asked, "the server", {"place": place[-1]} if place else None))
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
         return views(dotted(row) for row in session.rows(VIEWS, "the server"))

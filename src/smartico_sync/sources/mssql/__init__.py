@@ -29,7 +29,7 @@ from smartico_sync.sources.sql.source import PooledSource
 from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from smartico_sync.config.models import SourceConfig
@@ -46,6 +46,9 @@ TYPES = """SELECT name, system_type_name, user_type_name, collation_name
  FROM sys.dm_exec_describe_first_result_set(@statement, NULL, 0) ORDER BY column_ordinal"""
 VIEWS = """SELECT s.name AS place, o.name AS called FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id
  WHERE o.type = 'V' AND o.is_ms_shipped = 0"""
+SELECTS = """SELECT o.name AS called, OBJECT_DEFINITION(o.object_id) AS told
+ FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id
+ WHERE o.type = 'V' AND s.name = {place}"""
 RELATIONS = """SELECT s.name AS place, o.name AS called FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id
  WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0
  AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name), N'OBJECT', N'SELECT') = 1 ORDER BY s.name, o.name"""
@@ -74,6 +77,13 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
         if [row[0] for row in told] != list(names):
             return tuple(Column(name, UNTOLD, "other") for name in names)
         return tuple(column_of(*(part or "" for part in row)) for row in told)
+
+    def _selects(self, session: Session, place: Sequence[str]) -> Mapping[str, str]:
+        if len(place) > 1:  # another database's
+            return {}
+        asked = SELECTS.format(place="@place" if place else "SCHEMA_NAME()")
+        rows = session.run(asked, "the server", {"place": place[0]} if place else None).rows
+        return {name: select or "" for name, select in rows}
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
         return views(dotted(row) for row in session.run(VIEWS, "the server").rows)

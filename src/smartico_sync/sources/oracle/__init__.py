@@ -13,12 +13,12 @@ from smartico_sync.sources.oracle.reading import OracleReading
 from smartico_sync.sources.oracle.session import Session
 from smartico_sync.sources.oracle.types import OBJECT, ORACLE, column_of
 from smartico_sync.sources.sql import statements
-from smartico_sync.sources.sql.names import written
+from smartico_sync.sources.sql.names import constant, written
 from smartico_sync.sources.sql.source import PooledSource
 from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
@@ -30,6 +30,7 @@ LEAVE_OUT = "select the parts that matter as columns of their own, or leave it o
 UNFIT = {OBJECT: ("{column} holds objects, which are no values", LEAVE_OUT)}
 THEIRS = "SELECT USERNAME FROM ALL_USERS WHERE ORACLE_MAINTAINED = 'Y'"
 VIEWS = f"SELECT OWNER, VIEW_NAME FROM ALL_VIEWS WHERE OWNER NOT IN ({THEIRS})"  # noqa: S608  - constants only
+SELECTS = "SELECT VIEW_NAME, TEXT FROM ALL_VIEWS WHERE UPPER(OWNER) = UPPER({place})"
 RELATIONS = f"""SELECT OWNER, TABLE_NAME FROM ALL_TABLES
  WHERE DROPPED = 'NO' AND NESTED = 'NO' AND OWNER NOT IN ({THEIRS})
  UNION SELECT OWNER, VIEW_NAME FROM ALL_VIEWS WHERE OWNER NOT IN ({THEIRS}) ORDER BY 1, 2"""  # noqa: S608  - constants only
@@ -51,6 +52,11 @@ class OracleSource(PooledSource[Session, OracleReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         fields, _ = session.execute(statements.star(ORACLE, relation), f"view {relation.name}")
         return tuple(column_of(field) for field in fields)
+
+    def _selects(self, session: Session, place: Sequence[str]) -> Mapping[str, str]:
+        owner = constant(place[-1]) if place else "SYS_CONTEXT('USERENV', 'CURRENT_SCHEMA')"
+        _, rows = session.execute(SELECTS.format(place=owner), "the server")
+        return {name: select or "" for name, select in rows}
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
         _, rows = session.execute(VIEWS, "the server")

@@ -20,6 +20,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
+from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.login import BaseLogin
 from smartico_sync.sources.kit.network_failures import broken, silent
 from smartico_sync.sources.kit.positions import no_text
@@ -28,7 +29,6 @@ from smartico_sync.sources.postgresql.identity import identity
 
 if TYPE_CHECKING:
     from smartico_sync.core.encryption import Encryption
-    from smartico_sync.errors import SourceError
 
 __all__ = ["FIRST_WITH_FENCE", "Answer", "Login", "Session", "literal"]
 
@@ -169,8 +169,16 @@ class Session:
         self.run(self._begin, what)
 
     def begin_reading(self, what: str) -> Row:
-        """As `begin`, in the same round trip with epoch ms of the clock, xmin and xmax where they can be a fence, and the server."""
-        return self.run(self._begin + _standing(self.version, self._identity), what)[0].rows[0]
+        """As `begin`, in the same round trip with epoch ms of the clock, xmin and xmax where they can be a fence, and the server.
+
+        A server that refuses may be another one than was connected to, behind a pooler: the connection is closed, and the next
+        one asks anew what it answers.
+        """
+        try:
+            return self.run(self._begin + _standing(self.version, self._identity), what)[0].rows[0]
+        except SourceError:
+            self.close()
+            raise
 
     def end(self, what: str) -> None:
         """End the transaction if one was begun, failed or not."""

@@ -17,7 +17,7 @@ from smartico_sync.sources.sql.source import PooledSource
 from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
@@ -28,6 +28,8 @@ __all__ = ["RedshiftSource", "connect"]
 VIEWS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')"""
+SELECTS = """SELECT c.relname, pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'v' AND n.nspname = {place}"""
 # `mv_tbl__…` are the tables behind materialized views.
 RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -58,6 +60,13 @@ class RedshiftSource(PooledSource[Session, RedshiftReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(REDSHIFT, relation), f"view {relation.name}")
         return tuple(column_of(field) for field in answer.fields)
+
+    def _selects(self, session: Session, place: Sequence[str]) -> Mapping[str, str]:
+        if len(place) > 1:  # another database's
+            return {}
+        asked = SELECTS.format(place=":place" if place else "current_schema()")
+        rows = session.run(asked, "the server", {"place": place[0]} if place else None).texts
+        return {name or "": select or "" for name, select in rows}
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
         return views(row[0] or "" for row in session.run(VIEWS, "the server").texts)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
 from smartico_sync.sources.kit.server_clock import ServerClock
-from smartico_sync.sources.snowflake.facts import ask_facts, listed
+from smartico_sync.sources.snowflake.facts import ask_facts, listed, selects
 from smartico_sync.sources.snowflake.login import Login
 from smartico_sync.sources.snowflake.plan import explain
 from smartico_sync.sources.snowflake.reading import SnowflakeReading
@@ -34,6 +34,7 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     describes = "in doubt"
     explain = staticmethod(explain)
     _listed = staticmethod(listed)
+    _selects = staticmethod(selects)
     adapter = SNOWFLAKE
 
     def __init__(self, name: str, config: SourceConfig) -> None:

@@ -12,11 +12,11 @@ from smartico_sync.sources.snowflake.types import SNOWFLAKE
 from smartico_sync.sources.sql.names import constant, quoted, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from smartico_sync.sources.snowflake.session import Session
 
-__all__ = ["ask_facts", "listed"]
+__all__ = ["ask_facts", "listed", "selects"]
 
 SERVER = "SELECT CURRENT_VERSION(), CURRENT_USER(), CURRENT_ROLE(), CURRENT_WAREHOUSE()"
 OBJECTS = "SHOW TERSE OBJECTS"
@@ -46,6 +46,13 @@ def listed(session: Session, kind: str = "") -> tuple[str, ...]:
         for row in _shown(session, OBJECTS)
         if row["schema_name"] != "INFORMATION_SCHEMA" and kind in ("", row["kind"])
     )
+
+
+def selects(session: Session, place: Sequence[str]) -> dict[str, str]:
+    """The SELECTs of a schema's views by name, empty for those that the role does not own; no warehouse wakes up."""
+    names = ".".join(quoted(SNOWFLAKE.dialect.denormalize_name(part)) for part in place)
+    within = f" IN SCHEMA {names}" if place else ""
+    return {row["name"]: row["text"] or "" for row in _shown(session, f"SHOW VIEWS{within}")}
 
 
 def _wide(session: Session, user: str, role: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from smartico_sync.core.late_commit.view_definition import UNKNOWN, Part, ViewDefinition
+from smartico_sync.core.late_commit.view_definition import UNKNOWN, Part, ViewDefinition, gathered
 from smartico_sync.core.relation import Relation
 from smartico_sync.core.tables import Structure, Table
 from smartico_sync.errors import SourceError, ViewAltered, ViewBroken
@@ -125,9 +125,15 @@ class PooledSource(BaseSource[S, R]):
             return self._defined(session, relation.relation)
         return UNKNOWN
 
-    def _defined(self, session: S, relation: str) -> ViewDefinition:  # noqa: ARG002  - for engines that tell
-        """What the relation of that name is made of."""
-        return UNKNOWN
+    def _defined(self, session: S, relation: str) -> ViewDefinition:
+        """What the relation of that name is made of, with the views of its schema beneath it."""
+        *place, name = names_of(relation)
+        views = self._selects(session, place)
+        return ViewDefinition(gathered(name, views)) if views else UNKNOWN
+
+    def _selects(self, session: S, place: Sequence[str]) -> Mapping[str, str]:  # noqa: ARG002  - for engines that tell
+        """The SELECTs of a schema's views by name; `place` is the relation's name without its last part."""
+        return {}
 
     def close(self) -> None:
         """Close everything; what is under way ends with a SourceError."""
