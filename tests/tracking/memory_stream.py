@@ -60,6 +60,9 @@ class MemorySubscription:
         self.committed.append([f"{message.lane}@{message.offset}" for message in page.messages])
         self.waiting += waiting
 
+    def give_up(self, places):
+        self.stream.given_up += places
+
     def settled(self, places):
         self.waiting = [place for place in self.waiting if place not in set(places)]
 
@@ -91,7 +94,7 @@ class MemoryStream:
 
     def __init__(self, *lanes):
         self.lanes = {lane: [] for lane in lanes or ("bets/0",)}
-        self.epoch, self.failing, self.subscriptions = "one", [], []
+        self.epoch, self.failing, self.subscriptions, self.given_up = "one", [], [], []
         self.times = defaultdict(lambda: 1_700_000_000_000)
 
     def put(self, *values, lane="bets/0", key=None, headers=None):
