@@ -14,7 +14,7 @@ from smartico_sync.core.diff import NOTHING_KNOWN, diff
 from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import PipelineOptions, held_against_rules, without_automation
 from smartico_sync.daemon.wiring import protection_of
-from smartico_sync.errors import ExitCode
+from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.stream_inspection import SAMPLE, sampled
 
@@ -71,6 +71,11 @@ def newest_messages(context: OperatorContext, view: View, limit: int) -> tuple[V
             some = sampled(context.configuration, view, messages, row, store)
     for reason, count in some.table.skipped.items():
         click.echo(f"{count} of the newest messages are skipped: {reason}", err=True)
+    if not messages and not context.can_replay(view):
+        raise ConfigError(
+            f"view {view.name}: the broker shows no message: a queue gives each of them once, and only a stream can be looked into",
+            hint=f"sync run shows what becomes of them; sync dead-letters list --view {view.name} what was given up",
+        )
     if not messages:
         click.echo("there is no message to show", err=True)
     return some.prepared.mapping, some.rows.tail(limit), now_ms()

@@ -53,7 +53,10 @@ def view_results(context: OperatorContext, view: View, stream: Stream) -> Iterat
         row = context.known_row(view)
         some = sampled(context.configuration, view, messages, row)
         if not messages:
-            yield Result("advice", subject, "there is no message to look at yet", "sync check again once there is one")
+            if context.can_replay(view):
+                yield Result(
+                    "advice", subject, "there is no message to look at yet", "sync check again once there is one"
+                )
             return
         yield from sample_results(context, view, some)
     except SyncError as error:

@@ -16,11 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pika import BasicProperties
-    from pika.adapters.blocking_connection import BlockingConnection
+    from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
     from smartico_sync.sources.stream import Feed
 
-__all__ = ["OFFSET_HEADER", "Counts", "Kind", "counts", "ends", "first_from", "kind_of", "message_of", "newest"]
+__all__ = [
+    "OFFSET_HEADER",
+    "Counts",
+    "Kind",
+    "counted",
+    "counts",
+    "ends",
+    "first_from",
+    "kind_of",
+    "leave",
+    "message_of",
+    "newest",
+]
 
 Kind = Literal["classic", "quorum", "stream"]
 OFFSET_HEADER = "x-stream-offset"
@@ -40,6 +52,17 @@ class Counts:
     consumers: int
 
 
+def leave(channel: BlockingChannel) -> None:
+    """Close a channel, and nothing else: the broker puts all that is open back where it was.
+
+    The client's own way would cancel the consumers first and put what it has fetched back one by one: another consumer is then
+    given later messages before earlier ones, and a stream breaks the connection.
+    """
+    channel._impl._consumers.clear()  # noqa: SLF001 - the client has no other way
+    channel._consumer_infos.clear()  # noqa: SLF001 - as above
+    channel.close()
+
+
 def kind_of(connection: BlockingConnection, queue: str, place: str) -> Kind:
     """What a queue is. Only a stream takes the argument that names a place in it; the others refuse it, by their kind."""
     with translated(place, queue):
@@ -51,7 +74,7 @@ def kind_of(connection: BlockingConnection, queue: str, place: str) -> Kind:
             if error.reply_code != PRECONDITION or OFFSET_HEADER not in error.reply_text:
                 raise
             return "quorum" if "quorum" in error.reply_text else "classic"
-        channel.close()
+        leave(channel)
         return "stream"
 
 
@@ -59,8 +82,14 @@ def counts(connection: BlockingConnection, queue: str, place: str) -> Counts:
     """How many messages and consumers a queue has."""
     with translated(place, queue):
         channel = connection.channel()
-        told = channel.queue_declare(queue, passive=True).method
+        found = counted(channel, queue)
         channel.close()
+    return found
+
+
+def counted(channel: BlockingChannel, queue: str) -> Counts:
+    """The same on a channel; raises the client's exceptions."""
+    told = channel.queue_declare(queue, passive=True).method
     return Counts(told.message_count, told.consumer_count)
 
 
@@ -98,7 +127,7 @@ def looked_at(
                         yield offset, properties, body
         finally:
             with suppress(AMQPError, OSError):
-                channel.close()
+                leave(channel)
 
 
 def first_from(connection: BlockingConnection, queue: str, start: object, place: str) -> int | None:

@@ -21,7 +21,7 @@ from smartico_sync.errors import SourceUnreachable, ViewMisconfigured
 from smartico_sync.sources.rabbitmq.acknowledgements import acks
 from smartico_sync.sources.rabbitmq.beginning import counted_from, refuse, stream_step
 from smartico_sync.sources.rabbitmq.failures import translated
-from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, counts, kind_of, message_of
+from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, counted, counts, kind_of, leave, message_of
 from smartico_sync.sources.rabbitmq.settings import version_of
 from smartico_sync.sources.stream import Lag, Page, Standing
 
@@ -78,6 +78,8 @@ class RabbitSubscription:
         self._look_at = 0.0
         self._notes: dict[str, str] = {}
         self._connection = settings.connected(feed.view)
+        with translated(self._place):
+            self._channel = self._connection.channel()
         try:
             self._begin()
         except BaseException:
@@ -111,7 +113,6 @@ class RabbitSubscription:
         }
         self._limit = self._settings.deliveries(version_of(connection)) if "quorum" in self._kinds.values() else 0
         with translated(self._place):
-            self._channel = connection.channel()
             self._channel.basic_qos(prefetch_count=self._settings.prefetch)
             self._channel.add_on_cancel_callback(self._cancelled)
             connection.add_on_connection_blocked_callback(self._block)
@@ -213,6 +214,9 @@ class RabbitSubscription:
     def close(self) -> None:
         """Give all open messages back, in their order."""
         with suppress(AMQPError, OSError):
+            if self._channel.is_open:
+                leave(self._channel)
+        with suppress(AMQPError, OSError):
             if self._connection.is_open:
                 self._connection.close()
 
@@ -297,7 +301,11 @@ class RabbitSubscription:
             self.close()
 
     def _count(self) -> None:
-        self._counts = {queue: counts(self._connection, queue, self._place) for queue in self._kinds}
+        """Count on the channel that consumes, and ask something more: what was given to us before the count has arrived then."""
+        with translated(self._place):
+            self._counts = {queue: counted(self._channel, queue) for queue in self._kinds}
+            self._channel.basic_qos(prefetch_count=self._settings.prefetch)
+            self._connection.process_data_events(0)
 
     def _left(self, queue: str) -> int:
         """How many messages wait in a queue."""
