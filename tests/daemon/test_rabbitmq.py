@@ -90,11 +90,11 @@ def test_what_was_given_up_is_tried_again(queue):
     one, other = queue.told("dead-letters", "list")
     assert one["cursor"].startswith(f"{queue.name}@")
     queue.configure(", columns: {bet_date: null, placed: bet_date}")
-    done = queue.sync("dead-letters", "retry", str(one["id"]))
+    done = queue.sync("dead-letters", "retry", "--id", str(one["id"]))
     assert "1 dead letters" in done.stdout, done.stderr
     done = queue.sync("run", "--once")
     assert len(queue.operator.accepted()) == 2, done.stderr
-    queue.sync("dead-letters", "drop", str(other["id"]))
+    queue.sync("dead-letters", "drop", "--id", str(other["id"]))
     assert kept(queue.operator) == 0
 
 

@@ -116,6 +116,12 @@ class Rabbit:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
+    def hang_up(self) -> None:
+        """Close the owner's connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.is_open:
+            connection.close()
+
     def consumers(self, queue: str) -> int:
         channel = self.owner()
         count = channel.queue_declare(queue, passive=True).method.consumer_count
@@ -127,6 +133,7 @@ class Rabbit:
         channel = self.owner()
         for name in self.made:
             channel.queue_delete(name)
+        self.hang_up()
 
 
 class Node(Rabbit):
@@ -173,7 +180,7 @@ class Node(Rabbit):
 
     def stop(self) -> None:
         """As a crash would be."""
-        self._connection = None
+        self.hang_up()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -51,10 +51,10 @@ class Kept(Book):
 class Rabbits:
     """One queue of one test's own, and whoever reads it."""
 
-    def __init__(self, server, kind="classic", *, port=None, options=None, **arguments):
+    def __init__(self, server, kind="classic", *, port=None, options=None, heartbeat=60, **arguments):
         self.server, self.kind = server, kind
         self.queue = server.queue(kind, **arguments)
-        config = {"url": server.url(port, heartbeat=5), "options": options or {}}
+        config = {"url": server.url(port, heartbeat=heartbeat), "options": options or {}}
         self.stream = open_stream("mq", SourceConfig.model_validate(config))
         self.book, self.open = Kept(), []
 
@@ -379,7 +379,7 @@ class TestBroken:
     def test_a_silent_network_is_noticed_by_the_heartbeat(self, rabbits, proxied, rabbitmq):
         """Nothing is refused, and nothing answers."""
         proxy = proxied(rabbitmq.port)
-        made = rabbits(port=proxy.port)
+        made = rabbits(port=proxy.port, heartbeat=5)
         subscription = made.subscribe()
         proxy.black_hole()
         assert isinstance(failure(subscription), SourceUnreachable)
@@ -474,6 +474,15 @@ class TestStreams:
         late = Kept()
         made.subscribe(late, start=int(time.time() * 1000) + 3_600_000)
         assert late.lanes[made.queue].next == 3
+
+    def test_without_a_key_a_message_needs_a_time(self, rabbits):
+        """Its place alone may come again, in a stream that is declared anew."""
+        made = rabbits("stream")
+        made.put({"n": 0}, timestamp=1_700_000_000)
+        subscription = made.subscribe(known_by="place")
+        assert numbers(taken(subscription, 1)) == [0]
+        made.put({"n": 1})
+        assert "no timestamp" in failure(subscription).message
 
     def test_one_that_was_declared_anew_is_said(self, rabbits):
         """What was read lies behind its end: it would send nothing, and say nothing."""

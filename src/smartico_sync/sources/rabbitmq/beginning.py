@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.rabbitmq.queues import Kind
     from smartico_sync.sources.stream import Feed
 
-__all__ = ["counted_from", "refuse", "stream_step"]
+__all__ = ["counted_from", "refuse", "stream_step", "timeless"]
 
 
 def refuse(feed: Feed, queue: str, kind: Kind) -> None:
@@ -38,6 +38,14 @@ def refuse(feed: Feed, queue: str, kind: Kind) -> None:
         raise ViewMisconfigured(
             f"{about}which is read from its first message on", hint="take `start_from` out; or use a stream queue"
         )
+
+
+def timeless(feed: Feed, queue: str) -> ViewMisconfigured:
+    """A message whose place is all that it is known by, and which says no time: a stream that is declared anew repeats places."""
+    return ViewMisconfigured(
+        f"view {feed.view}: a message of {queue} has no timestamp, and the view has no key: nothing tells it from one of a stream before",
+        hint="name what makes an event that event with `key:`; or have the producer write the property timestamp",
+    )
 
 
 def counted_from(feed_queues: Mapping[str, Kind], known: Mapping[str, LaneStep]) -> int:

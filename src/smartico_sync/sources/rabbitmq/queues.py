@@ -94,12 +94,13 @@ def counted(channel: BlockingChannel, queue: str) -> Counts:
 
 
 def message_of(lane: str, offset: int, properties: BasicProperties, body: bytes, feed: Feed) -> Message:
-    """A delivery as a message, with as much of its headers and properties as the feed reads."""
+    """A delivery as a message, with as much of its headers and properties as the feed reads. Without a timestamp it is as old as now."""
     headers: Mapping[str, Any] = properties.headers or NOTHING if "headers" in feed.needs else NOTHING
     told: Mapping[str, object] = NOTHING
     if "properties" in feed.needs:
         told = {name: value for name in PROPERTIES if (value := getattr(properties, name)) is not None}
-    return Message(lane, offset, (properties.timestamp or 0) * 1000, None, body, headers, told)
+    time_ms = properties.timestamp * 1000 if properties.timestamp else round(time.time() * 1000)
+    return Message(lane, offset, time_ms, None, body, headers, told)
 
 
 def looked_at(

@@ -19,7 +19,7 @@ from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.records import LaneStep
 from smartico_sync.errors import SourceUnreachable, ViewMisconfigured
 from smartico_sync.sources.rabbitmq.acknowledgements import acks
-from smartico_sync.sources.rabbitmq.beginning import counted_from, refuse, stream_step
+from smartico_sync.sources.rabbitmq.beginning import counted_from, refuse, stream_step, timeless
 from smartico_sync.sources.rabbitmq.failures import translated
 from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, counted, counts, kind_of, leave, message_of
 from smartico_sync.sources.rabbitmq.settings import version_of
@@ -239,6 +239,8 @@ class RabbitSubscription:
             headers = properties.headers
             if self._keep[queue] == "undelivered":
                 offset = int(headers[OFFSET_HEADER])
+                if self._feed.known_by == "place" and not properties.timestamp:
+                    raise timeless(self._feed, queue)
             else:
                 offset = self._base + tag
                 if redelivered:
