@@ -35,6 +35,12 @@ __all__ = [
     "redshift", "redshift_server", "replica", "secure_mssql", "snowflake_schema", "snowflake_server", "standby",
 ]  # fmt: skip
 
+# The contract of brokers is tested on them; what stands in for a broker of one's own.
+BROKERS = {
+    "kafka_mock": "the mock cluster of its client",
+    "kafka_broker": "tansu, where SYNC_TEST_KAFKA_URL names none",
+}
+
 settings.register_profile(
     "suite", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -61,7 +67,7 @@ def coverage(reporter):
     for outcome in ("passed", "failed", "skipped"):
         for report in reporter.stats.get(outcome, []):
             found = re.search(r"test_contract\.py::.*\[(\w+)", report.nodeid)
-            if found is None or found[1] not in engines.NAMES:
+            if found is None or found[1] not in (*engines.NAMES, *BROKERS):
                 continue
             if outcome != "skipped":
                 covered.add(found[1])
@@ -93,7 +99,8 @@ def pytest_terminal_summary(terminalreporter):
     covered, left_out = coverage(terminalreporter)
     if not covered and not left_out:
         return
-    named = [f"{name} ({engines.stand_in(name)})" if engines.stand_in(name) else name for name in sorted(covered)]
+    instead = {name: BROKERS.get(name) or engines.stand_in(name) for name in sorted(covered)}
+    named = [f"{name} ({what})" if what else name for name, what in instead.items()]
     terminalreporter.write_line(f"engines covered: {', '.join(named) or 'none'}")
     for name in sorted(set(engines.NAMES) - covered):
         terminalreporter.write_line(f"  not covered: {name}: {left_out.get(name, 'see make test-all')}")

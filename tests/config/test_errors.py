@@ -111,6 +111,7 @@ CASES = [
     (BETS, BETS + "\n    columns: {a: bcat_x}", "24:18: views[1].columns.a: Smartico computes bcat_x itself", "null"),
     (USERS, USERS + "\n    arrays: {core_kyc_status: add}", "18:14: views[0].arrays.core_kyc_status: core_kyc_status is a string", "core_external_segment"),
     (USERS, USERS + "\n    arrays: {core_tags: add}", "18:14: views[0].arrays.core_tags: Smartico computes core_tags", "take it out"),
+    (USERS, USERS + "\n    arrays: {tags: sync}\n    columns: {tags: {type: string}}", "19:28: views[0].columns.tags.type: `arrays` says that tags is a set", "array"),
     (USERS, USERS + "\n    arrays: {core_external_markers: remove}", "18:37: views[0].arrays.core_external_markers: found 'remove'", "replace"),
     (TYPE, "type: tx_type", "22:11: views[1].type: found text, expected a mapping", ""),
     (f"kind: casino_bets_and_wins\n    {TYPE}", "kind: custom", "18:5: views[1].event_type: missing", "custom"),
@@ -369,3 +370,13 @@ def test_tokens_of_brands_may_replace_the_common_one(desk):
     found = desk.edited("  token: ${SMARTICO_TOKEN}\n", "  brands: {A: {token: x}, 2: {token: y, alias: 7}}\n")
     assert found.smartico.token is None
     assert found.smartico.brands["2"].alias == "7"
+
+
+def test_a_set_that_is_protected_can_only_be_told_as_a_whole(desk):
+    """Its names would leave in the clear, one by one."""
+    text = MINIMAL.replace("pii:\n", "pii:\n  properties: [core_external_markers]\n")
+    found = desk.errors(text.replace(USERS, USERS + "\n    arrays: {core_external_markers: sync}"))
+    assert found[0].startswith(
+        "19:37: views[0].arrays.core_external_markers: core_external_markers is in `pii.properties`"
+    )
+    assert desk.load(text.replace(USERS, USERS + "\n    arrays: {core_external_markers: replace}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from random import Random
 
 import polars as pl
 import pytest
@@ -137,6 +138,18 @@ def test_one_player_keeps_order_over_the_parts(players, most):
         expected = [row for row, owner in enumerate(players) if owner == player]
         assert [row for owner, row in rows if owner == player * 2**61] == expected
     assert len(rows) == len(players)
+
+
+@pytest.mark.parametrize("players", [3_000, 15_000, 2**40])
+def test_the_requests_of_a_full_page_are_full(players):
+    """The API limits requests, so at least 95 % of what they may hold is used, however many players there are."""
+    drawn = Random(players)
+    frame = pl.DataFrame(
+        {"@player": [drawn.getrandbits(64) % players * 0x9E3779B97F4A7C15 % 2**64 for _ in range(20_000)]}
+    )
+    cut = parts(Events(frame.cast(pl.UInt64), frozenset()), 1000)
+    assert sum(len(part) for part in cut) == 20_000
+    assert 20_000 / len(cut) >= 950
 
 
 @given(

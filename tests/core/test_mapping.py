@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartico_sync.catalogue.kinds import kind
+from smartico_sync.catalogue.kind import CONSUMED
+from smartico_sync.catalogue.kinds import KINDS, kind
+from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.batches import encode
 from smartico_sync.core.mapping import events, keys_of
 from smartico_sync.core.planning import plan
@@ -450,3 +452,41 @@ def test_an_empty_page_is_no_events():
     """No rows, no events, no rejects."""
     done = mapped([], {"x": "text"})
     assert (len(done.events), done.rejects.height) == (0, 0)
+
+
+@pytest.mark.parametrize("unmapped", ["", "send"])
+@pytest.mark.parametrize("name", [name for name, known in KINDS.items() if known.role == "transaction"])
+def test_columns_that_say_when_are_no_properties(name, unmapped):
+    """Whatever the kind, and also where all that means nothing is sent: a moment that was used for the event's date goes nowhere else."""
+    known = kind(name)
+    dates = {column for role in known.roles.values() for column in role.event_date}.union(
+        known.event_date, CONSUMED
+    ) - {"@cursor"}
+    families = dict.fromkeys((*(column for each in known.required for column in each), *dict(known.columns)), "text")
+    families |= dict.fromkeys(dates, "instant") | BASE | {"my_moment": "instant"}
+    columns = tuple(Column(column, family, family) for column, family in families.items())
+    relation = Relation("v", "dt", (), relation="v", columns=columns)
+    roles = {role: role for role in known.row_roles}
+    chosen = Options(
+        event_type="" if known.event_types else "mine", unmapped=unmapped, event_date="my_moment" if name == "custom" else "",
+        type_column="bet_type" if roles else "", roles=roles,
+    )  # fmt: skip
+    names = {made.name for made in plan("v", known, relation, chosen).properties}
+    used = {"my_moment"} if name == "custom" else dates - PROPERTIES.keys()
+    if known.since == "template":
+        used &= {*known.event_date} - {*known.types}
+    assert names.isdisjoint(used)
+
+
+@pytest.mark.parametrize(("told", "prefix"), [("replace", ""), ("add", "+"), ("sync", "±")])
+def test_a_custom_set_is_one_because_arrays_says_so(told, prefix):
+    """Its column may be text; what is no set there is left out and counted, and never travels as something else."""
+    done = mapped(
+        [{"tags": '["b", "a"]'}, {"tags": "gold"}],
+        {"tags": "text"},
+        name="users",
+        options=Options(arrays={"tags": told}, event_date="dt"),
+    )
+    assert done.events.frame.get_column(f"{prefix}tags").to_list() == ['["a", "b"]', None]
+    assert f"{prefix}tags" in done.events.raw
+    assert done.invalid == {"tags": 1}

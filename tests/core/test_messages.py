@@ -89,14 +89,23 @@ def test_the_digits_inside_a_document_stay():
     ("body", "said"),
     [
         (b"\xff", "not JSON"), (b'{"a": 1', "not JSON"), (b'"text"', "no JSON object"), (b"[1]", "no JSON object"),
-        (b'{"a": 1E400}', "beyond all bounds"), (b'{"a": NaN}', "not JSON"), (b'{"a": "\\ud800"}', "not JSON"), (b"", "not JSON"),
+ (b'{"a": NaN}', "not JSON"), (b'{"a": "\\ud800"}', "not JSON"), (b"", "not JSON"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_says_why_and_holds_no_value(body, said):
     """The reason goes into dead letters and logs."""
     with pytest.raises(Undecodable, match=said) as caught:
         object_of(body)
-    assert "1E400" not in str(caught.value)
+    assert body.decode("utf-8", "replace") not in str(caught.value) or not body
+
+
+@pytest.mark.parametrize("value", ["1E400", "-1e999", '{"x": [1E400]}', "9" * 400 + ".5"])
+def test_a_number_beyond_all_bounds_costs_its_message(value):
+    """No program could hold it; its neighbours are read."""
+    bodies = [f'{{"a": {text}}}'.encode() for text in ("1.50", value, "1e3")]
+    table, frame = rows([message(body, place) for place, body in enumerate(bodies)])
+    assert table.reasons == {1: "the message: a is a number beyond all bounds"}
+    assert frame.get_column("a").to_list() == ["1.50", None, "1e3"]
 
 
 def test_a_byte_order_mark_does_no_harm():

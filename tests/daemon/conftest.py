@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,6 +37,12 @@ class Operator:
 
     def sync(self, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess:
         return run([*arguments, "--config", self.config], self.home, timeout)
+
+    def check(self) -> subprocess.CompletedProcess:
+        """`sync check`, each finding and each hint in one line."""
+        done = self.sync("check")
+        done.stdout = re.sub(r"\n {4,}(?!next: )(?=\S)", " ", done.stdout)
+        return done
 
     def start(self, *arguments: str, err: IO[bytes] | None = None) -> Command:
         self.running = Command([*arguments, "--config", self.config], self.home, err=err)

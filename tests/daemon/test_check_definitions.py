@@ -17,7 +17,7 @@ VIEW = "  - {name: bets, source: db, relation: v, kind: deposits, cursor: id}\n"
 
 def told(operator, url, view=VIEW):
     operator.configure(url, view)
-    done = operator.sync("check")
+    done = operator.check()
     assert done.returncode == 0, done.stdout
     return [line for line in done.stdout.splitlines() if "view bets" in line or line.startswith("    next")]
 

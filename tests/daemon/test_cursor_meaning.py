@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from waiting import until
+
 TABLE = """CREATE TABLE t (transaction_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', user_ext_id bigint DEFAULT 1,
     at {type}, transaction_date timestamptz DEFAULT CURRENT_TIMESTAMP, deposit_amount numeric DEFAULT 1)"""
 VIEW = "{name: deposits, source: db, relation: t, kind: deposits, cursor: at, every: 50ms%s}"
@@ -26,10 +28,7 @@ def insert(database, number, at):
 
 def delivered(day, count):
     """Poll until so many deposits have arrived; those that have, as numbers."""
-    end = time.monotonic() + 20
-    while len(day.sent()) < count and time.monotonic() < end:
-        day.poll()
-        time.sleep(0.02)
+    until(lambda: day.poll() and len(day.sent()) >= count, 0.02)
     return sorted(int(number) for number in day.sent())
 
 
@@ -49,7 +48,7 @@ def test_numbers_that_tell_the_time(tracked, postgresql, column, unit, now):
     status = day.status
     assert status.late_commit.startswith("fence + lookback: ")
     assert status.ahead == 1
-    checked = day.operator.sync("check")
+    checked = day.operator.check()
     assert checked.returncode == 0, checked.stdout
 
 
@@ -58,13 +57,13 @@ def test_numbers_that_look_like_times_are_told(operator, postgresql):
     postgresql.execute(TABLE.format(type="bigint"))
     insert(postgresql, 1, f"floor({NOW_S} * 1000000)")
     operator.configure(postgresql.url, f"  - {VIEW % ''}\n")
-    said = operator.sync("check").stdout
+    said = operator.check().stdout
     assert "! view deposits: the cursor at looks like a time (epoch_us)" in said
     assert "set `cursor_is: epoch_us`" in said
     operator.configure(postgresql.url, f"  - {VIEW % ', cursor_is: id'}\n")
-    assert "looks like" not in operator.sync("check").stdout
+    assert "looks like" not in operator.check().stdout
     operator.configure(postgresql.url, f"  - {VIEW % ', cursor_is: epoch_ms'}\n")
-    wrong = operator.sync("check")
+    wrong = operator.check()
     assert wrong.returncode == 2
     assert "set `cursor_is: epoch_us`" in wrong.stdout
 
@@ -76,7 +75,7 @@ def test_numbers_in_a_text_are_refused(operator):
         replica.executemany("INSERT INTO t (transaction_id, at) VALUES (?, ?)", [(n, str(n)) for n in range(7, 13)])
     operator.configure(f"sqlite:///{operator.home}/replica.db", f"  - {VIEW % ''}\n")
     for command in (("check",), ("run", "--once")):
-        done = operator.sync(*command)
+        done = operator.check() if command == ("check",) else operator.sync(*command)
         assert done.returncode == 2, done.stdout
         assert "CAST(at AS bigint)" in done.stdout + done.stderr
     assert operator.accepted() == []
@@ -96,7 +95,7 @@ def test_coarse_times_are_looked_for_from_their_end_on(tracked, postgresql, grai
         time.sleep(0.05)
     insert(postgresql, 1, value)
     assert delivered(day, 26) == [1, *range(20, 45)]
-    assert f"whole {grain}s" in day.operator.sync("check").stdout
+    assert f"whole {grain}s" in day.operator.check().stdout
 
 
 def test_a_zone_that_was_forgotten_is_told(tracked, postgresql):
@@ -106,8 +105,8 @@ def test_a_zone_that_was_forgotten_is_told(tracked, postgresql):
     day = tracked("", view=VIEW)
     warnings = " ".join(day.poll().warnings)
     assert "the server's zone is Europe/Malta" in warnings
-    said = day.operator.sync("check").stdout
+    said = day.operator.check().stdout
     assert "! view deposits: at carry no zone" in said
     config = day.operator.config
     config.write_text(config.read_text().replace("sources:\n  db:\n", "sources:\n  db:\n    timezone: UTC\n"))
-    assert "carry no zone" not in day.operator.sync("check").stdout
+    assert "carry no zone" not in day.operator.check().stdout

@@ -38,7 +38,7 @@ class Configured:
         return self.operator.sync("run", "--once")
 
     def check(self):
-        return self.operator.sync("check")
+        return self.operator.check()
 
     def sent(self):
         return [event["payload"]["acc_last_transaction_id"] for event in self.operator.accepted()]

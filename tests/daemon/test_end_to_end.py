@@ -145,7 +145,7 @@ def test_mistakes_are_explained_with_their_exit_code(casino, damage, code, words
         text = text.replace("url: postgresql", "url: postgrsql")
         words = "postgrsql"
     casino.config.write_text(text.replace(*damage))
-    done = casino.sync("check")
+    done = casino.check()
     assert done.returncode == code
     assert words in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -154,7 +154,7 @@ def test_mistakes_are_explained_with_their_exit_code(casino, damage, code, words
 def test_check_says_which_index_is_missing(casino, postgresql):
     """A cursor without an index is told, with the statement that makes one."""
     postgresql.execute("DROP INDEX deposits_dt_finalized_transaction_id_idx")
-    done = casino.sync("check")
+    done = casino.check()
     assert done.returncode == 0
     assert "CREATE INDEX" in done.stdout
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import time
 from collections import Counter
 from contextlib import ExitStack, closing
 
 import pytest
 
 from daemon.test_tracking import DEPOSITS, TrackedView, insert
+from waiting import until
 
 BETS = (
     """CREATE TABLE bets (id serial, dt timestamptz DEFAULT clock_timestamp(), tx_type text DEFAULT 'BET',
@@ -63,7 +63,7 @@ def test_rows_that_share_a_key_stop_their_view_and_the_hint_mends_it(rounds, pos
     assert "the key is not unique: bet_id, tx_type" in done.stderr
     assert "R0/BET" in done.stderr
     assert rounds.accepted() == []
-    checked = rounds.sync("check")
+    checked = rounds.check()
     assert checked.returncode == 2
     assert "✗ view bets: 12 of the newest 12 rows: the key is not unique" in checked.stdout
     (key,) = set(re.findall(r"key: \[[^]]*\]", done.stderr))
@@ -71,7 +71,7 @@ def test_rows_that_share_a_key_stop_their_view_and_the_hint_mends_it(rounds, pos
     rounds.configure(postgresql.url, ROUNDS % f", {key}")
     assert rounds.sync("run", "--once").returncode == 0
     assert amounts(rounds) == list(range(12))
-    assert rounds.sync("check").returncode == 0
+    assert rounds.check().returncode == 0
 
 
 def test_an_incrementing_cursor_tells_rows_of_one_business_id_apart(rounds, postgresql):
@@ -80,7 +80,7 @@ def test_an_incrementing_cursor_tells_rows_of_one_business_id_apart(rounds, post
     rounds.configure(postgresql.url, by_id)
     assert rounds.sync("run", "--once").returncode == 0
     assert amounts(rounds) == list(range(12))
-    assert rounds.sync("check").returncode == 0
+    assert rounds.check().returncode == 0
     assert rounds.sync("watermark", "rewind", "bets", "--to", "first").returncode == 0
     assert rounds.sync("run", "--once").returncode == 0
     assert len(rounds.accepted()) == 12
@@ -150,7 +150,7 @@ def test_a_row_that_stands_there_twice_is_sent_once(operator, postgresql):
     assert len(operator.accepted()) == 2
     counts = totals(operator, "bets")
     assert (counts["read"], counts["delivered"], counts["duplicate"], counts["duplicate_unknown"]) == (3, 2, 1, 0)
-    assert operator.sync("check").returncode == 0
+    assert operator.check().returncode == 0
 
 
 @pytest.mark.parametrize("lookback", ["10m", "1s"])
@@ -281,6 +281,20 @@ def test_a_name_that_was_given_away_is_not_another_view(renamed):
     assert "the identity deposits is that of view payments" in done.stderr
 
 
+@pytest.mark.parametrize("what", ["relation: public.deposits", "relation: same_rows", "query: SELECT * FROM deposits"])
+def test_rows_that_were_delivered_are_known_by_whatever_name(renamed, operator, postgresql, what):
+    """Another spelling of the relation, a view of it or a query is refused too: by the run, and by `check` before it."""
+    postgresql.execute("CREATE VIEW same_rows AS SELECT * FROM deposits")
+    lines = (DEPOSITS_VIEW % ("payments", "")).replace("relation: deposits", what)
+    operator.configure(postgresql.url, lines)
+    check, done = operator.sync("check"), operator.sync("run", "--once")
+    assert check.returncode == done.returncode == 2, check.stdout + done.stderr
+    for told in (" ".join(check.stdout.split()), done.stderr):
+        assert "this state has sent the rows of" in told
+        assert "sync watermark adopt payments --from deposits" in told
+    assert len(operator.accepted()) == 3
+
+
 @pytest.mark.parametrize(("more", "sent"), [(", start_from: now", 3), (", on_known_relation: send", 6)])
 def test_a_known_relation_is_sent_when_the_configuration_says_so(renamed, operator, more, sent):
     """What comes from now on, or all of it again."""
@@ -301,14 +315,6 @@ def test_a_view_that_is_renamed_beside_the_daemon_goes_on_by_itself(renamed, ope
     finally:
         daemon.terminate()
         assert daemon.wait(20) == 0
-
-
-def until(done, patience=20):
-
-    end = time.monotonic() + patience
-    while not done():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
 
 
 def test_duplicates_of_events_that_this_state_never_sent_are_counted_apart(renamed, operator):

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from daemon.command import run
 from servers.kafka import new_name
 from waiting import until
 
@@ -42,6 +43,11 @@ def bet(number, player=1, **more):
     }  # fmt: skip
 
 
+def said(done):
+    """What was printed, in one line."""
+    return " ".join(done.stdout.split())
+
+
 @pytest.fixture
 def topic(operator, kafka_mock):
     """A topic with two partitions, configured as bets."""
@@ -73,13 +79,13 @@ def test_check_says_what_the_topic_is_and_what_it_lacks(topic):
     topic.put(bet(1), bet(2, 2))
     done = topic.operator.sync("check")
     assert done.returncode == 0, done.stdout
-    assert f"{topic.name} with 2 partitions" in done.stdout
-    assert "of 2 messages 2 become events" in done.stdout
-    assert "key bet_id" in done.stdout
+    assert f"{topic.name} with 2 partitions" in said(done)
+    assert "of 2 messages 2 become events" in said(done)
+    assert "key bet_id" in said(done)
     topic.configure(", root: payload")
     done = topic.operator.sync("check")
     assert done.returncode == 2
-    assert "no object at payload" in done.stdout
+    assert "no object at payload" in said(done)
     assert topic.operator.accepted() == []
 
 
@@ -91,7 +97,7 @@ def test_check_wants_profiles_in_one_order(topic):
         topic.put({"user_ext_id": 1, "ext_brand_id": "b", "level": partition, "dt": "2026-01-01"}, partition=partition)
     done = topic.operator.sync("check")
     assert done.returncode == 2
-    assert "several partitions" in done.stdout
+    assert "several partitions" in said(done)
     topic.configure(", version: dt", kind="users")
     assert topic.operator.sync("check").returncode == 0
 
@@ -136,6 +142,13 @@ def test_what_a_command_cannot_do_on_messages_it_says(topic, words):
     done = topic.operator.sync(*words)
     assert done.returncode == 2
     assert "messages" in done.stderr
+
+
+def test_a_first_configuration_is_written_of_databases_only(topic):
+    """A broker is told as what it is."""
+    done = run(["init", "--url", topic.server.url, "--output", "new.yaml"], topic.operator.home, 60)
+    assert done.returncode == 2
+    assert "Kafka is a broker" in done.stderr
 
 
 def test_a_dead_letter_is_tried_again_at_its_place(topic):

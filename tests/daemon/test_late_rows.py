@@ -33,10 +33,7 @@ def polled_until(day, happened):
 
 def delivered(day, count):
     """Poll until so many deposits have arrived; those that have, as numbers."""
-    end = time.monotonic() + 20
-    while len(day.sent()) < count and time.monotonic() < end:
-        day.poll()
-        time.sleep(SLOT_S)
+    until(lambda: day.poll() and len(day.sent()) >= count, SLOT_S)
     return sorted(int(number) for number in day.sent())
 
 

@@ -31,7 +31,7 @@ def test_an_aggregate_command_is_checked_previewed_and_delivered(operator, mongo
     """One form of a MongoDB query serves `sync check`, `sync preview` and `sync run`."""
     mongodb_database.here.payments.insert_many([payment(number) for number in range(10)])
     operator.configure(mongodb_database.url, VIEW)
-    checked = operator.sync("check")
+    checked = operator.check()
     assert checked.returncode == 0, checked.stdout + checked.stderr
     preview = operator.sync("preview", "deposits")
     assert preview.returncode == 0, preview.stderr
@@ -48,6 +48,6 @@ def test_a_pipeline_that_writes_is_told_with_its_place(operator, mongodb_databas
     operator.configure(
         mongodb_database.url, VIEW.replace('{"$addFields": {"deposit_method": "card"}}', '{"$out": "x"}')
     )
-    checked = operator.sync("check")
+    checked = operator.check()
     assert checked.returncode == 2
     assert "views[0].query: $out writes; the daemon only reads" in checked.stdout + checked.stderr

@@ -61,14 +61,14 @@ def test_a_sweep_can_be_switched_off(at_work, postgresql):
     postgresql.execute("UPDATE wallets SET tier = 'gold' WHERE player = 7")
     time.sleep(3)
     assert len(operator.accepted()) == 50
-    assert "`sweep`" not in operator.sync("check").stdout
+    assert "`sweep`" not in operator.check().stdout
 
 
 def test_check_names_the_sweep(operator, postgresql):
     """A profile of several tables is told, with what finds its quiet changes."""
     postgresql.execute(*TABLES)
     operator.configure(postgresql.url, VIEW % ("profiles", ""))
-    said = operator.sync("check").stdout
+    said = operator.check().stdout
     assert (
         "✓ view players: public.profiles joins tables: what changes in the other table alone does not move the cursor"
         in said

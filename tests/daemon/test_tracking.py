@@ -94,7 +94,7 @@ def test_a_row_from_the_future_is_sent_and_hides_nothing(tracked, postgresql):
     insert(postgresql, 3)
     status = day.poll()
     assert sorted(day.sent()) == ["1", "2", "3"]
-    assert status.head.startswith(str(postgresql.execute("SELECT now()")[0][0].date()))
+    assert status.head.startswith(str(postgresql.execute("SELECT (now() AT TIME ZONE 'UTC')::date")[0][0]))
     assert any("dated" in warning for warning in status.warnings)
     postgresql.execute("UPDATE deposits SET dt_finalized = dt_finalized - interval '10 years' WHERE transaction_id = 2")
     day.loop._session.reader.looked_ahead_ms = None

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from servers.plain import always
-from smartico_sync.cli.check import api_results
+from smartico_sync.cli.check import api_findings
 from smartico_sync.config.models import Smartico
 from smartico_sync.errors import ExitCode
 
@@ -16,7 +16,7 @@ from smartico_sync.errors import ExitCode
 def results(url, **more):
     """What `sync check` says of the API."""
     smartico = Smartico.model_validate({"url": url, "token": "x", "timeout": 300, **more})
-    return list(api_results(SimpleNamespace(smartico=smartico), Path()))
+    return list(api_findings(SimpleNamespace(smartico=smartico), Path()))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from delivery.conftest import some_events
 from servers.certificates import Authority
 from servers.plain import always, answer
 from smartico_sync.delivery import exchange, failures
+from waiting import until
 
 
 def one_by_one(delivery, count, pause_s=0.0):
@@ -156,9 +157,7 @@ def test_a_bad_certificate_is_told_as_what_it_is(plain_server, router, authority
     server = plain_server(serve, tls=pairs[what]().tls() if what in pairs else None)
     delivery = router(server.url.replace("http:", "https:"))
     pending = delivery.send("deposits", some_events(10))
-    deadline = time.monotonic() + 30
-    while not delivery.problem() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(delivery.problem, 0.01)
     assert told in delivery.problem().message
     assert hint in delivery.problem().hint
     status = delivery.status()[0]

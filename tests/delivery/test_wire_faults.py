@@ -12,6 +12,7 @@ import pytest
 from delivery.conftest import some_events
 from servers.plain import ACCEPTED, answer
 from smartico_sync.delivery import exchange, request
+from waiting import until
 
 
 def first(odd, *, times=1):
@@ -76,9 +77,7 @@ def test_a_view_is_not_called_well_while_workers_stumble(plain_server, router, m
     monkeypatch.setattr(request.Request, "eids", property(lambda self: 1 / 0))
     delivery = router(plain_server(first(lambda peer: peer.write(answer()))).url)
     pending = delivery.send("deposits", some_events(10))
-    deadline = time.monotonic() + 30
-    while delivery.status()[0].requests.get("internal_error", 0) < times and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: delivery.status()[0].requests.get("internal_error", 0) >= times, 0.01)
     assert "ZeroDivisionError" in delivery.problem().message
     assert delivery.status()[0].state == "backing_off"
     assert not pending.done()

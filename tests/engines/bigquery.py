@@ -1,7 +1,7 @@
 """BigQuery: a project of one's own where SYNC_TEST_BIGQUERY_URL names it, else bqemulator.
 
 It has no indexes: it prunes partitions, which `plan` judges by bytes. It has no snapshot of several queries, so each
-question of a reading has one of its own.
+question of a reading has one of its own. It has one host, and the emulator knows nobody and drops nobody.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from datetime import date, datetime
 from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 
 from engines.engine import Engine
+from servers.patient import patient
+from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.bigquery.login import Login
-from smartico_sync.sources.kit.url import parse
 
 WEIGHT = "heavy"
 STAND_IN = "bqemulator over DuckDB"
@@ -32,13 +33,22 @@ class BigQuery(Engine):
         "date": "DATE",
     }
     awkward, odd = "a 'b' :c %", "My-Bets"
-    lacks = frozenset({"indexes", "snapshots"})
+    lacks = frozenset({"indexes", "snapshots", "hosts", "users", "databases", "resets"})
+    silent = "in time"
+    closed = SourceUnreachable
 
     def __init__(self, dataset):
         super().__init__(dataset.url)
         self.execute = dataset.execute
         self.client = dataset.client
+        self.project = dataset.project
         self.made = []
+
+    def sleeping(self, seconds):
+        return f"SELECT EMULATED_WAIT({seconds}) AS id"
+
+    def asleep(self, seconds):
+        return any(f"EMULATED_WAIT({seconds})" in text for text in self.project.queries())
 
     def quoted(self, name):
         return f"`{name}`"
@@ -95,7 +105,7 @@ def serve(request):
 
 def bare(url: str, query: str) -> int:
     """How many rows the driver alone fetches, by Arrow through the Storage API."""
-    login = Login(parse(url), 120_000, 120.0)
+    login = Login(patient(url))
     with login.client() as client, login.storage_client() as storage:
         rows = client.query(query).result()
         return sum(batch.num_rows for batch in rows.to_arrow_iterable(bqstorage_client=storage))

@@ -1,16 +1,21 @@
 """ClickHouse: a server of one's own where SYNC_TEST_CLICKHOUSE_URL names it, else its engine (chDB) behind HTTP.
 
 It has no snapshot of several queries: each sees the parts that are there when it begins. Its index is the order of a
-table or of a projection; granules of four rows make a small table large enough to have one.
+table or of a projection; granules of four rows make a small table large enough to have one. A connection that breaks is
+asked again by its driver.
 """
 
 from __future__ import annotations
 
+import json
+import urllib.request
+
 import clickhouse_connect
 
 from engines.engine import Engine
+from servers.patient import patient
+from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.clickhouse.login import Login
-from smartico_sync.sources.kit.url import parse
 
 WEIGHT = "heavy"
 STAND_IN = "chDB behind HTTP"
@@ -29,12 +34,23 @@ class ClickHouse(Engine):
         "boolean": "Nullable(Bool)",
         "date": "Nullable(Date32)",
     }
-    lacks = frozenset({"snapshots"})
+    lacks = frozenset({"snapshots", "resets"})
+    silent = "in time"
+    closed = SourceUnreachable
 
     def __init__(self, database):
         super().__init__(database.url)
         self.execute = database.execute
         self.made = []
+
+    def sleeping(self, seconds):
+        """Numbers that nobody ever reaches the end of."""
+        return f"SELECT count() AS id FROM numbers({seconds}000000000000) WHERE sipHash64(number) = {seconds}"
+
+    def asleep(self, seconds):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/told") as answer:
+            asked = [each["query"] for each in json.load(answer)]
+        return any(f"sipHash64(number) = {seconds}" in query and "ORDER BY" in query for query in asked)
 
     def quoted(self, name):
         return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
@@ -82,8 +98,8 @@ def serve(request):
 
 def bare(url: str, query: str) -> int:
     """How many rows the driver alone fetches, by Arrow."""
-    login = Login(parse(url), 120_000, 120.0)
-    client = clickhouse_connect.get_client(**login.arguments(*login.hosts[0]))
+    login = Login(patient(url))
+    client = clickhouse_connect.get_client(**login.arguments(*login.hosts()[0]))
     rows = client.query_arrow(query).num_rows
     client.close()
     return rows

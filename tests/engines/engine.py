@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.config.load import load
+from smartico_sync.errors import SourceError
 from smartico_sync.sources.registry import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = ["Engine"]
 
@@ -43,7 +45,8 @@ class Engine:
     Families in tables are those of `core.relation`; `types` says what the engine calls them. `awkward` is a column's name that
     needs care, `odd` a table's, each of the characters that the engine allows in one. `lacks` names what the engine
     cannot do at all, in the words of the tests (`query`, `schemas`, `indexes`, `snapshots` …): the tests that need it skip and
-    say so, and the engine's module says why. `left_out` is what a view's configuration adds to leave out a column that every
+    say so, and the engine's module says why. `silent`: words of the failure when nobody answers any more;
+    `closed`: what a read ends with whose source is closed. `left_out` is what a view's configuration adds to leave out a column that every
     row has.
     """
 
@@ -52,17 +55,40 @@ class Engine:
     awkward = 'a "b" :c %(n)s'
     odd = "My.Bets %"
     lacks: frozenset[str] = frozenset()
+    silent: str | None = "no answer"
+    closed: type[SourceError] = SourceError
     left_out = ""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._open: list[Any] = []
 
-    def source(self, **config: object) -> Any:
-        """A source of its own, closed when the test ends."""
-        source = _configured(self.url, **config)
+    def source(self, url: str = "", **config: object) -> Any:
+        """A source of its own, or of another URL of it, closed when the test ends."""
+        source = _configured(url or self.url, **config)
         self._open.append(source)
         return source
+
+    @property
+    def port(self) -> int:
+        """Where its server listens on this machine; 0 where it does not."""
+        found = re.search(r"127\.0\.0\.1:(\d+)/|\?host=127\.0\.0\.1&port=(\d+)", self.url)
+        return int(found[1] or found[2]) if found else 0
+
+    def through(self, port: int) -> str:
+        """The URL of its database by way of another port of this machine."""
+        return re.sub(rf"(?<=127\.0\.0\.1:){self.port}\b|(?<=&port=){self.port}\b", str(port), self.url)
+
+    def recovered(self, read: Callable[[], object]) -> None:
+        """Wait until the driver believes in a network that works again; most do so with the next question."""
+
+    def sleeping(self, seconds: int) -> str:
+        """A query with a column `id` that takes so long to answer."""
+        raise NotImplementedError
+
+    def asleep(self, seconds: int) -> bool:
+        """Whether somebody waits for that query."""
+        raise NotImplementedError
 
     def close(self) -> None:
         for source in self._open:

@@ -6,6 +6,8 @@ from engines.engine import Engine
 
 WEIGHT = "light"
 STAND_IN = ""
+ASLEEP = """SELECT count(*) FROM information_schema.processlist
+ WHERE info LIKE '%SLEEP({seconds})%' AND info NOT LIKE '%processlist%' AND user LIKE '%reader'"""
 DIGITS = f"(SELECT 0 AS d {' '.join(f'UNION ALL SELECT {digit}' for digit in range(1, 10))})"
 COLLATIONS = ("utf8mb4_nopad_bin", "utf8mb4_0900_bin", "utf8mb4_bin")  # MariaDB's, MySQL 8's, everybody's
 
@@ -46,6 +48,13 @@ class MariaDB(Engine):
         digits = ", ".join(f"{DIGITS} AS t{power}" for power in powers)
         return f"(SELECT {number} AS seq FROM {digits} HAVING seq BETWEEN 1 AND {last}) AS numbers"
 
+    def sleeping(self, seconds):
+        return f"SELECT 1 AS id, SLEEP({seconds}) AS slept"
+
+    def asleep(self, seconds):
+        (count,) = self.execute(ASLEEP.format(seconds=seconds))[0]
+        return count == 1
+
     def schema(self, name):
         """A schema is a database here: made beside the test's own, which is dropped with everything in it."""
         return self.url.rpartition("/")[2]
@@ -55,10 +64,10 @@ def bare(url: str, query: str) -> int:
     """Rows of a query by the driver's only path."""
     import pymysql
 
-    from smartico_sync.sources.kit.url import parse
+    from servers.patient import patient
     from smartico_sync.sources.mysql.login import Login
 
-    login = Login(parse(url), 60.0)
+    login = Login(patient(url))
     host, port = login.hosts()[0]
     arguments = {**login.arguments(), "use_unicode": True}
     with pymysql.connect(host=host, port=port, **arguments) as connection, connection.cursor() as cursor:

@@ -1,7 +1,8 @@
 """MongoDB: a set of one's own where SYNC_TEST_MONGODB_URL names it, else a stand-in of its protocol.
 
 A `query:` is an aggregation pipeline there, not SQL. A database has no schemas: a dot belongs to a collection's name. Dates
-count milliseconds.
+count milliseconds. The stand-in knows no users, and every name is a database; the driver itself finds hosts, and asks again
+when a connection breaks.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Context
 
@@ -16,6 +18,8 @@ from bson import Decimal128
 from pymongo import MongoClient
 
 from engines.engine import Engine
+from smartico_sync.errors import SourceError
+from waiting import until
 
 WEIGHT = "light"
 STAND_IN = "a server of our own over mongomock"
@@ -34,13 +38,29 @@ class MongoDB(Engine):
         "float": ["double"],
         "boolean": ["bool"],
     }
-    lacks = frozenset({"query", "schemas", "microseconds"})
+    lacks = frozenset(
+        {"query", "schemas", "microseconds", "hosts", "users", "databases", "sleep", "resets", "refusals", "silence"}
+    )
+    silent = None
     left_out = ", columns: {_id: null}"
 
     def __init__(self, database):
         super().__init__(database.url)
         self.database = database.here
         self.families = {}
+
+    def through(self, port):
+        """The members of a set would be found by their own addresses."""
+        return super().through(port).replace("replicaSet=rs0", "directConnection=true")
+
+    def recovered(self, read):
+        """The driver looks at a server again once in a while."""
+
+        def reads():
+            with suppress(SourceError):
+                return read()
+
+        until(reads)
 
     def stored(self, value, family):
         match family:

@@ -29,9 +29,12 @@ class SQLServer(Engine):
         "date": "date",
     }
 
+    lacks = frozenset({"sleep"})  # WAITFOR is no query
+
     def __init__(self, database):
         super().__init__(database.url)
         self.execute = database.execute
+        self.database = database
 
     def quoted(self, name):
         return "[" + name.replace("]", "]]") + "]"

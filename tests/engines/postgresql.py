@@ -6,6 +6,7 @@ from engines.engine import Engine
 
 WEIGHT = "light"
 STAND_IN = ""
+ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 
 
 class PostgreSQL(Engine):
@@ -24,6 +25,12 @@ class PostgreSQL(Engine):
     def __init__(self, database):
         super().__init__(database.url)
         self.execute = database.execute
+
+    def sleeping(self, seconds):
+        return f"SELECT 1 AS id, pg_sleep({seconds})::text AS slept"
+
+    def asleep(self, seconds):
+        return self.execute(ASLEEP) == [(1,)]
 
 
 def bare(url: str, query: str) -> int:

@@ -6,6 +6,7 @@ from engines.engine import Engine
 
 WEIGHT = "light"
 STAND_IN = "PostgreSQL behind Redshift's greeting"
+ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 
 
 class Redshift(Engine):
@@ -26,6 +27,12 @@ class Redshift(Engine):
         super().__init__(database.url)
         self.execute = database.execute
 
+    def sleeping(self, seconds):
+        return f"SELECT 1 AS id, pg_sleep({seconds})::text AS slept"
+
+    def asleep(self, seconds):
+        return self.execute(ASLEEP) == [(1,)]
+
     def index(self, relation, *columns):
         """A sort key, which is what Redshift has instead."""
         listed = ", ".join(self.quoted(column) for column in columns)
@@ -36,10 +43,10 @@ def bare(url: str, query: str) -> int:
     """Rows of a query by the driver's documented path; its data frames and arrays are made of the same rows."""
     import redshift_connector
 
-    from smartico_sync.sources.kit.url import parse
+    from servers.patient import patient
     from smartico_sync.sources.redshift.login import Login
 
-    login = Login(parse(url), 60.0)
+    login = Login(patient(url))
     with redshift_connector.connect(**login.arguments(login.hosts()[0])) as connection:
         return len(connection.cursor().execute(query).fetchall())
 

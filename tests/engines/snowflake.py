@@ -1,7 +1,7 @@
 """Snowflake: an account of one's own where SYNC_TEST_SNOWFLAKE_URL names it, else fakesnow.
 
 It has no indexes: it prunes micro-partitions, which `plan` judges. It has no snapshot of several statements, so each
-question of a reading has one of its own.
+question of a reading has one of its own. It has one address, and fakesnow takes any password and database.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import re
 import snowflake.connector
 
 from engines.engine import Engine
-from smartico_sync.sources.kit.url import parse
+from servers.patient import patient
+from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.snowflake.login import Login
 
 WEIGHT = "heavy"
@@ -30,12 +31,21 @@ class Snowflake(Engine):
         "boolean": "BOOLEAN",
         "date": "DATE",
     }
-    lacks = frozenset({"indexes", "snapshots"})
+    lacks = frozenset({"indexes", "snapshots", "hosts", "users", "databases", "resets"})
+    silent = "in time"
+    closed = SourceUnreachable
 
     def __init__(self, schema):
         super().__init__(schema.url)
         self.execute = schema.execute
+        self.account = schema.account
         self.made = []
+
+    def sleeping(self, seconds):
+        return f"SELECT SYSTEM$WAIT({seconds}) AS id"
+
+    def asleep(self, seconds):
+        return any(f"SYSTEM$WAIT({seconds})" in text for text in self.account.told()["statements"])
 
     def quoted(self, name):
         """What nobody quotes is stored in capitals."""
@@ -63,7 +73,7 @@ def serve(request):
 
 def bare(url: str, query: str) -> int:
     """How many rows the driver alone fetches, by Arrow."""
-    arguments = Login(parse(url), 120_000, 120.0).arguments()
+    arguments = Login(patient(url)).arguments()
     with snowflake.connector.connect(**arguments) as connection, connection.cursor() as cursor:
         cursor.execute(query)
         return sum(table.num_rows for table in cursor.fetch_arrow_batches())

@@ -49,8 +49,9 @@ def test_missing_field(make, missing):
         ({"casino_last_bet_amount": "1.50"}, "expected a number"),
         ({"casino_last_bet_amount": True}, "expected a number"),
         ({"casino_last_bet_id": 17}, "expected a string"),
-        ({"my_own": None}, "expected a flat value"),
-        ({"my_own": {"deep": 1}}, "expected a flat value"),
+        ({"my_own": None}, "expected a value"),
+        ({"core_custom_prop1": {"deep": 1}}, "expected a string"),
+        ({"+core_account_status": ["x"]}, "expected no operator + on a string"),
         ({"!core_username": "x"}, "expected null"),
         ({"+core_external_markers": "x"}, "expected an array"),
         ({"core_external_markers": "x"}, "expected an array"),
@@ -67,6 +68,7 @@ def test_property_types(make, payload, wrong):
         {"!core_username": None, "+core_external_markers": ["a"], "-core_external_markers": []},
         {"user_birthdate": -3_600_000, "core_affiliate_id": 7, "skip_cjm": True},
         {"casino_last_bet_amount": 3, "my_own": 1.5, "my_flag": False, "my_list": ["x"]},
+        {"my_own": {"deep": {"er": None}}, "my_list": [{"a": 1}], "+my_list": ["x"]},
         {},
     ],
 )
@@ -78,8 +80,9 @@ def test_good_payloads(make, payload):
 
 def test_managed_properties_are_violations(make):
     """A property that Smartico manages is not refused, but noticed."""
-    found = Contract().findings([make(1, "update_profile", payload={"core_tags": ["vip"]})])
-    assert (found[0].reason, found[0].violation) == ("", "managed property core_tags")
+    for name in ("core_tags", "+core_tags", "bcat_slots"):
+        found = Contract().findings([make(1, "update_profile", payload={name: ["vip"]})])
+        assert (found[0].reason, found[0].violation) == ("", f"managed property {name}")
 
 
 def test_shapes_are_judged_by_type_each_time(make):

@@ -23,6 +23,7 @@ from smartico_sync.sandbox.faults import NONE, Fault, decide, parse, refuses
         ("denied=200", Fault("denied", "200")),
         ("refuse=0.1", Fault("refuse", "0.1")),
         ("quote=0.1", Fault("quote", "0.1")),
+        ("refuse-property=my_own", Fault("refuse-property", "my_own")),
         ("unknown-brand=Night Owl:0.5", Fault("unknown-brand", "Night Owl", share=0.5)),
     ],
 )
@@ -46,6 +47,7 @@ def test_parse(text, fault):
         "garbage=1",
         "refuse=2",
         "quote=0",
+        "refuse-property",
         "=1",
     ],
 )

@@ -6,12 +6,13 @@ import json
 import os
 import urllib.request
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import pytest
 from google.cloud.bigquery import Client
 
+from servers.patient import patient
 from smartico_sync.sources.bigquery.login import Login
 from smartico_sync.sources.kit.url import Url, parse
 from stand_ins.process import StandIn
@@ -31,7 +32,7 @@ class Project:
 
     def owner(self, dataset: str = "") -> Client:
         """A client that may write, made with the same parameters."""
-        return Login(replace(self.url, path=dataset), 120_000, 120.0).client()
+        return Login(patient(self.text(dataset))).client()
 
     def told(self, **rights: str) -> list[dict]:
         """The last requests that the stand-in was sent; rights may be changed."""

@@ -6,12 +6,13 @@ import json
 import os
 import urllib.request
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 import clickhouse_connect
 import pytest
 
+from servers.patient import patient
 from smartico_sync.sources.clickhouse.login import Login
 from smartico_sync.sources.kit.url import Url, parse
 from stand_ins.process import StandIn
@@ -40,8 +41,8 @@ class Server:
 
     def owner(self, database: str = ""):
         """A client that may write."""
-        login = Login(replace(self.url, path=database), 120_000, 120.0)
-        return clickhouse_connect.get_client(**login.arguments(*login.hosts[0]))
+        login = Login(patient(self.text(database)))
+        return clickhouse_connect.get_client(**login.arguments(*login.hosts()[0]))
 
 
 @dataclass(frozen=True)

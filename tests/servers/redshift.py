@@ -48,10 +48,10 @@ class External:
     def execute(self, *statements: str) -> list[tuple]:
         import redshift_connector
 
-        from smartico_sync.sources.kit.url import parse
+        from servers.patient import patient
         from smartico_sync.sources.redshift.login import Login
 
-        login = Login(parse(self.address), 60.0)
+        login = Login(patient(self.address))
         rows: list[tuple] = []
         with redshift_connector.connect(**login.arguments(login.hosts()[0])) as connection:
             connection.autocommit = True

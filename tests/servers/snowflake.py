@@ -6,12 +6,13 @@ import json
 import os
 import urllib.request
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 import pytest
 import snowflake.connector
 
+from servers.patient import patient
 from smartico_sync.sources.kit.url import Url, parse
 from smartico_sync.sources.snowflake.login import Login
 from stand_ins.process import StandIn
@@ -41,8 +42,7 @@ class Account:
 
     def owner(self, schema: str = "") -> snowflake.connector.SnowflakeConnection:
         """A connection that may write, made with the same parameters."""
-        url = replace(self.url, path=f"{self.url.path.partition('/')[0]}/{schema}".rstrip("/"))
-        return snowflake.connector.connect(**Login(url, 120_000, 120.0).arguments())
+        return snowflake.connector.connect(**Login(patient(self.text(schema))).arguments())
 
 
 @dataclass(frozen=True)

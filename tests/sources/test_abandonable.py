@@ -26,12 +26,6 @@ def calls(unattended):
     made.close()
 
 
-def eventually(happened):
-    """Wait until it is so."""
-    until(happened)
-    return True
-
-
 def test_a_call_brings_what_it_returns_or_raises(calls):
     """Also an end of time of the call's own, which is not ours."""
     assert calls.run(lambda: 7, 5, "view bets") == 7
@@ -72,7 +66,7 @@ def test_an_answer_that_comes_too_late_is_discarded(calls, unattended):
         calls.run(lambda: ended.wait(20) and "a connection", 0.05, "connecting", discarded.append)
     assert len(unattended) == 1
     ended.set()
-    assert eventually(lambda: not len(unattended))
+    until(lambda: not len(unattended))
     assert discarded == ["a connection"]
 
 
@@ -95,11 +89,11 @@ def test_abandoned_calls_do_not_pile_up(unattended):
     unattended.farewell(lambda: asked.append(1))
     assert len(asked) == 2  # a farewell is a courtesy
     ended.set()
-    assert eventually(lambda: not unattended.full)
+    until(lambda: not unattended.full)
     calls = AbandonableCalls(unattended, "source replica")
     assert calls.run(lambda: 7, 5, "view bets") == 7
     calls.close()
-    assert eventually(lambda: not alive())
+    until(lambda: not alive())
 
 
 def test_what_was_abandoned_twice_is_counted_once(calls, unattended):
@@ -110,7 +104,7 @@ def test_what_was_abandoned_twice_is_counted_once(calls, unattended):
     calls.abandon()
     assert len(unattended) == 1
     ended.set()
-    assert eventually(lambda: not len(unattended))
+    until(lambda: not len(unattended))
 
 
 def test_the_last_call_is_made_where_the_others_were(calls):
@@ -122,7 +116,7 @@ def test_the_last_call_is_made_where_the_others_were(calls):
     assert began.wait(20)
     assert order == []
     ended.set()
-    assert eventually(lambda: len(order) == 2)
+    until(lambda: len(order) == 2)
     assert order == ["answered", "closed in source-calls"]
 
 

@@ -96,6 +96,25 @@ def test_a_moment_may_be_part_of_the_key(engine, walk, family):
         ]
 
 
+def test_it_is_known_whether_others_can_read_along(engine):
+    """Every engine tells whether its connection is encrypted, or that there is no network."""
+    assert engine.source().facts().encrypted in ("yes", "no", "none")
+
+
+@pytest.mark.parametrize("key", [("id",), ()])
+def test_the_newest_rows_are_those_with_the_highest_cursors(engine, key):
+    """So many, in the order of their cursors, whole rows with their positions, and none without a cursor."""
+    table(engine, [*((number // 2, number, "n") for number in range(20)), (None, 99, "n")])
+    source = engine.source()
+    with source.reading(relation(engine, source, key=key)) as reading:
+        found = reading.newest(5)
+        assert found["cur"].to_list() == [7, 8, 8, 9, 9]
+        assert found["@cursor"].to_list() == ["7", "8", "8", "9", "9"]
+        assert sorted(found["id"].to_list()[1:]) == [16, 17, 18, 19]
+        assert found["note"].to_list() == ["n"] * 5
+        assert reading.newest(100).height == 20
+
+
 def test_text_keys_keep_the_databases_own_order(engine, walk):
     """Keys are compared and ordered by the database alone, so no collation makes a page skip or repeat."""
     words = ["Zoë", "apple", "Ärger", "zebra", "Apple", "_x", "10", "9", "a b", "ab", "é", "日本", "🎲"]

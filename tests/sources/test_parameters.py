@@ -18,8 +18,7 @@ from smartico_sync.config.models import SourceConfig
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.clickhouse.login import SETTINGS
 from smartico_sync.sources.clickhouse.login import Login as ClickHouseLogin
-from smartico_sync.sources.kit.parameters import named
-from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.kit.login import CERTIFICATES, BaseLogin
 from smartico_sync.sources.mongodb.login import OURS
 from smartico_sync.sources.mssql.login import SPELLED
 from smartico_sync.sources.oracle import login as oracle
@@ -37,20 +36,30 @@ REDSHIFT_OURS = {
 HANDED_ON = {
     "postgresql": {each.keyword.decode() for each in psycopg.pq.Conninfo.get_defaults()} - {"replication"},
     "redshift": set(inspect.signature(redshift_connector.connect).parameters) - REDSHIFT_OURS,
+    **{scheme: set(CERTIFICATES) for scheme in ("mariadb", "mysql", "oracle")},
 }
 TABLES = {
-    "clickhouse": SETTINGS,
+    "clickhouse": (*SETTINGS, *ClickHouseLogin.files),
     "mongodb": OURS,
     "mssql": tuple(SPELLED),
-    "oracle": (*oracle.PASSED, *oracle.NUMBERS, *oracle.SWITCHES, *oracle.CERTIFICATES, *oracle.TLS),
+    "oracle": (*oracle.PASSED, *oracle.NUMBERS, *oracle.SWITCHES, *oracle.TLS),
     "redshift": (*redshift.SWITCHES, *redshift.NUMBERS, *redshift.LISTS, *redshift.SESSION, *redshift.KEEPALIVE),
-    "snowflake": (*snowflake.DRIVERS, *snowflake.OURS, *snowflake.PASSPHRASES, *snowflake.FILES, snowflake.QUERY_TAG),
+    "snowflake": (*snowflake.DRIVERS, *snowflake.OURS, *snowflake.PASSPHRASES, *snowflake.Login.files),
 }
 
 
 def trees(engine):
-    folder = Path(smartico_sync.__file__).parent.joinpath(*engine.module.split(".")[1:])
-    return [ast.parse(file.read_text("utf-8")) for file in folder.glob("*.py")]
+    """Of the engine's folder, and of what the logins of all engines share where its login asks for that."""
+    package = Path(smartico_sync.__file__).parent
+    own = [file.read_text("utf-8") for file in package.joinpath(*engine.module.split(".")[1:]).glob("*.py")]
+    shared = ast.parse((package / "sources/kit/login.py").read_text("utf-8"))
+    (base,) = (each for each in shared.body if isinstance(each, ast.ClassDef))
+    used = [
+        each
+        for each in base.body
+        if isinstance(each, ast.FunctionDef) and any(f"self.{each.name}" in text for text in own)
+    ]
+    return [*map(ast.parse, own), *used]
 
 
 def texts(tree):
@@ -65,6 +74,12 @@ def asked(tree):
                 pass
             case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[ast.Constant(value=str(name)), *_]):
                 pass
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name("self"), attr="given" | "number" | "switch" | "content"),
+                args=[ast.Constant(value=str(name))],
+            ):
+                yield name
+                continue
             case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()], comparators=[owner]):
                 pass
             case _:
@@ -111,28 +126,28 @@ def test_an_unknown_parameter_names_the_nearest(scheme):
 
 def test_postgresql_is_told_the_declared_defaults():
     """What the page promises of a URL without parameters is what libpq is told."""
-    told = psycopg.conninfo.conninfo_to_dict(Login(parse("postgresql://h/d"), 30.0).conninfo())
+    told = psycopg.conninfo.conninfo_to_dict(Login(SourceConfig(url="postgresql://h/d")).conninfo())
     assert ENGINES["postgresql"].defaults.items() <= {name: str(value) for name, value in told.items()}.items()
 
 
 def test_parameters_of_other_clients_do_no_harm():
     """What SQLAlchemy and Atlas put into URLs is taken and left out."""
-    url = parse("mysql://h/d?charset=utf8mb4&connect_timeout=3")
-    assert named(url, [("use_unicode", "1")], ENGINES["mysql"]) == {"connect_timeout": "3"}
-    url = parse("mongodb://h/d?retryWrites=true&w=majority&authsource=admin")
-    assert named(url, [], ENGINES["mongodb"]) == {"authSource": "admin"}
+    mysql = SourceConfig(url="mysql://h/d?charset=utf8mb4&connect_timeout=3", options={"use_unicode": "1"})
+    assert BaseLogin(mysql).parameters == {"connect_timeout": "3"}
+    mongodb = SourceConfig(url="mongodb://h/d?retryWrites=true&w=majority&authsource=admin")
+    assert BaseLogin(mongodb).parameters == {"authSource": "admin"}
 
 
 def test_options_win_over_the_url():
     """However each is spelt."""
-    url = parse("mssql://h/d?TrustServerCertificate=no")
-    assert named(url, [("trust_server_certificate", "yes")], ENGINES["mssql"]) == {"trust_server_certificate": "yes"}
+    config = SourceConfig(url="mssql://h/d?TrustServerCertificate=no", options={"trust_server_certificate": "yes"})
+    assert BaseLogin(config).parameters == {"trust_server_certificate": "yes"}
 
 
 @pytest.mark.parametrize("written", ["oracle://u:p@h/?service_name=CASINO", "oracle://u:p@h:1521/CASINO"])
 def test_oracle_takes_its_service_from_either_place(written):
     """As SQLAlchemy writes it, or behind the host."""
-    (address,) = oracle.Login(parse(written), 30.0).addresses()
+    (address,) = oracle.Login(SourceConfig(url=written)).addresses()
     assert (address.service_name, address.host, address.port) == ("CASINO", "h", 1521)
 
 
@@ -147,6 +162,6 @@ def test_oracle_takes_its_service_from_either_place(written):
 )
 def test_clickhouse_takes_tls_from_its_scheme(written, expected):
     """`clickhouses://` and `clickhouse+https://` mean TLS, unless the URL says otherwise."""
-    login = ClickHouseLogin(parse(written), 30_000, 32.0)
-    ((host, port),) = login.hosts
+    login = ClickHouseLogin(SourceConfig(url=written))
+    ((host, port),) = login.hosts()
     assert (login.arguments(host, port)["interface"], port) == expected

@@ -1,18 +1,17 @@
-"""What PostgreSQL promises beyond the contract: types, failures, a bad network, standbys."""
+"""What PostgreSQL promises beyond the contract: types, failures, standbys."""
 
 # ruff: noqa: DTZ001  - wall clocks without a zone are what is tested
 from __future__ import annotations
 
 import datetime as dt
-import threading
 
 import polars as pl
 import pytest
 
-from servers.postgresql import PASSWORD
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
-from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.errors import ConfigError, SourceCancelled, SourceRefused, SourceUnreachable, ViewBroken
+from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
@@ -195,32 +194,6 @@ def test_no_permission_is_refused(on_postgresql, configured):
         on_postgresql.execute("DROP ROLE nobody_in_particular")
 
 
-def test_a_wrong_password_is_refused_and_not_repeated(on_postgresql, configured):
-    """SourceRefused; neither password appears anywhere in the failure or in the source."""
-    database = on_postgresql.url.rpartition("/")[2]
-    url = f"postgresql://reader:wrong-sesame@127.0.0.1:{on_postgresql.url.rpartition('/')[0].rpartition(':')[2]}/{database}"
-    source = configured(url)
-    with pytest.raises(SourceRefused) as refused:
-        source.facts()
-    assert "sesame" not in refused.value.message + refused.value.hint + repr(source.__dict__)
-
-
-def test_an_unknown_database_is_refused(on_postgresql, configured):
-    """A database that does not exist is not worth waiting for."""
-    with pytest.raises(SourceRefused):
-        configured(on_postgresql.url + "_not").facts()
-
-
-def test_a_raw_password_needs_no_encoding(on_postgresql, postgresql_server, configured):
-    """`${DB_PASSWORD}` may hold `@`, `/`, `:`, `?`, `#` and `%` as they are."""
-    database = on_postgresql.url.rpartition("/")[2]
-    source = configured(
-        f"postgresql://{on_postgresql.url.split('//')[1].split(':')[0]}:{PASSWORD}@127.0.0.1:{postgresql_server.port}/{database}"
-    )
-    assert source.facts().engine == "postgresql"
-    source.close()
-
-
 def test_url_parameters_reach_libpq(on_postgresql, configured):
     """sslmode and its like pass through; a server without TLS then cannot be reached; unknown ones are a ConfigError."""
     with pytest.raises(SourceUnreachable, match="TLS"):
@@ -259,74 +232,10 @@ def test_a_reader_draws_no_warning(on_postgresql):
 def test_cached_sequences_spoil_the_fence(on_postgresql):
     """CACHE > 1 hands out ids ahead of time: facts() names the sequence."""
     on_postgresql.execute("CREATE SEQUENCE bet_ids CACHE 20")
-    assert "public.bet_ids" in on_postgresql.source().facts().fence
-
-
-def test_nobody_listens(proxied, configured):
-    """A refused connection: SourceUnreachable at once."""
-    proxy = proxied(1)
-    proxy.refuse()
-    with pytest.raises(SourceUnreachable):
-        configured(f"postgresql://reader:x@127.0.0.1:{proxy.port}/d").facts()
-
-
-@pytest.fixture
-def through_proxy(request, on_postgresql, postgresql_server, proxied, configured):
-    """A described source behind a network that may misbehave; 20,000 rows of 200 bytes; `statement_timeout` is the parameter."""
-    on_postgresql.execute(
-        "CREATE TABLE bets AS SELECT i AS id, repeat('x', 200) AS note FROM generate_series(1, 20000) i",
-        "CREATE INDEX ON bets (id)",
-    )
-    proxy = proxied(postgresql_server.port)
-    source = configured(
-        postgresql_server.url(on_postgresql.url.rpartition("/")[2], port=proxy.port),
-        statement_timeout=getattr(request, "param", "20s"),
-    )
-    yield source, source.describe(BETS), proxy
-    source.close()
-
-
-@pytest.mark.parametrize("through_proxy", ["1s"], indirect=True)
-def test_a_black_hole_is_noticed(through_proxy):
-    """A network that swallows everything: SourceUnreachable within the client's own timeout; mended, the next reading works."""
-    source, described, proxy = through_proxy
-    with pytest.raises(SourceUnreachable, match="no answer"), source.reading(described) as reading:  # noqa: PT012  - it works, then it fails
-        reading.page(None, 5)
-        proxy.black_hole()
-        reading.page(None, 5)
-    proxy.mend()
-    proxy.drop()
-    with source.reading(described) as reading:
-        assert reading.page(None, 5).height == 5
-
-
-def test_a_reset_amid_the_answer_loses_the_page_only(through_proxy):
-    """A connection reset half-way through a page: SourceUnreachable, no half page, and the next reading works."""
-    source, described, proxy = through_proxy
-    proxy.cut_after = 500_000
-    with pytest.raises(SourceUnreachable), source.reading(described) as reading:
-        reading.page(None, 20_000)
-    with source.reading(described) as reading:
-        assert reading.page(None, 20_000).height == 20_000
-
-
-def test_a_refusing_network_recovers(through_proxy):
-    """Connections lost while idle cost nothing: the next reading opens new ones."""
-    source, described, proxy = through_proxy
-    proxy.refuse()
-    with pytest.raises(SourceUnreachable), source.reading(described) as reading:
-        reading.page(None, 5)
-    proxy.mend()
-    with source.reading(described) as reading:
-        assert reading.page(None, 5).height == 5
-
-
-def test_latency_is_only_latency(through_proxy):
-    """A slow network delivers whole pages."""
-    source, described, proxy = through_proxy
-    proxy.latency_s = 0.02
-    with source.reading(described) as reading:
-        assert reading.page(None, 500).height == 500
+    facts = on_postgresql.source().facts()
+    assert "public.bet_ids" in facts.fence
+    assert "public.bet_ids" in facts.no_fence("integer")
+    assert facts.no_fence("instant") == "", "a time is not taken from a sequence"
 
 
 def test_a_killed_backend_is_transient(on_postgresql):
@@ -346,63 +255,11 @@ def test_a_killed_backend_is_transient(on_postgresql):
         assert reading.page(None, 5).height == 0
 
 
-def test_a_slow_query_is_cancelled_by_the_server(on_postgresql):
-    """statement_timeout: SourceCancelled, so that a smaller page is tried."""
-    source = on_postgresql.source(statement_timeout="100ms")
-    described = source.describe(Relation("v", "id", (), query="SELECT 1 AS id, pg_sleep(20)::text AS slept"))
-    with pytest.raises(SourceCancelled), source.reading(described) as reading:
-        reading.page(None, 5)
-
-
-def test_close_ends_what_is_under_way(on_postgresql):
-    """close() from another thread ends a waiting read with a SourceError."""
-    source = on_postgresql.source()
-    described = source.describe(Relation("v", "id", (), query="SELECT 1 AS id, pg_sleep(60)::text AS slept"))
-    failures = []
-
-    def read():
-        try:
-            with source.reading(described) as reading:
-                reading.page(None, 5)
-        except SourceError as failure:
-            failures.append(failure)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-    while on_postgresql.execute(asleep) != [(1,)]:
-        pass
-    source.close()
-    reader.join()
-    assert failures
-
-
-def test_a_restarted_server_is_found_again(private_postgresql, configured):
-    """Restarted while idle or while reading: at most that reading fails, the next one works."""
-    private_postgresql.admin("CREATE TABLE bets (id int)", "INSERT INTO bets VALUES (1)")
-    source = configured(private_postgresql.url())
-    described = source.describe(BETS)
-    private_postgresql.restart()
-    with source.reading(described) as reading:
-        assert reading.page(None, 5).height == 1
-    with pytest.raises((SourceCancelled, SourceUnreachable)), source.reading(described) as reading:  # noqa: PT012  - it works, then it fails
-        reading.page(None, 5)
-        private_postgresql.stop()
-        reading.page(None, 5)
-    with pytest.raises(SourceUnreachable), source.reading(described) as reading:
-        reading.page(None, 5)
-    private_postgresql.start()
-    with source.reading(described) as reading:
-        assert reading.page(None, 5).height == 1
-    source.close()
-
-
 def test_a_standby_is_a_source(private_postgresql, standby, configured):
     """A physical standby: its role, its clock, and snapshots that follow the primary's transactions."""
     private_postgresql.admin("CREATE TABLE bets (id bigint PRIMARY KEY)", "INSERT INTO bets VALUES (1)")
     source = configured(standby.url())
-    while not source.relations():
-        pass
+    until(source.relations)
     described = source.describe(BETS)
     facts = source.facts()
     assert facts.role == "physical standby"
@@ -484,8 +341,7 @@ def test_a_server_is_told_from_its_replica(private_postgresql, standby, configur
     """Each process has a name of its own, which a restart changes, and which needs no right."""
     private_postgresql.admin("CREATE TABLE bets (id bigint PRIMARY KEY)")
     primary, replica = configured(private_postgresql.url()), configured(standby.url())
-    while not replica.relations():
-        pass
+    until(replica.relations)
     described = primary.describe(BETS)
     (first,), (second,) = servers_of(primary, described), servers_of(replica, described)
     assert first

@@ -1,4 +1,4 @@
-"""What Snowflake promises beyond the contract: types, names, logins, failures, a bad network, and what an idle poll costs."""
+"""What Snowflake promises beyond the contract: types, names, logins, failures, and what an idle poll costs."""
 
 # ruff: noqa: DTZ001  - wall clocks without a zone are what is tested
 from __future__ import annotations
@@ -7,7 +7,6 @@ import base64
 import datetime as dt
 import json
 import re
-import threading
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,7 +21,7 @@ from smartico_sync.sources.snowflake.failures import connecting, failure
 from smartico_sync.sources.snowflake.plan import judge
 from sources.reading import page
 from stand_ins.process import StandIn
-from waiting import now_ms, until
+from waiting import now_ms
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 pytestmark = pytest.mark.slow
@@ -251,21 +250,6 @@ def test_nobody_there_is_unreachable(configured):
         configured("snowflake://u:p@account/D?host=account.invalid").facts()
 
 
-def test_a_black_hole_is_noticed(on_snowflake, account, configured, proxied):
-    """A network that swallows everything ends the question in time, and the next one after it is mended works."""
-    on_snowflake.execute("CREATE TABLE bets (id NUMBER(38,0))")
-    proxy = proxied(account.port)
-    schema = on_snowflake.url.split("?")[0].rpartition("/")[2]
-    source = configured(account.text(schema, port=proxy.port), statement_timeout="1s")
-    described = source.describe(BETS)
-    proxy.black_hole()
-    with pytest.raises(SourceUnreachable, match="in time"), source.reading(described) as reading:
-        reading.page(None, 5)
-    proxy.mend()
-    with source.reading(described) as reading:
-        assert reading.page(None, 5).height == 0
-
-
 def test_a_server_that_restarts_is_found_again(account, configured, proxied, private_snowflake):
     """Sessions do not outlive a restart; the next question opens a new one."""
     proxy = proxied(private_snowflake[0].told["port"])
@@ -283,38 +267,6 @@ def test_a_server_that_restarts_is_found_again(account, configured, proxied, pri
         except SourceError:
             continue
     assert source.facts().version
-
-
-def test_the_server_ends_what_takes_too_long(on_snowflake):
-    """statement_timeout is the server's own: SourceCancelled, and the session goes on."""
-    source = on_snowflake.source(statement_timeout="1s")
-    slow = source.describe(Relation("slow", "id", (), query="SELECT SYSTEM$WAIT(1) AS id"))
-    late = Relation("slow", "id", (), query="SELECT SYSTEM$WAIT(20) AS id", columns=slow.columns)
-    with pytest.raises(SourceCancelled, match="statement_timeout"), source.reading(late) as reading:
-        reading.page(None, 5)
-    assert source.facts().version
-
-
-def test_closing_ends_what_is_under_way(on_snowflake, account):
-    """close() does not wait for a query: who waits for it is told so, and not that the query took too long."""
-    source = on_snowflake.source(statement_timeout="5s")
-    described = source.describe(Relation("slow", "id", (), query="SELECT SYSTEM$WAIT(0) AS id"))
-    slow = Relation("slow", "id", (), query="SELECT SYSTEM$WAIT(9) AS id", columns=described.columns)
-    failures = []
-
-    def read():
-        try:
-            with source.reading(slow) as reading:
-                reading.page(None, 5)
-        except SourceError as failure:
-            failures.append(failure)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    until(lambda: any("SYSTEM$WAIT(9)" in text for text in account.told()["statements"]))
-    source.close()
-    reader.join()
-    assert [type(failure) for failure in failures] == [SourceUnreachable]
 
 
 def test_a_view_that_fails_for_a_row_shows_no_value(on_snowflake):

@@ -28,11 +28,11 @@ def test_the_server_says_that_it_is_redshift(redshift):
     """The version of the greeting is what the driver goes by; sort keys are listed where Redshift lists them."""
     import redshift_connector
 
-    from smartico_sync.sources.kit.url import parse
+    from servers.patient import patient
     from smartico_sync.sources.redshift.login import Login
 
     redshift.execute("CREATE TABLE bets (at timestamp, id int)", "ALTER TABLE bets ALTER COMPOUND SORTKEY (at, id)")
-    login = Login(parse(redshift.url), 60.0)
+    login = Login(patient(redshift.url))
     with redshift_connector.connect(**login.arguments(login.hosts()[0])) as connection:
         assert dict(connection.parameter_statuses)[b"server_version"] == b"8.0.2"
         cursor = connection.cursor()

@@ -39,9 +39,10 @@ def test_a_statement_that_lasts_too_long_is_ended(snowflake_schema, ask):
     with snowflake_schema.account.owner() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT SYSTEM$WAIT(0) AS x")
         assert cursor.fetchall() == [(1,)]
+    from smartico_sync.config.models import SourceConfig
     from smartico_sync.sources.snowflake.login import Login
 
-    login = Login(snowflake_schema.account.url, 1_000, 30.0)
+    login = Login(SourceConfig(url=snowflake_schema.account.text(), statement_timeout="1s"))
     import snowflake.connector
 
     with snowflake.connector.connect(**login.arguments()) as connection, connection.cursor() as cursor:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.catalogue.properties import PropertyType
 
-__all__ = ["HIDDEN", "Kind", "Role", "RowRole", "gated", "template", "transactions"]
+__all__ = ["CONSUMED", "HIDDEN", "Kind", "Role", "RowRole", "gated", "template", "transactions"]
 
 Role = Literal["profile", "transaction"]
 Since = Literal["documented", "observed", "inferred"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -24,8 +25,10 @@ COMMANDS = {
     "backfill": ("backfill", "Send a part of a view's history, beside what is live."),
     "trace": ("trace", "Say what became of one row."),
     "dead-letters": ("dead_letters", "Rows that were given up: list, retry, drop."),
+    "forget": ("forget", "Take a player out of the state, and clear his data at Smartico."),
     "watermark": ("watermark", "How far each view is, and putting one back."),
     "state": ("state", "Back the state up, restore it, or begin anew."),
+    "init": ("init", "Write a first views.yaml from what a database holds."),
     "keys": ("keys", "Make encryption keys."),
     "sandbox": ("sandbox", "A local ingest API to try things on."),
     "demo": ("demo", "A casino, the daemon and the sandbox at once."),
@@ -34,6 +37,7 @@ COMMANDS = {
 EPILOG = """\b
 First steps:
   sync demo                              see it work, on a built-in casino
+  sync init --url URL                    a first views.yaml, from what your database holds
   sync keys new                          a key for e-mail and phone
   sync check --config views.yaml         try your views.yaml, send nothing
   sync run --config views.yaml --once    catch up once and end
@@ -76,6 +80,7 @@ def app() -> None:
 
 def main() -> NoReturn:
     """Run a command and end the process with the exit code of the table; no traceback for what an operator can mend."""
+    keep_standard_streams()
     try:
         code = app.main(standalone_mode=False)
     except SyncError as error:
@@ -97,8 +102,25 @@ def main() -> NoReturn:
     sys.exit(int(code or 0))
 
 
+def keep_standard_streams() -> None:
+    """Let nothing else have the number of a standard stream that was closed: what is written there would end in the state file."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, number)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+            if null != number:
+                os.close(null)
+
+
 def report(error: SyncError) -> None:
-    """Tell the operator what happened and what to type next, on standard error."""
+    """Tell the operator what happened and what to type next, on standard error, if anybody reads it."""
+    with suppress(OSError):
+        tell(error)
+
+
+def tell(error: SyncError) -> None:
+    """The same, or OSError."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(error.message, err=True)
     if error.hint:

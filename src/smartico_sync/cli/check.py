@@ -2,238 +2,202 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
-import polars as pl
 
-from smartico_sync.cli.operator_context import OperatorContext
-from smartico_sync.cli.options import config_option
-from smartico_sync.cli.results import Result, show
-from smartico_sync.cli.stream_check import broker_results
+from smartico_sync.catalogue.engines import find
+from smartico_sync.catalogue.kinds import kind
+from smartico_sync.cli.check_report import ViewReport, show_report
+from smartico_sync.cli.check_view import check_view
+from smartico_sync.cli.findings import Finding, failed, show
+from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.stream_check import check_messages
 from smartico_sync.config.load import load
-from smartico_sync.config.personal import undecided_pii
-from smartico_sync.core.definition import changes
-from smartico_sync.core.late_commit.choice import protection
-from smartico_sync.core.late_commit.view_definition import traits
-from smartico_sync.core.relation import IDS
 from smartico_sync.daemon.wiring import protection_of, reads_messages
 from smartico_sync.delivery.router import Router
-from smartico_sync.errors import ExitCode, SyncError
-from smartico_sync.sources.registry import open_source
-from smartico_sync.tracking.cursor_checks import coarse
-from smartico_sync.tracking.newest_rows import newest_rows, repeated_keys
-from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare, prepare_known, stopped
-from smartico_sync.tracking.source_checks import CheckMemory, SourceChecks
-from smartico_sync.tracking.view_identity import definition_of, recorded
+from smartico_sync.errors import ConfigError, ExitCode, SyncError
+from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.registry import open_source, open_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from smartico_sync.config.models import Configuration, View
-    from smartico_sync.core.records import ViewRow
-    from smartico_sync.sources.protocol import Reading, Source
+    from smartico_sync.config.models import Configuration
+    from smartico_sync.sources.protocol import ServerFacts, Source
+    from smartico_sync.sources.stream import Stream
 
 __all__ = ["check"]
 
-NEVER_CHANGING = ("ext_brand_id", "user_ext_id", "brand", "brand_id")  # a filter by these lets no row through later
+SHAPE = 1  # of the JSON: fields are added to it, and one that is renamed or taken away makes it 2
 
 
 @click.command()
 @config_option
-def check(path: Path) -> int:
-    """Try everything without sending: configuration, databases, columns, indexes, late commits, the API.
+@json_option
+def check(path: Path, as_json: bool) -> int:
+    """Try everything without sending: configuration, databases, columns, rows, indexes, late commits, the API.
 
-    Says what to change. Ends with 0 when the daemon would deliver, else with the code of the first thing that is wrong.
+    Maps the newest 1,000 rows of each view as the daemon would, and says what to change. Ends with 0 when the daemon would
+    deliver, else with the code of the first thing that is wrong.
     """
+    findings: list[Finding] = []
+    reports: list[ViewReport] = []
+    try:
+        for each in everything(path):
+            (reports if isinstance(each, ViewReport) else findings).append(each)  # type: ignore[arg-type]
+            if not as_json:
+                show_report(each) if isinstance(each, ViewReport) else show(each)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        findings.append(failed(str(path), error))
+    wrong = [finding for finding in findings if finding.mark == "wrong"]
+    code = wrong[0].code if wrong else ExitCode.FINE
+    if as_json:
+        print_json(told(findings, reports, code))
+    else:
+        things = f"{len(wrong)} {'thing' if len(wrong) == 1 else 'things'} to mend; "
+        click.echo(f"{things if wrong else ''}nothing was sent")
+    return code
+
+
+def told(findings: list[Finding], reports: list[ViewReport], code: ExitCode) -> dict[str, Any]:
+    """Everything, for a program."""
+    return {
+        "shape": SHAPE,
+        "exit_code": int(code),
+        "findings": [finding.told() for finding in findings],
+        "views": [report.told() for report in reports],
+    }
+
+
+def everything(path: Path) -> Iterator[Finding | ViewReport]:
+    """The configuration, each source with its views, and the API."""
     warnings: list[str] = []
     configuration = load(path, warnings=warnings)
     protection_of(configuration)
-    results = [Result("fine", str(path), f"{len(configuration.views)} views of {len(configuration.sources)} sources")]
-    results += [Result("advice", str(path), warning) for warning in warnings]
-    for result in results:
-        show(result)
+    views, sources = len(configuration.views), len(configuration.sources)
+    yield Finding("fine", str(path), f"{views} view{'s' * (views > 1)} of {sources} source{'s' * (sources > 1)}")
+    for warning in warnings:
+        yield Finding("advice", str(path), warning)
+    reports: list[ViewReport] = []
     context = OperatorContext(path)
     for name in configuration.sources:
-        if reads_messages(configuration.sources[name]):
-            for result in broker_results(context, name):
-                show(result)
-                results.append(result)
-            continue
-        source = open_source(name, configuration.sources[name])
+        opened = open_stream if reads_messages(configuration.sources[name]) else open_source
         try:
-            for result in source_results(context, name, source):
-                show(result)
-                results.append(result)
+            source: Source | Stream = opened(name, configuration.sources[name])
+        except SyncError as error:
+            yield failed(f"source {name}", error)
+            continue
+        try:
+            for each in check_source(context, name, source):
+                reports += [each] if isinstance(each, ViewReport) else []
+                yield each
         finally:
             source.close()
-    for result in api_results(configuration, path.absolute().parent):
-        show(result)
-        results.append(result)
-    wrong = [result for result in results if result.mark == "wrong"]
-    click.echo("nothing was sent" if not wrong else f"{len(wrong)} things to mend; nothing was sent")
-    return wrong[0].code if wrong else ExitCode.FINE
+    yield from player_findings(configuration, reports)
+    yield from api_findings(configuration, path.absolute().parent)
 
 
-def source_results(context: OperatorContext, name: str, source: Source) -> Iterator[Result]:
+def check_source(context: OperatorContext, name: str, source: Source | Stream) -> Iterator[Finding | ViewReport]:
     """A source, then each of its views."""
-    configuration = context.configuration
+    subject = f"source {name}"
     try:
         facts = source.facts()
     except SyncError as error:
-        yield Result("wrong", f"source {name}", error.message, error.hint, error.exit_code)
+        yield failed(subject, error)
         return
     lag = "" if facts.replay_lag_ms is None else f", replay lag {facts.replay_lag_ms} ms"
-    yield Result("fine", f"source {name}", f"{facts.engine} {facts.version}, {facts.role}{lag}")
+    yield Finding("fine", subject, f"{facts.engine} {facts.version}, {facts.role}{lag}")
+    yield from encryption_findings(context.configuration, name, facts)
     for warning in facts.warnings:
-        yield Result("advice", f"source {name}", warning)
-    for view in configuration.views:
+        yield Finding("advice", subject, warning)
+    for view in context.configuration.views:
         if view.source == name:
-            yield from view_results(context, view, source)
+            messages = context.is_broker(view)
+            yield from check_messages(context, view, source) if messages else check_view(context, view, source)  # type: ignore[arg-type]
 
 
-def view_results(context: OperatorContext, view: View, source: Source) -> Iterator[Result]:
-    """One view: columns, key, index, cursors, late commits."""
-    subject = f"view {view.name}"
-    try:
-        prepared = prepare(context.configuration, view, source)
-        row = context.known_row(view)
-        if row is not None and row.head is not None:
-            by_default, prepared = prepared, prepare_known(context.configuration, view, source, row)
-            yield from key_results(subject, prepared.relation.key, by_default.relation.key)
-            yield from change_results(context, view, source, prepared, row)
-        yield Result(
-            "fine",
-            subject,
-            f"{len(prepared.mapping.properties)} properties, key {', '.join(prepared.relation.key) or 'none'}",
-        )
-        yield from personal_results(context.configuration, subject, prepared)
-        yield from order_results(subject, prepared, source)
-        for advice in prepared.advice:
-            yield Result("advice", subject, advice.what, advice.hint)
-        yield from late_results(subject, view, prepared)
-    except SyncError as error:
-        yield Result("wrong", subject, error.message, error.hint, error.exit_code)
-
-
-def personal_results(configuration: Configuration, subject: str, prepared: PreparedView) -> Iterator[Result]:
-    """Ask for a decision about what says who somebody is."""
-    sent = {known.name: [column.name for column in known.columns] for known in prepared.mapping.properties}
-    if undecided := undecided_pii(configuration, sent):
-        yield Result(
+def encryption_findings(configuration: Configuration, name: str, facts: ServerFacts) -> Iterator[Finding]:
+    """Whether others can read along between the database and here."""
+    subject, url = f"source {name}", configuration.sources[name].url.get_secret_value()
+    if facts.encrypted == "yes":
+        yield Finding("fine", subject, "the connection is encrypted")
+    elif facts.encrypted == "none" or all(is_here(host) for host, _ in parse(url).hosts):
+        yield Finding("fine", subject, "the connection does not leave this machine")
+    elif facts.encrypted == "no":
+        engine = find(parse(url).scheme)
+        folder = "streams" if engine and engine.reads == "messages" else "databases"
+        manual = f": docs/{folder}/{engine.scheme}.md names the parameter" if engine else ""
+        yield Finding(
             "advice",
             subject,
-            f"{', '.join(undecided)} {'is' if len(undecided) == 1 else 'are'} personal and would leave in the clear",
-            "decide: `pii.in_the_clear` lists what may, `pii.properties` what is to be protected (texts only: Smartico checks the "
-            "type of a date), `columns: {name: null}` leaves it out",
+            "the connection is not encrypted: who is on the network between can read players' data and the password",
+            f"let the server offer TLS and ask for it in the url{manual}",
         )
-
-
-def key_results(subject: str, tracked: tuple[str, ...], by_default: tuple[str, ...]) -> Iterator[Result]:
-    """Whether the view is tracked by another key than it would have by default now."""
-    if tracked != by_default:
-        how = f"by key {', '.join(tracked)}" if tracked else "without a key"
-        yield Result(
-            "advice",
-            subject,
-            f"it is tracked {how}, and goes on like that; {', '.join(by_default) or 'none'} would be its key by default now",
-            "nothing has to be done; for the other key: a view of another name and identity, with `start_from: now`",
-        )
-
-
-def change_results(
-    context: OperatorContext, view: View, source: Source, prepared: PreparedView, row: ViewRow
-) -> Iterator[Result]:
-    """Whether the view is another one than it was tracked as. Raises ViewMisconfigured where that stops it."""
-    found = changes(recorded(row), definition_of(context.configuration, view, prepared.mapping))
-    if stopping := [change for change in found if change.weight == "stops"]:
-        raise stopped(view.name, stopping)
-    if found:
-        with context.reading() as store, source.reading(prepared.relation) as reading:
-            known = identified(prepared, row, store)
-            told = SourceChecks(view, store, known, CheckMemory()).verify(reading, found)
-        yield Result("advice", f"view {view.name}", told)
-
-
-def order_results(subject: str, prepared: PreparedView, source: Source) -> Iterator[Result]:
-    """Whether the poll finds its rows by an index, and whether cursors are there."""
-    with source.reading(prepared.relation) as reading:
-        head = reading.head()
-        if head is not None:
-            read_newest(reading, head)
-        nulls = reading.null_cursors()
-        newest = newest_rows(reading, prepared) if prepared.relation.key else pl.DataFrame()
-    if error := repeated_keys(prepared, newest):
-        yield Result("wrong", subject, error.message, error.hint, error.exit_code)
-    grain = coarse(newest, prepared.relation)
-    if grain and prepared.choice.mechanism is not None:
-        yield Result("fine", subject, f"the cursor holds whole {grain}: late rows are looked for from their end on")
-    plan = source.plan(prepared.relation, None, 1000)
-    if plan.uses_index is False:
-        summary = (
-            plan.summary or f"no index serves the cursor {prepared.relation.cursor}: each poll reads the whole table"
-        )
-        yield Result("advice", subject, summary, plan.advice)
-    elif plan.uses_index or plan.summary:
-        yield Result("fine", subject, plan.summary or f"an index serves the cursor {prepared.relation.cursor}")
-    if nulls:
-        yield Result(
-            "advice",
-            subject,
-            f"{nulls} rows have a NULL {prepared.relation.cursor} and are never sent",
-            "fill the cursor, or see `on_null_cursor`",
-        )
-    if not prepared.relation.key:
-        yield Result(
-            "advice", subject, "no unique key: rows of one cursor value travel together", "name it with `key:`"
-        )
-
-
-def late_results(subject: str, view: View, prepared: PreparedView) -> Iterator[Result]:
-    """How rows that come late are found, and what in the view's definition makes them come late."""
-    choice = prepared.choice
-    if choice.mechanism is None:
-        yield Result("advice", subject, f"late commits: none, {choice.problem or choice.why}", choice.hint)
     else:
-        yield Result("fine", subject, f"late commits: {choice.mechanism}, {choice.why}")
-    own = (prepared.relation.cursor, *prepared.relation.key, *NEVER_CHANGING)
-    profiles = prepared.mapping.kind.role == "profile"
-    by_id = prepared.relation.cursor_column.family in IDS
-    for trait in traits(prepared.definition, own):
-        if trait.name == "outer join" and not profiles:
-            continue  # what we teach: the row is there at once
-        swept = profiles and trait.name in ("inner join", "outer join", "group") and view.sweep is not None
-        protected = protection(choice.mechanism) + ("; `sweep` finds and sends changed profiles" if swept else "")
-        mild = (swept and trait.name != "inner join") or (
-            trait.name in ("filter", "union") and not by_id and choice.mechanism in ("fence + lookback", "lookback")
+        yield Finding(
+            "advice", subject, "whether the connection is encrypted cannot be told", "look at the server's settings"
         )
-        yield Result("fine" if mild else "advice", subject, f"{trait.what}; {protected}", "" if mild else trait.hint)
 
 
-def read_newest(reading: Reading, head: str) -> None:
-    """Read the newest row and poll after it, as the daemon does; a page from the start may cost more than it shows."""
-    from smartico_sync.core.pipeline import position_at  # noqa: PLC0415 - one command in many needs it
+def is_here(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host.lower() in ("", "localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
-    newest = reading.keys(head, head, 1)
-    if newest.height:
-        position = position_at(newest, 0)
-        reading.rows([position])
-        reading.page(position, 1)
+
+def player_findings(configuration: Configuration, reports: list[ViewReport]) -> Iterator[Finding]:
+    """What a player needs, and no view tells."""
+    profiles = [report for report in reports if kind(report.view.kind).role == "profile"]
+    every = [view for view in configuration.views if kind(view.kind).role == "profile"]
+    if not profiles or len(profiles) < len(every):
+        return
+    told_of = {known.name for report in profiles for known in report.mapping.properties}
+    names = ", ".join(report.view.name for report in profiles)
+    for name in kind(profiles[0].view.kind).expected:
+        if name not in told_of:
+            yield Finding(
+                "advice",
+                f"view {names}",
+                f"no column becomes {name}, which a player needs",
+                f"add it to one of the views of kind {profiles[0].view.kind}, or say which column it is: `columns: {{YOUR_COLUMN: {name}}}`",
+            )
 
 
-def api_results(configuration: Configuration, base: Path) -> Iterator[Result]:
-    """Whether the API answers an empty request."""
+def api_findings(configuration: Configuration, base: Path) -> Iterator[Finding]:
+    """Whether the API answers an empty request, and whether others can read along."""
+    own = {
+        f"smartico.brands.{name}.url": brand.url for name, brand in configuration.smartico.brands.items() if brand.url
+    }
+    for key, url in {"smartico.url": configuration.smartico.url, **own}.items():
+        parts = urlsplit(url)
+        if parts.scheme == "http" and not is_here(parts.hostname or ""):
+            yield Finding(
+                "advice",
+                "API",
+                f"`{key}` is http to {parts.hostname}: the token and players' data travel in the clear",
+                f"write `{key}` with https://",
+            )
     try:
         delivery = Router(configuration.smartico, base)
     except SyncError as error:
-        yield Result("wrong", "API", error.message, error.hint, error.exit_code)
+        yield failed("API", error)
         return
     try:
         for probe in delivery.probe():
             if probe.wrong:
-                yield Result("wrong", f"API {probe.name}", probe.wrong, probe.hint, ExitCode.API)
+                yield Finding("wrong", f"API {probe.name}", probe.wrong, probe.hint, ExitCode.API)
             else:
-                yield Result("fine", f"API {probe.name}", f"answers in {probe.seconds * 1000:.0f} ms")
+                yield Finding("fine", f"API {probe.name}", f"answers in {probe.seconds * 1000:.0f} ms")
     finally:
         delivery.close(0)

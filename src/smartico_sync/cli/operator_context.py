@@ -17,7 +17,7 @@ from smartico_sync.errors import ConfigError, StateError, StateLocked
 from smartico_sync.sources.registry import open_source, open_stream
 from smartico_sync.state.store import Store
 from smartico_sync.tracking.prepared_stream import feed_of
-from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare_known
+from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare_known, under_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,8 +93,10 @@ class OperatorContext:
             )
 
     def known(self, prepared: PreparedView, row: ViewRow | None) -> PreparedView:
-        """The prepared view as the state knows it; as it is where the state does not know it."""
+        """The prepared view as the state knows it; as it would be begun where the state does not know it, or is not there."""
         if row is None:
+            with suppress(StateError), self.reading() as store:
+                return under_secret(prepared, store)
             return prepared
         with self.reading() as store:
             return identified(prepared, row, store)

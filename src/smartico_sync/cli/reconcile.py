@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.watermark import time_of
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
-from smartico_sync.errors import ExitCode
+from smartico_sync.errors import ExitCode, SourceCancelled
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.prepared_view import pipeline_options
+from smartico_sync.tracking.profile_comparison import ProfileComparison
 from smartico_sync.tracking.reconciliation import Depth, Reconciliation, Unit, compare, span, units
 from smartico_sync.tracking.stream_inspection import compare_stream, sampled
 
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.config.models import View
+    from smartico_sync.sources.protocol import Source
+    from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["reconcile"]
 
 SHOWN = 20  # rows and buckets that are printed; --json has all
-REASON = "never acknowledged, found by a comparison"
+REASON = "not as it was acknowledged, found by a comparison"
 
 
 @click.command()
@@ -43,25 +47,26 @@ def reconcile(
 ) -> ExitCode:
     """Compare the keys that the source holds, bucket by bucket, with the ledger of acknowledged rows, and list what differs.
 
-    Reads the source beside a running daemon, an hour at a time (3.6 million ids). Ends with 0 when nothing is missing or
-    the missing rows are sent, else with 6.
+    Profiles must also hold what was sent. Reads the source beside a running daemon, an hour at a time (3.6 million ids). Ends
+    with 0 when nothing is missing or the missing rows are sent, else with 6.
     """
     context = OperatorContext(path)
     views = [context.view(name) for name in names] or [
         view for view in context.configuration.views if not context.is_broker(view) or context.can_replay(view)
     ]
-    compared = [(view, comparison_of(context, view, low, high, "counts" if counts else "keys")) for view in views]
+    compared = [(view, found_of(context, view, low, high, "counts" if counts else "keys")) for view in views]
     if as_json:
-        print_json([told(view, comparison) for view, comparison in compared])
+        print_json([told(view, found) for view, found in compared])
     missing = 0
-    for view, comparison in compared:
+    for view, found in compared:
         if not as_json:
-            show(view.name, comparison)
-        if comparison is None or not comparison.missing_rows:
+            show(view, found)
+        comparison = found.comparison
+        if comparison is None or not comparison.missing_rows + comparison.unlike_rows:
             continue
-        missing += comparison.missing_rows
+        missing += comparison.missing_rows + comparison.unlike_rows
         if send:
-            rows = [[position.cursor, *position.key] for position in comparison.missing]
+            rows = [[position.cursor, *position.key] for position in (*comparison.missing, *comparison.unlike)]
             context.call("enqueue", view=view.name, rows=rows, code=UNACKNOWLEDGED, reason=REASON)
             click.echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
     if missing and not send and not as_json:
@@ -69,49 +74,117 @@ def reconcile(
     return ExitCode.DEAD_LETTERS if missing and not send else ExitCode.FINE
 
 
-def comparison_of(
-    context: OperatorContext, view: View, low: str | None, high: str | None, depth: Depth
-) -> Reconciliation | None:
-    """Compare one view; None when nothing is closed yet."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of one view: a `comparison`, None when nothing is closed yet, and what no comparison counts.
+
+    `given_up` rows are dead letters, `waiting` ones are tried again, `dropped` ones were let go by hand, and `without_cursor`
+    ones are never sent; None where they cannot be counted.
+    """
+
+    comparison: Reconciliation | None
+    given_up: int = 0
+    waiting: int = 0
+    dropped: int = 0
+    without_cursor: int | None = 0
+
+
+def found_of(context: OperatorContext, view: View, low: str | None, high: str | None, depth: Depth) -> Found:
+    """Compare one view."""
     if context.is_broker(view):
         return messages_compared(context, view, low, high)
     with context.reading() as store, context.source(view) as (source, prepared):
         row = store.view(view.name)
         if row is None:
-            return None
+            return Found(None)
         ends = [None if text is None else units(prepared, text) for text in (low, high)]
-        over = span(prepared, store, row, *ends)
-        return None if over is None else compare(prepared, source, store, view.name, over, depth=depth)
+        over = span(prepared, source, store, row, *ends)
+        profiles = None
+        if prepared.mapping.kind.role == "profile" and depth == "keys":
+            options = pipeline_options(context.configuration, view, prepared)
+            profiles = ProfileComparison(view.name, options, store)
+        comparison = None
+        if over is not None:
+            comparison = compare(prepared, source, store, view.name, over, depth=depth, profiles=profiles)
+        given_up, waiting = (
+            sum(counts.get(view.name, {}).values()) for counts in (store.dead_letter_counts(), store.parked_counts())
+        )
+        return Found(comparison, given_up, waiting, row.counts.get("dropped", 0), nulls(view, source, prepared))
 
 
-def messages_compared(context: OperatorContext, view: View, low: str | None, high: str | None) -> Reconciliation | None:
-    """Compare a time of one view's messages; None when nothing was dealt with yet."""
+def messages_compared(context: OperatorContext, view: View, low: str | None, high: str | None) -> Found:
+    """Compare a time of one view's messages; nothing is closed where none was dealt with yet."""
     context.replayable(view, "reconcile")
     with context.reading() as store, context.broker(view) as (stream, feed):
         row = store.view(view.name)
         if row is None or row.head is None:
-            return None
+            return Found(None)
         prepared = sampled(context.configuration, view, [], row, store).prepared
         ends = [None if text is None else time_of(text) for text in (low, high)]
-        return compare_stream(prepared, stream, feed, store, ends[0], ends[1] or now_ms())
+        comparison = compare_stream(prepared, stream, feed, store, ends[0], ends[1] or now_ms())
+        given_up, waiting = (
+            sum(counts.get(view.name, {}).values()) for counts in (store.dead_letter_counts(), store.parked_counts())
+        )
+        return Found(comparison, given_up, waiting, row.counts.get("dropped", 0))
 
 
-def told(view: View, comparison: Reconciliation | None) -> dict[str, Any]:
+def nulls(view: View, source: Source, prepared: PreparedView) -> int | None:
+    """How many rows have no place in the order, and are not sent either; None where counting them takes too long."""
+    if view.on_null_cursor == "send":
+        return 0
+    try:
+        with source.reading(prepared.relation) as reading:
+            return reading.null_cursors()
+    except SourceCancelled:
+        return None
+
+
+def told(view: View, found: Found) -> dict[str, Any]:
     """A comparison for a program."""
-    return {"view": view.name, "compared": None if comparison is None else asdict(comparison)}
+    counts = asdict(found)
+    return {"view": view.name, "compared": counts.pop("comparison"), **counts}
 
 
-def show(name: str, comparison: Reconciliation | None) -> None:
+def show(view: View, found: Found) -> None:
     """A comparison for a person."""
+    show_comparison(view.name, found)
+    aside = {"dead letters": found.given_up, "waiting": found.waiting, "dropped by hand": found.dropped}
+    if any(aside.values()):
+        listed = ", ".join(f"{count:,} {what}" for what, count in aside.items() if count)
+        click.echo(f"    accounted for, and not accepted: {listed}; next: sync dead-letters list")
+    if found.without_cursor is None:
+        click.echo(f"! {view.name}: rows with a NULL {view.cursor} could not be counted: that took too long")
+    elif found.without_cursor:
+        click.secho(
+            f"! {view.name}: {found.without_cursor:,} rows have a NULL {view.cursor} or key and are never sent: fill it, or see "
+            "on_null_cursor",
+            fg="yellow",
+        )
+
+
+def show_comparison(name: str, found: Found) -> None:
+    """What the comparison found."""
+    comparison = found.comparison
     if comparison is None:
         click.echo(f"{name}: nothing is closed yet")
         return
     over = comparison.span
     between = f"{edge(over.low, comparison.unit)} to {edge(over.high, comparison.unit)}"
-    if not comparison.differing:
-        click.secho(f"✓ {name}: {comparison.source:,} rows from {between}, all acknowledged", fg="green")
+    if not comparison.differing and not comparison.unlike_rows:
+        word = "accounted for" if found.given_up + found.waiting + found.dropped else "acknowledged"
+        said = f"all {word}"
+        if comparison.counted:
+            by_key = comparison.source - comparison.counted
+            said = f"{by_key:,} compared by key: {said}; {comparison.counted:,} by count alone: as many as were {word}"
+        click.secho(f"✓ {name}: {comparison.source:,} rows from {between}, {said}", fg="green")
         return
     click.secho(f"✗ {name}: from {between}", fg="red")
+    if comparison.unlike_rows:
+        click.echo(
+            f"    {comparison.unlike_rows:,} profiles hold something else than was sent, and their cursor did not move"
+        )
+        for position in comparison.unlike[:SHOWN]:
+            click.echo(f"    changed: {', '.join(position.key)} at {position.cursor}")
     for bucket in comparison.differing[:SHOWN]:
         pruned = "; the keys are pruned, so none can be named" if bucket.keys == "pruned" else ""
         click.echo(

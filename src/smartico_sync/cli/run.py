@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
-import signal
+import math
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -16,16 +16,20 @@ from smartico_sync import __version__
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.daemon.control import Control
+from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.operations import Operations
 from smartico_sync.daemon.scheduler import Scheduler
-from smartico_sync.daemon.wiring import Parts, assemble
+from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
+from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
 from smartico_sync.errors import ExitCode
-from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.logs import configure
 from smartico_sync.observe.terminal import Progress, summary
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from smartico_sync.config.models import Configuration
+    from smartico_sync.observe.endpoint import Endpoint
 
 __all__ = ["run", "serve"]
 
@@ -50,30 +54,38 @@ def run(path: Path, once: bool, form: str) -> int:
     3 a source or 4 the API could not be used, 6 done but some rows are dead letters.
     """
     configure(form)  # type: ignore[arg-type]
+    with Ending() as ending, ExitStack() as stack:
+        start = Start(ending.stopping, ONCE_PATIENCE_S if once else math.inf)
+        base = path.absolute().parent
+        try:
+            configuration = loaded(path) if once else start.until(partial(loaded, path))
+            board = board_of(configuration)
+            endpoint = None if once else endpoint_of(configuration.health, board, base)
+            if endpoint is not None:
+                stack.callback(endpoint.close)
+                endpoint.starting, start.endpoint = "yes", endpoint
+            parts = start.until(lambda: assemble(configuration, base, stack, board))
+        except Stopped:
+            return int(ExitCode.FINE)
+        scheduler = Scheduler(parts.loops, parts.store, configuration, ending.stopping)
+        ending.code = serve(scheduler, parts, endpoint, "once" if once else "forever", stack)
+        return int(ending.code)
+
+
+def loaded(path: Path) -> Configuration:
+    """The configuration; what is odd about it is told."""
     warnings: list[str] = []
     configuration = load(path, warnings=warnings)
     for warning in warnings:
         log.warning("configuration", reason=warning)
-    with ExitStack() as stack:
-        parts = assemble(configuration, path.absolute().parent, stack)
-        scheduler = Scheduler(parts.loops, parts.store, configuration)
-        return int(serve(scheduler, parts, configuration.health.listen, "once" if once else "forever", stack))
+    return configuration
 
 
-def serve(scheduler: Scheduler, parts: Parts, listen: str, mode: str, stack: ExitStack) -> ExitCode:
-    """Run the scheduler with its endpoint until it ends or a signal comes."""
-
-    def end(number: int, _: Any) -> None:
-        if scheduler.stopping.is_set():
-            os._exit(128 + number)  # asked twice: at once
-        scheduler.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+def serve(scheduler: Scheduler, parts: Parts, endpoint: Endpoint | None, mode: str, stack: ExitStack) -> ExitCode:
+    """Run the scheduler, with its endpoint if there is one, until it ends."""
     where = "no status page"
-    if listen != "off" and mode == "forever":
-        endpoint = Endpoint(listen, parts.board, parts.delivery.status)
-        stack.callback(endpoint.close)
+    if endpoint is not None:
+        endpoint.destinations, endpoint.starting = parts.delivery.status, "no"
         where = endpoint.url
     if mode == "forever":
         operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)

@@ -15,6 +15,7 @@ from smartico_sync.errors import ExitCode, SyncError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from smartico_sync.config.models import Health
     from smartico_sync.state.store import Store
 
 __all__ = ["status"]
@@ -39,7 +40,7 @@ def status(path: Path, as_json: bool) -> ExitCode:
     Ends with 0 when everything is delivered or on its way, with 1 when the daemon does not run or does not deliver.
     """
     context = OperatorContext(path)
-    live = running(context.configuration.health.listen)
+    live = running(context.configuration.health)
     if live is None:
         with context.reading() as store:
             views = [
@@ -71,14 +72,17 @@ def waiting(context: OperatorContext, store: Store, name: str) -> dict[str, Any]
     return {}
 
 
-def running(listen: str) -> dict[str, Any] | None:
+def running(health: Health) -> dict[str, Any] | None:
     """What the running daemon says; None when none answers."""
-    if listen == "off":
+    if health.listen == "off":
         return None
-    host, _, port = listen.rpartition(":")
+    host, _, port = health.listen.rpartition(":")
+    headers = {"Host": "localhost"}
+    if health.token is not None:
+        headers["Authorization"] = f"Bearer {health.token.get_secret_value()}"
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not listened on
     try:
-        answer = httpx.get(f"http://{host}:{port}/status.json", timeout=PATIENCE_S, trust_env=False)
+        answer = httpx.get(f"http://{host}:{port}/status.json", headers=headers, timeout=PATIENCE_S, trust_env=False)
         told = answer.json()
     except (httpx.HTTPError, ValueError):
         return None

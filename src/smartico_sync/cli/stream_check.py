@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.cli.results import Result
+from smartico_sync.cli.findings import Finding, failed
 from smartico_sync.config.personal import undecided_pii
 from smartico_sync.core.mapping import events
 from smartico_sync.core.messages.rows import PLACE_KEY
 from smartico_sync.errors import ExitCode, StateError, SyncError
-from smartico_sync.sources.registry import open_stream
 from smartico_sync.tracking.stream_inspection import SAMPLE, sampled, scattered_players
 
 if TYPE_CHECKING:
@@ -22,53 +21,37 @@ if TYPE_CHECKING:
     from smartico_sync.sources.stream import Stream
     from smartico_sync.tracking.stream_inspection import Sampled
 
-__all__ = ["broker_results"]
+__all__ = ["check_messages"]
 
 
-def broker_results(context: OperatorContext, name: str) -> Iterator[Result]:
-    """A broker, then each of its views."""
-    configuration = context.configuration
-    try:
-        with closing(open_stream(name, configuration.sources[name])) as stream:
-            facts = stream.facts()
-            yield Result("fine", f"source {name}", f"{facts.engine} {facts.version}, {facts.role}")
-            for warning in facts.warnings:
-                yield Result("advice", f"source {name}", warning)
-            for view in configuration.views:
-                if view.source == name:
-                    yield from view_results(context, view, stream)
-    except SyncError as error:
-        yield Result("wrong", f"source {name}", error.message, error.hint, error.exit_code)
-
-
-def view_results(context: OperatorContext, view: View, stream: Stream) -> Iterator[Result]:
+def check_messages(context: OperatorContext, view: View, stream: Stream) -> Iterator[Finding]:
     """One view: what the broker says of its topics, and a sample as the daemon would map it."""
     subject = f"view {view.name}"
     try:
         with context.broker(view) as (_, feed):
             for remark in stream.remarks(feed):
                 code = ExitCode.SOURCE if remark.mark == "wrong" else ExitCode.FINE
-                yield Result(remark.mark, subject, remark.message, remark.hint, code)
+                yield Finding(remark.mark, subject, remark.message, remark.hint, code)
             messages = stream.sample(feed, SAMPLE)
         row = context.known_row(view)
         some = sampled(context.configuration, view, messages, row)
         if not messages:
             if context.can_replay(view):
-                yield Result(
+                yield Finding(
                     "advice", subject, "there is no message to look at yet", "sync check again once there is one"
                 )
             return
-        yield from sample_results(context, view, some)
+        yield from sample_findings(context, view, some)
     except SyncError as error:
-        yield Result("wrong", subject, error.message, error.hint, error.exit_code)
+        yield failed(subject, error)
 
 
-def sample_results(context: OperatorContext, view: View, some: Sampled) -> Iterator[Result]:
+def sample_findings(context: OperatorContext, view: View, some: Sampled) -> Iterator[Finding]:
     """What the sampled messages become."""
     subject, mapping = f"view {view.name}", some.prepared.mapping
     made = events(mapping, some.rows)
     key = some.prepared.relation.key
-    yield Result(
+    yield Finding(
         "fine",
         subject,
         f"of {len(some.table.messages) + sum(some.table.skipped.values())} messages {made.events.frame.height} become events, "
@@ -78,7 +61,7 @@ def sample_results(context: OperatorContext, view: View, some: Sampled) -> Itera
         reasons = made.rejects.get_column("reason").value_counts(sort=True)
         most, count = reasons.row(0)
         wrong = not made.events.frame.height
-        yield Result(
+        yield Finding(
             "wrong" if wrong else "advice",
             subject,
             f"{made.rejects.height} would be dead letters, most often ({count}): {most}",
@@ -86,25 +69,25 @@ def sample_results(context: OperatorContext, view: View, some: Sampled) -> Itera
             ExitCode.CONFIGURATION if wrong else ExitCode.FINE,
         )
     if some.unseen:
-        yield Result(
+        yield Finding(
             "advice",
             subject,
             f"no message has {', '.join(some.unseen)}",
             "name the members that hold it with `fields: {column: path}`, or `columns:`",
         )
     if key == PLACE_KEY:
-        yield Result(
+        yield Finding(
             "advice",
             subject,
             "no key: a message is known by its place, so one that a producer sends twice counts twice",
             "name what makes an event that event with `key:`",
         )
     else:
-        yield Result("fine", subject, f"key {', '.join(key)}")
-    yield from order_results(view, some)
+        yield Finding("fine", subject, f"key {', '.join(key)}")
+    yield from order_findings(view, some)
     sent = {known.name: [column.name for column in known.columns] for known in mapping.properties}
     if undecided := undecided_pii(context.configuration, sent):
-        yield Result(
+        yield Finding(
             "advice",
             subject,
             f"{', '.join(undecided)} {'is' if len(undecided) == 1 else 'are'} personal and would leave in the clear",
@@ -113,19 +96,19 @@ def sample_results(context: OperatorContext, view: View, some: Sampled) -> Itera
         )
     with suppress(StateError), context.reading() as store:
         if store.view(view.name) is not None and (lanes := store.lanes(view.name)):
-            yield Result("fine", subject, f"the state knows {len(lanes)} partitions")
+            yield Finding("fine", subject, f"the state knows {len(lanes)} partitions")
 
 
-def order_results(view: View, some: Sampled) -> Iterator[Result]:
+def order_findings(view: View, some: Sampled) -> Iterator[Finding]:
     """Whether the messages of one player are in one order."""
     subject, scattered = f"view {view.name}", scattered_players(some)
     if not scattered:
         if some.rows.height:
-            yield Result("fine", subject, "each player's messages are in one partition, as far as the sample shows")
+            yield Finding("fine", subject, "each player's messages are in one partition, as far as the sample shows")
         return
     profiles = kind(view.kind).role == "profile"
     if profiles and view.version is None:
-        yield Result(
+        yield Finding(
             "wrong",
             subject,
             f"{scattered} players have messages in several partitions: an older state may come after a newer one",
@@ -136,4 +119,4 @@ def order_results(view: View, some: Sampled) -> Iterator[Result]:
     told = (
         "`version` keeps older states back" if profiles else "the order of a player's events is not that of the topic"
     )
-    yield Result("advice", subject, f"{scattered} players have messages in several partitions: {told}")
+    yield Finding("advice", subject, f"{scattered} players have messages in several partitions: {told}")

@@ -13,7 +13,11 @@ from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import DATE, EID, POSITION, TYPE
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
+from smartico_sync.core.messages.message import split_place
 from smartico_sync.errors import ConfigError, ExitCode
+from smartico_sync.state.ledger import BUCKET_MS
+from smartico_sync.tracking.prepared_view import pipeline_options
+from smartico_sync.tracking.profile_comparison import ProfileComparison
 from smartico_sync.tracking.stream_inspection import rows_of_key, sampled
 
 if TYPE_CHECKING:
@@ -36,20 +40,27 @@ __all__ = ["trace"]
 @config_option
 @json_option
 def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCode:
-    """Say what became of the row of VIEW with this KEY: in the source, acknowledged, waiting, or given up, and its event id."""
+    """Say what became of the row of VIEW with this KEY: in the source, acknowledged, waiting, or given up, and its event id.
+
+    Ends with 0 when it is accounted for, else with 6.
+    """
     context = OperatorContext(path)
     view = context.view(name)
     with context.reading() as store:
+        row = store.view(name)
+        dropped = row.counts.get("dropped", 0) if row is not None else 0
         if context.is_broker(view):
             found = messages_of(context, view, store, key)
         else:
-            with context.source(view) as (source, prepared):
-                check_key(prepared.relation, key)
-                with source.reading(prepared.relation) as reading:
-                    rows = reading.by_key([key])
-            found = [told(store, prepared, rows, row) for row in range(rows.height)]
+            found = rows_in_source(context, view, store, key)
         undelivered = [
-            {"stage": stage, "code": each.code, "reason": each.reason, "eid": each.row.eid}
+            {
+                "stage": stage,
+                "code": each.code,
+                "reason": each.reason,
+                "eid": each.row.eid,
+                "cursor": each.row.position.cursor,
+            }
             for stage, some in (("given up", store.all_dead_letters()), ("waiting", store.parked(name, 2**62, 100_000)))
             for each in some
             if each.row.view == name and each.row.position is not None and each.row.position.key == key
@@ -57,8 +68,34 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
     if as_json:
         print_json({"view": name, "key": list(key), "rows": found, "letters": undelivered})
     else:
-        show(name, key, found, undelivered)
-    return ExitCode.FINE
+        show(name, key, found, undelivered, dropped)
+    settled = {each["cursor"] for each in undelivered}
+    lost = [
+        each
+        for each in found
+        if each["keys"] == "kept"
+        and each["cursor"] is not None
+        and each["cursor"] not in settled
+        and (each["changed"] or not (each["acknowledged"] or each["there_at_start"]))
+    ]
+    return ExitCode.DEAD_LETTERS if lost else ExitCode.FINE
+
+
+def rows_in_source(context: OperatorContext, view: View, store: Store, key: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows of a key as database and state know them."""
+    row = store.view(view.name)
+    with context.source(view) as (source, prepared):
+        check_key(prepared.relation, key)
+        with source.reading(prepared.relation) as reading:
+            rows = reading.by_key([key])
+            clock_ms = reading.clock_ms
+        found = [told(store, prepared, rows, place) for place in range(rows.height)]
+        if prepared.mapping.kind.role == "profile" and row is not None:
+            options = pipeline_options(context.configuration, view, prepared)
+            changed = ProfileComparison(view.name, options, store).unlike(rows, clock_ms)
+            for each in found:
+                each["changed"] = any(position.cursor == each["cursor"] for position in changed)
+    return found
 
 
 def check_key(relation: Relation, key: tuple[str, ...]) -> None:
@@ -81,10 +118,22 @@ def messages_of(context: OperatorContext, view: View, store: Store, key: tuple[s
         check_key(prepared.relation, key)
         rows, held = rows_of_key(prepared, stream, feed, store, key, again)
     found = [told(store, prepared, rows, place) for place in range(rows.height)]
+    lanes = store.lanes(view.name)
+    for each in found:
+        lane, offset = split_place(each["cursor"])
+        if lane not in lanes or offset >= lanes[lane].next:
+            each["keys"] = "not read yet"
     if held and not found:
         times = ", ".join(moment(ms) for ms in held)
-        found = [{"cursor": f"written {times}, which the broker does not show any more", "acknowledged": True,
-                  "there_at_start": False, "event_type": "", "eid": "", "problem": ""}]  # fmt: skip
+        told_of = {
+            "acknowledged": True,
+            "changed": False,
+            "keys": "kept",
+            "there_at_start": False,
+            "event_type": "",
+            "eid": "",
+        }
+        found = [{"cursor": f"written {times}, which the broker does not show any more", **told_of, "problem": ""}]
     return found
 
 
@@ -95,12 +144,17 @@ def told(store: Store, prepared: PreparedView | PreparedStream, rows: pl.DataFra
     at = cursor_ms(one.get_column(prepared.relation.cursor), prepared.relation.cursor_is)[0]
     number = ledger_keys(prepared.mapping, one)[0]
     held = store.ledger_between(view, at, at + 1).get_column("key").to_list() if at is not None else []
+    bucket = at // BUCKET_MS * BUCKET_MS if at is not None else 0
+    counted = store.ledger_counts(view, bucket, bucket + BUCKET_MS).get_column("n").sum() if at is not None else 0
+    pruned = number not in held and store.ledger_between(view, bucket, bucket + BUCKET_MS).height < counted
     there = store.there_at_start(view).to_list() if number in held else []
     mapped = events(prepared.mapping, one)
     event = mapped.events.frame.select(EID, TYPE, DATE, POSITION).to_dicts()
     return {
         "cursor": one.get_column("@cursor")[0],
         "acknowledged": number in held and number not in there,
+        "changed": False,
+        "keys": "pruned" if pruned else "kept",
         "there_at_start": number in there,
         "event_type": event[0][TYPE] if event else "",
         # A profile's final id also depends on what it holds.
@@ -109,9 +163,12 @@ def told(store: Store, prepared: PreparedView | PreparedStream, rows: pl.DataFra
     }
 
 
-def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], undelivered: list[dict[str, Any]]) -> None:
-    """For a person."""
+def show(
+    name: str, key: tuple[str, ...], found: list[dict[str, Any]], undelivered: list[dict[str, Any]], dropped: int
+) -> None:
+    """For a person. `dropped`: so many dead letters of the view were dropped by hand; nobody knows any more which."""
     called = f"{name} {' '.join(key)}"
+    settled = {each["cursor"] for each in undelivered}
     if not found:
         click.echo(f"{called}: the source has no such row")
     for row in found:
@@ -119,7 +176,15 @@ def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], undeliver
             click.echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
             continue
         click.echo(f"{called}: in the source at {row['cursor']}, {row['event_type']} {row['eid']}")
-        said = "acknowledged" if row["acknowledged"] else "not acknowledged (or longer ago than the ledger keeps keys)"
+        said = "acknowledged" if row["acknowledged"] else "not acknowledged"
+        if not row["acknowledged"] and row["keys"] == "pruned":
+            said += ", or longer ago than the ledger keeps keys"
+        if row["changed"]:
+            said = "acknowledged, and it holds something else now: it changed without moving its cursor"
+        if row["acknowledged"] and (row["problem"] or dropped) and row["cursor"] not in settled:
+            said += ", or given up and dropped by hand"
+        if row["cursor"] in settled:
+            said = "read, and not accepted"
         if row["there_at_start"]:
             said = "there when the view began, and not sent by it, unless by a backfill (see `start_from`)"
         click.echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")

@@ -137,7 +137,13 @@ class Health(Model):
     """The endpoint that monitoring scrapes."""
 
     listen: Text = "127.0.0.1:8080"
-    """Address and port, or `off`."""
+    """Address and port, or `off`; an IPv6 address in brackets: `[::1]:8080`."""
+    hosts: Annotated[tuple[Word, ...], BeforeValidator(listed)] = ()
+    """Names with a dot by which it may be called, besides addresses, `localhost` and names without one: `[sync.example.com]`."""
+    token: SecretStr | None = None
+    """A bearer token that whoever reads must send; without it `/healthz` and `/readyz` say yes or no, and nothing else answers."""
+    token_file: str | None = None
+    """A file that holds the token, relative to the configuration file; read again when it changes."""
 
 
 class SourceConfig(Model):
@@ -225,8 +231,8 @@ class View(Model):
     """Write closed lists and ISO codes in the catalogue's way (`Active` is ACTIVE, `en-GB` is EN), or as they are."""
     timezone: Word | None = None
     """The zone of timestamps and texts that carry none (an IANA name); the source's when absent."""
-    arrays: Annotated[dict[str, Literal["replace", "add"]], BeforeValidator(filled)] = {}
-    """For profiles: how a property that is a set of names is told. `replace`: the whole set; `add`: what it holds is added."""
+    arrays: Annotated[dict[str, Literal["replace", "add", "sync"]], BeforeValidator(filled)] = {}
+    """For profiles: how a property that is a set of names is told. `replace`: the whole set; `add`: what it holds is added, and nothing taken away; `sync`: what came is added, what went is taken away, and names that others gave stay."""
     payload: Literal["full", "changed"] = "full"
     """For profiles: every property, or only the changed ones."""
     on_null: Literal["omit", "clear"] | None = None
@@ -247,6 +253,8 @@ class View(Model):
     """What to do about rows whose cursor is NULL."""
     on_invalid: Literal["report", "omit", "dead_letter"] = "report"
     """What to do about values that break the catalogue's rules: send and count them, leave them out, or give the row up. What is optional and cannot be read is left out, or with `dead_letter` costs its row."""
+    on_refused_property: Literal["dead_letter", "omit"] = "dead_letter"
+    """What to do about an event of which the API refuses a property by its name: give it up, or send it again without that property and count it. What the kind needs is never left out."""
     on_mutated: Literal["ignore", "warn", "resend"] = "warn"
     """What to do about a delivered transaction that changed within `lookback`; sent again it is a new event."""
     on_regressed: Literal["stop", "warn"] = "stop"

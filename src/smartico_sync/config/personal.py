@@ -23,6 +23,7 @@ __all__ = [
     "holds_personal",
     "looks_identifying",
     "looks_personal",
+    "says_who",
     "undecided_pii",
     "unprotected_mappings",
     "unprotected_pii",
@@ -80,6 +81,12 @@ def holds_personal(pii: Pii | None, view: View, column: str) -> bool:
     """Whether a column of the view holds personal data, sent or not, by its own name or that of its property."""
     target = view.targets.get(column) or column
     return looks_personal(column) or looks_personal(target) or (pii is not None and target in pii.properties)
+
+
+def says_who(pii: Pii | None, view: View, column: str) -> bool:
+    """Whether a column holds personal data or says otherwise who somebody is: its values must not be tried out against an id."""
+    target = view.targets.get(column) or column
+    return holds_personal(pii, view, column) or looks_identifying(column) or looks_identifying(target)
 
 
 def protected(pii: Pii) -> frozenset[str]:

@@ -154,6 +154,9 @@ def array_problems(view: View, where: Where) -> Iterator[Problem]:
             yield Problem(where.at("arrays", name), f"Smartico computes {name} itself; take it out", "key")
         elif expected not in (None, "array"):
             yield Problem(where.at("arrays", name), f"{name} is a {expected}; {one_of(name, sets)}", "key")
+        elif view.arrays[name] != "replace" and where.pii and name in where.pii.properties:
+            text = f"{name} is in `pii.properties`, and what is protected can only be told as a whole; expected replace"
+            yield Problem(where.at("arrays", name), text)
 
 
 def column_problems(view: View, where: Where) -> Iterator[Problem]:
@@ -191,7 +194,10 @@ def rule_problems(view: View, where: Where, column: str) -> Iterator[Problem]:
         yield Problem(
             where.at("columns", column, "type"), f"{target} is a {min(types)} to Smartico; take it out", "key"
         )
-    told = types or ({rule.type} if rule.type else set())
+    if rule.type not in (None, "array") and target in view.arrays:
+        said = f"`arrays` says that {target} is a set of names; expected array, or take one of them out"
+        yield Problem(where.at("columns", column, "type"), said)
+    told = types or ({rule.type} if rule.type else {"array"} if target in view.arrays else set())
     if rule.scale and told and not told & {"number", "integer"}:
         yield Problem(
             where.at("columns", column, "scale"), f"scale is for numbers, and {target} is a {min(told)}", "key"

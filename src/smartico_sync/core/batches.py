@@ -11,11 +11,12 @@ import polars as pl
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, TYPE, USER, Events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Batch", "batches", "encode", "parts"]
 
-FILL = 0.9  # players spread unevenly: a part aims below the limit, so that few spill over
+# Groups of players, of about twenty events in a full page: what a part lacks to its limit is half a group.
+SLICES = 1024
 SPREAD = 4  # parts at least: one that must wait holds up a quarter of the players
 WORTH = 100  # events: a page is not spread into smaller parts than these
 JSON = "@json"  # an event's JSON text while a page is cut into requests
@@ -44,14 +45,23 @@ def pieces(frame: pl.DataFrame, most: int) -> list[pl.DataFrame]:
     """The frames of `parts`."""
     if not frame.height:
         return []
-    needed = 1 if frame.height <= most else -(-frame.height // max(1, int(most * FILL)))
-    count = max(needed, min(SPREAD, frame.height // WORTH))
-    if count == 1:
+    limit = min(most, -(-frame.height // max(1, min(SPREAD, frame.height // WORTH))) + frame.height // SLICES + 1)
+    if frame.height <= limit:
         return [frame]
-    # Powers of two divide the players of every page along the same lines: a request that waits has the same players as few others.
-    count = 1 << (count - 1).bit_length()
-    split = frame.with_columns((pl.col(PLAYER) % count).alias("@part")).partition_by("@part", include_key=False)
-    return [piece.slice(start, most) for piece in split for start in range(0, piece.height, most)]
+    # Each part is a range of the same slices, in every page: a request that waits has the same players as few others.
+    sliced = frame.with_columns((pl.col(PLAYER) % SLICES).alias("@slice")).sort("@slice", maintain_order=True)
+    sizes = sliced.get_column("@slice").rle().struct.field("len").to_list()
+    return [sliced.slice(start, length).drop("@slice") for start, length in ranges(sizes, limit)]
+
+
+def ranges(sizes: list[int], most: int) -> Iterator[tuple[int, int]]:
+    """Start and length of parts of at most `most` rows that end between groups of these sizes; a larger group fills several."""
+    start = length = 0
+    for size in [*sizes, most + 1]:
+        if length and length + size > most:
+            yield from ((at, min(most, start + length - at)) for at in range(start, start + length, most))
+            start, length = start + length, 0
+        length += size
 
 
 def batches(events: Events, most: int, most_bytes: int) -> tuple[list[Batch], list[Events]]:

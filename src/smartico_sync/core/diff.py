@@ -11,6 +11,7 @@ from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Eve
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.identity import contents, eids, extended, fingerprints
 from smartico_sync.core.partial import kept
+from smartico_sync.core.told_sets import MARK, differences, marked
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Diffed:
     """What to send, and what to remember once that is acknowledged.
 
     `events` in order; `unchanged` rows that need not be sent; `states` [id UInt64, eid String, whole Binary(8), parts
-    Binary|null, @row UInt32, changed Boolean] of every row, with the eid of the event it stands for. `moved` tells, by
+    Binary|null, sets that are told by difference String|null, @row UInt32, changed Boolean] of every row, with the eid of the event it stands for. `moved` tells, by
     property, which of the events hold another value than before of what must never change.
     """
 
@@ -68,12 +69,17 @@ def diff(
     A property of `clears` ("*": any) that had a value and is NULL now is cleared, by `!name`; one that was never sent is not.
     `absent`: of which properties which events say nothing at all; those stay what they were, and are not cleared.
 
+    A set whose column has told_sets.MARK before its name leaves as `+name` and `-name`, by difference with those that `known`
+    holds in a column of the same name (List of JSON: each may be what Smartico has), and is a column of `states`, as it is now.
+    One that is NULL says nothing, or is empty where its name is in `clears`.
+
     A profile's eid is made here, of its SEED (which leaves the frame) and its keyed fingerprint: two contents at one cursor
     value are two events, and nobody can try out an encrypted phone number against an eid.
     """
     frame = events.frame
     names = sorted(name for name in frame.columns if name not in ENVELOPE)
-    whole = keyed(frame, names, secret)
+    whole, sets = keyed(frame, names, secret), marked(names)
+    names = [name for name in names if name not in sets]
     apart = names if payload == "changed" else [name for name in names if name in IMMUTABLE]
     clearable = [name for name in names if clears & {name, ALL} and name not in IMMUTABLE and name[0] not in OPERATORS]
     told_apart = "\n".join([*apart, *(f"!{name}" for name in clearable)])
@@ -81,13 +87,7 @@ def diff(
     parts = {name: keyed(frame, [name], secret) for name in apart}
     digits = there(frame, clearable)
     if absent:
-        known_parts = frame.select(id=PLAYER).join(decoded(known), on="id", how="left", maintain_order="left")
-        held_parts = known_parts.get_column("known_parts")
-        behind = DIGITS * (len(apart) + 1)
-        told = {name: (DIGITS * (place + 1), DIGITS) for place, name in enumerate(apart)}
-        parts = kept(frame, parts, known_marks(held_parts, layout, told), absent)
-        told = {name: (behind + place, 1) for place, name in enumerate(clearable)}
-        digits = kept(frame, digits, known_marks(held_parts, layout, told), absent)
+        parts, digits = carried(frame, known, layout, (parts, digits), absent)
     parts |= {"!": joined(digits)} if clearable else {}
     state = pl.DataFrame(
         {
@@ -101,6 +101,7 @@ def diff(
     )
     before = state.join(decoded(known), on="id", how="left", maintain_order="left")
     last = before.select("known_whole", "known_parts")
+    unknown = last.get_column("known_whole").fill_null("") == ""
     several = before.get_column("id").n_unique() < before.height
     if several:
         last = before.select(
@@ -108,9 +109,18 @@ def diff(
             for name in ("whole", "parts")
         )
     changed = whole.ne_missing(last.get_column("known_whole"))
-    sent = frame.drop(SEED).with_columns(state.get_column("eid").alias(EID))
+    sent = frame.drop(SEED, *sets).with_columns(state.get_column("eid").alias(EID))
     worth = changed
     cleared = gone(last.get_column("known_parts"), layout, len(apart), frame, clearable, absent or {})
+    for name in sets:
+        possible = (
+            before.get_column(name) if name in before.columns else pl.Series([None]).new_from_index(0, len(whole))
+        )
+        cleared_set = clears & {name.removeprefix(MARK), ALL} and name not in (absent or {})
+        null: Literal["silent", "empty"] = "empty" if cleared_set else "silent"
+        told, there_now = differences(name, state.get_column("id"), frame.get_column(name), possible, unknown, null)
+        cleared += [column for column in told if column.null_count() < len(column)]
+        state = state.with_columns(there_now)
     if payload == "changed":
         # Also what differs from the state, or changed in a row between: each of them may yet be refused.
         earlier = [last.get_column("known_parts"), before.get_column("known_parts")]
@@ -133,7 +143,7 @@ def diff(
             state = state.with_columns(held(state, last.get_column("known_parts"), apart.index(name), mask))
     moved = {name: mask.filter(worth) for name, mask in moved.items()}
     return Diffed(
-        Events(sent.filter(worth), events.raw | {column.name for column in cleared}),
+        Events(sent.filter(worth), events.raw.difference(sets) | {column.name for column in cleared}),
         frame.height - int(worth.sum()),
         state.with_columns(
             pl.col("whole", "parts").str.decode("hex"), frame.get_column(POSITION), changed.alias("changed")
@@ -156,6 +166,25 @@ def joined(digits: dict[str, pl.Series]) -> pl.Series:
     """Digits as one text of an even length."""
     frame = pl.DataFrame(digits)
     return frame.select(pl.concat_str([*digits, *([pl.lit("0")] if len(digits) % 2 else [])]).alias("!")).to_series()
+
+
+def carried(
+    frame: pl.DataFrame,
+    known: pl.DataFrame,
+    layout: str,
+    marks: tuple[dict[str, pl.Series], dict[str, pl.Series]],
+    absent: Mapping[str, pl.Series],
+) -> tuple[dict[str, pl.Series], dict[str, pl.Series]]:
+    """The fingerprints of properties and the digits, those of what a row says nothing of as they were."""
+    parts, digits = marks
+    held = frame.select(id=PLAYER).join(decoded(known), on="id", how="left", maintain_order="left")
+    before, behind = held.get_column("known_parts"), DIGITS * (len(parts) + 1)
+    of_parts = {name: (DIGITS * (place + 1), DIGITS) for place, name in enumerate(parts)}
+    of_digits = {name: (behind + place, 1) for place, name in enumerate(digits)}
+    return (
+        kept(frame, parts, known_marks(before, layout, of_parts), absent),
+        kept(frame, digits, known_marks(before, layout, of_digits), absent),
+    )
 
 
 def known_marks(known: pl.Series, layout: str, slices: Mapping[str, tuple[int, int]]) -> dict[str, pl.Series]:
@@ -234,7 +263,7 @@ def ever(news: pl.Series, ids: pl.Series) -> pl.Series:
 def decoded(known: pl.DataFrame) -> pl.DataFrame:
     """What the state holds, as hexadecimal text."""
     return known.select(
-        pl.col("id"),
+        pl.col("id", *marked(known.columns)),
         pl.col("whole").bin.encode("hex").alias("known_whole"),
         pl.col("parts").bin.encode("hex").alias("known_parts"),
     )

@@ -30,10 +30,12 @@ class Events:
     `frame` holds the envelope columns above and one column per payload property, named as on the wire. Payload dtypes:
     String, Boolean, Int64, UInt64, Float64; null means "left out". Columns named in `raw` are String and hold JSON text
     that goes to the wire as it stands (exact decimals, arrays, JSON documents, the `null` of a cleared property).
+    `optional`: properties without which an event is sent again where the API refuses them by name.
     """
 
     frame: pl.DataFrame
     raw: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return self.frame.height

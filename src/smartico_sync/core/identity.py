@@ -21,7 +21,7 @@ import polars_hash as plh
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["FORMATS", "contents", "eids", "extended", "fingerprints", "keyed_hash", "seeds"]
+__all__ = ["FORMATS", "contents", "eids", "extended", "fingerprints", "keyed_hash", "player_hash", "seeds"]
 
 FORMATS = 2  # of event ids, ledger keys and fingerprints; golden values in tests/golden/formats freeze them
 SEPARATOR, MARK = "\x1f", "\x1e"
@@ -113,6 +113,12 @@ def fingerprints(seed: pl.Series, secret: bytes) -> pl.Series:
     """
     hashed = seed.to_frame("seed").select(plh.col("seed").chash.hmac_sha256(key=secret.hex()))
     return hashed.to_series().str.slice(0, 16)
+
+
+def player_hash(brand: str, user: str, secret: bytes) -> int:
+    """What a player is called in the state (64 bits, unsigned), the same in every view."""
+    named = pl.DataFrame({"brand": [brand], "user": [user]})
+    return int(keyed_hash(seeds(named, [pl.col("brand"), pl.col("user")]), secret).item())
 
 
 def keyed_hash(seed: pl.Series, secret: bytes) -> pl.Series:

@@ -13,6 +13,7 @@ from smartico_sync.core.flaws import Flaws, unreadable
 from smartico_sync.core.identity import contents, eids, fingerprints, keyed_hash, seeds
 from smartico_sync.core.row_values import converted, envelope
 from smartico_sync.core.selection import chosen
+from smartico_sync.core.told_sets import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.core.view_mapping import Property, ViewMapping
 
-__all__ = ["Mapped", "events", "keys_of", "wire_name"]
+__all__ = ["Mapped", "events", "keys_of", "told_by_difference", "wire_name"]
+
+PREFIXES = {"replace": "", "add": "+", "sync": MARK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,13 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
 
 
 def wire_name(mapping: ViewMapping, known: Property) -> str:
-    """What a property is called in the payload: an array that is added to has its operator."""
-    return f"+{known.name}" if mapping.options.arrays.get(known.name) == "add" else known.name
+    """What a property is called in the payload: an array that is added to has its operator, one that is compared its mark."""
+    return f"{PREFIXES[mapping.options.arrays.get(known.name, 'replace')]}{known.name}"
+
+
+def told_by_difference(mapping: ViewMapping) -> list[str]:
+    """The sets of the view that leave as what was added and taken away."""
+    return [known.name for known in mapping.properties if mapping.options.arrays.get(known.name) == "sync"]
 
 
 def seed_parts(mapping: ViewMapping, rows: pl.DataFrame) -> list[pl.Expr]:

@@ -23,15 +23,17 @@ from smartico_sync.core.reason_codes import (
     WAITS_BEHIND,
 )
 from smartico_sync.core.records import Commit, DeadLetter, ParkedRow, UndeliveredRow
+from smartico_sync.core.told_sets import marked
 from smartico_sync.errors import Unaccounted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from smartico_sync.core.pipeline import PipelineOptions, PreparedBatch
     from smartico_sync.core.records import Receipt
 
 __all__ = [
+    "NOT_RETRIED",
     "PARK_BACKOFF",
     "Outcome",
     "Retried",
@@ -51,13 +53,17 @@ REQUESTED_MS = DAY_MS  # a row that is sent on request: its player is known by t
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """The parked rows of a retry: `found[n]` became row n of the batch, those that are `gone` the source holds no more."""
+    """The parked rows of a retry: `found[n]` became row n of the batch, those that are `gone` the source holds no more.
+
+    `hidden` ones it does not show now: a replica that is further back may have answered, and they are asked for again.
+    """
 
     found: tuple[ParkedRow, ...] = ()
     gone: tuple[ParkedRow, ...] = ()
+    hidden: tuple[ParkedRow, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.found) + len(self.gone)
+        return len(self.found) + len(self.gone) + len(self.hidden)
 
 
 NOT_RETRIED = Retried()
@@ -77,16 +83,23 @@ class Outcome:
 
 
 def build_commit(
-    batch: PreparedBatch, receipt: Receipt, options: PipelineOptions, at_ms: int, retried: Retried = NOT_RETRIED
+    batch: PreparedBatch,
+    receipt: Receipt,
+    options: PipelineOptions,
+    at_ms: int,
+    retried: Retried = NOT_RETRIED,
+    agreed_ms: Callable[[int], int] | None = None,
 ) -> Commit:
     """What acknowledged rows change in the state; `retried` are the parked rows that the batch was made of, on a retry.
+
+    `at_ms` is the wall clock's time; `agreed_ms` that by which a wait of so many ms is over, `at_ms` when absent.
 
     The rows of a page: read = unchanged + duplicate + delivered + dead_lettered + parked + skipped. Parked rows were counted
     when they were read, so on a retry nothing is read, those tried are taken from `parked`, and the same equation holds.
     Raises Unaccounted when batch, receipt and parked rows do not add up.
     """
     doubtful = misjudged(batch, receipt)
-    outcome = judge_rows(batch, receipt, options, at_ms, retried, doubtful)
+    outcome = judge_rows(batch, receipt, options, at_ms, retried, doubtful, agreed_ms or (lambda _: at_ms))
     counts = {
         "read": batch.rows + batch.repeated - len(retried.found),
         "unchanged": batch.quiet.height - doubtful.height + outcome.superseded,
@@ -117,6 +130,7 @@ def judge_rows(
     at_ms: int,
     retried: Retried,
     doubtful: pl.DataFrame,
+    agreed_ms: Callable[[int], int],
 ) -> Outcome:
     """Decide what becomes of each row: delivered or a duplicate (the receipt counts them), parked, or a dead letter.
 
@@ -130,7 +144,8 @@ def judge_rows(
     for place, row, code, reason in failures(batch, receipt, options, doubtful):
         tried = before.pop(place, None)
         deadline_ms = tried.deadline_ms if tried else at_ms + options.park_ms
-        unknown = code == UNKNOWN_USER and batch.profiles is None and at_ms < deadline_ms
+        now_ms = agreed_ms(tried.deadline_ms - tried.at_ms) if tried else at_ms
+        unknown = code == UNKNOWN_USER and batch.profiles is None and now_ms < deadline_ms
         waits = unknown or code in (WAITS_BEHIND, AFTER_REFUSED, UNKNOWN_BRAND)
         if waits and tried:
             waiting.append(parked_again(tried, code, reason, at_ms, row))
@@ -143,6 +158,9 @@ def judge_rows(
                 else DeadLetter(row, code, reason, at_ms)
             )
     resolved = [tried.id for place, tried in before.items() if place < batch.rows]
+    waiting += [
+        parked_again(tried, GONE, "the source does not show the row now", at_ms, tried.row) for tried in retried.hidden
+    ]
     if batch.profiles is None:
         dead += [given_up(tried, GONE, "the row is gone from the source", at_ms) for tried in retried.gone]
         return Outcome(tuple(dead), tuple(waiting), tuple(resolved), 0)
@@ -211,14 +229,14 @@ def misjudged(batch: PreparedBatch, receipt: Receipt) -> pl.DataFrame:
 
 
 def accepted_profiles(batch: PreparedBatch, receipt: Receipt, doubtful: pl.DataFrame) -> pl.DataFrame | None:
-    """What is remembered of profiles [id, whole, parts, cursor_at]: of each player the last state that was accepted."""
+    """What is remembered of profiles [id, whole, parts, cursor_at, sets told by difference]: of each player the last state that was accepted."""
     profiles = batch.profiles
     if profiles is None:
         return None
     if receipt.refused or doubtful.height:
         rows = [*(refusal.row for refusal in receipt.refused), *doubtful.get_column(POSITION)]
         profiles = profiles.filter(~pl.col(POSITION).is_in(rows))
-    return profiles.select("id", "whole", "parts", "cursor_at")
+    return profiles.select("id", "whole", "parts", "cursor_at", *marked(profiles.columns))
 
 
 def new_to_ledger(ledger: pl.DataFrame, retried: Retried) -> pl.DataFrame | None:

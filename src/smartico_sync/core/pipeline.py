@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.catalogue.events import EVENTS
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
 from smartico_sync.core.folding import folded
 from smartico_sync.core.identity import eids, keyed_hash, seeds
 from smartico_sync.core.ledger_keys import ledger_keys
-from smartico_sync.core.mapping import events
+from smartico_sync.core.mapping import events, told_by_difference
 from smartico_sync.core.partial import absences
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors, older
 from smartico_sync.core.records import Anchor, Holds
+from smartico_sync.core.told_sets import marked
 from smartico_sync.core.validation import FUTURE_MS, broken, judged
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ __all__ = [
     "contents_of",
     "held_against_rules",
     "ledger_of",
+    "optional_properties",
     "position_at",
     "positions_of",
     "prepare",
@@ -45,6 +48,7 @@ __all__ = [
 ]
 
 
+SKIP_CJM = "skip_cjm"
 QUIET = (POSITION, KEY, EID, TYPE, PLAYER)
 NOTHING_QUIET = pl.DataFrame(
     schema={POSITION: pl.UInt32, KEY: pl.String, EID: pl.String, TYPE: pl.String, PLAYER: pl.UInt64}
@@ -55,8 +59,9 @@ NOTHING_QUIET = pl.DataFrame(
 class PipelineOptions:
     """How a view's rows become events: its mapping and policies, and the secret of the fingerprints.
 
-    `park_ms`: how long an event waits for its player to become known; 0 gives it up at once. `ahead_ms`: how far ahead of the
-    source's clock a row may be dated; `future_ms`: the same of what it says of itself.
+    `on_refused_property`: what becomes of an event of which the API refuses a property by its name. `park_ms`: how long an
+    event waits for its player to become known; 0 gives it up at once. `ahead_ms`: how far ahead of the source's clock a row may
+    be dated; `future_ms`: the same of what it says of itself.
     """
 
     mapping: ViewMapping
@@ -64,6 +69,7 @@ class PipelineOptions:
     payload: Literal["full", "changed"] = "full"
     on_invalid: InvalidPolicy = "report"
     future_ms: int = FUTURE_MS
+    on_refused_property: Literal["dead_letter", "omit"] = field(default="dead_letter", kw_only=True)
     park_ms: int = field(kw_only=True)
     ahead_ms: int = field(default=0, kw_only=True)
 
@@ -77,7 +83,7 @@ class PreparedBatch:
     String, reason String] cannot be events; `behind`, a frame like that of `send`, waits because an earlier event of the
     same player does. `quiet` [@row, @key, @eid, @type, @player] profiles say nothing new, or are older than what was delivered
     (`stale` of them), and are not sent; `repeated` rows were delivered before their time. `profiles` [id UInt64, eid String,
-    whole Binary(8), parts Binary|null, cursor_at Int64|null, @row UInt32] is what to remember of each row once what it stands
+    whole Binary(8), parts Binary|null, cursor_at Int64|null, sets that are told by difference String|null, @row UInt32] is what to remember of each row once what it stands
     for is accepted, None where the view holds transactions. `invalid` counts values that break a rule or cannot be
     read, by property. `holds`: what it must not overtake. `skipped` rows are left out as the configuration says.
     rows = send + rejects + behind + quiet + skipped.
@@ -191,7 +197,8 @@ def remembered(states: pl.DataFrame, cursor_at: pl.Series, delivered: pl.DataFra
         before = delivered.select("id", before="cursor_at")
         later = (pl.col("cursor_at") > pl.col("before")).fill_null(pl.col("cursor_at").is_not_null())
         states = states.join(before, on="id", how="left", maintain_order="left").with_columns(pl.col("changed") | later)
-    return states.filter("changed").drop("changed").select("id", "eid", "whole", "parts", "cursor_at", POSITION)
+    states = states.filter("changed")
+    return states.select("id", "eid", "whole", "parts", "cursor_at", *marked(states.columns), POSITION)
 
 
 def unsent(there: pl.DataFrame, sent: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFrame:
@@ -252,7 +259,20 @@ def without_automation(events: Events, rows: AbstractSet[int] | None = None) -> 
     mark = pl.lit(value=True)
     if rows is not None:
         mark = pl.when(pl.col(POSITION).is_in(sorted(rows))).then(mark)
-    return Events(events.frame.with_columns(mark.alias("skip_cjm")), events.raw)
+    return Events(events.frame.with_columns(mark.alias(SKIP_CJM)), events.raw)
+
+
+def optional_properties(mapping: ViewMapping, sent: Events) -> frozenset[str]:
+    """Properties without which the events are still what they are.
+
+    Not what a kind or an event type needs, nor the mark that starts no automation, nor a set that is told by difference: what
+    is remembered of that must have arrived.
+    """
+    needed = {known.name for known in mapping.properties if known.demand != "none"} | {*mapping.kind.needs, SKIP_CJM}
+    needed |= {f"{sign}{name}" for name in told_by_difference(mapping) for sign in "+-"}
+    for event_type in sent.frame.get_column(TYPE).unique():
+        needed.update(EVENTS[event_type].required if event_type in EVENTS else ())
+    return frozenset(name for name in sent.frame.columns if name not in ENVELOPE and name not in needed)
 
 
 def ledger_of(rows: pl.DataFrame, mapping: ViewMapping) -> pl.DataFrame:
@@ -295,8 +315,8 @@ def anchored(frame: pl.DataFrame, mapping: ViewMapping, places: pl.DataFrame, mo
     chosen = frame[sorted({0, frame.height // 2, frame.height - 1})]
     marks = anchor_print(chosen, mapping).to_list()
     return tuple(
-        Anchor(position_at(places, row), int(moments[row]), mark)
-        for row, mark in zip(chosen.get_column(POSITION).to_list(), marks, strict=True)
+        Anchor(position_at(places, row), int(moments[row]), mark, player)
+        for row, player, mark in zip(chosen.get_column(POSITION), chosen.get_column(PLAYER), marks, strict=True)
         if places.get_column("@cursor")[row] is not None
     )
 

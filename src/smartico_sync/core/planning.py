@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.columns import CURSOR
 from smartico_sync.catalogue.properties import (
-    NAME_PATTERN,
     PROPERTIES,
     TRANSACTION_PROPERTIES,
     is_managed,
     property_type,
 )
 from smartico_sync.core.conversion import PLAIN, natural
+from smartico_sync.core.misfits import misfits
 from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN
-from smartico_sync.core.selection import implied_role
-from smartico_sync.core.view_mapping import EVERY_ROLE, Origin, Property, ViewMapping
+from smartico_sync.core.selection import told_roles
+from smartico_sync.core.view_mapping import EVERY_ROLE, MOMENTS, Origin, Property, ViewMapping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.catalogue.properties import PropertyType
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plan"]
 
-NO_NUMBER = frozenset({"timestamp", "instant", "date", "json", "uuid", "array"})
-NO_DATE = frozenset({"boolean", "json", "array", "uuid"})
-MOMENTS = frozenset({"timestamp", "instant", "date", "text"})
 EPOCHS = frozenset({"integer", "decimal", "float"})  # moments only where a name says so: an id is none
 
 
@@ -46,15 +42,10 @@ class Plan:
     def __init__(self, view: str, kind: Kind, relation: Relation, options: Options) -> None:
         self.view, self.kind, self.relation, self.options = view, kind, relation, options
         self.present = {column.name: column for column in relation.columns}
-        self.roles = self.told_roles()
+        self.roles = told_roles(kind, options)
         self.called = self.names()
         self.sources: dict[str, list[Origin]] = {}
         self.unmapped: list[Column] = []
-
-    def told_roles(self) -> tuple[str, ...]:
-        """The roles that rows may have; none where all rows are of one kind."""
-        implied = implied_role(self.kind, self.options)
-        return tuple(dict.fromkeys(self.options.roles.values())) or ((implied,) if implied else ())
 
     def name_of(self, column: Column) -> str:
         """What the catalogue calls a column: `columns:` may say it."""
@@ -82,7 +73,7 @@ class Plan:
         dates, named = self.dates()
         return ViewMapping(
             self.view, self.kind, self.relation, self.options, self.properties(), self.called, dates, named,
-            tuple(self.unmapped), tuple(self.problems(dates)),
+            tuple(self.unmapped), misfits(self.kind, self.relation, self.options, self.called, self.sources, dates),
         )  # fmt: skip
 
     def place(self, column: Column, renames: Mapping[str, list[str]]) -> None:
@@ -158,6 +149,8 @@ class Plan:
         told: PropertyType | None = property_type(target) or kind_type
         for origin in origins:
             told = told or self.options.types.get(origin.column.name)
+        if target in self.options.arrays:
+            told = told or "array"
         wanted: PropertyType = told or "any"
         hinted = tuple(
             replace(
@@ -219,66 +212,6 @@ class Plan:
         """The cursor, when it is a time."""
         column = self.present.get(self.relation.cursor)
         return (column,) if column and column.family in MOMENTS else ()
-
-    def problems(self, dates: Mapping[str, tuple[Column, ...]]) -> Iterator[str]:
-        """What keeps the relation from being this kind, one sentence each."""
-        yield from self.missing_columns()
-        if self.options.event_date and self.options.event_date not in {
-            c.name for columns in dates.values() for c in columns
-        }:
-            yield f"it has no column {self.options.event_date} with moments, which `event_date:` names"
-        roles = self.roles if self.options.roles else ("",)
-        for role in roles:
-            if not dates.get(role, dates[""]):
-                about = f" of a row that is {role}" if role else ""
-                yield f"no column says when an event{about} happened: name one with `event_date:`"
-                break
-        for target, origins in self.sources.items():
-            yield from self.misfits(target, origins)
-
-    def missing_columns(self) -> Iterator[str]:
-        """Columns that the kind needs, or that the configuration names."""
-        options, kind = self.options, self.kind
-        supplied = set(self.called) | set(self.present) | set(self.sources)
-        for alternatives in kind.required:
-            dated = kind.moment in alternatives
-            if not supplied & set(alternatives) and not (dated and self.says_when()):
-                yield f"it has no column {' or '.join(alternatives)}, which {kind.name} needs"
-        for role in self.roles:
-            for target in kind.row_role(role).needs:
-                names = [source for source, filled in (*kind.columns, *kind.row_role(role).columns) if filled == target]
-                if not supplied & set(names):
-                    yield f"it has no column {' or '.join(names)}, which rows of the type {role} need"
-        demanded = {name for alternatives in kind.required for name in alternatives}
-        needed = (USER_COLUMN, *(() if options.brand else (BRAND_COLUMN,)))
-        for name in needed:
-            if name not in self.called and name not in demanded:
-                yield f"it has no column {name}, which every view needs; `columns:` may say which one it is"
-        for setting, columns in (("columns", options.columns), ("where", options.where)):
-            for name in columns:
-                if name not in self.present:
-                    yield f"it has no column {name}, which `{setting}:` names"
-        if options.type_column and options.type_column not in self.present:
-            yield f"it has no column {options.type_column}, which `type:` names"
-
-    def says_when(self) -> bool:
-        """Whether some column says when an event happened."""
-        dates, _ = self.dates()
-        return any(dates.values())
-
-    def misfits(self, target: str, origins: list[Origin]) -> Iterator[str]:
-        """Names that the wire cannot carry, and types that can never become what the property is."""
-        expected = property_type(target) or self.kind.types.get(target)
-        if not re.fullmatch(NAME_PATTERN, target):
-            names = ", ".join(origin.column.name for origin in origins)
-            yield f"column {names!r} cannot be a property by that name: name another or null with `columns:`"
-        for column in (origin.column for origin in origins):
-            if column.family == "binary":
-                yield f"column {column.name} is binary: leave it out with `columns: {{{column.name}: null}}`"
-            elif expected == "date" and column.family in NO_DATE:
-                yield f"column {column.name} is {column.type}, but {target} must be a date"
-            elif expected in ("number", "integer") and column.family in NO_NUMBER:
-                yield f"column {column.name} is {column.type}, but {target} must be a number"
 
 
 def said(kind: Kind, role: str, what: str) -> tuple[str, ...]:

@@ -43,12 +43,13 @@ Profiles = Literal[
 class Anchor:
     """A row that was delivered lately. `print`: keyed hash (a signed integer) of what never changes in it.
 
-    `cursor_ms` as in the ledger.
+    `cursor_ms` as in the ledger; `player` (hash, unsigned) whose it is, 0 where that was not kept.
     """
 
     position: Position
     cursor_ms: int
     print: int
+    player: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,8 @@ class LaneStep:
 class Commit:
     """All that one acknowledged page changes; written in one transaction or not at all.
 
-    `profiles`: frame [id UInt64, whole Binary(8), parts Binary|null, cursor_at Int64|null], upserted. `ledger`: frame [key UInt64, cursor_ms
+    `profiles`: frame [id UInt64, whole Binary(8), parts Binary|null, cursor_at Int64|null], upserted, and in columns by
+    told_sets.MARK sets that are told by difference (JSON; null leaves what is there). `ledger`: frame [key UInt64, cursor_ms
     Int64] of delivered rows (cursor_ms: a timestamp's epoch ms, or the id itself), packed by the store; rows with a null
     in either have no place in the order and are left out. `counts` are added to the totals. None for head, watermark
     and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`
@@ -251,6 +253,7 @@ class Receipt:
     """Every event of one send has a verdict: `delivered + duplicates + len(refused) == events sent`.
 
     `known_before`: rows (`@row`) of those duplicates that the API had already when they were sent to it for the first time.
+    `left_out`: how many values did not go because the API refused their property, by its name.
     """
 
     delivered: int
@@ -259,3 +262,4 @@ class Receipt:
     requests: int
     sent_bytes: int
     known_before: tuple[int, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)

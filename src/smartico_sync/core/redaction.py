@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["LONGEST", "from_api", "from_database"]
+__all__ = ["HEARD", "LONGEST", "from_api", "from_database"]
 
 LONGEST = 160  # characters that are kept: a sentence
 HEARD = 4 * LONGEST  # and that are looked at: leaving values out makes room

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column
     from smartico_sync.core.view_mapping import Options, ViewMapping
 
-__all__ = ["ROLE", "chosen", "implied_role", "in_roles", "role_of", "type_of"]
+__all__ = ["ROLE", "chosen", "implied_role", "in_roles", "role_of", "told_roles", "type_of", "words_by_role"]
 
 ROLE = "@role"  # String: the row's role, in views that hold several and only while rows are mapped
 FLAGS = frozenset({"true", "false"})
@@ -59,6 +59,15 @@ def role_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     return words_of(column).replace_strict(roles, default=None, return_dtype=pl.String)
 
 
+def words_by_role(mapping: ViewMapping, page: pl.DataFrame) -> pl.DataFrame:
+    """What the type column holds [word String|null, role String|null, rows UInt32], the most frequent first; empty without one."""
+    column = mapping.relation.column(mapping.options.type_column)
+    if column is None or not mapping.options.roles:
+        return pl.DataFrame(schema={"word": pl.String, "role": pl.String, "rows": pl.UInt32})
+    told = page.select(words_of(column).cast(pl.String).alias("word"), role_of(mapping, page.schema).alias("role"))
+    return told.group_by("word", "role").agg(pl.len().alias("rows")).sort("rows", "word", descending=[True, False])
+
+
 def type_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     """The event type of each row; null where the row has no role."""
     options, kind = mapping.options, mapping.kind
@@ -74,6 +83,12 @@ def type_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> pl.Expr:
 def implied_role(kind: Kind, options: Options) -> str:
     """The role that all rows have where no column says it: that of the configured event type."""
     return next((role for role in kind.row_roles if kind.event_types[role] == options.event_type), "")
+
+
+def told_roles(kind: Kind, options: Options) -> tuple[str, ...]:
+    """The roles that rows may have; none where all rows are of one kind."""
+    implied = implied_role(kind, options)
+    return tuple(dict.fromkeys(options.roles.values())) or ((implied,) if implied else ())
 
 
 def in_roles(roles: frozenset[str], made: pl.Expr) -> pl.Expr:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER
-from smartico_sync.core.redaction import from_api
+from smartico_sync.core.redaction import HEARD, from_api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Cause", "Outcome", "Refused", "Verdict", "judge"]
+__all__ = ["Cause", "Outcome", "Refused", "Verdict", "judge", "of_the_api"]
 
 ACCEPTED = 0
 UNPARSED = 2
@@ -25,6 +25,13 @@ NOTHING_FITS = 413
 PROXY_LOGIN = 407
 INTEGER = re.compile(r"-?[0-9]{1,11}")
 SPEAKS_OF_ERRORS = re.compile("err|fail|reject|refus|invalid", re.IGNORECASE)
+# How an error may name a property; what is named may also be a value, so it counts only where the event has such a property.
+NAMES_PROPERTY = re.compile(
+    r"\b(?:propert(?:y|ies)|fields?|attributes?)\b[\s:=\"'`\[(<]{0,4}([!+^-]?[A-Za-z_][A-Za-z0-9_.]{0,127})"
+    r"|[\"'`\[(<]([!+^-]?[A-Za-z_][A-Za-z0-9_.]{0,127})[\"'`\])>]",
+    re.IGNORECASE,
+)
+MOST_NAMES = 8  # of one error
 SPEAKS_OF_ALL = re.compile("^err(or)?_?(code|msg|message)$", re.IGNORECASE)  # of the whole answer
 
 Outcome = Literal[
@@ -48,10 +55,11 @@ Cause = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why one event was refused; `reason` holds no value."""
+    """Why one event was refused; `reason` holds no value. `names`: what the error may call a property, in its order."""
 
     code: int
     reason: str
+    names: tuple[str, ...] = field(default=(), repr=False)
 
 
 DELIVERED_BEFORE = Refused(DUPLICATE, "duplicate")  # after a rewind there are millions: no word of the API is looked at
@@ -67,7 +75,8 @@ class Verdict:
     request can tell which. `cause`: what an operator has to look at, where there is something.
     `brands` are events whose brand the API does not know. `vague` are those of players of whom some event is refused, and
     the answer does not say which; what was accepted of them is a duplicate when it is sent again. `blurred` are those of the
-    duplicates that are named only by a player who has several events here: some of them may be new.
+    duplicates that are named only by a player who has several events here: some of them may be new. `names`: as in Refused, of a
+    request that is bisected.
     """
 
     decision: Literal["done", "retry", "unknown", "halt", "brand", "bisect"]
@@ -79,6 +88,7 @@ class Verdict:
     vague: frozenset[int] = frozenset()
     blurred: frozenset[int] = frozenset()
     cause: Cause = ""
+    names: tuple[str, ...] = field(default=(), repr=False)
 
 
 def judge(
@@ -103,7 +113,8 @@ def judge(
         return Verdict("halt", f"HTTP {status}", status, cause="url")
     answer = parsed(body)
     code = told_code(answer)
-    said = from_api(str(answer.get("err_msg") or answer.get("errMsg") or ""))
+    message = str(answer.get("err_msg") or answer.get("errMsg") or "")
+    said = from_api(message)
     if status in (401, 403) or code in DENIED:
         return Verdict("halt", said or "access denied", code or status, cause="token")
     if code == UNKNOWN_BRAND:
@@ -112,7 +123,7 @@ def judge(
         return Verdict("bisect", "the body is too large", status)
     named, vague, stray = attributed(answer, eids, users)
     if stray is not None and code is not None and status in (200, 400, 422):
-        return Verdict("bisect", stray.reason, stray.code)
+        return Verdict("bisect", stray.reason, stray.code, names=stray.names)
     if status == 200 and code == ACCEPTED:
         return shared(named, vague, "done")
     if status in (200, 400, 422) and code is not None and code > 0:
@@ -120,9 +131,9 @@ def judge(
             return shared(named, vague, "retry", said)
         if code == DUPLICATE and len(eids) == 1:
             return Verdict("done", duplicates=frozenset({0}))
-        return Verdict("bisect", said or f"err_code {code}", code)
+        return Verdict("bisect", said or f"err_code {code}", code, names=named_properties(message))
     if status == 400:
-        return Verdict("bisect", said or "HTTP 400", 400)
+        return Verdict("bisect", said or "HTTP 400", 400, names=named_properties(message))
     return Verdict("retry", f"an answer nobody can read (HTTP {status})", status, cause="url")
 
 
@@ -165,6 +176,11 @@ def parsed(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def of_the_api(body: bytes) -> bool:
+    """Whether an answer is the ingest API's: it tells a code by the name that the API has for it."""
+    return told_code(parsed(body)) is not None
 
 
 def first_integer(answer: Mapping[str, Any], *names: str) -> int | None:
@@ -261,5 +277,11 @@ def refusal(error: Any) -> Refused:
         if code == DUPLICATE:
             return DELIVERED_BEFORE
         said = str(error.get("error_message") or error.get("errorMessage") or error.get("message") or "")
-        return Refused(UNPARSED if code is None else code, from_api(said) or "refused")
-    return Refused(UNPARSED, from_api(str(error)) or "refused")
+        return Refused(UNPARSED if code is None else code, from_api(said) or "refused", named_properties(said))
+    return Refused(UNPARSED, from_api(str(error)) or "refused", named_properties(str(error)))
+
+
+def named_properties(message: str) -> tuple[str, ...]:
+    """What a message may call a property, in its order."""
+    found = (first or second for first, second in NAMES_PROPERTY.findall(message[:HEARD]))
+    return tuple(dict.fromkeys(found))[:MOST_NAMES]

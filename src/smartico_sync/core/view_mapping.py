@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.relation import Column, Relation
 
-__all__ = ["EVERY_ROLE", "Demand", "Options", "Origin", "Property", "ViewMapping", "identity_columns"]
+__all__ = [
+    "EVERY_ROLE",
+    "MOMENTS",
+    "Demand",
+    "Misfit",
+    "Options",
+    "Origin",
+    "Property",
+    "ViewMapping",
+    "identity_columns",
+]
 
 Demand = Literal[
     "none",  # what cannot be read is left out
@@ -22,6 +32,7 @@ Demand = Literal[
     "there",  # neither missing nor unreadable
 ]
 EVERY_ROLE: frozenset[str] = frozenset()
+MOMENTS = frozenset({"timestamp", "instant", "date", "text"})  # families of columns that may say when
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +114,21 @@ class Property:
 
 
 @dataclass(frozen=True, slots=True)
+class Misfit:
+    """What keeps a view from being of its kind, and the change that mends it; a sentence each."""
+
+    what: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class ViewMapping:
     """How rows of one described relation become events.
 
     `called`: the column that has a name of the catalogue, by its own name or because `columns:` says so. `dates`: the columns that
     may say when, by role; those of "" are for roles that have none of their own, and `named_dates` are those that the kind or the
     configuration names: where one is unreadable, no other stands in. `unmapped`: columns that are sent nowhere.
-    `problems` are sentences for the operator; a mapping with problems must not be used.
+    A mapping with misfits must not be used.
     """
 
     view: str
@@ -121,7 +140,12 @@ class ViewMapping:
     dates: Mapping[str, tuple[Column, ...]]
     named_dates: frozenset[str]
     unmapped: tuple[Column, ...]
-    problems: tuple[str, ...]
+    misfits: tuple[Misfit, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What the misfits say."""
+        return tuple(misfit.what for misfit in self.misfits)
 
     @property
     def identity(self) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Control", "Server", "ask", "socket_path"]
 
 LONGEST = 64_000_000  # bytes of a request: positions of a few hundred thousand rows
+UNTOLD = frozenset({"user", "places"})  # who is to be forgotten is not written down on the way
 PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that says what became of it
 
 log = structlog.get_logger()
@@ -93,10 +94,11 @@ class Handler(socketserver.StreamRequestHandler):
 
 
 def told(request: dict[str, Any]) -> str:
-    """A request in a line: its name and its arguments, lists by their length."""
+    """A request in a line: its name and its arguments, lists by their length, and not whom it is about."""
     arguments = {
         name: f"{len(value)} rows" if isinstance(value, list) and name in ("rows", "ids") else value
         for name, value in request["with"].items()
+        if name not in UNTOLD
     }
     return " ".join(
         [str(request["do"]), *(f"{name}={value}" for name, value in arguments.items() if value is not None)]

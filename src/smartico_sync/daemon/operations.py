@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from smartico_sync.core.identity import player_hash
 from smartico_sync.core.outcome import revived
 from smartico_sync.core.position import Position
 from smartico_sync.errors import ConfigError, SyncError
+from smartico_sync.state.erasure import Identity
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.mailbox import OperatorTurn
 from smartico_sync.tracking.redelivery import requested
@@ -61,7 +64,7 @@ class Operations:
         known: dict[str, Callable[..., Any]] = {
             "backup": self.backup, "rewind": self.rewind, "enqueue": self.enqueue, "retry": self.retry, "drop": self.drop,
             "backfill": self.backfill, "cancel_backfill": self.cancel_backfill, "adopt": self.adopt,
-            "accept": self.accept,
+            "accept": self.accept, "forget": self.forget,
         }  # fmt: skip
         if name not in known:
             raise ConfigError(
@@ -172,6 +175,22 @@ class Operations:
                     error.message = f"{error.message}; done before: {before}"
                 raise
         return sum(done.values())
+
+    def forget(self, brand: str, user: str, places: Mapping[str, Sequence[int]]) -> dict[str, dict[str, Any]]:
+        """Take a player out of every view; what was taken out of each. `places` as in erasure.key_places."""
+        player = player_hash(brand, user, self.store.secret)
+        done: dict[str, dict[str, Any]] = {}
+        for row in self.store.views():
+            user_at, brand_at = places.get(row.view, (-1, -1))
+            who = Identity(player, brand, user, user_at, brand_at)
+            try:
+                gone = self.between_pages(row.view, "the forgetting", partial(self.store.forget, row.view, who))
+            except SyncError as error:
+                if done:
+                    error.message = f"{error.message}; done before: {', '.join(done)}"
+                raise
+            done[row.view] = asdict(gone)
+        return done
 
     def backfill(self, view: str, low: str, high: str, rate: int, profiles: Profiles, total: int) -> int:
         """Have a part of a view's history sent; the backfill's id."""

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from smartico_sync.core.events import BRAND, EID, PLAYER, POSITION
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER, WAITS_BEHIND
 from smartico_sync.core.records import Refusal
-from smartico_sync.core.verdicts import Refused
+from smartico_sync.core.verdicts import Refused, Verdict
 from smartico_sync.delivery.player_order import PlayerOrder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from smartico_sync.core.verdicts import Verdict
     from smartico_sync.delivery.pending_receipt import PendingReceipt
     from smartico_sync.delivery.request import Request
     from smartico_sync.errors import DeliveryError
@@ -44,14 +43,22 @@ class Backlog:
             self.player_order.add(request)
 
     def settle(self, request: Request, verdict: Verdict) -> None:
-        """Some or all events have their verdict; those that have none go again, before any other of their players."""
-        frame = request.frame
+        """Some or all events have their verdict; those that have none go again, before any other of their players.
+
+        So do those that were refused for a property that may be left out, without it.
+        """
+        height = request.frame.height
         told = {*verdict.refused, *verdict.duplicates, *verdict.vague}
-        others = [place for place in range(frame.height) if place not in told] if verdict.decision == "retry" else []
-        delivered = frame.height - len(told) if verdict.decision == "done" else 0
+        untold = [place for place in range(height) if place not in told]
+        accepted = untold if verdict.decision == "done" else []
+        frame, left_out = request.without(verdict.refused, {*accepted, *verdict.duplicates})
+        others = sorted(left_out) if verdict.decision == "done" else sorted([*untold, *left_out])
+        delivered = len(accepted)
+        refused = {place: why for place, why in verdict.refused.items() if place not in left_out}
+        request.pending.left_out.update(left_out.values())
         left = request.batches(frame[part] for part in (others, *request.apart(verdict.vague)) if part)
         first = sorted(verdict.duplicates - verdict.blurred) if request.trip == "first" else []
-        self.judged(request, delivered, len(verdict.duplicates), verdict.refused, first)
+        self.judged(request, delivered, len(verdict.duplicates), refused, first)
         if left:
             self.player_order.cut(request, left)
             self.player_order.offer(request)
@@ -65,8 +72,8 @@ class Backlog:
             self.player_order.cut(request, request.halves())
             self.player_order.offer(request)
             return
-        self.judged(request, 0, 0, {0: Refused(verdict.code, verdict.reason)})
-        self.finish(request)
+        alone = {0: Refused(verdict.code, verdict.reason, verdict.names)}
+        self.settle(request, Verdict("done", verdict.reason, verdict.code, alone))
 
     def hold_back(self, request: Request, unknown: Mapping[str, str]) -> None:
         """Refuse what must not be sent now: events that would overtake others, and those of `unknown` brands (with words).

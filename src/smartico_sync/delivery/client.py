@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 
 from smartico_sync import __version__
-from smartico_sync.core.verdicts import judge
+from smartico_sync.core.verdicts import judge, of_the_api
 from smartico_sync.delivery.failures import NotConnected, TurnedAway
 from smartico_sync.delivery.proxies import proxy_for
 from smartico_sync.delivery.transport import Transport
@@ -103,7 +103,7 @@ class Client:
         if status == 421:
             self.drop_idle()  # this front end does not serve us, or not any more
         # A proxy that hands our requests on may answer in the API's place.
-        if status == 403 and self.transport.forwarded and not answer.lstrip().startswith(b"{"):
+        if status == 403 and self.transport.forwarded and not of_the_api(answer):
             return Answer("turned away", status, reason=f"HTTP {status}", cause="proxy")
         return Answer("answered", status, answer, retry_after(response.headers, time.time()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -32,6 +33,8 @@ class PendingReceipt:
         self.duplicates = 0
         self.refused: list[Refusal] = []
         self.known_before: list[int] = []
+        self.optional = events.optional
+        self.left_out: Counter[str] = Counter()
         self.requests = 0
         self.sent_bytes = 0
         self.close_if_done()
@@ -60,6 +63,7 @@ class PendingReceipt:
                 self.requests,
                 self.sent_bytes,
                 tuple(self.known_before),
+                dict(self.left_out),
             )
             with suppress(InvalidStateError):
                 self.future.set_result(receipt)

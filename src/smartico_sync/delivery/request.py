@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from smartico_sync.catalogue.events import UPDATE_PROFILE
 from smartico_sync.core.batches import Batch, encode
-from smartico_sync.core.events import BRAND, EID, PLAYER, USER, Events
+from smartico_sync.core.events import BRAND, EID, PLAYER, TYPE, USER, Events
+from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
 
+    from smartico_sync.core.verdicts import Refused
     from smartico_sync.delivery.pending_receipt import PendingReceipt
 
 __all__ = ["Request"]
@@ -70,6 +73,34 @@ class Request:
         """The request divided in the middle."""
         half = self.frame.height // 2
         return self.batches([self.frame.slice(0, half), self.frame.slice(half)])
+
+    def without(self, refused: Mapping[int, Refused], accepted: Collection[int]) -> tuple[pl.DataFrame, dict[int, str]]:
+        """The events, those without a property that was refused by name and may be left out; which ones, by place.
+
+        A profile stays refused where a later one of its player was `accepted`: it would come after what is newer.
+        """
+        left_out: dict[int, str] = {}
+        frame, optional = self.frame, self.pending.optional
+        if not optional or not refused:
+            return frame, left_out
+        players, types = frame.get_column(PLAYER), frame.get_column(TYPE)
+        overtaken = {players[place]: place for place in sorted(accepted) if types[place] == UPDATE_PROFILE}
+        for place, why in refused.items():
+            name = next((name for name in self.named(why) if frame.get_column(name)[place] is not None), "")
+            if name and overtaken.get(players[place], -1) < place:
+                left_out[place] = name
+        for name in set(left_out.values()):
+            places = [place for place, each in left_out.items() if each == name]
+            frame = frame.with_columns(frame.get_column(name).scatter(places, None))
+        return frame, left_out
+
+    def named(self, why: Refused) -> Iterator[str]:
+        """The properties that an error names and without which events may go."""
+        there = self.pending.optional.intersection(self.frame.columns)
+        if why.code in (UNKNOWN_USER, UNKNOWN_BRAND):
+            return  # whatever its words say
+        for word in why.names:
+            yield from (name for name in (word, f"!{word}", f"+{word}") if name in there)
 
     def apart(self, places: Collection[int]) -> tuple[list[int], list[int]]:
         """The first and the second half of each player's events among these places, so that in the end each is alone."""

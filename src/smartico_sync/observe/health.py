@@ -13,9 +13,20 @@ if TYPE_CHECKING:
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.observe.view_status import ViewStatus
 
-__all__ = ["ORDINARY_INTERVALS", "UNKNOWN_DUPLICATES", "Finding", "Health", "assess", "standstill"]
+__all__ = [
+    "ORDINARY_INTERVALS",
+    "REFUSED_PROPERTIES",
+    "UNKNOWN_DUPLICATES",
+    "Finding",
+    "Health",
+    "assess",
+    "standstill",
+]
 
 STUCK_MS = 60_000  # no sign of life from any view for this long, beyond ten intervals: twice what a database or the API may take
+SOURCE_STUCK_MS = (
+    900_000  # a quarter of an hour beyond statement_timeout: a restart would ask the same slow question again
+)
 STANDSTILL_MS = (
     300_000  # five minutes: longer than the pauses after errors and a restart of a database; then a person must look
 )
@@ -25,6 +36,10 @@ ORDINARY_INTERVALS = (
 UNKNOWN_DUPLICATES = (
     "nothing, after the state was begun anew or restored; else another daemon sends them too, or two rows have one event id: "
     "sync check looks for keys that repeat"
+)
+REFUSED_PROPERTIES = (
+    "register the properties with Smartico, or leave their columns out with `columns: {name: null}`; what was left out goes again "
+    "with: sync watermark rewind VIEW --to … --resend-profiles"
 )
 WAITS_FOR = {"": "", "source": "; it waits for the database", "api": "; it waits for the API"}
 
@@ -69,6 +84,10 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
             findings.append(
                 Finding("warning", view.name, told, "mend them in the view; `on_invalid` says what becomes of them")
             )
+        if view.left_out:
+            most = ", ".join(f"{name} {n}" for name, n in sorted(view.left_out.items(), key=lambda each: -each[1]))
+            told = f"{sum(view.left_out.values())} values were left out since the start, because the API refused their property: {most}"
+            findings.append(Finding("warning", view.name, told, REFUSED_PROPERTIES))
         if view.unknown_duplicates:
             told = f"{view.unknown_duplicates:,} rows were duplicates to the API, though this state never sent them"
             findings.append(Finding("warning", view.name, told, UNKNOWN_DUPLICATES))
@@ -92,7 +111,7 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
             hint = destination.hint or "nothing: it is tried again by itself"
             unavailable = f"the API is unavailable: {destination.last_error}"
             findings.append(Finding("warning", destination.name, unavailable, hint))
-    stuck = bool(views) and all(view.silent_ms > max(STUCK_MS, patience_ms(view.every_ms)) for view in views)
+    stuck = bool(views) and all(view.silent_ms > stuck_after_ms(view) for view in views)
     bad = any(finding.severity == "critical" for finding in findings)
     bad = bad or any(view.state == "degraded" for view in views) or any(d.state == "backing_off" for d in destinations)
     ready: Literal["delivering", "starting", "not delivering"] = "delivering"
@@ -101,6 +120,13 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
     if bad or stuck:
         ready = "not delivering"
     return Health("stuck" if stuck else "alive", ready, tuple(findings))
+
+
+def stuck_after_ms(view: ViewStatus) -> int:
+    """For how long no sign of life of a view is none of a daemon that is stuck. A long page of its source is not."""
+    if view.waits_for == "source":
+        return view.statement_timeout_ms + SOURCE_STUCK_MS
+    return max(STUCK_MS, patience_ms(view.every_ms))
 
 
 def of_age(view: ViewStatus) -> list[Finding]:

@@ -116,9 +116,12 @@ STREAM_COUNTERS: tuple[tuple[str, str, Callable[[StreamStatus], float]], ...] = 
 class Views:
     """Collects what is known of views and destinations at one moment."""
 
-    def __init__(self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> None:
+    def __init__(
+        self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], dropped_lines: int
+    ) -> None:
         self.views = views
         self.destinations = destinations
+        self.dropped_lines = dropped_lines
 
     def collect(self) -> Iterable[Metric]:
         """Yield every metric family."""
@@ -131,6 +134,11 @@ class Views:
         invalid = CounterMetricFamily(
             "smartico_sync_invalid_values",
             "Values that broke a rule or could not be read, since the start.",
+            labels=["view", "property"],
+        )
+        left_out = CounterMetricFamily(
+            "smartico_sync_left_out_values",
+            "Values that did not go because the API refused their property, since the start.",
             labels=["view", "property"],
         )
         late = HistogramMetricFamily(
@@ -147,6 +155,8 @@ class Views:
                     family.add_metric([view.name, str(code)], count)
             for name, count in view.invalid.items():
                 invalid.add_metric([view.name, name], count)
+            for name, count in view.left_out.items():
+                left_out.add_metric([view.name, name], count)
             if view.late.counts:
                 late.add_metric([view.name], buckets(view.late.counts), view.late.total_ms / 1000)
         flight = GaugeMetricFamily("smartico_sync_requests_in_flight", "Requests under way.", labels=["destination"])
@@ -186,6 +196,7 @@ class Views:
             dead,
             parked,
             invalid,
+            left_out,
             late,
             flight,
             queued,
@@ -194,6 +205,11 @@ class Views:
             asked,
             size,
             took,
+            CounterMetricFamily(
+                "smartico_sync_log_lines_dropped",
+                "Lines of the log that could not be written, since the start.",
+                value=self.dropped_lines,
+            ),
         ]
 
 
@@ -245,8 +261,8 @@ def buckets(counts: Sequence[int]) -> list[tuple[str, float]]:
     return list(zip(bounds, map(float, accumulate(counts)), strict=True))
 
 
-def exposition(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> bytes:
+def exposition(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], dropped_lines: int = 0) -> bytes:
     """The metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(Views(views, destinations))
+    registry.register(Views(views, destinations, dropped_lines))
     return generate_latest(registry)

@@ -105,13 +105,13 @@ class StreamStatus:
 class ViewFacts:
     """What is known of one view.
 
-    `max_age_ms`: a lag beyond it is an alert. `head` is the cursor of the last delivered row in order; at and below `watermark`
+    `max_age_ms`: a lag beyond it is an alert. `statement_timeout_ms`: how long the source may take for one query. `head` is the cursor of the last delivered row in order; at and below `watermark`
     nothing can still appear.
     `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
     `mutated` delivered rows were found changed; `stale` profiles were older than what was delivered and not sent, since this
     start; `unknown_duplicates` the API had since this start, of rows that this state had never sent; `largest_tie` rows shared
     one cursor value; `skew_ms`: the source's clock minus ours, on a replica its lag included. `invalid` values broke a rule
-    since this start, by property; `parked` and `dead` are waiting and given up now, by reason code, and the first of the
+    since this start, by property, and `left_out` values the API refused; `parked` and `dead` are waiting and given up now, by reason code, and the first of the
     former waits since `parked_since_ms` (epoch ms, 0: none does).
     At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
     `looked` profiles so many were `differing` from what was sent.
@@ -124,6 +124,7 @@ class ViewFacts:
     every_ms: int
     polls: Polls
     max_age_ms: int | None = None
+    statement_timeout_ms: int = 0
     late_commit: str = ""
     head: str = ""
     watermark: str = ""
@@ -141,6 +142,7 @@ class ViewFacts:
     parked_since_ms: int = 0
     dead: Mapping[int, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
     missing: int = 0
     differing: int = 0
     looked: int = 0

@@ -11,15 +11,16 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.catalogue.events import EVENTS, never_sent
-from smartico_sync.catalogue.properties import PROPERTIES, PropertyType
+from smartico_sync.catalogue.properties import PROPERTIES, PropertyType, is_managed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Contract", "Finding"]
+__all__ = ["OPERATORS", "Contract", "Finding"]
 
 SHAPES = 20_000  # remembered at most; custom payloads could bring new ones forever
 EARLIEST_MS = 10**11  # 1973; a smaller event_date is seconds taken for milliseconds
+OPERATORS = "!+-^"
 LATEST_MS = 10**14  # 5138; a larger one is microseconds taken for milliseconds
 
 ENVELOPE: dict[str, tuple[type, str]] = {
@@ -37,7 +38,7 @@ TYPES: dict[PropertyType, tuple[frozenset[type], str]] = {
     "boolean": (frozenset({bool}), "a boolean"),
     "date": (frozenset({int}), "epoch milliseconds as an integer"),
     "array": (frozenset({list}), "an array"),
-    "any": (frozenset({str, int, float, bool, list}), "a flat value"),
+    "any": (frozenset({str, int, float, bool, list, dict}), "a value"),
 }
 JSON_NAMES = {
     str: "string",
@@ -129,20 +130,27 @@ def content(event_type: str, payload: dict[str, Any]) -> Finding:
             return Finding(
                 f"Property {name} failed to parse value of type {json_name(value)}, error: expected {expected}"
             )
-    managed = [name for name in payload if name in PROPERTIES and PROPERTIES[name].owner == "smartico"]
+    managed = [name for name in payload if is_managed(name.lstrip(OPERATORS))]
     return Finding(violation=f"managed property {managed[0]}") if managed else CLEAN
 
 
 def wrong(name: str, value: object) -> str:
     """Name what was expected of a property, empty when its value has the right type."""
-    operator, bare = (name[0], name[1:]) if name[:1] in {"!", "+", "-", "^"} else ("", name)
+    operator, bare = (name[0], name[1:]) if name[:1] in OPERATORS and name else ("", name)
+    known = PROPERTIES.get(bare)
     if operator == "!":
         return "" if value is None else "null, which clears it"
+    if operator and known and known.type not in ("array", "any"):
+        return f"no operator {operator} on {words_of(known.type)}"
     if operator:
         return "" if type(value) is list else "an array"
-    known = PROPERTIES.get(bare)
     allowed, words = TYPES[known.type if known else "any"]
     return "" if type(value) in allowed else words
+
+
+def words_of(kind: PropertyType) -> str:
+    """What a property of that type holds."""
+    return TYPES[kind][1]
 
 
 def json_name(value: object) -> str:

@@ -12,6 +12,7 @@ hang-after[=60s]          accept, then answer nothing for that long
 slow-drip[=2s]            accept, then answer byte by byte over that long
 refuse=0.1                refuse that share of the events, the same ones each time they come
 quote=0.1                 likewise, with messages that repeat the values of the event, each in another way
+refuse-property=NAME      refuse the events that hold that property, which is told as unknown
 unknown-users             refuse (10001) what comes for a player whose profile never came
 unknown-brand[=NAME]      refuse (125) the events of that brand, or of all
 """
@@ -39,7 +40,8 @@ DENIALS = frozenset({"401", "403", "200"})
 BEFORE = STATUSES | {"denied", "garbage", "reset-before"}
 AFTER = frozenset({"reset-after", "hang-after", "slow-drip"})
 SHARED = frozenset({"refuse", "quote"})  # VALUE is a share of the events
-JUDGING = SHARED | {"unknown-users", "unknown-brand"}
+NAMED = frozenset({"refuse-property"})  # VALUE is needed, and a name
+JUDGING = SHARED | NAMED | {"unknown-users", "unknown-brand"}
 TIMED = STATUSES | {"latency", "hang-after", "slow-drip"}
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
@@ -64,7 +66,8 @@ class Decision:
     """What happens to one request.
 
     First `latency_s` passes. `before` then answers in place of accepting; otherwise the events are judged with `refuse` and
-    `quote` (shares of events), `users` and `brand` (None: any brand is known; empty: none is), and `after` spoils the answer.
+    `quote` (shares of events), `users` and `brand` (None: any brand is known; empty: none is), `properties` are unknown, and `after`
+    spoils the answer.
     """
 
     latency_s: float = 0.0
@@ -74,6 +77,7 @@ class Decision:
     quote: float = 0.0
     users: Literal["any", "known"] = "any"
     brand: str | None = None
+    properties: frozenset[str] = frozenset()
 
 
 NONE = Decision()
@@ -95,7 +99,9 @@ def parse(text: str) -> Fault:
         raise ConfigError(f"fault {text!r}: unknown status", hint="denied, denied=401, denied=403 or denied=200")
     if kind == "latency" and not value:
         raise ConfigError(f"fault {text!r}: how long?", hint="latency=100ms")
-    if value and kind not in TIMED | {"denied", "unknown-brand"}:
+    if kind in NAMED and not value:
+        raise ConfigError(f"fault {text!r}: which one?", hint=f"{kind}=core_custom_prop1")
+    if value and kind not in TIMED | NAMED | {"denied", "unknown-brand"}:
         raise ConfigError(
             f"fault {text!r}: {kind} takes no value", hint=f"{kind}, or {kind}:0.1 for a tenth of the requests"
         )
@@ -129,6 +135,7 @@ def decide(faults: Iterable[Fault], draw: Callable[[], float]) -> Decision:
     Latencies add up; of the faults that replace the answer the first one drawn wins, likewise of those that spoil it.
     """
     latency, users, brand = 0.0, False, None
+    properties: set[str] = set()
     shares = dict.fromkeys(SHARED, 0.0)
     before: Fault | None = None
     after: Fault | None = None
@@ -139,6 +146,8 @@ def decide(faults: Iterable[Fault], draw: Callable[[], float]) -> Decision:
             latency += fault.seconds or 0.0
         elif fault.kind in SHARED:
             shares[fault.kind] = max(shares[fault.kind], float(fault.value))
+        elif fault.kind in NAMED:
+            properties.add(fault.value)
         elif fault.kind == "unknown-users":
             users = True
         elif fault.kind == "unknown-brand":
@@ -148,7 +157,14 @@ def decide(faults: Iterable[Fault], draw: Callable[[], float]) -> Decision:
         else:
             before = before or fault
     return Decision(
-        latency, before, after, shares["refuse"], shares["quote"], users="known" if users else "any", brand=brand
+        latency,
+        before,
+        after,
+        shares["refuse"],
+        shares["quote"],
+        users="known" if users else "any",
+        brand=brand,
+        properties=frozenset(properties),
     )
 
 

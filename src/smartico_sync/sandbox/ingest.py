@@ -26,7 +26,7 @@ from smartico_sync.sandbox.answers import (
     quoting,
     unparsable,
 )
-from smartico_sync.sandbox.contract import Contract
+from smartico_sync.sandbox.contract import OPERATORS, Contract
 from smartico_sync.sandbox.faults import Decision, Fault, decide, refuses
 
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ class Ingest:
                 continue
             if decision.brand is not None and decision.brand in {"", event["ext_brand_id"]}:
                 errors[index] = (BRAND_UNKNOWN, "")
+            elif unknown := next((n for n in event["payload"] if n.lstrip(OPERATORS) in decision.properties), ""):
+                errors[index] = (PARSE_ERROR, f"Property {unknown} is unknown")
             elif decision.refuse and refuses(event["eid"], decision.refuse, self.seed):
                 errors[index] = (PARSE_ERROR, "Property refused on demand")
             elif decision.quote and refuses(event["eid"], decision.quote, self.seed):
@@ -225,7 +227,7 @@ class Ingest:
 
 def troubles(decision: Decision) -> bool:
     """Whether events are to be refused that keep the contract."""
-    return decision.brand is not None or decision.refuse > 0 or decision.quote > 0
+    return decision.brand is not None or decision.refuse > 0 or decision.quote > 0 or bool(decision.properties)
 
 
 def identified(events: list[Any]) -> bool:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from smartico_sync.core.relation import TIMES
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
     import polars as pl
 
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Relation, Snapshot
+    from smartico_sync.core.relation import Family, Relation, Snapshot
+    from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
 
-__all__ = ["End", "Plan", "Reading", "ServerFacts", "Source"]
+__all__ = ["Encrypted", "End", "Plan", "Reading", "ServerFacts", "Source"]
 
 End = Literal[
     "through",  # the upper bound of a range belongs to it
@@ -23,13 +26,17 @@ End = Literal[
 ]
 
 
+Encrypted = Literal["yes", "no", "none", "unknown"]
+
+
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
     """What the server is, for `sync check` and for the choice of a late-commit mechanism.
 
     `role`: primary, physical standby, logical replica, or unknown. `fence`: empty when the snapshot fence is valid here,
-    else the reason it is not. `replay_lag_ms`: how far a replica is behind, where it can be known. `warnings`: privileges
-    that are too wide, a session that is not read-only, and the like, one sentence each.
+    else the reason it is not; with `fence_for` times the reason concerns ids only. `replay_lag_ms`: how far a replica is
+    behind, where it can be known. `warnings`: privileges that are too wide, a session that is not read-only, and the like, one
+    sentence each. `encrypted`: whether others on the network can read along; none: there is no network.
     """
 
     engine: str
@@ -39,6 +46,12 @@ class ServerFacts:
     replay_lag_ms: int | None = None
     timezone: str = "UTC"
     warnings: tuple[str, ...] = field(default=())
+    encrypted: Encrypted = "unknown"
+    fence_for: Literal["nothing", "times"] = "nothing"
+
+    def no_fence(self, cursor: Family) -> str:
+        """Why the fence is not valid for a cursor of this family; empty where it is."""
+        return "" if self.fence_for == "times" and cursor in TIMES else self.fence
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +137,9 @@ class Reading(Protocol):
         For bounds that a clock, a person or a schedule chose; a watermark is never made like this.
         """
 
+    def newest(self, limit: int) -> pl.DataFrame:
+        """The `limit` rows with the highest cursors, in order of the cursor, by one question; which of equal ones is open."""
+
     def null_cursors(self) -> int:
         """How many rows have a NULL cursor (counting stops at 10,000)."""
 
@@ -142,6 +158,10 @@ class Source(Protocol):
     def engine(self) -> str:
         """The URL scheme: `postgresql`, `sqlite` and so on."""
 
+    @property
+    def cursor_names(self) -> Literal["free", "kept"]:
+        """Whether a view may call its cursor otherwise than its table does, and still be read by the table's index."""
+
     def describe(self, relation: Relation) -> Relation:
         """The relation with `columns` filled from the database. ViewBroken when the cursor or a key column is missing."""
 
@@ -159,6 +179,15 @@ class Source(Protocol):
 
     def relations(self) -> tuple[str, ...]:
         """Names of the views and tables the user may read, schema-qualified where the engine has schemas."""
+
+    def tables(self) -> tuple[Table, ...]:
+        """Tables and views that the user may read, with columns, keys, indexes and references as far as the engine tells.
+
+        What cannot be described (a broken view, one without rights beneath it) is left out. Names as in `relations`.
+        """
+
+    def ddl(self, views: Sequence[ViewPlan], indexes: Sequence[IndexPlan]) -> tuple[str, ...]:
+        """The statements by which the database's owner makes these, one each; indexes only where the engine has any."""
 
     def close(self) -> None:
         """Close every connection; later calls fail. Cancels reads that are under way."""

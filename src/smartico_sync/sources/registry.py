@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import SecretStr
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 from smartico_sync.catalogue.engines import canonical, find
 from smartico_sync.config.source_checks import nearest_engine, shown_scheme
 from smartico_sync.errors import ConfigError, DriverMissing
+from smartico_sync.sources.fresh_password import FreshPassword
 
 if TYPE_CHECKING:
     from smartico_sync.catalogue.engines import Reads
@@ -41,7 +43,13 @@ def _opened(name: str, config: SourceConfig, reads: Reads) -> Any:
             f"source {name!r}: the url has no scheme", hint="write it as scheme://user:password@host:port/database"
         )
     engine = find(written)
-    if engine is None or engine.reads != reads:
+    if engine is not None and engine.reads != reads:
+        what, wanted = ("broker", "database") if reads == "views" else ("database", "broker")
+        raise ConfigError(
+            f"source {name!r}: {engine.title} is a {what}, and this is for a {wanted}",
+            hint="docs/streams says how a view of messages is written, docs/databases how one of rows",
+        )
+    if engine is None:
         shown = f"{shown}:// URLs" if (shown := shown_scheme(written)) else "URLs of this scheme"
         raise ConfigError(f"source {name!r}: nothing reads {shown}", hint=nearest_engine(written))
     try:
@@ -51,5 +59,11 @@ def _opened(name: str, config: SourceConfig, reads: Reads) -> Any:
             f"source {name!r}: the driver for {engine.title} is not installed ({missing.name})",
             hint=f"pip install 'smartico-sync[{engine.extra}]'",
         ) from None
-    own = config.model_copy(update={"url": SecretStr(f"{canonical(written)}://{rest}")})
-    return module.connect(name, own)
+    url = SecretStr(f"{canonical(written)}://{rest}")
+
+    def connect(url: SecretStr) -> Any:
+        return module.connect(name, config.model_copy(update={"url": url}))
+
+    if config.password_file and reads == "views":
+        return FreshPassword(name, Path(config.password_file), url, connect)
+    return connect(url)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Anchor
 from smartico_sync.core.restore_detection import ANCHORS
-from smartico_sync.state.dead_letters import as_position, as_text
+from smartico_sync.state.dead_letters import as_position, as_text, signed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,8 +21,8 @@ def keep(connection: sqlite3.Connection, view_no: int, anchors: Sequence[Anchor]
     if not anchors:
         return
     connection.executemany(
-        "INSERT INTO anchor (view_no, position, cursor_ms, print) VALUES (?, ?, ?, ?)",
-        [(view_no, as_text(each.position), each.cursor_ms, each.print) for each in anchors],
+        "INSERT INTO anchor (view_no, position, cursor_ms, print, player) VALUES (?, ?, ?, ?, ?)",
+        [(view_no, as_text(each.position), each.cursor_ms, each.print, signed(each.player)) for each in anchors],
     )
     connection.execute(
         "DELETE FROM anchor WHERE view_no = :view AND seq <= "
@@ -34,9 +34,12 @@ def keep(connection: sqlite3.Connection, view_no: int, anchors: Sequence[Anchor]
 def read(connection: sqlite3.Connection, view_no: int) -> list[Anchor]:
     """The anchors of a view, oldest first."""
     found = connection.execute(
-        "SELECT position, cursor_ms, print FROM anchor WHERE view_no = ? ORDER BY seq", (view_no,)
+        "SELECT position, cursor_ms, print, player FROM anchor WHERE view_no = ? ORDER BY seq", (view_no,)
     )
-    return [Anchor(as_position(position) or Position(""), cursor_ms, mark) for position, cursor_ms, mark in found]
+    return [
+        Anchor(as_position(position) or Position(""), cursor_ms, mark, player % (1 << 64))
+        for position, cursor_ms, mark, player in found
+    ]
 
 
 def drop(connection: sqlite3.Connection, view_no: int) -> None:

@@ -129,6 +129,24 @@ ORDER = (
     "CREATE INDEX letter_player ON letter (view_no, player, id) WHERE next_try_ms IS NOT NULL",
 )
 
+SETS = (
+    # Sets of names that are told by difference, as they were accepted last. Both tables are encrypted, see told_sets.py.
+    """CREATE TABLE told_set (
+        view_no INTEGER NOT NULL, id INTEGER NOT NULL, property TEXT NOT NULL, names BLOB NOT NULL,
+        PRIMARY KEY (view_no, id, property)
+    ) STRICT, WITHOUT ROWID""",
+    # Every name that was ever on its way, written before it left; by the identity of a view, also of one that is yet to begin.
+    """CREATE TABLE told_name (
+        identity TEXT NOT NULL, property TEXT NOT NULL, name BLOB NOT NULL,
+        PRIMARY KEY (identity, property, name)
+    ) STRICT, WITHOUT ROWID""",
+)
+
+ERASURE = (
+    # Whose row it is, so that those of an erased player can be told from a restored source; 0 in rows from before.
+    "ALTER TABLE anchor ADD COLUMN player INTEGER NOT NULL DEFAULT 0",
+)
+
 STREAMS = (
     # How far the messages of each topic's partition are dealt with; `epoch` names the topic, `seal` is a keyed hash of the row.
     """CREATE TABLE lane (
@@ -146,7 +164,7 @@ BODIES = (
 )
 
 # Each further element brings a file to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, STREAMS, BODIES)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, SETS, ERASURE, STREAMS, BODIES)
 VERSION = FIRST_VERSION + len(MIGRATIONS) - 1
 
 

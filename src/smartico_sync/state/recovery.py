@@ -8,8 +8,10 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from cryptography.exceptions import InvalidTag
+
 from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
-from smartico_sync.state import view_positions
+from smartico_sync.state import told_sets, view_positions
 from smartico_sync.state.database import connect, create, examine, restore_hint, transaction, translated
 from smartico_sync.state.key_file import (
     KeyFile,
@@ -95,7 +97,13 @@ def complete_first(path: Path) -> KeyFile:
             hint=f"copy {key_path(path).name} back from the backup; or {restore_hint(path)}",
         )
     key = replace(new_key_file(), state_id=state_id)
-    write_key_file(key_path(path), key)
+    try:
+        write_key_file(key_path(path), key)
+    except OSError as error:
+        raise StateUnwritable(
+            f"the key file {key_path(path)} cannot be made: {error.strerror}",
+            hint=f"let the daemon's user write into {path.parent}",
+        ) from error
     return key
 
 
@@ -141,8 +149,8 @@ def check_identity(connection: sqlite3.Connection, path: Path, key: KeyFile) -> 
 def renew(path: Path, starts: Mapping[str, str] | None = None) -> Path | None:
     """Begin a new, empty state at `path`; what lay there is moved aside, not removed. Return where it went, if anything.
 
-    `starts`: where views begin in it, by name, in place of their `start_from`. Secret and generations are kept where they
-    can still be read. Raises StateLocked while a daemon runs, and StateUnwritable.
+    `starts`: where views begin in it, by name, in place of their `start_from`. Secret, generations and the names of sets that
+    were told by difference are kept where they can still be read. Raises StateLocked while a daemon runs, and StateUnwritable.
     """
     lock = ProcessLock(path)
     try:
@@ -151,6 +159,9 @@ def renew(path: Path, starts: Mapping[str, str] | None = None) -> Path | None:
         key = new_key_file(before.key)
         key = replace(key, generations=higher(key.generations, before.generations))
         make(path, key, starts, aside)
+        with translated(path), closing(connect(path, "write")) as connection, transaction(connection):
+            for identity, names in before.names.items():
+                told_sets.add_names(connection, told_sets.Cipher(key.secret), identity, names)
     finally:
         lock.release()
     return aside
@@ -180,11 +191,15 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What can still be read of a state that is about to be replaced."""
+    """What can still be read of a state that is about to be replaced.
+
+    `names`: by identity of a view, what was ever on its way in sets that are told by difference.
+    """
 
     key: KeyFile | None = None
     heads: Mapping[str, Position | None] = field(default_factory=dict)
     generations: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[str, Mapping[str, set[str]]] = field(default_factory=dict)
 
 
 def restore(backup: Path, path: Path) -> Restored:
@@ -223,7 +238,10 @@ def restore(backup: Path, path: Path) -> Restored:
 
 
 def behind(connection: sqlite3.Connection, key: KeyFile, before: Replaced) -> tuple[ViewRestored, ...]:
-    """Let a copy know that it is behind what was sent: its fingerprints are doubted, its generations those of what it replaces."""
+    """Let a copy know that it is behind what was sent: its fingerprints are doubted, its generations those of what it replaces.
+
+    It also learns the names that were on their way since.
+    """
     migrate(connection)
     with transaction(connection):
         view_positions.judge_fingerprints(connection, "doubted")
@@ -232,6 +250,8 @@ def behind(connection: sqlite3.Connection, key: KeyFile, before: Replaced) -> tu
         kept = {row.view: key.generations.get(row.identity, 0) for row in rows}
         for row in rows:
             view_positions.raise_generation(connection, key.secret, numbers[row.view], kept[row.view])
+        for identity, names in before.names.items():
+            told_sets.add_names(connection, told_sets.Cipher(key.secret), identity, names)
     return tuple(
         ViewRestored(
             row.view,
@@ -248,6 +268,7 @@ def what_is_there(path: Path) -> Replaced:
     key: KeyFile | None = None
     generations: dict[str, int] = {}
     heads: dict[str, Position | None] = {}
+    names: dict[str, dict[str, set[str]]] = {}
     with suppress(StateError):
         key = read_key_file(key_path(path))
         generations.update(key.generations)
@@ -256,8 +277,11 @@ def what_is_there(path: Path) -> Replaced:
             named = connection.execute("SELECT identity, generation FROM view").fetchall()
             generations = higher(generations, {str(name): int(number) for name, number in named})
             if key is not None:
-                heads.update({row.view: row.head for row in view_positions.read(connection, key.secret)})
-    return Replaced(key, heads, generations)
+                rows = view_positions.read(connection, key.secret)
+                heads.update({row.view: row.head for row in rows})
+                with suppress(InvalidTag):
+                    names.update(told_sets.names(connection, told_sets.Cipher(key.secret)))
+    return Replaced(key, heads, generations, names)
 
 
 def write_backup(path: Path, key: KeyFile, target: Path) -> None:

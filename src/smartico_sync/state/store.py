@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import polars as pl
 
 from smartico_sync.core.reason_codes import UNKNOWN_USER
+from smartico_sync.core.told_sets import ANY
 from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
 from smartico_sync.state import (
     ahead,
@@ -18,10 +19,12 @@ from smartico_sync.state import (
     backfills,
     bodies,
     dead_letters,
+    erasure,
     lanes,
     ledger,
     profiles,
     recovery,
+    told_sets,
     view_positions,
 )
 from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
         ViewRow,
     )
     from smartico_sync.state.database import Access
+    from smartico_sync.state.erasure import Forgotten, Identity
     from smartico_sync.state.key_file import KeyFile
 
 __all__ = ["Store"]
@@ -70,6 +74,7 @@ class Store:
         self.secret = key.secret
         self.state_id = key.state_id
         self._key = key
+        self._cipher = told_sets.Cipher(key.secret)
         self._connection = connection
         self._process = lock
         self._turn = threading.RLock()
@@ -189,6 +194,8 @@ class Store:
                 view_positions.change(connection, self.secret, number, anew)
             generation = self._key.generations.get(identity or name, 0)
             view_positions.raise_generation(connection, self.secret, number, generation)
+            if known is None and (identity or name) in told_sets.names(connection, self._cipher):
+                view_positions.judge_fingerprints(connection, "doubted", number)  # it was at work before this state
             if start is not None:
                 view_positions.advance(connection, self.secret, number, start)
                 anchors.keep(connection, number, start.anchors)
@@ -305,6 +312,39 @@ class Store:
         with self._reading() as connection:
             return profiles.known(connection, number, ids)
 
+    def told_sets(self, view: str, ids: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
+        """Return the sets that were accepted last of the players among `ids`, for sets that are told by difference.
+
+        [id UInt64, a column (String, JSON) for each of the `columns`], in no order; who has none has no row.
+        """
+        number = self._number(view)
+        with self._reading() as connection:
+            return told_sets.known(connection, self._cipher, number, ids, columns)
+
+    def told_names(self, view: str) -> dict[str, set[str]]:
+        """Return every name (as JSON) that was ever on its way in such a set, by property."""
+        identity = self._row(view).identity
+        with self._reading() as connection:
+            return told_sets.names(connection, self._cipher).get(identity, {})
+
+    def add_told_names(self, view: str, new: Mapping[str, set[str]]) -> None:
+        """Note names that are about to be sent for the first time: on the disk when this returns, also after a power cut."""
+        identity = self._row(view).identity
+        with self._turn:
+            self._connection.execute("PRAGMA synchronous = FULL")
+            try:
+                with self._writing() as connection:
+                    told_sets.add_names(connection, self._cipher, identity, new)
+            finally:
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    def doubt_told_sets(self, view: str, ids: pl.Series, columns: Sequence[str]) -> None:
+        """Note that any name may be in these sets of the players `ids` (UInt64)."""
+        number = self._number(view)
+        doubted = ids.unique().alias("id").to_frame().with_columns(pl.lit(ANY).alias(name) for name in columns)
+        with self._writing() as connection:
+            told_sets.remember(connection, self._cipher, number, doubted)
+
     def commit(self, commit: Commit) -> int:
         """Write all that an acknowledged page changes, or nothing; the page's sequence number in the ledger.
 
@@ -319,6 +359,7 @@ class Store:
             view_positions.add_totals(connection, number, commit.counts)
             if commit.profiles is not None and not commit.profiles.is_empty():
                 profiles.remember(connection, number, commit.profiles)
+                told_sets.remember(connection, self._cipher, number, commit.profiles)
             self._settle_undelivered(connection, number, commit)
             anchors.keep(connection, number, commit.anchors)
             if commit.head is not None and commit.ledger is not None and commit.ledger.height:
@@ -478,6 +519,24 @@ class Store:
                 if bool(parked) == (stage == "parked"):
                     found.setdefault(view, {})[code] = n
         return found
+
+    # Erasure
+
+    def forget(self, view: str, who: Identity) -> Forgotten:
+        """Take a player out of what is known of a view, and his bytes out of the file; his waiting rows count as dropped."""
+        number = self._number(view)
+        with self._turn, translated(self.path):
+            self._connection.execute("PRAGMA secure_delete = ON")
+            try:
+                with self._writing() as connection:
+                    gone = erasure.forget(connection, number, who)
+                    dropped = {"dead_lettered": -gone.dead_letters, "parked": -gone.parked}
+                    dropped["dropped"] = gone.dead_letters + gone.parked
+                    view_positions.add_totals(connection, number, {name: n for name, n in dropped.items() if n})
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self._connection.execute("PRAGMA secure_delete = FAST")
+        return gone
 
     # Backfills
 

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import polars as pl
 import structlog
 
-from smartico_sync.core.outcome import build_commit
-from smartico_sync.core.pipeline import prepare, without_automation
+from smartico_sync.core.outcome import NOT_RETRIED, build_commit
+from smartico_sync.core.pipeline import optional_properties, prepare, without_automation
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND
 from smartico_sync.core.records import Holds
 from smartico_sync.errors import RowsRefused
-from smartico_sync.observe.health import UNKNOWN_DUPLICATES
+from smartico_sync.observe.health import REFUSED_PROPERTIES, UNKNOWN_DUPLICATES
 from smartico_sync.tracking import redelivery
-from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.clocks import agreed_ms, now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
     from concurrent.futures import Future
 
-    import polars as pl
-
     from smartico_sync.config.models import Configuration, View
+    from smartico_sync.core.outcome import Retried
     from smartico_sync.core.pipeline import PipelineOptions, PreparedBatch
+    from smartico_sync.core.position import Position
     from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.delivery.protocol import Delivery, Priority
@@ -111,6 +113,8 @@ class EventSender:
         self._first_load: Literal["under way", "over"] = "under way"
         self._trust: Trust = "trusted"
         self._told = False
+        self._head: Position | None = None
+        self._left_out: set[str] = set()
         self.dead_lettered = 0
         self.unregistered = 0
 
@@ -119,7 +123,7 @@ class EventSender:
         self._first_load = "under way" if row.level_ms == 0 else "over"
         self._open.clear()
         self._retries = "none"
-        self._trust = row.fingerprints
+        self._trust, self._head = row.fingerprints, row.head
         self._tell_undelivered()
 
     def finish_first_load(self) -> None:
@@ -193,6 +197,15 @@ class EventSender:
         if batch.holds in self._open:
             self._open.remove(batch.holds)
 
+    def _unknown(self, duplicates: int) -> None:
+        """So many rows were duplicates to the API, though this state never sent them."""
+        if not duplicates:
+            return
+        if not self._told:
+            log.warning("view.unknown_duplicates", view=self._name, rows=duplicates, hint=UNKNOWN_DUPLICATES)
+        self._told = True
+        self._tools.recorder.unknown_duplicates(duplicates)
+
     def queue(
         self,
         session: Working,
@@ -213,6 +226,10 @@ class EventSender:
                 events = without_automation(events)
             elif skip == "first_load" and old:
                 events = without_automation(events, old)
+            if session.options.on_refused_property == "omit":
+                events = replace(events, optional=optional_properties(session.prepared.mapping, events))
+            if batch.profiles is not None:
+                session.fingerprints.sending(batch.profiles)
             holds = batch.holds if batch.profiles is None else None
             receipt = tools.delivery.send(self._name, events, priority=priority, holds=holds)
         except BaseException:
@@ -227,15 +244,37 @@ class EventSender:
 
         Raises RowsRefused when most of the rows are refused: the view is misconfigured then, rather than its rows poisoned.
         """
-        commit = build_commit(batch, receipt, session.options, now_ms())
+        commit = self.built(session, batch, receipt, NOT_RETRIED)
         ceiling, dead = self._tools.view.max_refused, len(commit.dead_letters)
         if dead >= ceiling.count and dead >= ceiling.share * batch.rows:
             reasons = [dead_letter.reason for dead_letter in commit.dead_letters]
+            often = max(set(reasons), key=reasons.count)
+            first = commit.dead_letters[reasons.index(often)].row.key
             raise RowsRefused(
-                f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {max(set(reasons), key=reasons.count)}",
+                f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {often} (first: key {first})",
                 hint=f"mend the view or its `columns:`, try with: sync preview {self._name}; or raise `max_refused:`",
             )
         return commit
+
+    def built(self, session: Working, batch: PreparedBatch, receipt: Receipt, retried: Retried) -> Commit:
+        """What the receipt changes in the state."""
+        commit = build_commit(batch, receipt, session.options, now_ms(), retried, agreed_ms)
+        rows = [*(each.row for each in commit.parked), *(each.row for each in commit.dead_letters)]
+        waits = [row.player for row in rows if row.player]
+        if self._trust == "doubted" and batch.profiles is not None and waits:
+            session.fingerprints.unsettled(pl.Series(waits, dtype=pl.UInt64))
+        self._tell_left_out(receipt.left_out)
+        return commit
+
+    def _tell_left_out(self, left_out: Mapping[str, int]) -> None:
+        """So many values went nowhere, because the API refused their property."""
+        for name, values in left_out.items():
+            if name not in self._left_out:
+                log.warning(
+                    "view.property_left_out", view=self._name, property=name, events=values, hint=REFUSED_PROPERTIES
+                )
+            self._left_out.add(name)
+        self._tools.recorder.left_out(left_out)
 
     def committed(self, session: Working, batch: PreparedBatch, commit: Commit) -> None:
         """A commit was written: tell what it changed."""
@@ -252,15 +291,6 @@ class EventSender:
         if batch.profiles is not None:
             session.fingerprints.settled()
         self.release(batch)
-
-    def _unknown(self, duplicates: int) -> None:
-        """So many rows were duplicates to the API, though this state never sent them."""
-        if not duplicates:
-            return
-        if not self._told:
-            log.warning("view.unknown_duplicates", view=self._name, rows=duplicates, hint=UNKNOWN_DUPLICATES)
-        self._told = True
-        self._tools.recorder.unknown_duplicates(duplicates)
 
     def _tell_undelivered(self) -> None:
         """Look up how many rows wait and were given up, by reason code."""

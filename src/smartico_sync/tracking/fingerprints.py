@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.core.diff import DIGITS, UNSURE
+from smartico_sync.core.told_sets import ANY, EMPTY, MARK, items, marked, written
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from smartico_sync.state.store import Store
 
 __all__ = ["Fingerprints"]
@@ -23,24 +26,38 @@ class Fingerprints:
     """Pages come in order from one thread and are settled in the same order by another.
 
     `payload` as of the view: where only what changed is sent, each property is compared with every state that may be the last
-    accepted one.
+    accepted one. `sets`: properties that are told by difference, which is measured by every set that may be there.
     """
 
-    def __init__(self, store: Store, view: str, payload: Literal["full", "changed"] = "full") -> None:
+    def __init__(
+        self, store: Store, view: str, payload: Literal["full", "changed"] = "full", sets: Sequence[str] = ()
+    ) -> None:
         self.store, self.view, self.payload = store, view, payload
+        self.sets = [f"{MARK}{name}" for name in sets]
+        self.names = {name: items(written(dict.fromkeys(found, ""))) for name, found in self._names().items()}
         self.pending: deque[pl.DataFrame] = deque()
 
     def known(self, ids: pl.Series) -> pl.DataFrame:
         """The newest fingerprints of these players: [id UInt64, whole Binary, parts Binary|null, cursor_at Int64|null].
 
         One row a player. Where only changes are sent, a property of which the state and the pages on their way differ is UNSURE,
-        and the parts of a player that the state does not hold are null: any page may yet be refused.
+        and the parts of a player that the state does not hold are null: any page may yet be refused. With it, where sets are
+        told by difference, all those that may be there (List of JSON), also of players of whom nothing else is known.
         """
         # Before the state is read: what is settled in between is then in both.
         pending = tuple(self.pending)
+        found = self._newest(ids, pending)
+        if not self.sets:
+            return found
+        sets = self._possible(ids, pending)
+        return found.join(sets, on="id", how="full", coalesce=True) if sets.height else found
+
+    def _newest(self, ids: pl.Series, pending: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """The newest fingerprints, with `pending` above those of the state."""
         stored = self.store.profiles(self.view, ids)
         if not pending:
             return stored
+        pending = [page.select(COLUMNS) for page in pending]
         states = pl.concat([stored, *pending], how="vertical_relaxed")
         newest = states.unique("id", keep="last", maintain_order=True)
         if self.payload == "full":
@@ -54,12 +71,66 @@ class Fingerprints:
         return self.known(ids).with_columns(pl.lit(None, pl.Binary).alias("whole"), NO_PARTS)
 
     def doubted(self, ids: pl.Series) -> pl.DataFrame:
-        """The same while Smartico may have got more than the state knows: none is equal to any row, so all go in full."""
-        return self.known(ids).with_columns(whole=pl.lit(b""), parts=pl.lit(None, pl.Binary))
+        """The same while Smartico may have got more than the state knows: none is equal to any row, so all go in full.
+
+        A set that is told by difference may hold any name that was ever on its way.
+        """
+        found = self.known(ids)
+        if self.sets:
+            found = found.join(ids.unique().alias("id").to_frame(), on="id", how="full", coalesce=True)
+            found = found.with_columns(self._any(name).alias(name) for name in self.sets)
+        return found.with_columns(whole=pl.lit(b""), parts=pl.lit(None, pl.Binary))
+
+    def unsettled(self, ids: pl.Series) -> None:
+        """Of these players something was not accepted while it was not known what Smartico has: so it stays, of their sets."""
+        if self.sets:
+            self.store.doubt_told_sets(self.view, ids, self.sets)
+
+    def sending(self, profiles: pl.DataFrame) -> None:
+        """A page is about to be sent: names that never were are noted first, so that what may have arrived is always known."""
+        new: dict[str, set[str]] = {}
+        for column in marked(profiles.columns):
+            there = self.names.setdefault(column.removeprefix(MARK), {})
+            for text in profiles.get_column(column).drop_nulls().unique():
+                new.setdefault(column.removeprefix(MARK), set()).update(items(text).keys() - there.keys())
+        new = {name: found for name, found in new.items() if found}
+        if new:
+            self.store.add_told_names(self.view, new)
+            for name, found in new.items():
+                self.names[name] |= items(written(dict.fromkeys(found, "")))
 
     def sent(self, profiles: pl.DataFrame) -> None:
         """A page is on its way."""
-        self.pending.append(profiles.select(COLUMNS))
+        self.pending.append(profiles.select(*COLUMNS, *marked(profiles.columns)))
+
+    def _names(self) -> dict[str, set[str]]:
+        """Every name that was ever on its way."""
+        return self.store.told_names(self.view) if self.sets else {}
+
+    def _possible(self, ids: pl.Series, pending: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """The sets that may be there: that of the state, and those on their way [id, a column (List of JSON) a set]."""
+        stored = self.store.told_sets(self.view, ids, self.sets).with_columns(
+            pl.when(pl.col(name) == ANY)
+            .then(self._any(name))
+            .when(pl.col(name).is_not_null())
+            .then(pl.concat_list(name))
+            .alias(name)
+            for name in self.sets
+        )
+        if not pending:
+            return stored
+        wanted, none = ids.unique().implode(), pl.lit([EMPTY], pl.List(pl.String))
+        on_the_way = pl.concat(page.select("id", *self.sets) for page in pending).filter(pl.col("id").is_in(wanted))
+        before = on_the_way.select("id").unique().join(stored, on="id", how="left")
+        stored = pl.concat([stored, before]).with_columns(pl.col(self.sets).fill_null(none))
+        on_the_way = on_the_way.with_columns(pl.concat_list(name).alias(name) for name in self.sets)
+        of_all = pl.concat([stored, on_the_way]).group_by("id")
+        return of_all.agg(pl.col(name).explode().drop_nulls().unique() for name in self.sets)
+
+    def _any(self, name: str) -> pl.Expr:
+        """That any of the names may be there."""
+        every = written(self.names.get(name.removeprefix(MARK), {}))
+        return pl.lit([EMPTY, every], pl.List(pl.String))
 
     def settled(self) -> None:
         """The oldest page on its way is in the state."""

@@ -21,7 +21,7 @@ MOST_BYTES = 96_000_000  # of rows in flight: three full pages, so that reading,
 MOST_PAGES = 64  # small ones of polls that did not wait; beyond it an API that hangs holds up the polls too
 Where = Literal["here", "worker"]
 Scan = Literal["none", "part"]
-READY_PAGES = 3  # pages whose requests are not even made yet: more of them only cost memory
+FULL_PAGES = 4  # of a backlog: they keep reading, working and sending busy, and more of them only cost memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class PagesInFlight:
         self._changed = changed
         self._most_bytes = most_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"work-{view}")
+        self._broken: BaseException | None = None
         self._ordered: deque[InFlight] = deque()
         self._beside: deque[InFlight] = deque()
 
@@ -90,10 +91,12 @@ class PagesInFlight:
 
     @property
     def full(self) -> bool:
-        """Whether no further page should be read now."""
+        """Whether no further page should be read now: nothing goes behind one that could not be made."""
         size = sum(page.size for page in self._ordered)
-        unmade = sum(not page.sent.done() for page in self._ordered)
-        return len(self._ordered) >= MOST_PAGES or size >= (self._most_bytes or MOST_BYTES) or unmade >= READY_PAGES
+        backlog = sum(page.level is None for page in self._ordered)
+        most_bytes = self._most_bytes or MOST_BYTES
+        bounds = (len(self._ordered) >= MOST_PAGES, size >= most_bytes, backlog >= FULL_PAGES)
+        return self._broken is not None or any(bounds)
 
     @property
     def scanning(self) -> bool:
@@ -117,9 +120,20 @@ class PagesInFlight:
         """Make events of rows and queue them, to be committed in the order of these calls.
 
         `where`: "worker" beside the loop, "here" at once (raises what `work` raises); behind a page that the worker has
-        not finished everything goes to the worker, so that events are queued in order.
+        not finished everything goes to the worker, so that events are queued in order. Behind one that could not be made
+        nothing is made either: its rows would overtake.
         """
-        self._add(self._ordered, InFlight(self._made(work, where), size, scan, level))
+        self._add(self._ordered, InFlight(self._made(lambda: self._behind(work), where), size, scan, level))
+
+    def _behind(self, work: Callable[[], Sent]) -> Sent:
+        """Make a page, if all before it could be made."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            return work()
+        except BaseException as error:
+            self._broken = error
+            raise
 
     def send_history(
         self,
@@ -176,6 +190,7 @@ class PagesInFlight:
         self._beside.clear()
         for page in reversed(pages):
             page.withdraw()
+        self._broken = None
 
     def close(self) -> None:
         """End the thread."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.catalogue.properties import property_type
-from smartico_sync.config.personal import holds_personal, unprotected_pii
+from smartico_sync.config.personal import says_who, unprotected_pii
 from smartico_sync.core.mapping import keys_of
 from smartico_sync.core.messages.layout import Field, Layout, field_of
 from smartico_sync.core.messages.rows import LANE, OFFSET, PLACE_KEY, TIME
@@ -118,6 +118,7 @@ def named(view: View) -> Iterator[str]:
             yield name
     yield from (name for name in view.key or () if name not in PLACE_KEY)
     yield from (column for column, target in view.targets.items() if target)
+    yield from (name for name in view.arrays if name not in view.targets.values())
 
 
 def presumed(view: View, learnt: Mapping[str, Family]) -> dict[str, Family]:
@@ -177,7 +178,7 @@ def prepare_stream(
     families |= {name: "text" for name in key if name not in families and name not in PLACE_KEY}
     chosen = options(view, configuration.pii)
     columns = {**dict.fromkeys(PLACE_KEY), **chosen.columns}
-    blind = frozenset(name for name in families if holds_personal(configuration.pii, view, name))
+    blind = frozenset(name for name in families if says_who(configuration.pii, view, name))
     chosen = replace(chosen, columns=columns, where={}, blind=blind)
     described = (*OWN, *(Column(name, family, family) for name, family in families.items()))
     zone = view.timezone or configuration.sources[view.source].timezone
@@ -185,14 +186,11 @@ def prepare_stream(
         view.name, TIME, key, view.relation, timezone=zone, columns=described, version=view.version or ""
     )
     mapping = plan(view.name, kind(view.kind), relation, chosen)
-    if mapping.problems:
+    if mapping.misfits:
         relation = replace(relation, columns=tuple(softened(column, mapping) for column in described))
         mapping = plan(view.name, kind(view.kind), relation, chosen)
-    if mapping.problems:
-        raise ViewBroken(
-            f"view {view.name}: {view.relation}: {mapping.problems[0]}",
-            hint=f"sync check --config … lists what is missing; sync preview {view.name} shows what its messages become",
-        )
+    if mapping.misfits:
+        raise ViewBroken(f"view {view.name}: {view.relation}: {mapping.misfits[0].what}", hint=mapping.misfits[0].hint)
     if open_names := unprotected_pii(configuration, view, [each.name for each in mapping.properties]):
         raise ConfigError(
             f"view {view.name}: {', '.join(open_names)} would leave in the clear",

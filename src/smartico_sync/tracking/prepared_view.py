@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.config.personal import holds_personal, unprotected_pii
+from smartico_sync.config.personal import says_who, unprotected_pii
 from smartico_sync.core.conversion import Hints
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.late_commit.choice import Choice, choose
 from smartico_sync.core.late_commit.missing_ids import whole
-from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition
+from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition, traits
 from smartico_sync.core.mapping import keys_of
+from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import IDS, Relation
 from smartico_sync.core.view_mapping import Options, ViewMapping
@@ -32,11 +33,14 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
+    from smartico_sync.tracking.prepared_stream import PreparedStream
 
 __all__ = [
     "PreparedView",
     "identified",
     "options",
+    "pipeline_options",
+    "planned",
     "prepare",
     "prepare_known",
     "relation_of",
@@ -45,6 +49,7 @@ __all__ = [
 ]
 
 SAMPLED = 200  # ids, the oldest: enough to tell steps from blocks
+NEWEST_IDS = 1_000  # what repeats does so among the newest ids
 FEW = 5  # ids say nothing
 
 
@@ -94,12 +99,10 @@ def cleared(view: View, pii: Pii) -> frozenset[str]:
     return frozenset({ALL} if view.on_null == "clear" else {*pii.properties, *pii.in_the_clear})
 
 
-def prepare(configuration: Configuration, view: View, source: Source) -> PreparedView:
-    """Describe the relation and plan its mapping.
+def planned(configuration: Configuration, view: View, source: Source) -> ViewMapping:
+    """Describe the relation and plan its mapping, whose misfits say what keeps it from being of this kind.
 
-    Raises ViewBroken when the relation cannot be this kind, ConfigError when personal data would leave unprotected or
-    the late-commit policy cannot work here, ViewMisconfigured when the cursor does not hold what it is taken for, and what
-    the source raises.
+    Raises ViewBroken where a column of the key is missing, and what the source raises.
     """
     described = source.describe(relation_of(view, view.timezone or configuration.sources[view.source].timezone))
     chosen = options(view, configuration.pii)
@@ -111,13 +114,24 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
             hint="name the columns that make a row unique with `key:`, or `key: []` for none",
         )
     names = (column.name for column in relation.columns)
-    blind = frozenset(name for name in names if holds_personal(configuration.pii, view, name))
-    mapping = plan(view.name, kind(view.kind), relation, replace(chosen, blind=blind))
-    if mapping.problems:
-        more = f" (and {len(mapping.problems) - 1} more)" if len(mapping.problems) > 1 else ""
+    blind = frozenset(name for name in names if says_who(configuration.pii, view, name))
+    return plan(view.name, kind(view.kind), relation, replace(chosen, blind=blind))
+
+
+def prepare(configuration: Configuration, view: View, source: Source) -> PreparedView:
+    """Describe the relation and plan its mapping.
+
+    Raises ViewBroken when the relation cannot be this kind, ConfigError when personal data would leave unprotected or
+    the late-commit policy cannot work here, ViewMisconfigured when the cursor does not hold what it is taken for, and what
+    the source raises.
+    """
+    mapping = planned(configuration, view, source)
+    relation = mapping.relation
+    if mapping.misfits:
+        first, others = mapping.misfits[0], len(mapping.misfits) - 1
         raise ViewBroken(
-            f"view {view.name}: {where(view)}: {mapping.problems[0]}{more}",
-            hint="sync check --config … lists what is missing",
+            f"view {view.name}: {where(view)}: {first.what}{f' (and {others} more)' if others else ''}",
+            hint=f"{first.hint}{'; sync check names the others' if others else ''}",
         )
     if open_names := unprotected_pii(configuration, view, [known.name for known in mapping.properties]):
         raise ConfigError(
@@ -126,10 +140,13 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
         )
     facts = source.facts()
     family: Family = "instant" if relation.epoch else relation.cursor_column.family
-    choice = choose(view.late_commit, family, ENGINES[source.engine].ids, facts.fence)
+    definition = source.definition(relation)
+    no_fence = facts.no_fence(family)
+    asked = family in IDS and (no_fence or view.late_commit == "gaps")
+    shared = shared_ids(source, relation, definition) if asked else ""
+    choice = choose(view.late_commit, family, ENGINES[source.engine].ids, no_fence, shared)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
-    definition = source.definition(relation)
     if definition.blocks and not (family in IDS and in_blocks(source, relation)):
         definition = replace(definition, blocks="")
     if definition.blocks:
@@ -142,6 +159,22 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     return PreparedView(relation, mapping, choice, definition, advice)
 
 
+def pipeline_options(
+    configuration: Configuration, view: View, prepared: PreparedView | PreparedStream
+) -> PipelineOptions:
+    """How the view's rows become events."""
+    return PipelineOptions(
+        prepared.mapping,
+        prepared.mapping.options.secret,
+        view.payload,
+        view.on_invalid,
+        view.future_tolerance,
+        on_refused_property=view.on_refused_property,
+        park_ms=configuration.smartico.park,
+        ahead_ms=view.future_tolerance,
+    )
+
+
 def in_blocks(source: Source, relation: Relation) -> bool:
     """Whether ids lie closer than the steps of their sequence: where they do not, several masters take turns."""
     with source.reading(relation) as reading:
@@ -150,6 +183,19 @@ def in_blocks(source: Source, relation: Relation) -> bool:
     if ids is None or ids.len() < FEW or not whole_numbers(ids):
         return True
     return math.gcd(*whole(ids).sort().diff().drop_nulls().to_list()) == 1
+
+
+def shared_ids(source: Source, relation: Relation, definition: ViewDefinition) -> str:
+    """Why several rows may have one id, so that one may come late though its id is not missing; empty where each has its own."""
+    if any(trait.name in ("union", "group") for trait in traits(definition, ())):
+        return "the view is a UNION or has groups, so several rows may have one id"
+    with source.reading(relation) as reading:
+        head = reading.head()
+        if head is None:
+            return ""
+        low = str(int(head) - NEWEST_IDS) if head.isdecimal() and int(head) > NEWEST_IDS else None
+        repeated = reading.keys(low, head, NEWEST_IDS).get_column("@cursor").is_duplicated().any()
+    return "several rows have one id" if repeated else ""
 
 
 def prepare_known(configuration: Configuration, view: View, source: Source, row: ViewRow | None) -> PreparedView:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.outcome import build_commit
 from smartico_sync.core.pipeline import ledger_of, position_at
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.tracking import redelivery
@@ -50,7 +49,7 @@ class Sender(EventSender):
     def page(self, session: Session, read: ReadResult) -> Sent:
         """Map, diff, protect and queue what one reading brought."""
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
-        parts = [part for part in (read.late, read.extra, page) if part is not None]
+        parts = [part for part in (read.late, read.extra, read.again, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
         mapping, clock_ms = session.prepared.mapping, read.read_time.clock_ms
         batch = self.prepare(session, rows, clock_ms)
@@ -60,7 +59,7 @@ class Sender(EventSender):
             rows, anew = rows.filter(~looked.left_out), looked.anew.filter(~looked.left_out)
             batch = self.prepare(session, rows, clock_ms, anew=anew, instead_of=batch)
         session.keys.sending(rows, batch.ledger, read.ahead)
-        if repeated or read.extra is not None:
+        if repeated or read.extra is not None or read.again is not None:
             # What was sent before is in the ledger too; rows out of the order enter it when their time comes.
             ordered = [ledger_of(part, mapping) for part in (read.late, read.page) if part is not None]
             batch = replace(batch, ledger=pl.concat(ordered), repeated=repeated)
@@ -101,14 +100,17 @@ class Sender(EventSender):
     def retries(self, session: Session, parked: Sequence[ParkedRow]) -> Sent:
         """Read parked rows again, where they are now, and queue them."""
         with self._equipment.source.reading(session.prepared.relation) as reading:
-            found, clock_ms = redelivery.find(reading, session.prepared.mapping, parked), reading.clock_ms
+            found, clock_ms = (
+                redelivery.find(reading, session.prepared.mapping, parked, self._head),
+                reading.clock_ms,
+            )
         batch = self.prepare(session, found.rows, clock_ms, anew=found.anew, found=found)
         keys = batch.ledger.get_column("key")
 
         def settle(receipt: Receipt) -> None:
             new = [row for row in sorted(receipt.known_before) if found.retried.found[row].code == UNACKNOWLEDGED]
             explained = session.keys.explain(found.rows, keys, new)
-            commit = build_commit(batch, receipt, session.options, now_ms(), found.retried)
+            commit = self.built(session, batch, receipt, found.retried)
             commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
             seq = self._equipment.store.commit(commit)
             if seq and commit.ledger is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.core.messages.kept import packed, unpacked
 from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.messages.rows import read
-from smartico_sync.core.outcome import Retried, build_commit
+from smartico_sync.core.outcome import Retried
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import LaneStep
 from smartico_sync.tracking import redelivery
@@ -104,7 +104,7 @@ class StreamSender(EventSender):
         batch = self.prepare(session, found.rows, now_ms(), found=found)
 
         def settle(receipt: Receipt) -> None:
-            commit = build_commit(batch, receipt, session.options, now_ms(), found.retried)
+            commit = self.built(session, batch, receipt, found.retried)
             commit = replace(commit, bodies=kept(commit, there, self._keep))
             self._equipment.store.commit(commit)
             self._hand_over(commit, subscription)

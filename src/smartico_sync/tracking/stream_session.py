@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from smartico_sync.core.definition import changes
+from smartico_sync.core.mapping import told_by_difference
 from smartico_sync.core.messages.rows import frame_of, learnt
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.tracking.clocks import now_ms
@@ -115,10 +116,12 @@ def open_stream_session(equipment: StreamEquipment) -> StreamSession:
         view.payload,
         view.on_invalid,
         view.future_tolerance,
+        on_refused_property=view.on_refused_property,
         park_ms=configuration.smartico.park,
         ahead_ms=view.future_tolerance,
     )
-    return StreamSession(equipment, prepared, row, options, Fingerprints(store, view.name, view.payload))
+    sets = told_by_difference(prepared.mapping)
+    return StreamSession(equipment, prepared, row, options, Fingerprints(store, view.name, view.payload, sets))
 
 
 def known_stream(prepared: PreparedStream, row: ViewRow, store: Store) -> PreparedStream:

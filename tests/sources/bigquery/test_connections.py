@@ -1,9 +1,8 @@
-"""BigQuery's connections: URLs, credentials, a bad network, restarts, time limits."""
+"""BigQuery's connections beyond the contract: URLs, credentials, restarts."""
 
 from __future__ import annotations
 
 import json
-import threading
 
 import google.auth
 import pytest
@@ -12,12 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.api_core.retry import retry_unary
 from google.auth import exceptions as auth
 
+from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Relation
-from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceUnreachable
+from smartico_sync.errors import ConfigError, SourceUnreachable
 from smartico_sync.sources.bigquery.login import SCOPES, Login
-from smartico_sync.sources.kit.url import parse
 from stand_ins.process import StandIn
-from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 pytestmark = [
@@ -55,7 +53,8 @@ def test_a_service_accounts_key_is_used_with_a_narrow_scope(tmp_path):
     }  # fmt: skip
     file = tmp_path / "key.json"
     file.write_text(json.dumps(account))
-    login = Login(parse(f"bigquery://casino/crm?credentials_file={file}&quota_project=pays&location=EU"), 1000, 3.0)
+    config = SourceConfig(url=f"bigquery://casino/crm?credentials_file={file}&quota_project=pays&location=EU")
+    login = Login(config)
     with login.client() as client:
         assert (client.project, client.location) == ("casino", "EU")
         credentials = client._credentials
@@ -66,7 +65,7 @@ def test_a_service_accounts_key_is_used_with_a_narrow_scope(tmp_path):
     for content, words in (("{", "not JSON"), ('{"type": "authorized_user"}', "not the key of a service account")):
         file.write_text(content)
         with pytest.raises(ConfigError, match=words):
-            Login(login.url, 1000, 3.0).check()
+            Login(config).check()
 
 
 def test_without_a_key_the_environments_credentials_are_used(configured, monkeypatch):
@@ -92,21 +91,6 @@ def test_nobody_there_is_unreachable(configured, monkeypatch):
     assert slept == []
 
 
-def test_a_black_hole_is_noticed(on_bigquery, project, configured, proxied):
-    """A network that swallows everything ends the question in time, and the next one after it is mended works."""
-    on_bigquery.execute("CREATE TABLE bets (id INT64)")
-    proxy = proxied(project.port)
-    dataset = on_bigquery.url.split("?")[0].rpartition("/")[2]
-    source = configured(project.text(dataset, port=proxy.port), statement_timeout="1s")
-    described = source.describe(BETS)
-    proxy.black_hole()
-    with pytest.raises(SourceUnreachable, match="in time"), source.reading(described) as reading:
-        reading.page(None, 5)
-    proxy.mend()
-    with source.reading(described) as reading:
-        assert reading.page(None, 5).height == 0
-
-
 def test_a_server_that_restarts_is_found_again(project, configured, proxied):
     """Connections are made anew when they broke."""
     running = [StandIn.start("bigquery")]
@@ -122,35 +106,3 @@ def test_a_server_that_restarts_is_found_again(project, configured, proxied):
         assert source.facts().version
     finally:
         running[0].stop()
-
-
-def test_the_server_ends_what_takes_too_long(on_bigquery, project):
-    """statement_timeout is the server's own: SourceCancelled, and the source goes on."""
-    source = on_bigquery.source(statement_timeout="1s")
-    described = source.describe(Relation("slow", "id", (), query="SELECT EMULATED_WAIT(0) AS id"))
-    slow = Relation("slow", "id", (), query="SELECT EMULATED_WAIT(20) AS id", columns=described.columns)
-    with pytest.raises(SourceCancelled, match="statement_timeout"), source.reading(slow) as reading:
-        reading.page(None, 5)
-    assert source.facts().version
-
-
-def test_closing_ends_what_is_under_way(on_bigquery, project):
-    """close() does not wait for a query: who waits for it is told so, and not that the query took too long."""
-    source = on_bigquery.source(statement_timeout="5s")
-    described = source.describe(Relation("slow", "id", (), query="SELECT EMULATED_WAIT(0) AS id"))
-    slow = Relation("slow", "id", (), query="SELECT EMULATED_WAIT(9) AS id", columns=described.columns)
-    failures = []
-
-    def read():
-        try:
-            with source.reading(slow) as reading:
-                reading.page(None, 5)
-        except SourceError as failure:
-            failures.append(failure)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    until(lambda: any("EMULATED_WAIT(9)" in text for text in project.queries()))
-    source.close()
-    reader.join()
-    assert [type(failure) for failure in failures] == [SourceUnreachable]

@@ -34,7 +34,7 @@ def test_plan_estimates_the_poll(on_bigquery):
     source = on_bigquery.source()
     plan = source.plan(source.describe(BETS), None, 10)
     assert (plan.uses_index, plan.advice) == (True, "")
-    assert plan.summary.startswith("one poll is billed for 10 MB, 3 GB a day at every: 5m")
+    assert plan.summary.startswith("one poll is billed for 10 MB, 3 GB a day at `every: 5m`")
     assert plan.text.startswith(plan.summary)
 
 

@@ -57,7 +57,7 @@ def test_a_column_dropped_later_is_named(on_clickhouse):
         (516, "r: Authentication failed", SourceRefused, "refused"), (195, "address", SourceRefused, "address"),
         (497, "reader: Not enough privileges. To execute this query, it's necessary to have the grant SELECT(id, dt) ON crm.bets.", SourceRefused, "SELECT on crm.bets"),
         (201, "Quota", SourceRefused, "quota"), (452, "Setting max_threads shouldn't be greater", SourceRefused, "max_threads"),
-        (452, "Setting max_execution_time shouldn't be greater than 5", SourceRefused, "no statement_timeout that long"),
+        (452, "Setting max_execution_time shouldn't be greater than 5", SourceRefused, "no `statement_timeout` that long"),
         (164, "Cannot modify 'final' setting in readonly mode", SourceRefused, "final"), (164, "Cannot execute query in readonly mode", SourceRefused, "only asks"),
         (279, "All connection tries failed", SourceUnreachable, "replica"), (369, "stale", SourceUnreachable, "behind"),
         (60, "Unknown table expression identifier 'crm.bets'", ViewBroken, "crm.bets"), (47, "Unknown expression identifier `dt_updated`", ViewBroken, "dt_updated"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from servers.certificates import Authority
+from smartico_sync.config.models import SourceConfig
 from smartico_sync.errors import ConfigError, SourceRefused, SourceUnreachable
 from smartico_sync.sources.clickhouse.login import Login
-from smartico_sync.sources.kit.url import parse
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def test_a_token_logs_in(server, configured, tmp_path):
     ("url", "words"),
     [
         ("clickhouse://u:p@h/d?max_thread=1", "max_thread"), ("clickhouse://u:p@h:x/d", "port is not a number"),
-        ("clickhouse:///d", "names no host"), ("clickhouse://u@h/d?secure=maybe", "secure is true or false"),
+        ("clickhouse:///d", "names no host"), ("clickhouse://u@h/d?secure=maybe", "secure is neither on nor off"),
         ("clickhouse://u@h/d?connect_timeout=soon", "connect_timeout is not a number"),
         ("clickhouse://u@h/d?ca_file=/nowhere.pem", "No such file"),
     ],
@@ -59,8 +59,8 @@ def test_a_url_that_cannot_work_is_a_configuration_error(configured, url, words)
 )  # fmt: skip
 def test_ports_and_tls_are_what_the_url_means(url, expected):
     """As the driver has them: 8443 with TLS, 8123 without."""
-    login = Login(parse(url), 1000, 1.0)
-    ((host, port),) = login.hosts
+    login = Login(SourceConfig(url=url))
+    ((host, port),) = login.hosts()
     assert (login.arguments(host, port)["interface"], port) == expected
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from clickhouse_connect.driver.models import SettingDef
 
+from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceRefused
 from smartico_sync.sources.clickhouse.login import Login
 from smartico_sync.sources.clickhouse.settings import settings_to_send
-from smartico_sync.sources.kit.url import parse
 from sources.reading import page
 from waiting import now_ms
 
@@ -133,7 +133,7 @@ def setting(name, value, readonly=0):
 
 def test_settings_are_chosen_by_what_the_profile_allows():
     """What is right already, locked, or not known to the server is not sent; ClickHouse Cloud reads what is written elsewhere."""
-    login = Login(parse("clickhouse://r@h/d?final=1"), 30_000, 32.0)
+    login = Login(SourceConfig(url="clickhouse://r@h/d?final=1"))
     known = {
         each.name: each
         for each in [

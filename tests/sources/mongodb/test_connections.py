@@ -1,4 +1,4 @@
-"""MongoDB's connections: failures, time limits, a bad network, restarts."""
+"""MongoDB's connections beyond the contract: failures, time limits, restarts."""
 
 from __future__ import annotations
 
@@ -65,22 +65,6 @@ def test_the_server_ends_a_slow_query(emulated, configured):
     failing(emulated.client, blockConnection=True, blockTimeMS=5000)
     with pytest.raises(SourceCancelled), source.reading(described) as reading:
         reading.page(None, 9)
-
-
-def test_a_black_hole_is_noticed(emulated, configured, proxied):
-    """A network that swallows everything ends as unreachable by the client's own limits; mended, it is read again."""
-    emulated.here.bets.insert_one({"cur": 1, "id": 1})
-    proxy = proxied(emulated.server.ports[0])
-    url = f"mongodb://127.0.0.1:{proxy.port}/{emulated.name}?directConnection=true"
-    source = configured(url, statement_timeout="300ms")
-    described = source.describe(BETS)
-    proxy.black_hole()
-    with pytest.raises(SourceUnreachable), source.reading(described) as reading:
-        reading.page(None, 9)
-    proxy.mend()
-    proxy.drop()
-    until(lambda: read(source))
-    assert page(source, BETS).height == 1
 
 
 def test_nobody_there_is_told_with_the_place(configured):

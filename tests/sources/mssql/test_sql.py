@@ -20,8 +20,8 @@ from smartico_sync.sources.sql import statements as sql
 
 pytest.importorskip("pyodbc", reason="unixODBC is not installed: apt-get install unixodbc", exc_type=ImportError)
 
+from smartico_sync.config.models import SourceConfig
 from smartico_sync.sources.kit.positions import position_parameters
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.mssql.failures import connecting, diagnostic, failure
 from smartico_sync.sources.mssql.login import Login
 from smartico_sync.sources.mssql.plan import SPACE, advice, plan_text, serves
@@ -276,7 +276,7 @@ def test_failures_to_connect_are_told_apart(state, number, message, kind):
 
 
 def dialled(url, host="h", port=1433, **options):
-    return Login(parse(url), 1.0, tuple(options.items())).dial(host, port)
+    return Login(SourceConfig(url=url, options=options)).dial(host, port)
 
 
 def test_connection_strings_say_what_the_url_says():

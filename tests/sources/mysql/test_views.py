@@ -81,6 +81,19 @@ def test_a_view_alone_may_be_read_and_judged(real_engine, stranger, configured):
     assert source.plan(described, None, 10).uses_index is None
 
 
+def test_a_column_that_a_view_shows_twice_is_indexed_once(real_engine):
+    """Cursor and key may be one column under two names: the advice can be run all the same."""
+    real_engine.execute(
+        "CREATE TABLE slips (id INT PRIMARY KEY, settled DATETIME)",
+        "CREATE VIEW bets AS SELECT id, settled AS dt, settled AS settlement_date FROM slips",
+        f"INSERT INTO slips SELECT seq, NOW() FROM {real_engine.numbers(100)}",
+    )
+    source = real_engine.source()
+    plan = source.plan(source.describe(Relation("bets", "dt", ("id", "settlement_date"), relation="bets")), None, 10)
+    assert "(`settled`, `id`)" in plan.advice
+    real_engine.execute(plan.advice)
+
+
 def test_plans_look_through_views_and_joins(real_engine):
     """The advice names the base table and its own column, whatever the view calls it; a computed cursor is told."""
     real_engine.execute(

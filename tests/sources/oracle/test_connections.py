@@ -1,4 +1,4 @@
-"""Oracle's connections: failures, several addresses, silence, time limits, restarts."""
+"""Oracle's connections beyond the contract: failures, silence, time limits, restarts."""
 
 from __future__ import annotations
 
@@ -61,25 +61,6 @@ def test_a_listener_that_refuses_is_tried_again(listener, configured, code, word
         configured(heard.url()).facts()
 
 
-def test_nobody_listens(configured, proxied):
-    """A refused connection, an unknown host, something that is no Oracle: SourceUnreachable at once."""
-    proxy = proxied(1)
-    proxy.refuse()
-    with pytest.raises(SourceUnreachable, match="nobody answers"):
-        configured(f"oracle://reader:x@127.0.0.1:{proxy.port}/casino").facts()
-    with pytest.raises(SourceUnreachable, match="host name is unknown"):
-        configured("oracle://reader:x@nowhere.invalid/casino").facts()
-
-
-def test_the_first_address_that_answers_is_taken(listener, configured, proxied):
-    """A dead or unknown address costs a moment and nothing else."""
-    heard, _ = listener(says([ID]))
-    proxy = proxied(1)
-    proxy.refuse()
-    url = heard.url().replace("127.0.0.1:", f"nowhere.invalid:1,127.0.0.1:{proxy.port},127.0.0.1:")
-    assert configured(url).describe(BETS).columns
-
-
 def hanging():
     return [thread for thread in threading.enumerate() if thread.name == "source-calls"]
 
@@ -112,22 +93,6 @@ def test_a_slow_query_is_cancelled(listener, configured):
     desk.says = says([ID], [(7,)])
     with source.reading(described) as reading:
         assert reading.page(None, 5)["id"].to_list() == [7]
-
-
-def test_a_black_hole_is_noticed(listener, configured, proxied):
-    """A network that swallows everything: SourceUnreachable after the driver's own limit; mended, the next reading works."""
-    heard, _ = listener(says([ID], [(7,)]))
-    proxy = proxied(heard.port)
-    source = configured(heard.url(port=proxy.port), statement_timeout="150ms")
-    described = source.describe(BETS)
-    with pytest.raises(SourceUnreachable), source.reading(described) as reading:  # noqa: PT012  - it works, then it fails
-        reading.page(None, 5)
-        proxy.black_hole()
-        reading.page(None, 5)
-    proxy.mend()
-    proxy.drop()
-    with source.reading(described) as reading:
-        assert reading.page(None, 5).height == 1
 
 
 def test_a_server_that_went_away_is_found_again(listener, configured):

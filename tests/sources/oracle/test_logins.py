@@ -1,4 +1,4 @@
-"""Logging in to Oracle: passwords, certificates, wallets, descriptors, URLs."""
+"""Logging in to Oracle: certificates, wallets, descriptors, URLs."""
 
 from __future__ import annotations
 
@@ -10,24 +10,12 @@ from servers.certificates import Authority
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import (
     ConfigError,
-    SourceRefused,
     SourceUnreachable,
 )
 from sources.oracle.answers import ID, says
-from stand_ins.oracle.tns import PASSWORD
 from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
-
-
-def test_a_wrong_password_is_refused_and_not_repeated(listener, configured):
-    """SourceRefused; neither password appears anywhere in the failure or in the source."""
-    heard, _ = listener(says([ID]))
-    source = configured(heard.url(password="wrong-sesame"))
-    with pytest.raises(SourceRefused) as refused:
-        source.facts()
-    assert "sesame" not in refused.value.message + refused.value.hint + repr(source.__dict__)
-    assert PASSWORD not in refused.value.message
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Logging in to Redshift: passwords, URLs, AWS's credentials, TLS."""
+"""Logging in to Redshift: rights, URLs, AWS's credentials, TLS."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import pytest
 import redshift_connector
 
 from servers.certificates import Authority
-from servers.postgresql import PASSWORD
+from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SourceRefused, SourceUnreachable
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.redshift.login import Login
 from stand_ins.process import StandIn
 
@@ -31,26 +30,6 @@ def test_no_permission_is_refused(redshift, configured):
         redshift.execute("DROP ROLE stranger")
 
 
-def test_a_wrong_password_is_refused_and_not_repeated(redshift, configured):
-    """SourceRefused; neither password appears anywhere in the failure or in the source."""
-    source = configured(redshift.through(redshift.port, password="wrong-sesame") + "?ssl=off")
-    with pytest.raises(SourceRefused) as refused:
-        source.facts()
-    assert "sesame" not in refused.value.message + refused.value.hint + repr(source.__dict__)
-
-
-def test_an_unknown_database_is_refused(redshift, configured):
-    """A database that does not exist is not worth waiting for."""
-    with pytest.raises(SourceRefused):
-        configured(redshift.url.replace("?", "_not?")).facts()
-
-
-def test_a_raw_password_needs_no_encoding(redshift, configured):
-    """`${DB_PASSWORD}` may hold `@`, `/`, `:`, `?`, `#` and `%` as they are."""
-    source = configured(f"redshift://reader:{PASSWORD}@127.0.0.1:{redshift.port}/{redshift.name}?ssl=off")
-    assert source.facts().engine == "redshift"
-
-
 @pytest.mark.parametrize(
     ("url", "words"),
     [
@@ -70,17 +49,19 @@ def test_a_url_that_cannot_work_is_told_at_once(configured, url, words):
 
 def test_aws_logins_reach_the_driver():
     """Everything that the driver knows of IAM passes through, as the types that it wants."""
-    url = parse(
-        "redshift://@/casino?iam=on&cluster_identifier=main&region=eu-west-1&db_user=reader&db_groups=crm, bi&auto_create=off"
-        "&profile=prod"
+    login = Login(
+        SourceConfig(
+            url="redshift://@/casino?iam=on&cluster_identifier=main&region=eu-west-1&db_user=reader&db_groups=crm, bi&auto_create=off"
+            "&profile=prod"
+        )
     )
-    told = Login(url, 30.0).arguments(("", 5439))
+    told = login.arguments(("", 5439))
     assert told == {
         "iam": True, "cluster_identifier": "main", "region": "eu-west-1", "db_user": "reader", "db_groups": ["crm", "bi"],
         "auto_create": False, "profile": "prod", "database": "casino", "port": 5439, "timeout": 10, "sslmode": "verify-full",
         "application_name": "smartico-sync", "tcp_keepalive_idle": 30, "tcp_keepalive_interval": 10, "tcp_keepalive_count": 3,
     }  # fmt: skip
-    assert Login(url, 30.0).hosts() == (("", 5439),)
+    assert login.hosts() == (("", 5439),)
 
 
 def test_aws_saying_no_is_a_refusal(configured, monkeypatch):

@@ -11,7 +11,17 @@ import polars as pl
 
 from smartico_sync.catalogue.properties import NAME_PATTERN
 from smartico_sync.core.messages.debezium import change_of
-from smartico_sync.core.messages.exact import ABSENT, Absent, Number, Undecodable, as_json, as_text, object_of
+from smartico_sync.core.messages.exact import (
+    ABSENT,
+    LONGEST,
+    Absent,
+    Number,
+    Undecodable,
+    as_json,
+    as_text,
+    object_of,
+    unbounded,
+)
 from smartico_sync.core.messages.layout import value_at, walk
 
 if TYPE_CHECKING:
@@ -29,6 +39,7 @@ MOST_COLUMNS = 500  # members of objects whose names are data are no columns
 NOTHING_THERE = {type(None), Absent}
 SCALARS = {int, Number}
 DOCUMENTS = {dict, list}
+ODD = {Number, *DOCUMENTS}  # what may hold a number beyond all bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +156,24 @@ def columns_of(
                 reasons.setdefault(row, f"the message: {error}, at {each.column}")
                 found.append(ABSENT)
         cells[each.column] = found
+    for name, values in cells.items():
+        if set(map(type, values)) & ODD:
+            cells[name] = bounded(name, values, reasons)
     return cells
+
+
+def bounded(name: str, values: list[Any], reasons: dict[int, str]) -> list[Any]:
+    """The cells without numbers beyond all bounds, whose messages cannot be read."""
+    odd = [
+        row
+        for row, value in enumerate(values)
+        if (type(value) is not Number or "e" in value or "E" in value or len(value) > LONGEST) and unbounded(value)
+    ]
+    if not odd:
+        return values
+    for row in odd:
+        reasons.setdefault(row, f"the message: {name} is a number beyond all bounds")
+    return [ABSENT if row in odd else value for row, value in enumerate(values)]
 
 
 def family_of(types: set[type]) -> Family | None:

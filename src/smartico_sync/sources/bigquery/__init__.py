@@ -11,15 +11,17 @@ from smartico_sync.sources.bigquery.reading import BigQueryReading
 from smartico_sync.sources.bigquery.session import AnswerCache, Session, Storage
 from smartico_sync.sources.bigquery.types import BIGQUERY, column_of
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
-from smartico_sync.sources.kit.parameters import connection_of
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.server_clock import ServerClock
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["BigQuerySource", "connect"]
 
@@ -27,20 +29,17 @@ __all__ = ["BigQuerySource", "connect"]
 class BigQuerySource(PooledSource[Session, BigQueryReading]):
     """A pool of clients of one project."""
 
-    engine = "bigquery"
     reading_type = BigQueryReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    _listed = staticmethod(listed)
+    adapter = BIGQUERY
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config)
-        login = Login(url, config.statement_timeout, silence_s, options)
-        login.check()
-        place = f"source {name} ({url.place})"
+        login = Login(config)
         self._storage = storage = Storage(login)
         cache, clock, unattended = AnswerCache(), ServerClock(), UnattendedCalls()
-        pool = Pool(lambda: Session(storage, cache, clock, unattended, place), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        super().__init__(name, login, lambda place: Session(storage, cache, clock, unattended, place))
 
     def close(self) -> None:
         """Close everything; what is under way ends with SourceUnreachable."""
@@ -51,8 +50,8 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
         estimate = session.estimate(statements.star(BIGQUERY, relation), (), f"view {relation.name}")
         return tuple(column_of(field) for field in estimate.fields)
 
-    def _listed(self, session: Session) -> tuple[str, ...]:
-        return listed(session)
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return views(listed(session, "VIEW"))
 
 
 connect = BigQuerySource

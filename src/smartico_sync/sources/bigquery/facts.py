@@ -35,11 +35,12 @@ def ask_facts(session: Session) -> ServerFacts:
         role="primary",
         fence=NO_FENCE,
         warnings=(*_wide(session, login), *_slow(session.storage)),
+        encrypted="yes",
     )
 
 
-def listed(session: Session) -> tuple[str, ...]:
-    """Tables and views of the dataset, or of all datasets of the project, by names that `describe` takes."""
+def listed(session: Session, kind: str = "") -> tuple[str, ...]:
+    """Tables and views of the dataset, or of all datasets of the project, or those of a kind, by names that `describe` takes."""
     login = session.login
 
     def ask(client: Client, timeout_s: float) -> list[TableListItem]:
@@ -52,7 +53,8 @@ def listed(session: Session) -> tuple[str, ...]:
             for table in client.list_tables(dataset, max_results=LISTED, timeout=timeout_s, retry=NEVER)
         ]
 
-    return tuple(sorted(f"{table.dataset_id}.{table.table_id}" for table in session.call(ask, "the server")))
+    found = (table for table in session.call(ask, "the server") if kind in ("", table.table_type))
+    return tuple(sorted(f"{table.dataset_id}.{table.table_id}" for table in found))
 
 
 def _location(session: Session, login: Login) -> str:

@@ -10,16 +10,8 @@ import requests.exceptions
 from google.api_core import exceptions
 from google.auth import exceptions as auth
 
-from smartico_sync.errors import (
-    ConfigError,
-    SourceCancelled,
-    SourceError,
-    SourceRefused,
-    SourceUnreachable,
-    SyncError,
-    ViewBroken,
-)
-from smartico_sync.sources.kit.failures import BY_HAND, COMPARE, failure_of, meanings
+from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.sources.kit.failures import BY_HAND, COMPARE, SMALLER, alike, failure_of
 from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
 __all__ = ["FAILURES", "failure"]
@@ -37,23 +29,14 @@ BUSY = (
     "jobRateLimitExceeded",
 )  # fmt: skip
 FORBIDDEN = ("quotaExceeded", "billingNotEnabled", "billingTierLimitExceeded", "blocked", "policyViolation")
+SLOW = "raise `statement_timeout` of the source; `sync check` tells what a poll reads"
+QUOTAS = "see IAM & Admin, Quotas, in the console of the project that the url names"
 # By BigQuery's own word for the reason.
 TABLE = {
-    **meanings(
-        SourceCancelled, "raise `statement_timeout` of the source; `sync check` tells what a poll reads",
-        dict.fromkeys(("stopped", "timeout"), "the query ran longer than `statement_timeout`"),
-    ),
-    **meanings(
-        SourceCancelled, "tried again, with a smaller page",
-        dict.fromkeys(("resourcesExceeded", "responseTooLarge"), "the query is too large"),
-    ),
-    **meanings(
-        SourceUnreachable, "https://status.cloud.google.com", dict.fromkeys(BUSY, "BigQuery cannot serve us now")
-    ),
-    **meanings(
-        SourceRefused, "see IAM & Admin, Quotas, in the console of the project that the url names",
-        dict.fromkeys(FORBIDDEN, "a quota, a policy or the billing of the project forbids it"),
-    ),
+    **alike(SourceCancelled, SLOW, "the query ran longer than `statement_timeout`", ("stopped", "timeout")),
+    **alike(SourceCancelled, SMALLER, "the query is too large", ("resourcesExceeded", "responseTooLarge")),
+    **alike(SourceUnreachable, "https://status.cloud.google.com", "BigQuery cannot serve us now", BUSY),
+    **alike(SourceRefused, QUOTAS, "a quota, a policy or the billing of the project forbids it", FORBIDDEN),
 }  # fmt: skip
 PERMISSION = re.compile(r"\bbigquery\.\w+\.\w+\b")
 ROLES = {
@@ -69,7 +52,7 @@ HINTS = Hints(
 )
 
 
-def failure(error: BaseException, place: str, what: str) -> SyncError:
+def failure(error: BaseException, place: str, what: str) -> ConfigError | SourceError:
     """The failure of a request."""
     if isinstance(error, auth.DefaultCredentialsError):
         return ConfigError(
@@ -122,10 +105,7 @@ def _answered(error: exceptions.GoogleAPICallError, place: str, what: str) -> So
         return ViewBroken(f"{place}: {what} names {unknown[1]}, which is not there", hint=COMPARE)
     if isinstance(error, exceptions.BadRequest):
         # These messages quote the value that failed, or the text that cannot be parsed.
-        return ViewBroken(
-            f"{place}: {what}: the view cannot be computed ({reason or error.code})",
-            hint=BY_HAND,
-        )
+        return ViewBroken(f"{place}: {what}: the view cannot be computed ({reason or error.code})", hint=BY_HAND)
     return SourceError(
         f"{place}: {what}: BigQuery failed ({reason or error.code})", hint="see the project's job history"
     )

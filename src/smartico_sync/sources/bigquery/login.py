@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import google.auth
 import grpc
@@ -14,39 +13,20 @@ from google.cloud import bigquery, bigquery_storage
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 from google.oauth2 import service_account
 
-from smartico_sync.catalogue.engines import BIGQUERY
 from smartico_sync.config.units import Bytes
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import named, number
-
-if TYPE_CHECKING:
-    from smartico_sync.sources.kit.url import Url
+from smartico_sync.sources.kit.login import BaseLogin
 
 __all__ = ["SCOPES", "Login"]
 
 SCOPES = ("https://www.googleapis.com/auth/bigquery",)  # not the whole cloud
-DEFAULTS = BIGQUERY.defaults
 QUANTITY = Bytes(at_least=10_000_000, never="off")  # the least that BigQuery bills for a table
 UNLIMITED = (("grpc.max_receive_message_length", -1),)  # as the client's own channels
-Ways = Literal["auto", "never"]
+WAYS = ("auto", "never")
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A URL and what its parameters mean. `silence_s`: no answer for that long means that nobody is there.
-
-    ConfigError for a parameter that is not known or no number, a file that cannot be read, or no project.
-    """
-
-    url: Url
-    timeout_ms: int
-    silence_s: float
-    options: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The URL's parameters, then the source's options."""
-        return named(self.url, self.options, BIGQUERY)
+class Login(BaseLogin):
+    """Whose project pays for queries, what each may cost, and the clients for them."""
 
     @property
     def project(self) -> str:
@@ -67,22 +47,16 @@ class Login:
         return self.parameters.get("location")
 
     @property
-    def storage(self) -> Ways:
-        """Whether large answers may come through the Storage API."""
-        way = self.parameters.get("storage_api", DEFAULTS["storage_api"])
-        if way not in ("auto", "never"):
-            raise ConfigError(f"{self.url.place}: storage_api is auto or never, not {way!r}")
-        return "never" if way == "never" else "auto"
+    def storage(self) -> str:
+        """Whether large answers may come through the Storage API: `auto` or `never`."""
+        return self.one_of(WAYS, "storage_api", self.given("storage_api"))
 
     def limits(self) -> dict[str, Any]:
         """What every query is told: whose tables, how long, how much, and who asks."""
         try:
-            most = QUANTITY.parse(self.parameters.get("maximum_bytes_billed", DEFAULTS["maximum_bytes_billed"]))
+            most = QUANTITY.parse(self.given("maximum_bytes_billed"))
         except ValueError as error:
-            raise ConfigError(
-                f"{self.url.place}: maximum_bytes_billed: expected {error}",
-                hint=f"maximum_bytes_billed={DEFAULTS['maximum_bytes_billed']}, or off",
-            ) from None
+            raise self.wrong(f"maximum_bytes_billed: expected {error}", "maximum_bytes_billed=1GB, or off") from None
         return {
             **({"default_dataset": self.dataset} if self.dataset else {}),
             **({} if most is None else {"maximum_bytes_billed": most}),
@@ -117,7 +91,7 @@ class Login:
         )
 
     def check(self) -> None:
-        """Tell what cannot be used before the first poll."""
+        """Tell what cannot be used, before the first poll."""
         if not self.project:
             raise ConfigError(f"{self.url.scheme}:// names no project", hint="write bigquery://project/dataset")
         self.limits()
@@ -142,11 +116,9 @@ class Login:
 
     def _endpoint(self, port: str) -> str:
         """An endpoint of the operator's own (a private one, or an emulator's), or nothing."""
-        parameters = self.parameters
-        if "host" not in parameters:
+        if "host" not in self.parameters:
             return ""
-        written = number(self.url.place, port, parameters.get(port, DEFAULTS[port]))
-        return f"{parameters.get('protocol', DEFAULTS['protocol'])}://{parameters['host']}:{written}"
+        return f"{self.given('protocol')}://{self.parameters['host']}:{self.number(port)}"
 
 
 def _service_account(path: str) -> dict[str, Any]:

@@ -55,6 +55,15 @@ class BigQueryReading(WarehouseReading[Session]):
             self.session.cache.heads[self.relation] = found
         return found
 
+    def newest(self, limit: int) -> pl.DataFrame:
+        """The rows with the highest cursors, looked for where those must be, so that older partitions are not read."""
+        if described(self.relation, self.relation.cursor).family in ("timestamp", "instant", "date"):
+            statement = statements.newest(self.adapter, self.relation, "low")
+            found = self.frame(statement, {"low": self.moment(self.clock_ms - NEAR_MS[0]), "n": limit})
+            if found.height:
+                return found.reverse()
+        return super().newest(limit)
+
     def null_cursors(self) -> int:
         """How many rows have no place in the order, counted once an hour; NULL keys only where that may be paid for."""
         counted = self.session.cache.nulls.get(self.relation)
@@ -83,15 +92,13 @@ class BigQueryReading(WarehouseReading[Session]):
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""
         text = super().value(statement, values)
-        return (
-            text
-            if text is None or described(self.relation, self.relation.cursor).family != "decimal"
-            else str(_plain(pl.Series([text]))[0])
-        )
+        if text is None or described(self.relation, self.relation.cursor).family != "decimal":
+            return text
+        return str(_plain(pl.Series([text]))[0])
 
-    def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
-        """Rows as Arrow tables, typed."""
-        found = super().frame(statement, values)
+    def typed(self, statement: Statement, tables: list[pa.Table]) -> pl.DataFrame:
+        """What the statement selected, from tables of some rows."""
+        found = super().typed(statement, tables)
         decimals = [column.name for column in self.relation.columns if column.family == "decimal"]
         decimals += [label for label, name in labels(self.relation) if name in decimals]
         return found.with_columns(_plain(found[name]) for name in decimals if name in found.columns)

@@ -6,7 +6,7 @@ import logging
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 from google.api_core.exceptions import Forbidden
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from google.cloud.bigquery.table import RowIterator, TableReference
 
     from smartico_sync.core.relation import Relation
-    from smartico_sync.errors import SyncError
     from smartico_sync.sources.bigquery.login import Login
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
     from smartico_sync.sources.kit.server_clock import ServerClock
@@ -38,9 +37,8 @@ for name in ("google.cloud.bigquery", "google.api_core", "google.auth"):
     logging.getLogger(name).addHandler(logging.NullHandler())
 QUESTION = re.compile(r"(?:\s|/\*.*?\*/)*SELECT\b", re.DOTALL | re.IGNORECASE)
 NOW = "SELECT UNIX_MILLIS(CURRENT_TIMESTAMP())"
-NEVER = Retry(
-    predicate=lambda _: False
-)  # the daemon tries again, and tells meanwhile; the client would for ten minutes
+# The daemon tries again, and tells meanwhile; the client would for ten minutes.
+NEVER = Retry(predicate=lambda _: False)
 FIRST_ROWS = 1_000  # rows that come with the answer; more of them arrive faster by Arrow than as JSON
 T = TypeVar("T")
 
@@ -88,6 +86,7 @@ class Session(WarehouseSession):
     """A client. BigQuery has no read-only session, so what is not a question is refused here."""
 
     failures = FAILURES
+    failure = staticmethod(failure)
     cast = "to STRING"
 
     def __init__(
@@ -169,9 +168,6 @@ class Session(WarehouseSession):
     def _only_asks(self, statement: str, what: str) -> None:
         if not QUESTION.match(statement):
             raise only_asks(self._place, what)
-
-    def _failure(self, error: Any, what: str) -> SyncError:
-        return failure(error, self._place, what)
 
     def usable(self) -> bool:
         """Whether the session is worth another question: its connections are made anew when they break."""

@@ -12,39 +12,41 @@ from smartico_sync.sources.clickhouse.reading import ClickHouseReading
 from smartico_sync.sources.clickhouse.session import Hosts, Session
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, column_of
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
-from smartico_sync.sources.kit.parameters import connection_of
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["ClickHouseSource", "connect"]
+
+VIEWS = "SELECT database, name FROM system.tables WHERE engine LIKE '%View'"
 
 
 class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
     """A pool of clients of one server, or of the servers of one cluster."""
 
-    engine = "clickhouse"
     reading_type = ClickHouseReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    _listed = staticmethod(listed)
+    adapter = CLICKHOUSE
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config)
-        login = Login(url, config.statement_timeout, silence_s, options)
-        login.check()
-        place = f"source {name} ({url.place})"
+        login = Login(config)
         hosts, clock, unattended = Hosts(login), ReplicaClock(), UnattendedCalls()
-        pool = Pool(lambda: Session(login, hosts, clock, unattended, place), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        super().__init__(name, login, lambda place: Session(login, hosts, clock, unattended, place))
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with its columns; where they come from is learnt for the clock."""
         described = super().describe(relation)
-        with self._pool.link() as session:
+        with self._session() as session:
             session.replication.learn(session, described)
         return described
 
@@ -52,8 +54,8 @@ class ClickHouseSource(PooledSource[Session, ClickHouseReading]):
         described = session.described(statements.star(CLICKHOUSE, relation), f"view {relation.name}")
         return tuple(column_of(name, kind) for name, kind in described)
 
-    def _listed(self, session: Session) -> tuple[str, ...]:
-        return listed(session)
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return views(dotted(row) for row in session.rows(VIEWS, "the server"))
 
 
 connect = ClickHouseSource

@@ -70,9 +70,8 @@ class ReplicaClock:
             return known[1], None
         tables: Tables = ()
         replay = None
-        with suppress(
-            SourceRefused, ViewBroken
-        ):  # of the plan, or of system.replicas: then nothing is known of replicas
+        # Of the plan, or of system.replicas: then nothing is known of replicas.
+        with suppress(SourceRefused, ViewBroken):
             page = statements.page(CLICKHOUSE, relation, "from the start", "open")
             read = session.rows(TABLES + page.text, "the server", {"n": 1})
             tables = tuple(dict.fromkeys((str(row[0]), str(row[1])) for row in read))

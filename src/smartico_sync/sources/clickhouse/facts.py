@@ -47,6 +47,7 @@ def ask_facts(session: Session) -> ServerFacts:
         replay_lag_ms=delay_ms,
         timezone=timezone,
         warnings=(*told, *_wide(session, user), *_locked(session)),
+        encrypted=session.encrypted,
     )
 
 

@@ -7,16 +7,8 @@ import re
 import urllib3.exceptions
 from clickhouse_connect.driver import exceptions
 
-from smartico_sync.errors import (
-    ConfigError,
-    SourceCancelled,
-    SourceError,
-    SourceRefused,
-    SourceUnreachable,
-    SyncError,
-    ViewBroken,
-)
-from smartico_sync.sources.kit.failures import COMPARE, SERVER, SUBJECT, failure_of, meanings
+from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.sources.kit.failures import COMPARE, RUN, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
 __all__ = ["FAILURES", "connecting", "failure"]
@@ -24,7 +16,7 @@ __all__ = ["FAILURES", "connecting", "failure"]
 # What the driver lets through.
 FAILURES: tuple[type[Exception], ...] = (exceptions.ClickHouseError, urllib3.exceptions.HTTPError, OSError)
 LOGIN = "check user and password of the source"
-GONE = {60: "a table or view", 81: "a database", 218: "a table or view"}
+GONE = (60, 81, 218)
 COLUMNS = (8, 10, 16, 36, 47, 352)
 COMPILED = (42, 43, 44, 46, 48, 50, 53, 62, 63, 70, 179, 181, 184, 206, 207, 215, 386)
 DENIED, SETTING = (291, 497), (115, 164, 452)
@@ -34,7 +26,7 @@ TABLE = {
         192: "nobody has that name", 193: "user or password is refused", 194: "user or password is refused",
         195: "the user may not come from this machine's address", 516: "user or password is refused",
         492: "the user or the role is unknown", 511: "the user or the role is unknown", 512: "the user may not take that role",
-    }, SERVER),
+    }, "server"),
     **meanings(SourceCancelled, "tried again, with a smaller page; `sync check` tells what a poll reads", {
         158: "the query reads more rows than the profile allows",
         159: "the query ran longer than `statement_timeout`, or max_execution_time",
@@ -53,9 +45,9 @@ TABLE = {
     **meanings(SourceRefused, "see SHOW QUOTA; or poll less often", {201: "the user's quota is used up"}),
     **meanings(SourceRefused, "a view must only read", {164: "this session only asks"}),
     **meanings(SourceError, "`sync watermark show`", {457: "a position is no value of its column's type"}),
-    **meanings(ViewBroken, "run the `query:` by hand", dict.fromkeys(COMPILED, "the server cannot compile it")),
-    **meanings(ViewBroken, "does it exist, under that very name?", dict.fromkeys(GONE, "reads"), SUBJECT),
-    **meanings(ViewBroken, COMPARE, dict.fromkeys(COLUMNS, "names"), SUBJECT),
+    **alike(ViewBroken, RUN, "the server cannot compile it", COMPILED),
+    **alike(ViewBroken, "does it exist, under that very name?", "reads", GONE, "subject"),
+    **alike(ViewBroken, COMPARE, "names", COLUMNS, "subject"),
 }  # fmt: skip
 STATUSES = {401: "the login is refused", 403: "the login is refused", 407: "the proxy wants a login"}
 HINTS = Hints(
@@ -84,7 +76,7 @@ def failure(error: BaseException, place: str, what: str) -> SourceError:
     return _silent(error, place, what)
 
 
-def connecting(error: BaseException, place: str) -> SyncError:
+def connecting(error: BaseException, place: str) -> ConfigError | SourceError:
     """A failure to connect."""
     if getattr(error, "code", None) == 81:
         return SourceRefused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,9 +12,9 @@ import pyarrow as pa
 
 from smartico_sync.sources.clickhouse.session import Session
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, WIDE
-from smartico_sync.sources.kit.arrow import from_arrow, position_texts
-from smartico_sync.sources.kit.frames import decoded, empty
-from smartico_sync.sources.sql.reading import SqlReading
+from smartico_sync.sources.kit.arrow import from_arrow
+from smartico_sync.sources.kit.frames import decoded
+from smartico_sync.sources.sql.warehouse import WarehouseReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,54 +25,41 @@ if TYPE_CHECKING:
 __all__ = ["ClickHouseReading"]
 
 
-class ClickHouseReading(SqlReading[Session]):
-    """Reads through one session.
-
-    ClickHouse knows no transaction over several queries: each sees the parts that are there when it begins. A later question
-    of a reading may therefore see more than an earlier one, and the clock is read before both: what appears in between is
-    above the page, or found as a late row.
-    """
+class ClickHouseReading(WarehouseReading[Session]):
+    """ClickHouse knows no transaction over several queries: each sees the parts that are there when it begins."""
 
     adapter = CLICKHOUSE
+    offset = ""
 
     def begin(self) -> None:
         """Read the time up to which the server knows everything."""
         self.clock_ms = self.session.replication.read(self.session, self.relation)
 
-    def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> pa.Table:
-        """One question; its answer as a table."""
-        return self.session.table(statement, values or {}, self.what)
+    def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> list[pa.Table]:
+        """One question; its answer as a table, none when there is no row."""
+        table = self.session.table(statement, values or {}, self.what)
+        return [table] if table.num_rows else []
 
     def rows_of(self, statement: str, values: Mapping[str, str | int]) -> list[list[object]]:
         """Rows of a question about a statement."""
         return self.session.rows(statement, self.what, values)
 
-    def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
-        """The first value of a statement."""
-        table = self.ask(statement.text, values)
-        if not table.num_rows:
-            return None
-        text: str | None = position_texts(_decoded(pl.Series(pl.from_arrow(_safe(table.column(0))))))[0]
-        return text
+    def series(self, values: pa.ChunkedArray) -> pl.Series:
+        """Bytes that should be text are decoded: a position must be something."""
+        safe = super().series(_safe(values))
+        return decoded(safe) if safe.dtype == pl.Binary else safe
 
-    def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
-        """Rows as the driver's Arrow table, typed."""
-        table = self.ask(statement.text, values)
-        if not table.num_rows:
-            return empty(self.relation, "rows" if statement.columns else "positions")
-        columns = [_safe(values) for values in table.columns]
-        columns = [_naive(values, column) for values, column in _paired(columns, statement.columns)]
+    def typed(self, statement: Statement, tables: list[pa.Table]) -> pl.DataFrame:
+        """What the statement selected, from its one table."""
+        columns = [_safe(values) for values in tables[0].columns]
+        columns = [_naive(values, column) for values, column in zip_longest(columns, statement.columns)]
         found = from_arrow(
             self.relation, _as_sent(statement), [pa.table(columns, names=list(map(str, range(len(columns)))))]
         )
         broken = [(name, columns[at]) for name, at in statement.positions if pa.types.is_binary(columns[at].type)]
-        found = found.with_columns(_decoded(pl.Series(pl.from_arrow(values))).alias(name) for name, values in broken)
+        found = found.with_columns(self.series(values).alias(name) for name, values in broken)
         wide = [column.name for column in statement.columns if column.type in WIDE]
         return found.with_columns(_narrow(found[name]) for name in wide)
-
-
-def _paired(columns: list[pa.ChunkedArray], told: tuple[Column, ...]) -> list[tuple[pa.ChunkedArray, Column | None]]:
-    return [(values, told[at] if at < len(told) else None) for at, values in enumerate(columns)]
 
 
 @lru_cache(maxsize=256)
@@ -102,11 +90,6 @@ def _safe(values: pa.ChunkedArray) -> pa.ChunkedArray:
         except pa.ArrowInvalid:
             return values.cast(pa.binary())
     return values
-
-
-def _decoded(values: pl.Series) -> pl.Series:
-    """Bytes that should be text: a position must be something."""
-    return decoded(values) if values.dtype == pl.Binary else values
 
 
 def _naive(values: pa.ChunkedArray, column: Column | None) -> pa.ChunkedArray:

@@ -8,7 +8,7 @@ import logging
 from contextlib import suppress
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import clickhouse_connect
 
@@ -40,7 +40,7 @@ class Hosts:
     """The servers of a source; the one that served last is asked first."""
 
     def __init__(self, login: Login) -> None:
-        self._hosts = list(login.hosts)
+        self._hosts = list(login.hosts())
         self._lock = Lock()
 
     def __iter__(self) -> Any:
@@ -57,6 +57,7 @@ class Session(WarehouseSession):
     """A client of one server."""
 
     failures = FAILURES
+    failure = staticmethod(failure)
     cast = "with toString()"
 
     def __init__(
@@ -83,6 +84,11 @@ class Session(WarehouseSession):
         hosts.served(host)
         return connected
 
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along."""
+        return "yes" if self._client.url.startswith("https:") else "no"
+
     def table(self, statement: str, values: Mapping[str, str | int], what: str) -> pa.Table:
         """A query's answer as an Arrow table. `what` names the view for messages."""
         return self._call(lambda: self._client.query_arrow(statement, dict(values) or None), what)
@@ -105,9 +111,6 @@ class Session(WarehouseSession):
 
     def _ask_now(self, what: str) -> int:
         return int(self.rows(NOW, what)[0][0])
-
-    def _failure(self, error: Any, what: str) -> SourceError:
-        return failure(error, self._place, what)
 
     def abort(self) -> None:
         """From another thread: let the waiting one go. The query ends by its own limit of time."""

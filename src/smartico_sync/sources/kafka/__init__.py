@@ -14,7 +14,7 @@ from smartico_sync.sources.kafka.failures import translated
 from smartico_sync.sources.kafka.replay import Replay
 from smartico_sync.sources.kafka.settings import settings_of
 from smartico_sync.sources.kafka.subscription import KafkaSubscription
-from smartico_sync.sources.kafka.topics import ASK_S, ends, lane_of, partitions_of, topic_ids
+from smartico_sync.sources.kafka.topics import ASK_S, TELL_S, ends, lane_of, partitions_of, topic_ids
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.stream import Lag, Remark
 
@@ -32,7 +32,6 @@ __all__ = ["KafkaStream", "connect"]
 
 NOBODY = "smartico-sync"  # the group's name of a client that is in none
 DAY_MS = 86_400_000
-MEMBERS_S = 2.0  # who else is in the group is good to know, and no more
 
 
 class KafkaStream:
@@ -59,6 +58,7 @@ class KafkaStream:
             told.cluster_id or "",
             f"{count} broker{'' if count == 1 else 's'}, {len(told.topics)} topics",
             "",
+            encrypted=self._settings.encrypted,
         )
 
     def names(self) -> tuple[str, ...]:
@@ -120,8 +120,8 @@ class KafkaStream:
         resource = ConfigResource(ResourceType.TOPIC, topic)
         try:
             admin = self._settings.admin()  # kept until the answer is there: it ends with it
-            future = admin.describe_configs([resource], request_timeout=ASK_S)[resource]
-            found = {name: entry.value for name, entry in future.result(ASK_S).items()}
+            future = admin.describe_configs([resource], request_timeout=TELL_S)[resource]
+            found = {name: entry.value for name, entry in future.result(TELL_S).items()}
         except (KafkaException, NotYet, ValueError):
             found = {}
         policy, retention = found.get("cleanup.policy", ""), found.get("retention.ms", "")
@@ -149,10 +149,8 @@ class KafkaStream:
     def _members(self, feed: Feed) -> Iterator[Remark]:
         """Who else reads as the same group."""
         try:
-            future = self._settings.admin().describe_consumer_groups([feed.group], request_timeout=MEMBERS_S)[
-                feed.group
-            ]
-            group = future.result(MEMBERS_S)
+            future = self._settings.admin().describe_consumer_groups([feed.group], request_timeout=TELL_S)[feed.group]
+            group = future.result(TELL_S)
         except (KafkaException, NotYet, ValueError):
             return
         if (

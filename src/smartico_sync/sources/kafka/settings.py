@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from smartico_sync.catalogue.engines import KAFKA
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import connection_of, hosts_of, named, number
+from smartico_sync.sources.kit.login import BaseLogin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,10 @@ MECHANISMS = {
     "oidc": "OAUTHBEARER",
 }
 HANDED_ON = KAFKA.handed_on
+FILES = {
+    "ca": "ssl.ca.location", "certificate": "ssl.certificate.location", "key_file": "ssl.key.location",
+    "key_password": "ssl.key.password",
+}  # fmt: skip
 # What the guarantees rest on, and what the daemon sets itself.
 OURS = frozenset({
     "bootstrap.servers", "group.id", "group.instance.id", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset",
@@ -62,6 +66,7 @@ class Settings:
     common: Mapping[str, Any] = field(repr=False)
     session_ms: int
     instance: str
+    encrypted: Literal["yes", "no"] = "no"
 
     @property
     def new_protocol(self) -> bool:
@@ -105,56 +110,59 @@ def setting_in(error: Exception, settings: Mapping[str, Any]) -> str:
     return next((name for name in sorted(settings, key=len, reverse=True) if name in said), "one of them")
 
 
+class Login(BaseLogin):
+    """What the URL and the options say."""
+
+    @property
+    def servers(self) -> str:
+        """Every broker that is named, as the client wants it."""
+        if not self.url.hosts or not all(host for host, _ in self.url.hosts):
+            raise self.wrong("the url names no host", f"write {KAFKA.scheme}://host:{KAFKA.port}")
+        return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts())
+
+    def user(self) -> dict[str, Any]:
+        """User and password in the way that the brokers want; nothing without a user."""
+        if not self.url.user:
+            return {}
+        known = MECHANISMS[self.one_of([*MECHANISMS], "sasl", self.given("sasl").lower())]
+        if known == "OAUTHBEARER":
+            return {
+                "sasl.mechanism": known, "sasl.oauthbearer.method": "oidc", "sasl.oauthbearer.client.id": self.url.user,
+                "sasl.oauthbearer.client.secret": self.url.password,
+            }  # fmt: skip
+        return {"sasl.mechanism": known, "sasl.username": self.url.user, "sasl.password": self.url.password}
+
+    def client_s_own(self) -> dict[str, str]:
+        """Settings of the client itself, those that the promises rest on excepted."""
+        found = {}
+        for written, value in self.parameters.items():
+            if not written.startswith(HANDED_ON):
+                continue
+            setting = written.removeprefix(HANDED_ON)
+            if setting in OURS:
+                raise self.wrong(f"{setting} is set by the daemon: what it promises rests on it", f"take {written} out")
+            if setting == "partition.assignment.strategy" and "cooperative" in value:
+                raise self.wrong(
+                    "cooperative assignment loses commits that are made by hand",
+                    f"take {written} out, or write {HANDED_ON}group.protocol: consumer where the brokers have it",
+                )
+            found[setting] = value
+        return found
+
+
 def settings_of(name: str, config: SourceConfig) -> Settings:
     """Read the source. ConfigError for what cannot be meant."""
-    url, silence_s, options = connection_of(config)
-    place = f"source {name} ({url.place})"
-    given = named(url, options, KAFKA)
-    hosts = ",".join(
-        f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in hosts_of(url, KAFKA.port)
-    )
-    if hosts.startswith(":"):
-        raise ConfigError(f"{place}: the url names no host", hint=f"write {KAFKA.scheme}://host:{KAFKA.port}")
-    tls = url.scheme.endswith("+tls")
+    login = Login(config)
+    tls = login.url.scheme.endswith("+tls")
     common: dict[str, Any] = {
-        "bootstrap.servers": hosts,
-        "client.id": given.get("client_id", KAFKA.defaults["client_id"]),
-        "socket.timeout.ms": max(1_000, round(silence_s * 1000)),
-        "security.protocol": f"{'SASL_' if url.user else ''}{'SSL' if tls else 'PLAINTEXT'}",
+        "bootstrap.servers": login.servers,
+        "client.id": login.given("client_id"),
+        "socket.timeout.ms": max(1_000, round(login.silence_s * 1000)),
+        "security.protocol": f"{'SASL_' if login.url.user else ''}{'SSL' if tls else 'PLAINTEXT'}",
+        **login.user(),
+        **{theirs: login.parameters[ours] for ours, theirs in FILES.items() if ours in login.parameters},
+        **login.client_s_own(),
     }
-    if url.user:
-        common |= login(place, given.get("sasl", KAFKA.defaults["sasl"]), url.user, url.password)
-    files = {
-        "ca": "ssl.ca.location", "certificate": "ssl.certificate.location", "key_file": "ssl.key.location",
-        "key_password": "ssl.key.password",
-    }  # fmt: skip
-    common |= {theirs: given[ours] for ours, theirs in files.items() if ours in given}
-    for written, value in given.items():
-        if not written.startswith(HANDED_ON):
-            continue
-        setting = written.removeprefix(HANDED_ON)
-        if setting in OURS:
-            raise ConfigError(
-                f"{place}: {setting} is set by the daemon: what it promises rests on it", hint=f"take {written} out"
-            )
-        if setting == "partition.assignment.strategy" and "cooperative" in value:
-            raise ConfigError(
-                f"{place}: cooperative assignment loses commits that are made by hand",
-                hint=f"take {written} out, or write {HANDED_ON}group.protocol: consumer where the brokers have it",
-            )
-        common[setting] = value
-    session_ms = number(place, "session_timeout", given.get("session_timeout", KAFKA.defaults["session_timeout"]))
-    return Settings(place, common, session_ms, given.get("instance_id", ""))
-
-
-def login(place: str, mechanism: str, user: str, password: str) -> dict[str, Any]:
-    """User and password in the way that the brokers want."""
-    known = MECHANISMS.get(mechanism.lower())
-    if known is None:
-        raise ConfigError(f"{place}: sasl is none of {', '.join(MECHANISMS)}", hint="write sasl: scram-sha-512")
-    if known == "OAUTHBEARER":
-        return {
-            "sasl.mechanism": known, "sasl.oauthbearer.method": "oidc", "sasl.oauthbearer.client.id": user,
-            "sasl.oauthbearer.client.secret": password,
-        }  # fmt: skip
-    return {"sasl.mechanism": known, "sasl.username": user, "sasl.password": password}
+    place = f"source {name} ({login.place.rstrip('/')})"
+    instance = login.parameters.get("instance_id", "")
+    return Settings(place, common, login.number("session_timeout"), instance, "yes" if tls else "no")

@@ -16,7 +16,7 @@ from smartico_sync.sources.kafka import assignment
 from smartico_sync.sources.kafka.assignment import Committed
 from smartico_sync.sources.kafka.failures import REFUSED, failure_of, translated
 from smartico_sync.sources.kafka.replay import Replay
-from smartico_sync.sources.kafka.topics import ASK_S, at_time, ends, lane_of, parted, partitions_of, topic_ids
+from smartico_sync.sources.kafka.topics import ASK_S, TopicIds, at_time, ends, lane_of, parted, partitions_of
 from smartico_sync.sources.stream import Lag, Page, Standing
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = ["KafkaSubscription"]
 MIRROR_S = 1.0  # how often the broker hears of commits: the state is what counts
 LOOK_S = 1.0  # how often the ends of lanes are looked at, as the client knows them
 IDENTITY_S = 30.0  # how often it is asked whether a topic is still the same
+IDENTITY_WAIT_S = 0.3  # how long the first messages wait for it; an answer that is later is looked at then
 DOWN_S = 5.0  # brokers that restart are back sooner
 BEYOND = 5  # looks at which a position lies behind the end: the first may be before the broker's first answer
 
@@ -64,6 +65,7 @@ class KafkaSubscription:
         self._flow: Literal["on", "paused"] = "on"
         self._mirror_at = self._look_at = 0.0
         self._identity_at = time.monotonic() + IDENTITY_S
+        self._ids = TopicIds(settings)
         self._rebalances = self._gap = 0
         self._notes: tuple[str, ...] = ()
         self._replay: Replay | None = None
@@ -254,7 +256,8 @@ class KafkaSubscription:
         topics = {each.topic for each in partitions}
         if self._feed.members == "alone":
             self._refuse_part(consumer, partitions)
-        self._epochs |= topic_ids(self._settings, topics)
+        self._ids.ask(topics)
+        self._epochs |= self._ids.told(IDENTITY_WAIT_S)
         known = self._keeper.known()
         told = consumer.committed(partitions, timeout=ASK_S) if partitions else []
         committed = {lane_of(each.topic, each.partition): Committed(each.offset, each.metadata or "") for each in told}
@@ -373,18 +376,20 @@ class KafkaSubscription:
         if now >= self._look_at:
             self._look_at = now + LOOK_S
             self._lags = tuple(Lag(lane, self._left(lane), self._times.get(lane, 0)) for lane in sorted(self._next))
+            self._identify()
         if now >= self._identity_at and self._next:
             self._identity_at = now + IDENTITY_S
-            self._identify()
+            self._ids.ask({parted(lane)[0] for lane in self._next})
 
     def _identify(self) -> None:
-        """A topic that was recreated under its name sends nothing, and says nothing."""
-        found = topic_ids(self._settings, {parted(lane)[0] for lane in self._next})
+        """A topic that was recreated under its name sends nothing, and says nothing. Raises ViewRegressed for one."""
+        found = self._ids.told()
+        if not found:
+            return
         known = self._keeper.known()
         for lane in self._next:
-            if lane in known and (
-                another := assignment.reborn(self._feed, lane, known[lane], found.get(parted(lane)[0], ""))
-            ):
+            epoch = found.get(parted(lane)[0], "")
+            if lane in known and (another := assignment.reborn(self._feed, lane, known[lane], epoch)):
                 raise another
         self._epochs |= found
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import wait
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 
@@ -14,15 +14,29 @@ from smartico_sync.sources.kafka.failures import failure_of, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from concurrent.futures import Future
 
     from confluent_kafka import Consumer
+    from confluent_kafka.admin import AdminClient
 
     from smartico_sync.sources.kafka.settings import Settings
     from smartico_sync.sources.stream import Feed
 
-__all__ = ["ASK_S", "at_time", "ends", "lane_of", "matching", "parted", "partitions_of", "topic_ids"]
+__all__ = [
+    "ASK_S",
+    "TELL_S",
+    "TopicIds",
+    "at_time",
+    "ends",
+    "lane_of",
+    "matching",
+    "parted",
+    "partitions_of",
+    "topic_ids",
+]
 
 ASK_S = 10.0  # for an answer of the brokers; they take milliseconds
+TELL_S = 2.0  # for what is good to know, and no more
 
 
 def lane_of(topic: str, partition: int) -> str:
@@ -66,15 +80,40 @@ def partitions_of(consumer: Consumer, feed: Feed, place: str) -> dict[str, int]:
     return counts
 
 
+class TopicIds:
+    """What names each topic beyond its name, which another may get. Asked for beside the messages: brokers may be slow to tell, or never do."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin: AdminClient | None = None  # kept until the answers are there: they end with it
+        self._asked: dict[str, Future[Any]] = {}
+
+    def ask(self, names: Iterable[str]) -> None:
+        """Ask for these topics; what is still open of earlier questions is forgotten."""
+        with suppress(KafkaException, ValueError, RuntimeError):
+            self._admin = self._admin or self._settings.admin()
+            self._asked = dict(
+                self._admin.describe_topics(TopicCollection(sorted(names)), request_timeout=ASK_S).items()
+            )
+
+    def told(self, wait_s: float = 0.0) -> dict[str, str]:
+        """The ids that have come, within some seconds; each once."""
+        done, _ = wait(self._asked.values(), wait_s) if self._asked else (set(), set())
+        found = {}
+        for name in [name for name, answer in self._asked.items() if answer in done]:
+            answer = self._asked.pop(name)
+            if answer.cancelled() or answer.exception() is not None:
+                continue
+            if (told := str(answer.result().topic_id)).strip("A=") not in ("", "None"):
+                found[name] = told
+        return found
+
+
 def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
-    """What names each topic beyond its name, which another may get; brokers that do not tell are left out."""
-    found = {}
-    with suppress(KafkaException, NotYet, ValueError, RuntimeError):
-        admin = settings.admin()  # kept until the answers are there: they end with it
-        for name, future in admin.describe_topics(TopicCollection(sorted(names)), request_timeout=ASK_S).items():
-            with suppress(KafkaException, NotYet):
-                found[name] = str(future.result(ASK_S).topic_id)
-    return {name: told for name, told in found.items() if told.strip("A=") not in ("", "None")}
+    """What names each topic, of brokers that tell it soon."""
+    ids = TopicIds(settings)
+    ids.ask(names)
+    return ids.told(TELL_S)
 
 
 def ends(consumer: Consumer, lane: str, place: str) -> tuple[int, int]:

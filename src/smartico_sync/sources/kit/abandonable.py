@@ -47,12 +47,7 @@ class UnattendedCalls:
             self._alive += change
 
     def run_once(
-        self,
-        place: str,
-        call: Callable[[], T],
-        patience_s: float,
-        what: str,
-        discard: Callable[[T], object] | None = None,
+        self, place: str, call: Callable[[], T], patience_s: float, what: str, discard: Callable[[T], object]
     ) -> T:
         """One call in a thread of its own, a login for instance: see AbandonableCalls.run."""
         calls = AbandonableCalls(self, place)

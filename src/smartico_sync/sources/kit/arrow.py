@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.kit.frames import REASONS, finite, mixed, to_utc, with_reasons
+from smartico_sync.sources.kit.frames import finite, mixed, to_utc, with_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ def _frame(relation: Relation, selection: Selection, table: pa.Table) -> pl.Data
     if not selection.columns:
         return pl.DataFrame(positions)
     series = []
-    reasons: list[tuple[str, pl.Series]] = []
+    unfit: list[tuple[Column, pl.Series]] = []
     for column, values in zip(selection.columns, given, strict=False):
         fit = _typed(column, values, relation.timezone)
         spoilt = None
@@ -76,9 +76,9 @@ def _frame(relation: Relation, selection: Selection, table: pa.Table) -> pl.Data
         elif fit.null_count() != values.null_count():
             spoilt = fit.is_null() & values.is_not_null()
         if spoilt is not None:
-            reasons.append((f"{column.name}: {REASONS.get(column.family, 'not readable as text')}", spoilt))
+            unfit.append((column, spoilt))
         series.append(fit.alias(column.name))
-    return with_reasons(pl.DataFrame(series), reasons).hstack(positions)
+    return with_reasons(pl.DataFrame(series), unfit).hstack(positions)
 
 
 def _typed(column: Column, values: pl.Series, timezone: str) -> pl.Series | None:

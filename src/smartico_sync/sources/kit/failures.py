@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from smartico_sync.core.redaction import from_database
 from smartico_sync.errors import SourceError, SourceRefused, ViewBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
-    "BY_HAND", "COMPARE", "NOT_COMPUTED", "SERVER", "SUBJECT", "TOO_SLOW", "TRIED_AGAIN", "VIEW", "Meaning", "StatementFailed",
-    "failure_of", "meanings", "only_asks",
+    "BY_HAND", "COMPARE", "NOT_COMPUTED", "RUN", "SEE_ROW", "SMALLER", "TOO_SLOW", "Meaning", "StatementFailed",
+    "alike", "failure_of", "meanings", "only_asks",
 ]  # fmt: skip
 
 COMPARE = "compare the view with views.yaml: `sync check`"
 TOO_SLOW = "raise `statement_timeout`, or see `sync check` for a missing index"
-TRIED_AGAIN = "tried again"
+SMALLER = "tried again, with a smaller page"
+SEE_ROW = "SELECT from the view by hand to see the row; a cast or a division in it fails"
+RUN = "run the `query:` by hand"
 BY_HAND = "SELECT from the view by hand to see the server's own words; a row's value may be in them"
-# The forms of a sentence: about a view that was read, about the server itself, and with the view as its subject.
-VIEW, SERVER, SUBJECT = (
-    "{place}: {what}: {told} ({code})",
-    "{place}: {told} ({code})",
-    "{place}: {what} {told} ({code})",
-)
+Form = Literal["view", "server", "subject"]  # about a view that was read, the server itself, or the view as its subject
+FORMS: dict[Form, str] = {
+    "view": "{place}: {what}: {told} ({code})", "server": "{place}: {told} ({code})", "subject": "{place}: {what} {told} ({code})",
+}  # fmt: skip
 C = TypeVar("C", int, str)
 
 
@@ -44,16 +44,21 @@ class Meaning:
     kind: type[SourceError]
     told: str
     hint: str
-    form: str
+    form: Form = "view"
 
 
-def meanings(kind: type[SourceError], hint: str, codes: Mapping[C, str], form: str = VIEW) -> dict[C, Meaning]:
+def meanings(kind: type[SourceError], hint: str, codes: Mapping[C, str], form: Form = "view") -> dict[C, Meaning]:
     """Codes that mean the same to the daemon and the operator; an engine's error table is made of these."""
     return {code: Meaning(kind, told, hint, form) for code, told in codes.items()}
 
 
+def alike(kind: type[SourceError], hint: str, told: str, codes: Iterable[C], form: Form = "view") -> dict[C, Meaning]:
+    """Codes that are told in the same words."""
+    return meanings(kind, hint, dict.fromkeys(codes, told), form)
+
+
 # Most other codes tell of a value that failed, and so do their words.
-NOT_COMPUTED = Meaning(ViewBroken, "the view cannot be computed", BY_HAND, VIEW)
+NOT_COMPUTED = Meaning(ViewBroken, "the view cannot be computed", BY_HAND)
 
 
 def failure_of(
@@ -68,7 +73,9 @@ def failure_of(
     known: list[Any] = [code, code[:3], code[:2]] if isinstance(code, str) else [code]
     meaning = next((table[each] for each in known if each in table), otherwise)
     told = f"{meaning.told or from_database(said)}{named}"
-    return meaning.kind(meaning.form.format(place=place, what=what, told=told, code=shown or code), hint=meaning.hint)
+    return meaning.kind(
+        FORMS[meaning.form].format(place=place, what=what, told=told, code=shown or code), hint=meaning.hint
+    )
 
 
 def only_asks(place: str, what: str) -> SourceRefused:

@@ -6,10 +6,10 @@ import datetime as dt
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from smartico_sync.core.zones import time_zone
 from smartico_sync.sources.kit.values import CONVERTERS, FALSE, TRUE, Converter, as_text
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Family, Relation
 
 __all__ = [
-    "CURSOR", "REASONS", "UNREADABLE", "decoded", "dtype", "empty", "finite", "frame", "from_texts", "key_column", "mixed",
+    "CURSOR", "UNREADABLE", "decoded", "dtype", "empty", "finite", "frame", "from_texts", "key_column", "mixed",
     "schema", "shortest", "to_utc", "whole", "with_reasons",
 ]  # fmt: skip
 
@@ -39,6 +39,12 @@ REASONS: dict[str, str] = {
     "date": "not a date between the years 0001 and 9999",
     "binary": "not readable as bytes",
 }
+PLAIN: dict[str, type] = {
+    "integer": int,
+    "boolean": bool,
+    "date": dt.date,
+    "binary": bytes,
+}  # what needs no closer look
 DTYPES: dict[str, pl.DataType] = {
     "integer": pl.Int64(),
     "float": pl.Float64(),
@@ -82,47 +88,47 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
     `timezone` is the zone of `timestamp` columns. Adds `@unreadable` when some value does not fit.
     """
     series = []
-    reasons: list[tuple[str, pl.Series]] = []
+    unfit: list[tuple[Column, pl.Series]] = []
     for column, printed in zip(columns, texts, strict=True):
         text = printed
         parsed = (_parse(column.family, text, timezone) if text.dtype == pl.String else text).alias(column.name)
         if parsed.null_count() != text.null_count():
             text, parsed = _closer_look(column, text, parsed)
         if parsed.null_count() != text.null_count():
-            reasons.append((f"{column.name}: {REASONS[column.family]}", parsed.is_null() & text.is_not_null()))
+            unfit.append((column, parsed.is_null() & text.is_not_null()))
         series.append(parsed)
-    return with_reasons(pl.DataFrame(series), reasons)
+    return with_reasons(pl.DataFrame(series), unfit)
 
 
 def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: str = "UTC") -> pl.DataFrame:
     """Rows as a driver hands them over to typed columns; as fast as their values are uniform.
 
-    Rows may be longer than `columns`; what stands behind is left out. A value of another type than its column's is converted where that loses nothing; otherwise it is null and `@unreadable`
-    tells the column. Integers beyond 64 bits make their column text, and so do numbers that are more than a whole one, or a
+    Rows may be longer than `columns`; what stands behind is left out. A value of another type than its column's is converted
+    where that loses nothing; otherwise it is null and `@unreadable` tells the column. Integers beyond 64 bits make their column text, and so do numbers that are more than a whole one, or a
     boolean, where such a one is expected.
     """
     if not rows:
         return pl.DataFrame(schema={column.name: dtype(column.family) for column in columns})
     series = []
-    reasons: list[tuple[str, pl.Series]] = []
+    unfit: list[tuple[Column, pl.Series]] = []
     for column, values in zip(columns, zip(*rows, strict=True), strict=False):
         built = _uniform(column, values, timezone)
         if built is None:
             built, spoilt = mixed(column, values, timezone)
             if spoilt is not None:
-                reasons.append((f"{column.name}: {REASONS.get(column.family, 'not readable as text')}", spoilt))
+                unfit.append((column, spoilt))
         series.append(built)
-    return with_reasons(pl.DataFrame(series), reasons)
+    return with_reasons(pl.DataFrame(series), unfit)
 
 
-def with_reasons(data: pl.DataFrame, reasons: Sequence[tuple[str, pl.Series]]) -> pl.DataFrame:
-    """Add `@unreadable`, where there are reasons; each comes with the rows (Boolean) that it is true of."""
-    if not reasons:
+def with_reasons(data: pl.DataFrame, unfit: Sequence[tuple[Column, pl.Series]]) -> pl.DataFrame:
+    """Add `@unreadable`, where columns come with rows (Boolean) whose value does not fit."""
+    if not unfit:
         return data
-    told = [
-        pl.select(pl.when(spoilt).then(pl.lit(reason)).otherwise(None)).to_series().alias(str(number))
-        for number, (reason, spoilt) in enumerate(reasons)
-    ]
+    told = []
+    for number, (column, rows) in enumerate(unfit):
+        reason = pl.lit(f"{column.name}: {REASONS.get(column.family, 'not readable as text')}")
+        told.append(pl.select(pl.when(rows).then(reason).otherwise(None)).to_series().alias(str(number)))
     joined = pl.DataFrame(told).select(
         pl.when(pl.any_horizontal(pl.all().is_not_null()))
         .then(pl.concat_str(pl.all(), separator="; ", ignore_nulls=True))
@@ -242,23 +248,11 @@ def _uniform(column: Column, values: Sequence[Any], timezone: str) -> pl.Series 
         if kind is float and family == "float":
             built = pl.Series(column.name, values, dtype=pl.Float64)
             return built if built.is_finite().all() else None
-        if kind in _PLAIN.get(family, (str,)):
+        if kind is (PLAIN.get(family) if family in CONVERTERS else str):
             return pl.Series(column.name, values, dtype=dtype(family))
     except (OverflowError, TypeError, ValueError, pl.exceptions.PolarsError):
         pass
     return None
-
-
-_PLAIN: dict[str, tuple[type, ...]] = {
-    "integer": (int,),
-    "float": (),
-    "boolean": (bool,),
-    "timestamp": (),
-    "instant": (),
-    "date": (dt.date,),
-    "binary": (bytes,),
-    "decimal": (),
-}
 
 
 def _uniform_times(column: Column, text: pl.Series, timezone: str) -> pl.Series | None:
@@ -274,7 +268,7 @@ def _uniform_times(column: Column, text: pl.Series, timezone: str) -> pl.Series 
 def mixed(column: Column, values: Iterable[Any], timezone: str) -> tuple[pl.Series, pl.Series | None]:
     """One value at a time; the second series tells the rows whose value does not fit."""
     convert: Converter = CONVERTERS.get(column.family, as_text)
-    zone = ZoneInfo(timezone)
+    zone = time_zone(timezone)
     converted: list[Any] = []
     spoilt: list[bool] = []
     numbers = column.family in ("integer", "boolean")
@@ -287,10 +281,8 @@ def mixed(column: Column, values: Iterable[Any], timezone: str) -> tuple[pl.Seri
         spoilt.append(fit is None and value is not None)
     kind = dtype(column.family)
     if numbers and any(isinstance(v, str) or (v is not None and not -(2**63) <= v < 2**63) for v in converted):
-        kind, converted = (
-            pl.String(),
-            [None if v is None else v if isinstance(v, str) else str(int(v)) for v in converted],
-        )
+        kind = pl.String()
+        converted = [None if v is None else v if isinstance(v, str) else str(int(v)) for v in converted]
     series = pl.Series(column.name, converted, dtype=kind)
     return series, pl.Series(spoilt) if any(spoilt) else None
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-__all__ = ["FRESH_S", "Replay", "ReplicaClock", "ServerClock"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["FRESH_S", "Asked", "Replay", "ReplicaClock", "ServerClock", "State"]
 
 FRESH_S = 600.0  # clocks of two machines drift apart by some ten milliseconds in that time
 
@@ -33,6 +36,9 @@ class ServerClock:
         return told[0] + int(passed * 1000) if passed < FRESH_S else None
 
 
+State = Literal["primary", "replica", "stopped", "hidden"]
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """How a server stands; `lag_ms`: how far a replica is behind, where that is known.
@@ -41,10 +47,22 @@ class Replay:
     its name, where several may answer behind one address.
     """
 
-    state: Literal["primary", "replica", "stopped", "hidden"]
+    state: State
     now_ms: int
     lag_ms: int | None = None
     server: str = ""
+
+
+class Asked(Protocol):
+    """What a replica's clock needs of a session. `standing` is what it has found out about the server, by a word of its own."""
+
+    standing: str
+
+    def run(self, statement: str, what: str) -> Any:
+        """One statement's answer."""
+
+    def attempt(self, statement: str, what: str, *, expected: Sequence[int] = ()) -> Any:
+        """As `run`, but StatementFailed for these numbers of the server."""
 
 
 class ReplicaClock:

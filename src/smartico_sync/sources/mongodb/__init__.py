@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import bson
 
-from smartico_sync.core.late_commit.view_definition import UNKNOWN
+from smartico_sync.core.relation import Relation
+from smartico_sync.core.tables import Structure, Table
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, ViewBroken
-from smartico_sync.sources.kit.parameters import connection_of
+from smartico_sync.sources.kit.source import BaseSource
 from smartico_sync.sources.kit.suggestions import check_columns, like
 from smartico_sync.sources.mongodb.cluster_time import cluster_time_of
 from smartico_sync.sources.mongodb.documents import CODEC
@@ -19,43 +20,45 @@ from smartico_sync.sources.mongodb.login import Login
 from smartico_sync.sources.mongodb.pipelines import namespace_of
 from smartico_sync.sources.mongodb.plan import explain
 from smartico_sync.sources.mongodb.reading import MongoReading
-from smartico_sync.sources.mongodb.session import Servers
+from smartico_sync.sources.mongodb.session import Servers, Session
 from smartico_sync.sources.mongodb.shape import Shape
+from smartico_sync.sources.mongodb.tables import index, view
 from smartico_sync.sources.mongodb.types import bracket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.late_commit.view_definition import ViewDefinition
-    from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Relation
+    from smartico_sync.core.tables import IndexPlan, ViewPlan
     from smartico_sync.sources.mongodb.pipelines import Namespace, Stage
-    from smartico_sync.sources.mongodb.session import Session
-    from smartico_sync.sources.protocol import Plan, ServerFacts
 
 __all__ = ["MongoSource", "connect"]
 
 LENIENT = CODEC.with_options(unicode_decode_error_handler="replace")  # a damaged text is a text, where types are learnt
 
 
-class MongoSource:
+class MongoSource(BaseSource[Session, MongoReading]):
     """One database of a replica set, a sharded cluster or a single server, through one client with a pool."""
 
+    reading_type = MongoReading
+    ask_facts = staticmethod(ask_facts)
+    explain = staticmethod(explain)
     engine = "mongodb"
+    cursor_names: Literal["free", "kept"] = "kept"  # a sort is not moved before a stage that renames
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        self.name = name
-        url, silence_s, options = connection_of(config)
-        login = Login(url, config.statement_timeout, silence_s, config.pool, options)
-        login.check()
-        self._place = f"source {name} ({url.place})"
+        login = Login(config)
+        super().__init__(name, login)
         self._servers = Servers(login, self._place)
+
+    def _session(self) -> AbstractContextManager[Session]:
+        return self._servers.session()
 
     def describe(self, relation: Relation) -> Relation:
         """The relation with the columns that its documents have, and its validator promises."""
         what, place = f"view {relation.name}", namespace_of(relation)
-        with self._servers.session() as session:
+        with self._session() as session:
             options = self._options(session, place, what)
             shape = Shape()
             for documents in _samples(session, relation, place, self._servers.login.sample):
@@ -78,33 +81,26 @@ class MongoSource:
                 )
         return described
 
-    @contextmanager
-    def reading(self, relation: Relation) -> Iterator[MongoReading]:
-        """A reading over a described relation."""
-        with self._servers.session() as session:
-            reading = MongoReading(session, relation)
-            with reading.open():
-                yield reading
-
-    def facts(self) -> ServerFacts:
-        """What the servers are, and what the user may do beyond reading."""
-        with self._servers.session() as session:
-            return ask_facts(session)
-
-    def definition(self, relation: Relation) -> ViewDefinition:  # noqa: ARG002  - pipelines are not judged
-        """UNKNOWN: a pipeline is not judged."""
-        return UNKNOWN
-
-    def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
-        """Whether an index serves the poll."""
-        with self.reading(relation) as reading:
-            return explain(reading, after, limit)
-
-    def relations(self) -> tuple[str, ...]:
-        """Collections and views that the user may read."""
-        with self._servers.session() as session:
-            found = [str(each["name"]) for each in session.collections("the server")]
+    def _listed(self, session: Session) -> tuple[str, ...]:
+        found = [str(each["name"]) for each in session.collections("the server")]
         return tuple(sorted(name for name in found if not name.startswith("system.")))
+
+    def tables(self) -> tuple[Table, ...]:
+        """Collections and views with the fields that their documents have; empty ones are left out."""
+        with self._servers.session() as session:
+            found = session.collections("the server", told="all")
+        tables = []
+        for name in sorted(str(each["name"]) for each in found):
+            with suppress(SourceError):
+                if not name.startswith("system."):
+                    columns = self.describe(Relation(name, "_id", (), relation=name)).columns
+                    tables.append(Table(name, columns))
+        views = {str(each["name"]) for each in found if each.get("type") == "view"}
+        return tuple(replace(each, structure=Structure(view="view")) if each.name in views else each for each in tables)
+
+    def ddl(self, views: Sequence[ViewPlan], indexes: Sequence[IndexPlan]) -> tuple[str, ...]:
+        """`createView` and `createIndex`, as a shell runs them."""
+        return (*map(view, views), *map(index, indexes))
 
     def close(self) -> None:
         """Close everything; what is under way ends with SourceUnreachable."""

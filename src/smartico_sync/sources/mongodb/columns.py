@@ -6,7 +6,6 @@ import datetime as dt
 import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import orjson
@@ -14,7 +13,8 @@ import polars as pl
 from bson import Decimal128
 from bson.binary import Binary
 
-from smartico_sync.sources.kit.frames import REASONS, dtype, finite, with_reasons
+from smartico_sync.core.zones import UTC
+from smartico_sync.sources.kit.frames import dtype, finite, with_reasons
 from smartico_sync.sources.kit.values import CONVERTERS
 from smartico_sync.sources.mongodb.decimals import decimal_texts
 from smartico_sync.sources.mongodb.documents import ABSENT, DOUBLE, MISPLACED, among
@@ -37,22 +37,20 @@ INT, LONG = 16, 18
 WHOLE, SCRIPTED = among((INT, LONG)), among((INT, DOUBLE))  # JavaScript writes its numbers as either
 YEARS_MS = (-62_135_596_800_000, 253_402_300_799_999)  # the years 1 to 9999
 ISO = "%Y-%m-%d %H:%M:%S%.3fZ"
-UTC = ZoneInfo("UTC")
 UUID_BYTES = 16
 UUID_PARTS = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
 
 
 def columns(documents: Documents, described: Sequence[Column], found: Sequence[Values]) -> pl.DataFrame:
     """The columns and, where some value does not fit, `@unreadable`."""
-    series, reasons = [], []
+    series, unfit = [], []
     for column, values in zip(described, found, strict=True):
         there = ~ABSENT[values.kinds]
         built = _column(documents, column, values, np.flatnonzero(there)).alias(column.name)
         series.append(built)
         if built.null_count() != len(values.kinds) - int(there.sum()):
-            reason = REASONS.get(column.family, "not readable as text")
-            reasons.append((f"{column.name}: {reason}", built.is_null() & pl.Series(there)))
-    return with_reasons(pl.DataFrame(series), reasons)
+            unfit.append((column, built.is_null() & pl.Series(there)))
+    return with_reasons(pl.DataFrame(series), unfit)
 
 
 def position_texts(documents: Documents, bracket: Bracket, values: Values) -> pl.Series:

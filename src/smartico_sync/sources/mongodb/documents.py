@@ -156,9 +156,8 @@ class Documents:
                     continue
                 which = slice(None) if here.all() else np.flatnonzero(here)
                 types = self.bytes[at[which]]
-                if (
-                    not types.all()
-                ):  # behind the end of a document stands the next one's length, which may look like a name
+                # Behind the end of a document stands the next one's length, which may look like a name.
+                if not types.all():
                     which = np.flatnonzero(here & (self.bytes[at] != 0))
                     types = self.bytes[at[which]]
                 value = at[which] + len(name) + 2

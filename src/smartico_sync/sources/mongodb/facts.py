@@ -39,6 +39,7 @@ def ask_facts(session: Session) -> ServerFacts:
         fence=NO_FENCE,
         replay_lag_ms=max(0, _now_ms(hello) - cluster_time_of(session, "the server").clock_ms) if secondary else None,
         warnings=(*_open(session), *_bare(hello)),
+        encrypted=session.servers.login.encrypted,
     )
 
 

@@ -13,7 +13,7 @@ from pymongo.errors import (
 )
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.kit.failures import SERVER, SUBJECT, VIEW, Meaning, failure_of, meanings
+from smartico_sync.sources.kit.failures import Meaning, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import Hints, fault_of, unreachable
 
 __all__ = ["FAILURES", "NO_SNAPSHOT", "failure"]
@@ -21,15 +21,11 @@ __all__ = ["FAILURES", "NO_SNAPSHOT", "failure"]
 FAILURES = (PyMongoError, BSONError, ValueError, OverflowError)
 # Not a member of a set, a capped collection, an option that this server does not know: reads of the majority serve there.
 NO_SNAPSHOT = (20, 72, 115, 123, 263)
+LOGIN = "check user, password and authSource: the database in which the user was made, mostly admin"
+RIGHTS = "grant it: db.grantRolesToUser(USER, [{role: 'read', db: DATABASE}])"
 TABLE = {
-    **meanings(
-        SourceRefused, "check user, password and authSource: the database in which the user was made, mostly admin",
-        dict.fromkeys((11, 18, 8000), "the login is refused"), SERVER,
-    ),
-    **meanings(
-        SourceRefused, "grant it: db.grantRolesToUser(USER, [{role: 'read', db: DATABASE}])",
-        dict.fromkeys((13, 33), "permission denied"),
-    ),
+    **alike(SourceRefused, LOGIN, "the login is refused", (11, 18, 8000), "server"),
+    **alike(SourceRefused, RIGHTS, "permission denied", (13, 33)),
     **meanings(SourceCancelled, "see `sync check` for the index of the poll; raise `statement_timeout` if it is there", {
         43: "the server gave up the cursor",
         50: "the query ran longer than `statement_timeout`",
@@ -40,17 +36,16 @@ TABLE = {
         292: "sorting needs more memory than the server allows",
         11601: "somebody ended the query",
     }),
-    **meanings(ViewBroken, "compare its name", {26: "reads a collection that does not exist"}, SUBJECT),
+    **meanings(ViewBroken, "compare its name", {26: "reads a collection that does not exist"}, "subject"),
     **meanings(ViewBroken, "make the view without collation", {
         167: "has a collation of its own, by which different keys may be equal",
-    }, SUBJECT),
+    }, "subject"),
 }  # fmt: skip
 # These messages quote what failed.
 OTHERWISE = Meaning(
     ViewBroken,
     "the server cannot compute it",
     "run the pipeline by hand in mongosh; a conversion or a division in it fails for some document",
-    VIEW,
 )
 NETWORK = "is the server up, the port right, the firewall open? a set's members must be reachable by the names that rs.conf() tells"
 HINTS = Hints(

@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from pymongo import MongoClient, uri_parser
 from pymongo.errors import ConfigurationError, PyMongoError
 
-from smartico_sync.catalogue.engines import MONGODB
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import named
-
-if TYPE_CHECKING:
-    from smartico_sync.sources.kit.url import Url
+from smartico_sync.sources.kit.login import BaseLogin
 
 __all__ = ["Login"]
 
-DEFAULTS = MONGODB.defaults
 SRV = "mongodb+srv"
 OURS = ("sample",)  # no parameter of the driver
 MOST_SAMPLED = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A URL and what its parameters mean. `silence_s`: no answer for that long means that nobody is there.
-
-    ConfigError for a parameter that nobody knows or the driver cannot use, or no database.
-    """
-
-    url: Url
-    timeout_ms: int
-    silence_s: float
-    pool: int = 4
-    options: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The URL's parameters, then the source's options, spelt as the driver does."""
-        return named(self.url, self.options, MONGODB)
+class Login(BaseLogin):
+    """The database, and the driver's own URI of it."""
 
     @property
     def database(self) -> str:
@@ -51,18 +30,24 @@ class Login:
     @property
     def sample(self) -> int:
         """How many documents columns and types are learnt from."""
-        text = self.parameters.get("sample", DEFAULTS["sample"])
+        text = self.given("sample")
         if not text.isdigit() or not 0 < int(text) <= MOST_SAMPLED:
-            raise ConfigError(f"{self.url.place}: sample is a number from 1 to {MOST_SAMPLED}")
+            raise self.wrong(f"sample is a number from 1 to {MOST_SAMPLED}")
         return int(text)
+
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along: what is named by an SRV record is encrypted unless told otherwise."""
+        given = self.parameters.get("tls", str(self.url.scheme == SRV))
+        return "yes" if given.lower() == "true" or "tlsCAFile" in self.parameters else "no"
 
     def address(self) -> str:
         """The driver's URI, without user and password."""
         silence_ms = str(int(self.silence_s * 1000))
         given = {name: value for name, value in self.parameters.items() if name not in OURS}
         chosen = {
-            "readPreference": DEFAULTS["readPreference"],
-            "appName": DEFAULTS["appName"],
+            "readPreference": self.given("readPreference"),
+            "appName": self.given("appName"),
             "serverSelectionTimeoutMS": silence_ms,
             "connectTimeoutMS": silence_ms,
             **given,
@@ -72,7 +57,7 @@ class Login:
             "maxPoolSize": str(self.pool),
         }
         if chosen["readPreference"] != "primary":
-            chosen.setdefault("maxStalenessSeconds", DEFAULTS["maxStalenessSeconds"])
+            chosen["maxStalenessSeconds"] = self.given("maxStalenessSeconds")
         hosts = ",".join(_host(*each) for each in self.url.hosts)
         return f"{self.url.scheme}://{hosts}/{quote(self.database, safe='')}?{urlencode(chosen, quote_via=quote)}"
 
@@ -84,16 +69,13 @@ class Login:
         return MongoClient(self.address(), connect=False, tz_aware=True, **login)
 
     def check(self) -> None:
-        """Tell what cannot be used before the first poll."""
+        """Tell what cannot be used, before the first poll."""
         if not self.url.hosts:
-            raise ConfigError(
-                "the source's url names no host", hint="write mongodb://user:password@host:27017/database"
-            )
+            hint = "write mongodb://user:password@host:27017/database"
+            raise ConfigError("the source's url names no host", hint=hint)
         if not self.database:
-            raise ConfigError(
-                f"{self.url.place}: the url names no database",
-                hint="write it behind the host: mongodb://host/casino?authSource=admin",
-            )
+            hint = "write it behind the host: mongodb://host/casino?authSource=admin"
+            raise self.wrong("the url names no database", hint)
         _ = self.sample
         for name, value in self.parameters.items():
             if name not in OURS and not _valid(urlencode({name: value}, quote_via=quote)):
@@ -110,7 +92,7 @@ class Login:
             raise self._unusable("a host, a port or a file is wrong") from None
 
     def _unusable(self, why: str) -> ConfigError:
-        return ConfigError(f"{self.url.place}: {why}", hint="see docs/databases/mongodb.md")
+        return self.wrong(why, "see docs/databases/mongodb.md")
 
 
 def _valid(parameter: str) -> bool:

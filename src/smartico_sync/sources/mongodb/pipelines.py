@@ -15,14 +15,14 @@ from smartico_sync.sources.kit.positions import described, tie_breakers
 from smartico_sync.sources.mongodb.types import bracket_of, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.protocol import End
 
 __all__ = [
-    "Namespace", "Stage", "comparable", "namespace_of", "page", "parse_query", "paths_of", "projection",
+    "Namespace", "Stage", "behind", "comparable", "namespace_of", "page", "parse_query", "paths_of", "projection",
     "range_condition", "value_of", "without_position",
 ]  # fmt: skip
 
@@ -91,6 +91,15 @@ def range_condition(
     return condition
 
 
+def behind(relation: Relation, order: Sequence[str], texts: Mapping[str, str]) -> list[Condition]:
+    """One of these holds of each row that stands behind these values in that order."""
+    values = [value_of(relation, name, texts[name]) for name in order]
+    return [
+        {**dict(zip(order[:last], values[:last], strict=True)), order[last]: {"$gt": values[last]}}
+        for last in range(len(order))
+    ]
+
+
 def page(
     relation: Relation, after: Position | None, low: str | None, high: str | None, end: End
 ) -> tuple[Condition, dict[str, int]]:
@@ -103,12 +112,8 @@ def page(
             # The bound of the range stays beside it, should it be the higher one.
             begun["$gt"] = cursor
         else:
-            texts = dict(zip(relation.key, after.key, strict=True))
-            values = [cursor, *(value_of(relation, name, texts[name]) for name in order[1:])]
-            condition["$or"] = [
-                {**dict(zip(order[:last], values[:last], strict=True)), order[last]: {"$gt": values[last]}}
-                for last in range(len(order))
-            ]
+            texts = dict(zip(relation.key, after.key, strict=True)) | {relation.cursor: after.cursor}
+            condition["$or"] = behind(relation, order, texts)
             if low is None:
                 begun["$gte"] = cursor  # so that an index finds where to begin
     return condition, dict.fromkeys(order, 1)

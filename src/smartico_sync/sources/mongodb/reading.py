@@ -77,12 +77,7 @@ class MongoReading(BaseReading):
         absent = pipelines.without_position(relation, (relation.cursor,))["$or"]
         condition: dict[str, Any] = {"$and": [pipelines.comparable(relation, names), *absent]}
         if after:
-            texts = dict(zip(relation.key, after, strict=True))
-            values = [pipelines.value_of(relation, name, texts[name]) for name in names]
-            condition["$or"] = [
-                {**dict(zip(names[:last], values[:last], strict=True)), names[last]: {"$gt": values[last]}}
-                for last in range(len(names))
-            ]
+            condition["$or"] = pipelines.behind(relation, names, dict(zip(relation.key, after, strict=True)))
         stages: list[Stage] = [{"$match": condition}, {"$sort": dict.fromkeys(names, 1)}, {"$limit": limit}]
         frame = self._frame(stages, "rows", limit, ordered="by key")
         return frame.with_columns(pl.lit(None, pl.String).alias(CURSOR))
@@ -99,6 +94,13 @@ class MongoReading(BaseReading):
         if text is None:
             raise self._array(relation.cursor)
         return text
+
+    def newest(self, limit: int) -> pl.DataFrame:
+        """The rows with the highest cursors, in order."""
+        condition = pipelines.range_condition(self.relation, None, None, "through")
+        stages: list[Stage] = [{"$match": condition}, {"$sort": {self.relation.cursor: -1}}, {"$limit": limit}]
+        shown = pipelines.projection(pipelines.paths_of(self.relation, "rows"), "rows")
+        return self._frame([*stages, shown], "rows", limit).reverse()
 
     def null_cursors(self) -> int:
         """How many rows have no place in the order."""

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.relation import Column
-from smartico_sync.errors import DriverMissing, ViewBroken
+from smartico_sync.errors import DriverMissing
 
 try:
     import pyodbc  # noqa: F401  - asked first, so that a missing library is told as one
@@ -16,8 +16,6 @@ except ImportError:
     raise DriverMissing("unixODBC is not installed, and pyodbc needs it", hint="apt-get install unixodbc") from None
 
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
-from smartico_sync.sources.kit.parameters import connection_of
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.mssql.clock import TICK_MS, Clock
 from smartico_sync.sources.mssql.facts import ask_facts
 from smartico_sync.sources.mssql.login import Login
@@ -28,21 +26,26 @@ from smartico_sync.sources.mssql.types import MSSQL, column_of
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["MssqlSource", "connect"]
 
-GRACE_S = 3.0  # the driver waits two seconds for the server to hear that a query is cancelled
 UNTOLD = ""  # the type of a column whose type the server cannot tell
+UNFIT = {UNTOLD: ("the server cannot tell its types", "select from plain tables and views")}
 # Nothing is read, so nobody's locks matter, nor whether snapshots are allowed.
 STAR = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
 TYPES = """SELECT name, system_type_name, user_type_name, collation_name
  FROM sys.dm_exec_describe_first_result_set(@statement, NULL, 0) ORDER BY column_ordinal"""
+VIEWS = """SELECT s.name AS place, o.name AS called FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id
+ WHERE o.type = 'V' AND o.is_ms_shipped = 0"""
 RELATIONS = """SELECT s.name AS place, o.name AS called FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id
  WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0
  AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name), N'OBJECT', N'SELECT') = 1 ORDER BY s.name, o.name"""
@@ -51,32 +54,15 @@ RELATIONS = """SELECT s.name AS place, o.name AS called FROM sys.objects AS o JO
 class MssqlSource(PooledSource[Session, MssqlReading]):
     """A pool of sessions over one database."""
 
-    engine = "mssql"
     reading_type = MssqlReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    unfit = UNFIT
+    adapter = MSSQL
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config, GRACE_S)
-        login = Login(url, silence_s, options)
-        login.check()  # what the driver cannot use is told before the first poll
-        place = f"source {name} ({url.place})"
-        clock, old_views, unattended = Clock(TICK_MS), set[str](), UnattendedCalls()
-
-        def session() -> Session:
-            return Session(login, clock, old_views, unattended, place, config.statement_timeout)
-
-        super().__init__(name, place, Pool(session, config.pool, silence_s))
-
-    def describe(self, relation: Relation) -> Relation:
-        """The relation with its columns."""
-        described = super().describe(relation)
-        if any(column.type == UNTOLD for column in described.columns):
-            raise ViewBroken(
-                f"{self._place}: view {relation.name}: the server cannot tell its types",
-                hint="select from plain tables and views",
-            )
-        return described
+        login, clock, old_views, unattended = Login(config), Clock(TICK_MS), set[str](), UnattendedCalls()
+        super().__init__(name, login, lambda place: Session(login, clock, old_views, unattended, place))
 
     def _transaction(self, session: Session, what: str) -> AbstractContextManager[None]:  # noqa: ARG002
         return nullcontext()  # the catalogue needs none
@@ -88,6 +74,9 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
         if [row[0] for row in told] != list(names):
             return tuple(Column(name, UNTOLD, "other") for name in names)
         return tuple(column_of(*(part or "" for part in row)) for row in told)
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return views(dotted(row) for row in session.run(VIEWS, "the server").rows)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(dotted(row) for row in session.run(RELATIONS, "the server").rows)

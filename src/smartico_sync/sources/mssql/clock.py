@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
+from smartico_sync.core.zones import UTC
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.server_clock import Replay, ReplicaClock
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.sources.mssql.failures import NO_OBJECT, NOT_ALLOWED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from smartico_sync.sources.kit.server_clock import Asked
 
 __all__ = ["TICK_MS", "Clock"]
-
-
-class Asked(Protocol):
-    """What the clock needs of a session."""
-
-    standing: str
-
-    def run(self, statement: str, what: str, values: Mapping[str, str | int] | None = None) -> Any:
-        """See `Session.run`."""
-
-    def attempt(
-        self, statement: str, what: str, values: Mapping[str, str | int] | None = None, expected: Sequence[int] = ()
-    ) -> Any:
-        """See `Session.attempt`."""
 
 
 NOW = "SELECT CONVERT(varchar(33), SYSUTCDATETIME(), 126) AS now"
@@ -38,7 +25,6 @@ REPLAYED = """SELECT CONVERT(varchar(33), SYSUTCDATETIME(), 126) AS now,
  CONVERT(varchar(33), DATEADD(minute, DATEDIFF(minute, SYSDATETIME(), SYSUTCDATETIME()), MIN(last_commit_time)), 126) AS replayed
  FROM sys.{view} WHERE database_id = DB_ID() AND is_local = 1"""
 VIEWS = ("dm_hadr_database_replica_states", "dm_database_replica_states")
-UTC = ZoneInfo("UTC")
 TICK_MS = 4  # the view's times are rounded to three hundredths of a second
 
 

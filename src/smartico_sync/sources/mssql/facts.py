@@ -59,6 +59,7 @@ def ask_facts(session: Session) -> ServerFacts:
             *_unversioned(session, str(place), replay),
             *_blind(replay, role),
         ),
+        encrypted=session.encrypted,
     )
 
 

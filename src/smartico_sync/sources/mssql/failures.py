@@ -13,7 +13,7 @@ from smartico_sync.errors import (
     SyncError,
     ViewBroken,
 )
-from smartico_sync.sources.kit.failures import COMPARE, SERVER, TOO_SLOW, failure_of, meanings
+from smartico_sync.sources.kit.failures import COMPARE, SMALLER, TOO_SLOW, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import Hints, broken, unreachable
 
 __all__ = ["NOT_ALLOWED", "NO_OBJECT", "NO_SNAPSHOT", "NO_TIME_LEFT", "connecting", "diagnostic", "failure"]
@@ -30,6 +30,8 @@ BUSY = (
 NAMED = (
     102, 156, 195, 207, 208, 209, 306, 319, 402, 411, 451, 468, 1033, 4104, 4121, 4413, 4429, 4502, 8120, 8155, 8156,
 )  # fmt: skip
+RIGHTS = "GRANT SELECT ON the view TO the user; a view over other owners' tables or databases needs rights there too"
+FULL = "is it starting up, shutting down, failing over or at its limit?"
 LOGIN = {
     **meanings(SourceRefused, "check user, password and database in the url, and that the login has a user there", {
         18456: "user or password is refused",
@@ -42,26 +44,19 @@ LOGIN = {
         4064: "the user's default database cannot be opened",
         40615: "the server's firewall takes no connections from this address",
         40914: "the server's firewall takes no connections from this network",
-    }, SERVER),
+    }, "server"),
     **meanings(SourceRefused, "set application_intent=readonly in the url", {
         978: "this replica only takes connections whose intent is to read",
-    }, SERVER),
+    }, "server"),
     **meanings(SourceRefused, "set application_intent=readwrite in the url", {
         979: "this database takes no connections whose intent is to read",
-    }, SERVER),
-    **meanings(
-        SourceRefused,
-        "GRANT SELECT ON the view TO the user; a view over other owners' tables or databases needs rights there too",
-        dict.fromkeys(NOT_ALLOWED, ""),
-    ),
-    **meanings(
-        SourceUnreachable, "is it starting up, shutting down, failing over or at its limit?",
-        dict.fromkeys(BUSY, "the server cannot serve us now"),
-    ),
+    }, "server"),
+    **alike(SourceRefused, RIGHTS, "", NOT_ALLOWED),
+    **alike(SourceUnreachable, FULL, "the server cannot serve us now", BUSY),
 }  # fmt: skip
 TABLE = {
     **LOGIN,
-    **meanings(SourceCancelled, "tried again, with a smaller page", {
+    **meanings(SourceCancelled, SMALLER, {
         1205: "the server ended the read to break a deadlock",
         1222: "a lock of somebody who changes the table lasted longer than `statement_timeout`",
         596: "the server's administrator ended the connection",
@@ -82,11 +77,11 @@ TABLE = {
         9002: "the server's log is full",
         1204: "the server has no locks left",
     }),
-    **meanings(SourceRefused, "a view must only read", dict.fromkeys(READ_ONLY, "the database is read-only")),
+    **alike(SourceRefused, "a view must only read", "the database is read-only", READ_ONLY),
     **meanings(SourceRefused, "ALTER DATABASE … SET ALLOW_SNAPSHOT_ISOLATION ON", {
         NO_SNAPSHOT: "SNAPSHOT isolation is not allowed in a database that it reads",
     }),
-    **meanings(ViewBroken, COMPARE, dict.fromkeys(NAMED, "")),
+    **alike(ViewBroken, COMPARE, "", NAMED),
 }  # fmt: skip
 HINTS = Hints(
     tls="is the server's certificate signed by an authority this machine trusts? see encrypt, hostname_in_certificate and trust_server_certificate"

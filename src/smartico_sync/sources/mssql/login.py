@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import platform
 import re
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import pyodbc
 
-from smartico_sync.catalogue.engines import MSSQL
-from smartico_sync.errors import ConfigError, DriverMissing
-from smartico_sync.sources.kit.parameters import hosts_of, named, number
+from smartico_sync.errors import DriverMissing
+from smartico_sync.sources.kit.login import BaseLogin
 
-if TYPE_CHECKING:
-    from smartico_sync.sources.kit.url import Url
+__all__ = ["Login"]
 
-__all__ = ["CONNECT_TIMEOUT_S", "PORT", "Login"]
-
-DEFAULTS = MSSQL.defaults
-CONNECT_TIMEOUT_S = int(DEFAULTS["connect_timeout"])
-PORT = MSSQL.port
 # What each driver calls our parameters; None: it has no such thing.
 SPELLED: dict[str, tuple[str | None, str | None]] = {
     "encrypt": ("Encrypt", "Encryption"),
@@ -48,21 +40,10 @@ PACKAGED = "mssql_python_odbc"  # comes with PyPI's mssql-python: Microsoft's dr
 SPECIAL = re.compile(r"[\[\]{}(),;?*=!@\s]")
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A URL and what its parameters mean. `silence_s`: no answer for that long means that nobody is there.
+class Login(BaseLogin):
+    """Hosts, the ODBC driver, and what it is told. DriverMissing where there is no driver."""
 
-    ConfigError for a parameter that is not known or that the driver does not have; DriverMissing where there is no driver.
-    """
-
-    url: Url
-    silence_s: float
-    options: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The URL's parameters, then the source's options, by the names of docs/databases/mssql.md."""
-        return named(self.url, self.options, MSSQL)
+    grace_s = 3.0  # the driver waits two seconds for the server to hear that a query is cancelled
 
     @property
     def driver(self) -> str:
@@ -84,19 +65,23 @@ class Login:
 
     @property
     def connect_timeout_s(self) -> int:
-        """Seconds that a connection attempt may take."""
-        given = self.parameters.get("connect_timeout", DEFAULTS["connect_timeout"])
-        return max(1, min(number(self.url.place, "connect_timeout", given), round(self.silence_s)))
+        """Whole seconds, which is what ODBC counts."""
+        return max(1, min(self.number("connect_timeout"), round(self.silence_s)))
+
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along."""
+        return "no" if self._word("encrypt", strict="strict") == "no" else "yes"
 
     def check(self) -> None:
-        """Raise what is wrong, before anything is opened."""
+        """Tell what the driver cannot use, before the first poll."""
         _ = self.connect_timeout_s
         for host in self.hosts():
             self.dial(*host)
 
     def hosts(self) -> tuple[tuple[str, int], ...]:
         """Hosts in the order in which they are tried."""
-        return tuple((host or "localhost", port) for host, port in hosts_of(self.url, PORT))
+        return tuple((host or "localhost", port) for host, port in super().hosts())
 
     def dial(self, host: str, port: int) -> str:
         """The connection string for one host."""
@@ -106,41 +91,36 @@ class Login:
         told |= {"SERVER": host, "PORT": str(port)} if free else {"SERVER": f"tcp:{host},{port}"}
         told |= {"DATABASE": self.url.path} if self.url.path else {}
         told |= {"UID": self.url.user, "PWD": self.url.password} if self.url.user else {}
-        told |= {"APP": DEFAULTS["app"], "ApplicationIntent": "ReadOnly", **self._told(free=free)}
+        told |= {"APP": self.given("app"), **self._told(free=free)}
         # A connection that breaks is opened again by the pool, with all its settings.
-        told |= (
-            {"TDS_Version": DEFAULTS["tds_version"], "ClientCharset": "UTF-8"} | told
-            if free
-            else {"ConnectRetryCount": "0"}
+        own = (
+            {"TDS_Version": self.given("tds_version"), "ClientCharset": "UTF-8"} if free else {"ConnectRetryCount": "0"}
         )
+        told |= own | told
         return ";".join(f"{name}={self._quoted(value, free=free)}" for name, value in told.items())
 
     def _told(self, *, free: bool) -> dict[str, str]:
         """The URL's parameters in the driver's words."""
-        given = {name: DEFAULTS[name] for name in ("encrypt", "trust_server_certificate")} | self.parameters
-        given["encrypt"] = self._word("encrypt", given["encrypt"], strict="strict")
-        given["trust_server_certificate"] = self._word("trust_server_certificate", given["trust_server_certificate"])
-        if "application_intent" in given:
-            given["application_intent"] = INTENTS.get(given["application_intent"].lower(), "")
-            if not given["application_intent"]:
-                raise ConfigError(
-                    f"{self.url.place}: no application_intent is called so", hint="use readonly or readwrite"
-                )
+        intent = self.one_of(tuple(INTENTS), "application_intent", self.given("application_intent").lower())
+        ours = {
+            "application_intent": INTENTS[intent],
+            "encrypt": self._word("encrypt", strict="strict"),
+            "trust_server_certificate": self._word("trust_server_certificate"),
+        }
+        given = ours | self.parameters | ours
         if free:
             if given["encrypt"] != "no" and given["trust_server_certificate"] == "no":
-                raise ConfigError(
-                    f"{self.url.place}: FreeTDS cannot be told here to verify the server's certificate",
-                    hint="use Microsoft's driver; or say trust_server_certificate=yes, and `ca file` in freetds.conf makes FreeTDS verify",
+                raise self.wrong(
+                    "FreeTDS cannot be told here to verify the server's certificate",
+                    "use Microsoft's driver; or say trust_server_certificate=yes, and `ca file` in freetds.conf makes FreeTDS verify",
                 )
             given["encrypt"] = ENCRYPTION[given["encrypt"]]
         told = {}
         for name, value in given.items():
             spelled = SPELLED[name][free]
             if spelled is None:
-                raise ConfigError(
-                    f"{self.url.place}: {'FreeTDS' if free else 'this driver'} has no parameter {name}",
-                    hint="leave it out, or name another driver with driver=",
-                )
+                who = "FreeTDS" if free else "this driver"
+                raise self.wrong(f"{who} has no parameter {name}", "leave it out, or name another driver with driver=")
             if spelled:
                 told[spelled] = value
         return told
@@ -152,20 +132,16 @@ class Login:
         if not free:
             return "{" + value.replace("}", "}}") + "}"
         if "};" in value:  # the one end that FreeTDS looks for
-            raise ConfigError(
-                f"{self.url.place}: FreeTDS takes no password or name with }}; in it",
-                hint="choose another, or use Microsoft's driver",
-            )
+            hint = "choose another, or use Microsoft's driver"
+            raise self.wrong("FreeTDS takes no password or name with }; in it", hint)
         return "{" + value + "}"
 
-    def _word(self, name: str, value: str, strict: str = "") -> str:
-        word = value.lower()
+    def _word(self, name: str, strict: str = "") -> str:
+        word = self.given(name).lower()
         if word == strict and strict:
             return word
         if word not in YES + NO:
-            raise ConfigError(
-                f"{self.url.place}: {name} is neither yes nor no", hint=f"use yes{', strict' if strict else ''} or no"
-            )
+            raise self.wrong(f"{name} is neither yes nor no", f"use yes{', strict' if strict else ''} or no")
         return "yes" if word in YES else "no"
 
 

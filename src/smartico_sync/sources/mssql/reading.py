@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from smartico_sync.sources.kit.failures import StatementFailed
-from smartico_sync.sources.kit.frames import dtype, from_texts, shortest
+from smartico_sync.sources.kit.frames import dtype, shortest
 from smartico_sync.sources.kit.positions import described, labels
 from smartico_sync.sources.kit.values import position_text
 from smartico_sync.sources.mssql.failures import NO_SNAPSHOT
@@ -51,7 +51,7 @@ class MssqlReading(ColumnReading[Session]):
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """One statement in the reading's transaction."""
         try:
-            return self.session.attempt(statement, self.what, values, (NO_SNAPSHOT,))
+            return self.session.attempt(statement, self.what, values, expected=(NO_SNAPSHOT,))
         except StatementFailed:
             # The first question of the reading, or it would have failed before: nothing has been read yet.
             self.session.old_views.add(self.relation.name)
@@ -69,12 +69,22 @@ class MssqlReading(ColumnReading[Session]):
 
     def text(self, series: pl.Series) -> pl.Series:
         """The texts of positions."""
-        return _text(series)
+        match series.dtype:
+            case pl.String:
+                return series
+            case pl.Binary:
+                return series.bin.encode("hex")
+            case pl.Float64:
+                return pl.Series([position_text(value) for value in series], dtype=pl.String)
+            case pl.Boolean:
+                return series.cast(pl.Int8).cast(pl.String)
+        return series.cast(pl.String)
 
-    def typed(self, columns: Sequence[Column], series: Sequence[pl.Series]) -> pl.DataFrame:
-        """Times from text, and all others as they are."""
-        shown = [_shown(column, part) for column, part in zip(columns, series, strict=True)]
-        return from_texts(columns, shown, self.relation.timezone)
+    def shown(self, column: Column, series: pl.Series) -> pl.Series:
+        """Times to the microsecond; a `real` as it was stored."""
+        if column.family in ("timestamp", "instant"):
+            return series.str.head(MICROSECONDS)
+        return shortest(series).cast(pl.Float64) if type_word(column) == "real" else series
 
     def moment(self, at_ms: int) -> str:
         """An epoch ms as a cursor's text; one with a zone is written in UTC."""
@@ -99,25 +109,3 @@ def _series(column: Column, values: Sequence[Any]) -> pl.Series:
     if column.family == "binary":
         return pl.Series(column.name, [None if value is None else bytes(value) for value in values], dtype=kind)
     return pl.Series(column.name, values, dtype=kind)
-
-
-def _text(series: pl.Series) -> pl.Series:
-    """A position's text."""
-    match series.dtype:
-        case pl.String:
-            return series
-        case pl.Binary:
-            return series.bin.encode("hex")
-        case pl.Float64:
-            return pl.Series([position_text(value) for value in series], dtype=pl.String)
-        case pl.Boolean:
-            return series.cast(pl.Int8).cast(pl.String)
-        case _:
-            return series.cast(pl.String)
-
-
-def _shown(column: Column, series: pl.Series) -> pl.Series:
-    """Times to the microsecond; a `real` as it was stored."""
-    if column.family in ("timestamp", "instant"):
-        return series.str.head(MICROSECONDS)
-    return shortest(series).cast(pl.Float64) if type_word(column) == "real" else series

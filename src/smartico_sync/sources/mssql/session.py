@@ -58,10 +58,11 @@ class Session:
     """A connection. Not thread-safe but for `abort`."""
 
     def __init__(
-        self, login: Login, clock: Clock, old_views: set[str], unattended: UnattendedCalls, place: str, timeout_ms: int
+        self, login: Login, clock: Clock, old_views: set[str], unattended: UnattendedCalls, place: str
     ) -> None:
         self.clock = clock
         self.old_views = old_views  # for which SNAPSHOT is not to be had: they read a database that does not allow it
+        self.encrypted = login.encrypted
         self._place = place
         self._silence_s = login.silence_s
         self._state: Literal["sound", "silent", "closed"] = "sound"
@@ -73,10 +74,10 @@ class Session:
         )
         self._calls = AbandonableCalls(unattended, place)
         try:
-            self._connection.timeout = ceil(timeout_ms / 1000)
+            self._connection.timeout = ceil(login.timeout_ms / 1000)
             self._connection.maxwrite = AT_ONCE
             self._cursor = self._connection.cursor()
-            self.run(SETTINGS.format(milliseconds=timeout_ms), "connecting")
+            self.run(SETTINGS.format(milliseconds=login.timeout_ms), "connecting")
         except BaseException:
             self.close()
             raise
@@ -109,7 +110,7 @@ class Session:
         return self.attempt(statement, what, values)
 
     def attempt(
-        self, statement: str, what: str, values: Mapping[str, str | int] | None = None, expected: Sequence[int] = ()
+        self, statement: str, what: str, values: Mapping[str, str | int] | None = None, *, expected: Sequence[int] = ()
     ) -> Answer:
         """As `run`, but StatementFailed for these numbers of the server, so that something else may be tried."""
         if self._state != "sound":

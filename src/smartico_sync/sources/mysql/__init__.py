@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.kit.parameters import connection_of
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.mysql.clock import TICK_MS, Clock
 from smartico_sync.sources.mysql.definition import ask_definition
 from smartico_sync.sources.mysql.facts import ask_facts
@@ -13,20 +11,24 @@ from smartico_sync.sources.mysql.login import Login
 from smartico_sync.sources.mysql.plan import explain
 from smartico_sync.sources.mysql.reading import MySQLReading
 from smartico_sync.sources.mysql.session import Session
+from smartico_sync.sources.mysql.tables import ask_structures
 from smartico_sync.sources.mysql.types import MYSQL, column_of
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["MySQLSource", "connect"]
 
 RELATIONS = """SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES
  WHERE TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys') ORDER BY 1, 2"""
+INDEX = "CREATE INDEX {name} ON {table} ({columns});"
 
 
 class MySQLSource(PooledSource[Session, MySQLReading]):
@@ -35,24 +37,21 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
     reading_type = MySQLReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    _defined = staticmethod(ask_definition)
+    adapter = MYSQL
+    create_index = INDEX
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config)
-        self.engine = url.scheme
-        login = Login(url, silence_s, options)
-        login.arguments()  # what the driver cannot use is told before the first poll
-        login.hosts()
-        place = f"source {name} ({url.place or login.parameters.get('unix_socket', '')})"
-        clock = Clock(TICK_MS)
-        pool = Pool(lambda: Session(login, clock, place, config.statement_timeout), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        login, clock = Login(config), Clock(TICK_MS)
+        super().__init__(name, login, lambda place: Session(login, clock, place))
+        self.home = login.url.path
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(MYSQL, relation) % {}, f"view {relation.name}")
         return tuple(column_of(field) for field in answer.fields)
 
-    def _defined(self, session: Session, name: str) -> ViewDefinition:
-        return ask_definition(session, name)
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return ask_structures(session)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(dotted(row) for row in session.run(RELATIONS, "the server").rows)

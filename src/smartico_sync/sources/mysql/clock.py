@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.server_clock import Replay, ReplicaClock
 from smartico_sync.sources.mysql.failures import NO_SYNTAX, NOT_ALLOWED
 
+if TYPE_CHECKING:
+    from smartico_sync.sources.kit.server_clock import Asked, State
+
 __all__ = ["TICK_MS", "Clock"]
-
-
-class Asked(Protocol):
-    """What the clock needs of a session."""
-
-    standing: str
-
-    def run(self, statement: str, what: str) -> Any:
-        """See `Session.run`."""
-
-    def attempt(self, statement: str, what: str, *expected: int) -> Any:
-        """See `Session.attempt`."""
 
 
 NOW = "SELECT FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000), CONCAT(@@hostname, ':', @@port, ' ', @@server_id)"
@@ -31,8 +22,6 @@ QUESTIONS = ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SHOW SLAVE STATUS
 BEHIND = ("Seconds_Behind_Master", "Seconds_Behind_Source")
 STATES = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Uptime', 'Slaves_running', 'Slave_running')"
 TICK_MS = 1_000  # Seconds_Behind counts whole seconds: the replica may be that much further behind
-
-State = Literal["primary", "replica", "stopped", "hidden"]
 
 
 class Clock(ReplicaClock):
@@ -61,7 +50,7 @@ def _state(session: Asked, what: str) -> tuple[State, int | None]:
         return ("primary", None) if session.standing == "primary" else ("hidden", None)
     for question in (session.standing,) if session.standing in QUESTIONS else QUESTIONS:
         try:
-            answer = session.attempt(question, what, NO_SYNTAX, *NOT_ALLOWED)
+            answer = session.attempt(question, what, expected=(NO_SYNTAX, *NOT_ALLOWED))
         except StatementFailed as failed:
             if failed.code == NO_SYNTAX:
                 continue

@@ -13,6 +13,7 @@ from smartico_sync.sources.protocol import ServerFacts
 if TYPE_CHECKING:
     from smartico_sync.sources.kit.server_clock import Replay
     from smartico_sync.sources.mysql.session import Session
+    from smartico_sync.sources.protocol import Encrypted
 
 __all__ = ["ask_facts"]
 
@@ -37,7 +38,16 @@ def ask_facts(session: Session) -> ServerFacts:
         replay_lag_ms=replay.lag_ms,
         timezone=system if zone == "SYSTEM" else zone,
         warnings=(*_wide(session, user), *_blind(session, replay), *_unlimited(session)),
+        encrypted=_encrypted(session),
     )
+
+
+def _encrypted(session: Session) -> Encrypted:
+    """By the server's own word."""
+    with suppress(SourceError):
+        ((_, cipher),) = session.run("SHOW SESSION STATUS LIKE 'Ssl_cipher'", "the server").rows
+        return "yes" if cipher else "no"
+    return "unknown"
 
 
 def _wide(session: Session, user: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.kit.failures import COMPARE, SERVER, SUBJECT, TOO_SLOW, TRIED_AGAIN, failure_of, meanings
+from smartico_sync.sources.kit.failures import COMPARE, RUN, TOO_SLOW, alike, failure_of, meanings
 
 __all__ = ["NOT_ALLOWED", "NO_SYNTAX", "NO_VARIABLE", "failure"]
 
@@ -14,6 +14,8 @@ NOT_ALLOWED = (1142, 1143, 1227, 1345, 1370)
 READ_ONLY = (1792, 1290, 1836)
 BUSY = (1040, 1203, 1226, 1053, 1047, 1077, 1078, 1079, 1080, 1152, 1153, 1158, 1159, 1160, 1161, 1184)
 LOST = (0, 2002, 2003, 2006, 2013, 2014, 2027, 2055)
+RIGHTS = "GRANT SELECT on the view to the user: `SHOW GRANTS` tells"
+FULL = "is it starting up, shutting down or full? see max_connections"
 TABLE = {
     **meanings(SourceCancelled, TOO_SLOW, {
         1969: "the query ran longer than `statement_timeout`",
@@ -21,7 +23,7 @@ TABLE = {
         1038: "the server has too little memory to sort",
         1114: "the server has no room for a temporary table",
     }),
-    **meanings(SourceCancelled, TRIED_AGAIN, {
+    **meanings(SourceCancelled, "tried again", {
         1317: "somebody ended the query",
         1927: "somebody ended the connection",
         1205: "a lock of somebody who changes the table lasted longer than `statement_timeout`",
@@ -47,12 +49,9 @@ TABLE = {
         4151: "the account is locked",
         3159: "the server takes connections with TLS only",
         3955: "the account is locked after too many failures",
-    }, SERVER),
-    **meanings(
-        SourceRefused, "GRANT SELECT on the view to the user: `SHOW GRANTS` tells",
-        dict.fromkeys(NOT_ALLOWED, "permission denied"),
-    ),
-    **meanings(SourceRefused, "a view must only read", dict.fromkeys(READ_ONLY, "the session is read-only")),
+    }, "server"),
+    **alike(SourceRefused, RIGHTS, "permission denied", NOT_ALLOWED),
+    **alike(SourceRefused, "a view must only read", "the session is read-only", READ_ONLY),
     # Their messages hold names and no values.
     **meanings(ViewBroken, COMPARE, {
         1146: "does not exist",
@@ -66,13 +65,10 @@ TABLE = {
         1347: "is not a view",
         1267: "compares texts of two collations",
         1271: "compares texts of two collations",
-    }, SUBJECT),
-    **meanings(SourceUnreachable, "is the server running?", dict.fromkeys(LOST, "the connection broke")),
-    **meanings(
-        SourceUnreachable, "is it starting up, shutting down or full? see max_connections",
-        dict.fromkeys(BUSY, "the server cannot serve us now"),
-    ),
-    **meanings(ViewBroken, "run the `query:` by hand", {NO_SYNTAX: "the server cannot parse it"}),
+    }, "subject"),
+    **alike(SourceUnreachable, "is the server running?", "the connection broke", LOST),
+    **alike(SourceUnreachable, FULL, "the server cannot serve us now", BUSY),
+    **meanings(ViewBroken, RUN, {NO_SYNTAX: "the server cannot parse it"}),
 }  # fmt: skip
 
 

@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from smartico_sync.catalogue.engines import ENGINES, MYSQL
-from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import content, hosts_of, named, tls_context
+from smartico_sync.sources.kit.login import BaseLogin
 
-if TYPE_CHECKING:
-    from smartico_sync.sources.kit.url import Url
+__all__ = ["Login"]
 
-__all__ = ["CONNECT_TIMEOUT_S", "Login"]
-
-DEFAULTS = MYSQL.defaults
-CONNECT_TIMEOUT_S = float(DEFAULTS["connect_timeout"])
-PORT = MYSQL.port
 MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
-CERTIFICATES = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password")
 # Firewalls forget the silent.
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A URL and what its parameters mean. `silence_s`: no byte for that long means that nobody is there.
+class Login(BaseLogin):
+    """Hosts or a Unix socket, and what PyMySQL is told."""
 
-    ConfigError for a parameter that is not known, a mode of TLS that does not exist, or a certificate that cannot be read.
-    """
-
-    url: Url
-    silence_s: float
-    options: tuple[tuple[str, str], ...] = ()
+    files = ("server_public_key",)
 
     @property
-    def parameters(self) -> dict[str, str]:
-        """The URL's parameters, then the source's options, by the names this page of the manual uses."""
-        return named(self.url, self.options, ENGINES[self.url.scheme])
+    def place(self) -> str:
+        """Where the database is, for messages."""
+        return self.url.place or self.parameters.get("unix_socket", "")
+
+    def check(self) -> None:
+        """Tell what the driver cannot use, before the first poll."""
+        self.arguments()
+        self.hosts()
+        _ = self.connect_timeout_s
 
     def arguments(self) -> dict[str, Any]:
         """What PyMySQL is told."""
@@ -53,25 +43,22 @@ class Login:
             "use_unicode": False,
             "read_timeout": self.silence_s,
             "write_timeout": self.silence_s,
-            "program_name": parameters.get("program_name", DEFAULTS["program_name"]),
+            "program_name": self.given("program_name"),
             **self._tls(parameters),
         }
         if "server_public_key" in parameters:
-            arguments["server_public_key"] = content("server_public_key", parameters["server_public_key"])
+            arguments["server_public_key"] = self.content("server_public_key")
         return arguments
 
     def _tls(self, parameters: dict[str, str]) -> dict[str, Any]:
-        given = parameters.get("ssl_mode", "VERIFY_IDENTITY" if "ssl_ca" in parameters else DEFAULTS["ssl_mode"])
-        mode = given.upper().replace("-", "_")
-        if mode not in MODES:
-            raise ConfigError(
-                f"{self.url.place}: no ssl_mode is called {given!r}", hint=f"use one of: {', '.join(MODES)}"
-            )
+        verified = "ssl_ca" in parameters and "ssl_mode" not in parameters
+        given = "VERIFY_IDENTITY" if verified else self.given("ssl_mode")
+        mode = self.one_of(MODES, "ssl_mode", given.upper().replace("-", "_"))
         if mode == "DISABLED" or (mode == "PREFERRED" and "unix_socket" in parameters):
             return {"ssl_disabled": True}
         if mode == "PREFERRED" and "ssl_cert" not in parameters:
             return {}  # the driver's own: TLS where the server offers it, unverified
-        context = tls_context(self.url.place, *map(parameters.get, CERTIFICATES))
+        context = self.tls_context()
         # The certificates that MySQL makes for itself are not strictly what RFC 5280 asks for.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         context.check_hostname = mode == "VERIFY_IDENTITY"
@@ -83,12 +70,11 @@ class Login:
         """Hosts in the order in which they are tried; none for a Unix socket."""
         if "unix_socket" in self.parameters:
             return ()
-        return tuple((host or "localhost", port) for host, port in hosts_of(self.url, PORT))
+        return tuple((host or "localhost", port) for host, port in super().hosts())
 
     def dial(self, host: str, port: int) -> socket.socket:
         """A connected socket; raises OSError."""
-        parameters = self.parameters
-        patience = min(float(parameters.get("connect_timeout", CONNECT_TIMEOUT_S)), self.silence_s)
+        parameters, patience = self.parameters, self.connect_timeout_s
         if not host:
             wire = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:

@@ -61,11 +61,11 @@ def _explained(session: Session, query: str) -> tuple[list[dict[str, str | None]
     """
     try:
         # Without this word MariaDB, and MySQL before 5.7, keep the rewritten statement to themselves; MySQL 8 does not know it.
-        answer = session.attempt(f"EXPLAIN EXTENDED {query}", "the plan", *NOT_ALLOWED, NO_SYNTAX)
+        answer = session.attempt(f"EXPLAIN EXTENDED {query}", "the plan", expected=(*NOT_ALLOWED, NO_SYNTAX))
     except StatementFailed as failed:
         if failed.code != NO_SYNTAX:
             raise
-        answer = session.attempt(f"EXPLAIN {query}", "the plan", *NOT_ALLOWED, NO_SYNTAX)
+        answer = session.attempt(f"EXPLAIN {query}", "the plan", expected=(*NOT_ALLOWED, NO_SYNTAX))
     notes = session.run("SHOW WARNINGS", "the plan").rows
     return _steps(answer), next((note[2] or "" for note in notes if "select" in (note[2] or "")), "")
 
@@ -111,7 +111,7 @@ def _advice(rewritten: str, relation: Relation) -> str:
     if not order or terms[0] is None:
         return f"the view computes {relation.cursor}: select a stored column instead, and index it with {bare}"
     alias, cursor = terms[0].group(2), terms[0].group(3)
-    same = [term.group(3) for term in terms if term is not None and term.group(2) == alias]
+    same = dict.fromkeys(term.group(3) for term in terms if term is not None and term.group(2) == alias)
     table = _table(rewritten, alias)
     if table is None:
         return f"no index gives the order of {bare}: the view must pass an indexed column of one table through as its cursor"

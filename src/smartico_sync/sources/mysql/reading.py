@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.kit.frames import decoded, from_texts, shortest
+from smartico_sync.sources.kit.frames import decoded, shortest
 from smartico_sync.sources.mysql.session import Answer, Session, literal
 from smartico_sync.sources.mysql.types import MYSQL
 from smartico_sync.sources.sql.reading import ColumnReading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import polars as pl
 
@@ -43,9 +43,6 @@ class MySQLReading(ColumnReading[Session]):
         data, width = self.ask(statement.filled(literal, values)).values, statement.width
         return [decoded(data[index::width]) for index in range(width)] if data else []
 
-    def typed(self, columns: Sequence[Column], series: Sequence[pl.Series]) -> pl.DataFrame:
-        """Typed from text."""
-        shown = [
-            shortest(text) if column.type == "float" else text for column, text in zip(columns, series, strict=True)
-        ]
-        return from_texts(columns, shown, self.relation.timezone)
+    def shown(self, column: Column, series: pl.Series) -> pl.Series:
+        """A float as it was stored."""
+        return shortest(series) if column.type == "float" else series

@@ -14,14 +14,7 @@ from pymysql.constants import SERVER_STATUS
 from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.line import Line
-from smartico_sync.sources.kit.network_failures import (
-    Hints,
-    broken,
-    fault_of,
-    first_that_answers,
-    silent,
-    unreachable,
-)
+from smartico_sync.sources.kit.network_failures import Hints, broken, fault_of, first_that_answers, silent, unreachable
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.mysql.failures import NO_VARIABLE, failure
 from smartico_sync.sources.mysql.wire import Wire
@@ -82,8 +75,8 @@ class Answer:
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, clock: Clock, place: str, timeout_ms: int) -> None:
-        self.engine = login.url.scheme
+    def __init__(self, login: Login, clock: Clock, place: str) -> None:
+        self.engine = login.engine.scheme
         self.clock = clock
         self._place = place
         self._silence_s = login.silence_s
@@ -92,7 +85,7 @@ class Session:
         connect = partial(self._connect, login, login.arguments())
         self._connection, self._line = first_that_answers(login.hosts() or (("", 0),), connect, place)
         try:
-            self._prepare(timeout_ms)
+            self._prepare(login.timeout_ms)
         except BaseException:
             self.close()
             raise
@@ -132,18 +125,13 @@ class Session:
         )
 
     def _prepare(self, timeout_ms: int) -> None:
-        seconds = ceil(timeout_ms / 1000)
-        told = {
-            "seconds": seconds,
-            "silence": ceil(self._silence_s),
-            "milliseconds": timeout_ms,
-            "exact": timeout_ms / 1000,
-        }
+        exact, silence = timeout_ms / 1000, ceil(self._silence_s)
+        told = {"seconds": ceil(exact), "silence": silence, "milliseconds": timeout_ms, "exact": exact}
         for setting in SETTINGS:
             self.run(setting.format(**told), "connecting")
         for flavour, setting in TIMEOUTS:
             with suppress(StatementFailed):
-                self.attempt(setting.format(**told), "connecting", NO_VARIABLE)
+                self.attempt(setting.format(**told), "connecting", expected=(NO_VARIABLE,))
                 self.flavour = flavour
                 return
 
@@ -163,7 +151,7 @@ class Session:
         """
         return self.attempt(statement, what)
 
-    def attempt(self, statement: str, what: str, *expected: int) -> Answer:
+    def attempt(self, statement: str, what: str, *, expected: Sequence[int] = ()) -> Answer:
         """As `run`, but StatementFailed for these numbers of the server, so that something else may be tried."""
         try:
             result = self._connection.ask(statement)

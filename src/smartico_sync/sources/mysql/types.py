@@ -21,12 +21,8 @@ __all__ = ["MYSQL", "MySQLAdapter", "column_of"]
 
 BINARY = 63  # the character set of bytes, and of numbers and times
 INTEGERS = {
-    TYPE.TINY: "tinyint",
-    TYPE.SHORT: "smallint",
-    TYPE.INT24: "mediumint",
-    TYPE.LONG: "int",
-    TYPE.LONGLONG: "bigint",
-}
+    TYPE.TINY: "tinyint", TYPE.SHORT: "smallint", TYPE.INT24: "mediumint", TYPE.LONG: "int", TYPE.LONGLONG: "bigint",
+}  # fmt: skip
 TEXTS = {TYPE.STRING: "char", TYPE.VARCHAR: "varchar", TYPE.VAR_STRING: "varchar"}
 BLOBS = (TYPE.TINY_BLOB, TYPE.MEDIUM_BLOB, TYPE.LONG_BLOB, TYPE.BLOB)
 OTHERS: dict[int, tuple[str, Family]] = {

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.errors import ViewBroken
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
-from smartico_sync.sources.kit.parameters import connection_of
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.oracle.clock import Clock
 from smartico_sync.sources.oracle.facts import ask_facts
 from smartico_sync.sources.oracle.login import Login
 from smartico_sync.sources.oracle.plan import explain
 from smartico_sync.sources.oracle.reading import OracleReading
 from smartico_sync.sources.oracle.session import Session
-from smartico_sync.sources.oracle.types import OBJECT, ORACLE, column_of, written
+from smartico_sync.sources.oracle.types import OBJECT, ORACLE, column_of
 from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.names import written
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["OracleSource", "connect"]
 
+LEAVE_OUT = "select the parts that matter as columns of their own, or leave it out"
+UNFIT = {OBJECT: ("{column} holds objects, which are no values", LEAVE_OUT)}
 THEIRS = "SELECT USERNAME FROM ALL_USERS WHERE ORACLE_MAINTAINED = 'Y'"
+VIEWS = f"SELECT OWNER, VIEW_NAME FROM ALL_VIEWS WHERE OWNER NOT IN ({THEIRS})"  # noqa: S608  - constants only
 RELATIONS = f"""SELECT OWNER, TABLE_NAME FROM ALL_TABLES
  WHERE DROPPED = 'NO' AND NESTED = 'NO' AND OWNER NOT IN ({THEIRS})
  UNION SELECT OWNER, VIEW_NAME FROM ALL_VIEWS WHERE OWNER NOT IN ({THEIRS}) ORDER BY 1, 2"""  # noqa: S608  - constants only
@@ -33,44 +38,27 @@ RELATIONS = f"""SELECT OWNER, TABLE_NAME FROM ALL_TABLES
 class OracleSource(PooledSource[Session, OracleReading]):
     """A pool of sessions over one database."""
 
-    engine = "oracle"
     reading_type = OracleReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    unfit = UNFIT
+    adapter = ORACLE
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config)
-        login = Login(url, silence_s, options)
-        login.addresses()  # what the driver cannot use is told before the first poll
-        place = f"source {name} ({url.place or login.parameters.get('dsn', '').partition('(')[0]})"
-        clock, unattended = Clock(), UnattendedCalls()
-        pool = Pool(lambda: Session(login, clock, unattended, place, config.statement_timeout), config.pool, silence_s)
-        super().__init__(name, place, pool)
-
-    def describe(self, relation: Relation) -> Relation:
-        """The relation with its columns."""
-        described = super().describe(relation)
-        for column in described.columns:
-            if column.type == OBJECT:
-                raise ViewBroken(
-                    f"{self._place}: view {relation.name}: {column.name} holds objects, which are no values",
-                    hint="select the parts that matter as columns of their own, or leave it out",
-                )
-        return described
+        login, clock, unattended = Login(config), Clock(), UnattendedCalls()
+        super().__init__(name, login, lambda place: Session(login, clock, unattended, place))
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         fields, _ = session.execute(statements.star(ORACLE, relation), f"view {relation.name}")
         return tuple(column_of(field) for field in fields)
 
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        _, rows = session.execute(VIEWS, "the server")
+        return views(".".join(written(ORACLE.dialect, part) for part in row) for row in rows)
+
     def _listed(self, session: Session) -> tuple[str, ...]:
         _, rows = session.execute(RELATIONS, "the server")
-        return tuple(".".join(_quoted(part) for part in row) for row in rows)
-
-
-def _quoted(stored: str) -> str:
-    """A name as `relation:` takes it."""
-    name = written(stored)
-    return f'"{stored}"' if name == stored and (name.islower() or "." in name) else str(name)
+        return tuple(".".join(written(ORACLE.dialect, part) for part in row) for row in rows)
 
 
 connect = OracleSource

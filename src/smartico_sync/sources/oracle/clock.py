@@ -65,9 +65,8 @@ def _lag(session: Asked, what: str) -> int | None:
         _, rows = session.execute(LAG, what, *HIDDEN)
     except StatementFailed:
         return None
-    if (
-        not rows or rows[0][0] is None or rows[0][1] is None or rows[0][1] < 0
-    ):  # no redo yet, or the server's clock was set back
+    # No redo has come yet, or the server's clock was set back.
+    if not rows or None in rows[0] or rows[0][1] < 0:
         return None
     parts = re.fullmatch(r"([+-])(\d+) (\d+):(\d+):(\d+)(?:\.\d+)?", rows[0][0].strip())
     if parts is None:

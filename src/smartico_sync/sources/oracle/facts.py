@@ -53,6 +53,7 @@ def ask_facts(session: Session) -> ServerFacts:
         replay_lag_ms=standing.lag_ms,
         timezone="UTC" if offset == "+00:00" else f"UTC{offset}",
         warnings=(*_wide(session, user or "", dba or ""), *_standby(standing), *_clustered(session)),
+        encrypted=session.encrypted,
     )
 
 

@@ -9,7 +9,7 @@ import ssl
 import oracledb
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.kit.failures import COMPARE, SERVER, SUBJECT, TOO_SLOW, TRIED_AGAIN, failure_of, meanings
+from smartico_sync.sources.kit.failures import COMPARE, TOO_SLOW, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import Hints, broken, unreachable
 
 __all__ = ["failure", "number"]
@@ -20,6 +20,8 @@ BUSY = (
     18, 20, 1033, 1034, 1035, 1089, 1090, 1109, 1219, 2391, 10458, 12516, 12518, 12519, 12520, 12521, 12526, 12527, 12528,
     12537, 12564, 12571, 24454,
 )  # fmt: skip
+FULL = "is it starting up, shutting down, mounted only, or full? see the processes and sessions parameters"
+UNREGISTERED = "check the name in the url with `lsnrctl services`; a database that starts up registers within a minute"
 TABLE = {
     **meanings(SourceCancelled, TOO_SLOW, {
         40: "the query ran longer than the server's resource plan allows",
@@ -29,7 +31,7 @@ TABLE = {
         2393: "the query used more CPU time than the user's profile allows",
         2395: "the query read more than the user's profile allows",
     }),
-    **meanings(SourceCancelled, TRIED_AGAIN, {
+    **meanings(SourceCancelled, "tried again", {
         60: "the server ended the read to break a deadlock",
         1466: "the table has just been altered",
         3172: "the standby lags further behind than the session allows",
@@ -52,11 +54,9 @@ TABLE = {
         28001: "the password has expired",
         28009: "the user may connect as SYSDBA only",
         28040: "the server takes no login of this kind",
-    }, SERVER),
-    **meanings(
-        SourceRefused, "GRANT READ on the view to the user", dict.fromkeys(NOT_ALLOWED, "permission denied")
-    ),
-    **meanings(SourceRefused, "a view must only read", dict.fromkeys(READ_ONLY, "the transaction is read-only")),
+    }, "server"),
+    **alike(SourceRefused, "GRANT READ on the view to the user", "permission denied", NOT_ALLOWED),
+    **alike(SourceRefused, "a view must only read", "the transaction is read-only", READ_ONLY),
     # Their messages hold names and no values.
     **meanings(ViewBroken, COMPARE, {
         **dict.fromkeys((900, 903, 905, 907, 911, 923, 933, 936), "cannot be parsed"),
@@ -71,19 +71,14 @@ TABLE = {
         4063: "is invalid: something that it uses is gone or was changed",
         6575: "calls a package that is invalid",
         22848: "has a CLOB or BLOB as cursor or key, which Oracle cannot compare",
-    }, SUBJECT),
+    }, "subject"),
     **meanings(ViewBroken, "GRANT READ on it to the user, or compare its name with views.yaml: `sync check`", {
         942: "does not exist, or the user may not read it",
-    }, SUBJECT),
-    **meanings(
-        SourceUnreachable, "is it starting up, shutting down, mounted only, or full? see the processes and sessions parameters",
-        dict.fromkeys(BUSY, "the server cannot serve us now"),
-    ),
-    **meanings(
-        SourceUnreachable,
-        "check the name in the url with `lsnrctl services`; a database that starts up registers within a minute",
-        {12514: "the listener does not know the service", 12505: "the listener does not know the SID"}, SERVER,
-    ),
+    }, "subject"),
+    **alike(SourceUnreachable, FULL, "the server cannot serve us now", BUSY),
+    **meanings(SourceUnreachable, UNREGISTERED, {
+        12514: "the listener does not know the service", 12505: "the listener does not know the SID",
+    }, "server"),
 }  # fmt: skip
 LOST = (22, 28, 31, 600, 603, 1012, 1092, 2396, 2399, 3113, 3114, 3135, 12170, 12541, 12543, 12547, 12570)
 # Of the driver itself: the connection broke, the call took too long.

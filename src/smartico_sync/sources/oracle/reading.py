@@ -59,17 +59,36 @@ class OracleReading(ColumnReading[Session]):
         ]  # fmt: skip
 
     def text(self, series: pl.Series) -> pl.Series:
-        """The texts of positions."""
-        return _text(series)
+        """The driver does not look at the bytes of a text, and polars trusts it: so they are looked at here."""
+        if series.dtype == pl.String:
+            return decoded(series.cast(pl.Binary))
+        return series.bin.encode("hex") if series.dtype == pl.Binary else series.cast(pl.String)
 
     def typed(self, columns: Sequence[Column], series: Sequence[pl.Series]) -> pl.DataFrame:
         """What came as text is parsed; integers wider than 64 bits stay text."""
-        shown = [_shown(column, part) for column, part in zip(columns, series, strict=True)]
+        shown = list(map(self.shown, columns, series))
         kinds = [
             replace(column, family="text") if column.family == "integer" and part.dtype == pl.String else column
             for column, part in zip(columns, shown, strict=True)
         ]
         return from_texts(kinds, shown, self.relation.timezone)
+
+    def shown(self, column: Column, series: pl.Series) -> pl.Series:
+        """Plain text, where the server writes values in a way of its own."""
+        if series.dtype in (pl.Binary, pl.Boolean):
+            return series
+        if column.family == "integer":
+            numbers = whole(series)
+            return numbers if numbers.null_count() == series.null_count() else series.cast(pl.String)
+        text = self.text(series)
+        if column.type == "NUMBER":
+            return _number(text)
+        if column.family in ("timestamp", "instant"):
+            # A year before 1 has a sign, which a pattern of times would take for one.
+            return text.str.replace("^-", "BC ") if text.str.starts_with("-").any() else text
+        if column.type in PADDED:
+            return text.str.strip_chars_end(" ")
+        return shortest(text) if column.type == "BINARY_FLOAT" else text
 
     def most_listed(self, parts: int) -> int:  # noqa: ARG002  - a limit of each list
         """Oracle takes a thousand, and lists are filled up to a power of two."""
@@ -92,31 +111,6 @@ def filled(relation: Relation, statement: Statement, values: Mapping[str, str | 
     }
     # Strings and quoted names stay as they are: a colon in them is no parameter.
     return re.sub(r"""('[^']*'|"[^"]*")|:(\w+)""", lambda found: found[1] or texts[found[2]], statement.text)
-
-
-def _text(values: pl.Series) -> pl.Series:
-    """Values as text. The driver does not look at the bytes of a text, and polars trusts it: so they are looked at here."""
-    if values.dtype == pl.String:
-        return decoded(values.cast(pl.Binary))
-    return values.bin.encode("hex") if values.dtype == pl.Binary else values.cast(pl.String)
-
-
-def _shown(column: Column, values: pl.Series) -> pl.Series:
-    """Values as the frame takes them, where the server writes them in a way of its own."""
-    if values.dtype in (pl.Binary, pl.Boolean):
-        return values
-    if column.family == "integer":
-        numbers = whole(values)
-        return numbers if numbers.null_count() == values.null_count() else values.cast(pl.String)
-    text = _text(values)
-    if column.type == "NUMBER":
-        return _number(text)
-    if column.family in ("timestamp", "instant"):
-        # A year before 1 has a sign, which a pattern of times would take for one.
-        return text.str.replace("^-", "BC ") if text.str.starts_with("-").any() else text
-    if column.type in PADDED:
-        return text.str.strip_chars_end(" ")
-    return shortest(text) if column.type == "BINARY_FLOAT" else text
 
 
 def _number(text: pl.Series) -> pl.Series:

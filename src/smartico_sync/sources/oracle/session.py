@@ -38,14 +38,18 @@ SETTINGS = """ALTER SESSION SET TIME_ZONE='+00:00' NLS_CALENDAR='GREGORIAN' NLS_
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, clock: Clock, unattended: UnattendedCalls, place: str, timeout_ms: int) -> None:
+    def __init__(self, login: Login, clock: Clock, unattended: UnattendedCalls, place: str) -> None:
         self.clock = clock
         self._login, self._unattended = login, unattended
         self._place = place
-        self._timeout_ms = timeout_ms
         self._state: Literal["outside", "inside", "closed"] = "outside"  # of a transaction
         self._since: Literal["rest", "work"] = "work"
         self._connection = self._connect()
+
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along."""
+        return "yes" if "tcps" in self._connection.dsn.lower() else "no"
 
     def _connect(self) -> oracledb.Connection:
         return first_that_answers(self._login.addresses(), self._connect_to, self._place)
@@ -58,7 +62,11 @@ class Session:
         """
         try:
             connection = self._unattended.run_once(
-                self._place, lambda: oracledb.connect(params=address), self._login.patience_s, "connecting", _close
+                self._place,
+                lambda: oracledb.connect(params=address),
+                self._login.connect_timeout_s,
+                "connecting",
+                _close,
             )
         except (oracledb.Error, OSError) as error:
             raise failure(error, self._place, "connecting") from None
@@ -67,7 +75,7 @@ class Session:
 
     def _prepare(self, connection: oracledb.Connection) -> None:
         try:
-            connection.call_timeout = self._timeout_ms
+            connection.call_timeout = self._login.timeout_ms
             # What V$SESSION and the AWR reports show; both travel with the next statement.
             connection.module = connection.client_identifier = "smartico-sync"
             with connection.cursor() as cursor:

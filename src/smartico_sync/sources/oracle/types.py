@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import oracledb
 import sqlalchemy as sa
 from sqlalchemy.dialects.oracle.base import OracleDialect
-from sqlalchemy.sql import quoted_name
 
 from smartico_sync.core.relation import Column
+from smartico_sync.sources.sql.names import CapitalNames
 from smartico_sync.sources.sql.statements import DialectAdapter, Named
 
 if TYPE_CHECKING:
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.sql.statements import Expression
 
-__all__ = ["NATIONAL", "OBJECT", "ORACLE", "OracleAdapter", "column_of", "stamp", "word", "written"]
+__all__ = ["NATIONAL", "OBJECT", "ORACLE", "OracleAdapter", "column_of", "stamp", "word"]
 
-CAPITALS, SMALL = re.compile(r"[A-Z][A-Z0-9_$#]*"), re.compile(r"[a-z][a-z0-9_$#]*")
 MOST_DIGITS = 38  # of a NUMBER that has declared digits
 SHORT_FRACTION, LONG_FRACTION = 6, 9
 NATIONAL = ("NCHAR", "NVARCHAR2")  # in a character set of their own, which may hold more than the database's
@@ -47,7 +46,7 @@ ZONED = {"DB_TYPE_TIMESTAMP_TZ": " WITH TIME ZONE", "DB_TYPE_TIMESTAMP_LTZ": " W
 
 def column_of(field: oracledb.FetchInfo) -> Column:
     """The column a field of a result set describes; works through views, and for expressions."""
-    name, kind = written(field.name), field.type_code.name
+    name, kind = ORACLE.dialect.normalize_name(field.name), field.type_code.name
     if field.type_code is oracledb.DB_TYPE_NUMBER:
         digits, scale = field.precision or 0, field.scale or 0
         if 0 < digits <= MOST_DIGITS and 0 <= scale <= digits:
@@ -65,16 +64,6 @@ def column_of(field: oracledb.FetchInfo) -> Column:
     return Column(name, own, family)
 
 
-def written(stored: str) -> str:
-    """A name as the configuration writes it: `DT_UPDATE` is called dt_update, `"Mixed"` keeps its capitals.
-
-    A name that was quoted in lower case when the table was made remembers that.
-    """
-    if CAPITALS.fullmatch(stored):
-        return stored.lower()
-    return quoted_name(stored, quote=True) if SMALL.fullmatch(stored) else stored
-
-
 def word(column: Column) -> str:
     """The type without its digits: `TIMESTAMP WITH TIME ZONE` of `TIMESTAMP(9) WITH TIME ZONE`."""
     return re.sub(r"\(.*?\)", "", column.type)
@@ -89,14 +78,11 @@ def stamp(column: Column, text: str) -> str:
     return signed if column.type == "DATE" else f"{signed}.{fraction:0<{LONG_FRACTION}}"
 
 
-class _Dialect(OracleDialect):
+class _Dialect(CapitalNames, OracleDialect):
     """Oracle 12.1 and later, with names that all follow one rule, keywords too: `date` is the column DATE."""
 
+    plain = re.compile(r"[a-z][a-z0-9_$#]*")
     supports_statement_cache = True
-
-    def denormalize_name(self, name: str) -> str:
-        """As `written`, backwards."""
-        return name.upper() if not isinstance(name, quoted_name) and SMALL.fullmatch(name) else name
 
 
 class OracleAdapter(DialectAdapter):

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smartico_sync.catalogue import engines
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.kit.parameters import connection_of, named
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.postgresql.definition import ask_definition
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading
 from smartico_sync.sources.postgresql.session import Login, Session
+from smartico_sync.sources.postgresql.tables import ask_structures
 from smartico_sync.sources.postgresql.types import POSTGRESQL, family
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.relation import Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["PostgresSource", "connect"]
 
@@ -36,24 +36,23 @@ RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
  WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
  AND n.nspname NOT LIKE 'pg\\_%' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
  ORDER BY 1"""
+# Writers go on meanwhile; it must stand outside a transaction.
+INDEX = "CREATE INDEX CONCURRENTLY {name} ON {table} ({columns});"
 
 
 class PostgresSource(PooledSource[Session, PostgresReading]):
     """A pool of sessions over one database."""
 
-    engine = "postgresql"
     reading_type = PostgresReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    _defined = staticmethod(ask_definition)
+    adapter = POSTGRESQL
+    create_index = INDEX
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config)
-        parameters = named(url, options, engines.POSTGRESQL)
-        login = Login(replace(url, parameters=parameters), silence_s)
-        login.conninfo()  # a parameter that libpq does not know is told before the first poll
-        place = f"source {name} ({url.place})"
-        pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        login = Login(config)
+        super().__init__(name, login, lambda place: Session(login, place))
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         what = f"view {relation.name}"
@@ -61,8 +60,8 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         known = _types(session, set(star.types), what)
         return tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
 
-    def _defined(self, session: Session, name: str) -> ViewDefinition:
-        return ask_definition(session, name)
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return ask_structures(session)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server")[0].rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.kit.failures import COMPARE, TOO_SLOW, TRIED_AGAIN, VIEW, Meaning, failure_of, meanings
+from smartico_sync.sources.kit.failures import COMPARE, SEE_ROW, TOO_SLOW, Meaning, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
 __all__ = ["connecting", "failure"]
@@ -15,7 +15,7 @@ TABLE = {
     **meanings(SourceCancelled, TOO_SLOW, {
         "57014": "the server cancelled the query, or it ran longer than `statement_timeout`",
     }),
-    **meanings(SourceCancelled, TRIED_AGAIN, {
+    **meanings(SourceCancelled, "tried again", {
         "40001": "the standby had to end the read to go on replaying",
         "40P01": "the server ended the read to break a deadlock",
         "57P01": "the server's administrator ended the connection",
@@ -29,17 +29,12 @@ TABLE = {
     **meanings(SourceRefused, "check the url", {
         "3D000": "the database does not exist", "25006": "the session is read-only", "28": "the login is refused",
     }),
-    **meanings(
-        SourceUnreachable, "is it starting up?", dict.fromkeys(("08", "57P", "53"), "the server cannot serve us now")
-    ),
-    **meanings(ViewBroken, COMPARE, {"42": "", "3F": ""}),
+    **alike(SourceUnreachable, "is it starting up?", "the server cannot serve us now", ("08", "57P", "53")),
+    **alike(ViewBroken, COMPARE, "", ("42", "3F")),
     # These messages quote the value that failed.
-    **meanings(
-        ViewBroken, "SELECT from the view by hand to see the row; a cast or a division in it fails",
-        dict.fromkeys(("22", "P0", "21", "2F", "39", "38"), "the view cannot be computed for some row"),
-    ),
+    **alike(ViewBroken, SEE_ROW, "the view cannot be computed for some row", ("22", "P0", "21", "2F", "39", "38")),
 }  # fmt: skip
-OTHERWISE = Meaning(SourceError, "the server failed", "see the server's log", VIEW)
+OTHERWISE = Meaning(SourceError, "the server failed", "see the server's log")
 
 
 def failure(code: str, message: str, place: str, what: str) -> SourceError:

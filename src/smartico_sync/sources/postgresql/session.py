@@ -12,20 +12,20 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
-from smartico_sync.errors import ConfigError, SourceError
+from smartico_sync.sources.kit.login import BaseLogin
 from smartico_sync.sources.kit.network_failures import broken, silent
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.postgresql.failures import connecting, failure
 from smartico_sync.sources.postgresql.identity import identity
 
 if TYPE_CHECKING:
-    from smartico_sync.sources.kit.url import Url
+    from smartico_sync.errors import SourceError
 
 __all__ = ["FIRST_WITH_FENCE", "Answer", "Login", "Session", "literal"]
 
@@ -56,13 +56,12 @@ class Answer:
     types: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """How to connect. `silence_s`: no byte for that long means that nobody is there."""
+class Login(BaseLogin):
+    """What libpq is told."""
 
-    url: Url
-    silence_s: float
-    options: tuple[tuple[str, str], ...] = ()
+    def check(self) -> None:
+        """Tell what libpq does not know, before the first poll."""
+        self.conninfo()
 
     def conninfo(self) -> str:
         """Everything libpq is told: our defaults, then the URL's parameters, then the source's options."""
@@ -79,25 +78,22 @@ class Login:
             "keepalives_interval": 10,
             "keepalives_count": 3,
             "tcp_user_timeout": int(self.silence_s * 1000),
-            **url.parameters,
-            **dict(self.options),
+            **self.parameters,
             "client_encoding": "UTF8",
         }
         try:
             return make_conninfo(**{name: value for name, value in keywords.items() if value not in ("", ",")})
         except psycopg.Error:
             known = {"host", "port", "user", "password", "dbname"}
-            names = sorted((set(url.parameters) | {name for name, _ in self.options}) - known)
-            raise ConfigError(
-                f"{url.place}: libpq does not know one of the url's parameters: {', '.join(names)}",
-                hint="see docs/databases/postgresql.md for those it takes",
-            ) from None
+            names = ", ".join(sorted(set(self.parameters) - known))
+            hint = "see docs/databases/postgresql.md for those it takes"
+            raise self.wrong(f"libpq does not know one of the url's parameters: {names}", hint) from None
 
 
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
+    def __init__(self, login: Login, place: str) -> None:
         self._place = place
         self._what = "connecting"  # the view that is waited for, or whatever else
         self._silence_ms = int(login.silence_s * 1000)
@@ -109,8 +105,15 @@ class Session:
         self._pg.nonblocking = 1
         self._poll = select.poll()
         self.version = self._pg.server_version
-        self._begin = BEGIN.format(timeout_ms=timeout_ms)
+        self._begin = BEGIN.format(timeout_ms=login.timeout_ms)
         self._identity = identity(self)
+
+    @property
+    def encrypted(self) -> Literal["yes", "no", "none"]:
+        """Whether others can read along."""
+        if self._pg.host.startswith(b"/"):  # a socket of this machine
+            return "none"
+        return "yes" if self._pg.ssl_in_use else "no"
 
     def begin(self, what: str) -> None:
         """Open a read-only transaction. `what` names the view for messages, here and below."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,10 @@ from pika.credentials import ExternalCredentials
 from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
 
 from smartico_sync.catalogue.engines import RABBITMQ
-from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import connection_of, hosts_of, named, number, tls_context
+from smartico_sync.sources.kit.login import BaseLogin
 from smartico_sync.sources.rabbitmq.failures import failure_of
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Sequence
 
     from pika.adapters.blocking_connection import BlockingConnection
@@ -28,6 +27,7 @@ __all__ = ["Settings", "settings_of", "version_of"]
 OWN_LIMIT = 20  # deliveries of a quorum queue's message on RabbitMQ 4, where no policy says otherwise
 OWN_LIMIT_SINCE = 4
 MOST = 65_535  # two bytes in the protocol
+FILES = ("ca", "certificate", "key_file", "key_password")
 GUEST = "guest"  # what brokers take for nobody, from their own machine only
 # The client's own lines tell of hosts and users; failures are told by us.
 logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
@@ -90,35 +90,61 @@ def version_of(connection: BlockingConnection) -> str:
     return str(told.get("version", ""))
 
 
+class Login(BaseLogin):
+    """What the URL and the options say."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether the URL asks for TLS."""
+        return self.url.scheme.endswith("+tls")
+
+    def port(self, host: str) -> int:  # noqa: ARG002  - the same for all
+        """With TLS another one."""
+        return self.engine.tls_port if self.secure else self.engine.port
+
+    def count(self, name: str) -> int:
+        """A number that fits into two bytes, as the protocol has it."""
+        found = self.number(name)
+        if not 1 <= found <= MOST:
+            raise self.wrong(f"{name} is not between 1 and {MOST}", f"write {name}: {self.engine.defaults[name]}")
+        return found
+
+    def tls(self) -> ssl.SSLContext | None:
+        """None without TLS."""
+        ca, certificate, key, password = map(self.parameters.get, FILES)
+        if not self.secure:
+            if ca or certificate or key:
+                raise self.wrong("certificates are for TLS, and the url is without", f"write {RABBITMQ.scheme}s://")
+            return None
+        try:
+            context = ssl.create_default_context(cafile=ca)
+            if certificate is not None:
+                context.load_cert_chain(certificate, key, password)
+        except (OSError, ValueError) as error:
+            raise self.wrong(
+                f"a certificate or key cannot be read: {getattr(error, 'strerror', '') or error}",
+                f"check the paths of {', '.join(FILES[:3])}",
+            ) from None
+        return context
+
+
 def settings_of(name: str, config: SourceConfig) -> Settings:
     """Read the source. ConfigError for what cannot be meant."""
-    url, silence_s, options = connection_of(config)
-    place = f"source {name} ({url.place})"
-    given = {**RABBITMQ.defaults, **named(url, options, RABBITMQ)}
-    secure = url.scheme.endswith("+tls")
-    hosts = hosts_of(url, RABBITMQ.tls_port if secure else RABBITMQ.port)
-    if not hosts[0][0]:
-        raise ConfigError(f"{place}: the url names no host", hint=f"write {RABBITMQ.scheme}://host:{RABBITMQ.port}")
-    files = [given.get(each) for each in ("ca", "certificate", "key_file", "key_password")]
-    if not secure and any(files):
-        raise ConfigError(
-            f"{place}: certificates are for TLS, and the url is without", hint=f"write {RABBITMQ.scheme}s://"
-        )
-    counts = {each: number(place, each, given[each]) for each in ("heartbeat", "prefetch")}
-    for each, count in counts.items():
-        if not 1 <= count <= MOST:
-            raise ConfigError(f"{place}: {each} is not between 1 and 65535", hint=f"write {each}: {given[each]}")
+    login = Login(config)
+    hosts = login.hosts()
+    if not all(host for host, _ in hosts):
+        raise login.wrong("the url names no host", f"write {RABBITMQ.scheme}://host:{RABBITMQ.port}")
     return Settings(
-        place,
+        f"source {name} ({login.place.rstrip('/')})",
         hosts,
-        url.path or "/",
-        url.user,
-        url.password,
-        tls_context(place, *files) if secure else None,
-        counts["heartbeat"],
-        silence_s,
-        counts["prefetch"],
-        number(place, "delivery_limit", given.get("delivery_limit", "0")),
-        given["client_name"],
-        given.get("management", ""),
+        login.url.path or "/",
+        login.url.user,
+        login.url.password,
+        login.tls(),
+        login.count("heartbeat"),
+        login.silence_s,
+        login.count("prefetch"),
+        login.number("delivery_limit") if "delivery_limit" in login.parameters else 0,
+        login.given("client_name"),
+        login.parameters.get("management", ""),
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.kit.parameters import connection_of
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.redshift.facts import ask_facts
 from smartico_sync.sources.redshift.login import Login
 from smartico_sync.sources.redshift.plan import explain
@@ -14,13 +12,20 @@ from smartico_sync.sources.redshift.session import Session
 from smartico_sync.sources.redshift.types import REDSHIFT, column_of
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["RedshiftSource", "connect"]
 
+VIEWS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')"""
 # `mv_tbl__…` are the tables behind materialized views.
 RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -32,23 +37,21 @@ RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
 class RedshiftSource(PooledSource[Session, RedshiftReading]):
     """A pool of sessions over one database."""
 
-    engine = "redshift"
     reading_type = RedshiftReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    adapter = REDSHIFT
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config)
-        login = Login(url, silence_s, options)
-        for host in login.hosts():
-            login.arguments(host)  # what the driver cannot use is told before the first poll
-        place = f"source {name} ({url.place})"
-        pool = Pool(lambda: Session(login, place, config.statement_timeout), config.pool, silence_s)
-        super().__init__(name, place, pool)
+        login = Login(config)
+        super().__init__(name, login, lambda place: Session(login, place))
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(REDSHIFT, relation), f"view {relation.name}")
         return tuple(column_of(field) for field in answer.fields)
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return views(row[0] or "" for row in session.run(VIEWS, "the server").texts)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server").texts)

@@ -32,6 +32,7 @@ def ask_facts(session: Session) -> ServerFacts:
         role="primary",
         fence=NO_FENCE,
         warnings=_warnings(session, user, superuser),
+        encrypted=session.encrypted,
     )
 
 

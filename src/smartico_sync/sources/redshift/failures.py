@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.kit.failures import COMPARE, TRIED_AGAIN, failure_of, meanings
+from smartico_sync.sources.kit.failures import COMPARE, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
 if TYPE_CHECKING:
@@ -20,12 +20,13 @@ HINTS = Hints(
     refused="check host and port in the url; is the cluster running?",
     broken="is the cluster running?",
 )
+PAUSED = "is the cluster paused, resizing or full?"
 # By SQLSTATE, or by its class.
 TABLE = {
     **meanings(SourceCancelled, "raise `statement_timeout`, or see `sync check` for a sort key", {
         "57014": "the query ran longer than `statement_timeout`, or a queue's rule ended it",
     }),
-    **meanings(SourceCancelled, TRIED_AGAIN, {
+    **meanings(SourceCancelled, "tried again", {
         "40001": "the server ended the read to keep transactions in order",
         "0A000": "the view has just been altered",
         "40P01": "the server ended the read to break a deadlock",
@@ -39,11 +40,8 @@ TABLE = {
     **meanings(SourceRefused, "check user, password and database in the url", {
         "3D000": "the database does not exist", "25006": "the transaction is read-only", "28": "the login is refused",
     }),
-    **meanings(
-        SourceUnreachable, "is the cluster paused, resizing or full?",
-        dict.fromkeys(("08", "57P", "53"), "the server cannot serve us now"),
-    ),
-    **meanings(ViewBroken, COMPARE, {"42": "", "3F": ""}),
+    **alike(SourceUnreachable, PAUSED, "the server cannot serve us now", ("08", "57P", "53")),
+    **alike(ViewBroken, COMPARE, "", ("42", "3F")),
 }  # fmt: skip
 # Redshift tells much as an internal error; these words of its own decide what it is.
 WORDS = (

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from smartico_sync.catalogue.engines import REDSHIFT
-from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import hosts_of, named, number, switch
-
-if TYPE_CHECKING:
-    from smartico_sync.sources.kit.url import Url
+from smartico_sync.sources.kit.login import BaseLogin
 
 __all__ = ["Login"]
 
-PORT = REDSHIFT.port
-DEFAULTS = REDSHIFT.defaults
 SESSION = ("query_group", "case_sensitive", "connect_timeout")  # not the driver's: the session's, and ours
 SWITCHES = (
     "ssl", "iam", "auto_create", "force_lowercase", "allow_db_user_override", "iam_disable_cache", "ssl_insecure",
@@ -30,56 +22,44 @@ MODES = ("verify-full", "verify-ca")
 KEEPALIVE = ("tcp_keepalive_idle", "tcp_keepalive_interval", "tcp_keepalive_count")  # firewalls forget the silent
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A URL and what its parameters mean. `silence_s`: no byte for that long means that nobody is there.
+class Login(BaseLogin):
+    """Hosts, and what the driver is told."""
 
-    ConfigError for a parameter that the driver does not know, or a value that cannot be meant. Values may be secrets: none is
-    ever repeated.
-    """
-
-    url: Url
-    silence_s: float
-    options: tuple[tuple[str, str], ...] = ()
+    def check(self) -> None:
+        """Tell what the driver cannot use, before the first poll."""
+        for host in self.hosts():
+            self.arguments(host)
 
     @property
-    def parameters(self) -> dict[str, Any]:
-        """The URL's parameters, then the source's options, as numbers and switches where they are such."""
-        given = named(self.url, self.options, REDSHIFT)
-        return {name: self._read(name, value) for name, value in given.items()}
+    def typed(self) -> dict[str, Any]:
+        """The parameters as numbers, switches and lists where they are such."""
+        return {name: self._typed(name, value) for name, value in self.parameters.items()}
 
-    def _read(self, name: str, value: str) -> Any:
+    def _typed(self, name: str, value: str) -> Any:
         if name in LISTS:
             return [part.strip() for part in value.split(",")]
-        if name == "sslmode" and value not in MODES:
-            raise ConfigError(
-                f"{self.url.place}: no sslmode is called {value!r}",
-                hint=f"use {' or '.join(MODES)}, or ssl=off for none",
-            )
+        if name == "sslmode":
+            return self.one_of(MODES, name, value, f"use {' or '.join(MODES)}, or ssl=off for none")
         if name in SWITCHES:
-            return switch(self.url.place, name, value)
-        if name in NUMBERS:
-            return number(self.url.place, name, value)
-        return value
+            return self.switch(name)
+        return self.number(name) if name in NUMBERS else value
 
     def hosts(self) -> tuple[tuple[str, int], ...]:
         """Hosts in the order in which they are tried; with IAM, AWS may know the host by the cluster's name."""
-        found = tuple((host, port) for host, port in hosts_of(self.url, PORT) if host)
+        found = tuple((host, port) for host, port in super().hosts() if host)
         if not found and not {"cluster_identifier", "serverless_work_group"} & set(self.parameters):
-            raise ConfigError(
-                f"{self.url.place}: the url names no host",
-                hint="write redshift://user:password@host/database, or …/?iam=on&cluster_identifier=…&region=…",
-            )
-        return found or (("", PORT),)
+            hint = "write redshift://user:password@host/database, or …/?iam=on&cluster_identifier=…&region=…"
+            raise self.wrong("the url names no host", hint)
+        return found or (("", self.engine.port),)
 
     def arguments(self, host: tuple[str, int]) -> dict[str, Any]:
         """What the driver is told."""
-        parameters = {name: value for name, value in self.parameters.items() if name not in SESSION}
+        parameters = {name: value for name, value in self.typed.items() if name not in SESSION}
         arguments = {
-            "sslmode": DEFAULTS["sslmode"],  # the driver's own only warns when the name does not fit
-            "application_name": DEFAULTS["application_name"],
-            "timeout": min(self.parameters.get("connect_timeout", int(DEFAULTS["connect_timeout"])), self.silence_s),
-            **{name: int(DEFAULTS[name]) for name in KEEPALIVE},
+            "sslmode": self.given("sslmode"),  # the driver's own only warns when the name does not fit
+            "application_name": self.given("application_name"),
+            "timeout": self.connect_timeout_s,
+            **{name: self.number(name) for name in KEEPALIVE},
             **parameters,
             "user": self.url.user or None,
             "password": self.url.password or None,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.kit.frames import decoded, from_texts, shortest
+from smartico_sync.sources.kit.frames import decoded, shortest
 from smartico_sync.sources.redshift.session import Answer, Session
 from smartico_sync.sources.redshift.types import REDSHIFT
 from smartico_sync.sources.sql.reading import ColumnReading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import polars as pl
 
@@ -43,14 +43,8 @@ class RedshiftReading(ColumnReading[Session]):
         """Rows as columns of the text the server sent."""
         return [decoded(part) for part in zip(*self.ask(statement.text, values).rows, strict=True)]
 
-    def typed(self, columns: Sequence[Column], series: Sequence[pl.Series]) -> pl.DataFrame:
-        """Typed from text."""
-        shown = [_shown(column, text) for column, text in zip(columns, series, strict=True)]
-        return from_texts(columns, shown, self.relation.timezone)
-
-
-def _shown(column: Column, text: pl.Series) -> pl.Series:
-    """CHAR without its padding, REAL as it was stored."""
-    if column.type.startswith("char("):
-        return text.str.strip_chars_end(" ")
-    return shortest(text) if column.type == "real" else text
+    def shown(self, column: Column, series: pl.Series) -> pl.Series:
+        """CHAR without its padding, REAL as it was stored."""
+        if column.type.startswith("char("):
+            return series.str.strip_chars_end(" ")
+        return shortest(series) if column.type == "real" else series

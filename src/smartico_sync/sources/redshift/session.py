@@ -6,6 +6,7 @@ parses a column at a time. That is twice as fast, and exact for every type.
 
 from __future__ import annotations
 
+import ssl
 import struct
 from collections import defaultdict
 from contextlib import suppress
@@ -58,7 +59,7 @@ class Answer:
 class Session:
     """A connection. Not thread-safe but for `abort`."""
 
-    def __init__(self, login: Login, place: str, timeout_ms: int) -> None:
+    def __init__(self, login: Login, place: str) -> None:
         self._place = place
         self._silence_s = login.silence_s
         self._state: Literal["outside", "inside", "failed", "closed"] = "outside"  # of a transaction
@@ -66,8 +67,8 @@ class Session:
         self._line = Line(self._connection._usock.fileno())  # noqa: SLF001  - it has no other way to be woken
         try:
             for setting in SETTINGS:
-                self.run(setting.format(timeout=timeout_ms), "connecting")
-            parameters = login.parameters
+                self.run(setting.format(timeout=login.timeout_ms), "connecting")
+            parameters = login.typed
             if "query_group" in parameters:
                 self.run(f"SET query_group TO {constant(parameters['query_group'])}", "connecting")
             if parameters.get("case_sensitive"):
@@ -90,6 +91,11 @@ class Session:
         connection.autocommit = True
         connection.redshift_types = defaultdict(lambda: (AS_TEXT, _as_sent))
         return connection
+
+    @property
+    def encrypted(self) -> Literal["yes", "no"]:
+        """Whether others can read along."""
+        return "yes" if isinstance(self._connection._usock, ssl.SSLSocket) else "no"  # noqa: SLF001  - likewise
 
     def begin(self, what: str) -> None:
         """Open a read-only transaction: what follows sees one snapshot."""

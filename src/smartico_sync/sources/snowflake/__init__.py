@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.sources.kit.abandonable import UnattendedCalls
-from smartico_sync.sources.kit.parameters import connection_of
-from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.server_clock import ServerClock
 from smartico_sync.sources.snowflake.facts import ask_facts, listed
 from smartico_sync.sources.snowflake.login import Login
@@ -16,10 +14,14 @@ from smartico_sync.sources.snowflake.session import Session
 from smartico_sync.sources.snowflake.types import SNOWFLAKE, column_of
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
+from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["SnowflakeSource", "connect"]
 
@@ -27,25 +29,22 @@ __all__ = ["SnowflakeSource", "connect"]
 class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     """A pool of sessions with one account."""
 
-    engine = "snowflake"
     reading_type = SnowflakeReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    _listed = staticmethod(listed)
+    adapter = SNOWFLAKE
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url, silence_s, options = connection_of(config)
-        login = Login(url, config.statement_timeout, silence_s, options)
-        login.check()
-        place = f"source {name} ({url.place})"
-        clock, unattended = ServerClock(), UnattendedCalls()
-        super().__init__(name, place, Pool(lambda: Session(login, clock, unattended, place), config.pool, silence_s))
+        login, clock, unattended = Login(config), ServerClock(), UnattendedCalls()
+        super().__init__(name, login, lambda place: Session(login, clock, unattended, place))
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         described = session.describe(statements.star(SNOWFLAKE, relation) % {}, f"view {relation.name}")
         return tuple(column_of(each) for each in described)
 
-    def _listed(self, session: Session) -> tuple[str, ...]:
-        return listed(session)
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return views(listed(session, "VIEW"))
 
 
 connect = SnowflakeSource

@@ -5,13 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.sql import quoted_name
-
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.privileges import beyond_reading
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.snowflake.types import SNOWFLAKE
-from smartico_sync.sources.sql.names import constant, quoted
+from smartico_sync.sources.sql.names import constant, quoted, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,15 +35,16 @@ def ask_facts(session: Session) -> ServerFacts:
         role="primary",
         fence=NO_FENCE,
         warnings=(*_wide(session, user, role), *_dear(session, warehouse)),
+        encrypted="yes",
     )
 
 
-def listed(session: Session) -> tuple[str, ...]:
-    """Tables and views of the database in use, by names that `describe` takes."""
+def listed(session: Session, kind: str = "") -> tuple[str, ...]:
+    """Tables and views of the database in use, or those of a kind, by names that `describe` takes."""
     return tuple(
-        f"{_written(row['schema_name'])}.{_written(row['name'])}"
+        ".".join(written(SNOWFLAKE.dialect, row[part]) for part in ("schema_name", "name"))
         for row in _shown(session, OBJECTS)
-        if row["schema_name"] != "INFORMATION_SCHEMA"
+        if row["schema_name"] != "INFORMATION_SCHEMA" and kind in ("", row["kind"])
     )
 
 
@@ -82,9 +81,3 @@ def _dear(session: Session, warehouse: str) -> Iterator[str]:
 def _shown(session: Session, statement: str) -> list[dict[str, Any]]:
     names, rows = session.rows(statement, "the server")
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def _written(stored: str) -> str:
-    """A stored name as the configuration writes it in a relation."""
-    name = SNOWFLAKE.dialect.normalize_name(stored)
-    return quoted(name) if isinstance(name, quoted_name) or "." in name or '"' in name else name

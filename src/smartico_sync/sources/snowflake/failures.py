@@ -6,16 +6,8 @@ import re
 
 from snowflake.connector import errors
 
-from smartico_sync.errors import (
-    ConfigError,
-    SourceCancelled,
-    SourceError,
-    SourceRefused,
-    SourceUnreachable,
-    SyncError,
-    ViewBroken,
-)
-from smartico_sync.sources.kit.failures import COMPARE, SERVER, SUBJECT, VIEW, Meaning, failure_of, meanings
+from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.sources.kit.failures import COMPARE, RUN, SEE_ROW, Meaning, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
 __all__ = ["connecting", "failure"]
@@ -24,8 +16,9 @@ LOGINS = 390_000  # numbers from here on tell of a login
 SECRETS = (
     "check user, role and secret of the source; `SELECT * FROM TABLE(INFORMATION_SCHEMA.LOGIN_HISTORY())` tells more"
 )
-REFUSED_LOGIN = Meaning(SourceRefused, "the login is refused", SECRETS, SERVER)
+REFUSED_LOGIN = Meaning(SourceRefused, "the login is refused", SECRETS, "server")
 SLOW = "raise `statement_timeout` if the warehouse needs longer to wake up; `sync check` tells what a poll reads"
+UNSEEN = "does it exist, and does the role have SELECT on it and USAGE on its schema? Snowflake tells the two apart for nobody"
 EXPIRED = (390111, 390112, 390114, 390115, 390195)  # the session is over: the next one is new
 TABLE = {
     **meanings(SourceRefused, SECRETS, {
@@ -43,21 +36,15 @@ TABLE = {
         390422: "the account's network policy does not allow this machine's address",
         390432: "the account's network policy does not allow this machine's address",
         394400: "the programmatic access token is refused",
-    }, SERVER),
-    **meanings(
-        SourceUnreachable, "tried again with a new one", dict.fromkeys(EXPIRED, "the session has expired")
-    ),
-    **meanings(
-        SourceCancelled,
-        SLOW,
-        {
-            604: "somebody ended the query",
-            608: "the warehouse was suspended during the query",
-            625: "the query waited too long for a lock",
-            630: "the query ran, or waited for the warehouse, longer than `statement_timeout`",
-            639: "the query waited for the warehouse longer than `statement_timeout`",
-        },
-    ),
+    }, "server"),
+    **alike(SourceUnreachable, "tried again with a new one", "the session has expired", EXPIRED),
+    **meanings(SourceCancelled, SLOW, {
+        604: "somebody ended the query",
+        608: "the warehouse was suspended during the query",
+        625: "the query waited too long for a lock",
+        630: "the query ran, or waited for the warehouse, longer than `statement_timeout`",
+        639: "the query waited for the warehouse longer than `statement_timeout`",
+    }),
     **meanings(SourceRefused, "name one: ?warehouse=NAME in the url, and GRANT USAGE ON WAREHOUSE to the role", {
         606: "no warehouse is in use",
     }),
@@ -70,27 +57,18 @@ TABLE = {
     **meanings(SourceRefused, "write it into the `url`: snowflake://user@account/database/schema", {
         90105: "no database is in use", 90106: "no schema is in use",
     }),
-    **meanings(
-        ViewBroken,
-        "does it exist, and does the role have SELECT on it and USAGE on its schema? Snowflake tells the two apart for nobody",
-        dict.fromkeys((2003, 2043), "reads what does not exist, or what the role may not see"), SUBJECT,
-    ),
-    **meanings(ViewBroken, COMPARE, {904: "names a column that is not there"}, SUBJECT),
-    **meanings(
-        ViewBroken, "run the `query:` by hand", dict.fromkeys((1003, 2031), "the server cannot compile it")
-    ),
+    **alike(ViewBroken, UNSEEN, "reads what does not exist, or what the role may not see", (2003, 2043), "subject"),
+    **meanings(ViewBroken, COMPARE, {904: "names a column that is not there"}, "subject"),
+    **alike(ViewBroken, RUN, "the server cannot compile it", (1003, 2031)),
 }  # fmt: skip
 # By SQLSTATE, or by its class, for all other numbers.
 STATES = {
     **meanings(SourceCancelled, SLOW, {"57014": "the server ended the query"}),
-    **meanings(ViewBroken, "run the `query:` by hand", {"42": "the server cannot compile it"}),
+    **meanings(ViewBroken, RUN, {"42": "the server cannot compile it"}),
     # These messages quote the value that failed.
-    **meanings(
-        ViewBroken, "SELECT from the view by hand to see the row; a cast or a division in it fails",
-        dict.fromkeys(("22", "P0"), "the view cannot be computed for some row"),
-    ),
+    **alike(ViewBroken, SEE_ROW, "the view cannot be computed for some row", ("22", "P0")),
 }  # fmt: skip
-OTHERWISE = Meaning(SourceError, "the server failed", "see QUERY_HISTORY for the query's tag", VIEW)
+OTHERWISE = Meaning(SourceError, "the server failed", "see QUERY_HISTORY for the query's tag")
 HINTS = Hints(
     tls="a proxy of your own may be in between: ca_file names its CA",
     late="check account, proxy and firewall; `statement_timeout` sets how long to wait",
@@ -114,7 +92,7 @@ def failure(error: errors.Error, place: str, what: str) -> SourceError:
     return failure_of(STATES, state, place, what, shown=f"{number:06}", otherwise=OTHERWISE)
 
 
-def connecting(error: errors.Error, place: str) -> SyncError:
+def connecting(error: errors.Error, place: str) -> ConfigError | SourceError:
     """A failure to log in."""
     code, told = error.errno or 0, error.raw_msg or ""
     if code >= 390_000:

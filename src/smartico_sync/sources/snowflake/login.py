@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from smartico_sync.catalogue.engines import SNOWFLAKE
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.parameters import content, named, number
-
-if TYPE_CHECKING:
-    from smartico_sync.sources.kit.url import Url
+from smartico_sync.sources.kit.login import BaseLogin
 
 __all__ = ["Login"]
 
@@ -28,36 +23,20 @@ NUMBERS = ("port", "proxy_port", "login_timeout")
 # Ours: the driver has no name for it, another one, or wants its content.
 OURS = {"ca_file": "custom_root_store_path", "token_file": "token_file_path"}
 PASSPHRASES = ("private_key_passphrase", "private_key_passphrase_file")
-QUERY_TAG = "query_tag"
-FILES = ("private_key_file", "private_key_passphrase_file", "token_file", "ca_file")
-DEFAULTS = SNOWFLAKE.defaults
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A URL and what its parameters mean. `silence_s`: no answer for that long means that nobody is there.
+class Login(BaseLogin):
+    """The account, and what the driver is told."""
 
-    ConfigError for a parameter that is not known, a port that is no number, a file that cannot be read, or no account.
-    """
-
-    url: Url
-    timeout_ms: int
-    silence_s: float
-    options: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The URL's parameters, then the source's options, by the names this page of the manual uses."""
-        return named(self.url, self.options, SNOWFLAKE)
+    files = ("private_key_file", "private_key_passphrase_file", "token_file", "ca_file")
 
     def arguments(self) -> dict[str, Any]:
         """What the driver is told; files are read anew each time, so that a secret may be changed."""
         parameters = self.parameters
         account, port = self.url.hosts[0] if self.url.hosts else ("", "")
         if not account:
-            raise ConfigError(
-                f"{self.url.scheme}:// names no account", hint="snowflake://user@account/database/schema?warehouse=W"
-            )
+            hint = "snowflake://user@account/database/schema?warehouse=W"
+            raise ConfigError(f"{self.url.scheme}:// names no account", hint=hint)
         database, _, schema = self.url.path.partition("/")
         known = {name: parameters[name] for name in DRIVERS if name in parameters}
         known |= {theirs: parameters[ours] for ours, theirs in OURS.items() if ours in parameters}
@@ -78,7 +57,7 @@ class Login:
             "arrow_number_to_decimal": True,  # else NUMBER(38,2) would become a float
             "force_microsecond_precision": True,  # else the year 2300 would not fit
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "login_timeout": int(DEFAULTS["login_timeout"]),
+            "login_timeout": self.number("login_timeout"),
             "query_timeout": silence_s,
             "request_timeout": CONNECT_TIMEOUT_S,
             "retry_timeout": silence_s,
@@ -86,24 +65,20 @@ class Login:
             "logout_total_timeout_seconds": FAREWELL_S,
             "logout_max_attempts": 1,
             "enable_server_session_keep_alive_auto_detection": False,
-            "session_parameters": self._session(parameters.get(QUERY_TAG, DEFAULTS[QUERY_TAG])),
-            **{
-                name: number(self.url.place, name, value) if name in NUMBERS else value for name, value in known.items()
-            },
+            "session_parameters": self._session(self.given("query_tag")),
+            **known,
+            **{name: self.number(name) for name in NUMBERS if name in known},
         }
 
     def check(self) -> None:
-        """Tell what the driver cannot use before the first poll."""
-        parameters = self.parameters
+        """Tell what the driver cannot use, before the first poll."""
         self.arguments()
-        for name in FILES:
-            if name in parameters:
-                content(name, parameters[name])
+        super().check()
 
     def _passphrase(self, parameters: dict[str, str]) -> str:
         literal, file = PASSPHRASES
         if file in parameters:
-            return content(file, parameters[file]).decode(errors="replace").rstrip("\r\n")
+            return self.content(file).decode(errors="replace").rstrip("\r\n")
         return parameters.get(literal, "")
 
     def _session(self, query_tag: str) -> dict[str, str]:

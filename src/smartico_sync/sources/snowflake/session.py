@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from snowflake.connector import SnowflakeConnection
 
-    from smartico_sync.errors import SourceError
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
     from smartico_sync.sources.kit.server_clock import ServerClock
     from smartico_sync.sources.snowflake.login import Login
@@ -42,6 +41,7 @@ class Session(WarehouseSession):
     """A connection. Snowflake has no read-only transaction, so what is not a question is refused here."""
 
     failures = (errors.Error,)
+    failure = staticmethod(failure)
     unreadable = (OSError, ValueError, OverflowError)
     cast = "to VARCHAR"
 
@@ -96,9 +96,6 @@ class Session(WarehouseSession):
         if not QUESTION.match(statement):
             raise only_asks(self._place, what)
         return self._call(ask, what)
-
-    def _failure(self, error: Any, what: str) -> SourceError:
-        return failure(error, self._place, what)
 
     def usable(self) -> bool:
         """Whether the session is worth another question; none of this waits for the network."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from snowflake.connector.constants import FIELD_ID_TO_NAME  # type: ignore[attr-defined]  # documented, not listed
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.sql import quoted_name
 
 from smartico_sync.core.relation import Column
+from smartico_sync.sources.sql.names import CapitalNames
 from smartico_sync.sources.sql.statements import DialectAdapter, Named
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ FAMILIES: dict[str, Family] = {
 MOST_DIGITS = 38  # of a NUMBER
 AS_TEXT = ("TIME", "DECFLOAT", "FILE", "INTERVAL_YEAR_MONTH", "INTERVAL_DAY_TIME")  # the driver would cut their digits
 EVERY_DIGIT: Expression = sa.literal_column("'YYYY-MM-DD HH24:MI:SS.FF9'")
-PLAIN, STORED = re.compile(r"[a-z_][a-z0-9_$]*"), re.compile(r"[A-Z_][A-Z0-9_$]*")
 
 
 def column_of(described: Any) -> Column:
@@ -42,20 +41,8 @@ def column_of(described: Any) -> Column:
     return Column(name, f"NUMBER({MOST_DIGITS},{described.scale})", "decimal" if described.scale else "integer")
 
 
-class _Dialect(DefaultDialect):
-    """Names that nobody quoted are stored in capitals, and called in small letters here, as in the configuration."""
-
-    requires_name_normalize = True
-
-    def normalize_name(self, name: str) -> str:
-        """A stored name as the configuration calls it; small letters that somebody quoted remember that."""
-        if STORED.fullmatch(name):
-            return name.lower()
-        return quoted_name(name, quote=True) if PLAIN.fullmatch(name) else name
-
-    def denormalize_name(self, name: str) -> str:
-        """A name of the configuration as it is stored; what is not plain small letters is stored as written."""
-        return name.upper() if PLAIN.fullmatch(name) else name
+class _Dialect(CapitalNames, DefaultDialect):
+    plain = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
 class SnowflakeAdapter(DialectAdapter):

@@ -5,14 +5,28 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
+from sqlalchemy.sql import quoted_name
+
 from smartico_sync.sources.kit import suggestions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import sqlalchemy as sa
+
     from smartico_sync.core.relation import Relation
 
-__all__ = ["constant", "dotted", "like", "names_of", "parts_of", "quoted", "quoted_if_needed"]
+__all__ = [
+    "CapitalNames",
+    "constant",
+    "dotted",
+    "like",
+    "names_of",
+    "parts_of",
+    "quoted",
+    "quoted_if_needed",
+    "written",
+]
 
 PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
@@ -50,6 +64,32 @@ def quoted(name: str, end: str = '"', begin: str | None = None) -> str:
 def quoted_if_needed(name: str, plain: re.Pattern[str] = PLAIN) -> str:
     """A name as people write it: quoted only where a dialect whose `plain` names need no quotes asks for it."""
     return name if plain.fullmatch(name) else quoted(name)
+
+
+class CapitalNames:
+    """For dialects that store names in capitals unless somebody quotes them; the configuration calls them in small letters.
+
+    `plain`: the small letters that need no quotes.
+    """
+
+    requires_name_normalize = True
+    plain: re.Pattern[str]
+
+    def normalize_name(self, name: str) -> str:
+        """A stored name as the configuration calls it; small letters that somebody quoted remember that."""
+        if self.plain.fullmatch(name):
+            return quoted_name(name, quote=True)
+        return name.lower() if name == name.upper() and self.plain.fullmatch(name.lower()) else name
+
+    def denormalize_name(self, name: str) -> str:
+        """A name of the configuration as it is stored; what is not plain small letters is stored as written."""
+        return name.upper() if self.plain.fullmatch(name) else name
+
+
+def written(dialect: sa.Dialect, stored: str) -> str:
+    """A name that such a dialect has stored, as the configuration writes it in a relation."""
+    name = dialect.normalize_name(stored)
+    return quoted(name) if isinstance(name, quoted_name) or "." in name or '"' in name else name
 
 
 def constant(text: str) -> str:

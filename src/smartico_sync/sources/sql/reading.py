@@ -10,12 +10,7 @@ import polars as pl
 from smartico_sync.sources.kit import keyless_pages
 from smartico_sync.sources.kit.frames import empty, from_texts
 from smartico_sync.sources.kit.pool import Link
-from smartico_sync.sources.kit.positions import (
-    among_parameters,
-    key_parameters,
-    position_parameters,
-    range_parameters,
-)
+from smartico_sync.sources.kit.positions import among_parameters, key_parameters, position_parameters, range_parameters
 from smartico_sync.sources.kit.reading import BaseReading
 from smartico_sync.sources.sql import statements
 
@@ -87,6 +82,10 @@ class SqlReading(BaseReading, Generic[S]):
         statement = statements.keys(self.adapter, self.relation, scan, begin, end)
         return self._whole_groups(statement, {**position_parameters(after), **range_parameters(low, high)}, limit)
 
+    def newest(self, limit: int) -> pl.DataFrame:
+        """The rows with the highest cursors, in order."""
+        return self.frame(statements.newest(self.adapter, self.relation, "open"), {"n": limit}).reverse()
+
     def among(self, listed: Sequence[Label], wanted: Sequence[Sequence[str]]) -> pl.DataFrame:
         """A superset of the rows with these tuples."""
         size, values = among_parameters(listed, wanted)
@@ -133,9 +132,13 @@ class ColumnReading(SqlReading[S]):
         """The texts of positions."""
         return series
 
+    def shown(self, column: Column, series: pl.Series) -> pl.Series:  # noqa: ARG002  - for engines that write in ways of their own
+        """A column's values as `from_texts` takes them."""
+        return series
+
     def typed(self, columns: Sequence[Column], series: Sequence[pl.Series]) -> pl.DataFrame:
         """These columns and, where some value does not fit, `@unreadable`."""
-        return from_texts(columns, series, self.relation.timezone)
+        return from_texts(columns, list(map(self.shown, columns, series)), self.relation.timezone)
 
     def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
         """Rows, typed."""

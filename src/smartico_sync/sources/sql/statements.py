@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backticks", "DialectAdapter", "Expression", "Named", "Statement", "among", "count", "head", "keys",
-    "null_cursors", "page", "shape", "star", "without_cursor",
+    "newest", "null_cursors", "page", "shape", "star", "without_cursor",
 ]  # fmt: skip
 
 Scan = Literal["all", "from the start", "after", "after, ties by key"]
@@ -127,6 +127,16 @@ def page(adapter: DialectAdapter, relation: Relation, scan: Scan, bound: Literal
 def keys(adapter: DialectAdapter, relation: Relation, scan: Scan, low: Literal["open", "low"], end: End) -> Statement:
     """Cursor and key alone, in a range; parameters: range_parameters, position_parameters, `n`."""
     return _ordered(adapter, relation, (), scan, _range(low, end))
+
+
+@lru_cache(maxsize=256)
+def newest(adapter: DialectAdapter, relation: Relation, low: Literal["open", "low"]) -> Statement:
+    """The rows with the highest cursors, highest first, so that an index is read from its end; parameters: `low`, `n`."""
+    source = _source(adapter, relation)
+    conditions = [*_whole(relation, source, "cursor and key"), *_bounds(adapter, relation, source, low)]
+    selected, positions = _selected(adapter, relation, relation.columns, source)
+    query = sa.select(*selected).select_from(source).where(*conditions).order_by(source.c[relation.cursor].desc())
+    return _compile(adapter, relation, query.limit(sa.bindparam("n", type_=sa.Integer)), relation.columns, positions)
 
 
 @lru_cache(maxsize=1024)
@@ -294,9 +304,7 @@ def _source(adapter: DialectAdapter, relation: Relation) -> sa.FromClause:
     prepare = adapter.dialect.identifier_preparer
     schema = ".".join(prepare.quote_identifier(part) for part in parts[:-1])
     return sa.table(
-        quoted_name(parts[-1], quote=True),
-        *columns,
-        schema=quoted_name(schema, quote=False) if schema else None,
+        quoted_name(parts[-1], quote=True), *columns, schema=quoted_name(schema, quote=False) if schema else None
     )
 
 

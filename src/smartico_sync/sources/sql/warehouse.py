@@ -32,6 +32,8 @@ class WarehouseSession(ABC):
 
     failures: ClassVar[tuple[type[Exception], ...]]
     """What the client lets through."""
+    failure: Callable[[Any, str, str], SyncError]
+    """One of these, of a place and a view, told as ours."""
     unreadable: ClassVar[tuple[type[Exception], ...]] = (pa.ArrowException, ValueError, OverflowError)
     """What it raises for a value that it cannot convert, with the value in it."""
     cast: ClassVar[str]
@@ -44,10 +46,6 @@ class WarehouseSession(ABC):
         self._patience_s = patience_s
         self._calls = AbandonableCalls(unattended, place)
         self._broken = False
-
-    @abstractmethod
-    def _failure(self, error: Any, what: str) -> SyncError:
-        """One of `failures`, told as ours."""
 
     @abstractmethod
     def _ask_now(self, what: str) -> int:
@@ -72,7 +70,7 @@ class WarehouseSession(ABC):
         try:
             return self._calls.run(call, self._patience_s, what)
         except self.failures as error:
-            told = self._failure(error, what)
+            told = self.failure(error, self._place, what)
         except self.unreadable:
             hint = f"cast the column {self.cast} in the view"
             told = SourceError(f"{self._place}: {what}: a value cannot be read", hint=hint)
@@ -115,7 +113,7 @@ class WarehouseReading(SqlReading[S]):
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""
         tables = self.ask(statement.text, values)
-        text: str | None = position_texts(pl.Series(pl.from_arrow(tables[0].column(0))))[0] if tables else None
+        text: str | None = position_texts(self.series(tables[0].column(0)))[0] if tables else None
         return text
 
     def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
@@ -123,4 +121,12 @@ class WarehouseReading(SqlReading[S]):
         tables = self.ask(statement.text, values)
         if not tables:
             return empty(self.relation, "rows" if statement.columns else "positions")
+        return self.typed(statement, tables)
+
+    def series(self, values: pa.ChunkedArray) -> pl.Series:
+        """The values of a position."""
+        return pl.Series(pl.from_arrow(values))
+
+    def typed(self, statement: Statement, tables: list[pa.Table]) -> pl.DataFrame:
+        """What the statement selected, from tables of some rows."""
         return from_arrow(self.relation, statement, tables)

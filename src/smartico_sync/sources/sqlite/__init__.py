@@ -7,12 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smartico_sync.catalogue import engines
 from smartico_sync.core.late_commit.view_definition import ViewDefinition, gathered
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.kit.parameters import named
-from smartico_sync.sources.kit.pool import Pool
-from smartico_sync.sources.kit.url import parse
+from smartico_sync.sources.kit.login import BaseLogin
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.names import names_of, quoted
@@ -20,11 +17,15 @@ from smartico_sync.sources.sql.source import PooledSource
 from smartico_sync.sources.sqlite.plan import explain
 from smartico_sync.sources.sqlite.reading import SqliteReading
 from smartico_sync.sources.sqlite.session import Session
+from smartico_sync.sources.sqlite.tables import ask_structures
 from smartico_sync.sources.sqlite.types import SQLITE, STORED, family
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Relation
+    from smartico_sync.core.tables import Structure
 
 __all__ = ["SqliteSource", "connect"]
 
@@ -33,28 +34,38 @@ NO_FENCE = "SQLite has no snapshot ids: it has one writer"
 VIEWS = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
 RELATIONS = """SELECT name FROM sqlite_master
  WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1"""
+INDEX = "CREATE INDEX {name} ON {table} ({columns});"
 
 
 def ask_facts(_: Session) -> ServerFacts:
     """SQLite is a library, and a file always the primary."""
-    return ServerFacts("sqlite", sqlite3.sqlite_version, "primary", NO_FENCE)
+    return ServerFacts("sqlite", sqlite3.sqlite_version, "primary", NO_FENCE, encrypted="none")
+
+
+class Login(BaseLogin):
+    """A path, and how long to wait for a lock."""
+
+    grace_s = 0.0  # there is no server
+
+    @property
+    def place(self) -> str:
+        """The file."""
+        return self.url.path or self.url.place
 
 
 class SqliteSource(PooledSource[Session, SqliteReading]):
     """Read-only connections to one file."""
 
-    engine = "sqlite"
     reading_type = SqliteReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    adapter = SQLITE
+    create_index = INDEX
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        url = parse(config.url.get_secret_value())
-        named(url, config.options.items(), engines.SQLITE)
-        path = Path(url.path or url.place)
-        timeout_s = config.statement_timeout / 1000
-        place = f"source {name} ({path})"
-        super().__init__(name, place, Pool(lambda: Session(path, place, timeout_s), config.pool, timeout_s))
+        login = Login(config)
+        path = Path(login.place)
+        super().__init__(name, login, lambda place: Session(path, place, login.silence_s))
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         what = f"view {relation.name}"
@@ -62,9 +73,12 @@ class SqliteSource(PooledSource[Session, SqliteReading]):
         listed = session.ask("PRAGMA temp.table_info(smartico_sync_described)", what)
         return tuple(_typed(session, relation, row[1], row[2]) for row in listed)
 
-    def _defined(self, session: Session, name: str) -> ViewDefinition:
-        views = {view: sql.partition(" AS ")[2] or sql for view, sql in session.ask(VIEWS, f"relation {name}")}
-        return ViewDefinition(gathered(names_of(name)[-1], views))
+    def _defined(self, session: Session, relation: str) -> ViewDefinition:
+        views = {view: sql.partition(" AS ")[2] or sql for view, sql in session.ask(VIEWS, f"relation {relation}")}
+        return ViewDefinition(gathered(names_of(relation)[-1], views))
+
+    def _structures(self, session: Session) -> Mapping[str, Structure]:
+        return ask_structures(session)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] for row in session.ask(RELATIONS, "the file"))

@@ -1,0 +1,97 @@
+"""`sync forget`: take a player out of the state, and clear his personal data at Smartico."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from smartico_sync.catalogue.properties import PROPERTIES
+from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.daemon import erasure
+from smartico_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["forget"]
+
+REMOVED = {
+    "profiles": "fingerprints",
+    "sets": "sets of names",
+    "dead_letters": "dead letters",
+    "parked": "rows that waited",
+    "anchors": "rows by which the source is recognised",
+    "backfills": "places of backfills that are over",
+}
+
+
+@click.command()
+@click.argument("brand")
+@click.argument("user")
+@click.option("--tell", is_flag=True, help="First clear his personal properties at Smartico; starts no automation.")
+@click.option(
+    "--status",
+    type=click.Choice(sorted(PROPERTIES["core_account_status"].values)),
+    help="With --tell: the account status that he gets there.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+@json_option
+def forget(brand: str, user: str, tell: bool, status: str | None, yes: bool, path: Path, as_json: bool) -> None:
+    """Take the player USER of BRAND, as the database calls them, out of the state. Works while the daemon runs.
+
+    Remove him from the views first, or make him anonymous there: what they still hold is sent again when it changes.
+    """
+    context = OperatorContext(path)
+    if status and not tell:
+        raise ConfigError("--status is for what Smartico is told", hint="add --tell, or leave --status out")
+    with context.reading() as store:
+        rows = store.views()
+    names = erasure.personal_properties(context.configuration, brand) if tell else []
+    if not yes:
+        ask(f"forget player {user} of {brand} in {context.state}" + (f", and clear {', '.join(names)}" if tell else ""))
+    told = []
+    if tell:
+        told = erasure.tell(context.configuration, path.absolute().parent, brand, user, names, status or "")
+    places = erasure.key_places(context.configuration, rows, brand)
+    done: dict[str, dict[str, Any]] = context.call("forget", brand=brand, user=user, places=places)
+    removed = {name: sum(int(each[name]) for each in done.values()) for name in REMOVED}
+    kept = left(context, done)
+    if as_json:
+        print_json({"brand": brand, "user": user, "cleared": told, "removed": removed, "views": done, "kept": kept})
+        return
+    if tell:
+        click.echo(f"cleared at Smartico: {', '.join(told) or 'nothing, it does not know this player'}")
+    for name, count in removed.items():
+        if count:
+            click.echo(f"removed: {REMOVED[name]}, {count:,}")
+    if not any(removed.values()):
+        click.echo(f"the state knew nothing of player {user} of {brand}")
+    for sentence in kept:
+        click.echo(f"still there: {sentence}")
+
+
+def ask(what: str) -> None:
+    """Let a person say yes. ConfigError where nobody is there."""
+    if not sys.stdin.isatty():
+        raise ConfigError(f"nobody is there to say yes to this: {what}", hint="add --yes")
+    click.confirm(f"{what}?", abort=True, err=True)
+
+
+def left(context: OperatorContext, done: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What could not be removed, and when it goes."""
+    days = context.configuration.reconcile.ledger_retention / 86_400_000
+    sentences = [
+        f"view {view}: the key of his row, as {' and '.join(found['places'])}, until a later row takes its place"
+        for view, found in done.items()
+        if found["places"]
+    ]
+    return [
+        *sentences,
+        f"the ledger: keyed hashes of delivered rows, which nobody can attribute to a player; they go after {days:g} days",
+        "copies made by `sync state backup`, logs, and what the sandbox wrote: remove those that are older than this",
+    ]

@@ -1,0 +1,163 @@
+"""What keeps a view from being of its kind, with the change that mends it, for the operator."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from smartico_sync.catalogue.columns import CURSOR
+from smartico_sync.catalogue.properties import NAME_PATTERN, PROPERTIES, property_type
+from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN
+from smartico_sync.core.selection import told_roles
+from smartico_sync.core.view_mapping import MOMENTS, Misfit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from smartico_sync.catalogue.kinds import Kind
+    from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.view_mapping import Options, Origin
+
+__all__ = ["misfits"]
+
+NO_NUMBER = frozenset({"timestamp", "instant", "date", "json", "uuid", "array"})
+NO_DATE = frozenset({"boolean", "json", "array", "uuid"})
+SHOWN = 8  # columns that a hint lists
+
+
+def misfits(
+    kind: Kind,
+    relation: Relation,
+    options: Options,
+    called: Mapping[str, Column],
+    sources: Mapping[str, Sequence[Origin]],
+    dates: Mapping[str, tuple[Column, ...]],
+) -> tuple[Misfit, ...]:
+    """Everything that is wrong with a plan, whose parts are those of a ViewMapping; `sources`: the columns of each property."""
+    return tuple(Looked(kind, relation, options, called, sources, dates).found())
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A plan that is looked at."""
+
+    kind: Kind
+    relation: Relation
+    options: Options
+    called: Mapping[str, Column]
+    sources: Mapping[str, Sequence[Origin]]
+    dates: Mapping[str, tuple[Column, ...]]
+
+    def found(self) -> Iterator[Misfit]:
+        """One by one."""
+        dates = self.dates
+        yield from self.missing_columns()
+        named = self.options.event_date
+        if named and named not in {c.name for columns in dates.values() for c in columns}:
+            moments = [column.name for column in self.relation.columns if column.family in MOMENTS]
+            yield Misfit(
+                f"it has no column {named} with moments, which `event_date:` names",
+                f"name a column that says when: {near(named, moments)}",
+            )
+        roles = told_roles(self.kind, self.options) if self.options.roles else ("",)
+        for role in roles:
+            if not dates.get(role, dates[""]):
+                about = f" of a row that is {role}" if role else ""
+                names = ", ".join(name for name in self.kind.event_date if name != CURSOR)
+                yield Misfit(
+                    f"no column says when an event{about} happened: name one with `event_date:`",
+                    f"give the view one of {names}; or write `event_date:` with the name of the column that says when",
+                )
+                break
+        for target, origins in self.sources.items():
+            yield from self.unfit(target, origins)
+
+    def missing_columns(self) -> Iterator[Misfit]:
+        """Columns that the kind needs, or that the configuration names."""
+        options, kind = self.options, self.kind
+        present = {column.name for column in self.relation.columns}
+        supplied = set(self.called) | set(present) | set(self.sources)
+        for alternatives in kind.required:
+            dated = kind.moment in alternatives
+            if not supplied & set(alternatives) and not (dated and self.says_when()):
+                yield self.missing(alternatives, f"which {kind.name} needs")
+        for role in told_roles(kind, options):
+            for target in kind.row_role(role).needs:
+                names = [source for source, filled in (*kind.columns, *kind.row_role(role).columns) if filled == target]
+                if not supplied & set(names):
+                    yield self.missing(tuple(names), f"which rows of the type {role} need")
+        demanded = {name for alternatives in kind.required for name in alternatives}
+        needed = (USER_COLUMN, *(() if options.brand else (BRAND_COLUMN,)))
+        for name in needed:
+            if name not in self.called and name not in demanded:
+                more = "; or `brand:` with the brand of every row" if name == BRAND_COLUMN else ""
+                yield self.missing((name,), "which every view needs; `columns:` may say which one it is", more)
+        for setting, columns in (("columns", options.columns), ("where", options.where)):
+            for name in columns:
+                if name not in present:
+                    yield self.unknown(name, setting)
+        if options.type_column and options.type_column not in present:
+            yield self.unknown(options.type_column, "type")
+
+    def missing(self, alternatives: tuple[str, ...], why: str, more: str = "") -> Misfit:
+        """A column that is not there, and the one that it may be under another name."""
+        known = {
+            origin.column for target, origins in self.sources.items() if target in PROPERTIES for origin in origins
+        }
+        spare = [column.name for column in self.relation.columns if column not in {*known, *self.called_envelope()}]
+        close = [found for name in alternatives for found in get_close_matches(name, spare, n=1)]
+        own = close[0] if close else "YOUR_COLUMN"
+        return Misfit(
+            f"it has no column {' or '.join(alternatives)}, {why}",
+            f"let the view have it, or say which column it is: `columns: {{{own}: {alternatives[0]}}}`{more}; "
+            f"it has {', '.join(spare[:SHOWN])}{' …' if len(spare) > SHOWN else ''}",
+        )
+
+    def called_envelope(self) -> tuple[Column, ...]:
+        """The columns that say whose a row is."""
+        return tuple(self.called[name] for name in (USER_COLUMN, BRAND_COLUMN) if name in self.called)
+
+    def unknown(self, name: str, setting: str) -> Misfit:
+        """A column that is not there and that the configuration names."""
+        return Misfit(
+            f"it has no column {name}, which `{setting}:` names",
+            f"take {name} out of `{setting}:`, or write it as the view has it: {near(name, [column.name for column in self.relation.columns])}",
+        )
+
+    def says_when(self) -> bool:
+        """Whether some column says when an event happened."""
+        return any(self.dates.values())
+
+    def unfit(self, target: str, origins: Sequence[Origin]) -> Iterator[Misfit]:
+        """Names that the wire cannot carry, and types that can never become what the property is."""
+        expected = property_type(target) or self.kind.types.get(target)
+        names = ", ".join(origin.column.name for origin in origins)
+        if not re.fullmatch(NAME_PATTERN, target):
+            yield Misfit(
+                f"column {names!r} cannot be a property by that name: name another or null with `columns:`",
+                f"`columns: {{{names!r}: null}}` leaves it out, `{{{names!r}: a_name}}` sends it under that name",
+            )
+        for column in (origin.column for origin in origins):
+            leave = f"`columns: {{{column.name}: null}}` leaves it out"
+            if column.family == "binary":
+                yield Misfit(
+                    f"column {column.name} is binary: leave it out with `columns: {{{column.name}: null}}`", leave
+                )
+            elif expected == "date" and column.family in NO_DATE:
+                yield Misfit(
+                    f"column {column.name} is {column.type}, but {target} must be a date",
+                    f"cast it to a timestamp in the view; {leave}",
+                )
+            elif expected in ("number", "integer") and column.family in NO_NUMBER:
+                yield Misfit(
+                    f"column {column.name} is {column.type}, but {target} must be a number",
+                    f"cast it to a number in the view; {leave}",
+                )
+
+
+def near(name: str, names: list[str]) -> str:
+    """Some names, the one first that was probably meant."""
+    close = get_close_matches(name, names, n=1)
+    return ", ".join(dict.fromkeys([*close, *names])) or "it has none"

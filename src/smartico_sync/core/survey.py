@@ -1,0 +1,179 @@
+"""What would become of some rows: the daemon's own pipeline over them, counted. Nothing is sent, kept, or shown of a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.catalogue.events import EVENTS
+from smartico_sync.core.diff import NOTHING_KNOWN
+from smartico_sync.core.events import DATE, KEY, POSITION
+from smartico_sync.core.mapping import events
+from smartico_sync.core.moment_checks import Oddity, oddities
+from smartico_sync.core.pipeline import prepare
+from smartico_sync.core.redaction import from_database
+from smartico_sync.core.selection import words_by_role
+from smartico_sync.core.validation import EVENT_DATE, broken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from smartico_sync.core.pipeline import PipelineOptions
+    from smartico_sync.core.view_mapping import ViewMapping
+
+__all__ = ["Breach", "Refused", "Roleless", "Survey", "near_event_type", "survey"]
+
+EXAMPLES = 3  # keys of refused rows that are named
+MOST_WORDS = 20  # different values of a column that says what a row is; what has more is another column
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Rows that cannot be events, by the reason, and the keys of some of them."""
+
+    reason: str
+    rows: int
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Values of a property that break a rule of the catalogue."""
+
+    property: str
+    rows: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Roleless:
+    """A value of the type column that no role has, None for NULL; `near`: the configured value that is written alike."""
+
+    value: str | None
+    rows: int
+    near: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What would become of rows. rows = sent + refused + skipped + same.
+
+    `skipped` are left out as the configuration says, `same` are profiles that repeat the row before. `nulls`: how many rows are
+    NULL, by column; `empty`: events without a value of a property that an event or a player needs. `unreadable`: optional values that are left
+    out because they cannot be read, by property. `roleless` holds no value where the column has so many that it says
+    something else (`words` of them). `idle`: configured values of the type column that no row has.
+    """
+
+    rows: int
+    sent: int
+    skipped: int
+    same: int
+    refused: tuple[Refused, ...]
+    nulls: Mapping[str, int]
+    empty: Mapping[str, int]
+    unreadable: Mapping[str, int]
+    breaches: tuple[Breach, ...]
+    roleless: tuple[Roleless, ...]
+    words: int
+    idle: tuple[str, ...]
+    moments: tuple[Oddity, ...]
+
+    @property
+    def given_up(self) -> int:
+        """How many rows would be dead letters."""
+        return sum(each.rows for each in self.refused)
+
+
+def survey(rows: pl.DataFrame, options: PipelineOptions, now_ms: int) -> Survey:
+    """Send the rows through the pipeline as if none had been sent before. `now_ms` is the source's clock."""
+    mapping = options.mapping
+    mapped = events(mapping, rows)
+    batch = prepare(rows, options, lambda _: NOTHING_KNOWN, now_ms)
+    rules = {name: rule for name, (_, rule) in broken(mapped.events.frame, now_ms, options.future_ms).items()}
+    wrong = Counter(batch.invalid) - Counter(mapped.invalid)
+    words = words_by_role(mapping, rows)
+    roleless = words.filter(pl.col("role").is_null())
+    return Survey(
+        rows=rows.height,
+        sent=len(batch.send),
+        skipped=batch.skipped,
+        same=batch.quiet.height,
+        refused=refused(mapping, batch.rejects),
+        nulls={name: rows.get_column(name).null_count() for name in rows.columns if name[0] != "@"},
+        empty=empty(mapping, mapped.events.frame),
+        unreadable=dict(mapped.invalid),
+        breaches=tuple(
+            Breach(name, count, rules.get(name, "what it was: it can never change"))
+            for name, count in sorted(wrong.items())
+            if name != EVENT_DATE
+        ),
+        roleless=named(mapping, roleless),
+        words=words.height,
+        idle=idle(mapping, words),
+        moments=oddities(
+            mapping,
+            rows,
+            mapped.events.frame.select(POSITION, DATE, *dates(mapping, mapped.events.frame)),
+            now_ms,
+            options.future_ms,
+        ),
+    )
+
+
+def refused(mapping: ViewMapping, rejects: pl.DataFrame) -> tuple[Refused, ...]:
+    """The reasons, the most frequent first. Keys of players, and those with personal data in them, are not named."""
+    shown = mapping.kind.role != "profile" and not set(mapping.relation.key) & mapping.options.blind
+    told = rejects.group_by("reason", maintain_order=True).agg(pl.len().alias("rows"), pl.col(KEY).head(EXAMPLES))
+    return tuple(
+        Refused(reason, rows, tuple(key for key in keys if key) if shown and mapping.relation.key else ())
+        for reason, rows, keys in told.sort("rows", descending=True, maintain_order=True).iter_rows()
+    )
+
+
+def empty(mapping: ViewMapping, frame: pl.DataFrame) -> dict[str, int]:
+    """Events without what a player needs. What an event needs is among the refused."""
+    names = [name for name in mapping.kind.expected if name in frame.columns]
+    counts = {name: frame.get_column(name).null_count() for name in names}
+    return {name: count for name, count in counts.items() if count}
+
+
+def named(mapping: ViewMapping, roleless: pl.DataFrame) -> tuple[Roleless, ...]:
+    """Values without a role; none is shown of a column with personal data, or with too many of them."""
+    if roleless.height > MOST_WORDS or mapping.options.type_column in mapping.options.blind:
+        return ()
+    configured = {word.strip().casefold(): word for word in mapping.options.roles}
+    return tuple(
+        Roleless(
+            None if word is None else from_database(word), rows, configured.get((word or "").strip().casefold(), "")
+        )
+        for word, rows in roleless.select("word", "rows").iter_rows()
+    )
+
+
+def idle(mapping: ViewMapping, words: pl.DataFrame) -> tuple[str, ...]:
+    """Roles that no row has."""
+    there = set(words.get_column("role").drop_nulls())
+    return tuple(dict.fromkeys(role for role in mapping.options.roles.values() if role not in there and words.height))
+
+
+def dates(mapping: ViewMapping, frame: pl.DataFrame) -> list[str]:
+    """Properties that are moments, and no calendar days."""
+    return [
+        known.name
+        for known in mapping.properties
+        if known.name in frame.columns
+        and frame.schema[known.name] == pl.Int64
+        and (known.target == "date" or known.expected == "date")
+        and not any(origin.hints.day for origin in known.origins)
+    ]
+
+
+def near_event_type(name: str) -> str | None:
+    """The known event type that an unknown one was probably meant to be, empty where none is near; None for a known one."""
+    if name in EVENTS:
+        return None
+    return next(iter(get_close_matches(name, EVENTS, n=1, cutoff=0.7)), "")

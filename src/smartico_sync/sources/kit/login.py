@@ -1,0 +1,129 @@
+"""What a source's URL and options mean, by the names that its engine's declaration gives parameters."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from smartico_sync.catalogue.engines import BROKERS, ENGINES
+from smartico_sync.config.source_checks import nearest_parameter
+from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kit.url import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from smartico_sync.config.models import SourceConfig
+
+__all__ = ["CERTIFICATES", "BaseLogin"]
+
+GRACE_S = 2.0  # the server's own timeout comes first; its answer needs a moment to arrive
+ON, OFF = ("on", "yes", "true", "1"), ("off", "no", "false", "0")
+CERTIFICATES = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password")
+
+
+class BaseLogin:
+    """How one source is reached. `silence_s`: no answer for that long means that nobody is there.
+
+    `parameters` are those of the URL, then the source's options; those that change nothing here are left out. Whatever cannot
+    be used raises ConfigError, an unknown parameter with the nearest. Values may be secrets: none is repeated, but where only a
+    few words can be meant.
+    """
+
+    grace_s: ClassVar[float] = GRACE_S
+    files: ClassVar[tuple[str, ...]] = ()
+    """Parameters that name a file."""
+
+    def __init__(self, config: SourceConfig) -> None:
+        self.url = parse(config.url.get_secret_value())
+        self.engine = {**ENGINES, **BROKERS}[self.url.scheme.partition("+")[0]]
+        self.timeout_ms = config.statement_timeout
+        self.silence_s = config.statement_timeout / 1000 + self.grace_s
+        self.pool = config.pool
+        self.parameters: dict[str, str] = {}
+        for written, value in (*self.url.parameters.items(), *sorted(config.options.items())):
+            parameter = self.engine.parameter(written)
+            if parameter is None:
+                raise self.wrong(*nearest_parameter(self.engine, written))
+            if parameter.use == "applied":
+                self.parameters[parameter.name] = value
+
+    @property
+    def place(self) -> str:
+        """Where the database is, for messages."""
+        return self.url.place
+
+    @property
+    def connect_timeout_s(self) -> float:
+        """Seconds that one host may take to answer; no longer than a silence."""
+        try:
+            return min(float(self.given("connect_timeout")), self.silence_s)
+        except ValueError:
+            raise self.wrong("connect_timeout is not a number", "write connect_timeout=10, for instance") from None
+
+    def check(self) -> None:
+        """Tell what the driver cannot use, before the first poll."""
+        for name in self.files:
+            self.content(name)
+
+    def wrong(self, told: str, hint: str = "") -> ConfigError:
+        """What cannot be used, and what to write instead."""
+        return ConfigError(f"{self.place}: {told}", hint=hint)
+
+    def given(self, name: str) -> str:
+        """A parameter, or its default."""
+        return self.parameters[name] if name in self.parameters else self.engine.defaults[name]
+
+    def number(self, name: str) -> int:
+        """A whole number."""
+        try:
+            return int(self.given(name))
+        except ValueError:
+            raise self.wrong(f"{name} is not a number", f"write {name}=10, for instance") from None
+
+    def switch(self, name: str) -> bool:
+        """On or off."""
+        value = self.given(name).lower()
+        if value not in (*ON, *OFF):
+            raise self.wrong(f"{name} is neither on nor off", f"write {name}=on or {name}=off")
+        return value in ON
+
+    def one_of(self, words: Sequence[str], name: str, value: str, hint: str = "") -> str:
+        """The value of a parameter, which is one of these words."""
+        if value not in words:
+            raise self.wrong(f"no {name} is called {value!r}", hint or f"use one of: {', '.join(words)}")
+        return value
+
+    def content(self, name: str) -> bytes:
+        """What stands in the file that a parameter names; nothing without one."""
+        path = self.parameters.get(name)
+        try:
+            return b"" if path is None else Path(path).read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}", hint=f"check {name} of the source") from None
+
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        """Hosts and ports in the order in which they are tried, the engine's own port where none is written."""
+        try:
+            return tuple((host, int(port or self.port(host))) for host, port in self.url.hosts or (("", ""),))
+        except ValueError:
+            raise self.wrong("a port is not a number", f"write host:{self.engine.port}") from None
+
+    def port(self, host: str) -> int:  # noqa: ARG002  - for engines with several
+        """The port of a host that names none."""
+        return self.engine.port
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Of certificates and a key in files, as far as they are given."""
+        ca, certificate, key, password = map(self.parameters.get, CERTIFICATES)
+        try:
+            context = ssl.create_default_context(cafile=ca)
+            if certificate is not None:
+                context.load_cert_chain(certificate, key, password)
+        except (OSError, ValueError) as error:
+            raise self.wrong(
+                f"a certificate or key of the url cannot be read: {getattr(error, 'strerror', '') or error}",
+                "check the paths of ssl_ca, ssl_cert and ssl_key",
+            ) from None
+        return context
