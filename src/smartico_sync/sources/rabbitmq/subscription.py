@@ -209,7 +209,7 @@ class RabbitSubscription:
     def standing(self) -> Standing:
         """How it stands."""
         lags = tuple(Lag(queue, self._left(queue), self._times.get(queue, 0)) for queue in self._counts)
-        return Standing(lags, 1, self._broken, self._gap, self._deliveries, notes=tuple(self._notes.values()))
+        return Standing(lags, 0, self._broken, self._gap, self._deliveries, notes=tuple(self._notes.values()))
 
     def close(self) -> None:
         """Give all open messages back, in their order."""
