@@ -21,6 +21,8 @@ from servers.oracle import listener, oracle
 from servers.pgbouncer import pooled
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
+from servers.rabbitmq import NAME as RABBITMQ
+from servers.rabbitmq import private_rabbitmq, rabbitmq
 from servers.redshift import redshift, redshift_server
 from servers.snowflake import private_snowflake, snowflake_schema, snowflake_server
 
@@ -29,7 +31,8 @@ __all__ = [
     "kafka_mock", "listener",
     "mariadb", "mariadb_server", "mongodb_database", "mongodb_server", "mssql", "mssql_driver", "mssql_server",
     "mssql_url", "mysql", "mysql56", "mysql56_server", "mysql_server", "oracle", "pooled", "postgresql", "postgresql_server",
-    "private_clickhouse", "private_kafka_mock", "private_mariadb", "private_mongodb", "private_postgresql", "private_snowflake", "proxied",
+    "private_clickhouse", "private_kafka_mock", "private_mariadb", "private_mongodb", "private_postgresql",
+    "private_rabbitmq", "private_snowflake", "proxied", "rabbitmq",
     "redshift", "redshift_server", "replica", "secure_mssql", "snowflake_schema", "snowflake_server", "standby",
 ]  # fmt: skip
 
@@ -110,7 +113,7 @@ def pytest_sessionfinish(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not required or reporter is None or hasattr(session.config, "workerinput"):
         return
-    missing = required - coverage(reporter)[0]
+    missing = required - coverage(reporter)[0] - {RABBITMQ}  # whose tests fail by themselves where it is missing
     if missing:
         reporter.write_line(f"required, and not covered: {', '.join(sorted(missing))}", red=True)
         session.exitstatus = 1

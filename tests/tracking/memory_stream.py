@@ -54,11 +54,14 @@ class MemorySubscription:
             self.at[lane] += len(some)
         if not found:
             self.stream.idle(wait_s)
-        return Page(found, dict.fromkeys(self.stream.lanes, self.stream.epoch))
+        return Page(found, dict.fromkeys(self.stream.lanes, self.stream.epoch), keep=self.stream.keep)
 
     def commit(self, page, waiting):
         self.committed.append([f"{message.lane}@{message.offset}" for message in page.messages])
         self.waiting += waiting
+
+    def give_up(self, places):
+        self.stream.given_up += places
 
     def settled(self, places):
         self.waiting = [place for place in self.waiting if place not in set(places)]
@@ -71,7 +74,7 @@ class MemorySubscription:
 
     def again(self, places):
         found = []
-        for place in places:
+        for place in places if not self.stream.keep else ():
             lane, offset = split_place(place)
             found += [message for message in self.stream.lanes[lane] if message.offset == offset]
         return found
@@ -92,7 +95,8 @@ class MemoryStream:
 
     def __init__(self, *lanes):
         self.lanes = {lane: [] for lane in lanes or ("bets/0",)}
-        self.epoch, self.failing, self.subscriptions = "one", [], []
+        self.epoch, self.failing, self.subscriptions, self.given_up = "one", [], [], []
+        self.keep = {}  # by lane, what it does not show again
         self.times = defaultdict(lambda: 1_700_000_000_000)
 
     def put(self, *values, lane="bets/0", key=None, headers=None):

@@ -174,6 +174,27 @@ def test_poison_is_a_dead_letter_and_the_view_goes_on(streamed):
     assert "bet_id" in letters[4].reason
 
 
+def test_what_a_broker_does_not_show_again_is_read_in_the_state(streamed, monkeypatch):
+    """Parked and given up messages are kept as long as they are undelivered, and tried from there."""
+    monkeypatch.setattr("smartico_sync.tracking.stream_loop.PARKED_S", 0.0)
+    made = streamed(more=", dead_letters: broker")
+    made.stream.keep = {"bets/0": "undelivered"}
+    made.delivery.refused["b2"] = (UNKNOWN_USER, "unknown")
+    made.stream.put(bet(1), bet(2, 2), b"{broken")
+    made.poll()
+    assert len(made.store.bodies("bets", ["bets/0@0", "bets/0@1", "bets/0@2"])) == 2
+    assert made.stream.given_up == ["bets/0@2"]
+    made.delivery.refused.clear()
+
+    def delivered():
+        made.poll()
+        return made.counts().get("delivered") == 2
+
+    until(delivered)
+    assert made.counts() == {"read": 3, "delivered": 2, "dead_lettered": 1}
+    assert len(made.store.bodies("bets", ["bets/0@0", "bets/0@1", "bets/0@2"])) == 1
+
+
 def test_a_wrong_value_at_the_beginning_breaks_no_view(streamed):
     """An object where an amount should be costs its message, and not the topic."""
     view = streamed()

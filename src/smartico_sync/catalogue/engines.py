@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BIGQUERY", "BROKERS", "CLICKHOUSE", "EMBEDDED", "ENGINES", "KAFKA", "MARIADB", "MONGODB", "MSSQL", "MYSQL", "ORACLE", "POSTGRESQL",
-    "REDSHIFT", "SNOWFLAKE", "SQLITE", "Ability", "Engine", "Parameter", "QueryForm", "Reads", "canonical", "find",
+    "RABBITMQ", "REDSHIFT", "SNOWFLAKE", "SQLITE", "Ability", "Engine", "Parameter", "QueryForm", "Reads", "canonical", "find",
 ]  # fmt: skip
 
 Ability = Literal[
@@ -432,6 +432,24 @@ KAFKA = Engine(
     ),
     beyond="a setting of the client itself is written with its prefix: `librdkafka.NAME`",
 )
+
+RABBITMQ = Engine(
+    "amqp", "RabbitMQ", "smartico_sync.sources.rabbitmq", "rabbitmq", aliases={"amqps": "tls"}, variants=("tls",), port=5672, tls_port=5671,
+    reads="messages",
+    parameters=(
+        Parameter("ca", "the authority of the broker's certificate, in a file; those of the machine unless given"),
+        Parameter("certificate", "our certificate, in a file; without a user in the URL it is the login (SASL EXTERNAL)"),
+        Parameter("key_file", "its key, in a file"),
+        Parameter("key_password", "the key's password"),
+        # A connection that broke without a word is noticed within two of them.
+        Parameter("heartbeat", "seconds between two signs of life", "30"),
+        # Three requests of a thousand events; each broken connection counts as a delivery of every one of them.
+        Parameter("prefetch", "messages that may be on their way at once", "3000"),
+        Parameter("delivery_limit", "the limit of the policy of quorum queues, for the warning at half of it; RabbitMQ 4 has `20` of its own"),
+        Parameter("management", "the address of the management API (`https://mq1:15672`): `sync check` asks it what AMQP does not tell"),
+        Parameter("client_name", "what the broker shows of our connection", "smartico-sync"),
+    ),
+)
 # fmt: on
 
 EMBEDDED = SQLITE  # a file, without a server or a driver: what the demo's replica is
@@ -441,7 +459,7 @@ ENGINES: Mapping[str, Engine] = {
         POSTGRESQL, MYSQL, MARIADB, MSSQL, ORACLE, CLICKHOUSE, SNOWFLAKE, BIGQUERY, MONGODB, REDSHIFT, SQLITE,
     )
 }  # fmt: skip
-BROKERS: Mapping[str, Engine] = {engine.scheme: engine for engine in (KAFKA,)}
+BROKERS: Mapping[str, Engine] = {engine.scheme: engine for engine in (KAFKA, RABBITMQ)}
 _NAMES = {
     name: (engine, variant)
     for engine in (*ENGINES.values(), *BROKERS.values())

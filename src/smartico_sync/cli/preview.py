@@ -22,7 +22,7 @@ from smartico_sync.core.pipeline import prepare, without_automation
 from smartico_sync.core.provenance import Settings, explained
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.delivery.router import aliases_of, under_aliases
-from smartico_sync.errors import ExitCode
+from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.tracking.clocks import now_ms as clock
 from smartico_sync.tracking.newest_rows import repeated_keys
 from smartico_sync.tracking.prepared_view import pipeline_options
@@ -121,6 +121,11 @@ def newest_messages(context: OperatorContext, view: View, limit: int) -> tuple[P
             some = sampled(context.configuration, view, messages, row, store)
     for reason, count in some.table.skipped.items():
         click.echo(f"{count} of the newest messages are skipped: {reason}", err=True)
+    if not messages and not context.can_replay(view):
+        raise ConfigError(
+            f"view {view.name}: the broker shows no message: a queue gives each of them once, and only a stream can be looked into",
+            hint=f"sync run shows what becomes of them; sync dead-letters list --view {view.name} what was given up",
+        )
     if not messages:
         click.echo("there is no message to show", err=True)
     return some.prepared, some.rows.tail(limit), clock()

@@ -224,6 +224,8 @@ class View(Model):
     """For messages: what to do about one without a body, and about deletions."""
     on_gap: Literal["stop", "continue"] = "stop"
     """For messages: what to do when the broker deleted some that were not read."""
+    dead_letters: Literal["state", "broker"] = "state"
+    """For queues: `broker` also hands a message that is given up to the queue's dead-letter exchange. Without one it is deleted there."""
     event_type: Word | None = None
     """For `custom`: the event type. For a kind of one event type: another one than the kind's."""
     event_date: Word | None = None

@@ -34,7 +34,7 @@ REFUSED = {
     "on_regressed": "a topic that was recreated always stops the view",
     "sweep": "there is no table of profiles to sweep",
 }
-STREAM_ONLY = ("format", "root", "fields", "version", "on_tombstone", "on_gap")
+STREAM_ONLY = ("format", "root", "fields", "version", "on_tombstone", "on_gap", "dead_letters")
 ROOTS = ("value", "key", "headers", "properties", "message")
 STARTS = ("first", "now")
 

@@ -201,7 +201,7 @@ class Commit:
     and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`
     join those of earlier pages; the newest few are kept. `ahead`: a frame like `ledger` of rows that were sent before their
     time, remembered until the head has passed them. `step`: the page belongs to a backfill. `lanes`: how far messages
-    are dealt with.
+    are dealt with. `bodies`: messages of undelivered rows that the broker does not show again, by place (`packed`).
     """
 
     view: str
@@ -218,6 +218,7 @@ class Commit:
     ahead: pl.DataFrame | None = None
     step: Step | None = None
     lanes: tuple[LaneStep, ...] = ()
+    bodies: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     counts: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import LaneStep
     from smartico_sync.sources.protocol import ServerFacts
 
-__all__ = ["Feed", "Keeper", "Lag", "Page", "Remark", "Standing", "Start", "Stream", "Subscription"]
+__all__ = ["Feed", "Keep", "Keeper", "Lag", "Page", "Remark", "Standing", "Start", "Stream", "Subscription"]
 
 Start = Literal["first", "now"]
+Keep = Literal[
+    "given up",  # the broker holds what waits, and forgets what is given up
+    "undelivered",  # it holds neither
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,9 @@ class Feed:
     `names`: topics or queues, or with `named_by` pattern one regular expression. `start`: where lanes begin that nobody has
     read: `first`, `now`, or an epoch ms. `needs`: `headers`, `properties`: what messages have to be filled with. `state`: the
     identity of the state, by which a commit at the broker is known. `order`: whether messages of one player may be
-    read by several members of the group (transactions), or only where the state is shared (profiles).
+    read by several members of the group (transactions), or only where the state is shared (profiles). `older`: whether a profile that is older
+    than what was delivered is known by its `version`. `known_by`: whether an event is the same again by its key, or by its
+    place only. `dead_letters`: who keeps what is given up.
     """
 
     view: str
@@ -40,6 +46,9 @@ class Feed:
     members: Literal["any", "alone"] = "any"
     on_gap: Literal["stop", "continue"] = "stop"
     keyed: Literal["player", "event"] = "event"
+    older: Literal["told", "unknown"] = "unknown"
+    known_by: Literal["key", "place"] = "key"
+    dead_letters: Literal["state", "broker"] = "state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +56,13 @@ class Page:
     """Messages that were taken together, those of one lane in order; empty where none came in time.
 
     `epochs`: by lane, what names the topic that its messages are of. `token` is the engine's own: what `commit` needs.
+    `keep`: by lane, which messages the state has to keep because the broker does not show them again; no other lane's.
     """
 
     messages: Sequence[Message] = ()
     epochs: Mapping[str, str] = field(default_factory=dict)
     token: object = None
+    keep: Mapping[str, Keep] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,12 @@ class Keeper(Protocol):
     def lost(self) -> None:
         """Lanes went to somebody else already: commit nothing of what is on its way."""
 
+    def returning(self, lanes: Sequence[str]) -> None:
+        """All messages of these lanes that were not acknowledged come again: forget what waits of them unless it is kept."""
+
+    def keep(self, messages: Sequence[Message]) -> None:
+        """Keep messages whose rows are parked: the broker is about to forget them."""
+
 
 class Subscription(Protocol):
     """One view's messages, for as long as it is subscribed. Used by the view's own loop only.
@@ -128,6 +145,9 @@ class Subscription(Protocol):
 
         `waiting`: places of the page's messages that are parked, and have to be read again.
         """
+
+    def give_up(self, places: Iterable[str]) -> None:
+        """These messages are dead letters; called before their `commit` or `settled`. For `dead_letters` broker only."""
 
     def settled(self, places: Iterable[str]) -> None:
         """Parked messages at these places wait no more: delivered, or given up."""

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smartico_sync.state import bodies
 from smartico_sync.state.dead_letters import as_position, signed
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def forget(connection: sqlite3.Connection, view_no: int, who: Identity) -> Forgo
         if player == mine[1] or who.owns(as_position(place))
     }
     connection.executemany("DELETE FROM letter WHERE id = ?", [(number,) for number in letters])
+    bodies.prune(connection, view_no)
     anchors = [
         seq
         for seq, player, mark, place in connection.execute(

@@ -155,8 +155,16 @@ STREAMS = (
     ) STRICT, WITHOUT ROWID""",
 )
 
+BODIES = (
+    # Messages of undelivered rows that the broker does not show again; `sealed`: see state/bodies.py.
+    """CREATE TABLE body (
+        view_no INTEGER NOT NULL, place TEXT NOT NULL, sealed BLOB NOT NULL,
+        PRIMARY KEY (view_no, place)
+    ) STRICT, WITHOUT ROWID""",
+)
+
 # Each further element brings a file to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, SETS, ERASURE, STREAMS)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, SETS, ERASURE, STREAMS, BODIES)
 VERSION = FIRST_VERSION + len(MIGRATIONS) - 1
 
 

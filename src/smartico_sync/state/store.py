@@ -17,6 +17,7 @@ from smartico_sync.state import (
     ahead,
     anchors,
     backfills,
+    bodies,
     dead_letters,
     erasure,
     lanes,
@@ -383,6 +384,7 @@ class Store:
         if commit.profiles is not None and not commit.profiles.is_empty() and dead_letters.waits(connection):
             # A player that is known now need not wait for the next try.
             dead_letters.try_now(connection, commit.profiles.get_column("id"), UNKNOWN_USER, commit.at_ms)
+        bodies.keep(connection, self.secret, number, commit.bodies)
         if not (commit.resolved or commit.parked or commit.dead_letters):
             return
         over = [*commit.resolved, *(each.id for each in commit.dead_letters if each.id)]
@@ -392,6 +394,27 @@ class Store:
         dead_letters.keep(connection, number, commit.dead_letters)
         waiting = {each.row.player for each in commit.parked if each.row.player}
         dead_letters.keep_turns(connection, number, commit.at_ms, waiting=waiting, moving=moving - waiting)
+        if commit.resolved:
+            bodies.prune(connection, number)
+
+    def keep_bodies(self, view: str, messages: Mapping[str, bytes]) -> None:
+        """Keep messages of parked rows, by place, so that the broker may forget them."""
+        number = self._number(view)
+        with self._writing() as connection:
+            bodies.keep(connection, self.secret, number, messages)
+
+    def bodies(self, view: str, places: Sequence[str]) -> list[bytes]:
+        """Return the messages of these places that are kept, as they were given, in any order."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return bodies.read(connection, self.secret, number, places)
+
+    def forget_returning(self, view: str, lanes: Sequence[str]) -> None:
+        """Forget the parked rows whose messages the broker holds and gives again: they are read, and counted, anew."""
+        number = self._number(view)
+        with self._writing() as connection:
+            done = bodies.forget_returning(connection, number, lanes)
+            view_positions.add_totals(connection, number, {"read": -done, "parked": -done})
 
     def sending(self, view: str, sent_ms: int) -> None:
         """Note that rows of the order up to this cursor, as in the ledger, are about to be sent."""
@@ -451,6 +474,7 @@ class Store:
         number = self._number(view)
         with self._writing() as connection:
             done = dead_letters.remove(connection, ids)
+            bodies.prune(connection, number)
             view_positions.add_totals(connection, number, {"dead_lettered": -done, "dropped": done})
             return done
 

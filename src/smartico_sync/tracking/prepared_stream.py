@@ -73,6 +73,9 @@ def feed_of(configuration: Configuration, view: View, state: str) -> Feed:
         "alone" if profile else "any",
         view.on_gap,
         "player" if profile else "event",
+        older="told" if view.version else "unknown",
+        known_by="key" if view.key or (view.key is None and kind(view.kind).key) else "place",
+        dead_letters=view.dead_letters,
     )
 
 

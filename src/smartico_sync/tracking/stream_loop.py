@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from smartico_sync.catalogue.kinds import kind
+from smartico_sync.core.messages.kept import packed
+from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.messages.rows import read
 from smartico_sync.core.records import Commit
 from smartico_sync.errors import (
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from smartico_sync.core.messages.message import Message
     from smartico_sync.core.records import LaneStep
     from smartico_sync.observe.view_status import State
     from smartico_sync.sources.stream import Subscription
@@ -165,6 +168,15 @@ class StreamLoop:
     def lost(self) -> None:
         """Lanes went to somebody else: commit nothing."""
         self._let_go()
+
+    def returning(self, lanes: Sequence[str]) -> None:
+        """What waits of these lanes comes again."""
+        self._equipment.store.forget_returning(self.name, lanes)
+        self._sender.look_again()
+
+    def keep(self, messages: Sequence[Message]) -> None:
+        """Keep messages of parked rows."""
+        self._equipment.store.keep_bodies(self.name, {place_of(message): packed(message) for message in messages})
 
     def _let_go(self) -> None:
         """Take back what is in flight; the messages of lanes that stay are taken again."""

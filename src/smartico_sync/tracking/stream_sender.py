@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.messages.kept import packed, unpacked
 from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.messages.rows import read
 from smartico_sync.core.outcome import Retried
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.messages.message import Message
     from smartico_sync.core.messages.rows import Table
     from smartico_sync.core.records import Commit, ParkedRow, Receipt
-    from smartico_sync.sources.stream import Page, Subscription
+    from smartico_sync.sources.stream import Keep, Page, Subscription
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
 
 __all__ = ["StreamSender", "Taken", "fresh"]
@@ -63,6 +64,7 @@ class StreamSender(EventSender):
         super().__init__(equipment)
         self._equipment = equipment
         self.skipped: Counter[str] = Counter()
+        self._keep: dict[str, Keep] = {}
 
     def page(self, session: StreamSession, taken: Taken, subscription: Subscription) -> Sent:
         """Map, diff, protect and queue messages."""
@@ -71,7 +73,10 @@ class StreamSender(EventSender):
 
         def settle(receipt: Receipt) -> None:
             commit = self.with_lanes(self.outcome(session, batch, receipt), taken, session)
+            self._keep.update(taken.page.keep)
+            commit = replace(commit, bodies=kept(commit, taken.table.messages, taken.page.keep))
             self._equipment.store.commit(commit)
+            self._hand_over(commit, subscription)
             waiting = frozenset(each.row.position.cursor for each in commit.parked if each.row.position)
             subscription.commit(taken.page, waiting)
             self.skipped.update(taken.table.skipped)
@@ -91,13 +96,18 @@ class StreamSender(EventSender):
     def retries(self, session: StreamSession, parked: Sequence[ParkedRow], subscription: Subscription) -> Sent:
         """Read parked messages again, and queue them."""
         places = [each.row.position.cursor for each in parked if each.row.position is not None]
-        table = read(subscription.again(places), session.prepared.layout)
+        there = subscription.again(places)
+        given = {place_of(message) for message in there}
+        held = self._equipment.store.bodies(self._name, [place for place in places if place not in given])
+        table = read([*there, *map(unpacked, held)], session.prepared.layout)
         found = found_again(session, table, parked)
         batch = self.prepare(session, found.rows, now_ms(), found=found)
 
         def settle(receipt: Receipt) -> None:
             commit = self.built(session, batch, receipt, found.retried)
+            commit = replace(commit, bodies=kept(commit, there, self._keep))
             self._equipment.store.commit(commit)
+            self._hand_over(commit, subscription)
             over = {*commit.resolved, *(each.id for each in commit.dead_letters)}
             subscription.settled(
                 each.row.position.cursor for each in parked if each.id in over and each.row.position is not None
@@ -107,6 +117,29 @@ class StreamSender(EventSender):
             self._retries = "to go on" if more else "none"
 
         return Sent(self.queue(session, batch), settle)
+
+    def look_again(self) -> None:
+        """What waits is not what it was."""
+        self._tell_undelivered()
+
+    def _hand_over(self, commit: Commit, subscription: Subscription) -> None:
+        """Let the broker have what is given up, where the view says so."""
+        if commit.dead_letters and self._equipment.view.dead_letters == "broker":
+            subscription.give_up([each.row.position.cursor for each in commit.dead_letters if each.row.position])
+
+
+def kept(commit: Commit, messages: Sequence[Message], keep: Mapping[str, Keep]) -> dict[str, bytes]:
+    """The messages that the state has to keep with a commit, by place."""
+    if not keep or not (commit.dead_letters or commit.parked):
+        return {}
+    given_up = {each.row.position.cursor for each in commit.dead_letters if each.row.position}
+    waiting = {each.row.position.cursor for each in commit.parked if each.row.position}
+    named = {"given up": given_up, "undelivered": given_up | waiting}
+    return {
+        place: packed(message)
+        for message in messages
+        if message.lane in keep and (place := place_of(message)) in named[keep[message.lane]]
+    }
 
 
 def found_again(session: StreamSession, table: Table, parked: Sequence[ParkedRow]) -> redelivery.Found:

@@ -11,13 +11,12 @@ from confluent_kafka.admin import AdminClient
 
 from smartico_sync.catalogue.engines import KAFKA
 from smartico_sync.errors import ConfigError
-from smartico_sync.sources.kit.login import BaseLogin
+from smartico_sync.sources.kit.broker_login import BrokerLogin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.config.models import SourceConfig
-    from smartico_sync.core.encryption import Encryption
 
 __all__ = ["Settings", "settings_of"]
 
@@ -112,7 +111,7 @@ def setting_in(error: Exception, settings: Mapping[str, Any]) -> str:
     return next((name for name in sorted(settings, key=len, reverse=True) if name in said), "one of them")
 
 
-class Login(BaseLogin):
+class Login(BrokerLogin):
     """What the URL and the options say."""
 
     @property
@@ -121,22 +120,6 @@ class Login(BaseLogin):
         if not self.url.hosts or not all(host for host, _ in self.url.hosts):
             raise self.wrong("the url names no host", f"write {KAFKA.scheme}://host:{KAFKA.port}")
         return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts())
-
-    @property
-    def tls(self) -> bool:
-        """Whether the scheme asks for TLS."""
-        return self.url.scheme.endswith("+tls")
-
-    def written(self) -> Encryption | None:
-        """What the scheme promises: `kafka` nothing, `kafkas` TLS."""
-        if self.tls:
-            return None if self.said == "unverified" else "verified"
-        if self.said is None and self.remote:
-            raise self.wrong(
-                f"{KAFKA.scheme}:// is in the clear, on the way to another machine",
-                f"write {KAFKA.scheme}s:// for verified TLS, or `encryption: off` of the source",
-            )
-        return "off"
 
     def user(self) -> dict[str, Any]:
         """User and password in the way that the brokers want; nothing without a user."""
@@ -172,7 +155,7 @@ def settings_of(name: str, config: SourceConfig) -> Settings:
     """Read the source. ConfigError for what cannot be meant."""
     login = Login(config)
     login.check()
-    tls = login.tls
+    tls = login.secure
     common: dict[str, Any] = {
         "bootstrap.servers": login.servers,
         "client.id": login.given("client_id"),

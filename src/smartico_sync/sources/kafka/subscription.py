@@ -113,6 +113,9 @@ class KafkaSubscription:
         for message in page.messages:
             self._mirror[message.lane] = message.offset + 1
 
+    def give_up(self, places: Iterable[str]) -> None:
+        """A topic has nobody to hand them to."""
+
     def settled(self, places: Iterable[str]) -> None:
         """Nothing is kept for them."""
 

@@ -1,0 +1,87 @@
+"""Where a subscription goes on in each of its queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smartico_sync.core.records import LaneStep
+from smartico_sync.errors import MessagesLost, ViewMisconfigured, ViewRegressed
+from smartico_sync.sources.rabbitmq.queues import ends, first_from
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pika.adapters.blocking_connection import BlockingConnection
+
+    from smartico_sync.sources.rabbitmq.queues import Kind
+    from smartico_sync.sources.stream import Feed
+
+__all__ = ["counted_from", "refuse", "stream_step", "timeless"]
+
+
+def refuse(feed: Feed, queue: str, kind: Kind) -> None:
+    """Raise ViewMisconfigured for what a queue that is no stream cannot give: places that last, an order after a break, a start."""
+    about = f"view {feed.view}: {queue} is a {kind} queue, "
+    if kind == "stream":
+        return
+    if feed.known_by == "place":
+        raise ViewMisconfigured(
+            f"{about}where a message that comes again has no place to be known by",
+            hint="name what makes an event that event with `key:`; a producer's message id is `fields: {id: properties.message_id}`",
+        )
+    if feed.keyed == "player" and feed.older == "unknown":
+        raise ViewMisconfigured(
+            f"{about}which gives older profiles again after a broken connection",
+            hint="name the column that grows with each change of a player with `version:`; or use a stream queue",
+        )
+    if feed.start != "first":
+        raise ViewMisconfigured(
+            f"{about}which is read from its first message on", hint="take `start_from` out; or use a stream queue"
+        )
+
+
+def timeless(feed: Feed, queue: str) -> ViewMisconfigured:
+    """A message whose place is all that it is known by, and which says no time: a stream that is declared anew repeats places."""
+    return ViewMisconfigured(
+        f"view {feed.view}: a message of {queue} has no timestamp, and the view has no key: nothing tells it from one of a stream before",
+        hint="name what makes an event that event with `key:`; or have the producer write the property timestamp",
+    )
+
+
+def counted_from(feed_queues: Mapping[str, Kind], known: Mapping[str, LaneStep]) -> int:
+    """The number of the first message of queues that have none of their own: higher than all before, so that places are unique."""
+    return max(
+        (known[queue].next for queue, kind in feed_queues.items() if kind != "stream" and queue in known), default=0
+    )
+
+
+def stream_step(
+    connection: BlockingConnection, feed: Feed, queue: str, known: LaneStep | None, place: str
+) -> tuple[LaneStep, int, int]:
+    """Where a stream goes on, its end, and how many messages were deleted unread before. Raises ViewRegressed and MessagesLost."""
+    low, high = ends(connection, queue, place)
+    if known is None:
+        if isinstance(feed.start, int):
+            # The broker goes by its chunks: some messages that are older may come with the first of them.
+            found = first_from(connection, queue, _moment(feed.start), place)
+            return LaneStep(queue, None, high if found is None else found), high, 0
+        return LaneStep(queue, None, low if feed.start == "first" else high), high, 0
+    if known.next > high:
+        raise ViewRegressed(
+            f"view {feed.view}: {queue} ends at {high}, and {known.next - 1} was read already: the stream was deleted and declared anew",
+            hint=f"give the view another `identity:`, or read another stream; sync watermark show {feed.view} tells what was read",
+        )
+    if known.next >= low:
+        return LaneStep(queue, known.next, known.next, known.epoch), high, 0
+    if feed.on_gap == "stop":
+        raise MessagesLost(
+            f"view {feed.view}: {queue}: the broker deleted messages {known.next} to {low - 1} before they were read",
+            hint=f"`on_gap: continue` goes on at {low}; what is lost has to come by another way. Then raise the stream's max-age",
+        )
+    return LaneStep(queue, known.next, low, known.epoch), high, low - known.next
+
+
+def _moment(epoch_ms: int) -> object:
+    from datetime import UTC, datetime  # noqa: PLC0415 - pika writes such an object as the protocol's timestamp
+
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC)

@@ -1,0 +1,72 @@
+"""What the client's exceptions mean."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pika.exceptions import (
+    AMQPError,
+    ChannelClosedByBroker,
+    ConnectionClosedByBroker,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
+
+from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable, ViewBroken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["failure_of", "translated"]
+
+# Reply codes of AMQP.
+FORBIDDEN, MISSING, PRECONDITION, NO_VHOST = 403, 404, 406, 530
+REACH = "check that the broker runs and can be reached from here"
+
+
+def failure_of(error: Exception, place: str, queue: str = "") -> SourceError:
+    """The failure that an exception of the client, or the loss of a channel, stands for; `queue`: for the message."""
+    about = f"{place}{': queue ' + queue if queue else ''}"
+    if isinstance(error, ProbableAuthenticationError | ProbableAccessDeniedError):
+        return SourceRefused(
+            f"{about}: the broker refuses the login",
+            hint="check user, password and virtual host of the url; rabbitmqctl list_permissions -p VHOST shows who may",
+        )
+    if isinstance(error, ssl.SSLError):
+        return SourceUnreachable(
+            f"{about}: TLS fails: {error.reason or 'no common ground'}",
+            hint="amqps:// is with TLS, amqp:// without; `ca` names the authority of the broker's certificate",
+        )
+    if not isinstance(error, ChannelClosedByBroker | ConnectionClosedByBroker):
+        return SourceUnreachable(f"{about}: nobody answers, or the connection broke", hint=REACH)
+    match error.reply_code:
+        case 404:
+            return ViewBroken(f"{about}: there is no such queue", hint="check `relation`, and the url's virtual host")
+        case 403 if "exclusive" in error.reply_text:
+            return SourceRefused(f"{about}: another consumer has it for itself alone", hint="stop the other consumer")
+        case 403:
+            return SourceRefused(
+                f"{about}: the user may not read it",
+                hint="allow it: rabbitmqctl set_permissions -p VHOST USER '' '' '^QUEUE$'",
+            )
+        case 530:
+            return SourceRefused(
+                f"{about}: the user may not use this virtual host", hint="check what stands after the url's last /"
+            )
+        case 406 if "timed out" in error.reply_text:
+            return SourceUnreachable(
+                f"{about}: the broker waited for an acknowledgement longer than its consumer_timeout",
+                hint="raise consumer_timeout of the broker to an hour at least",
+            )
+    return SourceUnreachable(f"{about}: the broker ended it ({error.reply_code})", hint="look at the broker's log")
+
+
+@contextmanager
+def translated(place: str, queue: str = "") -> Iterator[None]:
+    """Raise failures in place of the client's exceptions."""
+    try:
+        yield
+    except (AMQPError, OSError) as error:
+        raise failure_of(error, place, queue) from None

@@ -1,0 +1,158 @@
+"""What AMQP tells of queues without moving a message: what they are, how many wait, where a stream begins and ends."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pika.exceptions import AMQPError, ChannelClosedByBroker
+
+from smartico_sync.core.messages.message import NOTHING, Message
+from smartico_sync.sources.rabbitmq.failures import PRECONDITION, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pika import BasicProperties
+    from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+
+    from smartico_sync.sources.stream import Feed
+
+__all__ = [
+    "OFFSET_HEADER",
+    "Counts",
+    "Kind",
+    "counted",
+    "counts",
+    "ends",
+    "first_from",
+    "kind_of",
+    "leave",
+    "message_of",
+    "newest",
+]
+
+Kind = Literal["classic", "quorum", "stream"]
+OFFSET_HEADER = "x-stream-offset"
+QUIET_S = 0.5  # a stream that sends nothing for so long has nothing more
+LOOK_MESSAGES = 100  # of a stream, on their way at once while it is only looked at
+PROPERTIES = (
+    "app_id", "content_encoding", "content_type", "correlation_id", "delivery_mode", "expiration", "message_id", "priority",
+    "reply_to", "type", "user_id",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Messages that are ready to be delivered (of a stream all that it holds), and consumers."""
+
+    messages: int
+    consumers: int
+
+
+def leave(channel: BlockingChannel) -> None:
+    """Close a channel, and nothing else: the broker puts all that is open back where it was.
+
+    The client's own way would cancel the consumers first and put what it has fetched back one by one: another consumer is then
+    given later messages before earlier ones, and a stream breaks the connection.
+    """
+    channel._impl._consumers.clear()  # noqa: SLF001 - the client has no other way
+    channel._consumer_infos.clear()  # noqa: SLF001 - as above
+    channel.close()
+
+
+def kind_of(connection: BlockingConnection, queue: str, place: str) -> Kind:
+    """What a queue is. Only a stream takes the argument that names a place in it; the others refuse it, by their kind."""
+    with translated(place, queue):
+        channel = connection.channel()
+        try:
+            channel.basic_qos(prefetch_count=1)
+            channel.basic_consume(queue, lambda *_: None, arguments={OFFSET_HEADER: "next"})
+        except ChannelClosedByBroker as error:
+            if error.reply_code != PRECONDITION or OFFSET_HEADER not in error.reply_text:
+                raise
+            return "quorum" if "quorum" in error.reply_text else "classic"
+        leave(channel)
+        return "stream"
+
+
+def counts(connection: BlockingConnection, queue: str, place: str) -> Counts:
+    """How many messages and consumers a queue has."""
+    with translated(place, queue):
+        channel = connection.channel()
+        found = counted(channel, queue)
+        channel.close()
+    return found
+
+
+def counted(channel: BlockingChannel, queue: str) -> Counts:
+    """The same on a channel; raises the client's exceptions."""
+    told = channel.queue_declare(queue, passive=True).method
+    return Counts(told.message_count, told.consumer_count)
+
+
+def message_of(lane: str, offset: int, properties: BasicProperties, body: bytes, feed: Feed) -> Message:
+    """A delivery as a message, with as much of its headers and properties as the feed reads. Without a timestamp it is as old as now."""
+    headers: Mapping[str, Any] = properties.headers or NOTHING if "headers" in feed.needs else NOTHING
+    told: Mapping[str, object] = NOTHING
+    if "properties" in feed.needs:
+        told = {name: value for name in PROPERTIES if (value := getattr(properties, name)) is not None}
+    time_ms = properties.timestamp * 1000 if properties.timestamp else round(time.time() * 1000)
+    return Message(lane, offset, time_ms, None, body, headers, told)
+
+
+def looked_at(
+    connection: BlockingConnection, queue: str, start: object, place: str
+) -> Iterator[tuple[int, BasicProperties, bytes]]:
+    """The messages of a stream from a place on, until it sends no more for a while. Nobody's place is moved."""
+    received: list[tuple[int, int, BasicProperties, bytes]] = []
+
+    def take(_channel: object, method: Any, properties: BasicProperties, body: bytes) -> None:
+        received.append((method.delivery_tag, int(properties.headers[OFFSET_HEADER]), properties, body))
+
+    with translated(place, queue):
+        channel = connection.channel()
+        try:
+            channel.basic_qos(prefetch_count=LOOK_MESSAGES)
+            channel.basic_consume(queue, take, arguments={OFFSET_HEADER: start})
+            last = time.monotonic()
+            while time.monotonic() - last < QUIET_S:
+                connection.process_data_events(QUIET_S / 5)
+                if received:
+                    some, last = received[:], time.monotonic()
+                    received.clear()
+                    channel.basic_ack(some[-1][0], multiple=True)
+                    for _, offset, properties, body in some:
+                        yield offset, properties, body
+        finally:
+            with suppress(AMQPError, OSError):
+                leave(channel)
+
+
+def first_from(connection: BlockingConnection, queue: str, start: object, place: str) -> int | None:
+    """The offset of the first message of a stream at a place or behind it; None where there is none."""
+    looking = looked_at(connection, queue, start, place)
+    try:
+        return next((offset for offset, *_ in looking), None)
+    finally:
+        looking.close()  # type: ignore[attr-defined]  # a generator
+
+
+def ends(connection: BlockingConnection, queue: str, place: str) -> tuple[int, int]:
+    """The first offset of a stream that is there, and the one after its last; (0, 0) for one that never had a message."""
+    first = first_from(connection, queue, "first", place)
+    last = max((offset for offset, *_ in looked_at(connection, queue, "last", place)), default=-1)
+    return (first or 0), max(last + 1, first or 0)
+
+
+def newest(connection: BlockingConnection, queue: str, limit: int, place: str, feed: Feed) -> list[Message]:
+    """The newest messages of a stream."""
+    low, high = ends(connection, queue, place)
+    found: list[Message] = []
+    for offset, properties, body in looked_at(connection, queue, max(low, high - limit), place):
+        found.append(message_of(queue, offset, properties, body, feed))
+        if offset >= high - 1:
+            break
+    return found[-limit:]

@@ -1,0 +1,375 @@
+"""One view's consumer, and the messages that come to it.
+
+The broker keeps what it was not told to forget. So nothing is acknowledged before the state holds it, nothing is ever put back,
+and no consumer is cancelled: a channel that is closed gives all its open messages back in their order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+from pika.exceptions import AMQPError
+
+from smartico_sync.core.messages.message import place_of
+from smartico_sync.core.records import LaneStep
+from smartico_sync.errors import SourceUnreachable, ViewMisconfigured
+from smartico_sync.sources.rabbitmq.acknowledgements import acks
+from smartico_sync.sources.rabbitmq.beginning import counted_from, refuse, stream_step, timeless
+from smartico_sync.sources.rabbitmq.failures import translated
+from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, counted, counts, kind_of, leave, message_of
+from smartico_sync.sources.rabbitmq.settings import version_of
+from smartico_sync.sources.stream import Lag, Page, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pika import BasicProperties
+
+    from smartico_sync.core.messages.message import Message
+    from smartico_sync.sources.rabbitmq.queues import Counts, Kind
+    from smartico_sync.sources.rabbitmq.settings import Settings
+    from smartico_sync.sources.stream import Feed, Keep, Keeper
+
+__all__ = ["RabbitSubscription"]
+
+LOOK_S = 1.0  # how often queues are counted, and the channel looked at: after a timeout of the broker nothing comes, and nothing is said
+AWAY_S = 600.0  # what waits longer for the API is given back: the broker's own patience is 30 minutes by default
+HELD_S = 600.0  # what is parked longer is kept by the state, for the same reason
+FREED_S = 3.0  # a consumer that was killed is gone by then
+STREAM_QUIET_S = 1.0  # a stream that sends nothing for so long behind its end is level
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message that is parked, and open at the broker."""
+
+    tag: int
+    message: Message
+    since: float
+
+
+class RabbitSubscription:
+    """As `sources.stream.Subscription` says, over one channel of one connection. `broken`: how often it broke before."""
+
+    def __init__(self, settings: Settings, feed: Feed, keeper: Keeper, broken: int) -> None:
+        self._settings, self._feed, self._keeper, self._broken = settings, feed, keeper, broken
+        self._place = settings.place
+        self._received: deque[tuple[str, int, int, BasicProperties, bytes]] = deque()
+        self._open: deque[tuple[int, float]] = deque()  # the last tag of each page that is on its way, and since when
+        self._held: dict[str, Held] = {}
+        self._given_up: set[str] = set()
+        self._next: dict[str, int] = {}
+        self._times: dict[str, int] = {}
+        self._counts: dict[str, Counts] = {}
+        self._ends: dict[str, tuple[int, int]] = {}  # of streams: the end, and how many messages there were then
+        self._last_tag = self._gap = 0
+        self._deliveries = 1
+        self._failed: Exception | None = None
+        self._away: Literal["no", "yes", "the API is back"] = "no"
+        self._blocked: Literal["no", "yes"] = "no"
+        self._quiet_since = time.monotonic()
+        self._look_at = 0.0
+        self._notes: dict[str, str] = {}
+        self._connection = settings.connected(feed.view)
+        with translated(self._place):
+            self._channel = self._connection.channel()
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        """Find out what the queues are, where they go on, and consume."""
+        feed, connection = self._feed, self._connection
+        self._kinds: dict[str, Kind] = {queue: kind_of(connection, queue, self._place) for queue in feed.names}
+        for queue, kind in self._kinds.items():
+            refuse(feed, queue, kind)
+            self._wait_for_others(queue)
+        known = self._keeper.known()
+        self._keeper.returning([queue for queue, kind in self._kinds.items() if kind != "stream"])
+        self._base, steps = counted_from(self._kinds, known), []
+        for queue, kind in self._kinds.items():
+            before = known.get(queue)
+            step = LaneStep(queue, before.next if before else None, self._base)
+            if kind == "stream":
+                step, end, gap = stream_step(connection, feed, queue, before, self._place)
+                self._ends[queue] = end, counts(connection, queue, self._place).messages
+                self._gap += gap
+                if gap:
+                    self._tell("gap", f"{queue}: {gap} messages were deleted before they were read, and are lost")
+            steps.append(step)
+        self._keeper.begin(steps)
+        self._next = {step.lane: step.next for step in steps}
+        self._keep: dict[str, Keep] = {
+            queue: "undelivered" if kind == "stream" else "given up" for queue, kind in self._kinds.items()
+        }
+        self._limit = self._settings.deliveries(version_of(connection)) if "quorum" in self._kinds.values() else 0
+        with translated(self._place):
+            self._channel.basic_qos(prefetch_count=self._settings.prefetch)
+            self._channel.add_on_cancel_callback(self._cancelled)
+            connection.add_on_connection_blocked_callback(self._block)
+            connection.add_on_connection_unblocked_callback(self._unblock)
+        for queue, kind in self._kinds.items():
+            self._consume(queue, {OFFSET_HEADER: self._next[queue]} if kind == "stream" else {})
+
+    def _consume(self, queue: str, arguments: Mapping[str, object]) -> None:
+        receive = self._received.append
+
+        def take(_channel: object, method: Any, properties: BasicProperties, body: bytes) -> None:
+            receive((queue, method.delivery_tag, method.redelivered, properties, body))
+
+        with translated(self._place, queue):
+            self._channel.basic_consume(queue, take, arguments=dict(arguments))
+
+    # What the loop asks
+
+    @property
+    def level(self) -> Literal["level", "behind"]:
+        """Whether nothing was left in any queue at the last look, and nothing has come since."""
+        if self._away != "no" or self._received or len(self._counts) < len(self._kinds):
+            return "behind"
+        return "level" if all(self._left(queue) == 0 for queue in self._kinds) else "behind"
+
+    def take(self, limit: int, wait_s: float) -> Page:
+        """Up to `limit` messages."""
+        if self._away != "no":
+            return self._wait(wait_s)
+        self._pump(0.0 if self._received or not limit else wait_s, limit)
+        now = time.monotonic()
+        self._complain()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            self._look(now)
+        if not limit or not self._received:
+            if limit and not self._open:
+                self._count()
+            return Page()
+        return self._page(limit, now)
+
+    def commit(self, page: Page, waiting: frozenset[str]) -> None:
+        """Let the broker forget the page, but what waits."""
+        if not page.messages or not isinstance(page.token, range):
+            return
+        tags = page.token
+        if self._open and self._open[0][0] == tags[-1]:
+            self._open.popleft()
+        if self._away == "yes":
+            self._away = "the API is back"
+        if self._away != "no" or not self._channel.is_open:
+            self._given_up.clear()
+            return
+        earlier: Literal["none held", "some held"] = "some held" if self._held else "none held"
+        named, now, spared = set(), time.monotonic(), waiting | self._given_up
+        for tag, message in zip(tags, page.messages, strict=True) if spared else ():
+            if self._kinds[message.lane] == "stream" or (place := place_of(message)) not in spared:
+                continue
+            named.add(tag)
+            if place in waiting:
+                self._held[place] = Held(tag, message, now)
+            else:
+                self._refuse(tag)
+        self._given_up.clear()
+        with suppress(AMQPError, OSError):  # the next look says so
+            for ack in acks(tags[0], tags[-1], named, earlier=earlier):
+                self._channel.basic_ack(ack.tag, multiple=ack.how == "through")
+
+    def give_up(self, places: Iterable[str]) -> None:
+        """Hand these over to the dead-letter exchange, once they are committed."""
+        self._given_up.update(places)
+
+    def settled(self, places: Iterable[str]) -> None:
+        """Let the broker forget what waited."""
+        for place in places:
+            held = self._held.pop(place, None)
+            if held is not None and place in self._given_up:
+                self._refuse(held.tag)
+            elif held is not None:
+                with suppress(AMQPError, OSError):
+                    self._channel.basic_ack(held.tag)
+            self._given_up.discard(place)
+
+    def pause(self) -> None:
+        """The prefetch is what stops the broker."""
+
+    def resume(self) -> None:
+        """It goes on by itself."""
+
+    def again(self, places: Sequence[str]) -> list[Message]:
+        """The messages at these places that are held; others are kept by the state."""
+        return [held.message for place in places if (held := self._held.get(place)) is not None]
+
+    def standing(self) -> Standing:
+        """How it stands."""
+        lags = tuple(Lag(queue, self._left(queue), self._times.get(queue, 0)) for queue in self._counts)
+        return Standing(lags, 0, self._broken, self._gap, self._deliveries, notes=tuple(self._notes.values()))
+
+    def close(self) -> None:
+        """Give all open messages back, in their order."""
+        with suppress(AMQPError, OSError):
+            if self._channel.is_open:
+                leave(self._channel)
+        with suppress(AMQPError, OSError):
+            if self._connection.is_open:
+                self._connection.close()
+
+    # Messages
+
+    def _pump(self, wait_s: float, limit: int) -> None:
+        """Take what the network holds, up to a page."""
+        with translated(self._place):
+            self._connection.process_data_events(wait_s)
+            before = -1
+            while before < len(self._received) < limit:
+                before = len(self._received)
+                self._connection.process_data_events(0)
+
+    def _page(self, limit: int, now: float) -> Page:
+        """The next messages, as a page."""
+        found, first = [], self._received[0][1]
+        for _ in range(min(limit, len(self._received))):
+            queue, tag, redelivered, properties, body = self._received.popleft()
+            headers = properties.headers
+            if self._keep[queue] == "undelivered":
+                offset = int(headers[OFFSET_HEADER])
+                if self._feed.known_by == "place" and not properties.timestamp:
+                    raise timeless(self._feed, queue)
+            else:
+                offset = self._base + tag
+                if redelivered:
+                    self._delivered(int((headers or {}).get("x-delivery-count", 1)) + 1)
+            self._last_tag, self._next[queue] = tag, offset + 1
+            found.append(message_of(queue, offset, properties, body, self._feed))
+            self._times[queue] = found[-1].time_ms
+        self._open.append((self._last_tag, now))
+        self._quiet_since = now
+        self._counts.clear()
+        return Page(found, dict.fromkeys(self._kinds, ""), range(first, self._last_tag + 1), self._keep)
+
+    def _refuse(self, tag: int) -> None:
+        """Hand a message to the queue's dead-letter exchange."""
+        with suppress(AMQPError, OSError):
+            self._channel.basic_nack(tag, requeue=False)
+
+    def _delivered(self, times: int) -> None:
+        """A message has come so many times."""
+        if times <= self._deliveries:
+            return
+        self._deliveries = times
+        if self._limit and 2 * times >= self._limit:
+            self._tell(
+                "deliveries",
+                f"a message was delivered {times} times, and after {self._limit} the broker gives it up unread: connections break too often; "
+                "raise delivery-limit in the queue's policy",
+            )
+
+    # Now and then
+
+    def _complain(self) -> None:
+        """Raise what nobody has raised yet."""
+        if self._failed is not None:
+            raise self._failed
+        if not self._channel.is_open:
+            raise SourceUnreachable(
+                f"{self._place}: the broker closed the channel: a message was open longer than its consumer_timeout",
+                hint="raise consumer_timeout of the broker to an hour at least",
+            )
+
+    def _look(self, now: float) -> None:
+        """Count, see who else reads, and let nothing be open for too long."""
+        self._count()
+        for queue, count in self._counts.items():
+            if self._kinds[queue] != "stream" and count.consumers > 1:
+                self._shared(queue, count.consumers)
+            else:
+                self._notes.pop(f"shared {queue}", None)
+        old = [held for held in self._held.values() if now - held.since > HELD_S]
+        if old:
+            self._keeper.keep([held.message for held in old])
+            self.settled([place_of(held.message) for held in old])
+        if self._open and now - self._open[0][1] > AWAY_S:
+            self._away = "yes"
+            log.warning(
+                "view.given_back", view=self._feed.view, hint="nothing: it consumes again once the API takes events"
+            )
+            self._tell("away", "the API takes nothing for long: open messages were given back to the broker")
+            self.close()
+
+    def _count(self) -> None:
+        """Count on the channel that consumes, and ask something more: what was given to us before the count has arrived then."""
+        with translated(self._place):
+            self._counts = {queue: counted(self._channel, queue) for queue in self._kinds}
+            self._channel.basic_qos(prefetch_count=self._settings.prefetch)
+            self._connection.process_data_events(0)
+
+    def _left(self, queue: str) -> int:
+        """How many messages wait in a queue."""
+        count = self._counts.get(queue)
+        if count is None:
+            return 0
+        if self._kinds[queue] != "stream":
+            return count.messages
+        end, there = self._ends[queue]
+        quiet = time.monotonic() - self._quiet_since >= STREAM_QUIET_S
+        if quiet and self._next[queue] >= end:
+            return 0  # it would have sent more
+        return max(1, end + count.messages - there - self._next[queue])
+
+    def _wait(self, wait_s: float) -> Page:
+        """Consume again once the API takes events: what was given back comes once more."""
+        if self._away == "the API is back":
+            self._keeper.lost()
+        time.sleep(wait_s)
+        return Page()
+
+    def _wait_for_others(self, queue: str) -> None:
+        """Profiles are compared with one state: nobody else may read them. A consumer that was killed has a moment to go."""
+        until = time.monotonic() + FREED_S
+        while self._feed.members == "alone" and self._kinds[queue] != "stream":
+            others = counts(self._connection, queue, self._place).consumers
+            if not others:
+                return
+            if time.monotonic() > until:
+                self._shared(queue, others + 1)
+            time.sleep(LOOK_S / 10)
+
+    def _shared(self, queue: str, consumers: int) -> None:
+        """Another consumer takes a part of the messages, or waits to do so."""
+        if self._feed.members == "alone":
+            raise ViewMisconfigured(
+                f"view {self._feed.view}: queue {queue} has {consumers} consumers, and profiles need one alone",
+                hint="stop the others; a queue gives each message to one of its consumers, so each view needs a queue of its own",
+            )
+        self._tell(
+            f"shared {queue}",
+            f"queue {queue} has {consumers} consumers: each player's order is kept only with x-single-active-consumer",
+        )
+
+    def _tell(self, what: str, sentence: str) -> None:
+        """Note what people should know, once."""
+        if what not in self._notes:
+            log.warning("view.note", view=self._feed.view, reason=sentence)
+        self._notes[what] = sentence
+
+    # What the broker says by itself
+
+    def _cancelled(self, _method: object) -> None:
+        self._failed = SourceUnreachable(
+            f"{self._place}: the broker ended the consumer: the queue was deleted, or has moved to another node",
+            hint="nothing, if it moved; else declare it again",
+        )
+
+    def _block(self, _connection: object, _method: object) -> None:
+        self._blocked = "yes"
+        self._tell("blocked", "the broker takes no messages from producers: it is short of memory or disk")
+
+    def _unblock(self, _connection: object, _method: object) -> None:
+        self._blocked = "no"
+        self._notes.pop("blocked", None)
