@@ -446,7 +446,7 @@ RABBITMQ = Engine(
         # Three requests of a thousand events; each broken connection counts as a delivery of every one of them.
         Parameter("prefetch", "messages that may be on their way at once", "3000"),
         Parameter("delivery_limit", "the limit of the policy of quorum queues, for the warning at half of it; RabbitMQ 4 has `20` of its own"),
-        Parameter("management", "the address of the management API (`https://mq1:15672`): `sync check` asks it what AMQP does not tell"),
+        Parameter("management", "the address of the management API (`https://mq1:15672`): `smartico-sync check` asks it what AMQP does not tell"),
         Parameter("client_name", "what the broker shows of our connection", "smartico-sync"),
     ),
 )

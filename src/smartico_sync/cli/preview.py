@@ -1,4 +1,4 @@
-"""`sync preview`: the exact request body for some rows, and where each value of it comes from."""
+"""`smartico-sync preview`: the exact request body for some rows, and where each value of it comes from."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def newest_messages(context: OperatorContext, view: View, limit: int) -> tuple[P
     if not messages and not context.can_replay(view):
         raise ConfigError(
             f"view {view.name}: the broker shows no message: a queue gives each of them once, and only a stream can be looked into",
-            hint=f"sync run shows what becomes of them; sync dead-letters list --view {view.name} what was given up",
+            hint=f"smartico-sync run shows what becomes of them; smartico-sync dead-letters list --view {view.name} what was given up",
         )
     if not messages:
         click.echo("there is no message to show", err=True)
@@ -151,7 +151,7 @@ def odd(made: Preview) -> Iterator[Finding]:
     if not mapping.options.secret and (mapping.kind.role == "profile" or not mapping.relation.key):
         yield Finding(
             "advice", subject, "the eids are examples: without a state there is no secret yet, and these are made with it",
-            "sync run makes the state; from then on they are exact",
+            "smartico-sync run makes the state; from then on they are exact",
         )  # fmt: skip
 
 

@@ -118,7 +118,7 @@ class RabbitStream:
     def _once_only(self, feed: Feed) -> NoReturn:
         raise ViewMisconfigured(
             f"view {feed.view}: a queue gives each message once, and is not read again by time",
-            hint=f"sync dead-letters list --view {feed.view} shows what can be tried again",
+            hint=f"smartico-sync dead-letters list --view {feed.view} shows what can be tried again",
         )
 
     def remarks(self, feed: Feed) -> Iterator[Remark]:
@@ -134,7 +134,7 @@ class RabbitStream:
                 yield Remark(
                     "advice",
                     f"queue {queue} shows no message without giving it away: `fields`, `root` and types are seen at the first messages",
-                    "sync run shows what becomes of them; try the view on a stream queue first, bound to the same exchange",
+                    "smartico-sync run shows what becomes of them; try the view on a stream queue first, bound to the same exchange",
                 )
                 yield from self._consumers(feed, queue, count.consumers)
                 if self._management is not None:

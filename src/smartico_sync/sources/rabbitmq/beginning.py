@@ -69,7 +69,7 @@ def stream_step(
     if known.next > high:
         raise ViewRegressed(
             f"view {feed.view}: {queue} ends at {high}, and {known.next - 1} was read already: the stream was deleted and declared anew",
-            hint=f"give the view another `identity:`, or read another stream; sync watermark show {feed.view} tells what was read",
+            hint=f"give the view another `identity:`, or read another stream; smartico-sync watermark show {feed.view} tells what was read",
         )
     if known.next >= low:
         return LaneStep(queue, known.next, known.next, known.epoch), high, 0
