@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.daemon import control
@@ -80,6 +81,12 @@ def backfill(
     if name is None and not resume:
         raise ConfigError("no view is named", hint="sync backfill VIEW --from TIME --to TIME, or --list, or --resume")
     if name is not None:
+        view = context.view(name)
+        if profiles == "all" and kind(view.kind).role != "profile":
+            raise ConfigError(
+                f"--profiles is for views of profiles, and {name} is of kind {view.kind}",
+                hint="leave --profiles out: rows of other kinds are all sent, under the same event ids",
+            )
         if low is None:
             raise ConfigError("--from is missing", hint="name the first cursor to send: --from 2026-01-31T12:00:00")
         asked(context, name, low, high, rate, profiles)

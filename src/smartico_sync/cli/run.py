@@ -21,6 +21,7 @@ from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.wiring import Parts, assemble
 from smartico_sync.errors import ExitCode
 from smartico_sync.observe.endpoint import Endpoint
+from smartico_sync.observe.health import assess
 from smartico_sync.observe.logs import configure
 from smartico_sync.observe.terminal import Progress, summary
 
@@ -94,6 +95,8 @@ def serve(scheduler: Scheduler, parts: Parts, listen: str, mode: str, stack: Exi
     if mode == "once":
         summary(look())
         for view in look():
-            log.info("view", view=view.name, state=view.state, **view.counts)
+            log.info("view", view=view.name, state=view.state, waiting=sum(view.parked.values()), **view.counts)
+        for finding in assess(look(), parts.delivery.status()).findings:
+            log.warning("finding", subject=finding.subject, reason=finding.message, hint=finding.hint)
     log.info("ended", code=int(code))
     return ExitCode(code)

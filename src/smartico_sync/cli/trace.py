@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 
+from smartico_sync.cli.dead_letters import moment
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.printable import printable
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import DATE, EID, POSITION, TYPE
 from smartico_sync.core.ledger_keys import ledger_keys
@@ -15,14 +19,24 @@ from smartico_sync.core.mapping import events
 from smartico_sync.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import polars as pl
 
+    from smartico_sync.core.relation import Relation
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["trace"]
+
+# What the columns of a key can hold, by family: how a person writes it, and what tells whether he did.
+FITS: dict[str, tuple[str, Callable[[str], object]]] = {
+    "integer": ("a whole number", int),
+    "decimal": ("a number", Decimal),
+    "float": ("a number", float),
+    "uuid": ("a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301", UUID),
+}
 
 
 @click.command()
@@ -31,7 +45,10 @@ __all__ = ["trace"]
 @config_option
 @json_option
 def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCode:
-    """Say what became of the row of VIEW with this KEY: in the source, acknowledged, waiting, or given up, and its event id."""
+    """Say what became of the row of VIEW with this KEY: in the source, acknowledged and when, waiting, or given up, and its event id.
+
+    Ends with 6 when it was given up, with 3 when it is nowhere: not in the source, not waiting and not given up.
+    """
     context = OperatorContext(path)
     view = context.view(name)
     with context.reading() as store, context.source(view) as (source, prepared):
@@ -40,11 +57,18 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
                 f"the key of {name} is {', '.join(prepared.relation.key) or 'none'}",
                 hint=f"sync trace {name} " + " ".join(prepared.relation.key).upper(),
             )
+        check_types(prepared.relation, key)
         with source.reading(prepared.relation) as reading:
             rows = reading.by_key([key])
         found = [told(store, prepared, rows, row) for row in range(rows.height)]
         undelivered = [
-            {"stage": stage, "code": each.code, "reason": each.reason, "eid": each.row.eid}
+            {
+                "stage": stage,
+                "since": moment(each.at_ms),
+                "code": each.code,
+                "reason": each.reason,
+                "eid": each.row.eid,
+            }
             for stage, some in (("given up", store.all_dead_letters()), ("waiting", store.parked(name, 2**62, 100_000)))
             for each in some
             if each.row.view == name and each.row.position is not None and each.row.position.key == key
@@ -53,7 +77,23 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
         print_json({"view": name, "key": list(key), "rows": found, "letters": undelivered})
     else:
         show(name, key, found, undelivered)
-    return ExitCode.FINE
+    if any(each["stage"] == "given up" for each in undelivered):
+        return ExitCode.DEAD_LETTERS
+    return ExitCode.FINE if found or undelivered else ExitCode.SOURCE
+
+
+def check_types(relation: Relation, key: tuple[str, ...]) -> None:
+    """Raise ConfigError for a value that the key's column cannot hold."""
+    for name, value in zip(relation.key, key, strict=True):
+        column = relation.column(name)
+        expected, fits = FITS.get(column.family if column else "other", ("", str))
+        try:
+            fits(value)
+        except (ValueError, ArithmeticError):
+            raise ConfigError(
+                f"{printable(value)!r} is no {name}: the column's type is {column.type if column else ''}",
+                hint=f"write {expected}",
+            ) from None
 
 
 def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> dict[str, Any]:
@@ -62,14 +102,15 @@ def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> 
     view = prepared.relation.name
     at = cursor_ms(one.get_column(prepared.relation.cursor), prepared.relation.cursor_is)[0]
     number = ledger_keys(prepared.mapping, one)[0]
-    held = store.ledger_between(view, at, at + 1).get_column("key").to_list() if at is not None else []
-    there = store.there_at_start(view).to_list() if number in held else []
+    when = None if at is None else store.acknowledged_at(view, at, number)
+    there = when is not None and number in store.there_at_start(view).to_list()
     mapped = events(prepared.mapping, one)
     event = mapped.events.frame.select(EID, TYPE, DATE, POSITION).to_dicts()
     return {
         "cursor": one.get_column("@cursor")[0],
-        "acknowledged": number in held and number not in there,
-        "there_at_start": number in there,
+        "acknowledged": when is not None and not there,
+        "acknowledged_at": "" if when is None or there else moment(when),
+        "there_at_start": there,
         "event_type": event[0][TYPE] if event else "",
         # A profile's final id also depends on what it holds.
         "eid": event[0][EID] if event and prepared.mapping.kind.role != "profile" else "",
@@ -79,17 +120,21 @@ def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> 
 
 def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], undelivered: list[dict[str, Any]]) -> None:
     """For a person."""
-    called = f"{name} {' '.join(key)}"
+    called = printable(f"{name} {' '.join(key)}")
     if not found:
         click.echo(f"{called}: the source has no such row")
     for row in found:
         if row["cursor"] is None:
             click.echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
             continue
-        click.echo(f"{called}: in the source at {row['cursor']}, {row['event_type']} {row['eid']}")
-        said = "acknowledged" if row["acknowledged"] else "not acknowledged (or longer ago than the ledger keeps keys)"
+        click.echo(f"{called}: in the source at {printable(row['cursor'])}, {row['event_type']} {row['eid']}")
+        said = (
+            f"acknowledged at {row['acknowledged_at']}"
+            if row["acknowledged"]
+            else "not acknowledged (or longer ago than the ledger keeps keys)"
+        )
         if row["there_at_start"]:
             said = "there when the view began, and not sent by it, unless by a backfill (see `start_from`)"
         click.echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")
     for each in undelivered:
-        click.echo(f"    {each['stage']}: {each['reason']} (code {each['code']})")
+        click.echo(f"    {each['stage']}: {each['reason']} (code {each['code']}), since {each['since']}")

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.rewind_consequences import counted_twice, passed_over
 from smartico_sync.core.definition import ACCEPT, changes
 from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.prepared_view import stopped
@@ -102,14 +104,17 @@ def adopt(name: str, source: str, path: Path) -> None:
     help="Begin event ids anew: for a source that gives out its own ids again after a restore. Rows sent before and read "
     "again count twice then.",
 )
+@yes_option
 @config_option
-def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path) -> None:
+def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, path: Path) -> None:
     """Put VIEW back, or forward: it goes on after CURSOR. What is sent again has the same event ids, and counts once.
 
-    Works while the daemon runs.
+    Works while the daemon runs. Asks where rows would never be sent, or would count twice; says how many.
     """
     context = OperatorContext(path)
     view = context.view(name)
+    row = context.tracked(name)
+    warnings: list[str] = []
     position: list[str] | None = None
     from_ms: int | None = None
     definition: str | None = None
@@ -117,11 +122,17 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path)
         with context.source(view) as (source, prepared):
             from_ms = units(prepared, to)
             definition = new_definition(context, view, prepared)
-            if is_time(prepared):
-                with source.reading(prepared.relation) as reading:
-                    position = [reading.moment(from_ms)]
-            else:
-                position, from_ms = [str(from_ms)], from_ms + 1
+            with source.reading(prepared.relation) as reading:
+                position = [reading.moment(from_ms) if is_time(prepared) else str(from_ms)]
+                known = row if definition is None else None
+                warnings += passed_over(reading, prepared, known, position[0])
+            from_ms += 0 if is_time(prepared) else 1
+    if new_ids:
+        with context.reading() as store:
+            warnings.append(counted_twice(store, name, from_ms))
+    place = position[0] if position else "its start"
+    if warnings:
+        consent(f"let view {name} go on after {place}", yes, *warnings)
     fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
     ids: Literal["same", "new"] = "new" if new_ids else "same"
     context.call(
@@ -133,7 +144,7 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path)
         ids=ids,
         definition=definition,
     )
-    click.echo(f"view {name} goes on after {position[0] if position else 'its start'}")
+    click.echo(f"view {name} goes on after {place}; it stood at {text(row.head)}")
 
 
 def new_definition(context: OperatorContext, view: View, prepared: PreparedView) -> str | None:
@@ -157,9 +168,7 @@ def accept(name: str, path: Path) -> None:
     context = OperatorContext(path)
     view = context.view(name)
     with context.source(view) as (_, prepared):
-        row = context.known_row(view)
-        if row is None:
-            raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: sync run")
+        row = context.tracked(name)
         before, now = recorded(row), definition_of(context.configuration, view, prepared.mapping)
         found = changes(before, now)
         if lasting := [change for change in found if change.way_out != ACCEPT and change.weight == "stops"]:

@@ -15,7 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from smartico_sync.core.late_commit.pending_heads import recall
-from smartico_sync.errors import ExitCode, StateError, SyncError, Unexpected
+from smartico_sync.errors import ExitCode, SourceRefused, StateError, SyncError, Unexpected, ViewBroken
 from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.profile_sweeps import ProfileSweeps
@@ -34,6 +34,7 @@ __all__ = ["Scheduler"]
 
 POLLING_THREADS = 16  # views polled at one moment; a poll mostly waits for the database or the API
 ONCE_PATIENCE_S = 30.0  # `--once` retries a source or an API that is unavailable for this long
+LASTING = (SourceRefused, ViewBroken)  # a person must mend it: `--once` does not wait for him
 PRUNE_EVERY_S = 600  # a retention of days need not be kept to the second
 PRUNE_BREATH_S = 0.02  # between two transactions, so that commits go first
 MISFIRE_GRACE_S = 60  # a poll that could not start in time still starts; late is better than never
@@ -118,11 +119,12 @@ class Scheduler:
         return self.verdict()
 
     def catch_up(self, loop: ViewLoop, deadline: float) -> None:
-        """Poll one view until it has caught up, is halted for good, or the patience is over."""
+        """Poll one view until it has caught up, cannot without a person, or the patience is over."""
         while not self.stopping.is_set():
             loop.poll(self.stopping, patience_s=ONCE_PATIENCE_S)
             standing = loop.standing
-            if standing.progress == "caught up" or standing.halted or time.monotonic() > deadline:
+            lasting = standing.halted or isinstance(standing.error, LASTING)
+            if standing.progress == "caught up" or lasting or time.monotonic() > deadline:
                 break
             self.stopping.wait(min(loop.pause_s, max(0.0, deadline - time.monotonic())) or 0.01)
         loop.close()

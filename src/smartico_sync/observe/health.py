@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER, WAITS_BEHIND
 from smartico_sync.observe.view_status import patience_ms
 
 if TYPE_CHECKING:
@@ -38,6 +39,21 @@ REFUSED_PROPERTIES = (
     "register the properties with Smartico, or leave their columns out with `columns: {name: null}`; what was left out goes again "
     "with: sync watermark rewind VIEW --to … --resend-profiles"
 )
+DELIVERED = ("delivered", "duplicate", "unchanged")  # counts of rows that Smartico has
+MANY_WAITING = (
+    100  # rows: fewer may be a casino's first players of a morning, and half of all is no longer some players
+)
+WAITS_FOR_WHAT = {
+    UNKNOWN_USER: "Smartico does not know their players (10001)",
+    UNKNOWN_BRAND: "nobody registered their brand (125)",
+    WAITS_BEHIND: "they wait behind an earlier event of their player",
+}
+OTHERWISE = "they are tried again"
+WAITING_HINTS = {
+    UNKNOWN_USER: "sync status: whether the view of kind `users` delivers; it must hold these players, under the same ext_brand_id and user_ext_id",
+    UNKNOWN_BRAND: "have the brand registered at Smartico, or name the one they know it by: `smartico.brands.NAME.alias`",
+    WAITS_BEHIND: "nothing: they follow by themselves when the first of their player is accepted or given up",
+}
 WAITS_FOR = {"": "", "source": "; it waits for the database", "api": "; it waits for the API"}
 
 
@@ -70,6 +86,7 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
             )
             findings.append(Finding(severity, view.name, view.error, view.hint))
         findings += [Finding("warning", view.name, warning) for warning in view.warnings]
+        findings += of_waiting(view)
         if dead := sum(view.dead.values()):
             hint = f"sync dead-letters list --view {view.name}"
             findings.append(Finding("warning", view.name, f"{dead:,} rows were given up (dead letters)", hint))
@@ -117,6 +134,21 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
     if bad or stuck:
         ready = "not delivering"
     return Health("stuck" if stuck else "alive", ready, tuple(findings))
+
+
+def of_waiting(view: ViewStatus) -> list[Finding]:
+    """That rows wait to be tried again: how many, which share of all that is not settled well, for how long, and for what."""
+    waiting = sum(view.parked.values())
+    if not waiting:
+        return []
+    often = max(view.parked, key=view.parked.__getitem__)
+    first = view.parked_oldest_ms // 1000
+    settled = sum(view.counts.get(name, 0) for name in DELIVERED)
+    share = f" ({waiting / (waiting + settled):.0%} of all that was read)" if settled else ", and none was delivered"
+    told = f"{waiting:,} row{'s wait' if waiting > 1 else ' waits'}{share}, the first for {first:,} s: {WAITS_FOR_WHAT.get(often, OTHERWISE)}"
+    critical = waiting >= MANY_WAITING and waiting > settled
+    hint = WAITING_HINTS.get(often, f"sync dead-letters list --view {view.name} shows those that were given up")
+    return [Finding("critical" if critical else "warning", view.name, told, hint)]
 
 
 def of_age(view: ViewStatus) -> list[Finding]:
