@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from daemon.command import run
 from daemon.deposits import DEPOSITS, VIEW, insert
+from waiting import until
 
 
 @pytest.fixture
@@ -202,3 +205,51 @@ def test_a_single_run_does_not_wait_for_a_person(operator, postgresql, broken):
     done = operator.sync("run", "--once")
     assert done.returncode == 3, done.stderr
     assert done.stderr.count("view.trouble") == 1
+
+
+def test_a_daemon_without_a_page_is_found(operator, postgresql):
+    """With `health: off` status asks over the daemon's socket; stopped, it lists the views in the same order, by their names."""
+    postgresql.execute(*DEPOSITS)
+    insert(postgresql, 1, 2)
+    views = f"  - {VIEW % ''}\n".replace("name: deposits", "name: zebra, identity: z") + f"  - {VIEW % ''}\n"
+    operator.configure(postgresql.url, views)
+    nothing = operator.sync("status")
+    assert nothing.returncode == 1
+    assert nothing.stdout.count("never started") == 2
+    daemon = operator.start("run")
+    try:
+        until(lambda: operator.sync("status").returncode == 0)
+        live = json.loads(operator.sync("status", "--json").stdout)
+        assert operator.check().stdout.count("✗") == 0
+    finally:
+        daemon.terminate()
+        daemon.wait()
+    still = json.loads(operator.sync("status", "--json").stdout)
+    assert (
+        [each["name"] for each in live["views"]] == [each["name"] for each in still["views"]] == ["zebra", "deposits"]
+    )
+    assert still["ready"] == "not running"
+
+
+def test_check_tries_the_state_and_the_port(operator, postgresql):
+    """A directory that cannot be made and a port that is taken are told before the daemon meets them."""
+    postgresql.execute(*DEPOSITS)
+    operator.configure(postgresql.url, f"  - {VIEW % ''}\n")
+    good = operator.config.read_text()
+    fine = operator.check()
+    assert "will be made at the first start" in fine.stdout
+    assert not (operator.home / "state").exists()
+    operator.config.write_text(good.replace("state: ./state/sync.db", "state: ./no/such/folder/sync.db"))
+    done = operator.check()
+    assert done.returncode == 5, done.stdout
+    assert "mkdir -p" in done.stdout
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        operator.config.write_text(good.replace("listen: off", f"listen: 127.0.0.1:{other.getsockname()[1]}"))
+        done = operator.check()
+        assert done.returncode == 2, done.stdout
+        assert "cannot listen on" in done.stdout
+        demo = run(["demo", "--listen", f"127.0.0.1:{other.getsockname()[1]}"], operator.home, 30)
+    assert demo.returncode == 2
+    assert "next: sync demo --listen" in demo.stderr

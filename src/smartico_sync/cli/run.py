@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +24,9 @@ from smartico_sync.errors import ExitCode
 from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.logs import configure
+from smartico_sync.observe.status_document import status_document
 from smartico_sync.observe.terminal import Progress, summary
+from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +81,7 @@ def serve(scheduler: Scheduler, parts: Parts, listen: str, mode: str, stack: Exi
         where = endpoint.url
     if mode == "forever":
         operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
-        stack.callback(Control(parts.store.path, operations).close)
+        stack.callback(Control(parts.store.path, operations, partial(status_of, parts, now_ms())).close)
     # What has been made so far lives as long as the process; looking through it again and again costs a twentieth of the speed.
     gc.collect()
     gc.freeze()
@@ -100,3 +103,9 @@ def serve(scheduler: Scheduler, parts: Parts, listen: str, mode: str, stack: Exi
             log.warning("finding", subject=finding.subject, reason=finding.message, hint=finding.hint)
     log.info("ended", code=int(code))
     return ExitCode(code)
+
+
+def status_of(parts: Parts, started_ms: int) -> dict[str, Any]:
+    """How the daemon does, for whoever asks over the control socket."""
+    views, destinations = parts.board.views(), parts.delivery.status()
+    return status_document(views, destinations, assess(views, destinations), started_ms=started_ms, now_ms=now_ms())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,7 +10,10 @@ import httpx
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.errors import ExitCode
+from smartico_sync.cli.printable import printable
+from smartico_sync.daemon import control
+from smartico_sync.errors import ExitCode, SyncError
+from smartico_sync.state.key_file import key_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,24 +40,41 @@ def status(path: Path, as_json: bool) -> ExitCode:
     Ends with 0 when everything is delivered or on its way, with 1 when the daemon does not run or does not deliver.
     """
     context = OperatorContext(path)
-    live = running(context.configuration.health.listen)
-    if live is None:
-        with context.reading() as store:
-            views = [
-                {
-                    "name": row.view,
-                    "state": "not running",
-                    "head": row.head.cursor if row.head else "",
-                    "counts": dict(row.counts),
-                }
-                for row in store.views()
-            ]
-        live = {"ready": "not running", "views": views, "findings": []}
+    live = asked(context) or running(context.configuration.health.listen) or stopped(context)
     if as_json:
         print_json(live)
     else:
         show(live)
     return ExitCode.FINE if live["ready"] in ("delivering", "starting") else ExitCode.INTERNAL
+
+
+def asked(context: OperatorContext) -> dict[str, Any] | None:
+    """What the daemon that holds this state says over its socket, whatever `health:` is; None when it cannot be asked so."""
+    with suppress(SyncError, OSError):
+        told = control.ask(context.state, "status", {})
+        return told if isinstance(told, dict) and "views" in told else None
+    return None
+
+
+def stopped(context: OperatorContext) -> dict[str, Any]:
+    """What the state knows, while no daemon runs: views as they are configured, then those that are not any more."""
+    rows = {}
+    if context.state.exists() or key_path(context.state).exists():
+        with context.reading() as store:
+            rows = {row.view: row for row in store.views()}
+    names = [view.name for view in context.configuration.views]
+    views = []
+    for name in [*names, *(name for name in rows if name not in names)]:
+        row = rows.get(name)
+        views.append(
+            {
+                "name": name,
+                "state": "not configured" if name not in names else "not running" if row else "never started",
+                "head": row.head.cursor if row and row.head else "",
+                "counts": dict(row.counts) if row else {},
+            }
+        )
+    return {"ready": "not running", "views": views, "findings": []}
 
 
 def running(listen: str) -> dict[str, Any] | None:
@@ -75,11 +96,13 @@ def show(live: dict[str, Any]) -> None:
     click.secho(live["ready"], bold=True)
     for view in live["views"]:
         counts = view["counts"]
-        sent = counts.get("delivered", 0) + counts.get("duplicate", 0)
+        again = counts.get("duplicate", 0)
         click.echo(
             f"  {view['name']:<20}"
-            + click.style(f"{view['state']:<12}", fg=COLOURS.get(view["state"], "yellow"))
-            + f"{sent:>14,} delivered   up to {view['head'] or 'nothing yet'}"
+            + click.style(f"{view['state']:<15}", fg=COLOURS.get(view["state"], "yellow"))
+            + f"{counts.get('delivered', 0):>14,} delivered"
+            + (f", {again:,} known to Smartico before" if again else "")
+            + f"   up to {printable(view['head']) or 'nothing yet'}"
             + (f"   lag {view['lag_ms'] / 1000:,.1f} s" if "lag_ms" in view else "")
         )
         if history := view.get("backfill"):

@@ -14,13 +14,14 @@ from smartico_sync import __version__
 from smartico_sync.errors import ConfigError
 from smartico_sync.observe.health import Health, assess
 from smartico_sync.observe.metrics import exposition
+from smartico_sync.observe.status_document import status_document
 from smartico_sync.observe.status_page import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from smartico_sync.delivery.destination import DestinationStatus
-    from smartico_sync.observe.view_status import StatusBoard, ViewStatus
+    from smartico_sync.observe.view_status import StatusBoard
 
 __all__ = ["Endpoint"]
 
@@ -96,16 +97,7 @@ class Endpoint:
         if path == "/metrics":
             return 200, "text/plain; version=0.0.4; charset=utf-8", exposition(views, destinations)
         if path == "/status.json":
-            status = {
-                "version": __version__,
-                "started_ms": self.started_ms,
-                "now_ms": now,
-                "alive": health.alive,
-                "ready": health.ready,
-                "findings": [asdict(finding) for finding in health.findings],
-                "views": [as_data(view) for view in views],
-                "destinations": [asdict(destination) for destination in destinations],
-            }
+            status = status_document(views, destinations, health, started_ms=self.started_ms, now_ms=now)
             return 200, "application/json", orjson.dumps(status, option=WRITTEN)
         if path == "/":
             return 200, "text/html; charset=utf-8", page(views, health, destinations, __version__, now).encode()
@@ -116,14 +108,6 @@ class Endpoint:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join(2)
-
-
-def as_data(view: ViewStatus) -> dict[str, Any]:
-    """A view for programs, without the facts that its state and ages were derived from. `stragglers` is what `late_rows` was called first, and stays."""
-    data = asdict(view)
-    del data["polls"]
-    data["late"]["stragglers"] = data["late"]["late_rows"]
-    return data
 
 
 def brief(health: Health) -> bytes:

@@ -36,6 +36,7 @@ __all__ = [
     "ViewRestored",
     "check_identity",
     "found_or_first",
+    "gone",
     "mark_closed",
     "mark_opened",
     "renew",
@@ -59,10 +60,15 @@ def found_or_first(path: Path) -> KeyFile:
     if path.exists():
         return read_key_file(key) if key.exists() else complete_first(path)
     if key.exists():
-        raise StateMissing(
-            f"the state {path} is gone; its key file {key.name} says that it was there", hint=restore_hint(path)
-        )
+        raise gone(path)
     return make(path, new_key_file())
+
+
+def gone(path: Path) -> StateMissing:
+    """A state that was there, and is not: its key file is still there."""
+    return StateMissing(
+        f"the state {path} is gone; its key file {key_path(path).name} says that it was there", hint=restore_hint(path)
+    )
 
 
 def make(path: Path, key: KeyFile, starts: Mapping[str, str] | None = None, like: Path | None = None) -> KeyFile:

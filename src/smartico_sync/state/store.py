@@ -88,6 +88,8 @@ class Store:
         """
         if access == "read":
             if not path.exists():
+                if key_path(path).exists():
+                    raise recovery.gone(path)
                 raise StateMissing(f"there is no state {path}", hint="start the daemon once: sync run")
             return cls._opened(path, read_key_file(key_path(path)), access, None)
         try:
