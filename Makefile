@@ -45,6 +45,7 @@ check: setup ## The gates: style, types, import rules, generated references
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m smartico_sync.config.reference
+	$(BIN)/python -m smartico_sync.cli.manual
 
 bench: servers ## Events a second and CPU against a plain loop, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench
@@ -60,8 +61,9 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-reference: setup ## Write the schema, the configuration reference and the tables of parameters again from the models
+reference: setup ## Write the schema, the references and the manual page again from the models and commands
 	$(BIN)/python -m smartico_sync.config.reference --write
+	$(BIN)/python -m smartico_sync.cli.manual --write
 
 clean: ## Remove what the targets made
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

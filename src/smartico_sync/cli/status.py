@@ -18,7 +18,7 @@ from smartico_sync.state.key_file import key_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["status"]
+__all__ = ["current", "status"]
 
 PATIENCE_S = 3.0  # the endpoint is on this machine, or near
 COLOURS = {
@@ -40,12 +40,17 @@ def status(path: Path, as_json: bool) -> ExitCode:
     Ends with 0 when everything is delivered or on its way, with 1 when the daemon does not run or does not deliver.
     """
     context = OperatorContext(path)
-    live = asked(context) or running(context.configuration.health.listen) or stopped(context)
+    live = current(context)
     if as_json:
         print_json(live)
     else:
         show(live)
     return ExitCode.FINE if live["ready"] in ("delivering", "starting") else ExitCode.INTERNAL
+
+
+def current(context: OperatorContext) -> dict[str, Any]:
+    """How every view does: what the daemon says, else what the state knows. StateError where it cannot be read."""
+    return asked(context) or running(context.configuration.health.listen) or stopped(context)
 
 
 def asked(context: OperatorContext) -> dict[str, Any] | None:

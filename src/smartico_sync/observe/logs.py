@@ -12,7 +12,7 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-__all__ = ["configure"]
+__all__ = ["configure", "redacted"]
 
 SECRET_KEYS = re.compile(r"token|password|secret|authorization|pii_key", re.IGNORECASE)
 URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
@@ -25,8 +25,13 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
         if SECRET_KEYS.search(key):
             event[key] = "…"
         elif isinstance(value, str):
-            event[key] = EMAIL.sub("…@…", URL_PASSWORD.sub(r"\1…@", value))
+            event[key] = redacted(value)
     return event
+
+
+def redacted(text: str) -> str:
+    """A text without passwords in URLs and without addresses."""
+    return EMAIL.sub("…@…", URL_PASSWORD.sub(r"\1…@", text))
 
 
 def configure(form: Literal["auto", "json", "console"]) -> None:
