@@ -1,5 +1,7 @@
 """`make soak`: ten minutes at 2,000 events a second on a real PostgreSQL while a fifth of the API's answers are faulty.
 
+Meanwhile clocks are set, nobody reads the log, connections break and the token is written anew: see `disturbances`.
+
 Memory must stay flat, the lag bounded, and in the end the API holds every row of the source, once. Ends with 1 when it does not.
 """
 
@@ -16,11 +18,13 @@ import urllib.request
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import orjson
 import psycopg
 
+from bench.disturbances import Disturbances
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
 
@@ -134,6 +138,8 @@ def main() -> int:
         server.admin(*TABLES)
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="smartico-sync-soak-")))
         api, page = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        disturbances = Disturbances(home, int(api.rpartition(":")[2]))
+        stack.callback(disturbances.close)
         faults = [part for fault in FAULTS for part in ("--fault", fault)]
         sandbox = subprocess.Popen(
             [COMMAND, "sandbox", "--listen", api, "--log", home / "accepted.jsonl", "--seed", "7", *faults],
@@ -142,15 +148,23 @@ def main() -> int:
         stack.callback(sandbox.wait, 20)
         stack.callback(sandbox.terminate)
         (home / "views.yaml").write_text(
-            f"version: 1\nsmartico: {{url: 'http://{api}/api/external/events/v2', token: soak, timeout: 1s}}\nstate: ./state.db\n"
+            f"version: 1\nsmartico: {{url: 'http://{api}/api/external/events/v2', token_file: token, timeout: 1s}}\nstate: ./state.db\n"
             f"pii: {{key: {new_key()}}}\nhealth: {{listen: '{page}'}}\nsources: {{db: {{url: '{server.url()}'}}}}\nviews:{VIEWS}"
         )
-        log = stack.enter_context((home / "log").open("wb"))
-        daemon = subprocess.Popen([COMMAND, "run", "--config", home / "views.yaml", "--log", "json"], stderr=log)
+        daemon = subprocess.Popen(
+            [COMMAND, "run", "--config", home / "views.yaml", "--log", "json"],
+            stderr=subprocess.PIPE,
+            env=disturbances.environ,
+        )
         stack.callback(daemon.wait, 30)
         stack.callback(daemon.terminate)
+        for work in (partial(disturbances.read, daemon.stderr), disturbances.disturb):
+            threading.Thread(target=work, daemon=True).start()
         time.sleep(SAMPLE_S)
-        print(f"{given.rate:,} events a second for {given.seconds:.0f} s; faults: {' '.join(FAULTS)}", flush=True)
+        print(
+            f"{given.rate:,} events a second for {given.seconds:.0f} s; faults: {' '.join(FAULTS)}; {disturbances.told}",
+            flush=True,
+        )
         samples, ended = Samples(f"http://{page}", daemon.pid), threading.Event()
         watcher = threading.Thread(target=samples.follow, args=(ended,), daemon=True)
         watcher.start()

@@ -4,7 +4,8 @@ SyncError                     1  internal error
 ├── Unexpected                   a mistake of ours, or of a plug-in: told and tried again, never swallowed
 ├── Unaccounted                  a mistake of ours too: the fates of rows do not add up, so nothing of their page is committed
 ├── ConfigError               2  the daemon does not start
-│   └── DriverMissing            one line with the pip command
+│   ├── DriverMissing            one line with the pip command
+│   └── SecretsMissing           all is right but for files of secrets that are not there yet
 ├── SourceError               3  the view degrades and is tried again, with growing pauses
 │   ├── SourceUnreachable        nobody answers, or the connection broke
 │   ├── SourceRefused            wrong password, missing permission
@@ -46,6 +47,7 @@ __all__ = [
     "ExitCode",
     "RowsRefused",
     "RowsUnusable",
+    "SecretsMissing",
     "SourceCancelled",
     "SourceError",
     "SourceRefused",
@@ -132,6 +134,10 @@ class ConfigError(SyncError):
 
 class DriverMissing(ConfigError):
     """The engine's driver is not installed; the hint is the pip command."""
+
+
+class SecretsMissing(ConfigError):
+    """Files that hold secrets are not there, or empty; nothing else is wrong."""
 
 
 class SourceError(SyncError):

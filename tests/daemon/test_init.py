@@ -17,7 +17,7 @@ from daemon.command import run
 from smartico_sync.pii.decryption import decrypt
 from smartico_sync.pii.keys import parse_key
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "casino.json"
+GOLDEN = Path(__file__).parent.parent / "casino" / "events.json"
 
 
 @pytest.fixture(params=ENGINES)

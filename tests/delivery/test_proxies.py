@@ -188,6 +188,19 @@ def test_a_proxys_refusal_is_told_as_the_proxys(router, plain_server, gateway, m
     assert "proxy" in probe.wrong
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"error": "policy", "message": "blocked"}', b"{}", b'{"err_code": null}', b"[]", b"{broken"]
+)
+def test_a_proxys_refusal_in_json_is_the_proxys(router, gateway, monkeypatch, body):
+    """What forwards plain HTTP may answer in the API's place, and some proxies speak JSON; only the API tells its codes."""
+    proxy = gateway(1, refusal=answer(body, "403 Forbidden"))
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    with pytest.raises(DeliveryHalted) as caught:
+        router("http://api.invalid/events").send("deposits", some_events(10)).result(30)
+    assert "proxy" in caught.value.message
+    assert "token" not in caught.value.message + caught.value.hint
+
+
 def test_a_refusal_of_the_api_through_a_proxy_is_the_apis(router, plain_server, gateway, monkeypatch):
     """What it says in its own words concerns the token."""
     server = plain_server(always("403 No", b'{"errCode": 4, "errMsg": "Access denied"}'))

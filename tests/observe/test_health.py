@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from observe.conftest import BEGAN, at, facts, histories
 from smartico_sync.observe.endpoint import Endpoint
-from smartico_sync.observe.health import STANDSTILL_MS, assess
+from smartico_sync.observe.health import SOURCE_STUCK_MS, STANDSTILL_MS, assess
 from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.polls import Polls
 from smartico_sync.observe.status_page import page
@@ -93,6 +93,15 @@ def test_the_daemon_is_stuck_only_when_no_view_gives_a_sign_of_life():
     silent, alive = (derived(facts(polls), at(60_001)) for polls in (LIVE, LIVE.poll_began(at(60_000))))
     assert assess([silent, alive], []).alive == "alive"
     assert assess([], []).alive == "alive"
+
+
+def test_a_long_page_is_no_stall():
+    """A source that takes its time is life, at the first page too: a restart would ask the same question again. Beyond all measure it is none."""
+    opening = Polls.since_now(BEGAN).opening(BEGAN)
+    for polls in (HANGING, opening, opening.poll_began(BEGAN)):
+        assert looked(polls, 600_000).alive == "alive"
+        assert looked(polls, 3_600_000, statement_timeout_ms=3_600_000).alive == "alive"
+        assert looked(polls, SOURCE_STUCK_MS + 30_001, statement_timeout_ms=30_000).alive == "stuck"
 
 
 def test_everybody_who_looks_sees_the_same_standstill():

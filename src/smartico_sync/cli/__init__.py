@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -17,6 +18,7 @@ __all__ = ["app", "main"]
 # Command: (module under this package, what `sync --help` says). The module's attribute of the same name is the command.
 COMMANDS = {
     "run": ("run", "Watch the views and send what changed; the daemon."),
+    "reload": ("reload", "Have the running daemon read its views.yaml again."),
     "check": ("check", "Try everything out without sending: configuration, databases, views, API."),
     "preview": ("preview", "Show the exact request body for some rows of a view; send nothing."),
     "status": ("status", "Say how every view does."),
@@ -83,6 +85,7 @@ def app() -> None:
 
 def main() -> NoReturn:
     """Run a command and end the process with the exit code of the table; no traceback for what an operator can mend."""
+    keep_standard_streams()
     try:
         code = app.main(standalone_mode=False)
     except SyncError as error:
@@ -104,8 +107,25 @@ def main() -> NoReturn:
     sys.exit(int(code or 0))
 
 
+def keep_standard_streams() -> None:
+    """Let nothing else have the number of a standard stream that was closed: what is written there would end in the state file."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, number)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+            if null != number:
+                os.close(null)
+
+
 def report(error: SyncError) -> None:
-    """Tell the operator what happened and what to type next, on standard error."""
+    """Tell the operator what happened and what to type next, on standard error, if anybody reads it."""
+    with suppress(OSError):
+        tell(error)
+
+
+def tell(error: SyncError) -> None:
+    """The same, or OSError."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(error.message, err=True)
     if error.hint:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.daemon import control
+from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.operations import Operations
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.errors import ConfigError, ExitCode, StateLocked
@@ -129,9 +129,12 @@ def worked(context: OperatorContext, path: Path) -> ExitCode:
 
 def here(parts: Parts) -> ExitCode:
     """Send all that is open in this process, until it is done or somebody says stop."""
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    with Ending() as ending:
+        return sent(parts, ending.stopping)
+
+
+def sent(parts: Parts, stopping: threading.Event) -> ExitCode:
+    """The same, until `stopping`."""
     backfills = Backfills(parts.loops, parts.store)
     mine = backfills.open()
     views = {each.view for each in mine}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.cli.findings import Finding, failed
 from smartico_sync.daemon import control
-from smartico_sync.errors import ExitCode, StateUnwritable, SyncError
+from smartico_sync.errors import StateUnwritable, SyncError
 from smartico_sync.state.key_file import key_path
 from smartico_sync.state.store import Store
 
@@ -29,11 +29,10 @@ def machine_findings(state: Path, listen: str) -> Iterator[Finding]:
         yield Finding("fine", "state", known)
     if listen != "off" and not daemon_runs(state) and (reason := taken(listen)):
         yield Finding(
-            "wrong",
+            "advice",
             "health",
-            f"cannot listen on {listen}: {reason}",
-            "choose another port in `health.listen`, or write `health: {listen: off}`",
-            ExitCode.CONFIGURATION,
+            f"cannot listen on {listen}: {reason}; the daemon would deliver, without page and metrics",
+            "free it, choose another port in `health.listen`, or write `health: {listen: off}`",
         )
 
 

@@ -16,8 +16,9 @@ from smartico_sync.cli.check_machine import taken
 from smartico_sync.cli.run import serve
 from smartico_sync.config import load
 from smartico_sync.config.units import Milliseconds
+from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.scheduler import Scheduler
-from smartico_sync.daemon.wiring import assemble
+from smartico_sync.daemon.wiring import assemble, endpoint_of
 from smartico_sync.demo.casino import LiveCasino
 from smartico_sync.demo.replica import create, expected, views_yaml
 from smartico_sync.errors import ConfigError, ExitCode
@@ -44,7 +45,7 @@ def demo(duration: str | None, listen: str, api: str) -> int:
                 f"{option}: cannot listen on {address}: {reason}", hint=f"sync demo {option} 127.0.0.1:PORT"
             )
     configure("auto")
-    with ExitStack() as stack:
+    with Ending() as ending, ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="smartico-sync-demo-")))
         replica = home / "replica.db"
         create(replica, now=datetime.now(UTC))
@@ -53,7 +54,10 @@ def demo(duration: str | None, listen: str, api: str) -> int:
         path.write_text(views_yaml(replica, sandbox.url, home / "state.db", listen, new_key()))
         configuration = load(path)
         parts = assemble(configuration, home, stack)
-        scheduler = Scheduler(parts.loops, parts.store, configuration)
+        scheduler = Scheduler(parts.loops, parts.store, configuration, ending.stopping)
+        endpoint = endpoint_of(configuration.health, parts.board, home)
+        if endpoint is not None:
+            stack.callback(endpoint.close)
         click.echo(f"  page       http://{listen}/", err=True)
         click.echo(f"  API        {sandbox.url.split('/api')[0]}/", err=True)
         click.echo(f"  views      {path}", err=True)
@@ -61,7 +65,7 @@ def demo(duration: str | None, listen: str, api: str) -> int:
         casino = LiveCasino(replica)
         director = threading.Thread(target=direct, args=(casino, sandbox, scheduler, replica, seconds), daemon=True)
         director.start()
-        serve(scheduler, parts, configuration.health.listen, "forever", stack)
+        serve(scheduler, parts, endpoint, "forever", stack)
         casino.stop()
         return int(told(expected(replica), sandbox, "finished" if seconds is not None else "interrupted"))
 

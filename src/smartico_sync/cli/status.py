@@ -18,6 +18,8 @@ from smartico_sync.state.key_file import key_path
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from smartico_sync.config.models import Health
+
 __all__ = ["current", "status"]
 
 PATIENCE_S = 3.0  # the endpoint is on this machine, or near
@@ -50,7 +52,7 @@ def status(path: Path, as_json: bool) -> ExitCode:
 
 def current(context: OperatorContext) -> dict[str, Any]:
     """How every view does: what the daemon says, else what the state knows. StateError where it cannot be read."""
-    return asked(context) or running(context.configuration.health.listen) or stopped(context)
+    return asked(context) or running(context.configuration.health) or stopped(context)
 
 
 def asked(context: OperatorContext) -> dict[str, Any] | None:
@@ -82,14 +84,17 @@ def stopped(context: OperatorContext) -> dict[str, Any]:
     return {"ready": "not running", "views": views, "findings": []}
 
 
-def running(listen: str) -> dict[str, Any] | None:
+def running(health: Health) -> dict[str, Any] | None:
     """What the running daemon says; None when none answers."""
-    if listen == "off":
+    if health.listen == "off":
         return None
-    host, _, port = listen.rpartition(":")
+    host, _, port = health.listen.rpartition(":")
+    headers = {"Host": "localhost"}
+    if health.token is not None:
+        headers["Authorization"] = f"Bearer {health.token.get_secret_value()}"
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not listened on
     try:
-        answer = httpx.get(f"http://{host}:{port}/status.json", timeout=PATIENCE_S, trust_env=False)
+        answer = httpx.get(f"http://{host}:{port}/status.json", headers=headers, timeout=PATIENCE_S, trust_env=False)
         told = answer.json()
     except (httpx.HTTPError, ValueError):
         return None

@@ -163,7 +163,8 @@ def key_problem(pii: Pii) -> str:
 
 
 def health_problems(health: Health) -> Iterator[Problem]:
-    """Expect an address to listen on."""
+    """Expect an address to listen on, and one token at most."""
+    yield from either(health, ("health",), "token", need="")
     host, colon, port = health.listen.rpartition(":")
     plain = host.strip("[]")
     fine = (

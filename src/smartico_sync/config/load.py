@@ -15,7 +15,7 @@ from smartico_sync.config.explain import explained
 from smartico_sync.config.models import Configuration, Health, Pii, Smartico, SourceConfig, View
 from smartico_sync.config.problems import Loc, Problem, dotted
 from smartico_sync.config.secret_files import Shape, cleaned, read_secret, with_password
-from smartico_sync.errors import ConfigError
+from smartico_sync.errors import ConfigError, SecretsMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[
 
     Promised of the result: every secret is filled in (`token`, `key`, `sources.*.url`), also those that files hold;
     `state` and the `*_file` paths are absolute. `warnings` collects what is worth telling and stops nothing, one
-    sentence each. Raises ConfigError with one line per problem, `file:line:column: path: found, expected`; no line holds
+    sentence each. Raises SecretsMissing where only files of secrets are not there yet, and ConfigError, with one line per problem, `file:line:column: path: found, expected`; no line holds
     a secret.
     """
     document = parse(read(path), environ)
@@ -51,11 +51,13 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[
                 update={
                     "smartico": parts.smartico,
                     "pii": parts.pii,
+                    "health": parts.health or configuration.health,
                     "sources": parts.sources,
                     "state": absolute(path.parent, configuration.state),
                 }
             )
-    raise ConfigError(told(path, document, problems), hint=f"correct {path}, then: sync check --config {path}")
+    failure = SecretsMissing if all(problem.kind == "absent" for problem in problems) else ConfigError
+    raise failure(told(path, document, problems), hint=f"correct {path}, then: sync check --config {path}")
 
 
 def read(path: Path) -> str:
@@ -155,7 +157,7 @@ class Files:
         file = absolute(self.base, name)
         found = read_secret(Path(file), shape)
         if found.problem:
-            self.problems.append(Problem(loc, found.problem))
+            self.problems.append(Problem(loc, found.problem, kind="absent" if found.absent else "mistake"))
         if found.warning:
             self.warnings.append(f"{dotted(loc)}: {found.warning}")
         return found.value, file
@@ -176,6 +178,8 @@ def fill(parts: Parts, base: Path, warnings: list[str]) -> list[Problem]:
         wrong = key_problem(parts.pii)
         if wrong:
             files.problems.append(Problem(("pii", given), wrong))
+    if parts.health:
+        parts.health = files.into(parts.health, ("health",), "token")
     for name, source in parts.sources.items():
         if source.password_file is None:
             continue

@@ -131,7 +131,13 @@ class Health(Model):
     """The endpoint that monitoring scrapes."""
 
     listen: Text = "127.0.0.1:8080"
-    """Address and port, or `off`."""
+    """Address and port, or `off`; an IPv6 address in brackets: `[::1]:8080`."""
+    hosts: Annotated[tuple[Word, ...], BeforeValidator(listed)] = ()
+    """Names with a dot by which it may be called, besides addresses, `localhost` and names without one: `[sync.example.com]`."""
+    token: SecretStr | None = None
+    """A bearer token that whoever reads must send; without it `/healthz` and `/readyz` say yes or no, and nothing else answers."""
+    token_file: str | None = None
+    """A file that holds the token, relative to the configuration file; read again when it changes."""
 
 
 class SourceConfig(Model):

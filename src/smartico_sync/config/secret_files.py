@@ -13,7 +13,7 @@ from pydantic import SecretStr
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Secret", "Shape", "cleaned", "read_secret", "with_password"]
+__all__ = ["Secret", "Shape", "cleaned", "read_secret", "with_password", "without_password"]
 
 MAX_BYTES = 65_536  # a key or a token; a larger file is another file
 Shape = Literal[
@@ -31,11 +31,15 @@ EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What was read. `value` is None when there is a `problem`; a `warning` is worth telling and stops nothing."""
+    """What was read. `value` is None when there is a `problem`; a `warning` is worth telling and stops nothing.
+
+    `absent`: the file is not there, or nothing is in it; both are so while it is being mounted or written.
+    """
 
     value: SecretStr | None
     problem: str = ""
     warning: str = ""
+    absent: bool = False
 
 
 def cleaned(content: bytes, shape: Shape) -> Secret:
@@ -69,14 +73,15 @@ def read_secret(path: Path, shape: Shape) -> Secret:
             mode = path.stat().st_mode
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        return Secret(None, f"the file {path} does not exist; a relative path starts at the configuration file")
+        told = f"the file {path} does not exist; a relative path starts at the configuration file"
+        return Secret(None, told, absent=True)
     except OSError as error:
         return Secret(None, f"the file {path} cannot be read: {(error.strerror or 'unknown reason').lower()}")
     if len(content) > MAX_BYTES:
         return Secret(None, f"the file {path} is larger than any secret")
     found = cleaned(content, shape)
     if found.value is None:
-        return Secret(None, f"the file {path} {found.problem}")
+        return Secret(None, f"the file {path} {found.problem}", absent=not content.strip())
     warning = f"{path} can be read by every user of this machine; chmod 600 it" if mode & stat.S_IROTH else ""
     return Secret(found.value, warning=warning)
 
@@ -88,3 +93,10 @@ def with_password(url: SecretStr, password: SecretStr) -> SecretStr:
     if not separator or not at or not user or ":" in user:
         raise ValueError("scheme://user@host/database, with a user and without a password")
     return SecretStr(f"{scheme}://{user}:{quote(password.get_secret_value(), safe='')}@{host}")
+
+
+def without_password(url: SecretStr) -> SecretStr:
+    """Take the password out of a URL."""
+    scheme, separator, rest = url.get_secret_value().partition("://")
+    user, at, host = rest.rpartition("@")
+    return SecretStr(f"{scheme}{separator}{user.partition(':')[0]}{at}{host}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import polars as pl
+
+from smartico_sync.core.zones import time_zone
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import CursorIs, Relation
@@ -82,7 +83,7 @@ def now_ms(relation: Relation, clock_ms: int) -> int:
     """The clock as the relation's cursor counts: for a date the wall clock of its zone, as if it were UTC."""
     if relation.cursor_column.family != "date":
         return clock_ms
-    offset = datetime.fromtimestamp(clock_ms / 1000, ZoneInfo(relation.timezone)).utcoffset() or timedelta()
+    offset = datetime.fromtimestamp(clock_ms / 1000, time_zone(relation.timezone)).utcoffset() or timedelta()
     return clock_ms + offset // timedelta(milliseconds=1)
 
 
@@ -95,13 +96,13 @@ def latest_ms(cursor: pl.Series, relation: Relation, grain_ms: int = 1) -> int:
     first, family = int(cursor_ms(cursor, relation.cursor_is)[0]), relation.cursor_column.family
     if family == "date":
         midnight = (datetime.fromtimestamp(first / 1000, UTC) + timedelta(days=1)).replace(
-            tzinfo=ZoneInfo(relation.timezone)
+            tzinfo=time_zone(relation.timezone)
         )
         return int(midnight.timestamp() * 1000) - 1
     last = first + grain_ms - 1
     if family != "timestamp" or relation.timezone == "UTC":
         return last
-    wall = datetime.fromtimestamp(first / 1000, UTC).astimezone(ZoneInfo(relation.timezone))
+    wall = datetime.fromtimestamp(first / 1000, UTC).astimezone(time_zone(relation.timezone))
     passes = [wall.replace(fold=fold).utcoffset() for fold in (0, 1)]
     first_pass, second_pass = (offset or timedelta() for offset in passes)
     return last + max(0, (first_pass - second_pass) // timedelta(milliseconds=1)) * (1 - wall.fold)

@@ -27,7 +27,7 @@ from smartico_sync.core.told_sets import marked
 from smartico_sync.errors import Unaccounted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from smartico_sync.core.pipeline import PipelineOptions, PreparedBatch
     from smartico_sync.core.records import Receipt
@@ -79,16 +79,23 @@ class Outcome:
 
 
 def build_commit(
-    batch: PreparedBatch, receipt: Receipt, options: PipelineOptions, at_ms: int, retried: Retried = NOT_RETRIED
+    batch: PreparedBatch,
+    receipt: Receipt,
+    options: PipelineOptions,
+    at_ms: int,
+    retried: Retried = NOT_RETRIED,
+    agreed_ms: Callable[[int], int] | None = None,
 ) -> Commit:
     """What acknowledged rows change in the state; `retried` are the parked rows that the batch was made of, on a retry.
+
+    `at_ms` is the wall clock's time; `agreed_ms` that by which a wait of so many ms is over, `at_ms` when absent.
 
     The rows of a page: read = unchanged + duplicate + delivered + dead_lettered + parked + skipped. Parked rows were counted
     when they were read, so on a retry nothing is read, those tried are taken from `parked`, and the same equation holds.
     Raises Unaccounted when batch, receipt and parked rows do not add up.
     """
     doubtful = misjudged(batch, receipt)
-    outcome = judge_rows(batch, receipt, options, at_ms, retried, doubtful)
+    outcome = judge_rows(batch, receipt, options, at_ms, retried, doubtful, agreed_ms or (lambda _: at_ms))
     counts = {
         "read": batch.rows + batch.repeated - len(retried.found),
         "unchanged": batch.quiet.height - doubtful.height + outcome.superseded,
@@ -119,6 +126,7 @@ def judge_rows(
     at_ms: int,
     retried: Retried,
     doubtful: pl.DataFrame,
+    agreed_ms: Callable[[int], int],
 ) -> Outcome:
     """Decide what becomes of each row: delivered or a duplicate (the receipt counts them), parked, or a dead letter.
 
@@ -132,7 +140,8 @@ def judge_rows(
     for place, row, code, reason in failures(batch, receipt, options, doubtful):
         tried = before.pop(place, None)
         deadline_ms = tried.deadline_ms if tried else at_ms + options.park_ms
-        unknown = code == UNKNOWN_USER and batch.profiles is None and at_ms < deadline_ms
+        now_ms = agreed_ms(tried.deadline_ms - tried.at_ms) if tried else at_ms
+        unknown = code == UNKNOWN_USER and batch.profiles is None and now_ms < deadline_ms
         waits = unknown or code in (WAITS_BEHIND, AFTER_REFUSED, UNKNOWN_BRAND)
         if waits and tried:
             waiting.append(parked_again(tried, code, reason, at_ms, row))

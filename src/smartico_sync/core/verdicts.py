@@ -13,7 +13,7 @@ from smartico_sync.core.redaction import HEARD, from_api
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Cause", "Outcome", "Refused", "Verdict", "judge"]
+__all__ = ["Cause", "Outcome", "Refused", "Verdict", "judge", "of_the_api"]
 
 ACCEPTED = 0
 UNPARSED = 2
@@ -176,6 +176,11 @@ def parsed(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def of_the_api(body: bytes) -> bool:
+    """Whether an answer is the ingest API's: it tells a code by the name that the API has for it."""
+    return told_code(parsed(body)) is not None
 
 
 def first_integer(answer: Mapping[str, Any], *names: str) -> int | None:

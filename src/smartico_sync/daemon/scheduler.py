@@ -5,26 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
-from apscheduler.events import EVENT_JOB_ERROR
-from apscheduler.executors.pool import ThreadPoolExecutor as JobThreads
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.interval import IntervalTrigger
 
 from smartico_sync.core.late_commit.pending_heads import recall
-from smartico_sync.errors import ExitCode, SourceRefused, StateError, SyncError, Unexpected, ViewBroken
+from smartico_sync.daemon.ending import all_at_once
+from smartico_sync.daemon.start import ONCE_PATIENCE_S
+from smartico_sync.daemon.timetable import Timetable
+from smartico_sync.errors import ExitCode, SourceRefused, StateError, SyncError, ViewBroken
 from smartico_sync.tracking.backfill import Backfills
-from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.clocks import agreed_ms
 from smartico_sync.tracking.profile_sweeps import ProfileSweeps
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from apscheduler.events import JobExecutionEvent
 
     from smartico_sync.config.models import Configuration
     from smartico_sync.state.store import Store
@@ -33,11 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["Scheduler"]
 
 POLLING_THREADS = 16  # views polled at one moment; a poll mostly waits for the database or the API
-ONCE_PATIENCE_S = 30.0  # `--once` retries a source or an API that is unavailable for this long
 LASTING = (SourceRefused, ViewBroken)  # a person must mend it: `--once` does not wait for him
 PRUNE_EVERY_S = 600  # a retention of days need not be kept to the second
 PRUNE_BREATH_S = 0.02  # between two transactions, so that commits go first
-MISFIRE_GRACE_S = 60  # a poll that could not start in time still starts; late is better than never
+ABORT_AFTER_S = 4.0  # the loops' own farewell is over by then: whoever still waits waits for a database
+ABORTED_S = 1.5  # for those to end whose connections are gone
+WATCH_S = 1.0  # how often the wall clock is looked at: what it was set back by delays a poll no longer than this
 
 log = structlog.get_logger()
 
@@ -48,48 +45,58 @@ class Scheduler:
     Profiles go first: transactions wait until every profile view has caught up once or has failed.
     """
 
-    def __init__(self, loops: Sequence[ViewLoop], store: Store, configuration: Configuration) -> None:
+    def __init__(
+        self,
+        loops: Sequence[ViewLoop],
+        store: Store,
+        configuration: Configuration,
+        stopping: threading.Event | None = None,
+    ) -> None:
         self.loops = tuple(loops)
         self.store, self.reconcile = store, configuration.reconcile
         self.profiles = tuple(loop for loop in self.loops if loop.role == "profile")
-        self.stopping = threading.Event()
+        self.stopping = stopping or threading.Event()
         self.backfills = Backfills(self.loops, store)
         self.sweeps = ProfileSweeps(self.loops, store, self.backfills.wake)
         self.comparisons = ReconciliationRounds(self.loops, configuration.reconcile)
 
     def forever(self) -> None:
         """Poll every view on its schedule until `stop`. Trouble of one view never touches another."""
-        scheduler = BackgroundScheduler(
-            executors={"default": JobThreads(1), "beside": JobThreads(1)},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": MISFIRE_GRACE_S},
-            timezone="UTC",
-        )
+        timetable = Timetable()
         for loop in self.loops:
-            every = IntervalTrigger(seconds=loop.equipment.view.every / 1000)
-            scheduler.add_job(self.ask, every, args=[loop], id=loop.name, next_run_time=datetime.now(UTC))
-        scheduler.add_job(self.prune, IntervalTrigger(seconds=PRUNE_EVERY_S), id="prune", executor="beside")
+            timetable.every(loop.equipment.view.every / 1000, loop.name, self.ask, loop)
+        timetable.beside(PRUNE_EVERY_S, "prune", self.prune)
         threads = [
-            threading.Thread(target=self.backfills.work, args=(self.stopping,), name="backfill"),
-            threading.Thread(target=self.sweeps.work, args=(self.stopping,), name="sweep"),
-            threading.Thread(target=self.comparisons.work, args=(self.stopping,), name="reconcile"),
+            threading.Thread(target=work, args=(self.stopping,), name=name, daemon=True)
+            for name, work in (
+                ("backfill", self.backfills.work),
+                ("sweep", self.sweeps.work),
+                ("reconcile", self.comparisons.work),
+                *((f"view-{loop.name}", loop.run) for loop in self.loops),
+            )
         ]
-        threads += [
-            threading.Thread(target=loop.run, args=(self.stopping,), name=f"view-{loop.name}") for loop in self.loops
-        ]
-        scheduler.add_listener(mishap, EVENT_JOB_ERROR)
         for thread in threads:
             thread.start()
-        scheduler.start()
+        timetable.start()
         try:
-            self.stopping.wait()
+            while not self.stopping.wait(WATCH_S):
+                agreed_ms(0)  # it notes how far the wall clock is ahead
+                timetable.correct()
         finally:
             self.stop()
-            scheduler.shutdown(wait=True)
+            timetable.stop()
             self.backfills.wake()
             for loop in self.loops:
                 loop.mailbox.wake()
-            for thread in threads:
-                thread.join()
+            self.end(threads)
+
+    def end(self, threads: Sequence[threading.Thread]) -> None:
+        """Wait for the threads. Those that still wait for a database after a while have their connections taken away."""
+        if left_after(threads, ABORT_AFTER_S):
+            sources = {id(loop.equipment.source): loop.equipment.source for loop in self.loops}
+            all_at_once([source.close for source in sources.values()], ABORTED_S)
+            if left := left_after(threads, ABORTED_S):
+                log.warning("ending", reason="left behind", threads=[thread.name for thread in left])
 
     def ask(self, loop: ViewLoop) -> None:
         """It is time for a view to poll, if its turn has come: profiles at once, the others after them."""
@@ -98,7 +105,8 @@ class Scheduler:
 
     def prune(self) -> None:
         """Drop the keys of rows that were delivered longer ago than the ledger keeps them; a little at a time."""
-        before = now_ms() - self.reconcile.ledger_retention
+        kept_ms = self.reconcile.ledger_retention
+        before = agreed_ms(kept_ms) - kept_ms
         try:
             for row in self.store.views():
                 known_from = recall(row.late).get("since")
@@ -140,13 +148,16 @@ class Scheduler:
         return ExitCode.DEAD_LETTERS if any(loop.standing.dead_lettered for loop in self.loops) else ExitCode.FINE
 
     def stop(self) -> None:
-        """Ask every loop to end after the page it is at; idempotent, callable from a signal handler."""
+        """Ask every loop to end after the page it is at; idempotent. A signal handler must not call it: see `Ending`."""
         self.stopping.set()
 
 
-def mishap(event: JobExecutionEvent) -> None:
-    """Say that a job ended in a way that nobody foresaw."""
-    log.error("job", job=event.job_id, reason=Unexpected(event.exception).message)
+def left_after(threads: Sequence[threading.Thread], seconds: float) -> list[threading.Thread]:
+    """Those that have not ended after so many seconds."""
+    until = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    return [thread for thread in threads if thread.is_alive()]
 
 
 def code_of(error: BaseException) -> ExitCode:

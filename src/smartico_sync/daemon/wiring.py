@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smartico_sync.daemon.ending import all_at_once
 from smartico_sync.delivery.router import Router
+from smartico_sync.delivery.token import Token
+from smartico_sync.observe.endpoint import Endpoint
+from smartico_sync.observe.server import Access
 from smartico_sync.observe.view_status import StatusBoard
 from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
@@ -20,12 +25,13 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from smartico_sync.config.models import Configuration
+    from smartico_sync.config.models import Configuration, Health, View
     from smartico_sync.sources.protocol import Source
 
-__all__ = ["Parts", "assemble", "protection_of", "sources_of", "state_path"]
+__all__ = ["Parts", "assemble", "board_of", "endpoint_of", "protection_of", "sources_of", "state_path"]
 
-FAREWELL_MS = 5_000  # how long requests under way may still take when the daemon ends
+FAREWELL_MS = 1_000  # for requests under way when the daemon ends: nobody commits their answers any more
+CLOSE_S = 1.0  # to say goodbye to a database; what takes longer is left to the end of the process
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +65,44 @@ def sources_of(configuration: Configuration) -> dict[str, Source]:
     return {name: open_source(name, source) for name, source in configuration.sources.items()}
 
 
-def assemble(configuration: Configuration, base: Path, stack: ExitStack) -> Parts:
+def board_of(configuration: Configuration) -> StatusBoard:
+    """A board with every view on it, of which nothing has happened yet."""
+    board = StatusBoard()
+    for view in configuration.views:
+        recorder_of(configuration, view, board)
+    return board
+
+
+def recorder_of(configuration: Configuration, view: View, board: StatusBoard) -> StatusRecorder:
+    """Who tells the board of a view, from now on."""
+    return StatusRecorder(view, board, configuration.sources[view.source].statement_timeout)
+
+
+def endpoint_of(health: Health, board: StatusBoard, base: Path) -> Endpoint | None:
+    """The endpoint for monitoring, at work; None when there is to be none. ConfigError when its token is of no use."""
+    if health.listen == "off":
+        return None
+    token = None
+    if health.token is not None:
+        file = base / health.token_file if health.token_file else None
+        token = Token(health.token.get_secret_value(), file, key=f"health.{'token_file' if file else 'token'}")
+    hosts = {socket.gethostname().lower(), *(host.lower() for host in health.hosts)}
+    access = Access(frozenset(hosts), token.read if token else lambda: "")
+    return Endpoint(health.listen, board, lambda: (), access)
+
+
+def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: StatusBoard | None = None) -> Parts:
     """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError."""
     protection = protection_of(configuration)
     sources = sources_of(configuration)
     store = stack.enter_context(Store.open(state_path(configuration, base)))
-    for source in sources.values():
-        stack.callback(source.close)
+    stack.callback(all_at_once, [source.close for source in sources.values()], CLOSE_S)
     delivery = Router(configuration.smartico, base)
     stack.callback(delivery.close, FAREWELL_MS)
-    board = StatusBoard()
-    loops = tuple(
-        ViewLoop(
-            Equipment(
-                configuration, view, sources[view.source], store, delivery, protection, StatusRecorder(view, board)
-            )
-        )
-        for view in configuration.views
-    )
-    return Parts(store, delivery, board, loops)
+    board = board or StatusBoard()
+    loops = []
+    for view in configuration.views:
+        recorder = recorder_of(configuration, view, board)
+        equipment = Equipment(configuration, view, sources[view.source], store, delivery, protection, recorder)
+        loops.append(ViewLoop(equipment))
+    return Parts(store, delivery, board, tuple(loops))

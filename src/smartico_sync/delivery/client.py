@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 
 from smartico_sync import __version__
-from smartico_sync.core.verdicts import judge
+from smartico_sync.core.verdicts import judge, of_the_api
 from smartico_sync.delivery.failures import NotConnected, TurnedAway
 from smartico_sync.delivery.proxies import proxy_for
 from smartico_sync.delivery.transport import Transport
@@ -103,7 +103,7 @@ class Client:
         if status == 421:
             self.drop_idle()  # this front end does not serve us, or not any more
         # A proxy that hands our requests on may answer in the API's place.
-        if status == 403 and self.transport.forwarded and not answer.lstrip().startswith(b"{"):
+        if status == 403 and self.transport.forwarded and not of_the_api(answer):
             return Answer("turned away", status, reason=f"HTTP {status}", cause="proxy")
         return Answer("answered", status, answer, retry_after(response.headers, time.time()))
 
@@ -124,11 +124,11 @@ class Client:
         variable = self.proxy.variable if self.proxy else "HTTPS_PROXY"
         hints: dict[Cause, str] = {
             "token": self.token.way_out,
-            "url": f"correct {self.key}, try it with: sync check; then restart the daemon",
+            "url": f"correct {self.key}, try it with: sync check; then: sync reload, or a restart where the environment holds it",
             "network": f"check the host in {self.key}, the name server and the firewall, then: sync check",
-            "proxy": f"correct {variable} in the environment, or add the API's host to NO_PROXY, try it with: sync check; then restart the daemon",
+            "proxy": f"correct {variable} in the environment, or add the API's host to NO_PROXY, try it with: sync check; then: sync reload, or a restart where the environment holds it",
             "certificate expired": "it must be renewed at the other end, unless this machine's clock is wrong",
-            "certificate of another host": f"correct the host in {self.key}, try it with: sync check; then restart the daemon",
+            "certificate of another host": f"correct the host in {self.key}, try it with: sync check; then: sync reload, or a restart where the environment holds it",
             "unknown authority": "install the authority's certificate, or name it with SSL_CERT_FILE; a proxy may be in between",
         }
         return hints.get(cause, "")

@@ -272,14 +272,18 @@ class Destination:
         self.breaker.halt(time.monotonic(), brand, message, hint)
         self.last_error = message
 
-    def close(self, timeout_s: float) -> None:
-        """End: give requests under way some time, fail the rest."""
-        stopped = DeliveryStopped(ENDING)
+    def begin_end(self) -> None:
+        """Begin no further request."""
         with self.lock:
             self.closing = True
             if not self.in_flight:
-                self.backlog.clear(stopped)
+                self.backlog.clear(DeliveryStopped(ENDING))
             self.changed.notify_all()
+
+    def close(self, timeout_s: float) -> None:
+        """End: give requests under way some time, fail the rest."""
+        stopped = DeliveryStopped(ENDING)
+        self.begin_end()
         deadline = time.monotonic() + timeout_s
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))

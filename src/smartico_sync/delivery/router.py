@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,13 +57,13 @@ class Router:
         self.base = base
         self.pauses_s = pauses_s
         self.rate_limits: dict[tuple[str | None, str | None], RateLimit] = {}
-        self.default = self.destination("smartico", Brand())
+        self.default = self.destination("smartico", Brand(), "smartico")
         self.brands = {name: self.brand(name, brand) for name, brand in config.brands.items()}
         self.aliases = aliases_of(config)
 
-    def destination(self, name: str, brand: Brand) -> Destination:
-        """A destination of its own, within the limits of its token. What the brand lacks is as for all."""
-        config, own = self.config, f"smartico.brands.{name}"
+    def destination(self, name: str, brand: Brand, own: str) -> Destination:
+        """A destination of its own, within the limits of its token. What the brand lacks is as for all. `own`: where it is configured."""
+        config = self.config
         holder, place = (
             (brand, own) if brand.token is not None or brand.token_file is not None else (config, "smartico")
         )
@@ -92,7 +93,11 @@ class Router:
         """The destination of one brand: its own when URL or token differ."""
         if brand.url is None and brand.token is None and brand.token_file is None:
             return self.default
-        return self.destination(name, brand)
+        # Two destinations of one name would be one line of the metrics twice, and no monitoring takes that.
+        told = name
+        while told == self.default.name or (told != name and told in self.config.brands):
+            told += " (brand)"
+        return self.destination(told, brand, f"smartico.brands.{name}")
 
     def send(
         self, view: str, events: Events, *, priority: Priority = "live", holds: Holds | None = None
@@ -161,8 +166,11 @@ class Router:
 
     def close(self, timeout_ms: int) -> None:
         """See the protocol."""
+        until = time.monotonic() + timeout_ms / 1000
         for destination in self.destinations():
-            destination.close(timeout_ms / 1000)
+            destination.begin_end()
+        for destination in self.destinations():
+            destination.close(max(0.0, until - time.monotonic()))
 
 
 def aliases_of(config: Smartico) -> dict[str, str]:

@@ -41,7 +41,7 @@ class Token:
         """What an operator does when the API does not take it."""
         if self.path is not None:
             return f"write the token that is valid now into {self.path} ({self.key}): it is read again by itself; then: sync check"
-        return f"correct {self.key}, try it with: sync check; then restart the daemon"
+        return f"correct {self.key}, try it with: sync check; then: sync reload, or a restart where the environment holds it"
 
     def read(self) -> str:
         """The token now."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Literal
 
 import orjson
+import structlog
 
 from smartico_sync import __version__
-from smartico_sync.errors import ConfigError
-from smartico_sync.observe.health import Health, assess
+from smartico_sync.observe.health import Finding, Health, assess
+from smartico_sync.observe.logs import dropped_lines
 from smartico_sync.observe.metrics import exposition
+from smartico_sync.observe.server import Access, Server, listening
 from smartico_sync.observe.status_document import status_document
 from smartico_sync.observe.status_page import page
 
@@ -21,81 +22,93 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from smartico_sync.delivery.destination import DestinationStatus
-    from smartico_sync.observe.view_status import StatusBoard
+    from smartico_sync.errors import SyncError
+    from smartico_sync.observe.server import Answer, Reader
+    from smartico_sync.observe.view_status import StatusBoard, ViewStatus
 
 __all__ = ["Endpoint"]
 
-SECURE = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # dead letters are counted by a code, which is a number
+ANYBODY = Access()
+RETRY_S = 5.0  # how often an address that is taken is tried again
+RETRIED = "it is tried again; free the port, choose another, or write `health: {listen: off}`"
+Starting = Literal["yes", "no"]
 
-
-class Server(ThreadingHTTPServer):
-    """Answers from threads that never keep the process alive."""
-
-    daemon_threads = True
-    endpoint: Endpoint
-
-
-class Handler(BaseHTTPRequestHandler):
-    """One request."""
-
-    server: Server
-    server_version = "smartico-sync"
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        """Answer with what is known now."""
-        status, kind, body = self.server.endpoint.answer(self.path.split("?")[0])
-        self.send_response(status)
-        for name, value in {**SECURE, "Content-Type": kind, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET  # noqa: N815 - the standard library's name
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
-        """Say nothing: scrapes are no news."""
+log = structlog.get_logger()
 
 
 class Endpoint:
-    """Serves on `listen` (`host:port`) from a thread of its own until `close`."""
+    """Serves on `listen` (`host:port`) from a thread of its own until `close`.
+
+    An address that is taken, or not there yet, is told and tried again: events are delivered without a page.
+    """
 
     def __init__(
-        self, listen: str, board: StatusBoard, destinations: Callable[[], Sequence[DestinationStatus]]
+        self,
+        listen: str,
+        board: StatusBoard,
+        destinations: Callable[[], Sequence[DestinationStatus]],
+        access: Access = ANYBODY,
     ) -> None:
-        host, _, port = listen.rpartition(":")
-        self.board, self.destinations = board, destinations
+        self.listen, self.board, self.destinations, self.access = listen, board, destinations, access
         self.started_ms = time.time_ns() // 1_000_000
-        try:
-            self.server = Server((host.strip("[]"), int(port)), Handler)
-        except OSError as error:
-            raise ConfigError(
-                f"`health.listen`: cannot listen on {listen}: {error.strerror}",
-                hint="choose another port, or write `health: {listen: off}`",
-            ) from None
-        self.server.endpoint = self
-        self.url = f"http://{host}:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.2,), name="health", daemon=True)
+        self.starting: Starting = "no"
+        self.waits_for: SyncError | None = None
+        self.notes: Callable[[], Sequence[Finding]] = tuple
+        self.problem = ""
+        self.ended = threading.Event()
+        self.server = self.bound()
+        self.thread = threading.Thread(target=self.serve, name="health", daemon=True)
         self.thread.start()
 
-    def answer(self, path: str) -> tuple[int, str, bytes]:
-        """Status, content type and body for a path."""
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        host, _, port = self.listen.rpartition(":")
+        return f"http://{host}:{port if self.server is None else self.server.server_address[1]}"
+
+    def bound(self) -> Server | None:
+        """The server; None when it cannot listen now."""
+        try:
+            return Server(listening(self.listen), self.answer, self.access)
+        except OSError as error:
+            reason = f"`health.listen`: cannot listen on {self.listen}: {(error.strerror or 'no such address').lower()}"
+            if not self.problem:
+                log.warning("endpoint", reason=reason, hint=RETRIED)
+            self.problem = reason
+            return None
+
+    def serve(self) -> None:
+        """Answer until `close`; first of all, listen."""
+        while self.server is None and not self.ended.wait(RETRY_S):
+            self.server = self.bound()
+            if self.server is not None:
+                log.info("endpoint", page=self.url)
+        if self.server is not None:
+            self.server.serve_forever(0.2)
+
+    def health(self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> Health:
+        """How the daemon does; before its views are at work, what it waits for, which is life."""
+        health = assess(views, destinations, self.notes())
+        if self.starting == "no":
+            return health
+        waits = self.waits_for
+        findings = (Finding("critical", "start", waits.message, waits.hint),) if waits else ()
+        return replace(health, alive="alive", ready="starting", findings=(*findings, *health.findings))
+
+    def answer(self, path: str, reader: Reader = "known") -> Answer:
+        """Status, content type and body for a path. Without the token there is only the word for probes."""
         now = time.time_ns() // 1_000_000
         views, destinations = self.board.views(), self.destinations()
-        health = assess(views, destinations)
+        health = self.health(views, destinations)
         if path == "/healthz":
-            return (200 if health.alive == "alive" else 503), "application/json", brief(health)
+            return (200 if health.alive == "alive" else 503), "application/json", brief(health, reader)
         if path == "/readyz":
-            return (200 if health.ready == "delivering" else 503), "application/json", brief(health)
+            return (200 if health.ready == "delivering" else 503), "application/json", brief(health, reader)
+        if reader == "anybody":
+            return 401, "text/plain", b"send Authorization: Bearer, and the token of `health:` in views.yaml\n"
         if path == "/metrics":
-            return 200, "text/plain; version=0.0.4; charset=utf-8", exposition(views, destinations)
+            return 200, "text/plain; version=0.0.4; charset=utf-8", exposition(views, destinations, dropped_lines())
         if path == "/status.json":
             status = status_document(views, destinations, health, started_ms=self.started_ms, now_ms=now)
             return 200, "application/json", orjson.dumps(status, option=WRITTEN)
@@ -105,12 +118,15 @@ class Endpoint:
 
     def close(self) -> None:
         """Stop serving."""
-        self.server.shutdown()
-        self.server.server_close()
+        self.ended.set()
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
         self.thread.join(2)
 
 
-def brief(health: Health) -> bytes:
-    """Health in a few words."""
+def brief(health: Health, reader: Reader) -> bytes:
+    """Health in a few words; a probe without the token learns no more than them."""
     findings = [asdict(finding) for finding in health.findings]
-    return orjson.dumps({"alive": health.alive, "ready": health.ready, "findings": findings})
+    told = {"alive": health.alive, "ready": health.ready}
+    return orjson.dumps(told if reader == "anybody" else {**told, "findings": findings})

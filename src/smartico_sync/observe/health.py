@@ -25,6 +25,9 @@ __all__ = [
 ]
 
 STUCK_MS = 60_000  # no sign of life from any view for this long, beyond ten intervals: twice what a database or the API may take
+SOURCE_STUCK_MS = (
+    900_000  # a quarter of an hour beyond statement_timeout: a restart would ask the same slow question again
+)
 STANDSTILL_MS = (
     300_000  # five minutes: longer than the pauses after errors and a restart of a database; then a person must look
 )
@@ -76,9 +79,11 @@ class Health:
     findings: tuple[Finding, ...]
 
 
-def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> Health:
-    """Judge the daemon by what is known of it at one moment."""
-    findings = []
+def assess(
+    views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], notes: Sequence[Finding] = ()
+) -> Health:
+    """Judge the daemon by what is known of it at one moment. `notes`: what is known besides of the process itself."""
+    findings = [*notes]
     for view in views:
         if view.error:
             severity: Literal["warning", "critical"] = (
@@ -125,7 +130,7 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
             hint = destination.hint or "nothing: it is tried again by itself"
             unavailable = f"the API is unavailable: {destination.last_error}"
             findings.append(Finding("warning", destination.name, unavailable, hint))
-    stuck = bool(views) and all(view.silent_ms > max(STUCK_MS, patience_ms(view.every_ms)) for view in views)
+    stuck = bool(views) and all(view.silent_ms > stuck_after_ms(view) for view in views)
     bad = any(finding.severity == "critical" for finding in findings)
     bad = bad or any(view.state == "degraded" for view in views) or any(d.state == "backing_off" for d in destinations)
     ready: Literal["delivering", "starting", "not delivering"] = "delivering"
@@ -149,6 +154,13 @@ def of_waiting(view: ViewStatus) -> list[Finding]:
     critical = waiting >= MANY_WAITING and waiting > settled
     hint = WAITING_HINTS.get(often, f"sync dead-letters list --view {view.name} shows those that were given up")
     return [Finding("critical" if critical else "warning", view.name, told, hint)]
+
+
+def stuck_after_ms(view: ViewStatus) -> int:
+    """For how long no sign of life of a view is none of a daemon that is stuck. A long page of its source is not."""
+    if view.waits_for == "source":
+        return view.statement_timeout_ms + SOURCE_STUCK_MS
+    return max(STUCK_MS, patience_ms(view.every_ms))
 
 
 def of_age(view: ViewStatus) -> list[Finding]:

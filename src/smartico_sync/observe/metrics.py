@@ -98,9 +98,12 @@ COUNTERS: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
 class Views:
     """Collects what is known of views and destinations at one moment."""
 
-    def __init__(self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> None:
+    def __init__(
+        self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], dropped_lines: int
+    ) -> None:
         self.views = views
         self.destinations = destinations
+        self.dropped_lines = dropped_lines
 
     def collect(self) -> Iterable[Metric]:
         """Yield every metric family."""
@@ -183,6 +186,11 @@ class Views:
             asked,
             size,
             took,
+            CounterMetricFamily(
+                "smartico_sync_log_lines_dropped",
+                "Lines of the log that could not be written, since the start.",
+                value=self.dropped_lines,
+            ),
         ]
 
 
@@ -204,8 +212,8 @@ def buckets(counts: Sequence[int]) -> list[tuple[str, float]]:
     return list(zip(bounds, map(float, accumulate(counts)), strict=True))
 
 
-def exposition(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> bytes:
+def exposition(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], dropped_lines: int = 0) -> bytes:
     """The metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(Views(views, destinations))
+    registry.register(Views(views, destinations, dropped_lines))
     return generate_latest(registry)

@@ -95,6 +95,10 @@ class Polls:
         """A view of which nothing has happened yet."""
         return cls(now, now, now)
 
+    def opening(self, now: Instant) -> Self:
+        """The view is looked at before its first poll, or its next one after trouble: the source describes it."""
+        return replace(self, seen=now, waits_for="source")
+
     def poll_began(self, now: Instant) -> Self:
         """A poll begins. The first thing it does is to ask the source."""
         return replace(self, seen=now, moved=now, began=now, reading=now, waits_for="source")

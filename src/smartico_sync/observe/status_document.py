@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync import __version__
+from smartico_sync.observe.logs import dropped_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ def status_document(
         "now_ms": now_ms,
         "alive": health.alive,
         "ready": health.ready,
+        "log_lines_dropped": dropped_lines(),
         "findings": [asdict(finding) for finding in health.findings],
         "views": [as_data(view) for view in views],
         "destinations": [asdict(destination) for destination in destinations],

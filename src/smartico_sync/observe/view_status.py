@@ -59,7 +59,7 @@ class BackfillStatus:
 class ViewFacts:
     """What is known of one view.
 
-    `max_age_ms`: a lag beyond it is an alert. `head` is the cursor of the last delivered row in order; at and below `watermark`
+    `max_age_ms`: a lag beyond it is an alert. `statement_timeout_ms`: how long the source may take for one query. `head` is the cursor of the last delivered row in order; at and below `watermark`
     nothing can still appear.
     `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
     `mutated` delivered rows were found changed; `stale` profiles were older than what was delivered and not sent, since this
@@ -78,6 +78,7 @@ class ViewFacts:
     every_ms: int
     polls: Polls
     max_age_ms: int | None = None
+    statement_timeout_ms: int = 0
     late_commit: str = ""
     head: str = ""
     watermark: str = ""

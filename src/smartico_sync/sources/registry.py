@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pydantic import SecretStr
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 from smartico_sync.catalogue.engines import canonical, find
 from smartico_sync.config.source_checks import nearest_engine, shown_scheme
 from smartico_sync.errors import ConfigError, DriverMissing
+from smartico_sync.sources.fresh_password import FreshPassword
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
@@ -40,5 +42,9 @@ def open_source(name: str, config: SourceConfig) -> Source:
             f"source {name!r}: the driver for {engine.title} is not installed ({missing.name})",
             hint=f"pip install 'smartico-sync[{engine.extra}]'",
         ) from None
-    own = config.model_copy(update={"url": SecretStr(f"{canonical(written)}://{rest}")})
-    return cast("Source", module.connect(name, own))
+    url = SecretStr(f"{canonical(written)}://{rest}")
+
+    def connect(url: SecretStr) -> Source:
+        return cast("Source", module.connect(name, config.model_copy(update={"url": url})))
+
+    return FreshPassword(name, Path(config.password_file), url, connect) if config.password_file else connect(url)

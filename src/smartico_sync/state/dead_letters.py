@@ -115,14 +115,20 @@ def try_now(connection: sqlite3.Connection, ids: Iterable[int], code: int, at_ms
 
 
 def due(connection: sqlite3.Connection, view_no: int, due_ms: int, limit: int) -> list[ParkedRow]:
-    """Read parked rows whose next try has come, the longest due first and each player's in their order."""
-    found = connection.execute(
-        f"SELECT {STAGE}, l.next_try_ms, l.deadline_ms, l.tries, l.id, {ROW} FROM letter l "  # noqa: S608 - constants
-        "JOIN view v ON v.no = l.view_no "
-        "WHERE l.view_no = ? AND l.next_try_ms <= ? ORDER BY l.next_try_ms, l.id LIMIT ?",
-        (view_no, due_ms, limit),
-    )
-    return [ParkedRow(undelivered(*row[7:]), *row[:7]) for row in found]
+    """Read parked rows whose next try has come, the longest due first and each player's in their order.
+
+    None waits longer than the longest pause: one that would was parked before the wall clock was set back, and is due.
+    """
+    for low, high in ((0, due_ms + 1), (due_ms + 2 * LONGEST_MS, BEHIND_MS)):
+        found = connection.execute(
+            f"SELECT {STAGE}, l.next_try_ms, l.deadline_ms, l.tries, l.id, {ROW} FROM letter l "  # noqa: S608 - constants
+            "JOIN view v ON v.no = l.view_no "
+            "WHERE l.view_no = ? AND l.next_try_ms >= ? AND l.next_try_ms < ? ORDER BY l.next_try_ms, l.id LIMIT ?",
+            (view_no, low, high, limit),
+        ).fetchall()
+        if found:
+            return [ParkedRow(undelivered(*row[7:]), *row[:7]) for row in found]
+    return []
 
 
 def waits(connection: sqlite3.Connection) -> bool:

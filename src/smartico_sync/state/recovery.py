@@ -103,7 +103,13 @@ def complete_first(path: Path) -> KeyFile:
             hint=f"copy {key_path(path).name} back from the backup; or {restore_hint(path)}",
         )
     key = replace(new_key_file(), state_id=state_id)
-    write_key_file(key_path(path), key)
+    try:
+        write_key_file(key_path(path), key)
+    except OSError as error:
+        raise StateUnwritable(
+            f"the key file {key_path(path)} cannot be made: {error.strerror}",
+            hint=f"let the daemon's user write into {path.parent}",
+        ) from error
     return key
 
 

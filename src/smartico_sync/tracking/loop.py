@@ -214,6 +214,7 @@ class ViewLoop:
         if isinstance(self._standing.error, StateError):
             self._equipment.store.probe()  # what cannot be remembered is not sent
         self._doubt()
+        self._equipment.recorder.opens()
         self._session = session = open_session(self._equipment, self._memory)
         self._equipment.recorder.opened(session.prepared, session.row)
         self._sender.begin(session.row)

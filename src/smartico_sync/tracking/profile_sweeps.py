@@ -65,7 +65,8 @@ class ProfileSweeps:
             return False
         mine = [each for each in self.store.backfills() if each.view == loop.name]
         last = max((each.asked_ms for each in mine if each.profiles == "changed"), default=row.level_ms)
-        return now_ms() - last >= every and not any(each.state == "open" for each in mine)
+        # Long ago, or ahead of a clock that was set back.
+        return abs(now_ms() - last) >= every and not any(each.state == "open" for each in mine)
 
     def begin(self, loop: ViewLoop, stopping: threading.Event) -> None:
         """Have everything up to the watermark read again."""

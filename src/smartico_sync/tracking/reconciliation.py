@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -19,6 +18,7 @@ from smartico_sync.core.cursor_time import DAY_MS, cursor_ms
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import contents_of, position_at, positions_of
 from smartico_sync.core.position import Position
+from smartico_sync.core.zones import time_zone
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.state.ledger import BUCKET_MS
@@ -110,7 +110,7 @@ def units(prepared: PreparedView, text: str) -> int:
             return int(text.partition(".")[0])
         if prepared.relation.epoch and NUMBER.fullmatch(text):
             return int(cursor_ms(pl.Series([text]), prepared.relation.cursor_is)[0])
-        return epoch_ms(text, ZoneInfo(prepared.relation.timezone if cursor.family == "timestamp" else "UTC"))
+        return epoch_ms(text, time_zone(prepared.relation.timezone if cursor.family == "timestamp" else "UTC"))
     except ValueError:
         kind = "a time, such as 2026-01-31T12:00:00" if is_time(prepared) else "a whole number"
         raise ConfigError(f"{text!r} is no cursor of {prepared.relation.name}", hint=f"expected {kind}") from None
@@ -230,6 +230,6 @@ def shifted(prepared: PreparedView, low: int, high: int) -> bool:
     """Whether the clocks of the source's zone change around here, so that a wall clock says less than it seems."""
     if prepared.relation.cursor_column.family != "timestamp" or prepared.relation.timezone == "UTC":
         return False
-    zone = ZoneInfo(prepared.relation.timezone)
+    zone = time_zone(prepared.relation.timezone)
     before, after = (datetime.fromtimestamp(ms / 1000, zone).utcoffset() for ms in (low - SLACK_MS, high + SLACK_MS))
     return before != after

@@ -15,7 +15,7 @@ from smartico_sync.core.records import Holds
 from smartico_sync.errors import RowsRefused
 from smartico_sync.observe.health import REFUSED_PROPERTIES, UNKNOWN_DUPLICATES
 from smartico_sync.tracking import redelivery
-from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.clocks import agreed_ms, now_ms
 from smartico_sync.tracking.key_watch import with_duplicates
 from smartico_sync.tracking.page_reader import ReadResult
 from smartico_sync.tracking.pages_in_flight import Sent
@@ -271,7 +271,7 @@ class Sender:
 
     def _built(self, session: Session, batch: PreparedBatch, receipt: Receipt, retried: Retried) -> Commit:
         """What the receipt changes in the state."""
-        commit = build_commit(batch, receipt, session.options, now_ms(), retried)
+        commit = build_commit(batch, receipt, session.options, now_ms(), retried, agreed_ms)
         rows = [*(each.row for each in commit.parked), *(each.row for each in commit.dead_letters)]
         waits = [row.player for row in rows if row.player]
         if self._trust == "doubted" and batch.profiles is not None and waits:

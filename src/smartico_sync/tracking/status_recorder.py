@@ -24,10 +24,11 @@ __all__ = ["StatusRecorder"]
 class StatusRecorder:
     """Records facts of one view as they happen; whoever looks at the board sees them at once. Thread-safe."""
 
-    def __init__(self, view: View, board: StatusBoard) -> None:
+    def __init__(self, view: View, board: StatusBoard, statement_timeout_ms: int = 0) -> None:
         self.board, self.name = board, view.name
         polls = Polls.since_now(board.clock())
-        board.put(ViewFacts(view.name, view.kind, view.source, view.cursor, view.every, polls, view.max_age))
+        facts = ViewFacts(view.name, view.kind, view.source, view.cursor, view.every, polls, view.max_age)
+        board.put(replace(facts, statement_timeout_ms=statement_timeout_ms))
 
     @property
     def status(self) -> ViewFacts:
@@ -37,6 +38,10 @@ class StatusRecorder:
     def change(self, **fields: Any) -> None:
         """Replace some of the facts."""
         self.board.change(self.name, lambda facts: replace(facts, **fields))
+
+    def opens(self) -> None:
+        """The source is about to describe the view."""
+        self._poll(lambda facts, now: facts.polls.opening(now))
 
     def opened(self, prepared: PreparedView, row: ViewRow) -> None:
         """The view is described and its state is read."""

@@ -7,9 +7,9 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from smartico_sync.core.position import Position
+from smartico_sync.core.zones import time_zone
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.clickhouse.types import literal
 from smartico_sync.sources.kit.positions import described
@@ -53,7 +53,7 @@ def _before(reading: ClickHouseReading, relation: Relation, head: str) -> Positi
     """Right before the highest cursor, where a poll has one row to read: behind it, none is left in any order."""
     column = described(relation, relation.cursor)
     if column.family in ("timestamp", "instant", "date"):
-        zone = ZoneInfo(relation.timezone if column.family == "timestamp" else "UTC")
+        zone = time_zone(relation.timezone if column.family == "timestamp" else "UTC")
         return Position(reading.moment(epoch_ms(head, zone) - 1))
     return Position(str(int(head) - 1) if column.family == "integer" and head != "0" else head)
 

@@ -6,10 +6,10 @@ import datetime as dt
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from smartico_sync.core.zones import time_zone
 from smartico_sync.sources.kit.values import CONVERTERS, FALSE, TRUE, Converter, as_text
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def _uniform_times(column: Column, text: pl.Series, timezone: str) -> pl.Series 
 def mixed(column: Column, values: Iterable[Any], timezone: str) -> tuple[pl.Series, pl.Series | None]:
     """One value at a time; the second series tells the rows whose value does not fit."""
     convert: Converter = CONVERTERS.get(column.family, as_text)
-    zone = ZoneInfo(timezone)
+    zone = time_zone(timezone)
     converted: list[Any] = []
     spoilt: list[bool] = []
     numbers = column.family in ("integer", "boolean")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from smartico_sync.core.cursor_time import epoch_text
 from smartico_sync.core.position import Position
+from smartico_sync.core.zones import time_zone
 from smartico_sync.errors import ConfigError, SourceError, ViewBroken
 from smartico_sync.sources.kit.frames import CURSOR, key_column
 
@@ -112,7 +112,7 @@ def moment_text(relation: Relation, at_ms: int, *, offset: str = "") -> str:
             f"{column.name} is {column.type}, not a time",
             hint="give an id where the cursor is an id, a time where it is a time",
         )
-    zone = ZoneInfo(relation.timezone) if column.family == "timestamp" else dt.UTC
+    zone = time_zone(relation.timezone) if column.family == "timestamp" else dt.UTC
     wall = dt.datetime.fromtimestamp(at_ms / 1000, zone).replace(tzinfo=None)
     if column.family == "date":
         return str(wall.date())

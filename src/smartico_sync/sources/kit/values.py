@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from smartico_sync.core.zones import UTC
+
 __all__ = ["CONVERTERS", "FALSE", "MILLISECONDS_FROM", "TRUE", "Converter", "as_text", "epoch_ms", "position_text"]
 
 Converter = Callable[[Any, ZoneInfo], Any]
@@ -90,7 +92,7 @@ def _time(value: Any, zone: ZoneInfo) -> dt.datetime:
 
 
 def _instant(value: Any, _: ZoneInfo) -> dt.datetime:
-    return _time(value, ZoneInfo("UTC")).replace(tzinfo=dt.UTC)
+    return _time(value, UTC).replace(tzinfo=dt.UTC)
 
 
 def _date(value: Any, zone: ZoneInfo) -> dt.date:

@@ -6,7 +6,6 @@ import datetime as dt
 import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import orjson
@@ -14,6 +13,7 @@ import polars as pl
 from bson import Decimal128
 from bson.binary import Binary
 
+from smartico_sync.core.zones import UTC
 from smartico_sync.sources.kit.frames import dtype, finite, with_reasons
 from smartico_sync.sources.kit.values import CONVERTERS
 from smartico_sync.sources.mongodb.decimals import decimal_texts
@@ -37,7 +37,6 @@ INT, LONG = 16, 18
 WHOLE, SCRIPTED = among((INT, LONG)), among((INT, DOUBLE))  # JavaScript writes its numbers as either
 YEARS_MS = (-62_135_596_800_000, 253_402_300_799_999)  # the years 1 to 9999
 ISO = "%Y-%m-%d %H:%M:%S%.3fZ"
-UTC = ZoneInfo("UTC")
 UUID_BYTES = 16
 UUID_PARTS = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
 

@@ -9,12 +9,12 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from bson import Decimal128, Int64, ObjectId, Timestamp
 from bson.binary import Binary
 from bson.datetime_ms import DatetimeMS
 
+from smartico_sync.core.zones import UTC
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.values import epoch_ms
 
@@ -41,7 +41,6 @@ FAMILIES: dict[str, Family] = {
     "uuid": "uuid", "objectId": "text", "bool": "boolean", "date": "instant", "int": "integer", "long": "integer",
     "decimal": "decimal",
 }  # fmt: skip
-UTC = ZoneInfo("UTC")
 WHOLE = re.compile(r"-?\d+")
 TAGGED = "m"  # ends the text of a decimal fraction, which no double equals
 UUID_SUBTYPE = 4

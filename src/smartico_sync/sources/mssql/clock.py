@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
+from smartico_sync.core.zones import UTC
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.server_clock import Replay, ReplicaClock
 from smartico_sync.sources.kit.values import epoch_ms
@@ -25,7 +25,6 @@ REPLAYED = """SELECT CONVERT(varchar(33), SYSUTCDATETIME(), 126) AS now,
  CONVERT(varchar(33), DATEADD(minute, DATEDIFF(minute, SYSDATETIME(), SYSUTCDATETIME()), MIN(last_commit_time)), 126) AS replayed
  FROM sys.{view} WHERE database_id = DB_ID() AND is_local = 1"""
 VIEWS = ("dm_hadr_database_replica_states", "dm_database_replica_states")
-UTC = ZoneInfo("UTC")
 TICK_MS = 4  # the view's times are rounded to three hundredths of a second
 
 
