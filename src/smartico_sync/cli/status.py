@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,7 +40,7 @@ COLOURS = {
 def status(path: Path, as_json: bool) -> ExitCode:
     """Say how every view does: from the running daemon, or from the state when it does not run.
 
-    Ends with 0 when everything is delivered or on its way, with 1 when the daemon does not run or does not deliver.
+    Ends with 0 when the daemon delivers, as `/readyz` says it, and with 1 when it does not, has not begun yet, or does not run.
     """
     context = OperatorContext(path)
     live = current(context)
@@ -47,7 +48,7 @@ def status(path: Path, as_json: bool) -> ExitCode:
         print_json(live)
     else:
         show(live)
-    return ExitCode.FINE if live["ready"] in ("delivering", "starting") else ExitCode.INTERNAL
+    return ExitCode.FINE if live["ready"] == "delivering" else ExitCode.INTERNAL
 
 
 def current(context: OperatorContext) -> dict[str, Any]:
@@ -119,9 +120,15 @@ def show(live: dict[str, Any]) -> None:
             click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; sync backfill --list")
     for finding in live["findings"]:
         click.secho(
-            f"! {finding['subject']}: {finding['message']}", fg="red" if finding["severity"] == "critical" else "yellow"
+            f"! {finding['subject']}: {finding['message']}" + since(finding.get("since_ms", 0)),
+            fg="red" if finding["severity"] == "critical" else "yellow",
         )
         if finding["hint"]:
             click.echo(f"    next: {finding['hint']}")
     if live["ready"] == "not running":
         click.echo("no daemon answers; next: sync run, or look at its service")
+
+
+def since(ms: int) -> str:
+    """From when on, for a person."""
+    return f", since {datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}" if ms else ""
