@@ -253,3 +253,26 @@ def test_check_tries_the_state_and_the_port(operator, postgresql):
         demo = run(["demo", "--listen", f"127.0.0.1:{other.getsockname()[1]}"], operator.home, 30)
     assert demo.returncode == 2
     assert "next: sync demo --listen" in demo.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("backfill", "deposits", "--from", "2026-02-01", "--to", "2026-01-01"), "lies behind"),
+        (("backfill", "deposits", "--from", "2026-01-01", "--resume"), "different things to do"),
+        (("backfill", "--list", "--cancel", "3"), "different things to do"),
+        (("reconcile", "--from", "nonsense"), "is no cursor"),
+        (("watermark", "rewind", "deposits", "--to", "nonsense"), "is no cursor"),
+        (("preview", "nowhere"), "has no view nowhere"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
+)
+def test_nonsense_is_refused_with_a_sentence(stopped, words, told):
+    """Exit code 2, and nothing has changed."""
+    before = stopped.sync("watermark", "show", "--json").stdout
+    done = stopped.sync(*words)
+    assert done.returncode == 2, done.stdout
+    assert told in done.stderr
+    assert "internal error" not in done.stderr
+    assert stopped.sync("watermark", "show", "--json").stdout == before
+    assert json.loads(stopped.sync("backfill", "--list", "--json").stdout) == []

@@ -21,6 +21,7 @@ from smartico_sync.daemon.wiring import assemble
 from smartico_sync.errors import ConfigError, ExitCode, StateLocked
 from smartico_sync.observe.logs import configure
 from smartico_sync.tracking.backfill import RATE, Backfills, stretch
+from smartico_sync.tracking.reconciliation import units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +74,15 @@ def backfill(
     Ctrl-C leaves it to --resume or to the next daemon.
     """
     context = OperatorContext(path)
+    chosen = [
+        what
+        for what, there in (("VIEW", name), ("--list", listing), ("--cancel", cancel), ("--resume", resume))
+        if there not in (None, False)
+    ]
+    if len(chosen) > 1:
+        raise ConfigError(
+            f"{' and '.join(chosen)} are different things to do", hint="choose one of them: sync backfill --help"
+        )
     if listing:
         return show(context, as_json)
     if cancel is not None:
@@ -99,6 +109,8 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
     with context.reading() as store:
         row = store.view(name)
     with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
+        if high is not None and units(prepared, low) > units(prepared, high):
+            raise ConfigError(f"--from {low} lies behind --to {high}", hint="name the earlier end with --from")
         part = None if row is None else stretch(reading, prepared, row, low, high)
     if part is None:
         raise ConfigError(

@@ -73,4 +73,6 @@ def taken(listen: str) -> str:
             probe.bind((host, int(port)))
     except OSError as error:
         return (error.strerror or "no such address").lower()
+    except (ValueError, OverflowError):
+        return "that is no HOST:PORT"
     return ""

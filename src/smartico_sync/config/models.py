@@ -158,7 +158,7 @@ class SourceConfig(Model):
 
 
 class MaxRefused(Model):
-    """When a view is simply misconfigured: both limits must be passed within one page."""
+    """When a view is simply misconfigured: both limits must be passed within one page, or the last thousand rows."""
 
     share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = REFUSED_SHARE
     """Refused events of all events, 0 to 1."""

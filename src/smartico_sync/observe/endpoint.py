@@ -108,7 +108,11 @@ class Endpoint:
         if reader == "anybody":
             return 401, "text/plain", b"send Authorization: Bearer, and the token of `health:` in views.yaml\n"
         if path == "/metrics":
-            return 200, "text/plain; version=0.0.4; charset=utf-8", exposition(views, destinations, dropped_lines())
+            return (
+                200,
+                "text/plain; version=0.0.4; charset=utf-8",
+                exposition(views, destinations, dropped_lines(), health),
+            )
         if path == "/status.json":
             status = status_document(views, destinations, health, started_ms=self.started_ms, now_ms=now)
             return 200, "application/json", orjson.dumps(status, option=WRITTEN)

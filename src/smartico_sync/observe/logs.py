@@ -134,7 +134,11 @@ def flush() -> None:
 def configure(form: Literal["auto", "json", "console"]) -> None:
     """Send logs to standard error in that form; auto: console on a terminal, else JSON."""
     chosen = form if form != "auto" else ("console" if sys.stderr.isatty() else "json")
-    renderer: Any = structlog.processors.JSONRenderer() if chosen == "json" else structlog.dev.ConsoleRenderer()
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if chosen == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     flush()
     writer = LogWriter(sys.stderr.fileno())
     _writers[:] = [writer]
