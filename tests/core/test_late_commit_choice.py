@@ -24,6 +24,7 @@ NO_FENCE = "MariaDB shows nothing of its open transactions"
         ("auto", "date", NO_FENCE, "lookback"),
         ("gaps", "integer", "", "gaps"),
         ("lookback", "instant", "", "lookback"),
+        ("lookback", "integer", NO_FENCE, "lookback"),
         ("fence", "instant", "", "fence"),
     ],
 )
@@ -40,7 +41,7 @@ def test_a_policy_that_can_work_is_followed(policy, cursor, reason, expected):
         ("fence", "integer", NO_FENCE, "gaps", NO_FENCE),
         ("fence", "uuid", "", None, "does not grow"),
         ("gaps", "timestamp", NO_FENCE, "lookback", "integer cursor"),
-        ("lookback", "integer", NO_FENCE, "gaps", "timestamp"),
+        ("lookback", "uuid", NO_FENCE, None, "timestamp"),
         ("auto", "text", NO_FENCE, None, "cannot be found"),
     ],
 )
@@ -50,6 +51,17 @@ def test_a_policy_that_cannot_work_says_so(policy, cursor, reason, nearest, says
     assert choice.mechanism == nearest
     assert says in choice.problem
     assert choice.hint
+
+
+def test_rows_that_share_an_id_are_not_found_by_missing_ones():
+    """Then keys are scanned again; who asks for gaps all the same is told what speaks against it."""
+    shared = "several rows have one id"
+    assert choose("auto", "integer", "", NO_FENCE, shared).mechanism == "lookback"
+    assert choose("auto", "integer", "", "", shared).mechanism == "fence + lookback"
+    asked = choose("gaps", "integer", "", NO_FENCE, shared)
+    assert (asked.mechanism, asked.promise) == ("gaps", "in doubt")
+    assert shared in asked.why
+    assert choose("gaps", "integer", "", NO_FENCE).promise == "kept"
 
 
 def test_unordered_ids_are_warned_of():

@@ -281,6 +281,20 @@ def test_a_name_that_was_given_away_is_not_another_view(renamed):
     assert "the identity deposits is that of view payments" in done.stderr
 
 
+@pytest.mark.parametrize("what", ["relation: public.deposits", "relation: same_rows", "query: SELECT * FROM deposits"])
+def test_rows_that_were_delivered_are_known_by_whatever_name(renamed, operator, postgresql, what):
+    """Another spelling of the relation, a view of it or a query is refused too: by the run, and by `check` before it."""
+    postgresql.execute("CREATE VIEW same_rows AS SELECT * FROM deposits")
+    lines = (DEPOSITS_VIEW % ("payments", "")).replace("relation: deposits", what)
+    operator.configure(postgresql.url, lines)
+    check, done = operator.sync("check"), operator.sync("run", "--once")
+    assert check.returncode == done.returncode == 2, check.stdout + done.stderr
+    for told in (" ".join(check.stdout.split()), done.stderr):
+        assert "this state has sent the rows of" in told
+        assert "sync watermark adopt payments --from deposits" in told
+    assert len(operator.accepted()) == 3
+
+
 @pytest.mark.parametrize(("more", "sent"), [(", start_from: now", 3), (", on_known_relation: send", 6)])
 def test_a_known_relation_is_sent_when_the_configuration_says_so(renamed, operator, more, sent):
     """What comes from now on, or all of it again."""

@@ -14,7 +14,7 @@ from daemon.test_operating import until
 from smartico_sync.config.load import load
 from smartico_sync.core.outcome import revived
 from smartico_sync.core.position import Position
-from smartico_sync.core.reason_codes import UNACKNOWLEDGED
+from smartico_sync.core.reason_codes import GONE, UNACKNOWLEDGED
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.observe.health import assess
 from smartico_sync.tracking.backfill import Backfills
@@ -357,6 +357,27 @@ def test_a_row_that_changed_keeps_its_new_id_however_often_it_is_tried(day, faul
     assert len({event["eid"] for event in events}) == 2
 
 
+def test_a_row_that_waits_is_not_given_up_because_a_replica_further_back_does_not_show_it(day):
+    """It waits a little longer and goes when it is shown again; one that stays away is given up."""
+    today = day(PLAYERS % "" + DEPOSITS % "")
+    today.operator.sandbox.set_faults(["unknown-users"])
+    deposit(today, 1)
+    deposit(today, 2)
+    today.poll()
+    today.replica.execute("ALTER TABLE deposits RENAME TO primary_deposits")
+    today.replica.execute("CREATE TABLE deposits AS SELECT * FROM primary_deposits LIMIT 0")
+    hurry(today)
+    today.poll("deposits")
+    assert today.status("deposits").dead == {}
+    today.replica.execute("INSERT INTO deposits SELECT * FROM primary_deposits WHERE id = 1")
+    today.operator.sandbox.set_faults([])
+    for _ in range(8):
+        hurry(today)
+        today.poll("deposits")
+    assert len(today.operator.accepted()) == 1
+    assert today.status("deposits").dead == {GONE: 1}
+
+
 def test_rows_of_a_keyless_view_that_are_asked_for_are_found_by_what_they_hold(day):
     """Three rows at one cursor value that a comparison misses: each is read again, sent and counted once."""
     today = day(
@@ -382,3 +403,28 @@ def test_rows_of_a_keyless_view_that_are_asked_for_are_found_by_what_they_hold(d
     counts = today.status("log").counts
     assert (today.status("log").parked, today.status("log").dead) == ({}, {})
     assert counts["delivered"] == 5
+
+
+def whole_second(day, name):
+    """The player changes now, by a clock of whole seconds."""
+    second = datetime.now(UTC).replace(microsecond=0).isoformat(sep=" ").removesuffix("+00:00")
+    day.replica.execute("UPDATE players SET core_username = ?, dt_update = ?", (name, second))
+    return second
+
+
+@pytest.mark.parametrize("left", ["running", "restarted"])
+def test_a_second_change_under_the_same_cursor_value_is_found(day, left):
+    """Cursors of whole seconds: a player who changes twice within one is sent as he is at its end, though a poll came between."""
+    today = day(PLAYERS % "")
+    today.replica.execute("INSERT INTO players (dt_update, core_username) VALUES ('2026-01-01 00:00:01', 'old')")
+    today.poll()
+    second = whole_second(today, "first")
+    today.poll_until(lambda: today.names() == ["old", "first"])
+    today.replica.execute("UPDATE players SET core_username = 'second', dt_update = ?", (second,))
+    if left == "restarted":
+        today.loops["players"].close()
+    today.poll_until(lambda: today.names() == ["old", "first", "second"])
+    assert today.replica.execute("SELECT dt_update FROM players").fetchone()[0] == second
+    for _ in range(3):
+        today.poll()
+    assert today.operator.sandbox.stats()["accepted"] == 3

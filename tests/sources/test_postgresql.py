@@ -232,7 +232,10 @@ def test_a_reader_draws_no_warning(on_postgresql):
 def test_cached_sequences_spoil_the_fence(on_postgresql):
     """CACHE > 1 hands out ids ahead of time: facts() names the sequence."""
     on_postgresql.execute("CREATE SEQUENCE bet_ids CACHE 20")
-    assert "public.bet_ids" in on_postgresql.source().facts().fence
+    facts = on_postgresql.source().facts()
+    assert "public.bet_ids" in facts.fence
+    assert "public.bet_ids" in facts.no_fence("integer")
+    assert facts.no_fence("instant") == "", "a time is not taken from a sequence"
 
 
 def test_a_killed_backend_is_transient(on_postgresql):

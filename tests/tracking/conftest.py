@@ -64,7 +64,11 @@ class Tracked:
             f"views:\n  - {{name: deposits, source: db, relation: deposits, kind: deposits, cursor: transaction_id{more}}}\n"
         )
         config.chmod(0o600)
-        configuration = load(config)
+        self.open(home)
+
+    def open(self, home):
+        """Take up what is configured, under the state that is there."""
+        configuration = load(home / "views.yaml")
         (view,) = configuration.views
         self.delivery, self.store, self.board = SlowDelivery(), Store.open(home / "sync.db"), StatusBoard()
         self.source = sources_of(configuration)["db"]

@@ -125,3 +125,18 @@ def test_a_page_that_cannot_be_made_fails_where_it_is_committed():
     with pytest.raises(IndexError):
         pages.settle()
     assert pages.committed == [0]
+
+
+def test_nothing_is_made_or_read_behind_a_page_that_could_not_be_made():
+    """Its rows would overtake those of that page; once all is taken back the view begins again."""
+    pages = Pages()
+    pages.send(0)
+    pages.flight.send([].pop, 1, where="worker")
+    pages.send(2, where="worker")
+    pages.flight._worker.submit(quiet).result()
+    assert pages.flight.full
+    assert list(pages.receipts) == [0]
+    pages.flight.withdraw()
+    assert not pages.flight.full
+    pages.send(3)
+    assert list(pages.receipts) == [0, 3]

@@ -23,6 +23,7 @@ from smartico_sync.state.store import Store
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
+from waiting import until
 
 PII_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="  # of no value
 
@@ -202,6 +203,21 @@ def test_a_crash_makes_no_duplicate_that_nobody_can_explain(steps, pages):
         assert day.error is None
         assert sorted(day.api.accepted.values()) == sorted(day.rows())
         assert day.store.view("deposits").counts.get("duplicate_unknown", 0) == 0
+        day.stop()
+
+
+def test_another_row_in_the_very_place_of_a_delivered_one_is_noticed(tmp_path):
+    """It has the time and the key of one that was delivered, and shows up later: the view stops."""
+    with ExitStack() as stack:
+        day = Day(tmp_path, cursor="dt", lookback="2h", policy="warn", pages=100, stack=stack)
+        day.insert("k0")
+        day.poll()
+        assert day.error is None
+        day.replica.execute(
+            "INSERT INTO deposits (transaction_id, dt, deposit_amount) SELECT transaction_id, dt, 99 FROM deposits LIMIT 1"
+        )
+        until(lambda: day.poll() or day.error)  # keys are scanned again now and then, as their cost allows
+        assert isinstance(day.error, ViewMisconfigured)
         day.stop()
 
 

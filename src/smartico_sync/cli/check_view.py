@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,19 @@ from smartico_sync.core.late_commit.view_definition import traits
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.relation import IDS
 from smartico_sync.core.survey import near_event_type, survey
-from smartico_sync.errors import ExitCode, SyncError, ViewBroken
+from smartico_sync.errors import ExitCode, StateError, SyncError, ViewBroken
 from smartico_sync.tracking.cursor_checks import coarse
+from smartico_sync.tracking.known_relation import refuse_known_relation
 from smartico_sync.tracking.newest_rows import NEWEST, repeated_keys
-from smartico_sync.tracking.prepared_view import identified, pipeline_options, planned, prepare, prepare_known, stopped
+from smartico_sync.tracking.prepared_view import (
+    identified,
+    pipeline_options,
+    planned,
+    prepare,
+    prepare_known,
+    stopped,
+    under_secret,
+)
 from smartico_sync.tracking.source_checks import CheckMemory, SourceChecks
 from smartico_sync.tracking.view_identity import definition_of, recorded
 
@@ -58,6 +68,8 @@ def check_view(context: OperatorContext, view: View, source: Source) -> Iterator
         by_default = prepared
         if row is not None and row.head is not None:
             prepared = prepare_known(configuration, view, source, row)
+        elif row is None:
+            refuse_if_known(context, view, source, prepared)
     except SyncError as error:
         if mapping is not None:
             yield ViewReport(view, configuration.pii, mapping)
@@ -87,6 +99,13 @@ def check_view(context: OperatorContext, view: View, source: Source) -> Iterator
         yield from late_findings(subject, view, prepared)
     except SyncError as error:
         yield failed(subject, error)
+
+
+def refuse_if_known(context: OperatorContext, view: View, source: Source, prepared: PreparedView) -> None:
+    """Make sure that a view that is new to the state would not send what was sent before. Raises ViewMisconfigured."""
+    with suppress(StateError), context.reading() as store:
+        if not any(row.identity == (view.identity or view.name) for row in store.views()):
+            refuse_known_relation(context.configuration, view, under_secret(prepared, store), source, store)
 
 
 def discreet(mapping: ViewMapping, found: Survey) -> Survey:
@@ -204,7 +223,10 @@ def late_findings(subject: str, view: View, prepared: PreparedView) -> Iterator[
     if choice.mechanism is None:
         yield Finding("advice", subject, f"late commits: none, {choice.problem or choice.why}", choice.hint)
     else:
-        yield Finding("fine", subject, f"late commits: {choice.mechanism}, {choice.why}")
+        doubtful = choice.promise == "in doubt"
+        hint = "choose a time as cursor, or `late_commit: lookback`; sync reconcile finds what slips through"
+        told = f"late commits: {choice.mechanism}, {choice.why}"
+        yield Finding("advice" if doubtful else "fine", subject, told, hint if doubtful else "")
     own = (prepared.relation.cursor, *prepared.relation.key, *NEVER_CHANGING)
     profiles = kind(view.kind).role == "profile"
     by_id = prepared.relation.cursor_column.family in IDS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.printable import printable
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
-from smartico_sync.errors import ConfigError, ExitCode
+from smartico_sync.errors import ConfigError, ExitCode, SourceCancelled
+from smartico_sync.tracking.prepared_view import pipeline_options
+from smartico_sync.tracking.profile_comparison import ProfileComparison
 from smartico_sync.tracking.reconciliation import Depth, Reconciliation, Unit, compare, span, units
 
 if TYPE_CHECKING:
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import View
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import ViewRow
+    from smartico_sync.sources.protocol import Source
+    from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["reconcile"]
 
 SHOWN = 20  # runs of rows, and buckets, that are printed; --json has all
-REASON = "never acknowledged, found by a comparison"
+REASON = "not as it was acknowledged, found by a comparison"
 
 
 @click.command()
@@ -49,23 +53,24 @@ def reconcile(
 ) -> ExitCode:
     """Compare the keys that the source holds, bucket by bucket, with the ledger of acknowledged rows, and list what differs.
 
-    Reads the source beside a running daemon, an hour at a time (3.6 million ids). Ends with 0 when nothing is missing or
-    the missing rows are sent, else with 6.
+    Profiles must also hold what was sent. Reads the source beside a running daemon, an hour at a time (3.6 million ids). Ends
+    with 0 when nothing is missing or the missing rows are sent, else with 6.
     """
     context = OperatorContext(path)
     views = [context.view(name) for name in names] or list(context.configuration.views)
-    compared = [(view, comparison_of(context, view, low, high, "counts" if counts else "keys")) for view in views]
+    compared = [(view, found_of(context, view, low, high, "counts" if counts else "keys")) for view in views]
     if as_json:
-        print_json([told(view, comparison) for view, comparison in compared])
+        print_json([told(view, found) for view, found in compared])
     missing = 0
-    for view, comparison in compared:
+    for view, found in compared:
         if not as_json:
-            show(view.name, comparison)
-        if isinstance(comparison, str) or not comparison.missing_rows:
+            show(view, found)
+        comparison = found.comparison
+        if comparison is None or not comparison.missing_rows + comparison.unlike_rows:
             continue
-        missing += comparison.missing_rows
+        missing += comparison.missing_rows + comparison.unlike_rows
         if send:
-            rows = [[position.cursor, *position.key] for position in comparison.missing]
+            rows = [[position.cursor, *position.key] for position in (*comparison.missing, *comparison.unlike)]
             context.call("enqueue", view=view.name, rows=rows, code=UNACKNOWLEDGED, reason=REASON)
             click.echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
     if missing and not send and not as_json:
@@ -73,51 +78,113 @@ def reconcile(
     return ExitCode.DEAD_LETTERS if missing and not send else ExitCode.FINE
 
 
-def comparison_of(
-    context: OperatorContext, view: View, low: str | None, high: str | None, depth: Depth
-) -> Reconciliation | str:
-    """Compare one view; the reason where nothing can be compared. ConfigError for ends that are the wrong way round."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of one view: a `comparison`, or the `reason` why there is none, and what no comparison counts.
+
+    `given_up` rows are dead letters, `waiting` ones are tried again, `dropped` ones were let go by hand, and `without_cursor`
+    ones are never sent; None where they cannot be counted.
+    """
+
+    comparison: Reconciliation | None
+    reason: str = ""
+    given_up: int = 0
+    waiting: int = 0
+    dropped: int = 0
+    without_cursor: int | None = 0
+
+
+def found_of(context: OperatorContext, view: View, low: str | None, high: str | None, depth: Depth) -> Found:
+    """Compare one view. ConfigError for ends that are the wrong way round."""
     with context.reading() as store, context.source(view) as (source, prepared):
         first, last = (None if text is None else units(prepared, text) for text in (low, high))
         if first is not None and last is not None and first >= last:
             raise ConfigError(f"--from {low} is not before --to {high}", hint="name the earlier end with --from")
         row = store.view(view.name)
-        if row is not None and row.watermark is None:
+        if row is None:
+            return Found(None, "it was never tracked; next: sync run")
+        if row.watermark is None:
             row = replace(row, watermark=row.head)  # after `run --once`, or in a first load: all of it can be compared
-        over = None if row is None else span(prepared, store, row, first, last)
-        if over is None:
-            return why_nothing(row)
-        return compare(prepared, source, store, view.name, over, depth=depth)
+        over = span(prepared, source, store, row, first, last)
+        profiles = None
+        if prepared.mapping.kind.role == "profile" and depth == "keys":
+            options = pipeline_options(context.configuration, view, prepared)
+            profiles = ProfileComparison(view.name, options, store)
+        comparison, reason = None, why_nothing(row)
+        if over is not None:
+            comparison = compare(prepared, source, store, view.name, over, depth=depth, profiles=profiles)
+            reason = ""
+        given_up, waiting = (
+            sum(counts.get(view.name, {}).values()) for counts in (store.dead_letter_counts(), store.parked_counts())
+        )
+        dropped = row.counts.get("dropped", 0)
+        return Found(comparison, reason, given_up, waiting, dropped, nulls(view, source, prepared))
 
 
-def why_nothing(row: ViewRow | None) -> str:
+def why_nothing(row: ViewRow) -> str:
     """Why nothing of a view can be compared."""
-    if row is None:
-        return "it was never tracked; next: sync run"
-    if row.head is None:
+    if row.watermark is None:
         return "nothing was delivered yet; next: sync status"
-    top = row.watermark or row.head
-    return f"nothing of that lies at or below its watermark, {printable(top.cursor)}"
+    return f"nothing of that lies at or below its watermark, {printable(row.watermark.cursor)}"
 
 
-def told(view: View, comparison: Reconciliation | str) -> dict[str, Any]:
+def nulls(view: View, source: Source, prepared: PreparedView) -> int | None:
+    """How many rows have no place in the order, and are not sent either; None where counting them takes too long."""
+    if view.on_null_cursor == "send":
+        return 0
+    try:
+        with source.reading(prepared.relation) as reading:
+            return reading.null_cursors()
+    except SourceCancelled:
+        return None
+
+
+def told(view: View, found: Found) -> dict[str, Any]:
     """A comparison for a program."""
-    if isinstance(comparison, str):
-        return {"view": view.name, "compared": None, "reason": comparison}
-    return {"view": view.name, "compared": asdict(comparison)}
+    counts = asdict(found)
+    return {"view": view.name, "compared": counts.pop("comparison"), **counts}
 
 
-def show(name: str, comparison: Reconciliation | str) -> None:
+def show(view: View, found: Found) -> None:
     """A comparison for a person."""
-    if isinstance(comparison, str):
-        click.echo(f"{name}: {comparison}")
+    show_comparison(view.name, found)
+    aside = {"dead letters": found.given_up, "waiting": found.waiting, "dropped by hand": found.dropped}
+    if any(aside.values()):
+        listed = ", ".join(f"{count:,} {what}" for what, count in aside.items() if count)
+        click.echo(f"    accounted for, and not accepted: {listed}; next: sync dead-letters list")
+    if found.without_cursor is None:
+        click.echo(f"! {view.name}: rows with a NULL {view.cursor} could not be counted: that took too long")
+    elif found.without_cursor:
+        click.secho(
+            f"! {view.name}: {found.without_cursor:,} rows have a NULL {view.cursor} or key and are never sent: fill it, or see "
+            "on_null_cursor",
+            fg="yellow",
+        )
+
+
+def show_comparison(name: str, found: Found) -> None:
+    """What the comparison found."""
+    comparison = found.comparison
+    if comparison is None:
+        click.echo(f"{name}: {found.reason}")
         return
     over = comparison.span
     between = f"{edge(over.low, comparison.unit)} to {edge(over.high, comparison.unit)}"
-    if not comparison.differing:
-        click.secho(f"✓ {name}: {comparison.source:,} rows from {between}, all acknowledged", fg="green")
+    if not comparison.differing and not comparison.unlike_rows:
+        word = "accounted for" if found.given_up + found.waiting + found.dropped else "acknowledged"
+        said = f"all {word}"
+        if comparison.counted:
+            by_key = comparison.source - comparison.counted
+            said = f"{by_key:,} compared by key: {said}; {comparison.counted:,} by count alone: as many as were {word}"
+        click.secho(f"✓ {name}: {comparison.source:,} rows from {between}, {said}", fg="green")
         return
     click.secho(f"✗ {name}: from {between}", fg="red")
+    if comparison.unlike_rows:
+        click.echo(
+            f"    {comparison.unlike_rows:,} profiles hold something else than was sent, and their cursor did not move"
+        )
+        for position in comparison.unlike[:SHOWN]:
+            click.echo(f"    changed: {', '.join(position.key)} at {position.cursor}")
     for bucket in comparison.differing[:SHOWN]:
         pruned = "; the keys are pruned, so none can be named" if bucket.keys == "pruned" else ""
         click.echo(

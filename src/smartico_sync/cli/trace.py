@@ -17,6 +17,9 @@ from smartico_sync.core.events import DATE, EID, POSITION, TYPE
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.errors import ConfigError, ExitCode
+from smartico_sync.state.ledger import BUCKET_MS
+from smartico_sync.tracking.prepared_view import pipeline_options
+from smartico_sync.tracking.profile_comparison import ProfileComparison
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +50,7 @@ FITS: dict[str, tuple[str, Callable[[str], object]]] = {
 def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCode:
     """Say what became of the row of VIEW with this KEY: in the source, acknowledged and when, waiting, or given up, and its event id.
 
-    Ends with 6 when it was given up, with 3 when it is nowhere: not in the source, not waiting and not given up.
+    Ends with 0 when it is accounted for, with 3 when it is nowhere (not in the source, not waiting, not given up), else with 6.
     """
     context = OperatorContext(path)
     view = context.view(name)
@@ -60,7 +63,15 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
         check_types(prepared.relation, key)
         with source.reading(prepared.relation) as reading:
             rows = reading.by_key([key])
+            clock_ms = reading.clock_ms
         found = [told(store, prepared, rows, row) for row in range(rows.height)]
+        row = store.view(name)
+        dropped = row.counts.get("dropped", 0) if row is not None else 0
+        if prepared.mapping.kind.role == "profile" and row is not None:
+            options = pipeline_options(context.configuration, view, prepared)
+            changed = ProfileComparison(name, options, store).unlike(rows, clock_ms)
+            for each in found:
+                each["changed"] = any(position.cursor == each["cursor"] for position in changed)
         undelivered = [
             {
                 "stage": stage,
@@ -68,6 +79,7 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
                 "code": each.code,
                 "reason": each.reason,
                 "eid": each.row.eid,
+                "cursor": each.row.position.cursor,
             }
             for stage, some in (("given up", store.all_dead_letters()), ("waiting", store.parked(name, 2**62, 100_000)))
             for each in some
@@ -76,10 +88,19 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
     if as_json:
         print_json({"view": name, "key": list(key), "rows": found, "letters": undelivered})
     else:
-        show(name, key, found, undelivered)
-    if any(each["stage"] == "given up" for each in undelivered):
-        return ExitCode.DEAD_LETTERS
-    return ExitCode.FINE if found or undelivered else ExitCode.SOURCE
+        show(name, key, found, undelivered, dropped)
+    if not found and not undelivered:
+        return ExitCode.SOURCE
+    settled = {each["cursor"] for each in undelivered}
+    lost = [
+        each
+        for each in found
+        if each["keys"] == "kept"
+        and each["cursor"] is not None
+        and each["cursor"] not in settled
+        and (each["changed"] or not (each["acknowledged"] or each["there_at_start"]))
+    ]
+    return ExitCode.DEAD_LETTERS if lost else ExitCode.FINE
 
 
 def check_types(relation: Relation, key: tuple[str, ...]) -> None:
@@ -103,6 +124,9 @@ def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> 
     at = cursor_ms(one.get_column(prepared.relation.cursor), prepared.relation.cursor_is)[0]
     number = ledger_keys(prepared.mapping, one)[0]
     when = None if at is None else store.acknowledged_at(view, at, number)
+    bucket = at // BUCKET_MS * BUCKET_MS if at is not None else 0
+    counted = store.ledger_counts(view, bucket, bucket + BUCKET_MS).get_column("n").sum() if at is not None else 0
+    pruned = when is None and store.ledger_between(view, bucket, bucket + BUCKET_MS).height < counted
     there = when is not None and number in store.there_at_start(view).to_list()
     mapped = events(prepared.mapping, one)
     event = mapped.events.frame.select(EID, TYPE, DATE, POSITION).to_dicts()
@@ -110,6 +134,8 @@ def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> 
         "cursor": one.get_column("@cursor")[0],
         "acknowledged": when is not None and not there,
         "acknowledged_at": "" if when is None or there else moment(when),
+        "changed": False,
+        "keys": "pruned" if pruned else "kept",
         "there_at_start": there,
         "event_type": event[0][TYPE] if event else "",
         # A profile's final id also depends on what it holds.
@@ -118,9 +144,12 @@ def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> 
     }
 
 
-def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], undelivered: list[dict[str, Any]]) -> None:
-    """For a person."""
+def show(
+    name: str, key: tuple[str, ...], found: list[dict[str, Any]], undelivered: list[dict[str, Any]], dropped: int
+) -> None:
+    """For a person. `dropped`: so many dead letters of the view were dropped by hand; nobody knows any more which."""
     called = printable(f"{name} {' '.join(key)}")
+    settled = {each["cursor"] for each in undelivered}
     if not found:
         click.echo(f"{called}: the source has no such row")
     for row in found:
@@ -128,11 +157,15 @@ def show(name: str, key: tuple[str, ...], found: list[dict[str, Any]], undeliver
             click.echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
             continue
         click.echo(f"{called}: in the source at {printable(row['cursor'])}, {row['event_type']} {row['eid']}")
-        said = (
-            f"acknowledged at {row['acknowledged_at']}"
-            if row["acknowledged"]
-            else "not acknowledged (or longer ago than the ledger keeps keys)"
-        )
+        said = f"acknowledged at {row['acknowledged_at']}" if row["acknowledged"] else "not acknowledged"
+        if not row["acknowledged"] and row["keys"] == "pruned":
+            said += ", or longer ago than the ledger keeps keys"
+        if row["changed"]:
+            said = "acknowledged, and it holds something else now: it changed without moving its cursor"
+        if row["acknowledged"] and (row["problem"] or dropped) and row["cursor"] not in settled:
+            said += ", or given up and dropped by hand"
+        if row["cursor"] in settled:
+            said = "read, and not accepted"
         if row["there_at_start"]:
             said = "there when the view began, and not sent by it, unless by a backfill (see `start_from`)"
         click.echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")

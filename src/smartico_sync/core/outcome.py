@@ -53,13 +53,17 @@ REQUESTED_MS = DAY_MS  # a row that is sent on request: its player is known by t
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """The parked rows of a retry: `found[n]` became row n of the batch, those that are `gone` the source holds no more."""
+    """The parked rows of a retry: `found[n]` became row n of the batch, those that are `gone` the source holds no more.
+
+    `hidden` ones it does not show now: a replica that is further back may have answered, and they are asked for again.
+    """
 
     found: tuple[ParkedRow, ...] = ()
     gone: tuple[ParkedRow, ...] = ()
+    hidden: tuple[ParkedRow, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.found) + len(self.gone)
+        return len(self.found) + len(self.gone) + len(self.hidden)
 
 
 NOT_RETRIED = Retried()
@@ -154,6 +158,9 @@ def judge_rows(
                 else DeadLetter(row, code, reason, at_ms)
             )
     resolved = [tried.id for place, tried in before.items() if place < batch.rows]
+    waiting += [
+        parked_again(tried, GONE, "the source does not show the row now", at_ms, tried.row) for tried in retried.hidden
+    ]
     if batch.profiles is None:
         dead += [given_up(tried, GONE, "the row is gone from the source", at_ms) for tried in retried.gone]
         return Outcome(tuple(dead), tuple(waiting), tuple(resolved), 0)

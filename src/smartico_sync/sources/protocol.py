@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from smartico_sync.core.relation import TIMES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Relation, Snapshot
+    from smartico_sync.core.relation import Family, Relation, Snapshot
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
 
 __all__ = ["Encrypted", "End", "Plan", "Reading", "ServerFacts", "Source"]
@@ -32,9 +34,9 @@ class ServerFacts:
     """What the server is, for `sync check` and for the choice of a late-commit mechanism.
 
     `role`: primary, physical standby, logical replica, or unknown. `fence`: empty when the snapshot fence is valid here,
-    else the reason it is not. `replay_lag_ms`: how far a replica is behind, where it can be known. `warnings`: privileges
-    that are too wide, a session that is not read-only, and the like, one sentence each. `encrypted`: whether others on the
-    network can read along; none: there is no network.
+    else the reason it is not; with `fence_for` times the reason concerns ids only. `replay_lag_ms`: how far a replica is
+    behind, where it can be known. `warnings`: privileges that are too wide, a session that is not read-only, and the like, one
+    sentence each. `encrypted`: whether others on the network can read along; none: there is no network.
     """
 
     engine: str
@@ -45,6 +47,11 @@ class ServerFacts:
     timezone: str = "UTC"
     warnings: tuple[str, ...] = field(default=())
     encrypted: Encrypted = "unknown"
+    fence_for: Literal["nothing", "times"] = "nothing"
+
+    def no_fence(self, cursor: Family) -> str:
+        """Why the fence is not valid for a cursor of this family; empty where it is."""
+        return "" if self.fence_for == "times" and cursor in TIMES else self.fence
 
 
 @dataclass(frozen=True, slots=True)

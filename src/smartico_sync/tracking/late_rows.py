@@ -123,7 +123,7 @@ def seen(late: LateRows | None, read_time: ReadTime, status: LateStatus) -> Late
         case Gaps() as gaps:
             return replace(status, late_rows=gaps.found, missing_ids=gaps.waiting(), given_up_ids=gaps.given_up)
         case Lookback(lateness=late_by):
-            return measured(status, late_by)
+            return replace(measured(status, late_by), late_rows=max(late_by.count, status.late_rows))
     return status
 
 

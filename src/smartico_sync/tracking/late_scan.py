@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Reading
 
-__all__ = ["find"]
+__all__ = ["find", "tied"]
 
 SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
 ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
@@ -49,11 +49,27 @@ def find(
 
 
 def unseen(reading: Reading, mapping: ViewMapping, keys: pl.DataFrame, known: DeliveredKeys) -> pl.DataFrame:
-    """The rows behind these keys that are not known."""
+    """The rows behind these keys that are not known, and those of which one is known and another stands in its very place."""
     if mapping.relation.key:
-        return rows_at(reading, keys.filter(known.unseen(ledger_keys(mapping, keys))))
+        new = rows_at(reading, keys.filter(known.unseen(ledger_keys(mapping, keys))))
+        both = tied(reading, mapping, keys)
+        return new if both is None else pl.concat([new, both], how="diagonal_relaxed").unique(maintain_order=True)
     rows = rows_at(reading, keys)
     return rows.filter(known.unseen(ledger_keys(mapping, rows))) if rows.height else rows
+
+
+def tied(reading: Reading, mapping: ViewMapping, keys: pl.DataFrame) -> pl.DataFrame | None:
+    """The rows that share cursor and key with one that differs; None when there are none. Profiles are not compared."""
+    if mapping.kind.role == "profile":
+        return None
+    again = ledger_keys(mapping, keys).is_duplicated()
+    if not again.any():
+        return None
+    rows = rows_at(reading, keys.filter(again))
+    places = key_columns(rows)
+    distinct = rows.unique([*places, *(name for name in mapping.content if name in rows.columns)], maintain_order=True)
+    both = distinct.filter(distinct.select(places).is_duplicated())
+    return both if both.height else None
 
 
 def rows_at(reading: Reading, keys: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 import traceback
 from contextlib import suppress
@@ -40,7 +41,7 @@ from smartico_sync.tracking.workplace import Workplace
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from smartico_sync.core.late_commit.mechanism import Pace
     from smartico_sync.observe.polls import Instant
@@ -55,6 +56,8 @@ GLANCE_S = 0.5  # how often a loop with pages in flight looks whether the API ta
 IDLE_S = 60.0  # an idle loop is woken by whoever has something for it; this is only for safety
 GRACE_S = 1.0  # what is in flight may still be acknowledged when a person waits, or something went wrong
 FAREWELL_S = 3.0  # the same when the daemon ends
+
+DIGITS = re.compile(r"[0-9]+")
 
 log = structlog.get_logger()
 
@@ -104,6 +107,7 @@ class ViewLoop:
         self._polls: Literal["by schedule", "never"] = "by schedule"
         self._patience_s = math.inf
         self._refused_since: float | None = None
+        self._told: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -228,6 +232,7 @@ class ViewLoop:
             with self._equipment.source.reading(session.prepared.relation) as reading:
                 seen = session.checks.look(reading, session.reader)
             self._equipment.recorder.inspected(null_cursors=seen.null_cursors, warnings=seen.warnings)
+            self._tell(seen.warnings)
             self._equipment.recorder.mutated(seen.mutated)
             if seen.without_cursor is not None:
                 rows = seen.without_cursor
@@ -237,6 +242,14 @@ class ViewLoop:
         if parked := self._sender.due():
             self._flight.send(lambda: self._sender.retries(session, parked), 0)
         self._read(session, "caught_up")
+
+    def _tell(self, warnings: Sequence[str]) -> None:
+        """Log what a person should know of the view, once for as long as it is so, whatever numbers it names."""
+        told = {DIGITS.sub("", warning): warning for warning in warnings}
+        for gist, warning in told.items():
+            if gist not in self._told:
+                log.warning("view.advice", view=self.name, reason=warning)
+        self._told = frozenset(told)
 
     def _read(self, session: Session, pace: Pace) -> None:
         """One short transaction: the next page, and what a rescan finds below it; then send it on its way."""

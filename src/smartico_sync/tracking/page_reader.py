@@ -11,6 +11,7 @@ from smartico_sync.core.cursor_time import Grain, cursor_ms, latest_ms, now_ms
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Page, ReadTime
 from smartico_sync.core.late_commit.missing_ids import number
+from smartico_sync.core.late_commit.open_values import OpenValues
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
@@ -43,7 +44,7 @@ class ReadResult:
     """What one reading brought.
 
     `page`: rows in order; `late`: late rows that a rescan found below them; `extra`: rows out of the order, such as those
-    dated ahead of the clock. `repeated` tells the rows of the page that were sent ahead of their time. `ahead` are the keys
+    dated ahead of the clock; `again`: rows that may have changed since they were read, and stand where they stood. `repeated` tells the rows of the page that were sent ahead of their time. `ahead` are the keys
     of such rows that `extra` holds. `after`: the position behind which the page begins. `watched`: the ids that were asked
     for beside the mechanism's rescan.
     """
@@ -52,6 +53,7 @@ class ReadResult:
     page: pl.DataFrame
     late: pl.DataFrame | None = None
     extra: pl.DataFrame | None = None
+    again: pl.DataFrame | None = None
     repeated: pl.Series | None = None
     ahead: pl.Series | None = None
     scan: KeyScan | AskIds | None = None
@@ -63,7 +65,8 @@ class ReadResult:
     @property
     def has_news(self) -> bool:
         """Whether there is anything to commit."""
-        return self.page.height > 0 or self.rescanned or self.late is not None or self.extra is not None
+        parts = (self.late, self.extra, self.again)
+        return self.page.height > 0 or self.rescanned or any(part is not None for part in parts)
 
     @property
     def rescanned(self) -> bool:
@@ -106,6 +109,9 @@ class PageReader:
         self.head: Position | None = row.head
         self.watermark: Position | None = row.watermark
         self.ahead = DeliveredKeys().hold(store.ahead(view.name))
+        self.open = OpenValues()
+        self.again_after: Position | None = None
+        self.reopened = row.head is not None
         self.looked_ahead_ms: int | None = None
         self.late_rows = 0
         self.rescanned = 0
@@ -132,6 +138,7 @@ class PageReader:
         through = mechanism.safe_upper_bound
         page = reading.page(after, limit, through or bound)
         self.learn_grain(page)
+        again = self.read_again(reading, page, limit, read_time)
         self.late = LateRows(self.with_target(mechanism, read_time, reading, page, limit, bound), watch)
         found, cost = self.rescans(reading, page, scan, watched)
         repeated = self.repeated(page)
@@ -139,7 +146,7 @@ class PageReader:
         if bound is not None and page.height < limit:
             extra = self.dated_ahead(reading, bound, read_time, [part for part in (page, found) if part is not None])
         ahead = ledger_keys(self.mapping, extra) if extra is not None else None
-        return ReadResult(read_time, page, found, extra, repeated, ahead, scan, watched, cost, through, after)
+        return ReadResult(read_time, page, found, extra, again, repeated, ahead, scan, watched, cost, through, after)
 
     def rescans(
         self, reading: Reading, page: pl.DataFrame, scan: KeyScan | AskIds | None, watched: AskIds | None
@@ -159,6 +166,27 @@ class PageReader:
                 found.append(rows)
                 known = known.hold(ledger_keys(self.mapping, rows))
         return (pl.concat(found, how="diagonal_relaxed") if found else None), cost
+
+    def read_again(self, reading: Reading, page: pl.DataFrame, limit: int, read_time: ReadTime) -> pl.DataFrame | None:
+        """Profiles under coarse cursor values that are over since they were read: a second change may hide there."""
+        if self.mapping.kind.role != "profile" or not self.relation.dated or self.grain.ms == 1:
+            return None
+        now = now_ms(self.relation, read_time.clock_ms)
+        over, rest = self.open.over(self.grain.ms, now)
+        again: pl.DataFrame | None = None
+        if self.reopened and self.head:  # what was open when this view was last left
+            again, self.reopened = reading.by_cursor([self.head.cursor]), False
+        elif over:
+            after = self.again_after or Position(reading.moment(over.low_ms - 1))
+            again = reading.page(after, limit, over.through)
+            more = again.height == limit
+            self.again_after = position_at(again, again.height - 1) if more else None
+            self.open = self.open if more else rest
+        for part in (again, page):
+            if part is not None and part.height:
+                moments = self.moments(part.get_column(self.view.cursor))
+                self.open = self.open.read(part.get_column("@cursor"), moments, self.grain.ms, now)
+        return again if again is not None and again.height else None
 
     def learn_grain(self, page: pl.DataFrame) -> None:
         """Times count as coarse as all those seen are: the window of late rows must be wider then."""

@@ -81,6 +81,7 @@ class PagesInFlight:
     def __init__(self, view: str, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"work-{view}")
+        self._broken: BaseException | None = None
         self._ordered: deque[InFlight] = deque()
         self._beside: deque[InFlight] = deque()
 
@@ -89,10 +90,12 @@ class PagesInFlight:
 
     @property
     def full(self) -> bool:
-        """Whether no further page should be read now."""
+        """Whether no further page should be read now: nothing goes behind one that could not be made."""
         size = sum(page.size for page in self._ordered)
         backlog = sum(page.level is None for page in self._ordered)
-        return len(self._ordered) >= MOST_PAGES or size >= MOST_BYTES or backlog >= FULL_PAGES
+        return (
+            self._broken is not None or len(self._ordered) >= MOST_PAGES or size >= MOST_BYTES or backlog >= FULL_PAGES
+        )
 
     @property
     def scanning(self) -> bool:
@@ -116,9 +119,20 @@ class PagesInFlight:
         """Make events of rows and queue them, to be committed in the order of these calls.
 
         `where`: "worker" beside the loop, "here" at once (raises what `work` raises); behind a page that the worker has
-        not finished everything goes to the worker, so that events are queued in order.
+        not finished everything goes to the worker, so that events are queued in order. Behind one that could not be made
+        nothing is made either: its rows would overtake.
         """
-        self._add(self._ordered, InFlight(self._made(work, where), size, scan, level))
+        self._add(self._ordered, InFlight(self._made(lambda: self._behind(work), where), size, scan, level))
+
+    def _behind(self, work: Callable[[], Sent]) -> Sent:
+        """Make a page, if all before it could be made."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            return work()
+        except BaseException as error:
+            self._broken = error
+            raise
 
     def send_history(
         self,
@@ -175,6 +189,7 @@ class PagesInFlight:
         self._beside.clear()
         for page in reversed(pages):
             page.withdraw()
+        self._broken = None
 
     def close(self) -> None:
         """End the thread."""

@@ -13,7 +13,7 @@ from smartico_sync.core.conversion import Hints
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.late_commit.choice import Choice, choose
 from smartico_sync.core.late_commit.missing_ids import whole
-from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition
+from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition, traits
 from smartico_sync.core.mapping import keys_of
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.planning import plan
@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 SAMPLED = 200  # ids, the oldest: enough to tell steps from blocks
+NEWEST_IDS = 1_000  # what repeats does so among the newest ids
 FEW = 5  # ids say nothing
 
 
@@ -138,10 +139,13 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
         )
     facts = source.facts()
     family: Family = "instant" if relation.epoch else relation.cursor_column.family
-    choice = choose(view.late_commit, family, ENGINES[source.engine].ids, facts.fence)
+    definition = source.definition(relation)
+    no_fence = facts.no_fence(family)
+    asked = family in IDS and (no_fence or view.late_commit == "gaps")
+    shared = shared_ids(source, relation, definition) if asked else ""
+    choice = choose(view.late_commit, family, ENGINES[source.engine].ids, no_fence, shared)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
-    definition = source.definition(relation)
     if definition.blocks and not (family in IDS and in_blocks(source, relation)):
         definition = replace(definition, blocks="")
     if definition.blocks:
@@ -162,6 +166,7 @@ def pipeline_options(configuration: Configuration, view: View, prepared: Prepare
         view.payload,
         view.on_invalid,
         view.future_tolerance,
+        on_refused_property=view.on_refused_property,
         park_ms=configuration.smartico.park,
         ahead_ms=view.future_tolerance,
     )
@@ -175,6 +180,19 @@ def in_blocks(source: Source, relation: Relation) -> bool:
     if ids is None or ids.len() < FEW or not whole_numbers(ids):
         return True
     return math.gcd(*whole(ids).sort().diff().drop_nulls().to_list()) == 1
+
+
+def shared_ids(source: Source, relation: Relation, definition: ViewDefinition) -> str:
+    """Why several rows may have one id, so that one may come late though its id is not missing; empty where each has its own."""
+    if any(trait.name in ("union", "group") for trait in traits(definition, ())):
+        return "the view is a UNION or has groups, so several rows may have one id"
+    with source.reading(relation) as reading:
+        head = reading.head()
+        if head is None:
+            return ""
+        low = str(int(head) - NEWEST_IDS) if head.isdecimal() and int(head) > NEWEST_IDS else None
+        repeated = reading.keys(low, head, NEWEST_IDS).get_column("@cursor").is_duplicated().any()
+    return "several rows have one id" if repeated else ""
 
 
 def prepare_known(configuration: Configuration, view: View, source: Source, row: ViewRow | None) -> PreparedView:

@@ -2,7 +2,8 @@
 
 Only what is closed is compared, at and below the watermark. Keys are compared where somebody asks for it, and in the last
 closed buckets always: a count hides a lost row behind a deleted one. A profile moves to a newer cursor when it changes, so
-its keys are always read: each must be in the ledger. Buckets that neither side has rows in are passed over.
+its keys are always read: each must be in the ledger, and it must hold what was sent. Buckets that neither side has rows in
+are passed over.
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Reading, Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
+    from smartico_sync.tracking.profile_comparison import ProfileComparison
 
 __all__ = ["Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
 
 KEYS_AT_ONCE = 50_000
+PROFILES_AT_ONCE = 1_000  # whole rows are read
 NUMBER = re.compile(r"-?\d+(\.\d*)?")
 Unit = Literal["ms", "id"]
 Depth = Literal[
@@ -72,7 +75,11 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What a comparison found. `missing`: positions of rows that were never acknowledged, at most LISTED of them."""
+    """What a comparison found. `missing`: positions of rows that were never acknowledged, at most LISTED of them.
+
+    `counted`: rows of the source that were only counted, because nobody asked for keys or the ledger's are pruned. `unlike`:
+    profiles that hold something else than was sent, though their cursor did not move; `unlike_rows` of them.
+    """
 
     view: str
     span: Span
@@ -81,6 +88,9 @@ class Reconciliation:
     ledger: int
     differing: tuple[Bucket, ...]
     missing: tuple[Position, ...]
+    counted: int = 0
+    unlike: tuple[Position, ...] = ()
+    unlike_rows: int = 0
 
     @property
     def missing_rows(self) -> int:
@@ -88,18 +98,36 @@ class Reconciliation:
         return sum(bucket.missing for bucket in self.differing)
 
 
-def span(prepared: PreparedView, store: Store, row: ViewRow, low: int | None, high: int | None) -> Span | None:
-    """What can be compared, by default the last day up to the watermark; None when nothing is closed yet."""
+def span(
+    prepared: PreparedView, source: Source, store: Store, row: ViewRow, low: int | None = None, high: int | None = None
+) -> Span | None:
+    """What can be compared, by default the last day up to the watermark; None when nothing is closed yet.
+
+    Of ids those since the lowest that was delivered within a day, and where that is the first of all, since the source's
+    first: an id below it may have come late.
+    """
     if row.watermark is None:
         return None
     closed = units(prepared, row.watermark.cursor)
     high = closed if high is None else min(high, closed)
-    if low is None:
-        low = high - DAY_MS if is_time(prepared) else store.ledger_low(row.view, row.updated_ms - DAY_MS) or 0
     first = store.ledger_low(row.view, 0)
+    if low is None and is_time(prepared):
+        low = high - DAY_MS
+    elif low is None:
+        low = store.ledger_low(row.view, row.updated_ms - DAY_MS)
+        if low is None or low == first:
+            lowest = first_id(prepared, source)
+            low = lowest if first is None else min(lowest, first)
     if row.started_from != "first" and first is not None:
         low = max(low, first)
     return Span(low, high) if low < high else None
+
+
+def first_id(prepared: PreparedView, source: Source) -> int:
+    """The lowest id that the source holds; 0 where it holds none."""
+    with source.reading(prepared.relation) as reading:
+        lowest = reading.page(None, 1)
+    return units(prepared, lowest.get_column("@cursor")[0]) if lowest.height else 0
 
 
 def units(prepared: PreparedView, text: str) -> int:
@@ -129,15 +157,17 @@ def compare(
     over: Span,
     *,
     depth: Depth = "keys",
+    profiles: ProfileComparison | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Reconciliation:
     """Compare a span, in one short reading a bucket; what is left when `stopping` says so is not compared.
 
-    Raises what the source and the state raise.
+    `profiles`: compares what they hold, too. Raises what the source and the state raise.
     """
-    sources = ledgers = 0
+    sources = ledgers = counted = 0
     differing: list[Bucket] = []
     missing: list[Position] = []
+    unlike: list[Position] = []
     role, at = prepared.mapping.kind.role, over.low
     while at < over.high and not stopping():
         with source.reading(prepared.relation) as reading:
@@ -152,20 +182,34 @@ def compare(
             sources, ledgers = sources + there, ledgers + kept
             recent = high > over.high - RECENT_BUCKETS * bucket_size(prepared)
             if there == kept and role != "profile" and depth == "counts" and not recent:
+                counted += there
                 continue
             held = store.ledger_between(view, *widened(prepared, low, high)).get_column("key")
             if held.len() < kept:
+                counted += there
                 if there != kept:
                     lost, gone = max(0, there - kept), max(0, kept - there)
                     differing.append(Bucket(low, high, there, kept, lost, gone, "pruned"))
                 continue
             found, lost = unacknowledged(reading, prepared, ends, held)
-        extra = 0 if role == "profile" or shifted(prepared, low, high) else kept - (there - lost)
+            unlike += changed_profiles(reading, ends, found, profiles) if profiles is not None else []
+        extra = 0 if role == "profile" or shifted(prepared, low, high) else max(0, kept - (there - lost))
         if lost or extra:
-            differing.append(Bucket(low, high, there, kept, lost, max(0, extra)))
+            differing.append(Bucket(low, high, there, kept, lost, extra))
             missing += found
     unit: Unit = "ms" if is_time(prepared) else "id"
-    return Reconciliation(view, over, unit, sources, ledgers, tuple(differing), tuple(missing[:LISTED]))
+    return Reconciliation(
+        view,
+        over,
+        unit,
+        sources,
+        ledgers,
+        tuple(differing),
+        tuple(missing[:LISTED]),
+        counted,
+        tuple(unlike[:LISTED]),
+        len(unlike),
+    )
 
 
 def bucket_size(prepared: PreparedView) -> int:
@@ -197,7 +241,7 @@ def bounds(reading: Reading, prepared: PreparedView, low: int, high: int) -> tup
 def unacknowledged(
     reading: Reading, prepared: PreparedView, ends: tuple[str, str], held: pl.Series
 ) -> tuple[list[Position], int]:
-    """The rows between two cursors whose keys are not among these: some positions, and how many."""
+    """The rows between two cursors whose keys are not among these, or are those of two rows: some positions, and how many."""
     found: list[Position] = []
     count = 0
     after: Position | None = None
@@ -208,8 +252,28 @@ def unacknowledged(
         lost = rows.filter(~ledger_keys(prepared.mapping, rows).is_in(acknowledged)) if rows.height else rows
         count += lost.height
         found += names_of(prepared, lost[: LISTED - len(found)])
+        both = late_scan.tied(reading, prepared.mapping, keys) if prepared.relation.key else None
+        if both is not None:  # one of them may be acknowledged, the other cannot be
+            places = list(dict.fromkeys(positions_of(both)))
+            count += both.height - len(places)
+            found += places[: LISTED - len(found)]
         if keys.height < KEYS_AT_ONCE:
             return found, count
+        after = position_at(keys, keys.height - 1)
+
+
+def changed_profiles(
+    reading: Reading, ends: tuple[str, str], missing: list[Position], profiles: ProfileComparison
+) -> list[Position]:
+    """The profiles between two cursors that hold something else than was sent, but for those that are missing anyway."""
+    found: list[Position] = []
+    after: Position | None = None
+    while True:
+        keys = reading.keys(*ends, PROFILES_AT_ONCE, after, "below")
+        found += profiles.unlike(late_scan.rows_at(reading, keys), reading.clock_ms)
+        if keys.height < PROFILES_AT_ONCE:
+            known = set(missing)
+            return [position for position in found if position not in known]
         after = position_at(keys, keys.height - 1)
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from smartico_sync.core.events import PLAYER
-from smartico_sync.core.pipeline import positions_of, prepare
+from smartico_sync.core.pipeline import positions_of
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import SyncError, Unexpected
 from smartico_sync.tracking.mailbox import ViewTurn
+from smartico_sync.tracking.profile_comparison import ProfileComparison
 from smartico_sync.tracking.reconciliation import compare, is_time, span, units
 from smartico_sync.tracking.redelivery import requested
 
@@ -75,7 +75,7 @@ def compare_view(loop: ViewLoop, policy: Literal["report", "send"], stopping: th
     loop.mailbox.post(turn)
     session = turn.result(loop.name, lambda: not stopping.is_set())
     row = equipment.store.view(loop.name)
-    over = span(session.prepared, equipment.store, row, None, None) if row else None
+    over = span(session.prepared, equipment.source, equipment.store, row) if row else None
     if row is None or over is None:
         return
     found = compare(
@@ -116,6 +116,5 @@ def differing_profiles(session: Session, row: ViewRow) -> tuple[int, int]:
         if not keys.height:
             return 0, 0
         rows, clock_ms = reading.rows(positions_of(keys)), reading.clock_ms
-    batch = prepare(rows, session.options, lambda ids: equipment.store.profiles(equipment.view.name, ids), clock_ms)
-    waiting = equipment.store.waiting_players(equipment.view.name)
-    return sum(player not in waiting for player in batch.send.frame.get_column(PLAYER)), rows.height
+    compared = ProfileComparison(equipment.view.name, session.options, equipment.store)
+    return len(compared.unlike(rows, clock_ms)), rows.height

@@ -14,9 +14,10 @@ from smartico_sync.core.outcome import Retried, due_at_once
 from smartico_sync.core.pipeline import contents_of, position_at, positions_of
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors
-from smartico_sync.core.reason_codes import MUTATED
+from smartico_sync.core.reason_codes import GONE, MUTATED
 from smartico_sync.core.records import ParkedRow, UndeliveredRow
 from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN
+from smartico_sync.core.uniqueness import not_unique, repeats
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROWS_AT_ONCE", "Found", "find", "keyed_by_player", "newest", "requested"]
 
+MISSES = 5  # tries, a minute: a replica that is further back answers for less, and shows the row again
 ROWS_AT_ONCE = 1_000  # the protocol's limit of rows by position
 
 
@@ -55,8 +57,11 @@ def requested(view: str, positions: Iterable[Position], code: int, reason: str) 
     ]
 
 
-def find(reading: Reading, mapping: ViewMapping, parked: Sequence[ParkedRow]) -> Found:
-    """Read parked rows again, by position; rows of a keyless view are told apart by what they hold."""
+def find(reading: Reading, mapping: ViewMapping, parked: Sequence[ParkedRow], head: Position | None = None) -> Found:
+    """Read parked rows again, by position; rows of a keyless view are told apart by what they hold.
+
+    Raises ViewMisconfigured, told with the `head`, when two different rows stand for one of them.
+    """
     keyless = not mapping.relation.key
     positions = {each.row.position for each in parked if each.row.position is not None}
     # What is asked for of a keyless view has in place of a key what the row holds.
@@ -70,13 +75,35 @@ def find(reading: Reading, mapping: ViewMapping, parked: Sequence[ParkedRow]) ->
         by_content = {content: place for place, content in enumerate(held.to_list())}
         places = [by_content.get(content_of(each.row)) for each in parked]
     else:
+        twice = repeats(mapping, rows, ledger_keys(mapping, rows)) if rows.height else None
+        if twice is not None and twice.clash.any():
+            raise not_unique(mapping, rows, twice.clash, head)
         at = {position: place for place, position in enumerate(positions_of(rows))}
         places = [at.get(each.row.position) if each.row.position else None for each in parked]
     there = [place for place in places if place is not None]
     found = tuple(each for each, place in zip(parked, places, strict=True) if place is not None)
     gone = tuple(each for each, place in zip(parked, places, strict=True) if place is None)
     rows = rows[there] if there else rows.clear()
-    return Found(rows, Retried(found, gone), changed(mapping, rows, found))
+    moved = moved_up(reading, gone) if mapping.kind.role == "profile" and not keyless else frozenset()
+    now = now_ms()
+    over = {each.id for each in gone if now >= each.deadline_ms or (each.code == GONE and each.tries >= MISSES)} | moved
+    gone, hidden = (tuple(each for each in gone if (each.id in over) == is_so) for is_so in (True, False))
+    return Found(rows, Retried(found, gone, hidden), changed(mapping, rows, found))
+
+
+def moved_up(reading: Reading, gone: Sequence[ParkedRow]) -> frozenset[int]:
+    """Which of the parked profiles (by id) stand further up now; a replica that is further back shows them as they were before."""
+    positions = {each.id: each.row.position for each in gone if each.row.position and each.row.position.cursor}
+    if not positions:
+        return frozenset()
+    now = {
+        position.key: position.cursor for position in positions_of(reading.by_key({p.key for p in positions.values()}))
+    }
+    return frozenset(
+        number
+        for number, position in positions.items()
+        if position.key in now and reading.count(position.cursor, now[position.key])
+    )
 
 
 def content_of(row: UndeliveredRow) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import ReadTime
     from smartico_sync.core.outcome import Retried
     from smartico_sync.core.pipeline import PreparedBatch
+    from smartico_sync.core.position import Position
     from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.tracking.session import Equipment, Session
@@ -59,6 +60,7 @@ class Sender:
         self._first_load: Literal["under way", "over"] = "under way"
         self._trust: Trust = "trusted"
         self._told = False
+        self._head: Position | None = None
         self._left_out: set[str] = set()
         self._recent = RecentOutcomes()
         self.dead_lettered = 0
@@ -69,7 +71,7 @@ class Sender:
         self._first_load = "under way" if row.level_ms == 0 else "over"
         self._open.clear()
         self._retries = "none"
-        self._trust = row.fingerprints
+        self._trust, self._head = row.fingerprints, row.head
         self._tell_undelivered()
 
     def finish_first_load(self) -> None:
@@ -153,7 +155,7 @@ class Sender:
     def page(self, session: Session, read: ReadResult) -> Sent:
         """Map, diff, protect and queue what one reading brought."""
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
-        parts = [part for part in (read.late, read.extra, page) if part is not None]
+        parts = [part for part in (read.late, read.extra, read.again, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
         mapping, clock_ms = session.prepared.mapping, read.read_time.clock_ms
         batch = self.prepare(session, rows, clock_ms)
@@ -163,7 +165,7 @@ class Sender:
             rows, anew = rows.filter(~looked.left_out), looked.anew.filter(~looked.left_out)
             batch = self.prepare(session, rows, clock_ms, anew=anew, instead_of=batch)
         session.keys.sending(rows, batch.ledger, read.ahead)
-        if repeated or read.extra is not None:
+        if repeated or read.extra is not None or read.again is not None:
             # What was sent before is in the ledger too; rows out of the order enter it when their time comes.
             ordered = [ledger_of(part, mapping) for part in (read.late, read.page) if part is not None]
             batch = replace(batch, ledger=pl.concat(ordered), repeated=repeated)
@@ -213,7 +215,10 @@ class Sender:
     def retries(self, session: Session, parked: Sequence[ParkedRow]) -> Sent:
         """Read parked rows again, where they are now, and queue them."""
         with self._equipment.source.reading(session.prepared.relation) as reading:
-            found, clock_ms = redelivery.find(reading, session.prepared.mapping, parked), reading.clock_ms
+            found, clock_ms = (
+                redelivery.find(reading, session.prepared.mapping, parked, self._head),
+                reading.clock_ms,
+            )
         batch = self.prepare(session, found.rows, clock_ms, anew=found.anew, found=found)
         keys = batch.ledger.get_column("key")
 

@@ -9,19 +9,20 @@ import structlog
 
 from smartico_sync.core.definition import changes
 from smartico_sync.core.mapping import told_by_difference
-from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.fingerprints import Fingerprints
 from smartico_sync.tracking.key_watch import KeyWatch
+from smartico_sync.tracking.known_relation import refuse_known_relation
 from smartico_sync.tracking.page_reader import PageReader
-from smartico_sync.tracking.prepared_view import identified, prepare_known, stopped, under_secret
+from smartico_sync.tracking.prepared_view import identified, pipeline_options, prepare_known, stopped, under_secret
 from smartico_sync.tracking.source_checks import SourceChecks
-from smartico_sync.tracking.view_identity import definition_of, recorded, redefine, refuse_known_relation, row_of
+from smartico_sync.tracking.view_identity import definition_of, recorded, redefine, row_of
 from smartico_sync.tracking.view_start import ask_start
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.definition import Change
+    from smartico_sync.core.pipeline import PipelineOptions
     from smartico_sync.core.records import ViewRow
     from smartico_sync.delivery.protocol import Delivery
     from smartico_sync.pii.protection import Protection
@@ -84,16 +85,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
         equipment,
         prepared,
         row,
-        PipelineOptions(
-            prepared.mapping,
-            store.secret,
-            view.payload,
-            view.on_invalid,
-            view.future_tolerance,
-            on_refused_property=view.on_refused_property,
-            park_ms=equipment.configuration.smartico.park,
-            ahead_ms=view.future_tolerance,
-        ),
+        pipeline_options(equipment.configuration, view, prepared),
         reader,
         checks,
         Fingerprints(store, view.name, view.payload, told_by_difference(prepared.mapping)),
@@ -114,7 +106,7 @@ def open_view(
     defined = definition_of(configuration, view, prepared.mapping)
     if row is None or not row.placed:
         if row is None:
-            refuse_known_relation(configuration, view, defined, store)
+            refuse_known_relation(configuration, view, under_secret(prepared, store), source, store)
         asked = view.model_copy(update={"start_from": store.start_of(view.name) or view.start_from})
         start = ask_start(asked, under_secret(prepared, store), source)
         row = store.begin(

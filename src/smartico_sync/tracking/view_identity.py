@@ -1,4 +1,4 @@
-"""Which view of the state a configured view is: by its name, or after a rename by its identity; and what was tracked before."""
+"""Which view of the state a configured view is: by its name, or after a rename by its identity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.state.store import Store
 
-__all__ = ["definition_of", "recorded", "redefine", "refuse_known_relation", "replaced", "row_of", "where"]
+__all__ = ["definition_of", "recorded", "redefine", "replaced", "row_of", "where"]
 
 
 def definition_of(configuration: Configuration, view: View, mapping: ViewMapping) -> Definition:
@@ -83,31 +83,6 @@ def row_of(configuration: Configuration, view: View, store: Store) -> ViewRow | 
             hint=f"write another `identity:` for view {view.name}, such as {view.name}-2",
         )
     return store.rename(other.view, view.name)
-
-
-def refuse_known_relation(configuration: Configuration, view: View, defined: Definition, store: Store) -> None:
-    """Make sure that a view that begins sends nothing that this state has sent for another one. Raises ViewMisconfigured.
-
-    Views that begin in the same run are not compared: their configuration was written in one piece.
-    """
-    if view.on_known_relation == "send" or view.start_from == "now":
-        return
-    for row in store.views():
-        if row.head is None or row.view not in store.begun_before:
-            continue
-        before = recorded(row)
-        same = (before.place, before.relation, before.query) == (defined.place, defined.relation, defined.query)
-        if not same or not set(before.event_types) & set(defined.event_types) or before.brand != defined.brand:
-            continue
-        configured = any(each.name == row.view for each in configuration.views)
-        adopt = (
-            "" if configured else f"for a view that was renamed: sync watermark adopt {view.name} --from {row.view}; "
-        )
-        raise ViewMisconfigured(
-            f"view {view.name}: this state has sent the rows of {where(view)} for view {row.view}; from the first row on they would "
-            "be sent again under new event ids, and count twice",
-            hint=f"{adopt}for what comes from now on: `start_from: now`; to send it all again all the same: `on_known_relation: send`",
-        )
 
 
 def where(view: View) -> str:

@@ -159,6 +159,8 @@ MACHINES = [
     ("gaps", "id", "primary", "at their worst"),
     ("gaps", "id", "standby", "in order"),
     ("gaps", "id", "standbys", "in order"),
+    ("lookback", "id", "primary", "at their worst"),
+    ("lookback", "id", "standbys", "in order"),
     ("lookback", "ts", "primary", "at their worst"),
     ("lookback", "ts", "standby", "in order"),
     ("lookback", "ts", "standbys", "in order"),

@@ -24,6 +24,7 @@ CONDITIONS: dict[Name, str] = {
     "gaps": "a row is found if it appears within `gaps_wait` after a higher id",
     "lookback": "a row is found if it appears within `lookback` of its time",
 }
+LOOKBACK_OF_IDS = "a row is found if it appears within `lookback` after its id was read or passed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,38 +32,43 @@ class Choice:
     """Which mechanism protects a view, and `why` in a sentence.
 
     `problem`: empty, or why the policy cannot work here, with `hint` as the change to make; `mechanism` is then the
-    nearest that can, or None. `ids`: in blocks where missing ids are watched for a day.
+    nearest that can, or None. `ids`: in blocks where missing ids are watched for a day. `promise`: in doubt where `why`
+    ends with something that speaks against it.
     """
 
     mechanism: Name | None
     why: str
     ids: Literal["in order", "in blocks"] = field(default="in order", kw_only=True)
+    promise: Literal["kept", "in doubt"] = field(default="kept", kw_only=True)
     problem: str = ""
     hint: str = ""
 
 
-def choose(policy: Policy, cursor: Family, ids: str, fence_reason: str) -> Choice:
+def choose(policy: Policy, cursor: Family, ids: str, fence_reason: str, shared: str = "") -> Choice:
     """Choose by the policy, the cursor's family, and what the engine can do.
 
     `ids`: why its integer ids may not be in order (empty: they are). `fence_reason`: why the fence is not valid (empty: it is).
+    `shared`: why several rows of this relation may have one id (empty: each has its own).
     """
-    natural = natural_choice(cursor, ids, fence_reason)
+    natural = natural_choice(cursor, ids, fence_reason, shared)
     if policy == "auto":
         return natural
     problem = {
         "fence": fence_reason or (f"a cursor of family {cursor} does not grow" if cursor not in IDS | TIMES else ""),
         "gaps": "" if cursor in IDS else f"it needs an integer cursor, and this one is {cursor}",
-        "lookback": "" if cursor in TIMES else f"it needs a timestamp as cursor, and this one is {cursor}",
+        "lookback": ""
+        if cursor in IDS | TIMES
+        else f"it needs a timestamp or an integer as cursor, and this one is {cursor}",
     }[policy]
     if problem:
         able = "auto" if natural.mechanism == "fence + lookback" else f"{natural.mechanism}, or auto"
         hint = f"set `late_commit`: {able}" if natural.mechanism else natural.hint
         return Choice(natural.mechanism, natural.why, f"`late_commit: {policy}` cannot work here: {problem}", hint)
-    why = f"the configuration says so; {CONDITIONS[policy]}"
-    return Choice(policy, f"{why}, but {ids}" if policy == "gaps" and ids else why)
+    condition = LOOKBACK_OF_IDS if policy == "lookback" and cursor in IDS else CONDITIONS[policy]
+    return doubted(policy, f"the configuration says so; {condition}", (ids, shared) if policy == "gaps" else ())
 
 
-def natural_choice(cursor: Family, ids: str, fence_reason: str) -> Choice:
+def natural_choice(cursor: Family, ids: str, fence_reason: str, shared: str) -> Choice:
     """Return what `auto` means."""
     if cursor not in IDS | TIMES:
         return Choice(
@@ -75,8 +81,15 @@ def natural_choice(cursor: Family, ids: str, fence_reason: str) -> Choice:
         return Choice("fence + lookback", f"the snapshot fence is valid here; {CONDITIONS['fence + lookback']}")
     if cursor in TIMES:
         return Choice("lookback", f"no fence ({fence_reason}); the cursor is a time: {CONDITIONS['lookback']}")
-    why = f"no fence ({fence_reason}); the cursor is an integer: {CONDITIONS['gaps']}"
-    return Choice("gaps", f"{why}, but {ids}" if ids else why)
+    if shared:
+        return doubted("lookback", f"no fence ({fence_reason}), and {shared}: {LOOKBACK_OF_IDS}", (ids,))
+    return doubted("gaps", f"no fence ({fence_reason}); the cursor is an integer: {CONDITIONS['gaps']}", (ids,))
+
+
+def doubted(mechanism: Name, why: str, against: tuple[str, ...]) -> Choice:
+    """A choice, with what speaks against it."""
+    doubts = " and ".join(filter(None, against))
+    return Choice(mechanism, f"{why}, but {doubts}", promise="in doubt") if doubts else Choice(mechanism, why)
 
 
 def protection(mechanism: Name | None) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.late_commit.lookback import Lateness
+from smartico_sync.core.late_commit.lookback import NEAR_IDS, Lateness
 from smartico_sync.core.late_commit.pending_heads import PendingHead, PendingHeads, Stamp, recall
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ __all__ = ["PIN_CAP_MS", "SETTLE_MS", "Fence", "PinPolicy"]
 SETTLE_MS = 2_000  # an ORM takes its id milliseconds before the insert; two seconds forgive a pause of the writer
 PIN_CAP_MS = 3_600_000  # an hour: longer than any sane transaction, short enough for the memory of its window
 SERVERS = 4  # that stamp one head: a primary and its replicas; more behind one address are not remembered
-# While a backlog of ids is read, only so many below the source's head are kept for the lookback: what was written in ten
-# minutes at 500 a second. Older ids of a first load are not expected to have late neighbours.
-NEAR_IDS = 300_000
 
 PinPolicy = Literal[
     "wait",  # the watermark stays as long as a writer stays open: nothing is lost, memory grows by 8 bytes a row

@@ -1,6 +1,7 @@
-"""The lookback: a timestamp's last while is scanned again, and how late rows really come is measured.
+"""The lookback: the last while is scanned again, and how late rows really come is measured.
 
-The promise: a row is found if it became visible before the source's clock was `lookback_ms` past the row's own time.
+The promise: where the cursor is a time, a row is found if it became visible before the source's clock was `lookback_ms` past the
+row's own time; where it is an id, if that was within `lookback_ms` after a row at or above it was read.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.pending_heads import PendingHead
     from smartico_sync.core.position import Position
 
-__all__ = ["BUCKETS_MS", "Lateness", "Lookback"]
+__all__ = ["BUCKETS_MS", "NEAR_IDS", "Lateness", "Lookback"]
 
 # About three a decade, from a poll to a day; what is later counts in one more bucket.
 BUCKETS_MS = (
@@ -27,6 +28,9 @@ BUCKETS_MS = (
     10_800_000, 43_200_000, 86_400_000,
 )  # fmt: skip
 MARGIN = 2  # the lookback should be twice as long as the latest row was late
+# While a backlog of ids is read, only so many below the source's head are kept for the lookback: what was written in ten
+# minutes at 500 a second. Older ids of a first load are not expected to have late neighbours.
+NEAR_IDS = 300_000
 LEAST_MS = 60_000  # nothing shorter is ever advised: a quiet hour says little about a busy one
 
 
@@ -97,6 +101,7 @@ class Lookback:
     lookback_ms: int
     heads: PendingHeads = field(default_factory=PendingHeads)
     lateness: Lateness = field(default_factory=Lateness)
+    aim: float | None = None  # the source's highest id, while a backlog of ids is read
     safe_upper_bound: None = None
     name: Literal["lookback"] = "lookback"
 
@@ -126,9 +131,11 @@ class Lookback:
         """See `late.Mechanism`."""
         return self.heads.since
 
-    def with_target(self, read_time: ReadTime, source_head: Mark | None) -> Lookback:  # noqa: ARG002  - the rows' own times suffice here
-        """See `late.Mechanism`."""
-        return self
+    def with_target(self, read_time: ReadTime, source_head: Mark | None) -> Lookback:  # noqa: ARG002  - an aim has no age here
+        """See `late.Mechanism`. Rows with a time of their own need no aim."""
+        if source_head is None or source_head.cursor_ms is not None:
+            return replace(self, aim=None) if self.aim is not None else self
+        return self if self.aim is not None else replace(self, aim=float(source_head.position.cursor))
 
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Lookback, KeyScan | None]:
         """See `late.Mechanism`."""
@@ -145,12 +152,16 @@ class Lookback:
         return replace(self, heads=heads, lateness=lateness)
 
     def closed(self, mark: Mark, read_time: ReadTime) -> bool:
-        """Whether the mark's time lies further back than the lookback."""
-        return mark.cursor_ms is not None and mark.cursor_ms < read_time.clock_ms - self.lookback_ms
+        """Whether the mark's time lies further back than the lookback; or its id far below the highest one."""
+        if mark.cursor_ms is None:
+            return self.aim is not None and float(mark.position.cursor) <= self.aim - NEAR_IDS
+        return mark.cursor_ms < read_time.clock_ms - self.lookback_ms
 
     def ready(self, head: PendingHead, read_time: ReadTime) -> bool:
         """Whether the head may become the watermark: closed, and not only because the source's clock jumped ahead."""
-        if head.mark.cursor_ms is None or not self.closed(head.mark, read_time):
+        if head.mark.cursor_ms is None:
+            return head.age_ms(read_time) >= self.lookback_ms
+        if not self.closed(head.mark, read_time):
             return False
         return head.clock_ms - head.mark.cursor_ms + read_time.steady_ms - head.steady_ms >= self.lookback_ms
 

@@ -102,7 +102,7 @@ class KeyScan:
             return keys
         wanted = {"@cursor": self.high, **{f"@key.{i}": value for i, value in enumerate(self.key)}}
         here = keys.select(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items())).to_series()
-        return keys.head(int(here.arg_true()[0]) + 1) if here.any() else keys
+        return keys.head(int(here.arg_true()[-1]) + 1) if here.any() else keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ __all__ = ["UNKNOWN", "Part", "Trait", "ViewDefinition", "gathered", "traits"]
 
 PartKind = Literal["table", "view", "materialized view", "foreign table", "query"]
 TraitName = Literal[
-    "inner join", "outer join", "filter", "union", "group", "materialized view", "foreign table", "blocks"
+    "inner join", "outer join", "filter", "union", "group", "limit", "materialized view", "foreign table", "blocks"
 ]
 
 
@@ -109,7 +110,13 @@ def _of_sql(part: Part, own: Collection[str]) -> Iterator[Trait]:
             f"{part.name} is a UNION: ids of two sequences are not in one order, and the same id may stand for two rows",
             "take a time as cursor and let the key tell the two apart (a column that names the table), or make a view of each",
         )
-    if "GROUP" in words:
+    if _limited(words):
+        yield Trait(
+            "limit",
+            f"{part.name} shows only so many rows: what is pushed out between two polls is never seen",
+            "leave the limit out: rows are read in pages, after the last one delivered",
+        )
+    if "GROUP" in words or ("DISTINCT", "ON") in pairwise(words):
         yield Trait(
             "group",
             f"{part.name} groups rows: a group that grows is another row with a cursor of before",
@@ -180,19 +187,29 @@ ENDS = frozenset(
     {"WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "INTERSECT", "EXCEPT", "WINDOW", "FETCH", "OFFSET", "FOR"}
 )
 TOKEN = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_][A-Za-z0-9_$]*|[().,]|::""",
+    r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[A-Za-z_][A-Za-z0-9_$]*|[().,]|::|[-<>=!~+*/%|&^#@?]+""",
     re.DOTALL,
 )
 
 
 def _words(sql: str) -> list[str]:
-    """Keywords and plain names in capitals, quoted names in quotes, brackets, points and commas; no texts, no comments."""
+    """Keywords and plain names in capitals, quoted names in quotes, operators and punctuation; no texts, no comments."""
     words = []
     for token in TOKEN.findall(sql):
         if token.startswith(("--", "/*", "'")):
             continue
         words.append(f'"{token[1:-1]}"' if token[0] in '"`[' else token.upper())
     return words
+
+
+def _limited(words: list[str]) -> bool:
+    """Whether a LIMIT holds for the whole of it; one inside brackets picks a value."""
+    depth = 0
+    for before, word in pairwise(["", *words]):
+        depth += (word == "(") - (word == ")")
+        if depth == 0 and (word in ("LIMIT", "FETCH") or (before == "SELECT" and word == "TOP")):
+            return True
+    return False
 
 
 def _joins(words: list[str]) -> tuple[int, int]:
@@ -230,7 +247,7 @@ def _filters(words: list[str]) -> list[str]:
             inside, level = True, depth
         elif inside and (depth < level or (depth == level and word in ENDS)):
             inside = False
-        elif inside and word not in KEYWORDS and word not in "().,::":
+        elif inside and word not in KEYWORDS and (word[0] in '"_' or word[0].isalpha()):
             following = words[at + 1] if at + 1 < len(words) else ""
             before = words[at - 1]
             if following not in (".", "(") and before != "::":

@@ -56,11 +56,14 @@ def _asked(session: Session) -> ServerFacts:
     standby = recovering == "t"
     subscribed = not standby and _number(session, SUBSCRIBED) > 0
     role = "physical standby" if standby else "logical replica" if subscribed else "primary"
+    fence, cached = _no_fence(session, version, role, "aurora" if aurora == "t" else ""), _column(session, CACHED)
+    told = f"sequences with CACHE > 1 hand out ids ahead of their use: {', '.join(cached)}" if cached else ""
     return ServerFacts(
         engine="postgresql",
         version=_short(version),
         role=role,
-        fence=_no_fence(session, version, role, "aurora" if aurora == "t" else ""),
+        fence=fence or told,
+        fence_for="nothing" if fence else "times",
         replay_lag_ms=_number(session, LAG) if standby else None,
         timezone=timezone,
         warnings=_warnings(superuser, writable, read_only, user),
@@ -83,9 +86,6 @@ def _no_fence(session: Session, version: str, role: str, storage: str) -> str:
         return "a logical replica commits in its own order, with its own transaction ids"
     if storage == "aurora" and role == "physical standby":
         return "an Aurora reader replays without the standby's snapshots"
-    cached = _column(session, CACHED)
-    if cached:
-        return f"sequences with CACHE > 1 hand out ids ahead of their use: {', '.join(cached)}"
     return ""
 
 

@@ -1,0 +1,60 @@
+"""Whether what a view is about to read was delivered before, for another view of the state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smartico_sync.errors import ViewMisconfigured
+from smartico_sync.tracking.source_checks import lost
+from smartico_sync.tracking.view_identity import definition_of, recorded, where
+
+if TYPE_CHECKING:
+    from smartico_sync.config.models import Configuration, View
+    from smartico_sync.core.definition import Definition
+    from smartico_sync.sources.protocol import Source
+    from smartico_sync.state.store import Store
+    from smartico_sync.tracking.prepared_view import PreparedView
+
+__all__ = ["refuse_known_relation"]
+
+
+def refuse_known_relation(
+    configuration: Configuration, view: View, prepared: PreparedView, source: Source, store: Store
+) -> None:
+    """Make sure that a view that begins sends nothing that this state has sent for another one. Raises ViewMisconfigured.
+
+    A relation is known by its name, and by most of the rows that were delivered last, whatever it is called. Views that
+    begin in the same run are not compared: their configuration was written in one piece. `prepared`: under the state's secret.
+    """
+    if view.on_known_relation == "send" or view.start_from == "now":
+        return
+    defined = definition_of(configuration, view, prepared.mapping)
+    for row in store.views():
+        if row.head is None or row.view not in store.begun_before:
+            continue
+        before = recorded(row)
+        if not set(before.event_types) & set(defined.event_types) or before.brand != defined.brand:
+            continue
+        named = (before.place, before.relation, before.query) == (defined.place, defined.relation, defined.query)
+        if not named and not holds_rows_of(row.view, before, defined, prepared, source, store):
+            continue
+        configured = any(each.name == row.view for each in configuration.views)
+        adopt = (
+            "" if configured else f"for a view that was renamed: sync watermark adopt {view.name} --from {row.view}; "
+        )
+        raise ViewMisconfigured(
+            f"view {view.name}: this state has sent the rows of {where(view)} for view {row.view}; from the first row on they would "
+            "be sent again under new event ids, and count twice",
+            hint=f"{adopt}for what comes from now on: `start_from: now`; to send it all again all the same: `on_known_relation: send`",
+        )
+
+
+def holds_rows_of(
+    name: str, before: Definition, defined: Definition, prepared: PreparedView, source: Source, store: Store
+) -> bool:
+    """Whether most of the rows that were delivered last for a view of the state stand in the relation of another one."""
+    anchors = store.anchors(name)
+    if not anchors or (before.cursor, before.key) != (defined.cursor, defined.key):
+        return False
+    with source.reading(prepared.relation) as reading:
+        return 2 * len(lost(reading, prepared, anchors)) < len(anchors)

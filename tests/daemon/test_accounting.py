@@ -1,0 +1,133 @@
+"""No command calls a row acknowledged, or ends with 0, of which nobody knows what became of it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+
+from waiting import until
+
+DEPOSITS = """
+CREATE TABLE deposits (dt TIMESTAMP, id INTEGER, transaction_id TEXT PRIMARY KEY, ext_brand_id TEXT DEFAULT 'b', user_ext_id TEXT DEFAULT 'u',
+ transaction_date TIMESTAMP DEFAULT '2026-01-01 00:00:00', deposit_amount TEXT DEFAULT 1);
+CREATE INDEX deposits_dt ON deposits (dt, transaction_id);
+CREATE INDEX deposits_id ON deposits (id, transaction_id);
+"""
+PLAYERS = """
+CREATE TABLE players (dt TIMESTAMP, user_ext_id TEXT PRIMARY KEY, ext_brand_id TEXT DEFAULT 'b', core_account_status TEXT DEFAULT 'ACTIVE',
+ core_registration_date TIMESTAMP DEFAULT '2025-01-01 00:00:00');
+"""
+BY_TIME = "  - {name: deposits, source: db, relation: deposits, kind: deposits, cursor: dt}\n"
+BY_ID = "  - {name: deposits, source: db, relation: deposits, kind: deposits, cursor: id, late_commit: lookback, lookback: 1ms, every: 200ms}\n"
+
+
+@pytest.fixture
+def replica(operator):
+    """Statements on a SQLite replica, and a configuration of these views over it."""
+
+    def made(script, views):
+        connection = sqlite3.connect(operator.home / "replica.db", isolation_level=None)
+        connection.executescript(script)
+        operator.configure(f"sqlite:///{operator.home}/replica.db", views)
+        return connection.execute
+
+    return made
+
+
+def test_rows_without_a_cursor_are_told_by_the_run_and_the_comparison(operator, replica):
+    """A row that has no place in the order is in no page, and is named all the same."""
+    execute = replica(DEPOSITS, BY_TIME)
+    execute(
+        "INSERT INTO deposits (dt, transaction_id) VALUES ('2026-01-03 10:00:00', 'a'), ('2026-01-04 10:00:00', 'b'), (NULL, 'n')"
+    )
+    done = operator.sync("run", "--once")
+    assert done.returncode == 0
+    assert "1 rows have a NULL dt or key and are never sent" in done.stderr
+    assert "1 rows have a NULL dt or key and are never sent" in operator.sync("reconcile").stdout
+
+
+def test_rows_that_were_given_up_are_not_called_acknowledged(operator, replica):
+    """Dead letters are accounted for, and so are those that were dropped; neither was accepted."""
+    execute = replica(DEPOSITS, BY_TIME)
+    execute(
+        "INSERT INTO deposits (dt, transaction_id, deposit_amount) VALUES ('2026-01-03 10:00:00', 'a', 1), "
+        "('2026-01-03 10:00:01', 'b', 'much'), ('2026-01-03 10:00:02', 'c', 1)"
+    )
+    assert operator.sync("run", "--once").returncode == 6
+    for word, command in (("1 dead letters", "list"), ("1 dropped by hand", "drop")):
+        done = operator.sync("dead-letters", command, *(["--all", "--yes"] if command == "drop" else []))
+        assert done.returncode == 0, done.stderr
+        told, traced = operator.sync("reconcile").stdout, operator.sync("trace", "deposits", "b").stdout
+        assert "all accounted for" in told
+        assert "acknowledged" not in told
+        assert word in told
+        assert "read, and not accepted" in traced if command == "list" else "given up and dropped by hand" in traced
+
+
+def test_a_profile_that_changed_quietly_is_not_called_acknowledged(operator, replica):
+    """What changed without moving its cursor is found by the comparison and by trace, and sent on request."""
+    execute = replica(PLAYERS, "  - {name: players, source: db, relation: players, kind: users, cursor: dt}\n")
+    execute(
+        "INSERT INTO players (dt, user_ext_id) VALUES ('2026-01-03 10:00:00', 'p'), ('2026-01-03 11:00:00', 'q'), ('2026-01-03 12:00:00', 'r')"
+    )
+    assert operator.sync("run", "--once").returncode == 0
+    assert operator.sync("reconcile").returncode == operator.sync("trace", "players", "b", "q").returncode == 0
+    execute("UPDATE players SET core_account_status = 'BLOCKED' WHERE user_ext_id = 'q'")
+    done, traced = operator.sync("reconcile"), operator.sync("trace", "players", "b", "q")
+    assert done.returncode == traced.returncode == 6
+    assert "1 profiles hold something else than was sent" in done.stdout
+    assert "changed: b, q" in done.stdout
+    assert "it holds something else now" in traced.stdout
+    assert operator.sync("reconcile", "--send").returncode == 0
+    assert operator.sync("run", "--once").returncode == 0
+    assert operator.accepted()[-1]["payload"]["core_account_status"] == "BLOCKED"
+    assert operator.sync("reconcile").returncode == operator.sync("trace", "players", "b", "q").returncode == 0
+
+
+def test_an_id_below_the_first_one_is_compared_too(operator, replica):
+    """The comparison begins where the source does, not where the ledger does."""
+    execute = replica(DEPOSITS, BY_ID)
+    execute("INSERT INTO deposits (id, transaction_id) VALUES (10, 'a'), (11, 'b'), (12, 'c')")
+    daemon = operator.start("run")
+    until(lambda: "all acknowledged" in operator.sync("reconcile").stdout)
+    daemon.terminate()
+    daemon.wait()
+    execute("INSERT INTO deposits (id, transaction_id) VALUES (5, 'low')")
+    done, traced = operator.sync("reconcile"), operator.sync("trace", "deposits", "low")
+    assert done.returncode == traced.returncode == 6, done.stdout
+    assert "missing: low at 5" in done.stdout
+    assert "not acknowledged" in traced.stdout
+
+
+def test_another_row_in_the_very_place_of_an_acknowledged_one_is_not_called_acknowledged(operator, replica):
+    """Two rows with one time and one key are never both acknowledged, whatever the ledger says of the key."""
+    execute = replica(DEPOSITS.replace("transaction_id TEXT PRIMARY KEY", "transaction_id TEXT"), BY_TIME)
+    execute(
+        "INSERT INTO deposits (dt, transaction_id) VALUES ('2026-01-03 10:00:00', 'a'), ('2026-01-03 10:00:01', 'b')"
+    )
+    assert operator.sync("run", "--once").returncode == 0
+    execute("INSERT INTO deposits (dt, transaction_id) VALUES ('2026-01-03 10:00:00', 'a')")
+    assert "all acknowledged" in operator.sync("reconcile").stdout, "a copy is no other row"
+    execute("INSERT INTO deposits (dt, transaction_id, deposit_amount) VALUES ('2026-01-03 10:00:00', 'a', 99)")
+    done = operator.sync("reconcile")
+    assert done.returncode == 6, done.stdout
+    assert "missing: a at 2026-01-03 10:00:00" in done.stdout
+    assert operator.sync("reconcile", "--send").returncode == 0
+    run = operator.sync("run", "--once")
+    assert run.returncode == 2
+    assert "the key is not unique" in run.stderr
+
+
+def test_what_is_only_counted_is_not_called_acknowledged(operator, replica):
+    """Of rows whose keys nobody compared the comparison says that there are as many as were acknowledged."""
+    execute = replica(DEPOSITS, BY_TIME)
+    rows = ", ".join(f"('2026-01-03 {hour:02}:00:00', 't{hour}')" for hour in range(12))
+    execute(f"INSERT INTO deposits (dt, transaction_id) VALUES {rows}")
+    assert operator.sync("run", "--once").returncode == 0
+    told = operator.sync("reconcile", "--counts").stdout
+    assert "by count alone: as many as were acknowledged" in told
+    assert "by count alone" not in operator.sync("reconcile").stdout
+    counted = json.loads(operator.sync("reconcile", "--counts", "--json").stdout)[0]["compared"]["counted"]
+    assert counted == 8
