@@ -252,7 +252,7 @@ def test_check_tries_the_state_and_the_port(operator, postgresql):
         assert "! health: cannot listen on" in done.stdout
         demo = run(["demo", "--listen", f"127.0.0.1:{other.getsockname()[1]}"], operator.home, 30)
     assert demo.returncode == 2
-    assert "next: sync demo --listen" in demo.stderr
+    assert "next: smartico-sync demo --listen" in demo.stderr
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_nobody_to_reload_is_told(operator, postgresql):
     operator.configure(postgresql.url, f"  - {VIEW % ''}\n")
     done = operator.sync("reload")
     assert done.returncode == 2
-    assert "next: sync run" in done.stderr
+    assert "next: smartico-sync run" in done.stderr
 
 
 def test_the_service_manager_hears_that_the_daemon_turns(tmp_path):

@@ -74,7 +74,7 @@ def test_a_bundle_is_made_of_what_is_there(operator):
 
 
 def test_the_schema_is_that_of_the_models():
-    """`sync config schema` prints what editors take, and it takes the example of this version."""
+    """`smartico-sync config schema` prints what editors take, and it takes the example of this version."""
     printed = json.loads(CliRunner().invoke(app, ["config", "schema"]).stdout)
     assert printed == as_schema()
     example = yaml.safe_load((FILE.parents[2] / "config" / "views.minimal.yaml").read_text("utf-8"))

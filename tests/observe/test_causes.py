@@ -32,7 +32,9 @@ def test_one_outage_of_many_views_is_one_finding():
 
 def test_an_api_that_is_away_is_told_once():
     """By its destination, not again by each view that waits for it."""
-    waits = GOOD.poll_began(at(500)).waits_for_api(("the ingest API is unavailable: HTTP 503", "sync check"), at(600))
+    waits = GOOD.poll_began(at(500)).waits_for_api(
+        ("the ingest API is unavailable: HTTP 503", "smartico-sync check"), at(600)
+    )
     away = DestinationStatus("default", "backing_off", "HTTP 503", None, 0, 0, 0, 1_000)
     health = assess([view("a", waits), view("b", waits)], (away,))
     assert [each.subject for each in health.findings] == ["default"]
@@ -43,7 +45,7 @@ def test_the_worst_comes_first_and_advice_last():
     """Critical before warnings; of those what has a next command before what has none."""
     notes = [
         Finding("warning", "a", "advice"),
-        Finding("warning", "b", "mend it", "sync check"),
+        Finding("warning", "b", "mend it", "smartico-sync check"),
         Finding("critical", "c", "gone", "x"),
     ]
     assert [each.subject for each in assess([], (), notes).findings] == ["c", "b", "a"]

@@ -1,4 +1,4 @@
-"""`sync completion`: completion for shells."""
+"""`smartico-sync completion`: completion for shells."""
 
 from __future__ import annotations
 

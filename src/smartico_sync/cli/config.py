@@ -1,4 +1,4 @@
-"""`sync config`: the form of views.yaml."""
+"""`smartico-sync config`: the form of views.yaml."""
 
 from __future__ import annotations
 

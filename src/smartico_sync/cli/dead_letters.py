@@ -1,4 +1,4 @@
-"""`sync dead-letters`: rows that were given up, why, and what to do with them."""
+"""`smartico-sync dead-letters`: rows that were given up, why, and what to do with them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def list_(limit: int, path: Path, as_json: bool, **chosen: Any) -> None:
     if len(every) > limit:
         click.echo(f"… {len(every) - limit:,} more; --limit shows more of them")
     if found:
-        click.echo("next: sync dead-letters show --id N, retry or drop; sync trace VIEW KEY looks at the row itself")
+        click.echo(
+            "next: smartico-sync dead-letters show --id N, retry or drop; smartico-sync trace VIEW KEY looks at the row itself"
+        )
     else:
         click.echo("no dead letters fit" if there else "no dead letters")
 
@@ -172,11 +174,12 @@ def matching(context: OperatorContext, chosen: dict[str, Any]) -> list[DeadLette
     if lost:
         fit = " that fits" if any(chosen[name] is not None for name in ("name", "code", "key")) else ""
         raise ConfigError(
-            f"there is no dead letter {', '.join(map(str, lost))}{fit}; nothing was done", hint="sync dead-letters list"
+            f"there is no dead letter {', '.join(map(str, lost))}{fit}; nothing was done",
+            hint="smartico-sync dead-letters list",
         )
     if chosen["key"] is not None and not found:
         raise ConfigError(
-            f"there is no dead letter of the key {printable(chosen['key'])}", hint="sync dead-letters list"
+            f"there is no dead letter of the key {printable(chosen['key'])}", hint="smartico-sync dead-letters list"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""`sync demo`: a casino, the sandbox and the real daemon, at once."""
+"""`smartico-sync demo`: a casino, the sandbox and the real daemon, at once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def demo(duration: str | None, listen: str, api: str) -> int:
     for option, address in (("--listen", listen), ("--sandbox", api)):
         if reason := taken(address):
             raise ConfigError(
-                f"{option}: cannot listen on {address}: {reason}", hint=f"sync demo {option} 127.0.0.1:PORT"
+                f"{option}: cannot listen on {address}: {reason}", hint=f"smartico-sync demo {option} 127.0.0.1:PORT"
             )
     configure("auto")
     with Ending() as ending, ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""`sync doctor`: what support needs to see, in one file, without secrets and without anything of a person."""
+"""`smartico-sync doctor`: what support needs to see, in one file, without secrets and without anything of a person."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ MODE = 0o600
 @click.option("--offline", is_flag=True, help="Ask neither the databases nor the API.")
 @config_option
 def doctor(output: Path | None, offline: bool, path: Path) -> ExitCode:
-    """Write a file for support: versions, configuration, status, state and what `sync check` finds.
+    """Write a file for support: versions, configuration, status, state and what `smartico-sync check` finds.
 
     Secrets, keys of rows, values and texts inside queries are left out. Look into it before you send it: tar -xzOf FILE.
     Nothing is sent and nothing is changed.
@@ -180,7 +180,7 @@ def sizes(state: Path) -> Mapping[str, int]:
 
 
 def checked(path: Path) -> dict[str, Any]:
-    """What `sync check --json` says."""
+    """What `smartico-sync check --json` says."""
     findings: list[Finding] = []
     reports: list[ViewReport] = []
     try:

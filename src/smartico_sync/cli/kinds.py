@@ -1,4 +1,4 @@
-"""`sync kinds`: what a view's rows can become."""
+"""`smartico-sync kinds`: what a view's rows can become."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def kinds(name: str | None, as_json: bool) -> None:
     if name is not None and name not in KINDS:
         near = get_close_matches(name, KINDS, 1)
         raise ConfigError(
-            f"there is no kind {name}", hint=f"did you mean {near[0]}? sync kinds {near[0]}" if near else "sync kinds"
+            f"there is no kind {name}",
+            hint=f"did you mean {near[0]}? smartico-sync kinds {near[0]}" if near else "smartico-sync kinds",
         )
     chosen = KINDS if name is None else {name: KINDS[name]}
     if as_json:
@@ -44,7 +45,7 @@ def kinds(name: str | None, as_json: bool) -> None:
     for each, known in KINDS.items():
         told = ", ".join(dict.fromkeys(known.event_types.values())) or "the `event_type:` of the view"
         click.echo(wrapped(told, f"{each:<{longest}}  ", " " * (longest + 2)))
-    click.echo("next: sync kinds KIND shows its columns")
+    click.echo("next: smartico-sync kinds KIND shows its columns")
 
 
 def plain(line: str) -> str:

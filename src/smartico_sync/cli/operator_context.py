@@ -49,7 +49,7 @@ class OperatorContext:
         with self.reading() as store:
             row = store.view(name)
         if row is None:
-            raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: sync run")
+            raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: smartico-sync run")
         return row
 
     @contextmanager

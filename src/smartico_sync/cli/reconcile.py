@@ -1,4 +1,4 @@
-"""`sync reconcile`: the source against what was acknowledged."""
+"""`smartico-sync reconcile`: the source against what was acknowledged."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def reconcile(
             context.call("enqueue", view=view.name, rows=rows, code=UNACKNOWLEDGED, reason=REASON)
             click.echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
     if missing and not send and not as_json:
-        click.echo("next: sync reconcile --send has them read again and sent")
+        click.echo("next: smartico-sync reconcile --send has them read again and sent")
     return ExitCode.DEAD_LETTERS if missing and not send else ExitCode.FINE
 
 
@@ -102,7 +102,7 @@ def found_of(context: OperatorContext, view: View, low: str | None, high: str | 
             raise ConfigError(f"--from {low} is not before --to {high}", hint="name the earlier end with --from")
         row = store.view(view.name)
         if row is None:
-            return Found(None, "it was never tracked; next: sync run")
+            return Found(None, "it was never tracked; next: smartico-sync run")
         if row.watermark is None:
             row = replace(row, watermark=row.head)  # after `run --once`, or in a first load: all of it can be compared
         over = span(prepared, source, store, row, first, last)
@@ -124,7 +124,7 @@ def found_of(context: OperatorContext, view: View, low: str | None, high: str | 
 def why_nothing(row: ViewRow) -> str:
     """Why nothing of a view can be compared."""
     if row.watermark is None:
-        return "nothing was delivered yet; next: sync status"
+        return "nothing was delivered yet; next: smartico-sync status"
     return f"nothing of that lies at or below its watermark, {printable(row.watermark.cursor)}"
 
 
@@ -151,7 +151,7 @@ def show(view: View, found: Found) -> None:
     aside = {"dead letters": found.given_up, "waiting": found.waiting, "dropped by hand": found.dropped}
     if any(aside.values()):
         listed = ", ".join(f"{count:,} {what}" for what, count in aside.items() if count)
-        click.echo(f"    accounted for, and not accepted: {listed}; next: sync dead-letters list")
+        click.echo(f"    accounted for, and not accepted: {listed}; next: smartico-sync dead-letters list")
     if found.without_cursor is None:
         click.echo(f"! {view.name}: rows with a NULL {view.cursor} could not be counted: that took too long")
     elif found.without_cursor:

@@ -1,4 +1,4 @@
-"""`sync reload`: a changed views.yaml, taken up by the running daemon."""
+"""`smartico-sync reload`: a changed views.yaml, taken up by the running daemon."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def reload(path: Path, as_json: bool) -> None:
     """
     context = OperatorContext(path)
     if not control.socket_path(context.state).exists():
-        raise ConfigError(f"no daemon works with {context.state}", hint=f"sync run --config {path}")
+        raise ConfigError(f"no daemon works with {context.state}", hint=f"smartico-sync run --config {path}")
     found = control.ask(context.state, "reload", {})
     if as_json:
         print_json(found)

@@ -1,4 +1,4 @@
-"""`sync status`: how every view does."""
+"""`smartico-sync status`: how every view does."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def show(live: dict[str, Any]) -> None:
             + (f"   lag {view['lag_ms'] / 1000:,.1f} s" if "lag_ms" in view else "")
         )
         if history := view.get("backfill"):
-            click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; sync backfill --list")
+            click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; smartico-sync backfill --list")
     for finding in live["findings"]:
         click.secho(
             f"! {finding['subject']}: {finding['message']}" + since(finding.get("since_ms", 0)),
@@ -126,7 +126,7 @@ def show(live: dict[str, Any]) -> None:
         if finding["hint"]:
             click.echo(f"    next: {finding['hint']}")
     if live["ready"] == "not running":
-        click.echo("no daemon answers; next: sync run, or look at its service")
+        click.echo("no daemon answers; next: smartico-sync run, or look at its service")
 
 
 def since(ms: int) -> str:

@@ -1,4 +1,4 @@
-"""`sync trace`: what became of one row."""
+"""`smartico-sync trace`: what became of one row."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
         if len(key) != len(prepared.relation.key):
             raise ConfigError(
                 f"the key of {name} is {', '.join(prepared.relation.key) or 'none'}",
-                hint=f"sync trace {name} " + " ".join(prepared.relation.key).upper(),
+                hint=f"smartico-sync trace {name} " + " ".join(prepared.relation.key).upper(),
             )
         check_types(prepared.relation, key)
         with source.reading(prepared.relation) as reading:

@@ -1,4 +1,4 @@
-"""`sync watermark`: how far each view is, and putting one back."""
+"""`smartico-sync watermark`: how far each view is, and putting one back."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class Server(socketserver.ThreadingUnixStreamServer):
 
 def no_reload() -> dict[str, Any]:
     """What a process answers that reads its configuration once."""
-    raise ConfigError("this is no daemon: it read its configuration once", hint="end it, then: sync run")
+    raise ConfigError("this is no daemon: it read its configuration once", hint="end it, then: smartico-sync run")
 
 
 class Control:

@@ -105,7 +105,7 @@ class Reload:
         """Read the file, and take it up where it is good and differs; what differs. SyncError says why it is refused."""
         with self._lock:
             if self._current is None or self._following is not None:
-                raise ConfigError("a reload is under way", hint="try again in a moment: sync reload")
+                raise ConfigError("a reload is under way", hint="try again in a moment: smartico-sync reload")
             seen = content(self.path)
             try:
                 found = self._tried()
@@ -147,14 +147,14 @@ class Reload:
             return (
                 Finding(
                     "warning", self.path.name, f"it was refused, and the former one goes on: {self._refused.message}",
-                    f"correct it, then: sync reload --config {self.path}",
+                    f"correct it, then: smartico-sync reload --config {self.path}",
                 ),
             )  # fmt: skip
         if content(self.path) != self._loaded:
             return (
                 Finding(
                     "warning", self.path.name, "it was changed since it was loaded: the former one is at work",
-                    f"sync check --config {self.path}; then: sync reload --config {self.path}",
+                    f"smartico-sync check --config {self.path}; then: smartico-sync reload --config {self.path}",
                 ),
             )  # fmt: skip
         return ()

@@ -37,11 +37,11 @@ ORDINARY_INTERVALS = (
 )
 UNKNOWN_DUPLICATES = (
     "nothing, after the state was begun anew or restored; else another daemon sends them too, or two rows have one event id: "
-    "sync check looks for keys that repeat"
+    "smartico-sync check looks for keys that repeat"
 )
 REFUSED_PROPERTIES = (
     "register the properties with Smartico, or leave their columns out with `columns: {name: null}`; what was left out goes again "
-    "with: sync watermark rewind VIEW --to … --resend-profiles"
+    "with: smartico-sync watermark rewind VIEW --to … --resend-profiles"
 )
 Severity = Literal["warning", "critical"]
 FEW_REFUSED = 10  # rows: of fewer a share says nothing
@@ -60,7 +60,7 @@ WAITS_FOR_WHAT = {
 }
 OTHERWISE = "they are tried again"
 WAITING_HINTS = {
-    UNKNOWN_USER: "sync status: whether the view of kind `users` delivers; it must hold these players, under the same ext_brand_id and user_ext_id",
+    UNKNOWN_USER: "smartico-sync status: whether the view of kind `users` delivers; it must hold these players, under the same ext_brand_id and user_ext_id",
     UNKNOWN_BRAND: "have the brand registered at Smartico, or name the one they know it by: `smartico.brands.NAME.alias`",
     WAITS_BEHIND: "nothing: they follow by themselves when the first of their player is accepted or given up",
 }
@@ -109,7 +109,7 @@ def assess(
         findings += of_waiting(view)
         findings += of_refusals(view)
         if dead := sum(view.dead.values()):
-            hint = f"sync dead-letters list --view {view.name}"
+            hint = f"smartico-sync dead-letters list --view {view.name}"
             findings.append(Finding("warning", view.name, f"{dead:,} rows were given up (dead letters)", hint))
         if view.invalid:
             most = ", ".join(
@@ -132,12 +132,10 @@ def assess(
                 f"{view.differing} of {view.looked} profiles that were read again hold something else than was sent: a change "
                 f"did not move `{view.cursor}`"
             )
-            hint = (
-                f"have every change move {view.cursor}; then: sync backfill {view.name} --from TIME sends what differs"
-            )
+            hint = f"have every change move {view.cursor}; then: smartico-sync backfill {view.name} --from TIME sends what differs"
             findings.append(Finding("warning", view.name, told, hint))
         if view.missing:
-            hint = f"sync reconcile --view {view.name} --send"
+            hint = f"smartico-sync reconcile --view {view.name} --send"
             findings.append(Finding("warning", view.name, f"{view.missing} rows were never acknowledged", hint))
     for destination in destinations:
         findings += [Finding("critical", destination.name, message, hint) for message, hint in destination.halts]
@@ -191,7 +189,7 @@ def of_refusals(view: ViewStatus) -> list[Finding]:
         return []
     share = view.recent_refused / view.recent_rows
     told = f"{view.recent_refused:,} of the last {view.recent_rows:,} rows were given up ({share:.0%})"
-    hint = f"sync dead-letters list --view {view.name} says why; sync preview {view.name} shows what is sent"
+    hint = f"smartico-sync dead-letters list --view {view.name} says why; smartico-sync preview {view.name} shows what is sent"
     return [Finding("critical" if share >= REFUSED_CRITICAL else "warning", view.name, told, hint)]
 
 
@@ -206,7 +204,9 @@ def of_waiting(view: ViewStatus) -> list[Finding]:
     share = f" ({waiting / (waiting + settled):.0%} of all that was read)" if settled else ", and none was delivered"
     told = f"{waiting:,} row{'s wait' if waiting > 1 else ' waits'}{share}, the first for {first:,} s: {WAITS_FOR_WHAT.get(often, OTHERWISE)}"
     critical = waiting >= MANY_WAITING and waiting > settled
-    hint = WAITING_HINTS.get(often, f"sync dead-letters list --view {view.name} shows those that were given up")
+    hint = WAITING_HINTS.get(
+        often, f"smartico-sync dead-letters list --view {view.name} shows those that were given up"
+    )
     return [Finding("critical" if critical else "warning", view.name, told, hint)]
 
 
@@ -226,13 +226,17 @@ def of_age(view: ViewStatus) -> list[Finding]:
     if told := standstill(view):
         limit = STANDSTILL_MS if view.max_age_ms is None else view.max_age_ms
         hint = (
-            "sync check" if view.standstill == "hanging" else "sync backfill --list" if view.backfill else "sync status"
+            "smartico-sync check"
+            if view.standstill == "hanging"
+            else "smartico-sync backfill --list"
+            if view.backfill
+            else "smartico-sync status"
         )
         findings.append(Finding("critical" if view.still_ms > limit else "warning", view.name, told, hint))
     if view.max_age_ms is not None and view.lag_ms > max(view.max_age_ms, ORDINARY_INTERVALS * view.every_ms):
         age, limit = view.lag_ms // 1000, view.max_age_ms
         old = f"nothing newer than {age:,} s ago is known to be delivered; `max_age` is {limit / 1000:g} s"
-        findings.append(Finding("critical", view.name, old, view.hint or "sync status"))
+        findings.append(Finding("critical", view.name, old, view.hint or "smartico-sync status"))
     return findings
 
 

@@ -1,4 +1,4 @@
-"""What `/status.json` and `sync status --json` say: health, views and destinations, as plain data."""
+"""What `/status.json` and `smartico-sync status --json` say: health, views and destinations, as plain data."""
 
 from __future__ import annotations
 

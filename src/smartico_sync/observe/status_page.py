@@ -140,7 +140,7 @@ def finding_of(finding: Finding) -> str:
 
 def command_marked(hint: str) -> str:
     """A hint with the command in it, which stands at its beginning or behind a colon, marked as one."""
-    return re.sub(r"(^|: )(sync [^;,]+)", r"\1<code>\2</code>", hint)
+    return re.sub(r"(^|: )(smartico-sync [^;,]+)", r"\1<code>\2</code>", hint)
 
 
 def clock(ms: int) -> str:

@@ -278,7 +278,7 @@ class Sender:
             first = commit.dead_letters[reasons.index(often)].row.key
             raise RowsRefused(
                 f"view {self._name}: {dead} of {rows} rows are refused, most often: {often} (first: key {first})",
-                hint=f"mend the view or its `columns:`, try with: sync preview {self._name}; or raise `max_refused:`",
+                hint=f"mend the view or its `columns:`, try with: smartico-sync preview {self._name}; or raise `max_refused:`",
             )
         self._remember(recent)
         return commit
@@ -298,7 +298,7 @@ class Sender:
                 f"view {self._name}: Smartico knows the players of none of the last {self._recent.rows} rows (10001); they wait "
                 "and are not given up",
                 hint="have the view of kind `users` send these players, under the same ext_brand_id and user_ext_id; it goes on by "
-                f"itself then. What it sends shows: sync preview {self._name}",
+                f"itself then. What it sends shows: smartico-sync preview {self._name}",
             )
 
     def _built(self, session: Session, batch: PreparedBatch, receipt: Receipt, retried: Retried) -> Commit:
