@@ -1,4 +1,4 @@
-"""`sync dead-letters`: rows that were given up, why, and what to do with them."""
+"""`smartico-sync dead-letters`: rows that were given up, why, and what to do with them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def list_(limit: int, path: Path, as_json: bool, **chosen: Any) -> None:
     if not found:
         click.echo("no dead letters")
     else:
-        click.echo("next: sync dead-letters show --id N, retry or drop; sync trace VIEW KEY looks at the row itself")
+        click.echo(
+            "next: smartico-sync dead-letters show --id N, retry or drop; smartico-sync trace VIEW KEY looks at the row itself"
+        )
 
 
 @dead_letters.command()

@@ -1,4 +1,4 @@
-"""`sync status`: how every view does."""
+"""`smartico-sync status`: how every view does."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def show(live: dict[str, Any]) -> None:
             for lane in stream["lanes"]:
                 click.echo(f"    {lane['name']}: {lane['lag']:,} messages wait, for {lane['lag_ms'] / 1000:,.1f} s")
         if history := view.get("backfill"):
-            click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; sync backfill --list")
+            click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; smartico-sync backfill --list")
     for finding in live["findings"]:
         click.secho(
             f"! {finding['subject']}: {finding['message']}", fg="red" if finding["severity"] == "critical" else "yellow"
@@ -113,4 +113,4 @@ def show(live: dict[str, Any]) -> None:
         if finding["hint"]:
             click.echo(f"    next: {finding['hint']}")
     if live["ready"] == "not running":
-        click.echo("no daemon answers; next: sync run, or look at its service")
+        click.echo("no daemon answers; next: smartico-sync run, or look at its service")

@@ -141,7 +141,9 @@ def host_exists(host: str) -> bool:
 def pii_problems(pii: Pii) -> Iterator[Problem]:
     """Expect a key for what is encrypted."""
     need = (
-        "`key` or `key_file`, because `mode` is encrypt; `sync keys new` prints a key" if pii.mode == "encrypt" else ""
+        "`key` or `key_file`, because `mode` is encrypt; `smartico-sync keys new` prints a key"
+        if pii.mode == "encrypt"
+        else ""
     )
     yield from either(pii, ("pii",), "key", need=need)
     both = sorted(set(pii.properties) & set(pii.in_the_clear))
@@ -154,7 +156,7 @@ def key_problem(pii: Pii) -> str:
     if pii.mode != "encrypt" or pii.encryptor != "aes-256-gcm" or pii.key is None:
         return ""
     text = pii.key.get_secret_value().strip()
-    make = f"expected {KEY_BYTES} bytes in base64; `sync keys new` prints such a key"
+    make = f"expected {KEY_BYTES} bytes in base64; `smartico-sync keys new` prints such a key"
     try:
         key = base64.b64decode(text.translate({ord("-"): "+", ord("_"): "/"}), validate=True)
     except (binascii.Error, ValueError):

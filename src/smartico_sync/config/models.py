@@ -122,7 +122,7 @@ class Pii(Model):
     encryptor: Word = "aes-256-gcm"
     """The encryptor's name, found by entry point."""
     key: SecretStr | None = None
-    """The key, best as `${SYNC_PII_KEY}`: 32 bytes in base64 for aes-256-gcm; `sync keys new` prints one."""
+    """The key, best as `${SYNC_PII_KEY}`: 32 bytes in base64 for aes-256-gcm; `smartico-sync keys new` prints one."""
     key_file: str | None = None
     """A file that holds the key, relative to the configuration file."""
     key_id: Text = "1"

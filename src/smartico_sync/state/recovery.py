@@ -311,7 +311,7 @@ def write_backup(path: Path, key: KeyFile, target: Path) -> None:
 def sound(backup: Path) -> KeyFile:
     """Make sure that a backup is whole, and return its identity."""
     if not backup.is_file():
-        raise StateMissing(f"there is no backup {backup}", hint="name the file that `sync state backup` wrote")
+        raise StateMissing(f"there is no backup {backup}", hint="name the file that `smartico-sync state backup` wrote")
     key = read_key_file(key_path(backup))
     with translated(backup), closing(connect(backup, "read")) as connection:
         examine(connection, backup)

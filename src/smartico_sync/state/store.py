@@ -90,7 +90,7 @@ class Store:
         """
         if access == "read":
             if not path.exists():
-                raise StateMissing(f"there is no state {path}", hint="start the daemon once: sync run")
+                raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
             return cls._opened(path, read_key_file(key_path(path)), access, None)
         try:
             path.parent.mkdir(exist_ok=True)

@@ -23,7 +23,7 @@ HINTS = Hints(
 PAUSED = "is the cluster paused, resizing or full?"
 # By SQLSTATE, or by its class.
 TABLE = {
-    **meanings(SourceCancelled, "raise `statement_timeout`, or see `sync check` for a sort key", {
+    **meanings(SourceCancelled, "raise `statement_timeout`, or see `smartico-sync check` for a sort key", {
         "57014": "the query ran longer than `statement_timeout`, or a queue's rule ended it",
     }),
     **meanings(SourceCancelled, "tried again", {
