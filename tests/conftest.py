@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 import engines
 from servers.bigquery import bigquery_dataset, bigquery_server
 from servers.clickhouse import clickhouse_database, clickhouse_server, private_clickhouse
+from servers.kafka import kafka_broker, kafka_mock, private_kafka_mock
 from servers.mariadb import mariadb, mariadb_server, private_mariadb, replica
 from servers.mongodb import mongodb_database, mongodb_server, private_mongodb
 from servers.mssql import emulated_mssql, mssql, mssql_driver, mssql_server, mssql_url, secure_mssql
@@ -23,12 +24,19 @@ from servers.redshift import redshift, redshift_server
 from servers.snowflake import private_snowflake, snowflake_schema, snowflake_server
 
 __all__ = [
-    "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "listener",
+    "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "kafka_broker",
+    "kafka_mock", "listener",
     "mariadb", "mariadb_server", "mongodb_database", "mongodb_server", "mssql", "mssql_driver", "mssql_server",
     "mssql_url", "mysql", "mysql56", "mysql56_server", "mysql_server", "oracle", "postgresql", "postgresql_server",
-    "private_clickhouse", "private_mariadb", "private_mongodb", "private_postgresql", "private_snowflake", "proxied",
+    "private_clickhouse", "private_kafka_mock", "private_mariadb", "private_mongodb", "private_postgresql", "private_snowflake", "proxied",
     "redshift", "redshift_server", "replica", "secure_mssql", "snowflake_schema", "snowflake_server", "standby",
 ]  # fmt: skip
+
+# The contract of brokers is tested on them; what stands in for a broker of one's own.
+BROKERS = {
+    "kafka_mock": "the mock cluster of its client",
+    "kafka_broker": "tansu, where SYNC_TEST_KAFKA_URL names none",
+}
 
 settings.register_profile(
     "suite", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -56,7 +64,7 @@ def coverage(reporter):
     for outcome in ("passed", "failed", "skipped"):
         for report in reporter.stats.get(outcome, []):
             found = re.search(r"test_contract\.py::.*\[(\w+)", report.nodeid)
-            if found is None or found[1] not in engines.NAMES:
+            if found is None or found[1] not in (*engines.NAMES, *BROKERS):
                 continue
             if outcome != "skipped":
                 covered.add(found[1])
@@ -88,7 +96,8 @@ def pytest_terminal_summary(terminalreporter):
     covered, left_out = coverage(terminalreporter)
     if not covered and not left_out:
         return
-    named = [f"{name} ({engines.stand_in(name)})" if engines.stand_in(name) else name for name in sorted(covered)]
+    instead = {name: BROKERS.get(name) or engines.stand_in(name) for name in sorted(covered)}
+    named = [f"{name} ({what})" if what else name for name, what in instead.items()]
     terminalreporter.write_line(f"engines covered: {', '.join(named) or 'none'}")
     for name in sorted(set(engines.NAMES) - covered):
         terminalreporter.write_line(f"  not covered: {name}: {left_out.get(name, 'see make test-all')}")

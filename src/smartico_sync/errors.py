@@ -10,9 +10,11 @@ SyncError                     1  internal error
 │   ├── SourceUnreachable        nobody answers, or the connection broke
 │   ├── SourceRefused            wrong password, missing permission
 │   ├── SourceCancelled          the server ended the read (standby conflict, timeout): again, with a smaller page
+│   ├── PositionMoved            somebody else has moved the view on: nothing is committed, and it begins where the state says
 │   └── ViewBroken               the view is gone, or lacks a column the configuration names
 ├── ViewHalted                   this view stops until somebody mends what the class names
 │   ├── ViewMisconfigured     2  the configuration
+│   ├── MessagesLost          3  the broker deleted messages that were not read
 │   ├── RowsUnusable          3  rows in the source
 │   ├── ViewRegressed         3  the source went back in time: nothing old is sent
 │   └── RowsRefused           4  nearly all rows are refused: the view does not hold what it should
@@ -45,6 +47,8 @@ __all__ = [
     "DeliveryUnknown",
     "DriverMissing",
     "ExitCode",
+    "MessagesLost",
+    "PositionMoved",
     "RowsRefused",
     "RowsUnusable",
     "SecretsMissing",
@@ -158,6 +162,10 @@ class SourceCancelled(SourceError):
     """The server ended the read; a smaller page may pass."""
 
 
+class PositionMoved(SourceError):
+    """The state's position is not where this page began: another process, or an operator, has moved the view."""
+
+
 class ViewBroken(SourceError):
     """The view is gone or lacks a column the configuration names."""
 
@@ -170,6 +178,12 @@ class ViewMisconfigured(ViewHalted):
     """The configuration does not fit what the state or the source holds."""
 
     exit_code = ExitCode.CONFIGURATION
+
+
+class MessagesLost(ViewHalted):
+    """The broker deleted messages that were not read, and the configuration says to stop then."""
+
+    exit_code = ExitCode.SOURCE
 
 
 class RowsUnusable(ViewHalted):

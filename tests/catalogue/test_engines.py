@@ -12,9 +12,10 @@ import pytest
 
 import engines
 import smartico_sync
-from smartico_sync.catalogue.engines import EMBEDDED, ENGINES, canonical, find
+from smartico_sync.catalogue.engines import BROKERS, EMBEDDED, ENGINES, canonical, find
 
 PACKAGE = Path(smartico_sync.__file__).parent
+DECLARED = {**ENGINES, **BROKERS}
 PROJECT = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
 
 
@@ -29,7 +30,7 @@ PROJECT = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text("utf-8
         ("clickhousedb+connect", "clickhouse"), ("clickhouses", "clickhouse+https"),
         ("clickhouse+https", "clickhouse+https"), ("redshift+redshift_connector", "redshift"),
         ("redshift+psycopg2", "redshift"), ("snowflake", "snowflake"), ("bigquery", "bigquery"), ("sqlite3", "sqlite"),
-        ("sqlite+pysqlite", "sqlite"), ("ftp", ""), ("", ""), ("+psycopg", ""), ("mysql8", ""),
+        ("sqlite+pysqlite", "sqlite"), ("kafka", "kafka"), ("kafkas", "kafka+tls"), ("ftp", ""), ("", ""), ("+psycopg", ""), ("mysql8", ""),
     ],
 )  # fmt: skip
 def test_a_scheme_is_known_however_it_is_written(written, expected):
@@ -40,11 +41,19 @@ def test_a_scheme_is_known_however_it_is_written(written, expected):
         assert find(written).scheme == expected.partition("+")[0]
 
 
+def test_a_client_s_own_settings_are_handed_on():
+    """What begins with the client's name is a parameter, whatever follows; nothing else is."""
+    kafka = find("kafka")
+    assert kafka.parameter("librdkafka.fetch.min.bytes").name == "librdkafka.fetch.min.bytes"
+    assert kafka.parameter("librdkafka.") is None
+    assert kafka.parameter("fetch.min.bytes") is None
+
+
 def test_no_name_means_two_things():
     """Schemes, their other names and those of one engine's parameters are each said once."""
-    schemes = [name for engine in ENGINES.values() for name in (engine.scheme, *engine.aliases)]
+    schemes = [name for engine in DECLARED.values() for name in (engine.scheme, *engine.aliases)]
     assert len(schemes) == len(set(schemes))
-    for engine in ENGINES.values():
+    for engine in DECLARED.values():
         for parameter in engine.parameters:
             assert parameter.meaning
             for name in (parameter.name, *parameter.others):
@@ -65,20 +74,21 @@ def test_every_declaration_is_backed():
     """Each has its module, its extra with a driver, its page, and a database that its contract is tested on."""
     # Another server of the same engine has its version at the end of its name.
     assert set(ENGINES) == {name.rstrip("0123456789") for name in engines.NAMES}
-    for engine in ENGINES.values():
+    for engine in DECLARED.values():
+        page = "databases" if engine.reads == "views" else "streams"
         assert find_spec(engine.module) is not None
-        assert (PACKAGE.parents[1] / "docs" / "databases" / f"{engine.scheme}.md").exists()
+        assert (PACKAGE.parents[1] / "docs" / page / f"{engine.scheme}.md").exists()
         assert not engine.extra or PROJECT["optional-dependencies"][engine.extra]
     (everything,) = PROJECT["optional-dependencies"]["all"]
     extras = set(re.findall(r"\w+", everything.partition("[")[2]))
-    assert extras == {engine.extra for engine in ENGINES.values()} - {""} | {"socks"}  # of the way to the API
+    assert extras == {engine.extra for engine in DECLARED.values()} - {""} | {"socks"}  # of the way to the API
     assert EMBEDDED.extra == ""
 
 
 def test_no_engine_is_named_elsewhere():
     """Beside the declarations and an engine's own folder, no text in the code holds the name of one; docstrings may."""
-    names = {word for engine in ENGINES.values() for word in (engine.scheme, *engine.aliases, engine.title.lower())}
-    own = {Path(*engine.module.split(".")[1:]) for engine in ENGINES.values()} | {Path("catalogue", "engines.py")}
+    names = {word for engine in DECLARED.values() for word in (engine.scheme, *engine.aliases, engine.title.lower())}
+    own = {Path(*engine.module.split(".")[1:]) for engine in DECLARED.values()} | {Path("catalogue", "engines.py")}
     for file in sorted(PACKAGE.rglob("*.py")):
         place = file.relative_to(PACKAGE)
         if own & {place, *place.parents}:

@@ -8,7 +8,9 @@ import jsonschema
 import pytest
 import yaml
 
+from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.config import models, reference
+from smartico_sync.config.event_schemas import event_schemas
 from smartico_sync.config.models import Configuration
 
 from .test_load import DESIGN
@@ -19,6 +21,19 @@ def test_the_published_files_are_fresh():
     for file, text in reference.published().items():
         assert file.read_text("utf-8") == text, f"{file.name} is stale"
     assert reference.main([]) == 0
+
+
+def test_the_schemas_of_events_take_what_the_kinds_take():
+    """A message with the columns that a kind needs is valid; one without the player is not."""
+    schemas = event_schemas()
+    assert set(schemas["$defs"]) == set(KINDS)
+    for name, known in KINDS.items():
+        schema = schemas["$defs"][name]
+        jsonschema.Draft202012Validator.check_schema(schema)
+        message = {alternatives[0]: "1" for alternatives in known.required} | {"user_ext_id": 7, "ext_brand_id": "b"}
+        jsonschema.validate(message, schema)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"ext_brand_id": "b"}, schema)
 
 
 def test_every_key_is_documented():

@@ -28,7 +28,7 @@ from smartico_sync.delivery.backlog import Backlog
 from smartico_sync.delivery.pending_receipt import PendingReceipt
 from smartico_sync.delivery.request import Request
 from smartico_sync.state.store import Store
-from smartico_sync.tracking import sender as sender_module
+from smartico_sync.tracking import event_sender, sender
 from smartico_sync.tracking.key_watch import Explained
 from smartico_sync.tracking.page_reader import ReadResult
 from smartico_sync.tracking.sender import Sender
@@ -131,7 +131,8 @@ class Order(RuleBasedStateMachine):
             ),
         )  # fmt: skip
         clock = count(10**9, 700)
-        self.before, sender_module.now_ms = sender_module.now_ms, lambda: next(clock)
+        self.before = sender.now_ms
+        sender.now_ms = event_sender.now_ms = lambda: next(clock)
         self.sender = Sender(equipment)
         self.sender.begin(self.row)
 
@@ -191,7 +192,7 @@ class Order(RuleBasedStateMachine):
             self.commit()
             if not self.flight and not self.store.parked_counts() and self.read_to == len(self.rows):
                 break
-        sender_module.now_ms = self.before
+        sender.now_ms = event_sender.now_ms = self.before
         wanted = defaultdict(list)
         for number, player in self.rows:
             wanted[player].append(number)

@@ -1,4 +1,4 @@
-"""Every database the daemon reads, as data without drivers: what its URL may hold, and what it can do.
+"""Every database and broker the daemon reads, as data without drivers: what its URL may hold, and what it can do.
 
 Configuration, registry, late-commit choice, each engine's login and the manual read these declarations; nothing else names
 an engine. Parameters stand in the URL after `?` or in the `options:` of a source.
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "BIGQUERY", "CLICKHOUSE", "EMBEDDED", "ENGINES", "MARIADB", "MONGODB", "MSSQL", "MYSQL", "ORACLE", "POSTGRESQL",
-    "REDSHIFT", "SNOWFLAKE", "SQLITE", "Ability", "Engine", "Parameter", "QueryForm", "canonical", "find",
+    "BIGQUERY", "BROKERS", "CLICKHOUSE", "EMBEDDED", "ENGINES", "KAFKA", "MARIADB", "MONGODB", "MSSQL", "MYSQL", "ORACLE", "POSTGRESQL",
+    "REDSHIFT", "SNOWFLAKE", "SQLITE", "Ability", "Engine", "Parameter", "QueryForm", "Reads", "canonical", "find",
 ]  # fmt: skip
 
 Ability = Literal[
-    "fence"
-]  # snapshots tell which transactions they do not see, on servers where `ServerFacts.fence` is empty
+    "fence",  # snapshots tell which transactions they do not see, on servers where `ServerFacts.fence` is empty
+    "replay",  # a broker whose messages can be read again
+]
+Reads = Literal[
+    "views",  # a database: rows are asked for
+    "messages",  # a broker: messages come
+]
 QueryForm = Literal[
     "select",  # one SELECT, which can be put in brackets
     "aggregate",  # an aggregate command in extended JSON: a collection and its pipeline
@@ -47,13 +52,14 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One database. The module has `connect(name: str, config: SourceConfig) -> Source`, which opens no connection yet.
+    """One database or broker. The module has `connect(name: str, config: SourceConfig)`, which opens no connection yet.
 
-    `extra` installs its driver (`pip install 'smartico-sync[extra]'`; empty: built in). `aliases` are other names of the
+    It gives a Source, or where it `reads` messages a Stream. `extra` installs its driver (`pip install 'smartico-sync[extra]'`; empty: built in). `aliases` are other names of the
     scheme, each with the variant it means (or empty); `variants` are what may stand behind `+` and has a meaning, which the
     engine itself reads; any other is a driver's name and is dropped. `port` and `tls_port` are the ports of a host that names
     none; 0 where what stands in the host's place has no port. `ids`: why integer ids may not be in order, and what to prefer;
-    empty: they are. `beyond`: what to do about a setting that is no parameter.
+    empty: they are. `beyond`: what to do about a setting that is no parameter. `handed_on`: parameters whose names begin so are the
+    client's own, and are given to it as they are.
     """
 
     scheme: str
@@ -69,9 +75,13 @@ class Engine:
     ids: str = ""
     parameters: tuple[Parameter, ...] = ()
     beyond: str = ""
+    reads: Reads = "views"
+    handed_on: str = ""
 
     def parameter(self, written: str) -> Parameter | None:
         """The parameter that is meant by a name as written; None for an unknown one."""
+        if self.handed_on and written.startswith(self.handed_on) and written != self.handed_on:
+            return Parameter(written, "a setting of the client")
         plain = _plain(written)
         return next((each for each in self.parameters if plain in map(_plain, (each.name, *each.others))), None)
 
@@ -405,6 +415,23 @@ REDSHIFT = Engine(
 )
 
 SQLITE = Engine("sqlite", "SQLite", "smartico_sync.sources.sqlite", aliases={"sqlite3": ""})
+
+KAFKA = Engine(
+    "kafka", "Kafka", "smartico_sync.sources.kafka", "kafka", aliases={"kafkas": "tls"}, variants=("tls",), port=9092,
+    abilities=frozenset({"replay"}), reads="messages", handed_on="librdkafka.",
+    parameters=(
+        Parameter("sasl", "how user and password are shown: `plain`, `scram-sha-256`, `scram-sha-512`; `oidc` needs `librdkafka.sasl.oauthbearer.*`", "scram-sha-512"),
+        Parameter("ca", "the authority of the brokers' certificates, in a file; those of the machine unless given"),
+        Parameter("certificate", "our certificate, in a file"),
+        Parameter("key_file", "its key, in a file"),
+        Parameter("key_password", "the key's password"),
+        Parameter("client_id", "what the brokers' logs show", "smartico-sync"),
+        Parameter("instance_id", "the name of this member of the group, which it keeps over a restart; made of the state's identity unless given, `none` for none"),
+        # Shorter than the broker's default: a daemon that is gone for good holds up the others no longer than that.
+        Parameter("session_timeout", "milliseconds until a silent member is replaced", "30000"),
+    ),
+    beyond="a setting of the client itself is written with its prefix: `librdkafka.NAME`",
+)
 # fmt: on
 
 EMBEDDED = SQLITE  # a file, without a server or a driver: what the demo's replica is
@@ -414,9 +441,10 @@ ENGINES: Mapping[str, Engine] = {
         POSTGRESQL, MYSQL, MARIADB, MSSQL, ORACLE, CLICKHOUSE, SNOWFLAKE, BIGQUERY, MONGODB, REDSHIFT, SQLITE,
     )
 }  # fmt: skip
+BROKERS: Mapping[str, Engine] = {engine.scheme: engine for engine in (KAFKA,)}
 _NAMES = {
     name: (engine, variant)
-    for engine in ENGINES.values()
+    for engine in (*ENGINES.values(), *BROKERS.values())
     for name, variant in {engine.scheme: "", **engine.aliases}.items()
 }
 
@@ -436,4 +464,5 @@ def canonical(written: str) -> str:
 
 def find(written: str) -> Engine | None:
     """The engine of a scheme as written; None for an unknown one."""
-    return ENGINES.get(canonical(written).partition("+")[0])
+    scheme = canonical(written).partition("+")[0]
+    return ENGINES.get(scheme) or BROKERS.get(scheme)

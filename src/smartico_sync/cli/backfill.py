@@ -21,6 +21,7 @@ from smartico_sync.daemon.wiring import assemble
 from smartico_sync.errors import ConfigError, ExitCode, StateLocked
 from smartico_sync.observe.logs import configure
 from smartico_sync.tracking.backfill import RATE, Backfills, stretch
+from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.reconciliation import units
 
 if TYPE_CHECKING:
@@ -109,6 +110,11 @@ def backfill(
 def asked(context: OperatorContext, name: str, low: str, high: str | None, rate: int, profiles: str) -> None:
     """Count the rows, and have the state remember what is to be sent."""
     view = context.view(name)
+    if context.is_broker(view):
+        raise ConfigError(
+            f"view {name}: messages have no history beside what is live: a topic is read in one order",
+            hint=f"smartico-sync watermark rewind {name} --to TIME reads from there on again; what was sent before counts once",
+        )
     with context.reading() as store:
         row = store.view(name)
     with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
@@ -150,12 +156,13 @@ def here(parts: Parts) -> ExitCode:
 
 def sent(parts: Parts, stopping: threading.Event) -> ExitCode:
     """The same, until `stopping`."""
-    backfills = Backfills(parts.loops, parts.store)
+    loops = [loop for loop in parts.loops if isinstance(loop, ViewLoop)]
+    backfills = Backfills(loops, parts.store)
     mine = backfills.open()
     views = {each.view for each in mine}
     threads = [
         threading.Thread(target=loop.run, args=(stopping, "never"), name=f"view-{loop.name}", daemon=True)
-        for loop in parts.loops
+        for loop in loops
         if loop.name in views
     ]
     for thread in threads:

@@ -16,12 +16,13 @@ from smartico_sync.cli.check_view import check_view
 from smartico_sync.cli.findings import Finding, failed, show
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.stream_check import check_messages
 from smartico_sync.config.load import load
-from smartico_sync.daemon.wiring import protection_of
+from smartico_sync.daemon.wiring import protection_of, reads_messages
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ConfigError, ExitCode, SyncError
 from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.registry import open_source
+from smartico_sync.sources.registry import open_source, open_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import Configuration
     from smartico_sync.sources.protocol import ServerFacts, Source
+    from smartico_sync.sources.stream import Stream
 
 __all__ = ["check"]
 
@@ -88,8 +90,9 @@ def everything(path: Path) -> Iterator[Finding | ViewReport]:
     context = OperatorContext(path)
     yield from machine_findings(context.state, configuration.health.listen)
     for name in configuration.sources:
+        opened = open_stream if reads_messages(configuration.sources[name]) else open_source
         try:
-            source = open_source(name, configuration.sources[name])
+            source: Source | Stream = opened(name, configuration.sources[name])
         except SyncError as error:
             yield failed(f"source {name}", error)
             continue
@@ -103,7 +106,7 @@ def everything(path: Path) -> Iterator[Finding | ViewReport]:
     yield from api_findings(configuration, path.absolute().parent)
 
 
-def check_source(context: OperatorContext, name: str, source: Source) -> Iterator[Finding | ViewReport]:
+def check_source(context: OperatorContext, name: str, source: Source | Stream) -> Iterator[Finding | ViewReport]:
     """A source, then each of its views."""
     subject = f"source {name}"
     try:
@@ -118,7 +121,8 @@ def check_source(context: OperatorContext, name: str, source: Source) -> Iterato
         yield Finding("advice", subject, warning)
     for view in context.configuration.views:
         if view.source == name:
-            yield from check_view(context, view, source)
+            messages = context.is_broker(view)
+            yield from check_messages(context, view, source) if messages else check_view(context, view, source)  # type: ignore[arg-type]
 
 
 def encryption_findings(configuration: Configuration, name: str, facts: ServerFacts) -> Iterator[Finding]:
@@ -130,7 +134,8 @@ def encryption_findings(configuration: Configuration, name: str, facts: ServerFa
         yield Finding("fine", subject, "the connection does not leave this machine")
     elif facts.encrypted == "no":
         engine = find(parse(url).scheme)
-        manual = f": docs/databases/{engine.scheme}.md names the parameter" if engine else ""
+        folder = "streams" if engine and engine.reads == "messages" else "databases"
+        manual = f": docs/{folder}/{engine.scheme}.md names the parameter" if engine else ""
         yield Finding(
             "advice",
             subject,

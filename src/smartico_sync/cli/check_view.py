@@ -190,7 +190,7 @@ def order_findings(
     subject: str, prepared: PreparedView, source: Source, newest: pl.DataFrame, nulls: int
 ) -> Iterator[Finding]:
     """Whether rows are told apart, the poll finds them by an index, and cursors are there."""
-    if error := repeated_keys(prepared, newest):
+    if error := repeated_keys(prepared.mapping, newest):
         yield failed(subject, error)
     grain = coarse(newest, prepared.relation)
     if grain and prepared.choice.mechanism is not None:

@@ -34,28 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-# Packages whose version decides what a driver, the API's client or the state does.
-PACKAGES = [
-    "polars",
-    "polars-hash",
-    "httpx",
-    "urllib3",
-    "pydantic",
-    "sqlalchemy",
-    "apscheduler",
-    "cryptography",
-    "orjson",
-    "psycopg",
-    "pymysql",
-    "pyodbc",
-    "oracledb",
-    "clickhouse-connect",
-    "snowflake-connector-python",
-    "google-cloud-bigquery",
-    "pymongo",
-    "redshift-connector",
-    "pyarrow",
-]
+NAME = re.compile(r"[\w.-]+")  # of a package, where its requirement begins
 LITERAL = re.compile(r"'(?:[^']|'')*'")  # of SQL: it may hold anything
 KEY = re.compile(
     r"\b(keys?|eids?|users?|players?|examples?:?) (?!column)[^\s,;()]+"
@@ -125,7 +104,7 @@ def without_rows(value: Any) -> Any:
 def machine(path: Path) -> dict[str, Any]:
     """Versions, space and names of variables."""
     versions = {}
-    for name in PACKAGES:
+    for name in sorted({NAME.match(each)[0] for each in metadata.requires("smartico-sync") or ()}):  # type: ignore[index]
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -9,12 +9,14 @@ import click
 import orjson
 
 from smartico_sync.config.load import load
+from smartico_sync.config.source_checks import engine_of, is_broker
 from smartico_sync.daemon import control
 from smartico_sync.daemon.operations import Operations
 from smartico_sync.daemon.wiring import state_path
 from smartico_sync.errors import ConfigError, StateError, StateLocked
-from smartico_sync.sources.registry import open_source
+from smartico_sync.sources.registry import open_source, open_stream
 from smartico_sync.state.store import Store
+from smartico_sync.tracking.prepared_stream import feed_of
 from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare_known, under_secret
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Source
+    from smartico_sync.sources.stream import Feed, Stream
 
 __all__ = ["OperatorContext", "print_json"]
 
@@ -70,6 +73,32 @@ class OperatorContext:
         row = self.known_row(view)
         with closing(open_source(view.source, self.configuration.sources[view.source])) as source:
             yield source, self.known(prepare_known(self.configuration, view, source, row), row)
+
+    @contextmanager
+    def broker(self, view: View) -> Iterator[tuple[Stream, Feed]]:
+        """The view's broker, and what the view reads of it."""
+        state = ""
+        with suppress(StateError), self.reading() as store:
+            state = store.state_id
+        with closing(open_stream(view.source, self.configuration.sources[view.source])) as stream:
+            yield stream, feed_of(self.configuration, view, state)
+
+    def is_broker(self, view: View) -> bool:
+        """Whether a view's messages come from a broker."""
+        return is_broker(self.configuration, view)
+
+    def can_replay(self, view: View) -> bool:
+        """Whether the messages of a view can be read again."""
+        engine = engine_of(self.configuration.sources[view.source].url)
+        return engine is not None and "replay" in engine.abilities
+
+    def replayable(self, view: View, command: str) -> None:
+        """Raise ConfigError where a command needs messages to be read again, and the broker cannot do that."""
+        if not self.can_replay(view):
+            raise ConfigError(
+                f"view {view.name}: sync {command} needs messages to be read again, and a queue gives each of them once",
+                hint=f"smartico-sync status shows what waits; smartico-sync dead-letters list --view {view.name} what was given up",
+            )
 
     def known(self, prepared: PreparedView, row: ViewRow | None) -> PreparedView:
         """The prepared view as the state knows it; as it would be begun where the state does not know it, or is not there."""

@@ -22,8 +22,10 @@ from smartico_sync.core.provenance import Settings, explained
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.delivery.router import aliases_of, under_aliases
 from smartico_sync.errors import ExitCode
+from smartico_sync.tracking.clocks import now_ms as clock
 from smartico_sync.tracking.newest_rows import repeated_keys
 from smartico_sync.tracking.prepared_view import pipeline_options
+from smartico_sync.tracking.stream_inspection import SAMPLE, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.events import Events
     from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.provenance import Explanation
+    from smartico_sync.tracking.prepared_stream import PreparedStream
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["preview"]
@@ -48,7 +51,7 @@ class Preview:
     """
 
     view: View
-    prepared: PreparedView
+    prepared: PreparedView | PreparedStream
     page: pl.DataFrame
     batch: PreparedBatch
     sent: Events
@@ -86,10 +89,14 @@ def preview(name: str, path: Path, limit: int, explain: bool, as_json: bool) -> 
 
 
 def previewed(context: OperatorContext, view: View, limit: int) -> Preview:
-    """Read, map and protect the first rows as the daemon does."""
+    """Read, map and protect the first rows, or the newest messages, as the daemon does."""
     configuration = context.configuration
-    with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
-        page, now_ms = reading.page(None, limit), reading.clock_ms
+    prepared: PreparedView | PreparedStream
+    if context.is_broker(view):
+        prepared, page, now_ms = newest_messages(context, view, limit)
+    else:
+        with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
+            page, now_ms = reading.page(None, limit), reading.clock_ms
     batch = prepare(page, pipeline_options(configuration, view, prepared), lambda _: NOTHING_KNOWN, now_ms)
     sent = protection_of(configuration).apply(batch.send)
     row = context.known_row(view)
@@ -101,12 +108,29 @@ def previewed(context: OperatorContext, view: View, limit: int) -> Preview:
     return Preview(view, prepared, page, batch, sent, f"`skip_cjm: {view.skip_cjm}`" if quiet else "")
 
 
+def newest_messages(context: OperatorContext, view: View, limit: int) -> tuple[PreparedStream, pl.DataFrame, int]:
+    """The newest messages of a view as rows, the view as it is mapped, and now; what is skipped is said."""
+    with context.broker(view) as (stream, feed):
+        messages = stream.sample(feed, max(limit, SAMPLE))
+    row = context.known_row(view)
+    if row is None:
+        some = sampled(context.configuration, view, messages)
+    else:
+        with context.reading() as store:
+            some = sampled(context.configuration, view, messages, row, store)
+    for reason, count in some.table.skipped.items():
+        click.echo(f"{count} of the newest messages are skipped: {reason}", err=True)
+    if not messages:
+        click.echo("there is no message to show", err=True)
+    return some.prepared, some.rows.tail(limit), clock()
+
+
 def odd(made: Preview) -> Iterator[Finding]:
     """What a person should know of these events: rows that are none, ids that are not ids, and what a state would change."""
     subject, mapping = f"view {made.view.name}", made.prepared.mapping
     for row, key, reason in made.batch.rejects.iter_rows():
         yield Finding("advice", subject, f"row {row + 1} (key {key}) would be a dead letter: {reason}")
-    frame, clash = made.sent.frame, repeated_keys(made.prepared, made.page)
+    frame, clash = made.sent.frame, repeated_keys(made.prepared.mapping, made.page)
     for eid, rows in same_ids(frame):
         told = ", ".join(str(row + 1) for row in rows)
         yield Finding(

@@ -11,11 +11,14 @@ import click
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.printable import printable
+from smartico_sync.cli.watermark import time_of
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import ConfigError, ExitCode, SourceCancelled
+from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.prepared_view import pipeline_options
 from smartico_sync.tracking.profile_comparison import ProfileComparison
 from smartico_sync.tracking.reconciliation import Depth, Reconciliation, Unit, compare, span, units
+from smartico_sync.tracking.stream_inspection import compare_stream, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +60,9 @@ def reconcile(
     with 0 when nothing is missing or the missing rows are sent, else with 6.
     """
     context = OperatorContext(path)
-    views = [context.view(name) for name in names] or list(context.configuration.views)
+    views = [context.view(name) for name in names] or [
+        view for view in context.configuration.views if not context.is_broker(view) or context.can_replay(view)
+    ]
     compared = [(view, found_of(context, view, low, high, "counts" if counts else "keys")) for view in views]
     if as_json:
         print_json([told(view, found) for view, found in compared])
@@ -96,6 +101,8 @@ class Found:
 
 def found_of(context: OperatorContext, view: View, low: str | None, high: str | None, depth: Depth) -> Found:
     """Compare one view. ConfigError for ends that are the wrong way round."""
+    if context.is_broker(view):
+        return messages_compared(context, view, low, high)
     with context.reading() as store, context.source(view) as (source, prepared):
         first, last = (None if text is None else units(prepared, text) for text in (low, high))
         if first is not None and last is not None and first >= last:
@@ -126,6 +133,22 @@ def why_nothing(row: ViewRow) -> str:
     if row.watermark is None:
         return "nothing was delivered yet; next: smartico-sync status"
     return f"nothing of that lies at or below its watermark, {printable(row.watermark.cursor)}"
+
+
+def messages_compared(context: OperatorContext, view: View, low: str | None, high: str | None) -> Found:
+    """Compare a time of one view's messages; nothing is closed where none was dealt with yet."""
+    context.replayable(view, "reconcile")
+    with context.reading() as store, context.broker(view) as (stream, feed):
+        row = store.view(view.name)
+        if row is None or row.head is None:
+            return Found(None, "nothing was delivered yet; next: smartico-sync status")
+        prepared = sampled(context.configuration, view, [], row, store).prepared
+        ends = [None if text is None else time_of(text) for text in (low, high)]
+        comparison = compare_stream(prepared, stream, feed, store, ends[0], ends[1] or now_ms())
+        given_up, waiting = (
+            sum(counts.get(view.name, {}).values()) for counts in (store.dead_letter_counts(), store.parked_counts())
+        )
+        return Found(comparison, "", given_up, waiting, row.counts.get("dropped", 0))
 
 
 def nulls(view: View, source: Source, prepared: PreparedView) -> int | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.config.models import Health
+    from smartico_sync.state.store import Store
 
 __all__ = ["current", "status"]
 
@@ -66,10 +67,11 @@ def asked(context: OperatorContext) -> dict[str, Any] | None:
 
 def stopped(context: OperatorContext) -> dict[str, Any]:
     """What the state knows, while no daemon runs: views as they are configured, then those that are not any more."""
-    rows = {}
+    rows, lanes = {}, {}
     if context.state.exists() or key_path(context.state).exists():
         with context.reading() as store:
             rows = {row.view: row for row in store.views()}
+            lanes = {name: waiting(context, store, name) for name in rows}
     names = [view.name for view in context.configuration.views]
     views = []
     for name in [*names, *(name for name in rows if name not in names)]:
@@ -80,9 +82,21 @@ def stopped(context: OperatorContext) -> dict[str, Any]:
                 "state": "not configured" if name not in names else "not running" if row else "never started",
                 "head": row.head.cursor if row and row.head else "",
                 "counts": dict(row.counts) if row else {},
+                **lanes.get(name, {}),
             }
         )
     return {"ready": "not running", "views": views, "findings": []}
+
+
+def waiting(context: OperatorContext, store: Store, name: str) -> dict[str, Any]:
+    """What waits at the broker for a view of messages; nothing for others, and where the broker does not answer."""
+    view = next((view for view in context.configuration.views if view.name == name), None)
+    if view is None or not context.is_broker(view):
+        return {}
+    with suppress(SyncError), context.broker(view) as (stream, feed):
+        lanes = stream.lags(feed, store.lanes(name))
+        return {"stream": {"lanes": [{"name": lag.lane, "lag": lag.messages, "lag_ms": lag.time_ms} for lag in lanes]}}
+    return {}
 
 
 def running(health: Health) -> dict[str, Any] | None:
@@ -116,6 +130,9 @@ def show(live: dict[str, Any]) -> None:
             + f"   up to {printable(view['head']) or 'nothing yet'}"
             + (f"   lag {view['lag_ms'] / 1000:,.1f} s" if "lag_ms" in view else "")
         )
+        if stream := view.get("stream"):
+            for lane in stream["lanes"]:
+                click.echo(f"    {lane['name']}: {lane['lag']:,} messages wait, for {lane['lag_ms'] / 1000:,.1f} s")
         if history := view.get("backfill"):
             click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; smartico-sync backfill --list")
     for finding in live["findings"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 import click
@@ -16,10 +16,12 @@ from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import DATE, EID, POSITION, TYPE
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
+from smartico_sync.core.messages.message import split_place
 from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.prepared_view import pipeline_options
 from smartico_sync.tracking.profile_comparison import ProfileComparison
+from smartico_sync.tracking.stream_inspection import rows_of_key, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from smartico_sync.config.models import View
     from smartico_sync.core.relation import Relation
     from smartico_sync.state.store import Store
+    from smartico_sync.tracking.prepared_stream import PreparedStream
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["trace"]
@@ -54,24 +58,13 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
     """
     context = OperatorContext(path)
     view = context.view(name)
-    with context.reading() as store, context.source(view) as (source, prepared):
-        if len(key) != len(prepared.relation.key):
-            raise ConfigError(
-                f"the key of {name} is {', '.join(prepared.relation.key) or 'none'}",
-                hint=f"smartico-sync trace {name} " + " ".join(prepared.relation.key).upper(),
-            )
-        check_types(prepared.relation, key)
-        with source.reading(prepared.relation) as reading:
-            rows = reading.by_key([key])
-            clock_ms = reading.clock_ms
-        found = [told(store, prepared, rows, row) for row in range(rows.height)]
+    with context.reading() as store:
         row = store.view(name)
         dropped = row.counts.get("dropped", 0) if row is not None else 0
-        if prepared.mapping.kind.role == "profile" and row is not None:
-            options = pipeline_options(context.configuration, view, prepared)
-            changed = ProfileComparison(name, options, store).unlike(rows, clock_ms)
-            for each in found:
-                each["changed"] = any(position.cursor == each["cursor"] for position in changed)
+        if context.is_broker(view):
+            found = messages_of(context, view, store, key)
+        else:
+            found = rows_in_source(context, view, store, key)
         undelivered = [
             {
                 "stage": stage,
@@ -117,7 +110,65 @@ def check_types(relation: Relation, key: tuple[str, ...]) -> None:
             ) from None
 
 
-def told(store: Store, prepared: PreparedView, rows: pl.DataFrame, row: int) -> dict[str, Any]:
+def rows_in_source(context: OperatorContext, view: View, store: Store, key: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows of a key as database and state know them."""
+    row = store.view(view.name)
+    with context.source(view) as (source, prepared):
+        check_key(prepared.relation, key)
+        check_types(prepared.relation, key)
+        with source.reading(prepared.relation) as reading:
+            rows = reading.by_key([key])
+            clock_ms = reading.clock_ms
+        found = [told(store, prepared, rows, place) for place in range(rows.height)]
+        if prepared.mapping.kind.role == "profile" and row is not None:
+            options = pipeline_options(context.configuration, view, prepared)
+            changed = ProfileComparison(view.name, options, store).unlike(rows, clock_ms)
+            for each in found:
+                each["changed"] = any(position.cursor == each["cursor"] for position in changed)
+    return found
+
+
+def check_key(relation: Relation, key: tuple[str, ...]) -> None:
+    """Raise ConfigError for a key of another length than the view's."""
+    if len(key) != len(relation.key):
+        raise ConfigError(
+            f"the key of {relation.name} is {', '.join(relation.key) or 'none'}",
+            hint=f"smartico-sync trace {relation.name} " + " ".join(relation.key).upper(),
+        )
+
+
+def messages_of(context: OperatorContext, view: View, store: Store, key: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The messages of a key as broker and state know them."""
+    row = store.view(view.name)
+    if row is None:
+        raise ConfigError(f"view {view.name} was never tracked", hint="start the daemon first: smartico-sync run")
+    again: Literal["replay", "never"] = "replay" if context.can_replay(view) else "never"
+    with context.broker(view) as (stream, feed):
+        prepared = sampled(context.configuration, view, [], row, store).prepared
+        check_key(prepared.relation, key)
+        rows, held = rows_of_key(prepared, stream, feed, store, key, again)
+    found = [told(store, prepared, rows, place) for place in range(rows.height)]
+    lanes = store.lanes(view.name)
+    for each in found:
+        lane, offset = split_place(each["cursor"])
+        if lane not in lanes or offset >= lanes[lane].next:
+            each["keys"] = "not read yet"
+    if held and not found:
+        times = ", ".join(moment(ms) for ms in held)
+        told_of = {
+            "acknowledged": True,
+            "acknowledged_at": times,
+            "changed": False,
+            "keys": "kept",
+            "there_at_start": False,
+            "event_type": "",
+            "eid": "",
+        }
+        found = [{"cursor": f"written {times}, which the broker does not show any more", **told_of, "problem": ""}]
+    return found
+
+
+def told(store: Store, prepared: PreparedView | PreparedStream, rows: pl.DataFrame, row: int) -> dict[str, Any]:
     """One row as source and state know it."""
     one = rows.slice(row, 1)
     view = prepared.relation.name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -11,6 +13,7 @@ from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.rewind_consequences import counted_twice, passed_over
 from smartico_sync.core.definition import ACCEPT, changes
+from smartico_sync.core.messages.message import split_place
 from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.prepared_view import stopped
 from smartico_sync.tracking.reconciliation import is_time, units
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import ViewRow
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["watermark"]
+__all__ = ["time_of", "watermark"]
 
 
 @click.group()
@@ -43,18 +46,19 @@ def show(names: tuple[str, ...], path: Path, as_json: bool) -> None:
         context.view(name)
     with context.reading() as store:
         rows = [row for row in store.views() if not names or row.view in names]
+        found = [told(row, {step.lane: step.next for step in store.lanes(row.view).values()}) for row in rows]
     if as_json:
-        print_json([told(row) for row in rows])
+        print_json(found)
         return
-    for row in rows:
-        click.secho(row.view, bold=True)
-        for name, value in told(row).items():
+    for each in found:
+        click.secho(each["view"], bold=True)
+        for name, value in each.items():
             if name != "view":
                 click.echo(f"  {name.replace('_', ' '):<14}{value}")
 
 
-def told(row: ViewRow) -> dict[str, Any]:
-    """A view's row for people and programs."""
+def told(row: ViewRow, lanes: dict[str, int]) -> dict[str, Any]:
+    """A view's row for people and programs; of messages `lanes`: the next offset of each."""
     return {
         "view": row.view,
         "head": text(row.head),
@@ -64,6 +68,7 @@ def told(row: ViewRow) -> dict[str, Any]:
         "definition": row.definition,
         "generation": row.generation,
         "counts": dict(row.counts),
+        **({"lanes": lanes} if lanes else {}),
     }
 
 
@@ -95,7 +100,10 @@ def adopt(name: str, source: str, path: Path) -> None:
 @watermark.command()
 @click.argument("name", metavar="VIEW")
 @click.option(
-    "--to", required=True, metavar="first|CURSOR", help="first, an id, or a time such as 2026-01-31T12:00:00."
+    "--to",
+    required=True,
+    metavar="first|CURSOR",
+    help="first, an id, or a time such as 2026-01-31T12:00:00; of messages also offsets, such as bets/0@120,bets/1@98.",
 )
 @click.option("--resend-profiles", is_flag=True, help="Send every profile again, also an unchanged one.")
 @click.option(
@@ -118,7 +126,11 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
     position: list[str] | None = None
     from_ms: int | None = None
     definition: str | None = None
-    if to != "first":
+    lanes_at: dict[str, int] | None = None
+    if context.is_broker(view):
+        context.replayable(view, "watermark rewind")
+        lanes_at, from_ms = lanes_from(context, view, to)
+    elif to != "first":
         with context.source(view) as (source, prepared):
             from_ms = units(prepared, to)
             definition = new_definition(context, view, prepared)
@@ -143,8 +155,37 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
         fingerprints=fingerprints,
         ids=ids,
         definition=definition,
+        lanes_at=lanes_at,
     )
+    if lanes_at is not None:
+        places = ", ".join(f"{lane}@{at}" for lane, at in sorted(lanes_at.items()))
+        click.echo(f"view {name} goes on at {places}")
+        return
     click.echo(f"view {name} goes on after {place}; it stood at {text(row.head)}")
+
+
+def lanes_from(context: OperatorContext, view: View, to: str) -> tuple[dict[str, int], int | None]:
+    """Where each lane goes on, and from when on (epoch ms) the ledger forgets: `first`, a time, or places such as bets/0@120."""
+    with context.reading() as store:
+        known = {lane: step.next for lane, step in store.lanes(view.name).items()} if store.view(view.name) else {}
+    places = [place.strip() for place in to.split(",")]
+    if all(re.fullmatch(r".+/\d+@\d+", place) for place in places):
+        return known | dict(split_place(place) for place in places), None
+    moment_ms = 0 if to == "first" else time_of(to)
+    with context.broker(view) as (stream, feed):
+        return stream.at(feed, moment_ms), moment_ms or None
+
+
+def time_of(text: str) -> int:
+    """A time as a person writes it, as epoch ms; UTC where it names no zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"{text!r} is no place of messages",
+            hint="expected first, a time such as 2026-01-31T12:00:00, or offsets such as bets/0@120,bets/1@98",
+        ) from None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def new_definition(context: OperatorContext, view: View, prepared: PreparedView) -> str | None:
@@ -167,6 +208,11 @@ def accept(name: str, path: Path) -> None:
     """
     context = OperatorContext(path)
     view = context.view(name)
+    if context.is_broker(view):
+        raise ConfigError(
+            f"view {name}: a view of messages goes on by itself as it is configured now, unless it means other events",
+            hint="nothing; smartico-sync status says whether it is halted",
+        )
     with context.source(view) as (_, prepared):
         row = context.tracked(name)
         before, now = recorded(row), definition_of(context.configuration, view, prepared.mapping)

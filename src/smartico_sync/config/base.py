@@ -6,12 +6,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-__all__ = ["Model", "Text", "Values", "Word", "filled", "listed"]
+__all__ = ["Model", "Text", "Values", "Word", "filled", "listed", "together"]
 
 
 def listed(value: object) -> object:
     """One item may be written without brackets."""
     return [value] if isinstance(value, str) else value
+
+
+def together(value: object) -> object:
+    """Several names may be written as a list; they are one text, with commas between them."""
+    return ",".join(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else value
 
 
 def filled(value: object) -> object:

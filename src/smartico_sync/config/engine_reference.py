@@ -5,17 +5,17 @@ from __future__ import annotations
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from smartico_sync.catalogue.engines import ENGINES
+from smartico_sync.catalogue.engines import BROKERS, ENGINES
 
 if TYPE_CHECKING:
     from smartico_sync.catalogue.engines import Engine, Parameter
 
-__all__ = ["BEGIN", "END", "SCHEME_PATTERN", "engine_table", "with_parameters"]
+__all__ = ["BEGIN", "END", "SCHEME_PATTERN", "broker_table", "engine_table", "with_parameters"]
 
 WIDTH = 120  # columns of prose in the manual
 BEGIN, END = "<!-- parameters -->", "<!-- /parameters -->"
 QUERIES = {"select": "a SELECT", "aggregate": "an aggregate command"}
-NAMES = "|".join(name for engine in ENGINES.values() for name in (engine.scheme, *engine.aliases))
+NAMES = "|".join(name for engine in (*ENGINES.values(), *BROKERS.values()) for name in (engine.scheme, *engine.aliases))
 # For editors. A variable may hold what comes first; the daemon also takes capital letters.
 SCHEME_PATTERN = rf"^(\$\{{|({NAMES})(\+[a-z0-9_]+)?://)"
 
@@ -24,6 +24,16 @@ def engine_table() -> str:
     """Describe every engine in a line."""
     rows = [engine_row(engine) for engine in ENGINES.values()]
     return "\n".join(["| scheme | also written | install | port | `query:` |", "|---|---|---|---|---|", *rows]) + "\n"
+
+
+def broker_table() -> str:
+    """Describe every broker in a line."""
+    rows = [
+        f"| [`{broker.scheme}`](streams/{broker.scheme}.md) | {', '.join(map(code, broker.aliases))} | "
+        f"`smartico-sync[{broker.extra}]` | {broker.port} |"
+        for broker in BROKERS.values()
+    ]
+    return "\n".join(["| scheme | also written | install | port |", "|---|---|---|---|", *rows]) + "\n"
 
 
 def engine_row(engine: Engine) -> str:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from smartico_sync.config.base import SCALAR, Model, Text, Values, Word
 
-__all__ = ["ColumnRule", "ColumnRules", "TypeColumn", "Where"]
+__all__ = ["ColumnRule", "ColumnRules", "FieldPath", "FieldPaths", "TypeColumn", "Where"]
 
 MAX_SCALE = 18  # digits; the smallest parts of a coin
 
@@ -41,6 +41,27 @@ def ruled(value: Any) -> Any:
 
 RULE_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "null"}, {"$ref": "#/$defs/ColumnRule"}]}
 ColumnRules = dict[str, Annotated[ColumnRule | None, BeforeValidator(ruled)]]
+
+
+class FieldPath(Model):
+    """Where in a message a column's value is, and how it is written there."""
+
+    path: Word
+    """Names with dots between them, from `root` on; or beginning with `value`, `key`, `headers`, `properties` or `message`."""
+    type: Literal["epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "days"] | None = None
+    """For a time that is a number: the unit since 1970."""
+
+
+def located(value: Any) -> Any:
+    """Take a path for a mapping that holds nothing else."""
+    if isinstance(value, str) and value:
+        return {"path": value}
+    if isinstance(value, dict | FieldPath):
+        return value
+    raise ValueError("a path such as payload.user_id; or a mapping such as {path: payload.at, type: epoch_us}")
+
+
+FieldPaths = dict[str, Annotated[FieldPath, BeforeValidator(located)]]
 
 
 def alternatives(value: Any) -> Any:

@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.config.base import Model, Text, Word, filled, listed
-from smartico_sync.config.mapping_models import ColumnRule, ColumnRules, TypeColumn, Where
+from smartico_sync.config.base import Model, Text, Word, filled, listed, together
+from smartico_sync.config.mapping_models import ColumnRule, ColumnRules, FieldPath, FieldPaths, TypeColumn, Where
 from smartico_sync.config.units import Bytes, DurationOrOff, Milliseconds
 from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
 __all__ = [
-    "Brand", "ColumnRule", "Configuration", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
+    "Brand", "ColumnRule", "Configuration", "FieldPath", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
     "SourceConfig", "TypeColumn", "View",
 ]  # fmt: skip
 
@@ -60,6 +60,12 @@ def numbered(version: object) -> object:
 Columns = Annotated[
     tuple[Word, ...] | None,
     BeforeValidator(listed),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+Relations = Annotated[
+    Word | None,
+    BeforeValidator(together),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 
@@ -141,7 +147,7 @@ class Health(Model):
 
 
 class SourceConfig(Model):
-    """One database to read."""
+    """One database or broker to read."""
 
     url: SecretStr
     """`postgresql://user:password@host:port/database`, or another engine's scheme."""
@@ -154,7 +160,9 @@ class SourceConfig(Model):
     pool: Annotated[int, Field(ge=1, le=64)] = POOL
     """Connections at most."""
     options: Annotated[dict[str, str], BeforeValidator(filled), Field(repr=False)] = {}
-    """Parameters of the URL that are better written here; see the page of the engine under docs/databases."""
+    """Parameters of the URL that are better written here; see the page of the engine under docs/databases or docs/streams."""
+    group: Word | None = None
+    """For a broker: the consumer group's name; each view is the group `<group>.<view>`. `smartico-sync` when absent."""
 
 
 class MaxRefused(Model):
@@ -175,14 +183,14 @@ class View(Model):
     """What event ids are made of; the name at the first start when absent, and kept by the state. A view that is renamed keeps its ids, its place and all else it remembers under `identity:` with its first name."""
     source: Word
     """Which of `sources`."""
-    relation: Word | None = None
-    """A view, table or collection."""
+    relation: Relations = None
+    """A view, table or collection; of a broker a topic or queue, a list of topics, or a pattern of topics between slashes: `/casino\\..*/`."""
     query: Word | None = None
     """A SELECT, instead of `relation`; for MongoDB an aggregate command in JSON: `{"aggregate": "bets", "pipeline": […]}`."""
     kind: KindName
     """What its rows are."""
-    cursor: Word
-    """The column that grows: a timestamp or an incrementing id, indexed and not null."""
+    cursor: Text = ""
+    """The column that grows: a timestamp or an incrementing id, indexed and not null. Every view of a database needs one; messages have none."""
     key: Columns = None
     """Column or columns that make a row unique; the kind's default when absent, `[]` for none. See [identity](identity.md)."""
     cursor_is: CursorIs = "auto"
@@ -196,7 +204,19 @@ class View(Model):
     type: TypeColumn | None = None
     """For one table of several things: the column that says what a row is, and the values of each role."""
     where: Annotated[Where, BeforeValidator(filled)] = {}
-    """Rows to send: those whose column holds this value, or one of this list; all others are left out, and counted."""
+    """Rows to send: those whose column holds this value, or one of this list; all others are left out, and counted. Of messages the path: `status`, `headers.type`, `properties.type`."""
+    format: Literal["json", "debezium"] = "json"
+    """For messages: what they are written in."""
+    root: Word | None = None
+    """For messages: the path of the object whose members are the columns; the whole message when absent."""
+    fields: Annotated[FieldPaths, BeforeValidator(filled)] = {}
+    """For messages: the columns, each with the path of its value, like the list of a SELECT; every member of the root when absent."""
+    version: Word | None = None
+    """For profiles in messages: the column that grows with each change of a player. What is older than what was delivered is left out, and counted."""
+    on_tombstone: Literal["skip", "dead_letter"] = "skip"
+    """For messages: what to do about one without a body, and about deletions."""
+    on_gap: Literal["stop", "continue"] = "stop"
+    """For messages: what to do when the broker deleted some that were not read."""
     event_type: Word | None = None
     """For `custom`: the event type. For a kind of one event type: another one than the kind's."""
     event_date: Word | None = None

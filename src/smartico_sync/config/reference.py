@@ -1,4 +1,4 @@
-"""The published reference: `config/views.schema.json` for editors; `docs/configuration.md`, the page of kinds and those of engines for people.
+"""The published reference: `config/views.schema.json` for editors; `docs/configuration.md`, the pages of kinds and engines for people; `docs/streams/events.schema.json` for who publishes events.
 
 `python -m smartico_sync.config.reference` says whether they are stale (exit code 1), `--write` writes them again.
 """
@@ -12,9 +12,10 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
-from smartico_sync.catalogue.engines import ENGINES
+from smartico_sync.catalogue.engines import BROKERS, ENGINES
 from smartico_sync.config import models
-from smartico_sync.config.engine_reference import SCHEME_PATTERN, engine_table, with_parameters
+from smartico_sync.config.engine_reference import SCHEME_PATTERN, broker_table, engine_table, with_parameters
+from smartico_sync.config.event_schemas import event_schemas
 from smartico_sync.config.explain import bare
 from smartico_sync.config.kind_reference import kind_table, with_kinds
 from smartico_sync.config.models import Configuration
@@ -27,6 +28,8 @@ SCHEMA_FILE = ROOT / "config" / "views.schema.json"
 MARKDOWN_FILE = ROOT / "docs" / "configuration.md"
 KINDS_FILE = ROOT / "docs" / "smartico.md"
 DATABASES = ROOT / "docs" / "databases"
+STREAMS = ROOT / "docs" / "streams"
+EVENTS_FILE = STREAMS / "events.schema.json"
 REQUIRED = "required"
 # Model, its place in the file, in the order in which an operator meets them.
 SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
@@ -40,6 +43,7 @@ SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (models.View, "views[]"),
     (models.TypeColumn, "views[].type"),
     (models.ColumnRule, "views[].columns.COLUMN"),
+    (models.FieldPath, "views[].fields.COLUMN"),
     (models.MaxRefused, "views[].max_refused"),
 )
 INTRODUCTION = """# Configuration
@@ -63,6 +67,9 @@ KINDS_INTRODUCTION = """What a view's rows become. The page of [kinds](smartico.
 we are of it."""
 DATABASES_INTRODUCTION = """What a source's `url` may begin with. `dialect+driver://`, as SQLAlchemy has it, is the same as `dialect://`; each page names
 the parameters that may follow `?`, or stand in `options`."""
+
+BROKERS_INTRODUCTION = """Messages in place of rows: what a source's `url` may begin with then. A view of such a source names topics or queues in
+`relation`, and has a `format`."""
 
 
 def as_schema() -> dict[str, Any]:
@@ -95,6 +102,7 @@ def as_markdown() -> str:
         ]
         parts.append("\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows]) + "\n")
     parts.append(f"## Databases\n\n{DATABASES_INTRODUCTION}\n\n{engine_table()}")
+    parts.append(f"## Brokers\n\n{BROKERS_INTRODUCTION}\n\n{broker_table()}")
     parts.append(f"## Kinds\n\n{KINDS_INTRODUCTION}\n\n{kind_table()}")
     return "\n".join(parts)
 
@@ -173,9 +181,11 @@ def one_line(text: str) -> str:
 def published() -> dict[Path, str]:
     """Make the text of every generated file."""
     pages = {DATABASES / f"{engine.scheme}.md": engine for engine in ENGINES.values()}
+    pages |= {STREAMS / f"{broker.scheme}.md": broker for broker in BROKERS.values()}
     return {
         SCHEMA_FILE: json.dumps(as_schema(), indent=2) + "\n",
         MARKDOWN_FILE: as_markdown(),
+        EVENTS_FILE: json.dumps(event_schemas(), indent=2) + "\n",
         KINDS_FILE: with_kinds(KINDS_FILE.read_text("utf-8")),
         **{file: with_parameters(file.read_text("utf-8"), engine) for file, engine in pages.items()},
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
-from smartico_sync.catalogue.engines import ENGINES, find
+from smartico_sync.catalogue.engines import BROKERS, ENGINES, find
 from smartico_sync.config.problems import Problem, one_of
 
 if TYPE_CHECKING:
@@ -17,10 +17,18 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from smartico_sync.catalogue.engines import Engine
-    from smartico_sync.config.models import SourceConfig
+    from smartico_sync.config.models import Configuration, SourceConfig, View
     from smartico_sync.config.problems import Loc
 
-__all__ = ["engine_of", "nearest_engine", "nearest_parameter", "place_of", "shown_scheme", "source_problems"]
+__all__ = [
+    "engine_of",
+    "is_broker",
+    "nearest_engine",
+    "nearest_parameter",
+    "place_of",
+    "shown_scheme",
+    "source_problems",
+]
 
 PORTS = range(1, 65_536)
 # What stands in a name's place may be a secret that came there by mistake: only what looks like a name is shown.
@@ -32,6 +40,12 @@ def engine_of(url: SecretStr) -> Engine | None:
     """Tell the engine a source's URL names; None when it names none that is known."""
     scheme, separator, _ = url.get_secret_value().partition("://")
     return find(scheme) if separator else None
+
+
+def is_broker(configuration: Configuration, view: View) -> bool:
+    """Whether a view's source is a broker, whose messages come and are not asked for."""
+    engine = engine_of(configuration.sources[view.source].url)
+    return engine is not None and engine.reads == "messages"
 
 
 def place_of(url: SecretStr) -> str:
@@ -51,7 +65,7 @@ def shown_scheme(scheme: str) -> str:
 
 def nearest_engine(scheme: str) -> str:
     """Say which engines there are, the nearest to an unknown scheme first."""
-    others = (name for engine in ENGINES.values() for name in engine.aliases)
+    others = (*BROKERS, *(name for engine in (*ENGINES.values(), *BROKERS.values()) for name in engine.aliases))
     return one_of(shown_scheme(scheme).partition("+")[0], ENGINES, others)
 
 

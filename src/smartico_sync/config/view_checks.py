@@ -15,6 +15,7 @@ from smartico_sync.config.personal import holds_personal, unprotected_mappings
 from smartico_sync.config.problems import Problem, one_of
 from smartico_sync.config.query_checks import query_problem
 from smartico_sync.config.source_checks import zone_exists
+from smartico_sync.config.stream_checks import stream_problems, view_only_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,13 @@ class Where:
 
 def view_problems(view: View, where: Where) -> Iterator[Problem]:
     """All problems of one view."""
-    yield from relation_problems(view, where)
+    if where.engine and where.engine.reads == "messages":
+        yield from stream_problems(view, where)
+    elif where.engine:
+        yield from view_only_problems(view, where)
+        yield from relation_problems(view, where)
+    else:
+        yield from relation_problems(view, where)
     yield from type_problems(view, where)
     yield from event_problems(view, where)
     yield from array_problems(view, where)
@@ -61,7 +68,8 @@ def view_problems(view: View, where: Where) -> Iterator[Problem]:
     for name, only in PROFILE_ONLY.items():
         if kind(view.kind).role != "profile" and getattr(view, name) not in only:
             yield Problem(where.at(name), f"`{name}` is for profiles (`kind: users`) only; take it out", "key")
-    if view.late_commit == "fence" and where.engine and "fence" not in where.engine.abilities:
+    views = where.engine is not None and where.engine.reads == "views"
+    if view.late_commit == "fence" and views and where.engine and "fence" not in where.engine.abilities:
         able = " or ".join(engine.title for engine in ENGINES.values() if "fence" in engine.abilities)
         yield Problem(
             where.at("late_commit"),
@@ -201,7 +209,7 @@ def rule_problems(view: View, where: Where, column: str) -> Iterator[Problem]:
 
 def place_problems(view: View, where: Where) -> Iterator[Problem]:
     """Cursor and key rest in the state, in dead letters and on the page: they must not be personal."""
-    for setting, names in (("cursor", (view.cursor,)), ("key", view.key or ())):
+    for setting, names in (("cursor", (view.cursor,)), ("version", (view.version or "",)), ("key", view.key or ())):
         for name in names:
             if holds_personal(where.pii, view, name):
                 yield Problem(

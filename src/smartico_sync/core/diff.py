@@ -10,6 +10,7 @@ import polars as pl
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Events
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.identity import contents, eids, extended, fingerprints
+from smartico_sync.core.partial import kept
 from smartico_sync.core.told_sets import MARK, differences, marked
 from smartico_sync.core.validation import IMMUTABLE
 
@@ -54,6 +55,7 @@ def diff(
     payload: Literal["full", "changed"],
     moves: Literal["follow", "hold"] = "follow",
     clears: AbstractSet[str] = frozenset(),
+    absent: Mapping[str, pl.Series] | None = None,
 ) -> Diffed:
     """Compare each profile with the row before it of the same player, in the frame or else in `known`.
 
@@ -65,6 +67,7 @@ def diff(
     that the next row is told as well.
 
     A property of `clears` ("*": any) that had a value and is NULL now is cleared, by `!name`; one that was never sent is not.
+    `absent`: of which properties which events say nothing at all; those stay what they were, and are not cleared.
 
     A set whose column has told_sets.MARK before its name leaves as `+name` and `-name`, by difference with those that `known`
     holds in a column of the same name (List of JSON: each may be what Smartico has), and is a column of `states`, as it is now.
@@ -82,7 +85,10 @@ def diff(
     told_apart = "\n".join([*apart, *(f"!{name}" for name in clearable)])
     layout = fingerprints(pl.Series([told_apart]), secret).item()
     parts = {name: keyed(frame, [name], secret) for name in apart}
-    parts |= {"!": there(frame, clearable)} if clearable else {}
+    digits = there(frame, clearable)
+    if absent:
+        parts, digits = carried(frame, known, layout, (parts, digits), absent)
+    parts |= {"!": joined(digits)} if clearable else {}
     state = pl.DataFrame(
         {
             "id": frame.get_column(PLAYER),
@@ -105,15 +111,16 @@ def diff(
     changed = whole.ne_missing(last.get_column("known_whole"))
     sent = frame.drop(SEED, *sets).with_columns(state.get_column("eid").alias(EID))
     worth = changed
-    cleared = gone(last.get_column("known_parts"), layout, len(apart), frame, clearable)
+    cleared = gone(last.get_column("known_parts"), layout, len(apart), frame, clearable, absent or {})
     for name in sets:
         possible = (
             before.get_column(name) if name in before.columns else pl.Series([None]).new_from_index(0, len(whole))
         )
-        null: Literal["silent", "empty"] = "empty" if clears & {name.removeprefix(MARK), ALL} else "silent"
-        told, kept = differences(name, state.get_column("id"), frame.get_column(name), possible, unknown, null)
+        cleared_set = clears & {name.removeprefix(MARK), ALL} and name not in (absent or {})
+        null: Literal["silent", "empty"] = "empty" if cleared_set else "silent"
+        told, there_now = differences(name, state.get_column("id"), frame.get_column(name), possible, unknown, null)
         cleared += [column for column in told if column.null_count() < len(column)]
-        state = state.with_columns(kept)
+        state = state.with_columns(there_now)
     if payload == "changed":
         # Also what differs from the state, or changed in a row between: each of them may yet be refused.
         earlier = [last.get_column("known_parts"), before.get_column("known_parts")]
@@ -145,13 +152,59 @@ def diff(
     )
 
 
-def there(frame: pl.DataFrame, names: Sequence[str]) -> pl.Series:
-    """A digit for each of these properties, 1 where it has a value, of an even length."""
-    digits = [pl.when(pl.col(name).is_not_null()).then(pl.lit("1")).otherwise(pl.lit("0")) for name in names]
-    return frame.select(pl.concat_str([*digits, *([pl.lit("0")] if len(names) % 2 else [])]).alias("!")).to_series()
+def there(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, pl.Series]:
+    """A digit for each of these properties, 1 where it has a value."""
+    return {
+        name: frame.select(
+            pl.when(pl.col(name).is_not_null()).then(pl.lit("1")).otherwise(pl.lit("0")).alias(name)
+        ).to_series()
+        for name in names
+    }
 
 
-def gone(known: pl.Series, layout: str, parts: int, frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Series]:
+def joined(digits: dict[str, pl.Series]) -> pl.Series:
+    """Digits as one text of an even length."""
+    frame = pl.DataFrame(digits)
+    return frame.select(pl.concat_str([*digits, *([pl.lit("0")] if len(digits) % 2 else [])]).alias("!")).to_series()
+
+
+def carried(
+    frame: pl.DataFrame,
+    known: pl.DataFrame,
+    layout: str,
+    marks: tuple[dict[str, pl.Series], dict[str, pl.Series]],
+    absent: Mapping[str, pl.Series],
+) -> tuple[dict[str, pl.Series], dict[str, pl.Series]]:
+    """The fingerprints of properties and the digits, those of what a row says nothing of as they were."""
+    parts, digits = marks
+    held = frame.select(id=PLAYER).join(decoded(known), on="id", how="left", maintain_order="left")
+    before, behind = held.get_column("known_parts"), DIGITS * (len(parts) + 1)
+    of_parts = {name: (DIGITS * (place + 1), DIGITS) for place, name in enumerate(parts)}
+    of_digits = {name: (behind + place, 1) for place, name in enumerate(digits)}
+    return (
+        kept(frame, parts, known_marks(before, layout, of_parts), absent),
+        kept(frame, digits, known_marks(before, layout, of_digits), absent),
+    )
+
+
+def known_marks(known: pl.Series, layout: str, slices: Mapping[str, tuple[int, int]]) -> dict[str, pl.Series]:
+    """What the state holds of each property, from its place in the parts on and so long; null where they are of another layout."""
+    frame = known.to_frame("known")
+    fits = pl.col("known").str.starts_with(layout)
+    return {
+        name: frame.select(pl.when(fits).then(pl.col("known").str.slice(start, length)).alias(name)).to_series()
+        for name, (start, length) in slices.items()
+    }
+
+
+def gone(
+    known: pl.Series,
+    layout: str,
+    parts: int,
+    frame: pl.DataFrame,
+    names: Sequence[str],
+    absent: Mapping[str, pl.Series],
+) -> list[pl.Series]:
     """The columns `!name` (String, `null` as JSON) of the properties that had a value and have none now."""
     found = []
     for place, name in enumerate(names):
@@ -160,6 +213,8 @@ def gone(known: pl.Series, layout: str, parts: int, frame: pl.DataFrame, names: 
             continue
         had = known.str.starts_with(layout) & (known.str.slice(DIGITS * (parts + 1) + place, 1) == "1")
         lost = had.fill_null(value=False) & values.is_null()
+        if name in absent:
+            lost &= ~absent[name]
         if lost.any():
             found.append(pl.select(pl.when(lost).then(pl.lit("null")).alias(f"!{name}")).to_series())
     return found

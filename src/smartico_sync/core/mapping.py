@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.core.view_mapping import Property, ViewMapping
 
-__all__ = ["Mapped", "events", "keys_of", "told_by_difference"]
+__all__ = ["Mapped", "events", "keys_of", "told_by_difference", "wire_name"]
 
 PREFIXES = {"replace": "", "add": "+", "sync": MARK}
 
@@ -108,8 +108,19 @@ def seed_parts(mapping: ViewMapping, rows: pl.DataFrame) -> list[pl.Expr]:
     if not mapping.id_columns:
         parts.append(pl.lit(whole_row(mapping, rows)))
     if mapping.kind.role == "profile":
-        parts.append(pl.col("@cursor"))  # A→B→A is three changes
+        parts += changes_by(relation)  # A→B→A is three changes
     return [*parts, pl.lit(f"generation {options.generation}")] if options.generation else parts
+
+
+def changes_by(relation: Relation) -> list[pl.Expr]:
+    """What is another in each state of a player: the cursor; of messages the version, or the place and the time there."""
+    if relation.version:
+        return [pl.col(relation.version).cast(pl.String)]
+    return (
+        [pl.col("@cursor")]
+        if relation.version is None
+        else [pl.col("@cursor"), pl.col(relation.cursor).cast(pl.String)]
+    )
 
 
 def id_part(relation: Relation, name: str) -> pl.Expr:

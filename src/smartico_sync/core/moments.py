@@ -9,7 +9,7 @@ import polars as pl
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
 
-__all__ = ["SECONDS_BELOW", "day_ms", "day_ms_again", "epoch_ms", "epoch_ms_again", "no_date"]
+__all__ = ["SECONDS_BELOW", "day_ms", "day_ms_again", "epoch_ms", "epoch_ms_again", "epoch_us_text", "no_date"]
 
 SECONDS_BELOW = 100_000_000_000  # an epoch below it (the year 5138) counts seconds, from there on milliseconds
 CLOCK = "%Y-%m-%dT%H:%M:%S%.f"
@@ -39,6 +39,14 @@ def epoch_ms_again(column: pl.Expr, timezone: str) -> pl.Expr:
     zoned = plain.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", strict=False, time_unit="us").dt.replace_time_zone(None)
     wall = to_utc(plain.str.to_datetime(CLOCK, strict=False, time_unit="us"), timezone)
     return pl.coalesce(zoned.dt.epoch("ms"), wall.dt.epoch("ms"), midnight(days(column)), digits(column))
+
+
+def epoch_us_text(column: pl.Expr) -> pl.Expr:
+    """A time in text as epoch microseconds, UTC where it names no zone; null where it is none."""
+    plain = tidy(column)
+    zoned = plain.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", strict=False, time_unit="us").dt.replace_time_zone(None)
+    wall = plain.str.to_datetime(CLOCK, strict=False, time_unit="us")
+    return pl.coalesce(zoned.dt.epoch("us"), wall.dt.epoch("us"))
 
 
 def day_ms(column: pl.Expr, family: Family, timezone: str) -> pl.Expr:

@@ -16,6 +16,7 @@ from smartico_sync.core.folding import folded
 from smartico_sync.core.identity import eids, keyed_hash, seeds
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events, told_by_difference
+from smartico_sync.core.partial import absences
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors, older
 from smartico_sync.core.records import Anchor, Holds
@@ -160,7 +161,9 @@ def prepare(
             send, stale = send.take(~old), int(old.sum())
     # What can never change is held back, and what is remembered stays what Smartico has.
     moves: Literal["follow", "hold"] = "follow" if options.on_invalid == "dead_letter" else "hold"
-    diffed = diff(send, delivered, options.secret, options.payload, moves, mapping.options.clears)
+    places_sent = send.frame.get_column(POSITION)
+    absent = {name: mask.gather(places_sent) for name, mask in absences(mapping, rows).items()}
+    diffed = diff(send, delivered, options.secret, options.payload, moves, mapping.options.clears, absent)
     send, profiles = diffed.events, remembered(diffed.states, cursor_at, delivered)
     if diffed.moved:
         unmoved = {name: (mask, "what it was: it can never change") for name, mask in diffed.moved.items()}
@@ -248,9 +251,15 @@ def lost(before: Events, after: Events) -> list[str]:
     return gone
 
 
-def without_automation(events: Events) -> Events:
-    """The same events, marked so that they start no automations; the mark is no part of what a profile holds."""
-    return Events(events.frame.with_columns(pl.lit(value=True).alias(SKIP_CJM)), events.raw)
+def without_automation(events: Events, rows: AbstractSet[int] | None = None) -> Events:
+    """The same events, marked so that they (those of `rows`, where that is given) start no automations.
+
+    The mark is no part of what a profile holds.
+    """
+    mark = pl.lit(value=True)
+    if rows is not None:
+        mark = pl.when(pl.col(POSITION).is_in(sorted(rows))).then(mark)
+    return Events(events.frame.with_columns(mark.alias(SKIP_CJM)), events.raw)
 
 
 def optional_properties(mapping: ViewMapping, sent: Events) -> frozenset[str]:

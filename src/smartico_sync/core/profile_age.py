@@ -8,6 +8,7 @@ import polars as pl
 
 from smartico_sync.core.cursor_time import PER_MS
 from smartico_sync.core.events import PLAYER
+from smartico_sync.core.moments import epoch_us_text
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
@@ -19,11 +20,13 @@ NUMBERS = frozenset({"integer", "decimal"})
 
 
 def cursors(rows: pl.DataFrame, relation: Relation, latest_ms: int) -> pl.Series:
-    """The cursor of each row as a whole number (Int64) that keeps their order: epoch µs of a time, or the id itself.
+    """The cursor of each row, or the version of a message, as a whole number (Int64) that keeps their order: epoch µs of a time, or the id.
 
-    Null where rows cannot be ordered by it: a text, a NULL, a number wider than 64 bits. A time after `latest_ms` counts as that:
+    Null where rows cannot be ordered by it: a text, a NULL, a number wider than 64 bits; a version may be a time in text. A time after `latest_ms` counts as that:
     a row dated ahead by mistake must not make all that comes after it look old.
     """
+    if relation.version is not None:
+        return versions(rows, relation.version, latest_ms)
     cursor = rows.get_column(relation.cursor)
     if relation.epoch:
         moments = cursor.cast(pl.Float64, strict=False) / PER_MS[relation.cursor_is] * 1000
@@ -33,6 +36,16 @@ def cursors(rows: pl.DataFrame, relation: Relation, latest_ms: int) -> pl.Series
     if relation.cursor_column.family in NUMBERS:
         return cursor.cast(pl.Int64, strict=False).alias("cursor_at")
     return pl.Series("cursor_at", [None], dtype=pl.Int64).new_from_index(0, rows.height)
+
+
+def versions(rows: pl.DataFrame, version: str, latest_ms: int) -> pl.Series:
+    """The same for messages, by their version."""
+    if not version:
+        return pl.Series("cursor_at", [None], dtype=pl.Int64).new_from_index(0, rows.height)
+    text = pl.col(version).cast(pl.String)
+    number = text.str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
+    moment = epoch_us_text(text).clip(upper_bound=latest_ms * 1000)
+    return rows.select(pl.coalesce(number, moment).alias("cursor_at")).to_series()
 
 
 def older(frame: pl.DataFrame, cursor_at: pl.Series, known: pl.DataFrame) -> pl.Series | None:

@@ -20,6 +20,7 @@ __all__ = [
     "Commit",
     "DeadLetter",
     "Holds",
+    "LaneStep",
     "ParkedRow",
     "Profiles",
     "Receipt",
@@ -176,6 +177,20 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneStep:
+    """How far messages of one lane (`topic/partition`) are dealt with: all before `next`.
+
+    `expected`: what `next` was before, None where nothing was known; a step from elsewhere changes nothing. `epoch` names the
+    topic: one that was recreated under its name has another; empty where the broker does not tell.
+    """
+
+    lane: str
+    expected: int | None
+    next: int
+    epoch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """All that one acknowledged page changes; written in one transaction or not at all.
 
@@ -185,7 +200,8 @@ class Commit:
     in either have no place in the order and are left out. `counts` are added to the totals. None for head, watermark
     and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`
     join those of earlier pages; the newest few are kept. `ahead`: a frame like `ledger` of rows that were sent before their
-    time, remembered until the head has passed them. `step`: the page belongs to a backfill.
+    time, remembered until the head has passed them. `step`: the page belongs to a backfill. `lanes`: how far messages
+    are dealt with.
     """
 
     view: str
@@ -201,6 +217,7 @@ class Commit:
     anchors: tuple[Anchor, ...] = ()
     ahead: pl.DataFrame | None = None
     step: Step | None = None
+    lanes: tuple[LaneStep, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -54,6 +54,8 @@ class Relation:
 
     Exactly one of `relation` (maybe schema-qualified) and `query` is set. `key` makes `(cursor, *key)` unique and is empty
     for a keyless view. `columns` is filled by `Source.describe`; empty before. `cursor_is`: what the cursor's values mean.
+    `version`: of messages the column that says which of two states of a player is newer, empty where none does; None for rows,
+    where the cursor does.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Relation:
     timezone: str = "UTC"
     columns: tuple[Column, ...] = ()
     cursor_is: CursorIs = "auto"
+    version: str | None = None
 
     def column(self, name: str) -> Column | None:
         """The described column of that name, or None."""

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from smartico_sync.core.records import DeadLetter, Profiles
+    from smartico_sync.daemon.wiring import Loop
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.backfill import Backfills
-    from smartico_sync.tracking.loop import ViewLoop
 
 __all__ = ["Operations"]
 
@@ -43,7 +43,7 @@ class Operations:
     def __init__(
         self,
         store: Store,
-        loops: Mapping[str, ViewLoop] | None = None,
+        loops: Mapping[str, Loop] | None = None,
         backfills: Backfills | None = None,
         *,
         still_wanted: Callable[[], bool] = lambda: True,
@@ -94,8 +94,9 @@ class Operations:
         fingerprints: Literal["keep", "forget"],
         ids: Literal["same", "new"],
         definition: str | None = None,
+        lanes_at: dict[str, int] | None = None,
     ) -> None:
-        """Put a view to a position (None: its start); `definition`: what it is from now on."""
+        """Put a view to a position (None: its start); `definition`: what it is from now on; `lanes_at`: where messages go on."""
         place = Position(position[0], tuple(position[1:])) if position else None
         self.between_pages(
             view,
@@ -108,6 +109,7 @@ class Operations:
                 fingerprints=fingerprints,
                 ids=ids,
                 definition=definition,
+                lanes_at=lanes_at,
             ),
         )
 

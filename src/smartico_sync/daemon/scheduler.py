@@ -16,6 +16,7 @@ from smartico_sync.daemon.timetable import Timetable
 from smartico_sync.errors import ExitCode, SourceRefused, StateError, SyncError, ViewBroken
 from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import agreed_ms
+from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.profile_sweeps import ProfileSweeps
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smartico_sync.config.models import Configuration
+    from smartico_sync.daemon.wiring import Loop
     from smartico_sync.state.store import Store
-    from smartico_sync.tracking.loop import ViewLoop
 
 __all__ = ["Scheduler"]
 
@@ -47,7 +48,7 @@ class Scheduler:
 
     def __init__(
         self,
-        loops: Sequence[ViewLoop],
+        loops: Sequence[Loop],
         store: Store,
         configuration: Configuration,
         stopping: threading.Event | None = None,
@@ -56,9 +57,10 @@ class Scheduler:
         self.store, self.reconcile = store, configuration.reconcile
         self.profiles = tuple(loop for loop in self.loops if loop.role == "profile")
         self.stopping = stopping or threading.Event()
-        self.backfills = Backfills(self.loops, store)
-        self.sweeps = ProfileSweeps(self.loops, store, self.backfills.wake)
-        self.comparisons = ReconciliationRounds(self.loops, configuration.reconcile)
+        polled = [loop for loop in self.loops if isinstance(loop, ViewLoop)]
+        self.backfills = Backfills(polled, store)
+        self.sweeps = ProfileSweeps(polled, store, self.backfills.wake)
+        self.comparisons = ReconciliationRounds(polled, configuration.reconcile)
 
     def forever(self) -> None:
         """Poll every view on its schedule until `stop`. Trouble of one view never touches another."""
@@ -93,12 +95,13 @@ class Scheduler:
     def end(self, threads: Sequence[threading.Thread]) -> None:
         """Wait for the threads. Those that still wait for a database after a while have their connections taken away."""
         if left_after(threads, ABORT_AFTER_S):
-            sources = {id(loop.equipment.source): loop.equipment.source for loop in self.loops}
+            polled = [loop for loop in self.loops if isinstance(loop, ViewLoop)]
+            sources = {id(loop.equipment.source): loop.equipment.source for loop in polled}
             all_at_once([source.close for source in sources.values()], ABORTED_S)
             if left := left_after(threads, ABORTED_S):
                 log.warning("ending", reason="left behind", threads=[thread.name for thread in left])
 
-    def ask(self, loop: ViewLoop) -> None:
+    def ask(self, loop: Loop) -> None:
         """It is time for a view to poll, if its turn has come: profiles at once, the others after them."""
         if loop.role == "profile" or all(profile.standing.settled for profile in self.profiles):
             loop.mailbox.ask_to_poll()
@@ -126,7 +129,7 @@ class Scheduler:
                 wait([threads.submit(self.catch_up, loop, deadline) for loop in group])
         return self.verdict()
 
-    def catch_up(self, loop: ViewLoop, deadline: float) -> None:
+    def catch_up(self, loop: Loop, deadline: float) -> None:
         """Poll one view until it has caught up, cannot without a person, or the patience is over."""
         while not self.stopping.is_set():
             loop.poll(self.stopping, patience_s=ONCE_PATIENCE_S)

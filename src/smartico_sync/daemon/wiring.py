@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smartico_sync.config.source_checks import engine_of, is_broker
 from smartico_sync.daemon.ending import all_at_once
 from smartico_sync.delivery.router import Router
 from smartico_sync.delivery.token import Token
@@ -15,23 +16,32 @@ from smartico_sync.observe.view_status import StatusBoard
 from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create
-from smartico_sync.sources.registry import open_source
+from smartico_sync.sources.registry import open_source, open_stream
 from smartico_sync.state.store import Store
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
+from smartico_sync.tracking.stream_loop import StreamLoop
+from smartico_sync.tracking.stream_session import StreamEquipment
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from smartico_sync.config.models import Configuration, Health, View
+    from smartico_sync.config.models import Configuration, Health, SourceConfig, View
     from smartico_sync.sources.protocol import Source
+    from smartico_sync.sources.stream import Stream
 
-__all__ = ["Parts", "assemble", "board_of", "endpoint_of", "protection_of", "sources_of", "state_path"]
+__all__ = [
+    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "state_path",
+    "streams_of",
+]  # fmt: skip
 
 FAREWELL_MS = 1_000  # for requests under way when the daemon ends: nobody commits their answers any more
 CLOSE_S = 1.0  # to say goodbye to a database; what takes longer is left to the end of the process
+
+
+Loop = ViewLoop | StreamLoop
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,7 @@ class Parts:
     store: Store
     delivery: Router
     board: StatusBoard
-    loops: tuple[ViewLoop, ...]
+    loops: tuple[Loop, ...]
 
 
 def state_path(configuration: Configuration, base: Path) -> Path:
@@ -61,8 +71,21 @@ def protection_of(configuration: Configuration) -> Protection:
 
 
 def sources_of(configuration: Configuration) -> dict[str, Source]:
-    """Every source, none of them connected yet."""
-    return {name: open_source(name, source) for name, source in configuration.sources.items()}
+    """Every database, none of them connected yet."""
+    return {
+        name: open_source(name, source) for name, source in configuration.sources.items() if not reads_messages(source)
+    }
+
+
+def streams_of(configuration: Configuration) -> dict[str, Stream]:
+    """Every broker, none of them connected yet."""
+    return {name: open_stream(name, source) for name, source in configuration.sources.items() if reads_messages(source)}
+
+
+def reads_messages(source: SourceConfig) -> bool:
+    """Whether a source is a broker."""
+    engine = engine_of(source.url)
+    return engine is not None and engine.reads == "messages"
 
 
 def board_of(configuration: Configuration) -> StatusBoard:
@@ -94,15 +117,22 @@ def endpoint_of(health: Health, board: StatusBoard, base: Path) -> Endpoint | No
 def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: StatusBoard | None = None) -> Parts:
     """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError."""
     protection = protection_of(configuration)
-    sources = sources_of(configuration)
+    sources, streams = sources_of(configuration), streams_of(configuration)
     store = stack.enter_context(Store.open(state_path(configuration, base)))
-    stack.callback(all_at_once, [source.close for source in sources.values()], CLOSE_S)
+    closes = [source.close for source in sources.values()] + [stream.close for stream in streams.values()]
+    stack.callback(all_at_once, closes, CLOSE_S)
     delivery = Router(configuration.smartico, base)
     stack.callback(delivery.close, FAREWELL_MS)
     board = board or StatusBoard()
-    loops = []
+    loops: list[Loop] = []
     for view in configuration.views:
         recorder = recorder_of(configuration, view, board)
+        if is_broker(configuration, view):
+            stream = streams[view.source]
+            loops.append(
+                StreamLoop(StreamEquipment(configuration, view, stream, store, delivery, protection, recorder))
+            )
+            continue
         equipment = Equipment(configuration, view, sources[view.source], store, delivery, protection, recorder)
         loops.append(ViewLoop(equipment))
     return Parts(store, delivery, board, tuple(loops))

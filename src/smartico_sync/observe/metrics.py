@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.observe.health import Health
-    from smartico_sync.observe.view_status import ViewStatus
+    from smartico_sync.observe.view_status import StreamStatus, ViewStatus
 
 __all__ = ["exposition"]
 
@@ -106,6 +106,24 @@ COUNTERS: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
         lambda view: view.unknown_duplicates,
     ),
     ("mutated_rows", "Delivered rows found changed, since the start.", lambda view: view.mutated),
+)
+# The same of views of messages only.
+STREAM_GAUGES: tuple[tuple[str, str, Callable[[StreamStatus], float]], ...] = (
+    ("stream_partitions", "Partitions or queues that this daemon reads now.", lambda stream: len(stream.lanes)),
+    (
+        "stream_deliveries",
+        "How often the message that was delivered most often has been.",
+        lambda stream: stream.deliveries,
+    ),
+)
+STREAM_COUNTERS: tuple[tuple[str, str, Callable[[StreamStatus], float]], ...] = (
+    ("stream_rebalances", "Assignments of partitions, since the start.", lambda stream: stream.rebalances),
+    ("stream_reconnects", "Connections that were made anew, since the start.", lambda stream: stream.reconnects),
+    (
+        "stream_gap_messages",
+        "Messages that the broker deleted before they were read, since the start.",
+        lambda stream: stream.gap_messages,
+    ),
 )
 
 
@@ -194,6 +212,7 @@ class Views:
             *of_views(self.views),
             names_of(self.views),
             states_of(self.destinations),
+            *of_streams(self.views),
             rows,
             state,
             dead,
@@ -270,6 +289,36 @@ def of_views(views: Sequence[ViewStatus]) -> list[Metric]:
                 number = value(view)
                 if number or not name.endswith("_timestamp_seconds"):  # what never was has no moment, and not 1970
                     family.add_metric([view.name], number)
+            families.append(family)
+    return families
+
+
+def of_streams(views: Sequence[ViewStatus]) -> list[Metric]:
+    """The families of views of messages; none where there are none."""
+    streams = [(view.name, view.stream) for view in views if view.stream is not None]
+    if not streams:
+        return []
+    lag = GaugeMetricFamily("smartico_sync_stream_lag_messages", "Messages that wait.", labels=["view", "lane"])
+    age = GaugeMetricFamily(
+        "smartico_sync_stream_lag_seconds",
+        "For how long the first message that waits has been.",
+        labels=["view", "lane"],
+    )
+    skipped = CounterMetricFamily(
+        "smartico_sync_stream_skipped", "Messages that became no rows, since the start.", labels=["view", "reason"]
+    )
+    families: list[Metric] = [lag, age, skipped]
+    for name, stream in streams:
+        for lane in stream.lanes:
+            lag.add_metric([name, lane.name], lane.lag)
+            age.add_metric([name, lane.name], lane.lag_ms / 1000)
+        for reason, count in stream.skipped.items():
+            skipped.add_metric([name, reason], count)
+    for kind, table in ((GaugeMetricFamily, STREAM_GAUGES), (CounterMetricFamily, STREAM_COUNTERS)):
+        for what, about, value in table:
+            family = kind(f"smartico_sync_{what}", about, labels=["view"])
+            for name, stream in streams:
+                family.add_metric([name], value(stream))
             families.append(family)
     return families
 

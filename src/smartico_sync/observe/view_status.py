@@ -11,7 +11,18 @@ from smartico_sync.observe.polls import Instant, Polls, State, WaitsFor
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["BackfillStatus", "LateStatus", "State", "StatusBoard", "ViewFacts", "ViewStatus", "derived", "patience_ms"]
+__all__ = [
+    "BackfillStatus",
+    "LaneStatus",
+    "LateStatus",
+    "State",
+    "StatusBoard",
+    "StreamStatus",
+    "ViewFacts",
+    "ViewStatus",
+    "derived",
+    "patience_ms",
+]
 
 PATIENCE_INTERVALS = 10  # one poll that is late or slow is no news, ten in a row are
 PATIENCE_MS = 30_000  # the default statement_timeout and the API's default timeout: what takes less ends by itself
@@ -53,6 +64,41 @@ class BackfillStatus:
     def left_s(self) -> int | None:
         """Seconds until it is done, if nothing slows it down; None when nobody counted the rows."""
         return max(0, self.total - self.done) // self.rate if self.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """What waits in a topic's partition, or in a queue: messages, and for how long the first of them has been (ms)."""
+
+    name: str
+    lag: int
+    lag_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """A view of messages: `lanes` are those that this daemon has now. Counts are since this start, `skipped` by reason.
+
+    `lag` messages wait, the first of them for `lag_ms`. `gap_messages` the broker deleted unread. `deliveries`: how often the
+    message that the broker delivered most often has been.
+    """
+
+    lanes: tuple[LaneStatus, ...] = ()
+    rebalances: int = 0
+    reconnects: int = 0
+    gap_messages: int = 0
+    deliveries: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def lag(self) -> int:
+        """Messages that wait."""
+        return sum(lane.lag for lane in self.lanes)
+
+    @property
+    def lag_ms(self) -> int:
+        """For how long the first of them has been waiting."""
+        return max((lane.lag_ms for lane in self.lanes), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +151,7 @@ class ViewFacts:
     looked: int = 0
     compared_ms: int = 0
     backfill: BackfillStatus | None = None
+    stream: StreamStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,8 +147,16 @@ ERASURE = (
     "ALTER TABLE anchor ADD COLUMN player INTEGER NOT NULL DEFAULT 0",
 )
 
+STREAMS = (
+    # How far the messages of each topic's partition are dealt with; `epoch` names the topic, `seal` is a keyed hash of the row.
+    """CREATE TABLE lane (
+        view_no INTEGER NOT NULL, name TEXT NOT NULL, next INTEGER NOT NULL, epoch TEXT NOT NULL, seal BLOB NOT NULL,
+        PRIMARY KEY (view_no, name)
+    ) STRICT, WITHOUT ROWID""",
+)
+
 # Each further element brings a file to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, SETS, ERASURE)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, SETS, ERASURE, STREAMS)
 VERSION = FIRST_VERSION + len(MIGRATIONS) - 1
 
 

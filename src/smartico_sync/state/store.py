@@ -19,6 +19,7 @@ from smartico_sync.state import (
     backfills,
     dead_letters,
     erasure,
+    lanes,
     ledger,
     profiles,
     recovery,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         BackfillState,
         Commit,
         DeadLetter,
+        LaneStep,
         ParkedRow,
         Profiles,
         Trust,
@@ -260,13 +262,15 @@ class Store:
         fingerprints: Literal["keep", "forget"] = "keep",
         ids: Literal["same", "new"] = "same",
         definition: str | None = None,
+        lanes_at: Mapping[str, int] | None = None,
     ) -> None:
         """Put a view back: head and watermark to `position` (None: its start), late-commit memory and anchors empty.
 
         The ledger forgets rows with a cursor_ms of `from_ms` or more (None: all), so that they can be delivered and
         counted again. `forget` lets every profile be sent again, also an unchanged one, but none that is older than what was
         delivered. With `ids` new, rows get event ids that none had before, and profiles no age: for a source that gave out its
-        own ids again. `definition`: what the view is from now on; then no profile has an age either.
+        own ids again. `definition`: what the view is from now on; then no profile has an age either. `lanes_at`: where messages
+        of each lane go on, of whatever topic has that name now; lanes that are not named begin anew.
         """
         number = self._number(view)
         if ids == "new":
@@ -278,6 +282,8 @@ class Store:
             anchors.drop(connection, number)
             ahead.drop(connection, number)
             ledger.remove_from(connection, number, from_ms)
+            if lanes_at is not None:
+                lanes.place(connection, self.secret, number, lanes_at)
             if ids == "new" or definition is not None:
                 profiles.forget(connection, number, "ages")
             if fingerprints == "forget":
@@ -344,11 +350,13 @@ class Store:
         """Write all that an acknowledged page changes, or nothing; the page's sequence number in the ledger.
 
         0 when the page has no ledger rows. A commit that returned survives the end of the process. It may be lost in a
-        power cut, together with all later ones and never without them.
+        power cut, together with all later ones and never without them. Raises PositionMoved, with nothing written, when a lane is
+        not where it was expected.
         """
         number = self._number(commit.view)
         with self._writing() as connection:
             view_positions.advance(connection, self.secret, number, commit)
+            lanes.advance(connection, self.secret, number, commit.view, commit.lanes)
             view_positions.add_totals(connection, number, commit.counts)
             if commit.profiles is not None and not commit.profiles.is_empty():
                 profiles.remember(connection, number, commit.profiles)
@@ -392,6 +400,12 @@ class Store:
         number = self._number(view)
         with self._reading() as connection:
             return ahead.read(connection, number)
+
+    def lanes(self, view: str) -> dict[str, LaneStep]:
+        """Return how far the messages of each lane are dealt with; `expected` is `next`."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return lanes.read(connection, self.secret, number)
 
     def anchors(self, view: str) -> list[Anchor]:
         """Return the rows of a view that were delivered last, oldest first."""

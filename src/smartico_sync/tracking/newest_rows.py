@@ -12,16 +12,15 @@ from smartico_sync.core.uniqueness import not_unique, repeats
 from smartico_sync.errors import SyncError, ViewMisconfigured
 
 if TYPE_CHECKING:
-    from smartico_sync.tracking.prepared_view import PreparedView
+    from smartico_sync.core.view_mapping import ViewMapping
 
 __all__ = ["NEWEST", "repeated_keys"]
 
 NEWEST = 1_000  # rows: what is wrong with a view shows among them, and one query reads them
 
 
-def repeated_keys(prepared: PreparedView, rows: pl.DataFrame) -> SyncError | None:
+def repeated_keys(mapping: ViewMapping, rows: pl.DataFrame) -> SyncError | None:
     """What to tell of keys that repeat among these rows; None when each is its row's own."""
-    mapping = prepared.mapping
     if not rows.height or not mapping.relation.key:
         return None
     if mapping.kind.role == "profile":

@@ -78,8 +78,9 @@ class PagesInFlight:
     page of a few rows a second thread only costs time.
     """
 
-    def __init__(self, view: str, changed: Callable[[], None]) -> None:
+    def __init__(self, view: str, changed: Callable[[], None], most_bytes: int | None = None) -> None:
         self._changed = changed
+        self._most_bytes = most_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"work-{view}")
         self._broken: BaseException | None = None
         self._ordered: deque[InFlight] = deque()
@@ -93,9 +94,9 @@ class PagesInFlight:
         """Whether no further page should be read now: nothing goes behind one that could not be made."""
         size = sum(page.size for page in self._ordered)
         backlog = sum(page.level is None for page in self._ordered)
-        return (
-            self._broken is not None or len(self._ordered) >= MOST_PAGES or size >= MOST_BYTES or backlog >= FULL_PAGES
-        )
+        most_bytes = self._most_bytes or MOST_BYTES
+        bounds = (len(self._ordered) >= MOST_PAGES, size >= most_bytes, backlog >= FULL_PAGES)
+        return self._broken is not None or any(bounds)
 
     @property
     def scanning(self) -> bool:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
+    from smartico_sync.tracking.prepared_stream import PreparedStream
 
 __all__ = [
     "PreparedView",
@@ -158,7 +159,9 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     return PreparedView(relation, mapping, choice, definition, advice)
 
 
-def pipeline_options(configuration: Configuration, view: View, prepared: PreparedView) -> PipelineOptions:
+def pipeline_options(
+    configuration: Configuration, view: View, prepared: PreparedView | PreparedStream
+) -> PipelineOptions:
     """How the view's rows become events."""
     return PipelineOptions(
         prepared.mapping,

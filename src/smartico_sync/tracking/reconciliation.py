@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from smartico_sync.tracking.prepared_view import PreparedView
     from smartico_sync.tracking.profile_comparison import ProfileComparison
 
-__all__ = ["Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
+__all__ = ["LISTED", "Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
 
 KEYS_AT_ONCE = 50_000
 PROFILES_AT_ONCE = 1_000  # whole rows are read

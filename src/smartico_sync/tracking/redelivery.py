@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Reading
 
-__all__ = ["ROWS_AT_ONCE", "Found", "find", "keyed_by_player", "newest", "requested"]
+__all__ = ["ROWS_AT_ONCE", "Found", "find", "keyed_by_player", "newest", "nothing_anew", "requested"]
 
 MISSES = 5  # tries, a minute: a replica that is further back answers for less, and shows the row again
 ROWS_AT_ONCE = 1_000  # the protocol's limit of rows by position
@@ -44,6 +44,11 @@ class Found:
     def players(self) -> frozenset[int]:
         """Whose rows these are, where that was known before they were read."""
         return frozenset(parked.row.player for parked in self.retried.found)
+
+
+def nothing_anew(rows: int) -> pl.Series:
+    """So many rows, none of which gets an event id of its own."""
+    return pl.Series([False] * rows, dtype=pl.Boolean)
 
 
 def requested(view: str, positions: Iterable[Position], code: int, reason: str) -> list[ParkedRow]:

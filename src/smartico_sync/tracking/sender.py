@@ -1,147 +1,41 @@
-"""From rows to events on their way, and from their receipt to the commit: the last four of the six verbs."""
+"""Rows that a reading brought become events on their way, and from their receipt comes the commit."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import polars as pl
-import structlog
 
-from smartico_sync.core.outcome import NOT_RETRIED, build_commit
-from smartico_sync.core.pipeline import ledger_of, optional_properties, position_at, prepare, without_automation
-from smartico_sync.core.reason_codes import UNACKNOWLEDGED, UNKNOWN_BRAND, UNKNOWN_USER
-from smartico_sync.core.recent_outcomes import PageOutcome, RecentOutcomes, outcome_of
-from smartico_sync.core.records import Holds
-from smartico_sync.errors import RowsRefused
-from smartico_sync.observe.health import REFUSED_PROPERTIES, UNKNOWN_DUPLICATES
+from smartico_sync.core.pipeline import ledger_of, position_at
+from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.tracking import redelivery
-from smartico_sync.tracking.clocks import agreed_ms, now_ms
+from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.event_sender import EventSender
 from smartico_sync.tracking.key_watch import with_duplicates
 from smartico_sync.tracking.page_reader import ReadResult
 from smartico_sync.tracking.pages_in_flight import Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Sequence
 
     from smartico_sync.core.late_commit.mechanism import ReadTime
-    from smartico_sync.core.outcome import Retried
     from smartico_sync.core.pipeline import PreparedBatch
-    from smartico_sync.core.position import Position
-    from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
-    from smartico_sync.delivery.protocol import Priority
+    from smartico_sync.core.records import ParkedRow, Receipt
+    from smartico_sync.tracking.event_sender import Working
     from smartico_sync.tracking.session import Equipment, Session
 
-__all__ = ["Retries", "Sender"]
-
-Retries = Literal[
-    "none",
-    "under way",
-    "to go on",  # something was delivered: what waited behind it is due
-]
-
-log = structlog.get_logger()
+__all__ = ["Sender"]
 
 
-class Sender:
-    """Makes events of rows, queues them, and commits what their receipt changes.
-
-    Owned by a view's loop. What makes events (`page`, `retries`, `queue`) may run in the loop's worker; what commits runs
-    in the loop. `dead_lettered` counts since the process began; `unregistered` events wait now because nobody knows their brand.
-    """
+class Sender(EventSender):
+    """Sends what is read from a database. `page` and `retries` may run in the loop's worker."""
 
     def __init__(self, equipment: Equipment) -> None:
+        super().__init__(equipment)
         self._equipment = equipment
-        self._name = equipment.view.name
-        self._waiting: frozenset[int] = frozenset()
-        self._open: list[Holds] = []
-        self._retries: Retries = "none"
-        self._first_load: Literal["under way", "over"] = "under way"
-        self._trust: Trust = "trusted"
-        self._told = False
-        self._head: Position | None = None
-        self._left_out: set[str] = set()
-        self._recent = RecentOutcomes()
-        self.dead_lettered = 0
-        self.unregistered = 0
 
-    def begin(self, row: ViewRow) -> None:
-        """A session begins from what the state holds."""
-        self._first_load = "under way" if row.level_ms == 0 else "over"
-        self._open.clear()
-        self._retries = "none"
-        self._trust, self._head = row.fingerprints, row.head
-        self._tell_undelivered()
-
-    def finish_first_load(self) -> None:
-        """All that was there is committed: later pages are not marked as a first load any more, and are compared again."""
-        if self._trust == "doubted":
-            self._equipment.store.judge_fingerprints(self._name, "trusted")
-            self._trust = "trusted"
-        if self._first_load == "under way":
-            self._equipment.store.reached(self._name, now_ms())
-            self._first_load = "over"
-
-    def _known(self, session: Session) -> Callable[[pl.Series], pl.DataFrame]:
-        """What profiles are compared with."""
-        return session.fingerprints.doubted if self._trust == "doubted" else session.fingerprints.known
-
-    @property
-    def retries_are(self) -> Retries:
-        """How it stands with rows that wait for another try."""
-        return self._retries
-
-    def due(self) -> list[ParkedRow]:
-        """The parked rows whose next try has come, to be given to `retries`; none while others are under way."""
-        if self._retries == "under way":
-            return []
-        parked = self._equipment.store.parked(self._name, now_ms(), redelivery.ROWS_AT_ONCE)
-        self._retries = "under way" if parked else "none"
-        return parked
-
-    def prepare(
-        self,
-        session: Session,
-        rows: pl.DataFrame,
-        clock_ms: int,
-        profiles: Profiles = "changed",
-        *,
-        anew: pl.Series | None = None,
-        found: redelivery.Found | None = None,
-        instead_of: PreparedBatch | None = None,
-    ) -> PreparedBatch:
-        """Make events of rows, behind all that is on its way. To be followed by `queue`, or by `release` if nothing comes of it.
-
-        Of a player of whom something is parked only the parked rows themselves are sent, which are `found`. `anew` as in the
-        pipeline; `instead_of`: a batch of the same rows, or more of them, that is not sent.
-        """
-        # Before the players that wait: what is committed in between is then in both.
-        holds = instead_of.holds if instead_of is not None else self._behind(session, found)
-        known = session.fingerprints.ages if profiles == "all" else self._known(session)
-        waiting = self._waiting if found is None else self._waiting - found.players
-        try:
-            batch = prepare(rows, session.options, known, clock_ms, waiting, anew=anew, holds=holds)
-            if batch.stale and (newest := self._newest(session, rows, batch)):
-                batch = prepare(rows, session.options, known, clock_ms, waiting, anew=anew, newest=newest, holds=holds)
-        except BaseException:
-            self._open.remove(holds)
-            raise
-        return batch
-
-    def _behind(self, session: Session, found: redelivery.Found | None) -> Holds:
-        """What the next batch must not overtake: all that is on its way, but for transactions that were parked before it."""
-        parked_first = found is not None and session.prepared.mapping.kind.role != "profile"
-        holds = Holds(earlier=() if parked_first else tuple(each.own for each in self._open))
-        self._open.append(holds)
-        return holds
-
-    def release(self, batch: PreparedBatch) -> None:
-        """Nothing has to wait for a batch any more."""
-        if batch.holds in self._open:
-            self._open.remove(batch.holds)
-
-    def _newest(self, session: Session, rows: pl.DataFrame, batch: PreparedBatch) -> frozenset[int]:
+    def newest(self, session: Working, rows: pl.DataFrame, batch: PreparedBatch) -> frozenset[int]:
         """Which rows (by `@row`) that seem old are the newest that the source holds of their players.
 
         That can be told where a player is the key: of a row that was dated back, or by a clock that is behind, there is no newer one.
@@ -149,7 +43,7 @@ class Sender:
         mapping = session.prepared.mapping
         if not redelivery.keyed_by_player(mapping):
             return frozenset()
-        with self._equipment.source.reading(session.prepared.relation) as reading:
+        with self._equipment.source.reading(mapping.relation) as reading:
             return redelivery.newest(reading, mapping, rows, batch.quiet)
 
     def page(self, session: Session, read: ReadResult) -> Sent:
@@ -193,15 +87,6 @@ class Sender:
         equipment.recorder.read(read, reader)
         self.committed(session, batch, commit)
 
-    def _unknown(self, duplicates: int) -> None:
-        """So many rows were duplicates to the API, though this state never sent them."""
-        if not duplicates:
-            return
-        if not self._told:
-            log.warning("view.unknown_duplicates", view=self._name, rows=duplicates, hint=UNKNOWN_DUPLICATES)
-        self._told = True
-        self._equipment.recorder.unknown_duplicates(duplicates)
-
     def without_cursor(self, session: Session, read_time: ReadTime, rows: pl.DataFrame) -> Sent:
         """Queue rows that have no place in the order."""
         sent = self.page(session, ReadResult(read_time, rows.clear(), extra=rows))
@@ -225,9 +110,9 @@ class Sender:
         def settle(receipt: Receipt) -> None:
             new = [row for row in sorted(receipt.known_before) if found.retried.found[row].code == UNACKNOWLEDGED]
             explained = session.keys.explain(found.rows, keys, new)
-            commit = self._built(session, batch, receipt, found.retried)
+            commit = self.built(session, batch, receipt, found.retried)
             commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
-            self._somebody_is_known(commit)
+            self.somebody_is_known(commit)
             seq = self._equipment.store.commit(commit)
             if seq and commit.ledger is not None:
                 session.reader.also(seq, commit.ledger.get_column("key"))
@@ -237,112 +122,3 @@ class Sender:
             self._retries = "to go on" if more else "none"
 
         return Sent(self.queue(session, batch), settle)
-
-    def queue(self, session: Session, batch: PreparedBatch, priority: Priority = "live") -> Future[Receipt]:
-        """Protect the events and queue them; profiles of a first load, or of history, may say that they start no automation."""
-        equipment = self._equipment
-        try:
-            events = equipment.protection.apply(batch.send)
-            history = self._first_load == "under way" or priority == "backfill"
-            skip = equipment.view.skip_cjm
-            if skip == "always" or (skip == "first_load" and history):
-                events = without_automation(events)
-            if session.options.on_refused_property == "omit":
-                events = replace(events, optional=optional_properties(session.prepared.mapping, events))
-            if batch.profiles is not None:
-                session.fingerprints.sending(batch.profiles)
-            holds = batch.holds if batch.profiles is None else None
-            receipt = equipment.delivery.send(self._name, events, priority=priority, holds=holds)
-        except BaseException:
-            self.release(batch)
-            raise
-        if batch.profiles is not None:
-            session.fingerprints.sent(batch.profiles)
-        return receipt
-
-    def outcome(self, session: Session, batch: PreparedBatch, receipt: Receipt) -> Commit:
-        """What the receipt changes in the state.
-
-        Raises RowsRefused when most of the rows, or most of the last ones together with them, are refused: the view is
-        misconfigured then, rather than its rows poisoned.
-        """
-        commit = self._built(session, batch, receipt, NOT_RETRIED)
-        ceiling, page = self._equipment.view.max_refused, outcome_of(commit, batch.rows)
-        recent = self._recent.joined(page)
-        of_page = page.refused >= ceiling.count and page.refused >= ceiling.share * page.rows
-        of_recent = recent.refused >= ceiling.count and recent.refused >= ceiling.share * recent.rows
-        if page.refused and (of_page or of_recent):
-            dead, rows = (page.refused, f"{page.rows}") if of_page else (recent.refused, f"the last {recent.rows}")
-            reasons = [dead_letter.reason for dead_letter in commit.dead_letters]
-            often = max(set(reasons), key=reasons.count)
-            first = commit.dead_letters[reasons.index(often)].row.key
-            raise RowsRefused(
-                f"view {self._name}: {dead} of {rows} rows are refused, most often: {often} (first: key {first})",
-                hint=f"mend the view or its `columns:`, try with: smartico-sync preview {self._name}; or raise `max_refused:`",
-            )
-        self._remember(recent)
-        return commit
-
-    def _remember(self, recent: RecentOutcomes) -> None:
-        """Keep what became of the last rows, and tell it."""
-        self._recent = recent
-        self._equipment.recorder.recent(recent.rows, recent.refused)
-
-    def _somebody_is_known(self, commit: Commit) -> None:
-        """Raise RowsRefused where rows would be given up for want of their player, though nobody at all was known of late."""
-        lost = sum(each.code == UNKNOWN_USER for each in commit.dead_letters)
-        if commit.counts.get("delivered", 0) or commit.counts.get("duplicate", 0):
-            self._remember(self._recent.joined(PageOutcome(1, 0, 0)))
-        elif lost and self._recent.all_unknown(self._equipment.view.max_refused.count):
-            raise RowsRefused(
-                f"view {self._name}: Smartico knows the players of none of the last {self._recent.rows} rows (10001); they wait "
-                "and are not given up",
-                hint="have the view of kind `users` send these players, under the same ext_brand_id and user_ext_id; it goes on by "
-                f"itself then. What it sends shows: smartico-sync preview {self._name}",
-            )
-
-    def _built(self, session: Session, batch: PreparedBatch, receipt: Receipt, retried: Retried) -> Commit:
-        """What the receipt changes in the state."""
-        commit = build_commit(batch, receipt, session.options, now_ms(), retried, agreed_ms)
-        rows = [*(each.row for each in commit.parked), *(each.row for each in commit.dead_letters)]
-        waits = [row.player for row in rows if row.player]
-        if self._trust == "doubted" and batch.profiles is not None and waits:
-            session.fingerprints.unsettled(pl.Series(waits, dtype=pl.UInt64))
-        self._tell_left_out(receipt.left_out)
-        return commit
-
-    def _tell_left_out(self, left_out: Mapping[str, int]) -> None:
-        """So many values went nowhere, because the API refused their property."""
-        for name, values in left_out.items():
-            if name not in self._left_out:
-                log.warning(
-                    "view.property_left_out", view=self._name, property=name, events=values, hint=REFUSED_PROPERTIES
-                )
-            self._left_out.add(name)
-        self._equipment.recorder.left_out(left_out)
-
-    def committed(self, session: Session, batch: PreparedBatch, commit: Commit) -> None:
-        """A commit was written: tell what it changed."""
-        self._equipment.recorder.broken(batch.invalid)
-        self._equipment.recorder.stale(batch.stale)
-        self.dead_lettered += commit.counts.get("dead_lettered", 0)
-        self._equipment.recorder.committed(commit)
-        if commit.parked or commit.dead_letters or commit.resolved:
-            self._tell_undelivered()
-        self.forget(session, batch)
-
-    def forget(self, session: Session, batch: PreparedBatch) -> None:
-        """A batch is settled: nothing is behind it any more."""
-        if batch.profiles is not None:
-            session.fingerprints.settled()
-        self.release(batch)
-
-    def _tell_undelivered(self) -> None:
-        """Look up how many rows wait and were given up, by reason code."""
-        store = self._equipment.store
-        self._waiting = store.waiting_players(self._name)
-        parked, dead = store.parked_counts(), store.dead_letter_counts()
-        waiting = parked.get(self._name, {})
-        self.unregistered = waiting.get(UNKNOWN_BRAND, 0)
-        since_ms = store.parked_since(self._name) if waiting else 0
-        self._equipment.recorder.letters(waiting, dead.get(self._name, {}), since_ms)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.observe.polls import Instant, Polls
-from smartico_sync.observe.view_status import BackfillStatus, State, StatusBoard, ViewFacts
+from smartico_sync.observe.view_status import BackfillStatus, State, StatusBoard, StreamStatus, ViewFacts
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -57,6 +57,23 @@ class StatusRecorder:
                 warnings=(prepared.choice.problem,) if prepared.choice.problem else (),
             ),
         )
+
+    def subscribed(self, row: ViewRow, how: str) -> None:
+        """A view of messages begins, from what the state says. `how`: what keeps them from being lost."""
+        self.board.change(
+            self.name,
+            lambda facts: replace(
+                facts,
+                head=row.head.cursor if row.head else "",
+                counts=dict(row.counts),
+                polls=replace(facts.polls, rows=row.counts.get("read", 0)),
+                late_commit=how,
+            ),
+        )
+
+    def streaming(self, stream: StreamStatus, warnings: tuple[str, ...]) -> None:
+        """So much waits at the broker."""
+        self.change(stream=stream, warnings=warnings)
 
     def poll_began(self) -> None:
         """A poll begins; it ends with `caught_up` or `failed`."""

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from smartico_sync.catalogue.engines import ENGINES
+from smartico_sync.catalogue.engines import BROKERS, ENGINES
 from smartico_sync.config.source_checks import nearest_parameter
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.url import parse
@@ -37,7 +37,7 @@ class BaseLogin:
 
     def __init__(self, config: SourceConfig) -> None:
         self.url = parse(config.url.get_secret_value())
-        self.engine = ENGINES[self.url.scheme.partition("+")[0]]
+        self.engine = {**ENGINES, **BROKERS}[self.url.scheme.partition("+")[0]]
         self.timeout_ms = config.statement_timeout
         self.silence_s = config.statement_timeout / 1000 + self.grace_s
         self.pool = config.pool

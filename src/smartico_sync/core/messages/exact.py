@@ -1,0 +1,104 @@
+"""JSON whose numbers stay as they were written: the digits of an amount are never changed by a float.
+
+msgspec reads it: a number with a point or an exponent is given as its own text, whole numbers of any length as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import msgspec
+
+__all__ = ["ABSENT", "LONGEST", "Number", "Undecodable", "as_json", "as_text", "decode", "object_of", "unbounded"]
+
+BOM = b"\xef\xbb\xbf"
+WHOLE_BITS = 63  # what msgspec writes itself
+LONGEST = 300  # digits; a number without an exponent that has fewer is one of 64 bits
+
+
+class Number(str):
+    """A number with a point or an exponent, as it was written."""
+
+    __slots__ = ()
+
+
+class Absent:
+    """The type of ABSENT."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = Absent()  # a path that leads nowhere; null is a value
+
+
+class Undecodable(ValueError):
+    """A message that cannot be read; its text says why without a value of it."""
+
+
+# A type in place of a function: it is called for each number, and costs a tenth.
+_decoder = msgspec.json.Decoder(float_hook=Number)
+
+
+def decode(body: bytes) -> Any:
+    """What a body holds. Undecodable where it is no JSON, or no UTF-8."""
+    try:
+        return _decoder.decode(body[3:] if body[:3] == BOM else body)
+    except msgspec.DecodeError as error:
+        raise Undecodable(f"it is not JSON: {said(error)}") from None
+    except (UnicodeDecodeError, ValueError, RecursionError):
+        raise Undecodable("it is not JSON in UTF-8") from None
+
+
+def said(error: msgspec.DecodeError) -> str:
+    """What is wrong, by its place alone."""
+    text = str(error)
+    place = text[text.rfind("(") :] if text.endswith(")") else ""
+    return f"malformed {place}".strip() if place else "cut off"
+
+
+def object_of(body: bytes) -> dict[str, Any]:
+    """The object that a body holds. Undecodable where it is no object."""
+    found = decode(body)
+    if not isinstance(found, dict):
+        raise Undecodable("it is no JSON object")
+    return found
+
+
+def unbounded(value: Any) -> bool:
+    """Whether a value is, or holds, a number that no program could hold."""
+    if isinstance(value, Number):
+        return ("e" in value or "E" in value or len(value) > LONGEST) and math.isinf(float(value))
+    if isinstance(value, dict):
+        return any(map(unbounded, value.values()))
+    return isinstance(value, list) and any(map(unbounded, value))
+
+
+def as_text(value: Any) -> str | None:
+    """A value as text: a number as it was written, an object or a list as JSON."""
+    if value is None or value is ABSENT:
+        return None
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else as_json(value)
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON text, its numbers as they were written."""
+    return msgspec.json.encode(raw(value)).decode()
+
+
+def raw(value: Any) -> Any:
+    """The same with numbers that are written as they are."""
+    if isinstance(value, dict):
+        return {name: raw(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [raw(item) for item in value]
+    if isinstance(value, Number):
+        return msgspec.Raw(value.encode())
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > WHOLE_BITS:
+        return msgspec.Raw(str(value).encode())
+    return value

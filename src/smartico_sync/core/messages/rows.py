@@ -1,0 +1,257 @@
+"""Messages become a frame of rows, and the columns are learnt from what they hold."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from smartico_sync.catalogue.properties import NAME_PATTERN
+from smartico_sync.core.messages.debezium import change_of
+from smartico_sync.core.messages.exact import (
+    ABSENT,
+    LONGEST,
+    Absent,
+    Number,
+    Undecodable,
+    as_json,
+    as_text,
+    object_of,
+    unbounded,
+)
+from smartico_sync.core.messages.layout import value_at, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from smartico_sync.core.messages.layout import Conditions, Layout
+    from smartico_sync.core.messages.message import Message
+    from smartico_sync.core.relation import Family, Relation
+
+__all__ = ["LANE", "OFFSET", "PLACE_KEY", "TIME", "Table", "frame_of", "learnt", "read"]
+
+LANE, OFFSET, TIME = "@lane", "@offset", "@time"  # what the broker says of a message; no member can be called so
+PLACE_KEY = (LANE, OFFSET, TIME)  # the key of messages that have none of their own
+MOST_COLUMNS = 500  # members of objects whose names are data are no columns
+NOTHING_THERE = {type(None), Absent}
+SCALARS = {int, Number}
+DOCUMENTS = {dict, list}
+ODD = {Number, *DOCUMENTS}  # what may hold a number beyond all bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Messages that were read: `rows` of them, column by column.
+
+    `cells` by column, each as long as `messages`, which are those that become rows; ABSENT where a message says nothing of it.
+    `reasons`: why a message cannot be read, by its row. `skipped` messages become no rows, by reason. `snapshot`: rows that
+    were there before the changes began.
+    """
+
+    messages: Sequence[Message]
+    cells: Mapping[str, list[Any]]
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    snapshot: frozenset[int] = frozenset()
+
+    @property
+    def rows(self) -> int:
+        """How many messages become rows."""
+        return len(self.messages)
+
+
+def read(messages: Sequence[Message], layout: Layout) -> Table:
+    """Read messages by a layout. None of them is lost: each is a row, maybe one that cannot be read, or is skipped and counted."""
+    kept: list[Message] = []
+    wholes: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
+    reasons: dict[int, str] = {}
+    skipped: Counter[str] = Counter()
+    snapshot: set[int] = set()
+    parts = (layout.early, layout.late)
+    for message in messages:
+        try:
+            fate, whole, record = parsed(message, layout, parts)
+        except Undecodable as error:
+            fate, whole, record = "row", {}, {}
+            reasons[len(kept)] = f"the message: {error}"
+        if fate == "snapshot":
+            snapshot.add(len(kept))
+        elif fate != "row":
+            skipped[fate] += 1
+            continue
+        kept.append(message)
+        wholes.append(whole)
+        records.append(record)
+    cells = columns_of(kept, wholes, records, layout, reasons)
+    return Table(kept, cells, reasons, dict(skipped), frozenset(snapshot))
+
+
+def parsed(
+    message: Message, layout: Layout, parts: tuple[Conditions, Conditions]
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """What becomes of a message (a row, one of a snapshot, or why it is skipped), its body, and the object at the root of it.
+
+    `parts`: the layout's conditions before and after the body is parsed. Undecodable where it cannot be read.
+    """
+    early, late = parts
+    if early and not meant(early, message, {}, {}):
+        return "where", {}, {}
+    if message.value is None:
+        return skipped_or_refused("tombstone", layout, "it has no body")
+    whole = object_of(message.value)
+    fate, record = ("row", whole) if layout.format == "json" else change_of(whole)
+    if fate == "deleted":
+        return skipped_or_refused("deleted", layout, "it says that the row was deleted")
+    if fate == "nothing":
+        return "nothing", {}, {}
+    if layout.root:
+        record = walk(record, layout.root)
+        if not isinstance(record, dict):
+            raise Undecodable(f"it has no object at {'.'.join(layout.root)}")
+    if late and not meant(late, message, whole, record):
+        return "where", {}, {}
+    return fate, whole, record
+
+
+def skipped_or_refused(fate: str, layout: Layout, reason: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """What becomes of a message without a row, by `on_tombstone`."""
+    if layout.on_tombstone == "dead_letter":
+        raise Undecodable(reason)
+    return fate, {}, {}
+
+
+def meant(where: Conditions, message: Message, whole: Any, record: Any) -> bool:
+    """Whether a message's values are among the configured ones."""
+    return all(as_text(value_at(field, message, whole, record)) in words for field, words in where)
+
+
+def columns_of(
+    messages: Sequence[Message],
+    wholes: list[dict[str, Any]],
+    records: list[dict[str, Any]],
+    layout: Layout,
+    reasons: dict[int, str],
+) -> dict[str, list[Any]]:
+    """The cells of every column."""
+    cells: dict[str, list[Any]] = {}
+    if layout.members == "all":
+        shapes = {tuple(record) for record in records}
+        names = dict.fromkeys(name for shape in sorted(shapes) for name in shape if re.fullmatch(NAME_PATTERN, name))
+        for name in [*names][:MOST_COLUMNS]:
+            cells[name] = [record.get(name, ABSENT) for record in records]
+    for each in layout.fields:
+        if each.root == "root" and len(each.path) == 1 and not each.unit:
+            (name,) = each.path
+            cells[each.column] = [record.get(name, ABSENT) for record in records]
+            continue
+        found: list[Any] = []
+        for row, message in enumerate(messages):
+            try:
+                found.append(value_at(each, message, wholes[row], records[row]))
+            except Undecodable as error:
+                reasons.setdefault(row, f"the message: {error}, at {each.column}")
+                found.append(ABSENT)
+        cells[each.column] = found
+    for name, values in cells.items():
+        if set(map(type, values)) & ODD:
+            cells[name] = bounded(name, values, reasons)
+    return cells
+
+
+def bounded(name: str, values: list[Any], reasons: dict[int, str]) -> list[Any]:
+    """The cells without numbers beyond all bounds, whose messages cannot be read."""
+    odd = [
+        row
+        for row, value in enumerate(values)
+        if (type(value) is not Number or "e" in value or "E" in value or len(value) > LONGEST) and unbounded(value)
+    ]
+    if not odd:
+        return values
+    for row in odd:
+        reasons.setdefault(row, f"the message: {name} is a number beyond all bounds")
+    return [ABSENT if row in odd else value for row, value in enumerate(values)]
+
+
+def family_of(types: set[type]) -> Family | None:
+    """The family of a column that holds values of these types; None for no value at all."""
+    held = types - NOTHING_THERE
+    if not held:
+        return None
+    if held <= SCALARS:
+        return "decimal"
+    if held == {bool}:
+        return "boolean"
+    return "json" if held <= DOCUMENTS else "text"
+
+
+def learnt(table: Table, known: Mapping[str, Family]) -> dict[str, Family]:
+    """The known columns and those that the messages bring. A column of which two families were seen is text, and stays so."""
+    found: dict[str, Family] = dict(known)
+    for name, values in table.cells.items():
+        family = family_of(set(map(type, values)))
+        if family is not None:
+            before = found.get(name)
+            found[name] = family if before in (None, family) else "text"
+    return found
+
+
+def frame_of(table: Table, relation: Relation, absence: frozenset[str] = frozenset()) -> pl.DataFrame:
+    """The rows of a relation, as the poll's sources hand them over: its columns, `@cursor` (the place), `@key.N`, `@unreadable`.
+
+    `absence`: columns of which `@absent.NAME` (Boolean) says where a message says nothing of it; only where one does not.
+    """
+    messages = table.messages
+    lanes = pl.Series(LANE, [message.lane for message in messages], dtype=pl.String)
+    offsets = pl.Series(OFFSET, [message.offset for message in messages], dtype=pl.Int64)
+    times = pl.Series(TIME, [message.time_ms for message in messages], dtype=pl.Int64).cast(pl.Datetime("ms"))
+    own = {
+        LANE: lanes, OFFSET: offsets.cast(pl.String), TIME: times.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
+    }  # fmt: skip
+    frame = pl.DataFrame(
+        [own[each.name] if each.name in own else of_cells(table, each.name, each.family) for each in relation.columns]
+    )
+    frame = frame.with_columns(pl.Series("@cursor", lanes + "@" + own[OFFSET]))
+    keys = [frame.get_column(name).cast(pl.String) for name in relation.key]
+    reasons = dict(table.reasons)
+    for name, key in zip(relation.key, keys, strict=True):
+        if key.null_count():
+            for row in key.is_null().arg_true().to_list():
+                reasons.setdefault(row, f"the message: {name} is missing, and it is its key")
+    frame = frame.with_columns(key.fill_null("").alias(f"@key.{n}") for n, key in enumerate(keys))
+    if reasons:
+        told = pl.Series("@unreadable", [reasons.get(row) for row in range(table.rows)], dtype=pl.String)
+        frame = frame.with_columns(told)
+    absent = {name: [value is ABSENT for value in table.cells.get(name, [])] for name in absence}
+    return frame.with_columns(
+        pl.Series(f"@absent.{name}", mask or [True] * table.rows, dtype=pl.Boolean)
+        for name, mask in absent.items()
+        if not mask or any(mask)
+    )
+
+
+def of_cells(table: Table, name: str, family: Family) -> pl.Series:
+    """One column by its family."""
+    values = table.cells.get(name)
+    dtype = pl.Boolean() if family == "boolean" else pl.String()
+    if values is None:
+        return pl.Series(name, [None], dtype=dtype).new_from_index(0, table.rows)
+    types = set(map(type, values))
+    if Absent in types:
+        values = [None if value is ABSENT else value for value in values]
+        types = (types - {Absent}) | {type(None)}
+    if family == "boolean" and types <= {bool, type(None)}:
+        return pl.Series(name, values, dtype=dtype)
+    if types <= {str, type(None)}:
+        return pl.Series(name, values, dtype=pl.String)
+    if types <= {int, type(None)}:
+        try:
+            return pl.Series(name, values, dtype=pl.Int64).cast(pl.String)
+        except (OverflowError, TypeError):
+            return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)
+    if family == "json":
+        return pl.Series(name, [None if value is None else as_json(value) for value in values], dtype=pl.String)
+    return pl.Series(name, [as_text(value) for value in values], dtype=pl.String)

@@ -1,0 +1,186 @@
+"""The seam between the daemon and brokers: messages come, and are not asked for.
+
+A poll's `Reading` does not fit: a queue has no position to ask from, and a topic has one for each of its partitions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from smartico_sync.core.messages.message import Message
+    from smartico_sync.core.records import LaneStep
+    from smartico_sync.sources.protocol import ServerFacts
+
+__all__ = ["Feed", "Keeper", "Lag", "Page", "Remark", "Standing", "Start", "Stream", "Subscription"]
+
+Start = Literal["first", "now"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What one view reads of a broker.
+
+    `names`: topics or queues, or with `named_by` pattern one regular expression. `start`: where lanes begin that nobody has
+    read: `first`, `now`, or an epoch ms. `needs`: `headers`, `properties`: what messages have to be filled with. `state`: the
+    identity of the state, by which a commit at the broker is known. `order`: whether messages of one player may be
+    read by several members of the group (transactions), or only where the state is shared (profiles).
+    """
+
+    view: str
+    names: tuple[str, ...]
+    group: str
+    named_by: Literal["name", "pattern"] = "name"
+    start: Start | int = "first"
+    needs: frozenset[str] = frozenset()
+    state: str = ""
+    members: Literal["any", "alone"] = "any"
+    on_gap: Literal["stop", "continue"] = "stop"
+    keyed: Literal["player", "event"] = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Messages that were taken together, those of one lane in order; empty where none came in time.
+
+    `epochs`: by lane, what names the topic that its messages are of. `token` is the engine's own: what `commit` needs.
+    """
+
+    messages: Sequence[Message] = ()
+    epochs: Mapping[str, str] = field(default_factory=dict)
+    token: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What waits in one lane: `messages`, and `time_ms`, when the last that was read was written (0: none was)."""
+
+    lane: str
+    messages: int
+    time_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a subscription stands, for people and metrics. `notes`: sentences worth telling, as long as they are true.
+
+    Counts are since the start: `rebalances`, `reconnects`, `gap_messages` that the broker deleted unread, and `deliveries`: how
+    often the message that was delivered most often has been. `lanes` are those that this member has now.
+    """
+
+    lanes: tuple[Lag, ...] = ()
+    rebalances: int = 0
+    reconnects: int = 0
+    gap_messages: int = 0
+    deliveries: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing that `smartico-sync check` says of a feed. `wrong` keeps the view from working as it is meant to."""
+
+    mark: Literal["fine", "advice", "wrong"]
+    message: str
+    hint: str = ""
+
+
+class Keeper(Protocol):
+    """What a subscription asks of the view's loop; called in the loop's own thread, inside `take` and `close`."""
+
+    def known(self) -> Mapping[str, LaneStep]:
+        """How far the state says that each lane is dealt with; lanes that it does not know begin where the feed says."""
+
+    def begin(self, steps: Sequence[LaneStep]) -> None:
+        """Write down where lanes begin, before the first of their messages is handed over. Raises PositionMoved."""
+
+    def drain(self) -> None:
+        """Lanes go to somebody else: commit what can be acknowledged within a bounded time, and let go of the rest."""
+
+    def lost(self) -> None:
+        """Lanes went to somebody else already: commit nothing of what is on its way."""
+
+
+class Subscription(Protocol):
+    """One view's messages, for as long as it is subscribed. Used by the view's own loop only.
+
+    Every method raises SourceUnreachable, SourceRefused, ViewBroken, ViewMisconfigured, MessagesLost (some were deleted
+    unread and `on_gap` says stop) or ViewRegressed (another topic has the name now, or the broker was restored), and never a client's exception.
+    After any of them it is closed, and the view subscribes anew from what the state says.
+    """
+
+    @property
+    def level(self) -> Literal["level", "behind"]:
+        """Whether every lane's end was seen, and nothing has come since."""
+
+    def take(self, limit: int, wait_s: float) -> Page:
+        """Up to `limit` messages, as soon as there are some; an empty page after `wait_s` seconds without any.
+
+        To be called again and again, also while nothing is wanted (`limit` 0, paused): it keeps the membership alive.
+        A message that was taken before may come again; one of a lane never comes before an earlier one of the same lane.
+        """
+
+    def commit(self, page: Page, waiting: frozenset[str]) -> None:
+        """The state holds what a page changed, and those before it: the broker may know. Pages come in order.
+
+        `waiting`: places of the page's messages that are parked, and have to be read again.
+        """
+
+    def settled(self, places: Iterable[str]) -> None:
+        """Parked messages at these places wait no more: delivered, or given up."""
+
+    def pause(self) -> None:
+        """Have the broker send nothing more for now; idempotent."""
+
+    def resume(self) -> None:
+        """Go on; idempotent."""
+
+    def again(self, places: Sequence[str]) -> list[Message]:
+        """The messages at these places, those that are still there, in any order; at most 1,000 a call."""
+
+    def standing(self) -> Standing:
+        """How it stands; asks nobody, costs microseconds."""
+
+    def close(self) -> None:
+        """Let go, with the keeper's drain first where messages are on their way; idempotent."""
+
+
+class Stream(Protocol):
+    """One broker. Thread-safe; every call makes a client of its own. Raises as Subscription does."""
+
+    @property
+    def engine(self) -> str:
+        """The URL scheme."""
+
+    def facts(self) -> ServerFacts:
+        """Ask the broker what it is."""
+
+    def names(self) -> tuple[str, ...]:
+        """Topics or queues that the user may read."""
+
+    def subscribe(self, feed: Feed, keeper: Keeper) -> Subscription:
+        """Begin to read. Connects; lanes may be given later, inside `take`."""
+
+    def sample(self, feed: Feed, limit: int) -> list[Message]:
+        """Some of the newest messages, without moving anything. Empty where there are none, or the broker cannot show any."""
+
+    def remarks(self, feed: Feed) -> Iterator[Remark]:
+        """What `smartico-sync check` should say of topics or queues: authorisation, compaction, retention, consumers, limits."""
+
+    def lags(self, feed: Feed, known: Mapping[str, LaneStep]) -> tuple[Lag, ...]:
+        """What waits in every lane, from what the state knows. For commands beside a daemon that does not run."""
+
+    def at(self, feed: Feed, moment_ms: int) -> dict[str, int]:
+        """Of every lane the first offset that was written at this time or later; its end where there is none.
+
+        ViewMisconfigured where the broker cannot be read again (`engines.Ability` replay).
+        """
+
+    def between(self, feed: Feed, low_ms: int, high_ms: int) -> Iterator[list[Message]]:
+        """The messages with `low_ms <= time < high_ms` that are still there, some at a time. ViewMisconfigured as `at`."""
+
+    def close(self) -> None:
+        """Let go of everything; later calls fail."""

@@ -1,0 +1,122 @@
+"""Messages become events on their way, and from their receipt comes the commit: of the state first, then of the broker."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from smartico_sync.core.messages.message import place_of
+from smartico_sync.core.messages.rows import read
+from smartico_sync.core.outcome import Retried
+from smartico_sync.core.position import Position
+from smartico_sync.core.records import LaneStep
+from smartico_sync.tracking import redelivery
+from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.event_sender import EventSender
+from smartico_sync.tracking.pages_in_flight import Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from smartico_sync.core.messages.message import Message
+    from smartico_sync.core.messages.rows import Table
+    from smartico_sync.core.records import Commit, ParkedRow, Receipt
+    from smartico_sync.sources.stream import Page, Subscription
+    from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
+
+__all__ = ["StreamSender", "Taken", "fresh"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Messages that were taken and read. `steps`: how far each lane is once they are dealt with."""
+
+    page: Page
+    table: Table
+    steps: tuple[LaneStep, ...]
+
+
+def fresh(page: Page, reached: Mapping[str, LaneStep]) -> tuple[list[Message], tuple[LaneStep, ...]]:
+    """The messages that were not taken before, and how far each lane is behind them. An offset that repeats is legal."""
+    after: dict[str, int] = {}
+    kept = []
+    for message in page.messages:
+        known = after.get(message.lane)
+        if known is None:
+            step = reached.get(message.lane)
+            known = step.next if step is not None else -1
+        if message.offset < known:
+            continue
+        after[message.lane] = message.offset + 1
+        kept.append(message)
+    return kept, tuple(
+        LaneStep(lane, reached[lane].next if lane in reached else None, at, page.epochs.get(lane, ""))
+        for lane, at in after.items()
+    )
+
+
+class StreamSender(EventSender):
+    """Sends what is taken from a broker. `page` and `retries` may run in the loop's worker."""
+
+    def __init__(self, equipment: StreamEquipment) -> None:
+        super().__init__(equipment)
+        self._equipment = equipment
+        self.skipped: Counter[str] = Counter()
+
+    def page(self, session: StreamSession, taken: Taken, subscription: Subscription) -> Sent:
+        """Map, diff, protect and queue messages."""
+        rows = session.rows(taken.table)
+        batch = self.prepare(session, rows, now_ms())
+
+        def settle(receipt: Receipt) -> None:
+            commit = self.with_lanes(self.outcome(session, batch, receipt), taken, session)
+            self._equipment.store.commit(commit)
+            waiting = frozenset(each.row.position.cursor for each in commit.parked if each.row.position)
+            subscription.commit(taken.page, waiting)
+            self.skipped.update(taken.table.skipped)
+            self.committed(session, batch, commit)
+
+        return Sent(self.queue(session, batch, old=taken.table.snapshot), settle)
+
+    def with_lanes(self, commit: Commit, taken: Taken, session: StreamSession) -> Commit:
+        """The commit with how far the lanes are, and with the messages that became no rows."""
+        skipped = sum(taken.table.skipped.values())
+        counts = Counter(commit.counts) + Counter({"read": skipped, "skipped": skipped})
+        last = taken.steps[-1]
+        # The head is only shown, and says that there was a message: `lanes` is what counts.
+        head = Position(f"{last.lane}@{last.next - 1}")
+        return replace(commit, lanes=taken.steps, head=head, late=session.memory, counts=dict(counts))
+
+    def retries(self, session: StreamSession, parked: Sequence[ParkedRow], subscription: Subscription) -> Sent:
+        """Read parked messages again, and queue them."""
+        places = [each.row.position.cursor for each in parked if each.row.position is not None]
+        table = read(subscription.again(places), session.prepared.layout)
+        found = found_again(session, table, parked)
+        batch = self.prepare(session, found.rows, now_ms(), found=found)
+
+        def settle(receipt: Receipt) -> None:
+            commit = self.built(session, batch, receipt, found.retried)
+            self.somebody_is_known(commit)
+            self._equipment.store.commit(commit)
+            over = {*commit.resolved, *(each.id for each in commit.dead_letters)}
+            subscription.settled(
+                each.row.position.cursor for each in parked if each.id in over and each.row.position is not None
+            )
+            self.committed(session, batch, commit)
+            more = commit.resolved and self._equipment.store.parked(self._name, now_ms(), 1)
+            self._retries = "to go on" if more else "none"
+
+        return Sent(self.queue(session, batch), settle)
+
+
+def found_again(session: StreamSession, table: Table, parked: Sequence[ParkedRow]) -> redelivery.Found:
+    """The rows of parked rows as the broker still has them, in the order in which these are due."""
+    rows = session.rows(table)
+    at = {place_of(message): row for row, message in enumerate(table.messages)}
+    places = [at.get(each.row.position.cursor) if each.row.position else None for each in parked]
+    there = [place for place in places if place is not None]
+    found = tuple(each for each, place in zip(parked, places, strict=True) if place is not None)
+    gone = tuple(each for each, place in zip(parked, places, strict=True) if place is None)
+    rows = rows[there] if there else rows.clear()
+    return redelivery.Found(rows, Retried(found, gone), redelivery.nothing_anew(len(found)))

@@ -1,0 +1,136 @@
+"""A view of messages at work: what it has learnt of them, and how they become events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from smartico_sync.core.definition import changes
+from smartico_sync.core.mapping import told_by_difference
+from smartico_sync.core.messages.rows import frame_of, learnt
+from smartico_sync.core.pipeline import PipelineOptions
+from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.fingerprints import Fingerprints
+from smartico_sync.tracking.prepared_stream import columns_in, columns_out, prepare_stream
+from smartico_sync.tracking.prepared_view import stopped
+from smartico_sync.tracking.view_identity import definition_of, recorded, replaced, row_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from smartico_sync.config.models import Configuration, View
+    from smartico_sync.core.messages.rows import Table
+    from smartico_sync.core.records import ViewRow
+    from smartico_sync.delivery.protocol import Delivery
+    from smartico_sync.pii.protection import Protection
+    from smartico_sync.sources.stream import Stream
+    from smartico_sync.state.store import Store
+    from smartico_sync.tracking.prepared_stream import PreparedStream
+    from smartico_sync.tracking.status_recorder import StatusRecorder
+
+__all__ = ["StreamEquipment", "StreamSession", "known_stream", "open_stream_session"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEquipment:
+    """What a view of messages needs to work, for as long as the process lives."""
+
+    configuration: Configuration
+    view: View
+    stream: Stream
+    store: Store
+    delivery: Delivery
+    protection: Protection
+    recorder: StatusRecorder
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSession:
+    """What the loop of a view of messages works with. A further column makes another one, with the same fingerprints."""
+
+    equipment: StreamEquipment
+    prepared: PreparedStream
+    row: ViewRow
+    options: PipelineOptions
+    fingerprints: Fingerprints
+
+    def learning(self, table: Table) -> StreamSession:
+        """The session that knows every column of some messages; this one where they bring nothing new.
+
+        What messages are made of is settled by the first of them: from then on the key stays. Raises what `prepare_stream` raises.
+        """
+        found = learnt(table, self.prepared.learnt)
+        if found == self.prepared.learnt:
+            return self
+        equipment = self.equipment
+        key = self.prepared.relation.key if self.prepared.learnt or self.row.head is not None else None
+        prepared = prepare_stream(equipment.configuration, equipment.view, found, key)
+        row = self.row
+        if self.row.head is None and not self.prepared.learnt:
+            defined = definition_of(equipment.configuration, equipment.view, prepared.mapping)
+            row = equipment.store.redefine(equipment.view.name, defined.text())
+        prepared = known_stream(prepared, row, equipment.store)
+        log.info("view.columns", view=equipment.view.name, columns=len(found))
+        return replace(self, prepared=prepared, row=row, options=replace(self.options, mapping=prepared.mapping))
+
+    def rows(self, table: Table) -> pl.DataFrame:
+        """The rows of some messages."""
+        return frame_of(table, self.prepared.relation, self.prepared.absence)
+
+    @property
+    def memory(self) -> str:
+        """What the state is to remember of the columns."""
+        return columns_out(self.prepared.learnt)
+
+
+def open_stream_session(equipment: StreamEquipment) -> StreamSession:
+    """Take a view up where the state says, or register it at its first start.
+
+    Raises ViewMisconfigured when it is another one than it was tracked as, and what `prepare_stream` raises.
+    """
+    configuration, view, store = equipment.configuration, equipment.view, equipment.store
+    row = row_of(configuration, view, store)
+    known = columns_in(row.late) if row is not None else {}
+    key = recorded(row).key if row is not None and row.head is not None and view.key is None else None
+    prepared = prepare_stream(configuration, view, known, key)
+    defined = definition_of(configuration, view, prepared.mapping)
+    if row is None:
+        # A view of messages is placed lane by lane, by its subscription.
+        row = store.begin(view.name, defined.text(), "first", now_ms(), identity=view.identity or "")
+    elif found := changes(recorded(row), defined):
+        if row.head is None:
+            row = store.redefine(view.name, defined.text())
+        elif stopping := [change for change in found if change.weight == "stops"]:
+            raise stopped(view.name, stopping)
+        else:
+            log.warning("view.changed", view=view.name, reason=", ".join(f"{each.option} changed" for each in found))
+            row = store.redefine(view.name, replaced(recorded(row), defined).text())
+    prepared = known_stream(prepared, row, store)
+    options = PipelineOptions(
+        prepared.mapping,
+        store.secret,
+        view.payload,
+        view.on_invalid,
+        view.future_tolerance,
+        on_refused_property=view.on_refused_property,
+        park_ms=configuration.smartico.park,
+        ahead_ms=view.future_tolerance,
+    )
+    sets = told_by_difference(prepared.mapping)
+    return StreamSession(equipment, prepared, row, options, Fingerprints(store, view.name, view.payload, sets))
+
+
+def known_stream(prepared: PreparedStream, row: ViewRow, store: Store) -> PreparedStream:
+    """The prepared view whose event ids are those of the state."""
+    chosen = replace(
+        prepared.mapping.options,
+        identity=row.identity,
+        id_columns=recorded(row).identity,
+        generation=row.generation,
+        secret=store.secret,
+    )
+    return replace(prepared, mapping=replace(prepared.mapping, options=chosen))

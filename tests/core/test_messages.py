@@ -1,0 +1,221 @@
+"""Messages become rows: exact numbers, what is absent, formats, and what cannot be read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartico_sync.core.messages.exact import Number, Undecodable, as_json, as_text, object_of
+from smartico_sync.core.messages.layout import Layout, field_of
+from smartico_sync.core.messages.message import Message, place_of, split_place
+from smartico_sync.core.messages.rows import PLACE_KEY, frame_of, learnt, read
+from smartico_sync.core.relation import Column, Relation
+
+OWN = (Column("@lane", "t", "text"), Column("@offset", "t", "decimal"), Column("@time", "t", "instant"))
+DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30)
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.text())
+NAMES = st.sampled_from(["a", "b", "c_d", "E"])
+
+
+def message(body, offset=0, **more):
+    value = body if isinstance(body, bytes | None) else json.dumps(body, ensure_ascii=False).encode()
+    return Message("t/0", offset, 1_767_225_600_000, more.get("key"), value, more.get("headers", {}))
+
+
+def rows(messages, layout=None, key=PLACE_KEY, absence=frozenset()):
+    table = read(messages, layout or Layout())
+    columns = (*OWN, *(Column(name, family, family) for name, family in learnt(table, {}).items()))
+    known = {column.name for column in columns}
+    columns = (*columns, *(Column(name, "text", "text") for name in key if name not in known))
+    relation = Relation("v", "@time", key, "t", columns=columns, version="")
+    return table, frame_of(table, relation, absence)
+
+
+@given(st.lists(DECIMALS, min_size=1))
+def test_a_number_keeps_every_digit(numbers):
+    """However long it is, and whatever zeros it ends with."""
+    texts = [format(number, "f") for number in numbers]
+    _, frame = rows([message(f'{{"n": {text}}}'.encode(), place) for place, text in enumerate(texts)])
+    assert frame.get_column("n").to_list() == [str(int(text)) if "." not in text else text for text in texts]
+
+
+@given(st.lists(st.dictionaries(NAMES, SCALARS), min_size=1))
+def test_a_row_holds_what_its_message_says_and_null_is_not_absent(bodies):
+    """Every member under its name, as text; `@absent` where it says nothing of it."""
+    table, frame = rows([message(body, place) for place, body in enumerate(bodies)], absence=frozenset("ab"))
+    assert table.rows == len(bodies)
+    assert frame.get_column("@cursor").to_list() == [f"t/0@{place}" for place in range(len(bodies))]
+    for name in {name for body in bodies for name in body if any(b.get(name) is not None for b in bodies)}:
+        values = frame.get_column(name).to_list()
+        expected = [body.get(name) for body in bodies]
+        if frame.schema[name] == pl.String:
+            expected = [None if value is None else as_text(value) for value in expected]
+        assert values == expected
+    for name in "ab":
+        absent = [name not in body for body in bodies]
+        if f"@absent.{name}" in frame.columns:
+            assert frame.get_column(f"@absent.{name}").to_list() == absent
+        else:
+            assert not any(absent)
+
+
+@given(st.binary(max_size=40))
+def test_no_bytes_break_a_page(body):
+    """Whatever a producer writes: each message is a row, readable or not."""
+    table, frame = rows([message(b'{"a": 1}', 0), message(body, 1), message(b'{"a": 2}', 2)])
+    assert table.rows == 3
+    assert frame.get_column("a").to_list()[::2] == ["1", "2"]
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3)))
+def test_a_document_is_written_as_it_was_read(value):
+    """Objects and lists go on as JSON, equal to what was there."""
+    again = json.loads(as_json(object_of(json.dumps({"x": value}).encode())))
+    assert again == {"x": value}
+
+
+def test_the_digits_inside_a_document_stay():
+    """Also there no number goes through a float."""
+    assert as_json(object_of(b'{"x": [1.50, 12345678901234567890.10]}')) == '{"x":[1.50,12345678901234567890.10]}'
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"\xff", "not JSON"), (b'{"a": 1', "not JSON"), (b'"text"', "no JSON object"), (b"[1]", "no JSON object"),
+ (b'{"a": NaN}', "not JSON"), (b'{"a": "\\ud800"}', "not JSON"), (b"", "not JSON"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_says_why_and_holds_no_value(body, said):
+    """The reason goes into dead letters and logs."""
+    with pytest.raises(Undecodable, match=said) as caught:
+        object_of(body)
+    assert body.decode("utf-8", "replace") not in str(caught.value) or not body
+
+
+@pytest.mark.parametrize("value", ["1E400", "-1e999", '{"x": [1E400]}', "9" * 400 + ".5"])
+def test_a_number_beyond_all_bounds_costs_its_message(value):
+    """No program could hold it; its neighbours are read."""
+    bodies = [f'{{"a": {text}}}'.encode() for text in ("1.50", value, "1e3")]
+    table, frame = rows([message(body, place) for place, body in enumerate(bodies)])
+    assert table.reasons == {1: "the message: a is a number beyond all bounds"}
+    assert frame.get_column("a").to_list() == ["1.50", None, "1e3"]
+
+
+def test_a_byte_order_mark_does_no_harm():
+    """Some programs write one."""
+    assert object_of(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
+def test_a_column_of_two_types_is_text():
+    """And stays so, whatever comes later."""
+    table = read([message({"a": 1}), message({"a": "x"}, 1)], Layout())
+    assert learnt(table, {}) == {"a": "text"}
+    assert learnt(read([message({"a": True})], Layout()), {"a": "text"}) == {"a": "text"}
+    assert learnt(read([message({"a": True})], Layout()), {}) == {"a": "boolean"}
+
+
+def test_a_message_without_its_key_is_no_event():
+    """Two of them would be one event."""
+    _, frame = rows([message({"id": 1}), message({"x": 1}, 1)], key=("id",))
+    assert frame.get_column("@unreadable").to_list() == [None, "the message: id is missing, and it is its key"]
+
+
+def test_conditions_and_paths():
+    """`where` by member, header and key; `fields` from anywhere."""
+    layout = Layout(
+        root=("payload",),
+        fields=(field_of("who", "user.id"), field_of("kind", "headers.type"), field_of("env", "value.eventType"),
+                field_of("k", "key.id"), field_of("at", "when", "epoch_ms"), field_of("day", "born", "days"), field_of("o", "message.offset")),
+        where=((field_of("status", "status"), ("ok", None)), (field_of("type", "headers.type"), ("A",))),
+        members="listed",
+    )  # fmt: skip
+    body = {"eventType": "bet", "payload": {"user": {"id": 7}, "when": 1_767_225_600_123, "born": 7300, "status": "ok"}}
+    good = message(body, 5, headers={"type": b"A"}, key=b'{"id": "k1"}')
+    unmeant = message(b"not even JSON", 6, headers={"type": b"B"})
+    late = message({**body, "payload": {"status": "no"}}, 7, headers={"type": b"A"})
+    table, frame = rows([good, unmeant, late], layout)
+    assert table.skipped == {"where": 2}
+    found = frame.to_dicts()[0]
+    assert (found["who"], found["kind"], found["env"], found["k"], found["o"]) == ("7", "A", "bet", "k1", "5")
+    assert (found["at"], found["day"]) == ("2026-01-01T00:00:00.123000Z", "1989-12-27")
+    assert layout.needs == {"headers"}
+
+
+def test_tombstones_are_skipped_or_given_up():
+    """As the configuration says."""
+    assert read([message(None)], Layout()).skipped == {"tombstone": 1}
+    table = read([message(None)], Layout(on_tombstone="dead_letter"))
+    assert table.reasons == {0: "the message: it has no body"}
+
+
+def debezium(row, op="c", schema=None, before=None):
+    payload = {"before": before, "after": row, "op": op, "source": {"ts_ms": 1}}
+    if schema is None:
+        return payload
+    fields = [{"field": name, **each} for name, each in schema.items()]
+    return {"schema": {"fields": [{"field": "after", "fields": fields}, {"field": "op"}]}, "payload": payload}
+
+
+def test_debezium_rows_are_those_after_the_change():
+    """Created, updated, read at first, deleted; with an envelope or flattened; a truncation is no row."""
+    layout = Layout("debezium")
+    bodies = [
+        debezium({"id": 1}), debezium({"id": 2}, "u", before={"id": 1}), debezium({"id": 3}, "r"), debezium(None, "d", before={"id": 1}),
+        {"op": "t", "before": None, "after": None}, {"id": 4, "__op": "u", "__deleted": "false"}, {"id": 5, "__deleted": "true"},
+        {"id": 6, "big": "__debezium_unavailable_value"},
+    ]  # fmt: skip
+    table, frame = rows([message(body, place) for place, body in enumerate(bodies)], layout, absence=frozenset({"big"}))
+    assert frame.get_column("id").to_list() == ["1", "2", "3", "4", "6"]
+    assert table.skipped == {"deleted": 2, "nothing": 1}
+    assert table.snapshot == {2}
+    assert "big" not in frame.columns
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**20), max_value=10**20))
+def test_debezium_decimals_are_exact(value):
+    """Written as the bytes of their unscaled value."""
+    unscaled = int(value.scaleb(4))
+    size = (unscaled.bit_length() + 8) // 8
+    body = base64.b64encode(unscaled.to_bytes(size, "big", signed=True)).decode()
+    schema = {"n": {"name": "org.apache.kafka.connect.data.Decimal", "parameters": {"scale": "4"}}}
+    _, frame = rows([message(debezium({"n": body}, schema=schema))], Layout("debezium"))
+    assert Decimal(frame.get_column("n").item()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("io.debezium.time.Date", 20_454, "2026-01-01"),
+        ("io.debezium.time.Timestamp", 1_767_225_600_123, "2026-01-01T00:00:00.123000"),
+        ("io.debezium.time.MicroTimestamp", 1_767_225_600_123_456, "2026-01-01T00:00:00.123456"),
+        ("io.debezium.time.NanoTimestamp", 1_767_225_600_123_456_789, "2026-01-01T00:00:00.123456"),
+        ("io.debezium.time.MicroTimestamp", -1, "1969-12-31T23:59:59.999999"),
+        ("io.debezium.time.ZonedTimestamp", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+        ("io.debezium.time.Date", 10**12, None),
+    ],
+)
+def test_debezium_times_are_times(name, value, expected):
+    """By the name of their type; one beyond all calendars costs its message."""
+    table, frame = rows([message(debezium({"t": value}, schema={"t": {"name": name}}))], Layout("debezium"))
+    if expected is None:
+        assert "calendars" in table.reasons[0]
+    else:
+        assert frame.get_column("t").item() == expected
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs"])), st.integers(0, 2**63 - 1))
+def test_a_place_is_read_back(lane, offset):
+    """Whatever a queue is called."""
+    assert split_place(place_of(Message(lane, offset, 0, None, None))) == (lane, offset)
+
+
+def test_a_number_is_a_text():
+    """What tells it from a text is its type."""
+    assert isinstance(object_of(b'{"a": 1.0}')["a"], Number)

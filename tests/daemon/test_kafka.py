@@ -1,0 +1,212 @@
+"""Kafka from the command line: what an operator types, and what arrives."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from daemon.command import run
+from servers.kafka import new_name
+from waiting import until
+
+MEMBER = "instance_id=none&session_timeout=6000"
+
+
+class Topic:
+    """One topic and an operator who reads it."""
+
+    def __init__(self, operator, server, view="", partitions=2):
+        self.operator, self.server = operator, server
+        self.name = server.topic(new_name(), partitions)
+        self.view = view
+
+    def configure(self, more="", kind="casino_bets", url=None):
+        view = f"  - {{name: bets, source: db, relation: {self.name}, kind: {kind}{more}}}\n"
+        self.operator.configure(url or f"{self.server.url}?{MEMBER}", view)
+
+    def put(self, *bets, **more):
+        for bet in bets:
+            body = bet if isinstance(bet, bytes | None) else json.dumps(bet).encode()
+            key = str(bet["user_ext_id"]).encode() if isinstance(bet, dict) else b"x"
+            self.server.put(self.name, body, key=key, **more)
+
+    def ids(self):
+        return sorted(event["payload"].get("casino_last_bet_id") or event["eid"] for event in self.operator.accepted())
+
+
+def bet(number, player=1, **more):
+    return {
+        "bet_id": f"b{number}", "user_ext_id": player, "ext_brand_id": "b", "bet_amount": 1.50, "game_id": "g",
+        "bet_date": "2026-01-01T00:00:00Z", **more,
+    }  # fmt: skip
+
+
+def said(done):
+    """What was printed, in one line."""
+    return " ".join(done.stdout.split())
+
+
+@pytest.fixture
+def topic(operator, kafka_mock):
+    """A topic with two partitions, configured as bets."""
+    made = Topic(operator, kafka_mock)
+    made.configure()
+    return made
+
+
+def test_a_topic_reaches_the_api_once(topic):
+    """`run --once` takes what is there and ends; what comes later is taken by the next, and nothing twice."""
+    topic.put(*(bet(n, n % 5) for n in range(40)), b"{broken", None)
+    done = topic.operator.sync("run", "--once", "--log", "json")
+    assert done.returncode == 6, done.stderr  # one dead letter
+    assert len(topic.operator.accepted()) == 40
+    topic.put(bet(40), bet(3, 3))
+    assert topic.operator.sync("run", "--once").returncode == 0
+    events = topic.operator.accepted()
+    assert len(events) == 41
+    assert len({event["eid"] for event in events}) == 41
+    shown = json.loads(topic.operator.sync("watermark", "show", "--json").stdout)[0]
+    assert sum(shown["lanes"].values()) == 44
+    counts = shown["counts"]
+    assert counts["read"] == 44
+    assert (counts["delivered"], counts["duplicate"], counts["dead_lettered"], counts["skipped"]) == (41, 1, 1, 1)
+
+
+def test_check_says_what_the_topic_is_and_what_it_lacks(topic):
+    """Reachability, the sample as it is mapped, members that no message has; nothing is sent or moved."""
+    topic.put(bet(1), bet(2, 2))
+    done = topic.operator.sync("check")
+    assert done.returncode == 0, done.stdout
+    assert f"{topic.name} with 2 partitions" in said(done)
+    assert "of 2 messages 2 become events" in said(done)
+    assert "key bet_id" in said(done)
+    topic.configure(", root: payload")
+    done = topic.operator.sync("check")
+    assert done.returncode == 2
+    assert "no object at payload" in said(done)
+    assert topic.operator.accepted() == []
+
+
+@pytest.mark.slow
+def test_check_wants_profiles_in_one_order(topic):
+    """Where a player's states lie in several partitions an older one may come last: a version is asked for."""
+    topic.configure(kind="users")
+    for partition in (0, 1):
+        topic.put({"user_ext_id": 1, "ext_brand_id": "b", "level": partition, "dt": "2026-01-01"}, partition=partition)
+    done = topic.operator.sync("check")
+    assert done.returncode == 2
+    assert "several partitions" in said(done)
+    topic.configure(", version: dt", kind="users")
+    assert topic.operator.sync("check").returncode == 0
+
+
+def test_preview_shows_the_body(topic):
+    """The newest messages, as they would be sent."""
+    topic.put(bet(1), bet(2), b"[]")
+    done = topic.operator.sync("preview", "bets", "--limit", "3")
+    assert done.returncode == 0
+    assert "casino_last_bet_amount" in done.stdout
+    assert "would be a dead letter" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_rewind_sends_again_under_the_same_ids(topic):
+    """By offset, or to the first message; what is sent again counts once."""
+    topic.put(*(bet(n) for n in range(5)))
+    topic.operator.sync("run", "--once")
+    lanes = json.loads(topic.operator.sync("watermark", "show", "--json").stdout)[0]["lanes"]
+    (lane,) = [lane for lane, at in lanes.items() if at]
+    done = topic.operator.sync("watermark", "rewind", "bets", "--to", f"{lane}@3")
+    assert done.returncode == 0, done.stderr
+    assert f"{lane}@3" in done.stdout
+    topic.operator.sync("run", "--once")
+    done = topic.operator.sync("watermark", "rewind", "bets", "--to", "first")
+    assert done.returncode == 0, done.stderr
+    topic.operator.sync("run", "--once")
+    assert len({event["eid"] for event in topic.operator.accepted()}) == 5
+    counts = json.loads(topic.operator.sync("watermark", "show", "--json").stdout)[0]["counts"]
+    assert counts["read"] == 5 + 2 + 5
+    assert counts["duplicate"] == 7
+    assert topic.operator.sync("watermark", "rewind", "bets", "--to", "yesterday").returncode == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("backfill", "bets", "--from", "2026-01-01T00:00:00"), ("watermark", "accept", "bets")],
+)
+def test_what_a_command_cannot_do_on_messages_it_says(topic, words):
+    """With exit code 2, and what to do instead."""
+    topic.operator.sync("run", "--once")
+    done = topic.operator.sync(*words)
+    assert done.returncode == 2
+    assert "messages" in done.stderr
+
+
+def test_a_first_configuration_is_written_of_databases_only(topic):
+    """A broker is told as what it is."""
+    done = run(["init", "--url", topic.server.url, "--output", "new.yaml"], topic.operator.home, 60)
+    assert done.returncode == 2
+    assert "Kafka is a broker" in done.stderr
+
+
+def test_a_dead_letter_is_tried_again_at_its_place(topic):
+    """The message is read once more from the topic; it is still broken, or the rules have changed."""
+    topic.put(bet(1), bet(2, bet_date="soon"))
+    topic.operator.sync("run", "--once")
+    (letter,) = json.loads(topic.operator.sync("dead-letters", "list", "--json").stdout)
+    assert letter["cursor"].startswith(f"{topic.name}/")
+    topic.configure(", columns: {bet_date: null, placed: bet_date}")
+    done = topic.operator.sync("dead-letters", "retry", "--all")
+    assert "1 dead letters" in done.stdout
+    assert topic.operator.sync("run", "--once").returncode == 0
+    assert len(topic.operator.accepted()) == 2
+
+
+def test_a_running_daemon_takes_what_comes(topic):
+    """Soon, and ends when it is told to, with all that it sent committed."""
+    daemon = topic.operator.start("run")
+    for n in range(5):
+        topic.put(bet(n))
+    until(lambda: len(topic.operator.accepted()) == 5)
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert topic.operator.sync("run", "--once").returncode == 0
+    assert len(topic.operator.accepted()) == 5
+
+
+def test_status_and_metrics_tell_what_waits(topic):
+    """In messages and seconds for each partition, also while no daemon runs."""
+    topic.put(bet(1))
+    topic.operator.sync("run", "--once")
+    topic.put(*(bet(n) for n in range(2, 9)))
+    found = json.loads(topic.operator.sync("status", "--json").stdout)
+    assert sum(lane["lag"] for lane in found["views"][0]["stream"]["lanes"]) == 7
+    assert "7 messages wait" in topic.operator.sync("status").stdout
+
+
+def test_a_message_is_traced_by_its_key(topic):
+    """Whether it was acknowledged, when it was written, and under which id."""
+    topic.put(bet(1), bet(2, bet_date="soon"))
+    topic.operator.sync("run", "--once")
+    (event,) = topic.operator.accepted()
+    topic.put(bet(3))
+    found = json.loads(topic.operator.sync("trace", "bets", "b3", "--json").stdout)
+    assert [row["acknowledged"] for row in found["rows"]] == [False]
+    found = json.loads(topic.operator.sync("trace", "bets", "b2", "--json").stdout)
+    assert found["letters"][0]["stage"] == "given up"
+    assert event["eid"]
+
+
+def test_wrong_settings_are_told_by_line(topic):
+    """What cannot be meant for messages, and what the daemon sets itself."""
+    topic.configure(", cursor: id, every: 1s")
+    done = topic.operator.sync("check")
+    assert done.returncode == 2
+    assert "`cursor` is not for messages" in done.stderr
+    assert "`every` is not for messages" in done.stderr
+    topic.configure(url=f"{topic.server.url}?librdkafka.enable.auto.commit=true")
+    done = topic.operator.sync("run", "--once")
+    assert done.returncode == 2
+    assert "enable.auto.commit is set by the daemon" in done.stderr

@@ -1,0 +1,233 @@
+"""What Kafka does that no queue does: lost and recreated topics, positions that are gone, partitions that are added."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from smartico_sync.config.models import SourceConfig
+from smartico_sync.core.records import LaneStep
+from smartico_sync.errors import ConfigError, MessagesLost, SourceUnreachable, ViewRegressed
+from smartico_sync.sources.kafka import assignment
+from smartico_sync.sources.kafka.assignment import Committed
+from smartico_sync.sources.kafka.settings import settings_of
+from smartico_sync.sources.registry import open_stream
+from smartico_sync.sources.stream import Feed, Page
+
+from .conftest import MEMBER, Book, Bus, drained, failure, places, taken
+
+FEED = Feed("bets", ("t",), "g", state="mine")
+
+
+@pytest.fixture
+def mock_bus(kafka_mock):
+    """A topic on the mock cluster."""
+    made = []
+
+    def make(partitions=1, server=kafka_mock):
+        made.append(Bus(server, partitions))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("known", "committed", "expected"),
+    [
+        (None, Committed(-1001), None),
+        (None, Committed(7, "other"), 7),
+        (None, Committed(7, ""), 7),
+        (None, Committed(7, "mine"), None),  # an operator has placed the view anew
+        (5, Committed(-1001), 5),
+        (5, Committed(3, "mine"), 5),
+        (5, Committed(9, "mine"), 5),  # a restored state: what it does not know goes again, under the same ids
+        (5, Committed(9, "other"), 9),
+        (5, Committed(3, "other"), 5),
+    ],
+)
+def test_where_a_lane_goes_on(known, committed, expected):
+    """The state counts, unless another daemon has gone on from it."""
+    step = None if known is None else LaneStep("t/0", known, known)
+    assert assignment.reconciled(FEED, step, committed) == expected
+
+
+def test_a_partition_that_is_added_begins_at_its_first_message():
+    """Whatever `start_from` says of the topic: its messages came while the view was there."""
+    now = Feed("bets", ("t",), "g", start="now")
+    assert assignment.begin_at(now, "t/0", {}) == "now"
+    assert assignment.begin_at(now, "t/1", {"t/0": LaneStep("t/0", 1, 1)}) == "first"
+    assert assignment.begin_at(now, "u/0", {"t/0": LaneStep("t/0", 1, 1)}) == "now"
+
+
+def test_a_position_behind_the_end_is_said(mock_bus):
+    """A restored cluster, or a topic that was recreated: nothing would ever come, and nothing would say so."""
+    bus = mock_bus()
+    bus.put({"n": 1})
+    bus.book.lanes[f"{bus.topic}/0"] = LaneStep(f"{bus.topic}/0", 50, 50)
+    error = failure(bus.subscribe())
+    assert isinstance(error, ViewRegressed)
+    assert "49 was read already" in error.message
+    assert "watermark rewind" in error.hint
+
+
+def test_messages_that_were_deleted_unread_stop_the_view_or_are_told(mock_bus, monkeypatch):
+    """From where to where; with `on_gap: continue` it goes on behind them, and says so for as long as it runs."""
+    bus = mock_bus()
+    bus.put(*({"n": n} for n in range(10)))
+    lane = f"{bus.topic}/0"
+    bus.book.lanes[lane] = LaneStep(lane, 2, 2)
+    monkeypatch.setattr("smartico_sync.sources.kafka.subscription.ends", lambda *_: (6, 10))
+    error = failure(bus.subscribe())
+    assert isinstance(error, MessagesLost)
+    assert "messages 2 to 5" in error.message
+    bus.close()
+    subscription = bus.subscribe(on_gap="continue")
+    assert [message.offset for message in drained(subscription)] == [6, 7, 8, 9]
+    assert subscription.standing().gap_messages == 4
+    assert "messages 2 to 5" in subscription.standing().notes[0]
+
+
+def test_another_topic_under_the_same_name_is_said(mock_bus, monkeypatch):
+    """By its id: before a message of it is taken for one of the old."""
+    bus = mock_bus()
+    lane = f"{bus.topic}/0"
+    bus.book.lanes[lane] = LaneStep(lane, 0, 0, "old-id")
+    monkeypatch.setattr(
+        "smartico_sync.sources.kafka.subscription.TopicIds.told", lambda _, wait_s=0: {bus.topic: "new-id"}
+    )
+    error = failure(bus.subscribe())
+    assert isinstance(error, ViewRegressed)
+    assert "deleted and created anew" in error.message
+
+
+def test_partitions_that_are_added_wait_for_those_that_were_there(mock_bus):
+    """A player may have moved to a new one: what the old one holds of him comes first."""
+    bus = mock_bus(2)
+    bus.put(*({"n": n} for n in range(30)), partition=0)
+    bus.put(*({"n": n} for n in range(30)), partition=1)
+    lane = f"{bus.topic}/0"
+    bus.book.lanes[lane] = LaneStep(lane, 5, 5)
+    found = places(taken(bus.subscribe(start="now"), 55))
+    assert found == [f"{lane}@{n}" for n in range(5, 30)] + [f"{bus.topic}/1@{n}" for n in range(30)]
+
+
+def test_the_broker_hears_of_commits_with_the_state_s_name(mock_bus):
+    """So that another daemon knows whose they are."""
+    bus = mock_bus()
+    bus.put({"n": 0}, {"n": 1})
+    subscription = bus.subscribe()
+    found = taken(subscription, 2)
+    subscription.commit(Page(found), frozenset())
+    subscription.close()
+    from confluent_kafka import TopicPartition
+
+    reader = bus.stream._settings.reader(f"g.{bus.topic}")
+    (told,) = reader.committed([TopicPartition(bus.topic, 0)], timeout=5)
+    assert (told.offset, told.metadata) == (2, "state-1")
+    reader.close()
+
+
+@pytest.mark.slow
+def test_brokers_that_are_gone_are_said(private_kafka_mock, mock_bus):
+    """After some seconds in which none came back."""
+    bus = mock_bus(server=private_kafka_mock)
+    bus.put({"n": 0})
+    subscription = bus.subscribe()
+    drained(subscription)
+    private_kafka_mock.down()
+    assert isinstance(failure(subscription), SourceUnreachable)
+    private_kafka_mock.up()
+    bus.put({"n": 1})
+    assert len(drained(bus.subscribe(Book()))) == 2
+
+
+@pytest.mark.slow
+def test_a_topic_that_is_recreated_is_said(kafka_broker):
+    """A real broker, between two subscriptions: a consumer that is at work meanwhile is ended by a fault of the client library."""
+    bus = Bus(kafka_broker)
+    bus.put(*({"n": n} for n in range(20)))
+    subscription = bus.subscribe()
+    bus.book.reach(drained(subscription))
+    assert bus.book.lanes[f"{bus.topic}/0"].epoch
+    bus.close()
+    kafka_broker.delete(bus.topic)
+    kafka_broker.topic(bus.topic)
+    error = failure(bus.subscribe())
+    assert isinstance(error, ViewRegressed), error
+    bus.close()
+
+
+@pytest.mark.slow
+def test_times_are_places(kafka_broker):
+    """What was written at that time or later, and all between two times."""
+    bus = Bus(kafka_broker)
+    now = int(time.time() * 1000)
+    for n in range(10):
+        bus.put({"n": n}, timestamp=now - 10_000 + n * 1000)
+    some = [message.offset for part in bus.stream.between(bus.feed(), now - 8_000, now - 4_000) for message in part]
+    assert some == [2, 3, 4, 5]
+    assert bus.stream.at(bus.feed(), 0) == {f"{bus.topic}/0": 0}
+
+
+def test_what_waits_is_counted_beside_a_daemon(mock_bus):
+    """From what the state knows."""
+    bus = mock_bus(2)
+    bus.put(*({"n": n} for n in range(8)), partition=1)
+    lags = bus.stream.lags(bus.feed(), {f"{bus.topic}/1": LaneStep("", 3, 3)})
+    assert {lag.lane.rpartition("/")[2]: lag.messages for lag in lags} == {"0": 0, "1": 5}
+
+
+def settings(url, **options):
+    return settings_of("bus", SourceConfig.model_validate({"url": url, "options": options}))
+
+
+def test_urls_become_settings():
+    """Hosts, TLS, user and password with special characters; what is the client's own goes on to it."""
+    made = settings(
+        "kafka+tls://sync:p%40ss@b1:9093,b2/?sasl=plain", ca="/ca.pem", **{"librdkafka.fetch.min.bytes": "1"}
+    )
+    assert made.common["bootstrap.servers"] == "b1:9093,b2:9092"
+    assert made.common["security.protocol"] == "SASL_SSL"
+    assert (made.common["sasl.mechanism"], made.common["sasl.password"]) == ("PLAIN", "p@ss")
+    assert made.common["ssl.ca.location"] == "/ca.pem"
+    assert made.common["fetch.min.bytes"] == "1"
+    assert "p@ss" not in repr(made)
+    assert settings("kafka://b1").common["security.protocol"] == "PLAINTEXT"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"librdkafka.auto.offset.reset": "latest"}, "auto.offset.reset is set by the daemon"),
+        ({"librdkafka.partition.assignment.strategy": "cooperative-sticky"}, "cooperative"),
+        ({"sasl": "kerberos"}, "no sasl is called"),
+        ({"retries": "1"}, "retries"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(options, said):
+    """By name, and without their values."""
+    with pytest.raises(ConfigError, match=said):
+        settings("kafka://u:p@b1", **options)
+
+
+def test_a_setting_that_the_client_refuses_is_named():
+    """And its value, which may be a secret, is not."""
+    made = settings("kafka://b1", **{"librdkafka.no.such.setting": "hunter2"})
+    with pytest.raises(ConfigError, match=r"no\.such\.setting") as caught:
+        made.reader("g")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_no_secret_is_logged(kafka_mock, capfd, monkeypatch):
+    """Also where the client is told to debug: its own lines go nowhere."""
+    monkeypatch.setattr("smartico_sync.sources.kafka.topics.ASK_S", 0.5)
+    url = kafka_mock.url.replace("://", "://user:hunter2@")
+    stream = open_stream("bus", SourceConfig.model_validate({"url": f"{url}?{MEMBER}&librdkafka.debug=all"}))
+    with pytest.raises(SourceUnreachable):
+        stream.sample(Feed("v", ("t",), "g"), 1)
+    said = capfd.readouterr()
+    assert "hunter2" not in said.out + said.err
+    assert said.err == ""

@@ -1,0 +1,386 @@
+"""The loop of a view of messages, on a broker in memory and with a delivery whose answers the test gives."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from dataclasses import replace
+
+import pytest
+
+from smartico_sync.config.load import load
+from smartico_sync.core.events import EID, KEY
+from smartico_sync.core.reason_codes import UNKNOWN_USER
+from smartico_sync.core.records import Receipt, Refusal
+from smartico_sync.daemon.wiring import protection_of
+from smartico_sync.errors import DeliveryUnavailable, SourceUnreachable
+from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.pii.keys import new_key
+from smartico_sync.state.store import Store
+from smartico_sync.tracking.status_recorder import StatusRecorder
+from smartico_sync.tracking.stream_loop import StreamLoop
+from smartico_sync.tracking.stream_session import StreamEquipment
+from waiting import until
+
+from .memory_stream import MemoryStream
+
+BETS = "{name: bets, source: bus, relation: bets, kind: casino_bets%s}"
+USERS = "{name: users, source: bus, relation: bets, kind: users%s}"
+
+
+class ScriptedDelivery:
+    """Answers at once, but for events of held keys; `refuse` gives the code for a key."""
+
+    def __init__(self):
+        self.held, self.waiting, self.sent, self.refused, self.trouble = set(), [], [], {}, None
+
+    def send(self, _view, events, *, priority="live", holds=None):
+        rows = events.frame.to_dicts()
+        self.sent += rows
+        receipt: Future[Receipt] = Future()
+        refused = [Refusal(row["@row"], row[EID], *self.refused[row[KEY]]) for row in rows if row[KEY] in self.refused]
+        if holds is not None:
+            holds.own.update(row["@player"] for row in rows if row[KEY] in self.refused)
+        answer = Receipt(len(rows) - len(refused), 0, tuple(refused), 1, 1)
+        if self.held & {row[KEY] for row in rows}:
+            self.waiting.append((receipt, answer))
+        else:
+            receipt.set_result(answer)
+        return receipt
+
+    def problem(self):
+        return self.trouble
+
+    def let_go(self):
+        self.held.clear()
+        for receipt, answer in self.waiting:
+            if not receipt.done():
+                receipt.set_result(answer)
+
+    @property
+    def keys(self):
+        return [row[KEY] for row in self.sent]
+
+
+class Streamed:
+    """One view of messages and its loop."""
+
+    def __init__(self, home, view=BETS, more="", lanes=("bets/0",)):
+        config = home / "views.yaml"
+        config.write_text(
+            f"version: 1\nsmartico: {{url: 'http://127.0.0.1:9/', token: t}}\nstate: ./sync.db\npii: {{key: {new_key()}}}\n"
+            f"sources: {{bus: {{url: 'kafka://127.0.0.1:9'}}}}\nviews:\n  - {view % more}\n"
+        )
+        config.chmod(0o600)
+        self.configuration = load(config)
+        self.home, self.stream, self.delivery = home, MemoryStream(*lanes), ScriptedDelivery()
+        self.store, self.board = Store.open(home / "sync.db"), StatusBoard()
+        self.stopping = threading.Event()
+        self.loops = []
+        self.loop = self.made()
+
+    def made(self):
+        (view,) = self.configuration.views
+        self.loops.append(
+            StreamLoop(
+                StreamEquipment(
+                    self.configuration, view, self.stream, self.store, self.delivery, protection_of(self.configuration),
+                    StatusRecorder(view, self.board),
+                )
+            )
+        )  # fmt: skip
+        return self.loops[-1]
+
+    def counts(self):
+        row = self.store.views()[0]
+        found = dict(row.counts)
+        assert 2 * found.get("read", 0) == sum(found.values()), found
+        return {name: count for name, count in found.items() if count}
+
+    def next(self, lane="bets/0"):
+        return self.store.lanes(self.store.views()[0].view)[lane].next
+
+    def poll(self):
+        self.loop.poll(self.stopping)
+        assert self.loop.standing.error is None, self.loop.standing.error
+
+    def close(self):
+        for loop in self.loops:
+            loop.close()
+        self.store.close()
+
+
+@pytest.fixture
+def streamed(tmp_path):
+    """Make a view of messages; `poll` it by hand."""
+    made = []
+
+    def make(view=BETS, more="", lanes=("bets/0",)):
+        made.append(Streamed(tmp_path, view, more, lanes))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def bet(number, player=1, **more):
+    return {
+        "bet_id": f"b{number}", "user_ext_id": player, "ext_brand_id": "b", "bet_amount": 1.5, "game_id": "g",
+        "bet_date": "2026-01-01T00:00:00Z", **more,
+    }  # fmt: skip
+
+
+def test_messages_are_delivered_once_and_their_places_are_kept_with_them(streamed):
+    """What was taken is counted, sent, and its position written in one transaction; the broker hears of it afterwards."""
+    view = streamed()
+    view.stream.put(bet(1), bet(2), bet(3))
+    view.poll()
+    assert view.delivery.keys == ["b1", "b2", "b3"]
+    assert view.counts() == {"read": 3, "delivered": 3}
+    assert view.next() == 3
+    assert view.stream.subscriptions[0].committed == [["bets/0@0", "bets/0@1", "bets/0@2"]]
+    view.stream.put(bet(4))
+    view.loop.close()
+    view.loop = view.made()
+    view.poll()
+    assert view.delivery.keys == ["b1", "b2", "b3", "b4"]
+
+
+def test_numbers_keep_their_digits(streamed):
+    """An amount reaches the wire as the operator's program wrote it."""
+    view = streamed()
+    view.stream.put(
+        b'{"bet_id": 12345678901234567890123, "user_ext_id": 7, "ext_brand_id": "b", "game_id": 1, "bet_amount": 0.10000000000000000001,'
+        b' "bet_date": 1767225600000}'
+    )
+    view.poll()
+    (event,) = view.delivery.sent
+    assert event["casino_last_bet_amount"] == "0.10000000000000000001"
+    assert event[KEY] == "12345678901234567890123"
+    assert event["@date"] == 1_767_225_600_000
+
+
+def test_poison_is_a_dead_letter_and_the_view_goes_on(streamed):
+    """Bytes that are no JSON, an unbounded number, a missing key: each is given up by itself, also as the first of a topic."""
+    view = streamed()
+    view.stream.put(b"\xff\xfe", b"{", b"[1]", b'{"bet_amount": 1E400}', {"user_ext_id": 1}, bet(1), None)
+    view.poll()
+    assert view.delivery.keys == ["b1"]
+    assert view.counts() == {"read": 7, "delivered": 1, "dead_lettered": 5, "skipped": 1}
+    letters = list(view.store.all_dead_letters())
+    assert [letter.row.position.cursor for letter in letters] == [f"bets/0@{n}" for n in range(5)]
+    assert "JSON" in letters[0].reason
+    assert "bet_id" in letters[4].reason
+
+
+def test_a_wrong_value_at_the_beginning_breaks_no_view(streamed):
+    """An object where an amount should be costs its message, and not the topic."""
+    view = streamed()
+    view.stream.put(bet(1, bet_amount={"x": 1}))
+    view.poll()
+    view.stream.put(bet(2))
+    view.poll()
+    assert view.delivery.keys == ["b2"]
+
+
+def test_an_offset_that_repeats_is_not_taken_again(streamed):
+    """After a rebalance messages may come once more; they are dealt with already."""
+    view = streamed()
+    view.stream.put(bet(1), bet(2))
+    view.poll()
+    view.loop._subscription.at["bets/0"] = 0
+    view.stream.put(bet(3))
+    view.poll()
+    assert view.delivery.keys == ["b1", "b2", "b3"]
+    assert view.counts()["read"] == 3
+
+
+def test_who_waits_is_read_again_at_its_place(streamed, monkeypatch):
+    """A bet of a player whom nobody knows waits, what comes after it too, and both go in their order."""
+    view = streamed()
+    view.delivery.refused["b1"] = (UNKNOWN_USER, "unknown")
+    view.stream.put(bet(1, player=5), bet(2, player=6))
+    view.poll()
+    view.stream.put(bet(3, player=5))
+    view.poll()
+    assert view.counts() == {"read": 3, "delivered": 1, "parked": 2}
+    assert view.loop._subscription.waiting == ["bets/0@0", "bets/0@2"]
+    view.delivery.refused.clear()
+    for module in ("stream_sender", "event_sender"):
+        monkeypatch.setattr(f"smartico_sync.tracking.{module}.now_ms", lambda: 4_000_000_000_000)
+
+    def settled():
+        view.loop._parked_at = 0.0
+        view.poll()
+        return not view.store.parked_counts()
+
+    until(settled, 0.01)
+    assert [key for key in view.delivery.keys if key in ("b1", "b3")] == ["b1", "b1", "b3"]
+    assert view.counts() == {"read": 3, "delivered": 3}
+    assert view.loop._subscription.waiting == []
+
+
+def test_lanes_that_go_are_drained_first(streamed):
+    """What is acknowledged in time is committed before another member may begin; nothing is sent twice."""
+    view = streamed()
+    view.delivery.held.add("b1")
+    view.stream.put(bet(1))
+    view.loop._begun = "yes"
+    view.loop._step()
+    view.loop._step()
+    assert view.delivery.keys == ["b1"]
+    threading.Timer(0.05, view.delivery.let_go).start()
+    view.loop._subscription.next_event = lambda keeper: keeper.drain()
+    view.poll()
+    assert view.next() == 1
+    assert view.counts() == {"read": 1, "delivered": 1}
+
+
+def test_lanes_that_were_lost_commit_nothing(streamed):
+    """What is in flight then is taken again, under the same ids."""
+    view = streamed()
+    view.delivery.held.add("b1")
+    view.stream.put(bet(1))
+    view.loop._begun = "yes"
+    view.loop._step()
+    view.loop._step()
+    view.loop._subscription.next_event = lambda keeper: keeper.lost()
+    view.delivery.held.clear()
+    view.poll()
+    first, second = view.delivery.sent
+    assert first[EID] == second[EID]
+    assert view.counts() == {"read": 1, "delivered": 1}
+
+
+def test_a_view_that_was_moved_by_another_commits_nothing(streamed):
+    """The position in the state fences a daemon that has been replaced: it begins where the state says."""
+    view = streamed()
+    view.stream.put(bet(1), bet(2))
+    view.delivery.held.add("b1")
+    view.loop._begun = "yes"
+    view.loop._step()
+    view.loop._step()
+    (step,) = view.store.lanes("bets").values()
+    from smartico_sync.core.records import Commit
+
+    view.store.commit(Commit("bets", 1, lanes=(replace(step, next=2),)))
+    view.delivery.let_go()
+    view.loop.poll(view.stopping)
+    assert "not at 0 any more" in view.loop.standing.error.message
+    assert view.counts() == {}
+    assert view.next() == 2
+
+
+def test_an_api_that_takes_nothing_pauses_the_topic_and_keeps_the_membership(streamed, monkeypatch):
+    """The broker is asked again and again though nothing is wanted, and goes on afterwards."""
+    monkeypatch.setattr("smartico_sync.tracking.stream_loop.PAUSE_AFTER_S", 0.0)
+    monkeypatch.setattr("smartico_sync.tracking.stream_loop.GLANCE_S", 0.01)
+    monkeypatch.setattr("smartico_sync.tracking.stream_loop.MOST_BYTES", 1)
+    view = streamed()
+    view.delivery.held.add("b1")
+    view.delivery.trouble = DeliveryUnavailable("the API is down")
+    view.stream.put(bet(1))
+    view.loop._begun = "yes"
+    for _ in range(10):
+        view.loop._step()
+    subscription = view.loop._subscription
+    assert subscription.paused
+    assert subscription.takes > 3
+    assert view.loop.standing.error.message == "the API is down"
+    view.stream.put(bet(2))
+    view.delivery.trouble = None
+    view.delivery.let_go()
+    view.poll()
+    assert not subscription.paused
+    assert view.delivery.keys == ["b1", "b2"]
+
+
+def test_a_broker_that_is_gone_degrades_the_view_and_loses_nothing(streamed):
+    """It says so, subscribes anew, and goes on behind what was committed."""
+    view = streamed()
+    view.stream.put(bet(1))
+    view.poll()
+    view.stream.failing.append(SourceUnreachable("nobody answers"))
+    view.loop.poll(view.stopping)
+    assert view.board.views()[0].state == "degraded"
+    view.loop._resume_at = 0.0
+    view.stream.put(bet(2))
+    view.poll()
+    assert view.delivery.keys == ["b1", "b2"]
+    assert len(view.stream.subscriptions) == 2
+
+
+def test_a_profile_that_says_only_what_changed_clears_nothing(streamed):
+    """What a message says nothing of stays; what it says is null is cleared; what changed is sent."""
+    view = streamed(USERS)
+    known = {"user_ext_id": 1, "ext_brand_id": "b"}
+    view.stream.put({**known, "user_email": "a@b.c", "level": 1})
+    view.poll()
+    view.stream.put({**known, "balance": 5})
+    view.poll()
+    view.stream.put({**known, "user_email": None})
+    view.poll()
+    view.stream.put({**known, "balance": 6}, {**known, "user_email": None})
+    view.poll()
+    cleared = [row.get("!user_email") for row in view.delivery.sent]
+    assert cleared == [None, None, "null", None, None]
+    assert [row.get("balance") for row in view.delivery.sent] == [None, "5", None, "6", None]
+
+
+def test_a_version_keeps_what_is_older_back(streamed):
+    """A topic that is not keyed by player brings states out of their order: the older one is counted, and not sent."""
+    view = streamed(USERS, ", version: dt", ("bets/0", "bets/1"))
+    known = {"user_ext_id": 1, "ext_brand_id": "b"}
+    view.stream.put({**known, "level": 2, "dt": "2026-01-01T00:00:02Z"}, lane="bets/0")
+    view.stream.put({**known, "level": 1, "dt": "2026-01-01T00:00:01.5Z"}, lane="bets/1")
+    view.poll()
+    assert len(view.delivery.sent) == 1
+    assert view.counts() == {"read": 2, "delivered": 1, "unchanged": 1}
+    assert view.board.views()[0].stale == 1
+
+
+def test_messages_that_are_not_meant_are_counted(streamed):
+    """By a member or a header; the reason is told."""
+    view = streamed(more=", where: {status: Approved, headers.type: [CASINO, GAME]}")
+    view.stream.put(bet(1, status="Approved"), bet(2, status="Rollback"), headers={"type": b"CASINO"})
+    view.stream.put(bet(3, status="Approved"), headers={"type": b"LOGIN"})
+    view.poll()
+    assert view.delivery.keys == ["b1"]
+    assert view.counts() == {"read": 3, "delivered": 1, "skipped": 2}
+
+
+def test_fields_name_the_columns(streamed):
+    """As in a SELECT: only they are read, wherever they are, and a number may be a time."""
+    fields = (
+        ", fields: {bet_id: activity_id, user_ext_id: player.id, ext_brand_id: headers.brand, bet_amount: amount, game_id: other,"
+        " bet_date: {path: at, type: epoch_us}}"
+    )
+    view = streamed(more=fields)
+    message = {"activity_id": 9, "player": {"id": 7}, "amount": 2.50, "at": 1_767_225_600_123_456, "other": 1}
+    view.stream.put(message, headers={"brand": b"casino"})
+    view.poll()
+    (event,) = view.delivery.sent
+    assert (event[KEY], event["@brand"], event["@user"], event["@date"]) == ("9", "casino", "7", 1_767_225_600_123)
+
+
+def test_messages_without_a_key_are_known_by_their_place(streamed):
+    """Two equal messages at two places are two events; the same one taken again has the same id."""
+    view = streamed("{name: c, source: bus, relation: bets, kind: custom, event_type: client_action, key: []%s}")
+    said = {"user_ext_id": 1, "ext_brand_id": "b", "event_date": "2026-01-01T00:00:00Z", "what": "x"}
+    view.stream.put(said, said)
+    view.poll()
+    first, second = (row[EID] for row in view.delivery.sent)
+    assert first != second
+
+
+def test_a_view_begins_at_its_end_and_takes_what_comes_while_it_is_down(streamed):
+    """`start_from: now` is written down before the first message is: what comes before the next start is not lost."""
+    view = streamed(more=", start_from: now")
+    view.stream.put(bet(1))
+    view.poll()
+    view.loop.close()
+    view.stream.put(bet(2))
+    view.loop = view.made()
+    view.poll()
+    assert view.delivery.keys == ["b2"]
