@@ -128,7 +128,7 @@ class Unaccounted(SyncError):
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         super().__init__(
             f"internal error: view {view}: the rows do not add up: {told}",
-            hint="nothing of them is committed and they are read again; if this stays, report the line and sync --version",
+            hint="nothing of them is committed and they are read again; if this stays, report the line and smartico-sync --version",
         )
 
 

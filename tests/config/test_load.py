@@ -28,7 +28,7 @@ smartico:
 state: ./state/sync.db
 pii:
   mode: encrypt                      # encrypt | drop | plain
-  key: ${SYNC_PII_KEY}               # 32 bytes, base64; `sync keys new` prints one.  encryptor: aes-256-gcm (default) | hpke | a plug-in's name
+  key: ${SYNC_PII_KEY}               # 32 bytes, base64; `smartico-sync keys new` prints one.  encryptor: aes-256-gcm (default) | hpke | a plug-in's name
   properties: [user_email, user_phone]
 health:
   listen: 127.0.0.1:8080

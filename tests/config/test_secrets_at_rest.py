@@ -53,6 +53,6 @@ def test_the_key_of_the_example_goes_nowhere_real(loaded, mode):
     """To another machine it is refused with the command for a new one; on this machine and at the sandbox it may be used."""
     with pytest.raises(ConfigError, match=r"pii\.key: this is the key of the example") as told:
         loaded(mode, key=PUBLIC)
-    assert "sync keys new" in told.value.message
+    assert "smartico-sync keys new" in told.value.message
     for url in ("http://127.0.0.1:9000/e", "http://localhost/e", "http://sandbox:9000/api/external/events/v2"):
         loaded(mode, key=PUBLIC, url=url)

@@ -99,4 +99,4 @@ def test_a_lookback_that_becomes_short_is_said_before_it_is():
     assert Lateness().observed(pl.Series([300_000])).warning(TEN_MINUTES) == ""
     warning = Lateness().observed(pl.Series([301_000])).warning(TEN_MINUTES)
     assert "lookback: 30m" in warning
-    assert "sync reconcile" in warning
+    assert "smartico-sync reconcile" in warning

@@ -42,7 +42,7 @@ def test_it_says_what_was_seen_and_what_to_type():
     standing = judge("deposits", Facts(16, 0, "below watermark"))
     assert "16 of the 16" in standing.reason
     assert "below the watermark" in standing.reason
-    assert "sync watermark rewind deposits --to" in standing.hint
-    assert "sync reconcile --view deposits" in standing.hint
+    assert "smartico-sync watermark rewind deposits --to" in standing.hint
+    assert "smartico-sync reconcile --view deposits" in standing.hint
     assert "emptied" in judge("deposits", Facts(16, 0, "none")).reason
-    assert "sync reconcile" in judge("deposits", Facts(16, 12, "below head")).hint
+    assert "smartico-sync reconcile" in judge("deposits", Facts(16, 12, "below head")).hint

@@ -39,7 +39,7 @@ class Operator:
         return run([*arguments, "--config", self.config], self.home, timeout)
 
     def check(self) -> subprocess.CompletedProcess:
-        """`sync check`, each finding and each hint in one line."""
+        """`smartico-sync check`, each finding and each hint in one line."""
         done = self.sync("check")
         done.stdout = re.sub(r"\n {4,}(?!next: )(?=\S)", " ", done.stdout)
         return done

@@ -92,7 +92,7 @@ def test_without_a_daemon_it_is_done_here_and_goes_on_after_a_kill(tail):
 
 
 def test_the_next_daemon_goes_on_with_what_was_interrupted(tail):
-    """Ctrl-C leaves a backfill open, and `sync run` takes it up."""
+    """Ctrl-C leaves a backfill open, and `smartico-sync run` takes it up."""
     running = tail.start("backfill", "deposits", "--from", "2026-01-01T00:00:00", "--rate", "1000")
     until(lambda: len(ids(tail)) >= 500)
     running.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What `sync check` reads in a view's definition, on real databases."""
+"""What `smartico-sync check` reads in a view's definition, on real databases."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_postgresql_names_what_makes_rows_late(operator, postgresql, definition,
     at = next(number for number, line in enumerate(lines) if says in line)
     assert lines[at].startswith(mark)
     assert "lookback" in lines[at]
-    assert "sync reconcile" in lines[at]
+    assert "smartico-sync reconcile" in lines[at]
     assert hint in lines[at + 1]
 
 

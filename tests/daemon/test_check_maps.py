@@ -1,4 +1,4 @@
-"""`sync check` maps the newest rows of each view: every fault that is planted in a casino is named, in text and in JSON."""
+"""`smartico-sync check` maps the newest rows of each view: every fault that is planted in a casino is named, in text and in JSON."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_everything_that_is_missing_is_listed_with_what_mends_it(engine, operato
     assert "brand" in next(hint for what, hint in missing.items() if "brnd" in what)
     assert "at" in next(hint for what, hint in missing.items() if "att" in what)
     for finding in report["findings"]:
-        assert "`sync check`" not in finding["hint"]
+        assert "`smartico-sync check`" not in finding["hint"]
         assert finding["status"] != "wrong" or finding["hint"], finding
     assert [each["column"] for each in by_name(report, "pay")["columns"]] == [
         "id",

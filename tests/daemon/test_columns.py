@@ -97,16 +97,16 @@ def test_a_new_column_is_told_with_what_sends_it(tracked, postgresql):
     )
     (warning,) = view.poll().warnings
     assert "core_custom_prop1" in warning
-    assert "sync backfill users --from first" in warning
+    assert "smartico-sync backfill users --from first" in warning
     assert not any("core_custom_prop1" in event["payload"] for event in view.operator.accepted()[:20])
     checked = view.operator.sync("check")
     assert checked.returncode == 0, checked.stdout
-    assert "sync backfill users --from first" in " ".join(checked.stdout.split())
+    assert "smartico-sync backfill users --from first" in " ".join(checked.stdout.split())
 
 
 @pytest.mark.slow
 def test_followed_literally_the_hint_mends_it(operator, postgresql):
-    """`sync backfill users --from first` sends the new column for all, `sync watermark accept` takes the finding away."""
+    """`smartico-sync backfill users --from first` sends the new column for all, `smartico-sync watermark accept` takes the finding away."""
     postgresql.execute(*PROFILES)
     operator.configure(postgresql.url, f"  - {USERS % ''}\n")
     daemon = operator.start("run")
@@ -115,7 +115,7 @@ def test_followed_literally_the_hint_mends_it(operator, postgresql):
     daemon.terminate()
     daemon.wait()
     told = operator.sync("run", "--once")
-    assert "sync backfill users --from first" in told.stderr + told.stdout
+    assert "smartico-sync backfill users --from first" in told.stderr + told.stdout
     assert operator.sync("backfill", "users", "--from", "first").returncode == 0
     golden = {each["user_ext_id"] for each in operator.accepted() if each["payload"].get("core_custom_prop1") == "gold"}
     assert len(golden) == 20
@@ -145,14 +145,14 @@ def test_a_view_may_stop_instead(tracked, postgresql):
     status = view.poll()
     assert status.state == "halted"
     assert "core_username" in status.error
-    assert "sync watermark accept users" in status.hint
+    assert "smartico-sync watermark accept users" in status.hint
     assert len(view.operator.accepted()) == 20
     assert view.operator.sync("check").returncode == 2
 
 
 @pytest.mark.slow
 def test_a_stopped_view_goes_on_when_a_person_says_so(operator, postgresql):
-    """`run --once` ends with exit code 2; after `sync watermark accept` the view goes on with the columns it has."""
+    """`run --once` ends with exit code 2; after `smartico-sync watermark accept` the view goes on with the columns it has."""
     postgresql.execute(*PROFILES)
     operator.configure(postgresql.url, f"  - {USERS % ', on_schema_change: stop'}\n")
     assert operator.sync("run", "--once").returncode == 0
@@ -162,7 +162,7 @@ def test_a_stopped_view_goes_on_when_a_person_says_so(operator, postgresql):
     )
     done = operator.sync("run", "--once")
     assert done.returncode == 2, done.stderr
-    assert "sync watermark accept users" in done.stderr
+    assert "smartico-sync watermark accept users" in done.stderr
     assert operator.sync("watermark", "accept", "users").returncode == 0
     assert operator.sync("run", "--once").returncode == 0
     assert len(operator.accepted()) == 21

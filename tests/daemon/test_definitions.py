@@ -57,11 +57,11 @@ def view(operator, postgresql):
 @pytest.mark.parametrize(
     ("more", "changed", "told", "command"),
     [
-        ("", {"cursor": "cursor: transaction_date"}, "cursor=dt_finalized", "sync watermark rewind deposits"),
+        ("", {"cursor": "cursor: transaction_date"}, "cursor=dt_finalized", "smartico-sync watermark rewind deposits"),
         (", key: [transaction_id, version]", {}, "key=transaction_id", "start_from: now"),
         ("", {"kind": "kind: withdrawals, columns: {deposit_amount: withdrawal_amount}"}, "kind=deposits", "start_from: now"),
-        (", brand: other", {}, "brand=", "sync watermark accept deposits"),
-        (", event_type: deposit_seen", {}, "event_types=", "sync watermark accept deposits"),
+        (", brand: other", {}, "brand=", "smartico-sync watermark accept deposits"),
+        (", event_type: deposit_seen", {}, "event_types=", "smartico-sync watermark accept deposits"),
     ],
 )  # fmt: skip
 def test_what_watermark_or_ids_depend_on_stops_the_view(view, postgresql, more, changed, told, command):
@@ -82,7 +82,7 @@ def test_what_watermark_or_ids_depend_on_stops_the_view(view, postgresql, more, 
 
 @pytest.mark.parametrize("more", [", brand: other", ", event_type: deposit_seen"])
 def test_another_brand_or_type_is_accepted_in_words(view, postgresql, more):
-    """`sync watermark accept` lets what comes from now on go the new way; nothing is sent again."""
+    """`smartico-sync watermark accept` lets what comes from now on go the new way; nothing is sent again."""
     insert(postgresql, 30)
     view.configure(more)
     done = view.operator.sync("watermark", "accept", "deposits")
@@ -96,7 +96,7 @@ def test_another_cursor_is_accepted_by_a_rewind_only(view, postgresql):
     view.configure(cursor="cursor: transaction_date")
     done = view.operator.sync("watermark", "accept", "deposits")
     assert done.returncode == 2
-    assert "sync watermark rewind deposits" in done.stderr
+    assert "smartico-sync watermark rewind deposits" in done.stderr
     assert view.operator.sync("watermark", "rewind", "deposits", "--to", "2026-01-15T00:00:00").returncode == 0
     postgresql.execute(
         "INSERT INTO deposits (transaction_id, dt_finalized, transaction_date) VALUES (40, now(), '2026-02-01')"

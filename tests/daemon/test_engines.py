@@ -119,7 +119,7 @@ def engine(request):
 
 
 def test_every_database_delivers_the_same(engine, operator):
-    """`sync check` says how late rows are found in each view; `sync run --once` moves users, deposits and bets; each property of
+    """`smartico-sync check` says how late rows are found in each view; `smartico-sync run --once` moves users, deposits and bets; each property of
     each event is what any other database gives, ids included."""
     filled(engine)
     operator.configure(engine.url, VIEWS.replace("}\n", f"{engine.left_out}}}\n"))

@@ -246,7 +246,11 @@ def test_a_renamed_view_does_not_send_its_history_again(renamed, operator, postg
     done = renamed("payments")
     assert done.returncode == 2, done.stderr
     assert "this state has sent the rows of deposits for view deposits" in done.stderr
-    for choice in ("sync watermark adopt payments --from deposits", "start_from: now", "on_known_relation: send"):
+    for choice in (
+        "smartico-sync watermark adopt payments --from deposits",
+        "start_from: now",
+        "on_known_relation: send",
+    ):
         assert choice in done.stderr
     adopted = operator.sync("watermark", "adopt", "payments", "--from", "deposits")
     assert adopted.returncode == 0, adopted.stderr
@@ -291,7 +295,7 @@ def test_rows_that_were_delivered_are_known_by_whatever_name(renamed, operator, 
     assert check.returncode == done.returncode == 2, check.stdout + done.stderr
     for told in (" ".join(check.stdout.split()), done.stderr):
         assert "this state has sent the rows of" in told
-        assert "sync watermark adopt payments --from deposits" in told
+        assert "smartico-sync watermark adopt payments --from deposits" in told
     assert len(operator.accepted()) == 3
 
 
@@ -318,7 +322,7 @@ def test_a_view_that_is_renamed_beside_the_daemon_goes_on_by_itself(renamed, ope
 
 
 def test_duplicates_of_events_that_this_state_never_sent_are_counted_apart(renamed, operator):
-    """After `sync state new` the API has all of them already, and the daemon says that it does not know why."""
+    """After `smartico-sync state new` the API has all of them already, and the daemon says that it does not know why."""
     assert operator.sync("state", "new").returncode == 0
     done = renamed()
     assert done.returncode == 0
@@ -343,7 +347,7 @@ def test_a_state_of_0_1_0_is_refused_and_begun_anew_without_history(renamed, ope
     done = renamed()
     assert done.returncode == 5
     assert "0.1.0" in done.stderr
-    assert "sync state new --start-from now" in done.stderr
+    assert "smartico-sync state new --start-from now" in done.stderr
     begun = operator.sync("state", "new", "--start-from", "now")
     assert begun.returncode == 0, begun.stderr
     assert "view deposits will begin at: now" in begun.stdout

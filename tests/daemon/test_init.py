@@ -1,4 +1,4 @@
-"""`sync init`: from a database that nobody has described to events at the API. `SYNC_GOLDEN=write` writes the golden file anew."""
+"""`smartico-sync init`: from a database that nobody has described to events at the API. `SYNC_GOLDEN=write` writes the golden file anew."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def told(operator):
 
 
 def test_from_twelve_tables_to_accepted_events(newcomer, operator):
-    """What `sync init` writes needs its DDL run and its secrets set, nothing else: `sync check` finds nothing wrong, and each
+    """What `smartico-sync init` writes needs its DDL run and its secrets set, nothing else: `smartico-sync check` finds nothing wrong, and each
     event at the API is what happened in the casino, whatever the database."""
     made = newcomer.init()
     assert made.returncode == 0, made.stderr
@@ -105,7 +105,7 @@ def test_secrets_are_never_written(newcomer):
 
 
 def test_a_second_time_what_is_there_is_taken_as_it_is(newcomer, operator):
-    """Once its views are made, `sync init` has nothing more to ask for, and sends no column twice."""
+    """Once its views are made, `smartico-sync init` has nothing more to ask for, and sends no column twice."""
     newcomer.init()
     newcomer.database.execute(*statements(newcomer.script.read_text("utf-8")))
     names = re.findall(r"^  - name: (\w+)", newcomer.config.read_text("utf-8"), re.MULTILINE)

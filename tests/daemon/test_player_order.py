@@ -291,7 +291,7 @@ def test_a_brand_that_nobody_registered_waits_and_holds_up_nobody(day):
 
 
 def test_one_run_with_an_unknown_brand_says_so(operator):
-    """`sync run --once` delivers what it can, and ends with the code of an API that refused."""
+    """`smartico-sync run --once` delivers what it can, and ends with the code of an API that refused."""
     with sqlite3.connect(operator.home / "replica.db") as replica:
         replica.executescript(TABLES)
         replica.execute("INSERT INTO deposits (transaction_id) VALUES (1)")

@@ -1,4 +1,4 @@
-"""`sync preview` shows the body that the daemon sends, and says where each value of it comes from."""
+"""`smartico-sync preview` shows the body that the daemon sends, and says where each value of it comes from."""
 
 from __future__ import annotations
 

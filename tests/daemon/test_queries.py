@@ -28,7 +28,7 @@ def payment(number):
 
 
 def test_an_aggregate_command_is_checked_previewed_and_delivered(operator, mongodb_database):
-    """One form of a MongoDB query serves `sync check`, `sync preview` and `sync run`."""
+    """One form of a MongoDB query serves `smartico-sync check`, `smartico-sync preview` and `smartico-sync run`."""
     mongodb_database.here.payments.insert_many([payment(number) for number in range(10)])
     operator.configure(mongodb_database.url, VIEW)
     checked = operator.check()

@@ -21,7 +21,7 @@ def test_a_restored_source_stops_its_view_until_it_is_itself_again(tracked, post
     status = day.poll()
     assert status.state == "regressed"
     assert "are gone" in status.error
-    assert "sync watermark rewind deposits" in status.hint
+    assert "smartico-sync watermark rewind deposits" in status.hint
     assert "99" not in day.sent()
     postgresql.execute("INSERT INTO deposits SELECT * FROM kept")
     assert day.poll().state == "live"

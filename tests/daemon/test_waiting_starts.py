@@ -202,7 +202,7 @@ def test_the_unit_restarts_what_a_restart_mends():
 
 
 def closed(home, *streams):
-    """`sync run --once` with these standard streams closed."""
+    """`smartico-sync run --once` with these standard streams closed."""
     code = "from smartico_sync.cli import main; main()"
     words = " ".join(f"{stream}>&-" for stream in streams)
     line = f'exec "$0" -c "{code}" run --once --config views.yaml {words}'

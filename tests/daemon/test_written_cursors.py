@@ -78,7 +78,7 @@ def test_offsets_are_honoured_at_every_door(tracked, postgresql):
 
 
 def test_check_refuses_what_is_no_value(operator, postgresql):
-    """`sync check` names the view, the value and the form that is expected; so does the rewind, which changes nothing."""
+    """`smartico-sync check` names the view, the value and the form that is expected; so does the rewind, which changes nothing."""
     postgresql.execute("CREATE TABLE deposits (transaction_id bigint PRIMARY KEY, ext_brand_id text, user_ext_id bigint, "
                        "transaction_date timestamptz, deposit_amount numeric, dt_finalized timestamptz)")  # fmt: skip
     operator.configure(postgresql.url, f"  - {BY_ID % ', start_from: 99999999999999999999'}\n")

@@ -1,4 +1,4 @@
-"""`sync check` and the daemon say the same of the API."""
+"""`smartico-sync check` and the daemon say the same of the API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smartico_sync.errors import ExitCode
 
 
 def results(url, **more):
-    """What `sync check` says of the API."""
+    """What `smartico-sync check` says of the API."""
     smartico = Smartico.model_validate({"url": url, "token": "x", "timeout": 300, **more})
     return list(api_findings(SimpleNamespace(smartico=smartico), Path()))
 

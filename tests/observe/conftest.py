@@ -38,8 +38,8 @@ EVENTS = {
     "caught_up": lambda polls, now: ended(polls, polls.rows + 7, now),
     "committed_late": lambda polls, now: polls.caught_up_at(polls.since, polls.rows + 7, now),
     "waits": lambda polls, now: polls.waits_for_api(None, now),
-    "api_away": lambda polls, now: polls.waits_for_api(("the API is unavailable", "sync check"), now),
-    "failed": lambda polls, now: polls.failed("degraded", "connection lost", "sync check", now),
+    "api_away": lambda polls, now: polls.waits_for_api(("the API is unavailable", "smartico-sync check"), now),
+    "failed": lambda polls, now: polls.failed("degraded", "connection lost", "smartico-sync check", now),
 }
 jumps = st.integers(-100_000_000, 100_000_000)
 

@@ -67,7 +67,7 @@ def test_a_standstill_becomes_critical(polls, max_age_ms, limit):
 def test_who_waits_behind_a_backfill_is_sent_to_it():
     """A view whose polls do not begin while its history is sent names the command that shows the history."""
     (finding,) = looked(LIVE, 60_000, backfill=BackfillStatus(5, 10, 1)).findings
-    assert finding.hint == "sync backfill --list"
+    assert finding.hint == "smartico-sync backfill --list"
 
 
 @given(histories(), st.integers(0, 10_000_000), st.integers(0, 10_000_000))
@@ -182,9 +182,11 @@ def test_the_page_does_not_say_delivered_of_what_it_does_not_know():
 
 def test_the_page_tells_what_is_the_same_for_many_views_once():
     """One line names the first three views and how many more; the command in a hint is marked as one, its words are not."""
-    unavailable = HANGING.waits_for_api(("the ingest API does not take events", "try its URL: sync check"), at(10))
+    unavailable = HANGING.waits_for_api(
+        ("the ingest API does not take events", "try its URL: smartico-sync check"), at(10)
+    )
     views = [derived(facts(unavailable, name=f"v{number}"), at(20)) for number in range(5)]
     text = shown(*views)
     assert text.count("the ingest API does not take events") == 1
     assert "v0, v1, v2 and 2 more need attention" in text
-    assert "next: try its URL: <code>sync check</code>" in text
+    assert "next: try its URL: <code>smartico-sync check</code>" in text

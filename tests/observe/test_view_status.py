@@ -121,9 +121,9 @@ def test_a_view_that_waits_for_its_first_poll_is_starting():
 def test_trouble_is_told_since_it_began():
     """The newest message counts from the first failure; the API's is over once it takes events, a poll's once one succeeds."""
     polls = Polls.since_now(BEGAN).poll_began(at(10)).failed("degraded", "connection lost", "hint", at(20))
-    polls = polls.poll_began(at(30)).waits_for_api(("the API is unavailable", "sync check"), at(40))
+    polls = polls.poll_began(at(30)).waits_for_api(("the API is unavailable", "smartico-sync check"), at(40))
     view = derived(facts(polls), at(50))
-    assert (view.state, view.error, view.hint) == ("degraded", "the API is unavailable", "sync check")
+    assert (view.state, view.error, view.hint) == ("degraded", "the API is unavailable", "smartico-sync check")
     assert view.error_ms == at(20).wall_ms
     assert derived(facts(polls.waits_for_api(None, at(60))), at(60)).error == ""
     polls = polls.failed("halted", "refused", "hint", at(70))

@@ -131,7 +131,7 @@ def test_a_bad_key_is_refused_without_being_quoted(text):
     with pytest.raises(ConfigError) as caught:
         parse_key(text)
     assert not text or text not in caught.value.message + caught.value.hint
-    assert "sync keys new" in caught.value.hint
+    assert "smartico-sync keys new" in caught.value.hint
 
 
 def test_hpke_is_that_of_the_rfc():

@@ -23,7 +23,7 @@ def run(*arguments):
 
 
 def test_ten_lines_decrypt_the_default(docs):
-    """The page's ten lines read what the daemon wrote with a key of `sync keys new`."""
+    """The page's ten lines read what the daemon wrote with a key of `smartico-sync keys new`."""
     key = run("--quiet").stdout.strip()
     (text,) = AesGcm(parse_key(key), "1").encrypt_for("user_email", ["josé@example.com"], [("Café", "4711")])
     code = snippets(docs)[0]
@@ -36,7 +36,7 @@ def test_ten_lines_decrypt_the_default(docs):
 
 
 def test_ten_lines_decrypt_hpke(docs):
-    """The same for a pair of `sync keys new --hpke`."""
+    """The same for a pair of `smartico-sync keys new --hpke`."""
     public, private = re.findall(r"^\w+: +(\S+)$", run("--hpke").stdout, re.MULTILINE)
     (text,) = Hpke(parse_key(public), "1").encrypt_for("user_email", ["a@example.com"], [("Café", "4711")])
     code = snippets(docs)[1]

@@ -122,7 +122,7 @@ def test_a_report_of_a_bug_says_version_engine_and_check():
     fields = {field.get("id"): field for field in loaded("ISSUE_TEMPLATE/bug.yml")["body"]}
     for name in ("version", "engine", "check"):
         assert fields[name]["validations"]["required"] is True
-    assert "sync check" in fields["check"]["attributes"]["label"]
+    assert "smartico-sync check" in fields["check"]["attributes"]["label"]
 
 
 def test_the_hooks_run_every_gate():

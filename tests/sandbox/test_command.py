@@ -1,4 +1,4 @@
-"""`sync sandbox` as an operator starts it."""
+"""`smartico-sync sandbox` as an operator starts it."""
 
 from __future__ import annotations
 

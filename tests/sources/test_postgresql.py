@@ -208,7 +208,7 @@ def test_a_position_of_another_type_is_told(on_postgresql):
     described = source.describe(Relation("bets", "at", ("id",), relation="bets"))
     with pytest.raises(ViewBroken, match="position") as broken, source.reading(described) as reading:
         reading.page(Position("0", ("17",)), 5)
-    assert "sync watermark rewind bets" in broken.value.hint
+    assert "smartico-sync watermark rewind bets" in broken.value.hint
     with source.reading(described) as reading:
         assert reading.page(None, 5).height == 1
 

@@ -1,4 +1,4 @@
-"""What `sync init` asks of every database: its tables, and the statements for views that it has not yet."""
+"""What `smartico-sync init` asks of every database: its tables, and the statements for views that it has not yet."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_a_secret_that_lives_elsewhere_is_not_beside_the_state(path):
 
 
 def test_a_secret_moves_out(path, tmp_path):
-    """What `sync state key` wrote is taken out of the file beside the state at the next start, and nothing else changes."""
+    """What `smartico-sync state key` wrote is taken out of the file beside the state at the next start, and nothing else changes."""
     with Store.open(path) as store:
         store.begin("users", "definition", "first", 1)
         before, secret = store.views(), store.secret
@@ -64,7 +64,7 @@ def test_another_secret_is_refused_while_there_is_one(path):
     Store.open(path).close()
     with pytest.raises(StateDamaged, match="another secret") as told:
         Store.open(path, apart=APART)
-    assert "sync state key" in told.value.hint
+    assert "smartico-sync state key" in told.value.hint
 
 
 def test_a_backup_has_no_secret_unless_that_is_said(path, tmp_path):
@@ -175,7 +175,7 @@ def test_free_space_goes_back_to_the_disk(store, dead_letter):
 
 
 def test_a_state_of_before_is_compacted(path, dead_letter):
-    """`sync state compact` makes it small, and lets it give space back by itself from then on. Not while it is in use."""
+    """`smartico-sync state compact` makes it small, and lets it give space back by itself from then on. Not while it is in use."""
     with Store.open(path) as store:
         store.begin("bets", "definition", "now", 2)
         store._connection.execute("PRAGMA auto_vacuum = NONE")

@@ -214,7 +214,7 @@ def test_a_state_of_0_1_0_is_refused(path):
     for access in ("read", "write"):
         with pytest.raises(StateError, match=r"0\.1\.0") as caught:
             Store.open(path, access=access)
-        assert "sync state new --start-from now" in caught.value.hint
+        assert "smartico-sync state new --start-from now" in caught.value.hint
     assert path.read_bytes() == before
 
 

@@ -59,8 +59,8 @@ def test_a_missing_state_is_never_a_start_from_zero(closed):
     for _ in range(2):
         with pytest.raises(StateMissing) as caught:
             Store.open(path)
-    assert "sync state restore" in caught.value.hint
-    assert "sync state new" in caught.value.hint
+    assert "smartico-sync state restore" in caught.value.hint
+    assert "smartico-sync state new" in caught.value.hint
     assert not path.exists()
 
 
@@ -126,7 +126,7 @@ def test_a_damaged_file_is_told(closed, damage):
         path.write_bytes(changed[damage])
     with pytest.raises(StateDamaged) as caught:
         Store.open(path)
-    assert "sync state restore" in caught.value.hint
+    assert "smartico-sync state restore" in caught.value.hint
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -79,7 +79,7 @@ def test_a_turn_that_has_begun_is_waited_for_or_called_unfinished(monkeypatch):
     time.sleep(0.01)
     with pytest.raises(TurnUnfinished, match="may yet be done") as told:
         slow.result("deposits")
-    assert "sync watermark show deposits" in told.value.hint
+    assert "smartico-sync watermark show deposits" in told.value.hint
     go.set()
     loop.join()
 

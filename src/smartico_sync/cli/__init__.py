@@ -37,12 +37,12 @@ COMMANDS = {
 
 EPILOG = """\b
 First steps:
-  sync demo                              see it work, on a built-in casino
-  sync init --url URL                    a first views.yaml, from what your database holds
-  sync keys new                          a key for e-mail and phone
-  sync check --config views.yaml         try your views.yaml, send nothing
-  sync run --config views.yaml --once    catch up once and end
-  sync run --config views.yaml           the daemon
+  smartico-sync demo                              see it work, on a built-in casino
+  smartico-sync init --url URL                    a first views.yaml, from what your database holds
+  smartico-sync keys new                          a key for e-mail and phone
+  smartico-sync check --config views.yaml         try your views.yaml, send nothing
+  smartico-sync run --config views.yaml --once    catch up once and end
+  smartico-sync run --config views.yaml           the daemon
 
 \b
 Exit codes: 0 fine, 1 internal error, 2 configuration, 3 source, 4 ingest API, 5 state file,
@@ -92,7 +92,7 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         code = ExitCode.CONFIGURATION
-    except BrokenPipeError:  # `sync preview … | head`
+    except BrokenPipeError:  # `smartico-sync preview … | head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - must stay open until the interpreter has flushed
         code = ExitCode.FINE
     except Exception as error:

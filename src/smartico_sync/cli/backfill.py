@@ -1,4 +1,4 @@
-"""`sync backfill`: a part of a view's history, sent beside what is live."""
+"""`smartico-sync backfill`: a part of a view's history, sent beside what is live."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def backfill(
         echo(f"{context.call('cancel_backfill', number=cancel)}: backfill {cancel} is cancelled")
         return ExitCode.FINE
     if name is None and not resume:
-        raise ConfigError("no view is named", hint="sync backfill VIEW --from TIME --to TIME, or --list, or --resume")
+        raise ConfigError(
+            "no view is named", hint="smartico-sync backfill VIEW --from TIME --to TIME, or --list, or --resume"
+        )
     if name is not None:
         if low is None:
             raise ConfigError("--from is missing", hint="name the first cursor to send: --from 2026-01-31T12:00:00")
@@ -94,7 +96,7 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
     if context.is_broker(view):
         raise ConfigError(
             f"view {name}: messages have no history beside what is live: a topic is read in one order",
-            hint=f"sync watermark rewind {name} --to TIME reads from there on again; what was sent before counts once",
+            hint=f"smartico-sync watermark rewind {name} --to TIME reads from there on again; what was sent before counts once",
         )
     with context.reading() as store:
         row = store.view(name)
@@ -103,7 +105,7 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
     if part is None:
         raise ConfigError(
             f"{name} has no rows there that lie at or below its watermark",
-            hint=f"sync watermark show {name}; what is above it is sent by the daemon",
+            hint=f"smartico-sync watermark show {name}; what is above it is sent by the daemon",
         )
     number = context.call(
         "backfill", view=name, low=part.low, high=part.high, rate=rate, profiles=profiles, total=part.rows
@@ -120,7 +122,7 @@ def worked(context: OperatorContext, path: Path) -> ExitCode:
         try:
             parts = assemble(context.configuration, path.absolute().parent, stack)
         except StateLocked:
-            echo("the running daemon sends it; next: sync backfill --list")
+            echo("the running daemon sends it; next: smartico-sync backfill --list")
             return ExitCode.FINE
         configure("console")
         stack.callback(control.Control(parts.store.path, Operations(parts.store)).close)
@@ -173,7 +175,7 @@ def sent(parts: Parts, stopping: threading.Event) -> ExitCode:
     for each in ended:
         echo(f"backfill {each.id}: {told(each)}")
     if any(each.state == "open" for each in ended):
-        echo("next: sync backfill --resume; a daemon goes on by itself: sync run")
+        echo("next: smartico-sync backfill --resume; a daemon goes on by itself: smartico-sync run")
     if any(each.state == "failed" for each in ended):
         return ExitCode.API
     return ExitCode.DEAD_LETTERS if any(loop.standing.dead_lettered for loop in parts.loops) else ExitCode.FINE
@@ -189,7 +191,7 @@ def show(context: OperatorContext, as_json: bool) -> ExitCode:
     for each in found:
         echo(f"{each.id:>6}  {each.view:<16} {each.low} to {each.high}  {told(each)}")
     if not found:
-        echo("no backfills; next: sync backfill VIEW --from TIME --to TIME")
+        echo("no backfills; next: smartico-sync backfill VIEW --from TIME --to TIME")
     return ExitCode.FINE
 
 

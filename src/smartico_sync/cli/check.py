@@ -1,4 +1,4 @@
-"""`sync check`: everything is tried, nothing is sent."""
+"""`smartico-sync check`: everything is tried, nothing is sent."""
 
 from __future__ import annotations
 

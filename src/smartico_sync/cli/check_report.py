@@ -1,4 +1,4 @@
-"""What `sync check` shows of one view: each column, what it becomes, and what its newest rows hold of it."""
+"""What `smartico-sync check` shows of one view: each column, what it becomes, and what its newest rows hold of it."""
 
 from __future__ import annotations
 

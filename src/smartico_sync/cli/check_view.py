@@ -1,4 +1,4 @@
-"""What `sync check` tries of one view: its columns, its newest rows, its key, index and cursors, and how late rows are found."""
+"""What `smartico-sync check` tries of one view: its columns, its newest rows, its key, index and cursors, and how late rows are found."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def late_findings(subject: str, view: View, prepared: PreparedView) -> Iterator[
         yield Finding("advice", subject, f"late commits: none, {choice.problem or choice.why}", choice.hint)
     else:
         doubtful = choice.promise == "in doubt"
-        hint = "choose a time as cursor, or `late_commit: lookback`; sync reconcile finds what slips through"
+        hint = "choose a time as cursor, or `late_commit: lookback`; smartico-sync reconcile finds what slips through"
         told = f"late commits: {choice.mechanism}, {choice.why}"
         yield Finding("advice" if doubtful else "fine", subject, told, hint if doubtful else "")
     own = (prepared.relation.cursor, *prepared.relation.key, *NEVER_CHANGING)

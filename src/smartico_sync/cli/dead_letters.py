@@ -1,4 +1,4 @@
-"""`sync dead-letters`: rows that were given up, why, and what to do with them."""
+"""`smartico-sync dead-letters`: rows that were given up, why, and what to do with them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def list_(limit: int, path: Path, as_json: bool, **chosen: Any) -> None:
     if not found:
         echo("no dead letters")
     else:
-        echo("next: sync dead-letters show --id N, retry or drop; sync trace VIEW KEY looks at the row itself")
+        echo(
+            "next: smartico-sync dead-letters show --id N, retry or drop; smartico-sync trace VIEW KEY looks at the row itself"
+        )
 
 
 @dead_letters.command()

@@ -1,4 +1,4 @@
-"""`sync demo`: a casino, the sandbox and the real daemon, at once."""
+"""`smartico-sync demo`: a casino, the sandbox and the real daemon, at once."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ Mark = Literal["fine", "advice", "wrong"]
 NARROWEST, WIDEST, USUAL = 80, 120, 100  # columns of a screen; what is written into a file has the usual
 SIGNS: dict[Mark, tuple[str, str]] = {"fine": ("✓", "green"), "advice": ("!", "yellow"), "wrong": ("✗", "red")}
 NEXT = "    next: "
-# "…, or see `sync check` for a missing index", for instance.
-CIRCULAR = re.compile(r"[,;:]?\s*(?:or )?(?:see )?`sync check`[^;]*")
+# "…, or see `smartico-sync check` for a missing index", for instance.
+CIRCULAR = re.compile(r"[,;:]?\s*(?:or )?(?:see )?`smartico-sync check`[^;]*")
 
 
 @dataclass(frozen=True, slots=True)

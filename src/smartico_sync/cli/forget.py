@@ -1,4 +1,4 @@
-"""`sync forget`: take a player out of the state, and clear his personal data at Smartico."""
+"""`smartico-sync forget`: take a player out of the state, and clear his personal data at Smartico."""
 
 from __future__ import annotations
 
@@ -94,5 +94,5 @@ def left(context: OperatorContext, done: Mapping[str, Mapping[str, Any]]) -> lis
     return [
         *sentences,
         f"the ledger: keyed hashes of delivered rows, which nobody can attribute to a player; they go after {days:g} days",
-        "copies made by `sync state backup`, logs, and what the sandbox wrote: remove those that are older than this",
+        "copies made by `smartico-sync state backup`, logs, and what the sandbox wrote: remove those that are older than this",
     ]

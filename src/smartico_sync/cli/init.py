@@ -1,4 +1,4 @@
-"""`sync init`: a first `views.yaml` from what a database holds."""
+"""`smartico-sync init`: a first `views.yaml` from what a database holds."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def init(*, url: str, output: Path, source: str, brand: str, api: str, force: bo
     steps.append(
         f"set {', '.join(asked)} in the environment" + (f" ({', '.join(variables)} as in the URL)" if variables else "")
     )
-    steps += [f"read {output}, and correct it", f"sync check --config {output}"]
+    steps += [f"read {output}, and correct it", f"smartico-sync check --config {output}"]
     for number, step in enumerate(steps, 1):
         echo_lines(f"  {number}. {step}")
 

@@ -1,4 +1,4 @@
-"""`sync keys`: keys for the personal data."""
+"""`smartico-sync keys`: keys for the personal data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def keys() -> None:
 def new(*, quiet: bool, pair: bool) -> None:
     """Print a fresh key for e-mail and phone, and what to do with it. Nothing is stored."""
     if pair and quiet:
-        raise ConfigError("--quiet prints one key, a pair has two", hint="sync keys new --hpke")
+        raise ConfigError("--quiet prints one key, a pair has two", hint="smartico-sync keys new --hpke")
     if pair:
         private, public = new_pair()
         click.echo(f"public:  {public}\nprivate: {private}")

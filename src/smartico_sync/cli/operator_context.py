@@ -90,7 +90,7 @@ class OperatorContext:
         if not self.can_replay(view):
             raise ConfigError(
                 f"view {view.name}: sync {command} needs messages to be read again, and a queue gives each of them once",
-                hint=f"sync status shows what waits; sync dead-letters list --view {view.name} what was given up",
+                hint=f"smartico-sync status shows what waits; smartico-sync dead-letters list --view {view.name} what was given up",
             )
 
     def known(self, prepared: PreparedView, row: ViewRow | None) -> PreparedView:

@@ -1,4 +1,4 @@
-"""`sync preview`: the exact request body for some rows, and where each value of it comes from."""
+"""`smartico-sync preview`: the exact request body for some rows, and where each value of it comes from."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def odd(made: Preview) -> Iterator[Finding]:
     if not mapping.options.secret and (mapping.kind.role == "profile" or not mapping.relation.key):
         yield Finding(
             "advice", subject, "the eids are examples: without a state there is no secret yet, and these are made with it",
-            "sync run makes the state; from then on they are exact",
+            "smartico-sync run makes the state; from then on they are exact",
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`sync reconcile`: the source against what was acknowledged."""
+"""`smartico-sync reconcile`: the source against what was acknowledged."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def reconcile(
             context.call("enqueue", view=view.name, rows=rows, code=UNACKNOWLEDGED, reason=REASON)
             echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
     if missing and not send and not as_json:
-        echo("next: sync reconcile --send has them read again and sent")
+        echo("next: smartico-sync reconcile --send has them read again and sent")
     return ExitCode.DEAD_LETTERS if missing and not send else ExitCode.FINE
 
 
@@ -152,7 +152,7 @@ def show(view: View, found: Found) -> None:
     aside = {"dead letters": found.given_up, "waiting": found.waiting, "dropped by hand": found.dropped}
     if any(aside.values()):
         listed = ", ".join(f"{count:,} {what}" for what, count in aside.items() if count)
-        echo(f"    accounted for, and not accepted: {listed}; next: sync dead-letters list")
+        echo(f"    accounted for, and not accepted: {listed}; next: smartico-sync dead-letters list")
     if found.without_cursor is None:
         echo(f"! {view.name}: rows with a NULL {view.cursor} could not be counted: that took too long")
     elif found.without_cursor:

@@ -89,7 +89,7 @@ def refused_findings(subject: str, view: View, found: Survey) -> Iterator[Findin
             "wrong" if many else "advice",
             subject,
             f"{of(each.rows, found)} would be refused: {each.reason}{keys}",
-            "mend the rows or the view; what is refused becomes a dead letter, and `sync dead-letters retry` sends it then",
+            "mend the rows or the view; what is refused becomes a dead letter, and `smartico-sync dead-letters retry` sends it then",
             RowsRefused.exit_code if many else RowsRefused.exit_code.FINE,
         )
     if more := found.refused[REASONS:]:

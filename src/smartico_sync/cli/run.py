@@ -1,4 +1,4 @@
-"""`sync run`: the daemon."""
+"""`smartico-sync run`: the daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sync sandbox`: a local ingest API to try things on."""
+"""`smartico-sync sandbox`: a local ingest API to try things on."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Faults, each KIND[=VALUE][:SHARE of the requests]:
 
 \b
 Examples:
-  sync sandbox --log accepted.jsonl
-  sync sandbox --fault latency=100ms --fault 503:0.1 --fault reset-after:0.02 --seed 7
+  smartico-sync sandbox --log accepted.jsonl
+  smartico-sync sandbox --fault latency=100ms --fault 503:0.1 --fault reset-after:0.02 --seed 7
   curl -d '["429=2s:0.2"]' http://127.0.0.1:9000/faults      change the faults while it runs
 """
 

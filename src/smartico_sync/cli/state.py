@@ -1,4 +1,4 @@
-"""`sync state`: backup, restore, and a new beginning."""
+"""`smartico-sync state`: backup, restore, and a new beginning."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def backup(target: Path, place: SecretPlace, path: Path) -> None:
         return
     echo(f"the state is in {target} and {target}.key, without its secret")
     if context.secret is None:
-        echo("to restore it on another machine you need that too: `sync state key FILE` once, and keep FILE elsewhere")
+        echo(
+            "to restore it on another machine you need that too: `smartico-sync state key FILE` once, and keep FILE elsewhere"
+        )
 
 
 @state.command()
@@ -71,7 +73,7 @@ def key(target: Path, path: Path) -> None:
 @click.argument("source", metavar="FILE", type=FILE)
 @config_option
 def restore(source: Path, path: Path) -> None:
-    """Put a copy made by `sync state backup` in place of the state. The daemon must not run.
+    """Put a copy made by `smartico-sync state backup` in place of the state. The daemon must not run.
 
     Says for each view where it goes on and what is sent again. Owner and mode of the files stay.
     """
@@ -85,10 +87,10 @@ def restore(source: Path, path: Path) -> None:
         echo(f"{each.view}: {told(each, kinds.get(each.view, ''))}")
     if restored.generations == "unknown":
         echo(
-            "nothing could be read of what was there: where `sync watermark rewind VIEW --new-ids` was used after this copy was "
+            "nothing could be read of what was there: where `smartico-sync watermark rewind VIEW --new-ids` was used after this copy was "
             "made, use it again before the daemon starts, or rows count twice"
         )
-    echo("next: sync run, then sync reconcile")
+    echo("next: smartico-sync run, then smartico-sync reconcile")
 
 
 def told(each: recovery.ViewRestored, kind: str) -> str:

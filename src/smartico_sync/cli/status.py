@@ -1,4 +1,4 @@
-"""`sync status`: how every view does."""
+"""`smartico-sync status`: how every view does."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def show(live: dict[str, Any]) -> None:
             for lane in stream["lanes"]:
                 echo(f"    {lane['name']}: {lane['lag']:,} messages wait, for {lane['lag_ms'] / 1000:,.1f} s")
         if history := view.get("backfill"):
-            echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; sync backfill --list")
+            echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; smartico-sync backfill --list")
     for finding in live["findings"]:
         secho(
             f"! {finding['subject']}: {finding['message']}", fg="red" if finding["severity"] == "critical" else "yellow"
@@ -118,4 +118,4 @@ def show(live: dict[str, Any]) -> None:
     if size := live.get("state"):
         echo(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")
     if live["ready"] == "not running":
-        echo("no daemon answers; next: sync run, or look at its service")
+        echo("no daemon answers; next: smartico-sync run, or look at its service")

@@ -1,4 +1,4 @@
-"""`sync check` for brokers: everything is tried, nothing is sent, and nobody's place is moved."""
+"""`smartico-sync check` for brokers: everything is tried, nothing is sent, and nobody's place is moved."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def check_messages(context: OperatorContext, view: View, stream: Stream) -> Iter
         row = context.known_row(view)
         some = sampled(context.configuration, view, messages, row)
         if not messages:
-            yield Finding("advice", subject, "there is no message to look at yet", "sync check again once there is one")
+            yield Finding(
+                "advice", subject, "there is no message to look at yet", "smartico-sync check again once there is one"
+            )
             return
         yield from sample_findings(context, view, some)
     except SyncError as error:
@@ -62,7 +64,7 @@ def sample_findings(context: OperatorContext, view: View, some: Sampled) -> Iter
             "wrong" if wrong else "advice",
             subject,
             f"{made.rejects.height} would be dead letters, most often ({count}): {most}",
-            f"sync preview {view.name} shows the others; `fields`, `root` or `where` mend it",
+            f"smartico-sync preview {view.name} shows the others; `fields`, `root` or `where` mend it",
             ExitCode.CONFIGURATION if wrong else ExitCode.FINE,
         )
     if some.unseen:

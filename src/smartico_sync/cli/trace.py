@@ -1,4 +1,4 @@
-"""`sync trace`: what became of one row."""
+"""`smartico-sync trace`: what became of one row."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def check_key(relation: Relation, key: tuple[str, ...]) -> None:
     if len(key) != len(relation.key):
         raise ConfigError(
             f"the key of {relation.name} is {', '.join(relation.key) or 'none'}",
-            hint=f"sync trace {relation.name} " + " ".join(relation.key).upper(),
+            hint=f"smartico-sync trace {relation.name} " + " ".join(relation.key).upper(),
         )
 
 
@@ -112,7 +112,7 @@ def messages_of(context: OperatorContext, view: View, store: Store, key: tuple[s
     """The messages of a key as broker and state know them."""
     row = store.view(view.name)
     if row is None:
-        raise ConfigError(f"view {view.name} was never tracked", hint="start the daemon first: sync run")
+        raise ConfigError(f"view {view.name} was never tracked", hint="start the daemon first: smartico-sync run")
     again: Literal["replay", "never"] = "replay" if context.can_replay(view) else "never"
     with context.broker(view) as (stream, feed):
         prepared = sampled(context.configuration, view, [], row, store).prepared

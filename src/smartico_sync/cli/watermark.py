@@ -1,4 +1,4 @@
-"""`sync watermark`: how far each view is, and putting one back."""
+"""`smartico-sync watermark`: how far each view is, and putting one back."""
 
 from __future__ import annotations
 
@@ -202,12 +202,12 @@ def accept(name: str, path: Path) -> None:
     if context.is_broker(view):
         raise ConfigError(
             f"view {name}: a view of messages goes on by itself as it is configured now, unless it means other events",
-            hint="nothing; sync status says whether it is halted",
+            hint="nothing; smartico-sync status says whether it is halted",
         )
     with context.source(view) as (_, prepared):
         row = context.known_row(view)
         if row is None:
-            raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: sync run")
+            raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: smartico-sync run")
         before, now = recorded(row), definition_of(context.configuration, view, prepared.mapping)
         found = changes(before, now)
         columns = column_changes(before, now, prepared.relation)

@@ -152,7 +152,9 @@ def host_exists(host: str) -> bool:
 def pii_problems(pii: Pii) -> Iterator[Problem]:
     """Expect a key for what is encrypted."""
     need = (
-        "`key` or `key_file`, because `mode` is encrypt; `sync keys new` prints a key" if pii.mode == "encrypt" else ""
+        "`key` or `key_file`, because `mode` is encrypt; `smartico-sync keys new` prints a key"
+        if pii.mode == "encrypt"
+        else ""
     )
     yield from either(pii, ("pii",), "key", need=need)
     both = sorted(set(pii.properties) & set(pii.in_the_clear))
@@ -165,7 +167,7 @@ def key_problem(pii: Pii) -> str:
     if pii.mode != "encrypt" or pii.encryptor != "aes-256-gcm" or pii.key is None:
         return ""
     text = pii.key.get_secret_value().strip()
-    make = f"expected {KEY_BYTES} bytes in base64; `sync keys new` prints such a key"
+    make = f"expected {KEY_BYTES} bytes in base64; `smartico-sync keys new` prints such a key"
     try:
         key = decoded(text)
     except (binascii.Error, ValueError):
@@ -191,7 +193,7 @@ def public_key_problem(pii: Pii, smartico: Smartico) -> str:
     hosts = [urlsplit(url).hostname or "" for url in urls]
     if all(is_loopback(host) or host == SANDBOX for host in hosts):
         return ""
-    return "this is the key of the example, which anybody can read; `sync keys new` prints one of your own"
+    return "this is the key of the example, which anybody can read; `smartico-sync keys new` prints one of your own"
 
 
 def health_problems(health: Health) -> Iterator[Problem]:

@@ -63,7 +63,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[
                 }
             )
     failure = SecretsMissing if all(problem.kind == "absent" for problem in problems) else ConfigError
-    raise failure(told(path, document, problems), hint=f"correct {path}, then: sync check --config {path}")
+    raise failure(told(path, document, problems), hint=f"correct {path}, then: smartico-sync check --config {path}")
 
 
 def world_readable(path: Path, text: str, configuration: Configuration) -> str:
@@ -91,7 +91,7 @@ def read(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(
             f"there is no configuration {path}",
-            hint="give it with --config FILE; `sync init --url …` writes a first one",
+            hint="give it with --config FILE; `smartico-sync init --url …` writes a first one",
         ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1

@@ -50,7 +50,7 @@ REFUSED_SHARE = 0.5  # when most rows are refused the view is misconfigured, not
 REFUSED_COUNT = 100  # fewer refusals say nothing about a share
 RECONCILE_MS = 3_600_000  # the ledger's hours: each is compared soon after it is closed
 DEAD_LETTERS_MS = 7_776_000_000  # 90 days: who has not looked at them in a quarter does not
-DEAD_LETTERS = 100_000  # of a view: 30 MB; more come of one mistake, and are found again by `sync backfill`
+DEAD_LETTERS = 100_000  # of a view: 30 MB; more come of one mistake, and are found again by `smartico-sync backfill`
 LEDGER_RETENTION_MS = 604_800_000  # seven days: a weekend's trouble is still found on Monday
 NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
 
@@ -127,7 +127,7 @@ class Pii(Model):
     encryptor: Word = "aes-256-gcm"
     """The encryptor's name, found by entry point."""
     key: SecretStr | None = None
-    """The key, best as `${SYNC_PII_KEY}`: 32 bytes in base64 for aes-256-gcm; `sync keys new` prints one."""
+    """The key, best as `${SYNC_PII_KEY}`: 32 bytes in base64 for aes-256-gcm; `smartico-sync keys new` prints one."""
     key_file: str | None = None
     """A file that holds the key, relative to the configuration file."""
     key_id: Text = "1"
@@ -263,7 +263,7 @@ class View(Model):
     on_mutated: Literal["ignore", "warn", "resend"] = "warn"
     """What to do about a delivered transaction that changed within `lookback`; sent again it is a new event."""
     on_schema_change: Literal["report", "stop"] = "report"
-    """What to do when columns that are sent are new, gone or of another type: go on with them as they are now and tell it until `sync watermark accept`, or stop before anything is sent."""
+    """What to do when columns that are sent are new, gone or of another type: go on with them as they are now and tell it until `smartico-sync watermark accept`, or stop before anything is sent."""
     on_regressed: Literal["stop", "warn"] = "stop"
     """What to do when rows delivered last are gone: the source was restored, or a stale replica took over."""
     settle: Annotated[int, Milliseconds()] = SETTLE_MS
@@ -325,7 +325,7 @@ class Configuration(Model):
     state: Word = "./state/sync.db"
     """The state file; relative to the configuration file."""
     state_key_file: Word | None = None
-    """A file that holds the state's secret, 32 bytes in base64, relative to the configuration file: then it is not kept beside the state. A systemd credential, for instance; `sync state key FILE` writes it."""
+    """A file that holds the state's secret, 32 bytes in base64, relative to the configuration file: then it is not kept beside the state. A systemd credential, for instance; `smartico-sync state key FILE` writes it."""
     pii: Pii = Pii()
     """Personal data."""
     health: Health = Health()

@@ -54,7 +54,7 @@ Generated from the models by `python -m smartico_sync.config.reference --write`;
 Start from [config/views.minimal.yaml](../config/views.minimal.yaml), or from
 [config/views.yaml](../config/views.yaml), which shows everything. Editors complete and check the file with
 [config/views.schema.json](../config/views.schema.json): its first line says so.
-`sync check --config views.yaml` names every mistake with file, line and column.
+`smartico-sync check --config views.yaml` names every mistake with file, line and column.
 
 - **Durations** are a whole number and a unit: `200ms`, `5s`, `10m`, `1h`, `7d`. A number alone is refused.
 - **Sizes** likewise: `512KB`, `10MB` (thousands), `8MiB` (1024s).

@@ -41,11 +41,11 @@ class ColumnChanges:
         """What a person may do about them."""
         passed = ""
         if self.new and role == "profile":
-            passed = f"to send the new ones for profiles that passed: sync backfill {view} --from first; "
+            passed = f"to send the new ones for profiles that passed: smartico-sync backfill {view} --from first; "
         elif self.new:
             passed = "rows that passed were sent without the new ones, and stay as they are; "
         back = "let the view have the column again, or: " if self.gone else ""
-        return f"{passed}{back}to say that it is right: sync watermark accept {view}"
+        return f"{passed}{back}to say that it is right: smartico-sync watermark accept {view}"
 
 
 def columns_of(mapping: ViewMapping) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,9 +13,9 @@ Weight = Literal[
     "to verify",  # fine if the rows delivered last are still there
 ]
 OTHER_VIEW = "give what comes from now on to a view of another name and identity, with `start_from: now`"
-ACCEPT = "to send what comes from now on in the new way: sync watermark accept {view}"
-PLACE = "place it anew, under the new cursor: sync watermark rewind {view} --to …"
-LOOK = "where it is meant, place it anew in what it reads now: sync watermark rewind {view} --to …"
+ACCEPT = "to send what comes from now on in the new way: smartico-sync watermark accept {view}"
+PLACE = "place it anew, under the new cursor: smartico-sync watermark rewind {view} --to …"
+LOOK = "where it is meant, place it anew in what it reads now: smartico-sync watermark rewind {view} --to …"
 
 
 @dataclass(frozen=True, slots=True)

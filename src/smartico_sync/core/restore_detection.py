@@ -92,12 +92,12 @@ def highest(facts: Facts) -> str:
 
 def reconcile(view: str) -> str:
     """Return the command that compares."""
-    return f"sync reconcile --view {view}"
+    return f"smartico-sync reconcile --view {view}"
 
 
 def restart(view: str, to: str) -> str:
     """Return the commands that go on from here, for a person to choose from."""
     return (
-        f"look with: sync watermark show {view}; go on with: sync watermark rewind {view} --to {to}; "
+        f"look with: smartico-sync watermark show {view}; go on with: smartico-sync watermark rewind {view} --to {to}; "
         f"then: {reconcile(view)}"
     )

@@ -107,9 +107,9 @@ def not_unique(
     name = f"`key: [{', '.join(better)}]`, which tells them apart"
     if not better:
         name = "`key:` with a column that holds an id of its own for each row, which the view still lacks"
-    after = "then: sync check"
+    after = "then: smartico-sync check"
     if head is not None:
-        after = f"under another name and with `start_from: now`; then, for what came since: sync backfill NAME --from '{head.cursor}'"
+        after = f"under another name and with `start_from: now`; then, for what came since: smartico-sync backfill NAME --from '{head.cursor}'"
     hint = f"write {name}, {after}"
     return ViewMisconfigured(
         f"view {mapping.view}: the key is not unique: {said} stands for rows that differ; they would have one event id, and the API "

@@ -79,7 +79,7 @@ def tell(
         try:
             done = receipt.result(PATIENCE_S)
         except NotYet:
-            unanswered = DeliveryUnavailable("the ingest API does not answer", hint="try it: sync check")
+            unanswered = DeliveryUnavailable("the ingest API does not answer", hint="try it: smartico-sync check")
             raise router.problem() or unanswered from None
     finally:
         router.close(0)

@@ -132,7 +132,7 @@ class Operations:
         if self.store.view(view) is not None:
             raise ConfigError(
                 f"view {view} is tracked already and has a place of its own",
-                hint=f"sync watermark show {view} {source} tells how far each is",
+                hint=f"smartico-sync watermark show {view} {source} tells how far each is",
             )
         if identity not in (None, row.identity):
             raise ConfigError(
@@ -196,7 +196,7 @@ class Operations:
     def backfill(self, view: str, low: str, high: str, rate: int, profiles: Profiles, total: int) -> int:
         """Have a part of a view's history sent; the backfill's id."""
         if self.store.view(view) is None:
-            raise ConfigError(f"view {view} was never tracked", hint="start the daemon first: sync run")
+            raise ConfigError(f"view {view} was never tracked", hint="start the daemon first: smartico-sync run")
         number = self.store.add_backfill(
             view, low=low, high=high, rate=rate, profiles=profiles, total=total, at_ms=now_ms()
         )
@@ -207,7 +207,7 @@ class Operations:
         """End an open backfill where it is; its view's name."""
         view = next((each.view for each in self.store.backfills() if each.id == number), "")
         if not self.store.tell_backfill(number, "cancelled", "", now_ms()):
-            raise ConfigError(f"there is no open backfill {number}", hint="sync backfill --list")
+            raise ConfigError(f"there is no open backfill {number}", hint="smartico-sync backfill --list")
         self.wake()
         return view
 

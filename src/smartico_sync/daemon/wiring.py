@@ -73,7 +73,8 @@ def state_secret(configuration: Configuration, base: Path) -> bytes | None:
     if found.value is None:
         failure = SecretsMissing if found.absent else ConfigError
         raise failure(
-            f"`state_key_file`: {found.problem}", hint="`sync state key FILE` writes the secret of the state there is"
+            f"`state_key_file`: {found.problem}",
+            hint="`smartico-sync state key FILE` writes the secret of the state there is",
         )
     try:
         return parse_key(found.value.get_secret_value())

@@ -216,7 +216,9 @@ class Destination:
         """The API is unavailable or unclear: the same events again, or half of them at a time."""
         kind = DeliveryUnknown if verdict.decision == "unknown" else DeliveryUnavailable
         hint = self.client.hint(verdict.cause)
-        self.trouble = kind(f"the ingest API does not take events: {verdict.reason}", hint=hint or "try it: sync check")
+        self.trouble = kind(
+            f"the ingest API does not take events: {verdict.reason}", hint=hint or "try it: smartico-sync check"
+        )
         # What breaks the connection may be a front end that takes no request as large as this.
         if answer.outcome in ("timeout", "broken") and not request.pending.over:
             request.silences += 1

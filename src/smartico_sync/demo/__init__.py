@@ -1,1 +1,1 @@
-"""The casino of `sync demo`: a replica that never stands still, and whose changes can be counted."""
+"""The casino of `smartico-sync demo`: a replica that never stands still, and whose changes can be counted."""

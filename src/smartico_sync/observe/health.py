@@ -35,11 +35,11 @@ ORDINARY_INTERVALS = (
 )
 UNKNOWN_DUPLICATES = (
     "nothing, after the state was begun anew or restored; else another daemon sends them too, or two rows have one event id: "
-    "sync check looks for keys that repeat"
+    "smartico-sync check looks for keys that repeat"
 )
 REFUSED_PROPERTIES = (
     "register the properties with Smartico, or leave their columns out with `columns: {name: null}`; what was left out goes again "
-    "with: sync watermark rewind VIEW --to … --resend-profiles"
+    "with: smartico-sync watermark rewind VIEW --to … --resend-profiles"
 )
 WAITS_FOR = {"": "", "source": "; it waits for the database", "api": "; it waits for the API"}
 
@@ -74,7 +74,7 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
             findings.append(Finding(severity, view.name, view.error, view.hint))
         findings += [Finding("warning", view.name, warning) for warning in view.warnings]
         if dead := sum(view.dead.values()):
-            hint = f"sync dead-letters list --view {view.name}"
+            hint = f"smartico-sync dead-letters list --view {view.name}"
             findings.append(Finding("warning", view.name, f"{dead:,} rows were given up (dead letters)", hint))
         if view.invalid:
             most = ", ".join(
@@ -97,12 +97,10 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
                 f"{view.differing} of {view.looked} profiles that were read again hold something else than was sent: a change "
                 f"did not move `{view.cursor}`"
             )
-            hint = (
-                f"have every change move {view.cursor}; then: sync backfill {view.name} --from TIME sends what differs"
-            )
+            hint = f"have every change move {view.cursor}; then: smartico-sync backfill {view.name} --from TIME sends what differs"
             findings.append(Finding("warning", view.name, told, hint))
         if view.missing:
-            hint = f"sync reconcile --view {view.name} --send"
+            hint = f"smartico-sync reconcile --view {view.name} --send"
             findings.append(Finding("warning", view.name, f"{view.missing} rows were never acknowledged", hint))
     for destination in destinations:
         findings += [Finding("critical", destination.name, message, hint) for message, hint in destination.halts]
@@ -138,13 +136,17 @@ def of_age(view: ViewStatus) -> list[Finding]:
     if told := standstill(view):
         limit = STANDSTILL_MS if view.max_age_ms is None else view.max_age_ms
         hint = (
-            "sync check" if view.standstill == "hanging" else "sync backfill --list" if view.backfill else "sync status"
+            "smartico-sync check"
+            if view.standstill == "hanging"
+            else "smartico-sync backfill --list"
+            if view.backfill
+            else "smartico-sync status"
         )
         findings.append(Finding("critical" if view.still_ms > limit else "warning", view.name, told, hint))
     if view.max_age_ms is not None and view.lag_ms > max(view.max_age_ms, ORDINARY_INTERVALS * view.every_ms):
         age, limit = view.lag_ms // 1000, view.max_age_ms
         old = f"nothing newer than {age:,} s ago is known to be delivered; `max_age` is {limit / 1000:g} s"
-        findings.append(Finding("critical", view.name, old, view.hint or "sync status"))
+        findings.append(Finding("critical", view.name, old, view.hint or "smartico-sync status"))
     return findings
 
 

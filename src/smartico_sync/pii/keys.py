@@ -39,12 +39,12 @@ def parse_key(text: str) -> bytes:
     except binascii.Error:
         raise ConfigError(
             "the PII key is not base64",
-            hint="put the output of `sync keys new --quiet` into `pii.key` or `pii.key_file`",
+            hint="put the output of `smartico-sync keys new --quiet` into `pii.key` or `pii.key_file`",
         ) from None
     if len(key) != KEY_BYTES:
         raise ConfigError(
             f"the PII key has {len(key)} bytes instead of {KEY_BYTES}",
-            hint="put the output of `sync keys new --quiet` into `pii.key` or `pii.key_file`",
+            hint="put the output of `smartico-sync keys new --quiet` into `pii.key` or `pii.key_file`",
         )
     return key
 

@@ -83,8 +83,8 @@ def needed(proposal: Proposal, heading: Heading) -> tuple[str, ...]:
 def _top(heading: Heading, proposal: Proposal) -> Iterator[str]:
     personal = tuple(dict.fromkeys(name for each in proposal.views for name in each.personal))
     yield from _comment(
-        "A first configuration, made by `sync init` from names, types and a few values. Read each view before you trust "
-        "it. `sync check` tries everything and sends nothing; `sync preview NAME` shows what would be sent.",
+        "A first configuration, made by `smartico-sync init` from names, types and a few values. Read each view before you trust "
+        "it. `smartico-sync check` tries everything and sends nothing; `smartico-sync preview NAME` shows what would be sent.",
         "# ",
     )
     yield "version: 1"
@@ -94,7 +94,7 @@ def _top(heading: Heading, proposal: Proposal) -> Iterator[str]:
     yield "state: ./state/sync.db"
     yield "pii:"
     yield "  mode: encrypt"
-    yield "  key: ${SYNC_PII_KEY} # `sync keys new` prints one"
+    yield "  key: ${SYNC_PII_KEY} # `smartico-sync keys new` prints one"
     yield "  properties: [user_email, user_phone]"
     if personal:
         yield from _comment(

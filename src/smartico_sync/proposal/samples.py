@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROWS", "Samples"]
 
-ROWS = 1_000  # what is written today; a value that comes less often is told by `sync check` once the daemon meets it
+ROWS = 1_000  # what is written today; a value that comes less often is told by `smartico-sync check` once the daemon meets it
 VALUES = 50  # a column with more of them says nothing about what a row is
 
 

@@ -31,7 +31,7 @@ Encrypted = Literal["yes", "no", "none", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What the server is, for `sync check` and for the choice of a late-commit mechanism.
+    """What the server is, for `smartico-sync check` and for the choice of a late-commit mechanism.
 
     `role`: primary, physical standby, logical replica, or unknown. `fence`: empty when the snapshot fence is valid here,
     else the reason it is not; with `fence_for` times the reason concerns ids only. `replay_lag_ms`: how far a replica is

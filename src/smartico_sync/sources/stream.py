@@ -81,7 +81,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One thing that `sync check` says of a feed. `wrong` keeps the view from working as it is meant to."""
+    """One thing that `smartico-sync check` says of a feed. `wrong` keeps the view from working as it is meant to."""
 
     mark: Literal["fine", "advice", "wrong"]
     message: str
@@ -172,7 +172,7 @@ class Stream(Protocol):
         """Some of the newest messages, without moving anything. Empty where there are none, or the broker cannot show any."""
 
     def remarks(self, feed: Feed) -> Iterator[Remark]:
-        """What `sync check` should say of topics or queues: authorisation, compaction, retention, consumers, limits."""
+        """What `smartico-sync check` should say of topics or queues: authorisation, compaction, retention, consumers, limits."""
 
     def lags(self, feed: Feed, known: Mapping[str, LaneStep]) -> tuple[Lag, ...]:
         """What waits in every lane, from what the state knows. For commands beside a daemon that does not run."""

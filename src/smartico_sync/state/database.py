@@ -66,7 +66,7 @@ class StateSizes:
 def restore_hint(path: Path) -> str:
     """Return what an operator types when a state is gone or damaged."""
     return (
-        f"restore a backup: `sync state restore BACKUP` brings {path} back; without one, `sync state new` starts again "
+        f"restore a backup: `smartico-sync state restore BACKUP` brings {path} back; without one, `smartico-sync state new` starts again "
         "at the configured `start_from`"
     )
 
@@ -150,7 +150,7 @@ def examine(connection: sqlite3.Connection, path: Path, access: Access = "write"
         raise StateError(
             f"the state {path} was written by smartico-sync 0.1.0, whose event ids are made another way: gone on from, it would "
             "send everything twice",
-            hint="`sync state new --start-from now` moves it aside and begins anew without sending history",
+            hint="`smartico-sync state new --start-from now` moves it aside and begins anew without sending history",
         )
     if access == "read" and version < VERSION:
         raise StateError(

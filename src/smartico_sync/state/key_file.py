@@ -144,7 +144,7 @@ def read_key_file(path: Path, apart: bytes | None = None) -> KeyFile:
     if apart is not None and beside not in (None, apart):
         raise StateDamaged(
             f"`state_key_file` holds another secret than {path}",
-            hint="`sync state key FILE`, without `state_key_file`, writes the one of this state",
+            hint="`smartico-sync state key FILE`, without `state_key_file`, writes the one of this state",
         )
     secret = beside if apart is None else apart
     if secret is None:

@@ -288,7 +288,7 @@ def behind(connection: sqlite3.Connection, key: KeyFile, before: Replaced) -> tu
 def compact(path: Path) -> None:
     """Make the state at `path` as small as what it holds. Raises StateLocked while a daemon runs, StateMissing and StateUnwritable."""
     if not path.exists():
-        raise StateMissing(f"there is no state {path}", hint="start the daemon once: sync run")
+        raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
     lock = ProcessLock(path)
     try:
         with translated(path):
@@ -348,7 +348,7 @@ def write_backup(path: Path, key: KeyFile, target: Path) -> None:
 def sound(backup: Path, apart: bytes | None = None, present: bytes | None = None) -> KeyFile:
     """Make sure that a backup is whole, and return its identity, with its own secret or else the one at hand."""
     if not backup.is_file():
-        raise StateMissing(f"there is no backup {backup}", hint="name the file that `sync state backup` wrote")
+        raise StateMissing(f"there is no backup {backup}", hint="name the file that `smartico-sync state backup` wrote")
     try:
         key = read_key_file(key_path(backup), apart)
     except StateMissing:

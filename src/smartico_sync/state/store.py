@@ -99,7 +99,7 @@ class Store:
         """
         if access == "read":
             if not path.exists():
-                raise StateMissing(f"there is no state {path}", hint="start the daemon once: sync run")
+                raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
             return cls._opened(path, read_key_file(key_path(path), apart), access, None)
         try:
             path.parent.mkdir(exist_ok=True)
@@ -634,7 +634,7 @@ class Store:
     def give_back(self) -> int:
         """Give a little of what is free inside the file back to the disk; how many bytes are left to give.
 
-        0 for a file made before 0.2.0, until `sync state compact`. Call it again while it returns more than 0.
+        0 for a file made before 0.2.0, until `smartico-sync state compact`. Call it again while it returns more than 0.
         """
         with self._turn, translated(self.path):
             connection = self._connection

@@ -153,7 +153,7 @@ class Backfills:
     def page(self, loop: ViewLoop, backfill: Backfill, stopping: threading.Event) -> int:
         """Have the next rows read, sent and committed; how many there were. Raises what source, API and state raise."""
         if loop.standing.error is not None:
-            raise ViewBusy(f"view {loop.name} does not do well itself, and goes first", hint="sync status")
+            raise ViewBusy(f"view {loop.name} does not do well itself, and goes first", hint="smartico-sync status")
         turn: ViewTurn[Future[int]] = ViewTurn(
             "a page of history", lambda session, workplace: self.begin_page(session, workplace, backfill), TURN_S
         )

@@ -252,7 +252,7 @@ class EventSender:
             first = commit.dead_letters[reasons.index(often)].row.key
             raise RowsRefused(
                 f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {often} (first: key {first})",
-                hint=f"mend the view or its `columns:`, try with: sync preview {self._name}; or raise `max_refused:`",
+                hint=f"mend the view or its `columns:`, try with: smartico-sync preview {self._name}; or raise `max_refused:`",
             )
         return commit
 

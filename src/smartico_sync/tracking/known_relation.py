@@ -40,7 +40,9 @@ def refuse_known_relation(
             continue
         configured = any(each.name == row.view for each in configuration.views)
         adopt = (
-            "" if configured else f"for a view that was renamed: sync watermark adopt {view.name} --from {row.view}; "
+            ""
+            if configured
+            else f"for a view that was renamed: smartico-sync watermark adopt {view.name} --from {row.view}; "
         )
         raise ViewMisconfigured(
             f"view {view.name}: this state has sent the rows of {where(view)} for view {row.view}; from the first row on they would "

@@ -146,7 +146,7 @@ def warning(late: LateRows | None, read_time: ReadTime, view: View, pinned_by: C
         case Fence() as fence if fence.broken:
             return (
                 f"the watermark was let go {fence.broken} times because a writer stayed open longer than `pin_cap`: rows may be "
-                f"missing, run sync reconcile --view {view.name}"
+                f"missing, run smartico-sync reconcile --view {view.name}"
             )
         case Lookback() as lookback:
             return lookback.lateness.warning(lookback.lookback_ms)

@@ -65,12 +65,12 @@ class Turn(Generic[T]):
         except CancelledError:
             raise TurnWithdrawn(
                 f"view {view} did not come to it in time: {self.what} is withdrawn, nothing was changed",
-                hint="sync status says what the view is doing; then run the command again",
+                hint="smartico-sync status says what the view is doing; then run the command again",
             ) from None
         except NotYet:
             raise TurnUnfinished(
                 f"view {view} is still at it: {self.what} has begun and may yet be done",
-                hint=f"sync watermark show {view} says whether it was",
+                hint=f"smartico-sync watermark show {view} says whether it was",
             ) from None
 
     def _awaited(self, still_wanted: Callable[[], bool]) -> T:

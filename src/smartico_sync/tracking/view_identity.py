@@ -59,7 +59,7 @@ def recorded(row: ViewRow) -> Definition:
     except ValueError:
         raise StateDamaged(
             f"the state is damaged: the definition of view {row.view} cannot be read",
-            hint="sync state restore BACKUP",
+            hint="smartico-sync state restore BACKUP",
         ) from None
 
 

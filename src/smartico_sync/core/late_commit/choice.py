@@ -100,4 +100,8 @@ def protection(mechanism: Name | None) -> str:
         "gaps": "they are found within `gaps_wait` where their id is missing",
         "lookback": "they are found within `lookback`",
     }
-    return f"{found[mechanism]}, later ones by sync reconcile" if mechanism else "only sync reconcile finds them"
+    return (
+        f"{found[mechanism]}, later ones by smartico-sync reconcile"
+        if mechanism
+        else "only smartico-sync reconcile finds them"
+    )

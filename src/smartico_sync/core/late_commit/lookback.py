@@ -90,7 +90,7 @@ class Lateness:
         assert advice is not None
         return (
             f"a row came {seconds(self.most_ms)} late and the lookback is {seconds(lookback_ms)}: what comes later than that "
-            f"is missed; set `lookback: {seconds(advice)}`, and run sync reconcile"
+            f"is missed; set `lookback: {seconds(advice)}`, and run smartico-sync reconcile"
         )
 
 

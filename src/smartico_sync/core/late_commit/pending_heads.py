@@ -178,6 +178,6 @@ def recall(text: str) -> dict[str, Any]:
     if not isinstance(memory, dict):
         raise StateDamaged(
             "what the state remembers of late rows cannot be read",
-            hint="restore a backup of the state, or: sync watermark rewind VIEW --to …",
+            hint="restore a backup of the state, or: smartico-sync watermark rewind VIEW --to …",
         )
     return memory

@@ -29,7 +29,7 @@ BUSY = (
     "jobRateLimitExceeded",
 )  # fmt: skip
 FORBIDDEN = ("quotaExceeded", "billingNotEnabled", "billingTierLimitExceeded", "blocked", "policyViolation")
-SLOW = "raise `statement_timeout` of the source; `sync check` tells what a poll reads"
+SLOW = "raise `statement_timeout` of the source; `smartico-sync check` tells what a poll reads"
 QUOTAS = "see IAM & Admin, Quotas, in the console of the project that the url names"
 # By BigQuery's own word for the reason.
 TABLE = {

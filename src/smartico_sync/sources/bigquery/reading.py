@@ -86,7 +86,7 @@ class BigQueryReading(WarehouseReading[Session]):
             return [parameter(name, compared(self.relation, name), value) for name, value in values.items()]
         except ValueError:
             raise SourceError(
-                f"{self.what}: a position is no value of its column's type", hint="`sync watermark show`"
+                f"{self.what}: a position is no value of its column's type", hint="`smartico-sync watermark show`"
             ) from None
 
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:

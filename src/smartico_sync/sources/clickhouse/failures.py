@@ -27,7 +27,7 @@ TABLE = {
         195: "the user may not come from this machine's address", 516: "user or password is refused",
         492: "the user or the role is unknown", 511: "the user or the role is unknown", 512: "the user may not take that role",
     }, "server"),
-    **meanings(SourceCancelled, "tried again, with a smaller page; `sync check` tells what a poll reads", {
+    **meanings(SourceCancelled, "tried again, with a smaller page; `smartico-sync check` tells what a poll reads", {
         158: "the query reads more rows than the profile allows",
         159: "the query ran longer than `statement_timeout`, or max_execution_time",
         160: "the query would run longer than max_execution_time", 202: "the server runs too many queries already",
@@ -44,7 +44,7 @@ TABLE = {
     }),
     **meanings(SourceRefused, "see SHOW QUOTA; or poll less often", {201: "the user's quota is used up"}),
     **meanings(SourceRefused, "a view must only read", {164: "this session only asks"}),
-    **meanings(SourceError, "`sync watermark show`", {457: "a position is no value of its column's type"}),
+    **meanings(SourceError, "`smartico-sync watermark show`", {457: "a position is no value of its column's type"}),
     **alike(ViewBroken, RUN, "the server cannot compile it", COMPILED),
     **alike(ViewBroken, "does it exist, under that very name?", "reads", GONE, "subject"),
     **alike(ViewBroken, COMPARE, "names", COLUMNS, "subject"),

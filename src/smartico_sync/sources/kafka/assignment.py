@@ -51,7 +51,7 @@ def reborn(feed: Feed, lane: str, known: LaneStep, epoch: str) -> ViewRegressed 
     topic = lane.rpartition("/")[0]
     return ViewRegressed(
         f"view {feed.view}: topic {topic} is another one than was read: it was deleted and created anew",
-        hint=f"sync watermark rewind {feed.view} --to first reads the new one from its beginning",
+        hint=f"smartico-sync watermark rewind {feed.view} --to first reads the new one from its beginning",
     )
 
 
@@ -59,7 +59,7 @@ def beyond(feed: Feed, lane: str, at: int, end: int) -> ViewRegressed:
     """The position lies behind the end."""
     return ViewRegressed(
         f"view {feed.view}: {lane} ends at {end}, and {at - 1} was read already: the topic was recreated, or the cluster restored",
-        hint=f"sync watermark rewind {feed.view} --to first, or to a time, reads what is there now",
+        hint=f"smartico-sync watermark rewind {feed.view} --to first, or to a time, reads what is there now",
     )
 
 

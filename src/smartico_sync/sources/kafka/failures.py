@@ -39,7 +39,8 @@ def failure_of(error: KafkaError, place: str, what: str = "") -> SourceError:
         )
     if code in MISSING:
         return ViewBroken(
-            f"{about}: there is no such topic", hint="check `relation`; sync check names the topics that are there"
+            f"{about}: there is no such topic",
+            hint="check `relation`; smartico-sync check names the topics that are there",
         )
     return SourceUnreachable(
         f"{about}: {error.name().strip('_').lower().replace('_', ' ')}",

@@ -35,7 +35,7 @@ def described(relation: Relation, name: str) -> Column:
     column = relation.column(name)
     if column is None:
         raise ViewBroken(
-            f"view {relation.name}: nothing is known of its column {name}", hint="`sync check` asks for it"
+            f"view {relation.name}: nothing is known of its column {name}", hint="`smartico-sync check` asks for it"
         )
     return column
 
@@ -128,4 +128,4 @@ def at_head(reading: Reading, after: Position | None) -> Position | None:
 
 def no_text(place: str, what: str) -> SourceError:
     """A position that no driver can send."""
-    return SourceError(f"{place}: {what}: a position is not valid text", hint="`sync watermark show`")
+    return SourceError(f"{place}: {what}: a position is not valid text", hint="`smartico-sync watermark show`")

@@ -26,7 +26,7 @@ RIGHTS = "grant it: db.grantRolesToUser(USER, [{role: 'read', db: DATABASE}])"
 TABLE = {
     **alike(SourceRefused, LOGIN, "the login is refused", (11, 18, 8000), "server"),
     **alike(SourceRefused, RIGHTS, "permission denied", (13, 33)),
-    **meanings(SourceCancelled, "see `sync check` for the index of the poll; raise `statement_timeout` if it is there", {
+    **meanings(SourceCancelled, "see `smartico-sync check` for the index of the poll; raise `statement_timeout` if it is there", {
         43: "the server gave up the cursor",
         50: "the query ran longer than `statement_timeout`",
         237: "somebody ended the query",

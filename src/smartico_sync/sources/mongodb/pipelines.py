@@ -63,7 +63,7 @@ def value_of(relation: Relation, name: str, text: str) -> Any:
     """The value that a position's text stands for. ViewBroken for a column by which nothing can be ordered."""
     bracket = bracket_of(described(relation, name))
     if bracket is None:
-        raise ViewBroken(f"view {relation.name}: {name} has no order", hint="`sync check` tells why")
+        raise ViewBroken(f"view {relation.name}: {name} has no order", hint="`smartico-sync check` tells why")
     return stored(bracket, text)
 
 

@@ -158,7 +158,8 @@ def stored(bracket: Bracket, text: str) -> Any:
             case "binData":
                 return Binary.from_uuid(uuid.UUID(text))
     raise ConfigError(
-        f"a position is no {bracket.name}", hint="write it as `sync watermark show` does, or as the field holds it"
+        f"a position is no {bracket.name}",
+        hint="write it as `smartico-sync watermark show` does, or as the field holds it",
     )
 
 

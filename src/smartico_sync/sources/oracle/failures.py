@@ -72,7 +72,7 @@ TABLE = {
         6575: "calls a package that is invalid",
         22848: "has a CLOB or BLOB as cursor or key, which Oracle cannot compare",
     }, "subject"),
-    **meanings(ViewBroken, "GRANT READ on it to the user, or compare its name with views.yaml: `sync check`", {
+    **meanings(ViewBroken, "GRANT READ on it to the user, or compare its name with views.yaml: `smartico-sync check`", {
         942: "does not exist, or the user may not read it",
     }, "subject"),
     **alike(SourceUnreachable, FULL, "the server cannot serve us now", BUSY),

@@ -97,7 +97,7 @@ class PostgresReading(ColumnReading[Session]):
             except ViewBroken:
                 return ViewBroken(
                     f"{self.what}: its position holds what is no {column.type}, the type that {column.name} has now",
-                    hint=f"place it anew: sync watermark rewind {self.relation.name} --to …",
+                    hint=f"place it anew: smartico-sync watermark rewind {self.relation.name} --to …",
                 )
             except SourceError:
                 return None

@@ -24,7 +24,7 @@ PAUSED = "is the cluster paused, resizing or full?"
 ALTERED = "0A000"  # of a statement that was prepared: it would go on failing on its connection
 # By SQLSTATE, or by its class.
 TABLE = {
-    **meanings(SourceCancelled, "raise `statement_timeout`, or see `sync check` for a sort key", {
+    **meanings(SourceCancelled, "raise `statement_timeout`, or see `smartico-sync check` for a sort key", {
         "57014": "the query ran longer than `statement_timeout`, or a queue's rule ended it",
     }),
     **meanings(SourceCancelled, "tried again", {

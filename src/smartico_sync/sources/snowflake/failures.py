@@ -17,7 +17,9 @@ SECRETS = (
     "check user, role and secret of the source; `SELECT * FROM TABLE(INFORMATION_SCHEMA.LOGIN_HISTORY())` tells more"
 )
 REFUSED_LOGIN = Meaning(SourceRefused, "the login is refused", SECRETS, "server")
-SLOW = "raise `statement_timeout` if the warehouse needs longer to wake up; `sync check` tells what a poll reads"
+SLOW = (
+    "raise `statement_timeout` if the warehouse needs longer to wake up; `smartico-sync check` tells what a poll reads"
+)
 UNSEEN = "does it exist, and does the role have SELECT on it and USAGE on its schema? Snowflake tells the two apart for nobody"
 EXPIRED = (390111, 390112, 390114, 390115, 390195)  # the session is over: the next one is new
 TABLE = {

@@ -17,13 +17,13 @@ __all__ = ["failure"]
 # By words of its messages, which hold names; only its functions quote a value now and then.
 WORDS = (
     (ViewBroken, COMPARE, "", ("no such table", "no such column", "no such view", "near ", "error in view", "ambiguous")),
-    (SourceCancelled, "is the cursor indexed? `sync check`", "the query ran longer than `statement_timeout`", ("interrupted",)),
+    (SourceCancelled, "is the cursor indexed? `smartico-sync check`", "the query ran longer than `statement_timeout`", ("interrupted",)),
     (SourceCancelled, "tried again; the writer should use WAL", "another process holds the file locked", ("locked", "busy")),
     (SourceRefused, "is it the right file? `PRAGMA integrity_check` tells more", "", ("not a database", "malformed")),
     (SourceUnreachable, "a WAL file needs its -shm beside it, in a directory the daemon may read", "",
      ("unable to open", "disk I/O", "closed")),
     (ViewBroken, BY_HAND, "the view cannot be computed for some row (JSON)", ("JSON",)),
-    (SourceError, "`sync check` tells more", "", ("",)),
+    (SourceError, "`smartico-sync check` tells more", "", ("",)),
 )  # fmt: skip
 
 
