@@ -1,8 +1,9 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-all check bench torture soak format reference clean
+.PHONY: help setup run test test-slow test-all check audit sbom bench torture soak format reference clean
 
 UV_VERSION := 0.13.9
+PIP_AUDIT_VERSION := 2.9.0
 UV := .tools/bin/uv
 BIN := .venv/bin
 PYTHON ?= python3
@@ -46,6 +47,18 @@ check: setup ## The gates: style, types, import rules, generated references
 	$(BIN)/lint-imports
 	$(BIN)/python -m smartico_sync.config.reference
 	$(BIN)/python -m smartico_sync.cli.manual
+
+# What an installation consists of: every dependency of every extra, at the version and with the hashes of uv.lock.
+EXPORT := $(UV) export --quiet --frozen --no-dev --all-extras --no-emit-project
+
+audit: $(UV) ## Known vulnerabilities of what we install, as the package index tells them
+	@mkdir -p dist
+	$(EXPORT) --output-file dist/requirements.txt
+	$(UV) tool run pip-audit==$(PIP_AUDIT_VERSION) --disable-pip --require-hashes --requirement dist/requirements.txt
+
+sbom: $(UV) ## What an installation consists of, as CycloneDX in dist/sbom.json
+	@mkdir -p dist
+	$(EXPORT) --format cyclonedx1.5 --output-file dist/sbom.json
 
 bench: servers ## Events a second and CPU against a plain loop, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench

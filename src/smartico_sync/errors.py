@@ -12,6 +12,7 @@ SyncError                     1  internal error
 │   ├── SourceCancelled          the server ended the read (standby conflict, timeout): again, with a smaller page
 │   ├── PositionMoved            somebody else has moved the view on: nothing is committed, and it begins where the state says
 │   └── ViewBroken               the view is gone, or lacks a column the configuration names
+│       └── ViewAltered          its columns are others than they were: it is described again at once
 ├── ViewHalted                   this view stops until somebody mends what the class names
 │   ├── ViewMisconfigured     2  the configuration
 │   ├── MessagesLost          3  the broker deleted messages that were not read
@@ -64,6 +65,7 @@ __all__ = [
     "SyncError",
     "Unaccounted",
     "Unexpected",
+    "ViewAltered",
     "ViewBroken",
     "ViewHalted",
     "ViewMisconfigured",
@@ -168,6 +170,10 @@ class PositionMoved(SourceError):
 
 class ViewBroken(SourceError):
     """The view is gone or lacks a column the configuration names."""
+
+
+class ViewAltered(ViewBroken):
+    """The view has other columns than it was described with; what was read of it meanwhile counts for nothing."""
 
 
 class ViewHalted(SyncError):

@@ -42,6 +42,12 @@ SENTENCES = st.sampled_from(
         ("Property user_email faled to parse value joe, error: x", "Property user_email faled to parse value …"),
         ("Property user_phone: (356) 99 07-7003 is taken", "Property user_phone: … is taken"),
         ("Cannot store {'user_email': 'joe@x.example'} of 17", "Cannot store … of 17"),
+        ("Property loyalty_level is missing", "Property loyalty_level is missing"),
+        ("Player John Smith, Baker Street 12 already exists", "Player … 12 already exists"),
+        ("Contact O'Brien-Lopez is blocked", "Contact … is blocked"),
+        ("user john_smith not found", "user … not found"),
+        ("Invalid token qwertyuiopasdfg", "Invalid token …"),
+        ("TypeError: MARIA ROSSI has no e-mail", "TypeError: … has no …"),
         ("", ""),
     ],
 )

@@ -15,8 +15,9 @@ import pytest
 
 import engines
 from smartico_sync.cli.check import encryption_findings
-from smartico_sync.config.load import load
+from smartico_sync.config.models import SourceConfig
 from smartico_sync.sources.protocol import ServerFacts
+from smartico_sync.sources.registry import open_source
 
 START = datetime(2026, 1, 1, 10, tzinfo=UTC)
 SECRET = ("secret.example", "Annabella", "+3569900")
@@ -297,34 +298,34 @@ def test_whether_others_can_read_along(operator, postgresql, mariadb):
         operator.configure(database.url, view)
         assert "✓ source db: the connection does not leave this machine" in operator.check().stdout
     text = operator.config.read_text()
-    operator.config.write_text(re.sub(r"url: http://\S+", "url: http://api.invalid/x", text, count=1))
+    operator.config.write_text(
+        re.sub(r"url: http://\S+", "url: http://api.invalid/x\n  encryption: off", text, count=1)
+    )
     said = operator.check().stdout
     assert "! API: `smartico.url` is http to api.invalid: the token and players' data travel in the clear" in said
     assert "write `smartico.url` with https://" in said
 
 
 @pytest.mark.parametrize(
-    ("host", "encrypted", "mark", "words"),
+    ("host", "word", "encrypted", "mark", "words"),
     [
-        ("replica", "yes", "fine", "the connection is encrypted"),
-        (
-            "replica",
-            "no",
-            "advice",
-            "not encrypted: who is on the network between can read players' data and the password",
-        ),
-        ("10.0.0.7", "no", "advice", "not encrypted"),
-        ("localhost", "no", "fine", "does not leave this machine"),
-        ("127.0.0.1", "no", "fine", "does not leave this machine"),
-        ("replica", "none", "fine", "does not leave this machine"),
-        ("replica", "unknown", "advice", "cannot be told"),
+        ("replica", None, "yes", "fine", "the connection is encrypted and verified"),
+        ("replica", "unverified", "yes", "advice", "the connection is encrypted, and the server is not verified"),
+        ("replica", "off", "no", "advice", "not encrypted: who is on the network between can read players' data and the password"),
+        ("10.0.0.7", "off", "no", "advice", "not encrypted"),
+        ("10.0.0.7", "off", "unknown", "advice", "in the clear"),
+        ("localhost", None, "no", "fine", "does not leave this machine; it is in the clear"),
+        ("localhost", None, "yes", "fine", "does not leave this machine; it is encrypted"),
+        ("127.0.0.1", "unverified", "yes", "fine", "does not leave this machine; it is encrypted"),
+        ("replica", None, "none", "fine", "does not leave this machine"),
     ],
-)
-def test_a_connection_in_the_clear_is_told_where_it_leaves_the_machine(operator, host, encrypted, mark, words):
-    """By what the database says of the connection, and the host."""
-    operator.configure(f"postgresql://reader:x@{host}/casino", VIEWS)
+)  # fmt: skip
+def test_a_connection_in_the_clear_is_told_where_it_leaves_the_machine(host, word, encrypted, mark, words):
+    """By what the source promises, what the database says of the connection, and the host."""
+    source = open_source("db", SourceConfig(url=f"postgresql://reader:x@{host}/casino", encryption=word))
     facts = ServerFacts("postgresql", "17", "primary", "", encrypted=encrypted)
-    (finding,) = encryption_findings(load(operator.config), "db", facts)
+    (finding,) = encryption_findings(source, "source db", facts)
+    source.close()
     assert finding.mark == mark
     assert words in finding.message
     assert mark == "fine" or finding.hint

@@ -65,7 +65,10 @@ def test_a_first_run_delivers_every_row_once_and_later_runs_only_changes(casino,
     email = profile["payload"]["user_email"]
     number = profile["user_ext_id"]
     assert "example" not in casino.log.read_text()
-    assert decrypt(email, "user_email", {"1": parse_key(casino.key)}) == f"p{number}@example.com"
+    assert (
+        decrypt(email, "user_email", {"1": parse_key(casino.key)}, (profile["ext_brand_id"], number))
+        == f"p{number}@example.com"
+    )
     with casino.log.open() as lines:
         wins = [json.loads(line, parse_float=Decimal) for line in lines if '"casino_win"' in line]
     assert {win["payload"]["casino_last_win_amount"] for win in wins} == {Decimal("12345678901234567.89")}
@@ -101,8 +104,9 @@ def test_a_profile_that_changes_back_is_three_events_and_a_new_pii_key_is_none(o
     assert len(operator.accepted()) == 5
     postgresql.execute("UPDATE users SET dt_update = now(), user_email = 'new@example.com' WHERE user_ext_id = 2")
     assert operator.sync("run", "--once").returncode == 0
-    email = operator.accepted()[-1]["payload"]["user_email"]
-    assert decrypt(email, "user_email", {"next": parse_key(key)}) == "new@example.com"
+    last = operator.accepted()[-1]
+    email, player = last["payload"]["user_email"], (last["ext_brand_id"], last["user_ext_id"])
+    assert decrypt(email, "user_email", {"next": parse_key(key)}, player) == "new@example.com"
 
 
 def test_a_kill_at_any_moment_loses_nothing_and_repeats_only_the_same_ids(casino):
@@ -157,6 +161,7 @@ def test_check_says_which_index_is_missing(casino, postgresql):
     done = casino.check()
     assert done.returncode == 0
     assert "CREATE INDEX" in done.stdout
+    assert "the connection does not leave this machine; it is in the clear" in done.stdout
 
 
 def test_preview_shows_the_request_with_pii_protected(casino):
@@ -165,7 +170,7 @@ def test_preview_shows_the_request_with_pii_protected(casino):
     assert done.returncode == 0
     shown = json.loads(done.stdout)
     assert len(shown) == 2
-    assert shown[0]["payload"]["user_email"].startswith("sc1.")
+    assert shown[0]["payload"]["user_email"].startswith("sc2.")
     assert casino.accepted() == []
 
 

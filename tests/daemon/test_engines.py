@@ -76,7 +76,8 @@ def told(operator):
     for event in operator.accepted():
         kind, payload = event["event_type"], event["payload"]
         if "user_email" in payload:
-            payload["user_email"] = decrypt(payload["user_email"], "user_email", {"1": parse_key(operator.key)})
+            player = (event["ext_brand_id"], event["user_ext_id"])
+            payload["user_email"] = decrypt(payload["user_email"], "user_email", {"1": parse_key(operator.key)}, player)
         known = event["user_ext_id"] if kind == "update_profile" else payload[NAMED[kind]]
         events[kind, known] = (event["user_ext_id"], event["event_date"], payload)
     return events

@@ -63,7 +63,8 @@ def told(operator):
         payload = event["payload"]
         for name in ("user_email", "user_phone"):
             if name in payload:
-                payload[name] = decrypt(payload[name], name, {"1": parse_key(operator.key)})
+                player = (event["ext_brand_id"], event["user_ext_id"])
+                payload[name] = decrypt(payload[name], name, {"1": parse_key(operator.key)}, player)
         who = {"brand": event["ext_brand_id"], "user": event["user_ext_id"]}
         events.append({"event": event["event_type"], **who, "at": event["event_date"], "payload": payload})
     return sorted(

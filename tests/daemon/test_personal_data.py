@@ -286,7 +286,12 @@ def test_no_address_and_no_number_rests_or_leaks(evening, encryptor, dialect, ke
     assert accepted
     for event in accepted[:5]:
         number = int(event["user_ext_id"])
-        email = decrypt(event["payload"]["user_email"], "user_email", {"1": it.reader})
+        email = decrypt(
+            event["payload"]["user_email"],
+            "user_email",
+            {"1": it.reader},
+            (event["ext_brand_id"], event["user_ext_id"]),
+        )
         assert email.lower() == EMAILS[number].lower()
     assert leaks(OPEN, *it.bodies) >= set(LOGINS + CALLERS)
 

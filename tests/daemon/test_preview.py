@@ -79,7 +79,10 @@ def opened(operator, events):
     for event in events:
         if "user_email" in event["payload"]:
             event["payload"]["user_email"] = decrypt(
-                event["payload"]["user_email"], "user_email", {"1": parse_key(operator.key)}
+                event["payload"]["user_email"],
+                "user_email",
+                {"1": parse_key(operator.key)},
+                (event["ext_brand_id"], event["user_ext_id"]),
             )
     return events
 

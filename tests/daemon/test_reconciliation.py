@@ -12,6 +12,7 @@ from daemon.test_backfill import PROFILES, USERS
 from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import assemble
+from smartico_sync.tracking.reconciliation import Span, compare
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds, compare_view
 from waiting import until
 
@@ -46,6 +47,32 @@ def test_ids_that_are_far_apart_cost_a_question_each(operator, postgresql):
     assert operator.sync("run", "--once").returncode == 0
     told = json.loads(operator.sync("reconcile", "--json", timeout=30).stdout)[0]["compared"]
     assert told is None or told["differing"] == []
+
+
+def test_ids_that_are_far_apart_are_walked_together(tracked, postgresql):
+    """Three thousand snowflake ids, each alone in its bucket: a comparison asks a few times, and finds the one that is lost."""
+    view = tracked(
+        ", late_commit: gaps, gaps_wait: 1s", view=VIEW.replace("cursor: dt_finalized", "cursor: transaction_id")
+    )
+    step, lost = 40_000_000_000, 1_700_000_000_000_000_000
+    postgresql.execute(
+        f"INSERT INTO deposits (transaction_id, dt_finalized) SELECT {lost} + g * {step}, now() FROM generate_series(1, 3000) g"
+    )
+    until(lambda: (view.poll(), view.loop.equipment.store.view("deposits").watermark)[1])
+    insert(postgresql, lost + step // 2)
+    source, store, prepared = view.loop.equipment.source, view.loop.equipment.store, view.loop._session.prepared
+    asked = []
+
+    class Counted:
+        def reading(self, relation):
+            asked.append(relation)
+            return source.reading(relation)
+
+    row = store.view("deposits")
+    found = compare(prepared, Counted(), store, "deposits", Span(0, int(row.watermark.cursor) + 1))
+    assert [position.cursor for position in found.missing] == [str(lost + step // 2)]
+    assert found.source == 3001
+    assert len(asked) < 10
 
 
 def test_it_is_on_by_default(operator, postgresql):

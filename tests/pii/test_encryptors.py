@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import re
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smartico_sync.core.events import BRAND, USER, Events
 from smartico_sync.errors import ConfigError
 from smartico_sync.pii.aes_gcm import AesGcm
 from smartico_sync.pii.decryption import decrypt
 from smartico_sync.pii.hpke import SUITE, Hpke
 from smartico_sync.pii.keys import new_key, new_pair, parse_key
+from smartico_sync.pii.protection import Protection
 
 KEY = bytes(range(32))
 PRIVATE, PUBLIC = new_pair()
@@ -65,6 +68,28 @@ def test_a_value_cannot_be_moved_or_changed(kind):
         with pytest.raises(ConfigError) as caught:
             decrypt(*attempt)
         assert "example.com" not in caught.value.message
+
+
+def test_a_value_cannot_be_moved_to_another_player(kind):
+    """Of each text it is sealed whose it is: another user, another brand, or both run together otherwise do not open it."""
+    make, key, read = kind
+    (text,) = make(key, "1").encrypt_for("user_email", ["secret@example.com"], [("One", "2.3")])
+    assert re.fullmatch(r"sch?2\.1\.[A-Za-z0-9_-]+", text)
+    assert decrypt(text, "user_email", {"1": read}, ("One", "2.3")) == "secret@example.com"
+    for player in [("One", "3"), ("Two", "2.3"), ("One.2", "3"), ("", "One.2.3")]:
+        with pytest.raises(ConfigError, match="does not decrypt"):
+            decrypt(text, "user_email", {"1": read}, player)
+    with pytest.raises(ConfigError, match="bound to its player"):
+        decrypt(text, "user_email", {"1": read})
+
+
+def test_the_version_is_sealed_too(kind):
+    """Nobody makes a text of the first version, which fits any player, of one that is bound."""
+    make, key, read = kind
+    (text,) = make(key, "1").encrypt_for("user_email", ["secret@example.com"], [("One", "2")])
+    version, _, rest = text.partition(".")
+    with pytest.raises(ConfigError, match="does not decrypt"):
+        decrypt(f"{version[:-1]}1.{rest}", "user_email", {"1": read})
 
 
 def test_several_keys_while_one_replaces_the_other(kind):
@@ -134,3 +159,13 @@ def test_hpke_is_that_of_the_rfc():
     key = expand(secret, b"\x00\x20HPKE-v1" + suite + b"key" + context, 32)
     nonce = expand(secret, b"\x00\x0cHPKE-v1" + suite + b"base_nonce" + context, 12)
     assert SUITE.decrypt(enc + AESGCM(key).encrypt(nonce, b"value", b""), reader, b"sch1.1.p") == b"value"
+
+
+def test_values_are_bound_to_the_player_that_smartico_knows():
+    """A brand of another name at Smartico is the one of the event there, and NULLs stay NULL."""
+    frame = pl.DataFrame({BRAND: ["one", "two", "one"], USER: ["1", "1", "2"], "user_email": ["a@x", "b@x", None]})
+    protection = Protection("encrypt", ("user_email",), AesGcm(KEY, "1"), {"one": "Uno"})
+    texts = protection.apply(Events(frame)).frame.get_column("user_email").to_list()
+    assert decrypt(texts[0], "user_email", {"1": KEY}, ("Uno", "1")) == "a@x"
+    assert decrypt(texts[1], "user_email", {"1": KEY}, ("two", "1")) == "b@x"
+    assert texts[2] is None

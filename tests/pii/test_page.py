@@ -25,23 +25,25 @@ def run(*arguments):
 def test_ten_lines_decrypt_the_default(docs):
     """The page's ten lines read what the daemon wrote with a key of `smartico-sync keys new`."""
     key = run("--quiet").stdout.strip()
-    (text,) = AesGcm(parse_key(key), "1").encrypt("user_email", ["josé@example.com"])
+    (text,) = AesGcm(parse_key(key), "1").encrypt_for("user_email", ["josé@example.com"], [("Café", "4711")])
     code = snippets(docs)[0]
     assert len([line for line in code.splitlines() if line]) <= 10
     names = {}
     exec(code, names)
-    assert names["decrypt"](text, "user_email", {"1": key}) == "josé@example.com"
+    assert names["decrypt"](text, "user_email", {"1": key}, "Café", "4711") == "josé@example.com"
+    (first,) = AesGcm(parse_key(key), "1").encrypt("user_email", ["a@example.com"])
+    assert names["decrypt"](first, "user_email", {"1": key}) == "a@example.com"
 
 
 def test_ten_lines_decrypt_hpke(docs):
     """The same for a pair of `smartico-sync keys new --hpke`."""
     public, private = re.findall(r"^\w+: +(\S+)$", run("--hpke").stdout, re.MULTILINE)
-    (text,) = Hpke(parse_key(public), "1").encrypt("user_email", ["a@example.com"])
+    (text,) = Hpke(parse_key(public), "1").encrypt_for("user_email", ["a@example.com"], [("Café", "4711")])
     code = snippets(docs)[1]
     assert len([line for line in code.splitlines() if line]) <= 11
     names = {}
     exec(code, names)
-    assert names["decrypt"](text, "user_email", {"1": private}) == "a@example.com"
+    assert names["decrypt"](text, "user_email", {"1": private}, "Café", "4711") == "a@example.com"
 
 
 def test_a_new_key_comes_with_what_to_do_with_it():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -77,7 +78,36 @@ def test_every_night_the_long_tests_run():
     assert all(f"\n{target}: " in made for target in job["strategy"]["matrix"]["target"])
 
 
-@pytest.mark.parametrize("name", ["ci", "nightly"])
+def test_what_we_are_made_of_is_looked_at():
+    """Known vulnerabilities are asked for when the lock file changes and every day; a list of contents can be made."""
+    workflow = loaded("workflows/supply-chain.yml")
+    assert {"push", "schedule"} <= set(triggers(workflow))
+    (job,) = workflow["jobs"].values()
+    assert {"make audit", "make sbom"} <= set(runs(job))
+    made = (ROOT / "Makefile").read_text("utf-8")
+    assert all(f"\n{target}: " in made for target in ("audit", "sbom"))
+
+
+def test_the_image_takes_others_code_by_its_hash():
+    """What builds the image and what goes into it: a file that was changed on its way is not installed."""
+    recipe = (ROOT / "docker" / "Dockerfile").read_text("utf-8")
+    assert "--require-hashes --requirement docker/uv.txt" in recipe
+    assert "uv sync --frozen" in recipe
+    pinned = (ROOT / "docker" / "uv.txt").read_text("utf-8")
+    (version,) = re.findall(r"^UV_VERSION := (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert pinned.startswith(f"uv=={version} ")
+    assert "--hash=sha256:" in pinned
+
+
+def test_the_service_can_read_its_configuration():
+    """Its user is made anew at each start: the file that only root can read comes to it as a credential."""
+    unit = (ROOT / "docker" / "smartico-sync.service").read_text("utf-8")
+    assert "DynamicUser=yes" in unit
+    assert "\nLoadCredential=views.yaml:/etc/smartico-sync/views.yaml\n" in unit
+    assert "run --config %d/views.yaml\n" in unit
+
+
+@pytest.mark.parametrize("name", ["ci", "nightly", "supply-chain"])
 def test_a_workflow_may_only_read_and_takes_others_code_by_its_commit(name):
     """A tag can be moved to other code; a commit cannot."""
     workflow = loaded(f"workflows/{name}.yml")

@@ -144,20 +144,22 @@ def test_options_win_over_the_url():
     assert BaseLogin(config).parameters == {"trust_server_certificate": "yes"}
 
 
-@pytest.mark.parametrize("written", ["oracle://u:p@h/?service_name=CASINO", "oracle://u:p@h:1521/CASINO"])
+@pytest.mark.parametrize(
+    "written", ["oracle://u:p@localhost/?service_name=CASINO", "oracle://u:p@localhost:1521/CASINO"]
+)
 def test_oracle_takes_its_service_from_either_place(written):
     """As SQLAlchemy writes it, or behind the host."""
     (address,) = oracle.Login(SourceConfig(url=written)).addresses()
-    assert (address.service_name, address.host, address.port) == ("CASINO", "h", 1521)
+    assert (address.service_name, address.host, address.port) == ("CASINO", "localhost", 1521)
 
 
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("clickhouse://h", ("http", 8123)),
+        ("clickhouse://localhost", ("http", 8123)),
         ("clickhouse+https://h", ("https", 8443)),
         ("clickhouse+https://h:443", ("https", 443)),
-        ("clickhouse+https://h?secure=false", ("http", 8123)),
+        ("clickhouse+https://localhost?secure=false", ("http", 8123)),
     ],
 )
 def test_clickhouse_takes_tls_from_its_scheme(written, expected):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 
 import polars as pl
 import pytest
@@ -177,6 +178,83 @@ def test_a_view_that_fails_for_a_row_shows_no_value(on_postgresql):
     with pytest.raises(ViewBroken) as broken, source.reading(described) as reading:
         reading.page(None, 5)
     assert "secret" not in broken.value.message + broken.value.hint
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [("raw::int", "cast"), ("1 / (length(raw) - 11)", "divides"), ("convert_from('\\xff'::bytea || raw::bytea, 'UTF8')", "UTF-8"),
+     ("'2026-02-31'::text::date + length(raw)", "cast")],
+)  # fmt: skip
+def test_what_fails_for_a_row_is_told_apart(on_postgresql, expression, words):
+    """A cast, a division and bytes that are no text each have a message of their own."""
+    on_postgresql.execute(
+        "CREATE TABLE raws (id int, raw text)",
+        f"CREATE VIEW bets AS SELECT id, {expression} AS value FROM raws",
+        "INSERT INTO raws VALUES (1, 'secret-mail')",
+    )
+    source = on_postgresql.source()
+    described = source.describe(BETS)
+    with pytest.raises(ViewBroken, match=words) as broken, source.reading(described) as reading:
+        reading.page(None, 5)
+    assert "secret" not in broken.value.message + broken.value.hint
+
+
+def test_a_position_of_another_type_is_told(on_postgresql):
+    """The key became a uuid since the position was made: it is the position that is wrong, and not a row of the view."""
+    on_postgresql.execute(
+        "CREATE TABLE bets (id uuid DEFAULT gen_random_uuid(), at int)", "INSERT INTO bets (at) VALUES (1)"
+    )
+    source = on_postgresql.source()
+    described = source.describe(Relation("bets", "at", ("id",), relation="bets"))
+    with pytest.raises(ViewBroken, match="position") as broken, source.reading(described) as reading:
+        reading.page(Position("0", ("17",)), 5)
+    assert "smartico-sync watermark rewind bets" in broken.value.hint
+    with source.reading(described) as reading:
+        assert reading.page(None, 5).height == 1
+
+
+def test_a_bad_byte_spoils_only_its_row(postgresql_server, configured):
+    """In an SQL_ASCII database a text may be no text at all: that value is unreadable, and the reason names the encoding."""
+    server, name = postgresql_server, f"t_{uuid.uuid4().hex[:12]}"
+    server.admin(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'")
+    try:
+        server.admin(
+            "CREATE TABLE bets (id int, name text, note text)",
+            "INSERT INTO bets VALUES (1, E'Zo\\xc3\\xab', 'a'), (2, E'Jos\\xe9', 'b'), (3, E'x,\"\\xff', E'\\xfe'), (4, NULL, 'd')",
+            database=name,
+        )
+        source = configured(server.url(name))
+        with source.reading(source.describe(BETS)) as reading:
+            page = reading.page(None, 10)
+        assert page["id"].to_list() == [1, 2, 3, 4]
+        assert page["name"].to_list() == ["Zoë", None, None, None]
+        reasons = page["@unreadable"].to_list()
+        assert reasons[0] is reasons[3] is None
+        assert "SQL_ASCII" in reasons[1]
+        assert "name: " in reasons[2]
+        assert "note: " in reasons[2]
+        source.close()
+    finally:
+        server.admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_row_security_that_hides_rows_is_told(on_postgresql):
+    """hidden() names the table whose policy filters, also beneath a view; whoever sees everything hears nothing."""
+    on_postgresql.execute(
+        "CREATE TABLE raws (id int, brand text)",
+        "CREATE VIEW bets AS SELECT * FROM raws",
+        "CREATE VIEW mine WITH (security_invoker = true) AS SELECT * FROM raws",
+    )
+    source = on_postgresql.source()
+    for relation in ("raws", "bets", "mine"):
+        assert source.hidden(Relation("bets", "id", ("id",), relation=relation)) == ""
+    on_postgresql.execute("ALTER TABLE raws ENABLE ROW LEVEL SECURITY", "CREATE POLICY own ON raws USING (brand = 'a')")
+    assert "raws" in source.hidden(Relation("bets", "id", ("id",), relation="raws"))
+    assert "raws" in source.hidden(Relation("bets", "id", (), query="SELECT * FROM raws"))
+    assert "raws" in source.hidden(Relation("bets", "id", ("id",), relation="mine"))
+    assert (
+        source.hidden(Relation("bets", "id", ("id",), relation="bets")) == ""
+    )  # its owner reads the table, and is not filtered
 
 
 def test_no_permission_is_refused(on_postgresql, configured):

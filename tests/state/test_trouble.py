@@ -286,7 +286,7 @@ def test_a_restore_by_root_keeps_owner_and_mode(closed, tmp_path, lost):
     """The daemon's user can still open its state after root has restored it, or begun a new one."""
     path, _ = closed
     with Store.open(path) as store:
-        store.backup(tmp_path / "backup.db")
+        store.backup(tmp_path / "backup.db", "beside")
     for file in (path.parent, *path.parent.iterdir()):
         os.chown(file, 12345, 12346)
     for file in (path, key_of(path)):
@@ -308,7 +308,7 @@ def test_restore_after_a_loss(closed, tmp_path):
     """A backup brings back a state that is gone altogether."""
     path, before = closed
     with Store.open(path) as store:
-        store.backup(tmp_path / "backup.db")
+        store.backup(tmp_path / "backup.db", "beside")
     shutil.rmtree(path.parent)
     path.parent.mkdir()
     assert recovery.restore(tmp_path / "backup.db", path).aside is None

@@ -88,6 +88,7 @@ class MemoryStream:
     """Lanes by name; `put` appends. `failing` errors are raised by the next takes."""
 
     engine = "memory"
+    encryption = ""
 
     def __init__(self, *lanes):
         self.lanes = {lane: [] for lane in lanes or ("bets/0",)}

@@ -112,7 +112,7 @@ class Players:
         """A copy of the state as it is."""
         self.copies += 1
         target = self.home / f"copy-{self.copies}.db"
-        self.store.backup(target)
+        self.store.backup(target, "beside")
         return target
 
     def restore(self, copy):

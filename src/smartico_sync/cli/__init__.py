@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from smartico_sync import __version__
+from smartico_sync.cli.output import echo_lines, secho
 from smartico_sync.errors import ExitCode, SyncError, Unexpected
 
 __all__ = ["app", "main"]
@@ -126,8 +127,8 @@ def report(error: SyncError) -> None:
 
 def tell(error: SyncError) -> None:
     """The same, or OSError."""
-    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(error.message, err=True)
+    secho("error: ", fg="red", bold=True, nl=False, err=True)
+    echo_lines(error.message, err=True)
     if error.hint:
-        click.secho("  next: ", fg="cyan", nl=False, err=True)
-        click.echo(error.hint, err=True)
+        secho("  next: ", fg="cyan", nl=False, err=True)
+        echo_lines(error.hint, err=True)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo
 from smartico_sync.daemon import control
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.operations import Operations
@@ -37,7 +38,7 @@ GLANCE_S = 0.5  # how often progress is drawn
 
 @click.command()
 @click.argument("name", metavar="VIEW", required=False)
-@click.option("--from", "low", metavar="TIME|ID", help="The first cursor to send.")
+@click.option("--from", "low", metavar="first|TIME|ID", help="The first cursor to send.")
 @click.option(
     "--to", "high", metavar="TIME|ID", help="The last one; else the watermark, above which rows are on their way."
 )
@@ -88,7 +89,7 @@ def backfill(
     if listing:
         return show(context, as_json)
     if cancel is not None:
-        click.echo(f"{context.call('cancel_backfill', number=cancel)}: backfill {cancel} is cancelled")
+        echo(f"{context.call('cancel_backfill', number=cancel)}: backfill {cancel} is cancelled")
         return ExitCode.FINE
     if name is None and not resume:
         raise ConfigError(
@@ -129,7 +130,7 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
     number = context.call(
         "backfill", view=name, low=part.low, high=part.high, rate=rate, profiles=profiles, total=part.rows
     )
-    click.echo(
+    echo(
         f"backfill {number}: {part.rows:,} rows of {name} from {part.low} to {part.high}, at most {rate:,} a second: "
         f"{timedelta(seconds=part.rows // rate)} or more"
     )
@@ -141,7 +142,7 @@ def worked(context: OperatorContext, path: Path) -> ExitCode:
         try:
             parts = assemble(context.configuration, path.absolute().parent, stack)
         except StateLocked:
-            click.echo("the running daemon sends it; next: smartico-sync backfill --list")
+            echo("the running daemon sends it; next: smartico-sync backfill --list")
             return ExitCode.FINE
         configure("console")
         stack.callback(control.Control(parts.store.path, Operations(parts.store)).close)
@@ -192,9 +193,9 @@ def sent(parts: Parts, stopping: threading.Event) -> ExitCode:
         thread.join()
     ended = [each for each in parts.store.backfills() if each.id in bars]
     for each in ended:
-        click.echo(f"backfill {each.id}: {told(each)}")
+        echo(f"backfill {each.id}: {told(each)}")
     if any(each.state == "open" for each in ended):
-        click.echo("next: smartico-sync backfill --resume; a daemon goes on by itself: smartico-sync run")
+        echo("next: smartico-sync backfill --resume; a daemon goes on by itself: smartico-sync run")
     if any(each.state == "failed" for each in ended):
         return ExitCode.API
     return ExitCode.DEAD_LETTERS if any(loop.standing.dead_lettered for loop in parts.loops) else ExitCode.FINE
@@ -208,9 +209,9 @@ def show(context: OperatorContext, as_json: bool) -> ExitCode:
         print_json([as_data(each) for each in found])
         return ExitCode.FINE
     for each in found:
-        click.echo(f"{each.id:>6}  {each.view:<16} {each.low} to {each.high}  {told(each)}")
+        echo(f"{each.id:>6}  {each.view:<16} {each.low} to {each.high}  {told(each)}")
     if not found:
-        click.echo("no backfills; next: smartico-sync backfill VIEW --from TIME --to TIME")
+        echo("no backfills; next: smartico-sync backfill VIEW --from TIME --to TIME")
     return ExitCode.FINE
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
-from smartico_sync.catalogue.engines import find
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.check_machine import machine_findings
 from smartico_sync.cli.check_report import ViewReport, show_report
@@ -16,12 +14,13 @@ from smartico_sync.cli.check_view import check_view
 from smartico_sync.cli.findings import Finding, failed, show
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo
 from smartico_sync.cli.stream_check import check_messages
 from smartico_sync.config.load import load
+from smartico_sync.core.encryption import STANDING, WITHIN, is_loopback
 from smartico_sync.daemon.wiring import protection_of, reads_messages
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ConfigError, ExitCode, SyncError
-from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.registry import open_source, open_stream
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def check(path: Path, as_json: bool) -> int:
         print_json(told(findings, reports, code))
     else:
         things = f"{len(wrong)} {'thing' if len(wrong) == 1 else 'things'} to mend; "
-        click.echo(f"{things if wrong else ''}nothing was sent")
+        echo(f"{things if wrong else ''}nothing was sent")
     return code
 
 
@@ -88,7 +87,7 @@ def everything(path: Path) -> Iterator[Finding | ViewReport]:
         yield Finding("advice", str(path), warning)
     reports: list[ViewReport] = []
     context = OperatorContext(path)
-    yield from machine_findings(context.state, configuration.health.listen)
+    yield from machine_findings(context.state, configuration.health.listen, context.secret)
     for name in configuration.sources:
         opened = open_stream if reads_messages(configuration.sources[name]) else open_source
         try:
@@ -116,7 +115,7 @@ def check_source(context: OperatorContext, name: str, source: Source | Stream) -
         return
     lag = "" if facts.replay_lag_ms is None else f", replay lag {facts.replay_lag_ms} ms"
     yield Finding("fine", subject, f"{facts.engine} {facts.version}, {facts.role}{lag}")
-    yield from encryption_findings(context.configuration, name, facts)
+    yield from encryption_findings(source, subject, facts)
     for warning in facts.warnings:
         yield Finding("advice", subject, warning)
     for view in context.configuration.views:
@@ -125,37 +124,31 @@ def check_source(context: OperatorContext, name: str, source: Source | Stream) -
             yield from check_messages(context, view, source) if messages else check_view(context, view, source)  # type: ignore[arg-type]
 
 
-def encryption_findings(configuration: Configuration, name: str, facts: ServerFacts) -> Iterator[Finding]:
-    """Whether others can read along between the database and here."""
-    subject, url = f"source {name}", configuration.sources[name].url.get_secret_value()
-    if facts.encrypted == "yes":
-        yield Finding("fine", subject, "the connection is encrypted")
-    elif facts.encrypted == "none" or all(is_here(host) for host, _ in parse(url).hosts):
+def encryption_findings(source: Source | Stream, subject: str, facts: ServerFacts) -> Iterator[Finding]:
+    """What the source promises of its connections; a connection within this machine may be better than promised."""
+    words = source.encryption
+    if not words or facts.encrypted == "none":
         yield Finding("fine", subject, "the connection does not leave this machine")
-    elif facts.encrypted == "no":
-        engine = find(parse(url).scheme)
-        folder = "streams" if engine and engine.reads == "messages" else "databases"
-        manual = f": docs/{folder}/{engine.scheme}.md names the parameter" if engine else ""
+    elif words.endswith(WITHIN):
+        promised = words.removesuffix(WITHIN)
+        better = STANDING["unverified"] if promised == STANDING["off"] and facts.encrypted == "yes" else promised
+        yield Finding("fine", subject, f"the connection does not leave this machine; it is {better}")
+    elif words == STANDING["verified"]:
+        yield Finding("fine", subject, f"the connection is {words}")
+    elif words == STANDING["off"] and facts.encrypted != "yes":
         yield Finding(
             "advice",
             subject,
-            "the connection is not encrypted: who is on the network between can read players' data and the password",
-            f"let the server offer TLS and ask for it in the url{manual}",
+            "the connection is in the clear, not encrypted: who is on the network between can read players' data and the password",
+            "let the server offer TLS, and leave `encryption: off` out",
         )
     else:
         yield Finding(
-            "advice", subject, "whether the connection is encrypted cannot be told", "look at the server's settings"
+            "advice",
+            subject,
+            "the connection is encrypted, and the server is not verified: who takes its place can read and answer",
+            "name the authority of the server's certificate, and leave `encryption:` out",
         )
-
-
-def is_here(host: str) -> bool:
-    """Whether a host is this machine."""
-    if host.lower() in ("", "localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def player_findings(configuration: Configuration, reports: list[ViewReport]) -> Iterator[Finding]:
@@ -183,7 +176,7 @@ def api_findings(configuration: Configuration, base: Path) -> Iterator[Finding]:
     }
     for key, url in {"smartico.url": configuration.smartico.url, **own}.items():
         parts = urlsplit(url)
-        if parts.scheme == "http" and not is_here(parts.hostname or ""):
+        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
             yield Finding(
                 "advice",
                 "API",

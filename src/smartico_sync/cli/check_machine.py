@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["machine_findings", "taken"]
 
 
-def machine_findings(state: Path, listen: str) -> Iterator[Finding]:
-    """Whether the state can be read and written, and whether the page's port is free. Leaves nothing behind."""
+def machine_findings(state: Path, listen: str, apart: bytes | None) -> Iterator[Finding]:
+    """Whether the state can be read and written, and whether the page's port is free. Leaves nothing behind. `apart`: the state's secret, where it is kept elsewhere."""
     try:
-        known = tried(state)
+        known = tried(state, apart)
     except SyncError as error:
         yield failed("state", error)
     else:
@@ -36,7 +36,7 @@ def machine_findings(state: Path, listen: str) -> Iterator[Finding]:
         )
 
 
-def tried(state: Path) -> str:
+def tried(state: Path, apart: bytes | None) -> str:
     """Read the state, if there is one, and write beside it. Raises StateError."""
     folder = state.parent if state.parent.is_dir() else state.parent.parent
     try:
@@ -50,7 +50,7 @@ def tried(state: Path) -> str:
         ) from None
     if not state.exists() and not key_path(state).exists():
         return f"{state.name} will be made at the first start"
-    with Store.open(state, access="read") as store:
+    with Store.open(state, access="read", apart=apart) as store:
         views = store.views()
     return f"{state.name} can be read and written; it knows {len(views)} view{'s' * (len(views) != 1)}"
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from smartico_sync.cli.findings import width, wrapped
+from smartico_sync.cli.output import echo, echo_lines, secho
 from smartico_sync.core.column_uses import column_uses, computed
 
 if TYPE_CHECKING:
@@ -89,17 +88,17 @@ class ViewReport:
 def show_report(report: ViewReport) -> None:
     """Print for a person."""
     view, survey = report.view, report.survey
-    click.echo()
-    click.secho(
+    echo()
+    secho(
         wrapped(f"view {view.name}: {', '.join(report.told()['event_types'])}, kind {view.kind}", "", "  "), bold=True
     )
     if survey is not None:
         told = f"the newest {survey.rows:,} rows, up to {view.cursor} {report.up_to}: {outcome(survey)}"
-        click.echo(wrapped(told if survey.rows else "no rows yet: values cannot be looked at", "  ", "  "))
+        echo_lines(wrapped(told if survey.rows else "no rows yet: values cannot be looked at", "  ", "  "))
     lines = [line for use in column_uses(report.mapping) for line in rows_of(report, use)]
     lines += [("", each.name, each.type, each.how) for each in computed(report.mapping)]
     for line in table([HEADINGS, *lines]):
-        click.echo(line)
+        echo_lines(line)
 
 
 def outcome(survey: Survey) -> str:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.check_report import ViewReport
-from smartico_sync.cli.findings import Finding, failed
+from smartico_sync.cli.findings import Finding, Mark, failed
 from smartico_sync.cli.row_findings import moment_findings, row_findings
 from smartico_sync.config.personal import looks_identifying, undecided_pii
+from smartico_sync.core.column_changes import column_changes
 from smartico_sync.core.column_uses import unfilled
 from smartico_sync.core.definition import changes
 from smartico_sync.core.late_commit.choice import protection
@@ -33,6 +34,7 @@ from smartico_sync.tracking.prepared_view import (
 )
 from smartico_sync.tracking.source_checks import CheckMemory, SourceChecks
 from smartico_sync.tracking.view_identity import definition_of, recorded
+from smartico_sync.tracking.view_start import just_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +90,9 @@ def check_view(context: OperatorContext, view: View, source: Source) -> Iterator
             yield from change_findings(context, view, source, prepared, row)
         properties, key = len(prepared.mapping.properties), ", ".join(prepared.relation.key) or "none"
         yield Finding("fine", subject, f"{properties} properties, key {key}")
+        if row is None and view.start_from not in ("first", "now"):
+            yield from start_findings(subject, view, source, prepared)
+        yield from hidden_findings(subject, source, prepared)
         yield from kind_findings(subject, view)
         yield from need_findings(subject, view, prepared.mapping)
         yield from personal_findings(configuration, subject, prepared)
@@ -179,11 +184,42 @@ def change_findings(
     found = changes(recorded(row), definition_of(context.configuration, view, prepared.mapping))
     if stopping := [change for change in found if change.weight == "stops"]:
         raise stopped(view.name, stopping)
+    yield from column_findings(context, view, prepared, row)
     if found:
         with context.reading() as store, source.reading(prepared.relation) as reading:
             known = identified(prepared, row, store)
             told = SourceChecks(view, store, known, CheckMemory()).verify(reading, found)
         yield Finding("advice", f"view {view.name}", told)
+
+
+def column_findings(context: OperatorContext, view: View, prepared: PreparedView, row: ViewRow) -> Iterator[Finding]:
+    """Whether the columns that are sent are others than those it was tracked with."""
+    now = definition_of(context.configuration, view, prepared.mapping)
+    if found := column_changes(recorded(row), now, prepared.relation):
+        told, hint = f"columns of the view changed: {found.told}", found.hint(view.name, prepared.mapping.kind.role)
+        mark: Mark = "wrong" if view.on_schema_change == "stop" else "advice"
+        yield Finding(mark, f"view {view.name}", told, hint, ExitCode.CONFIGURATION)
+
+
+def start_findings(subject: str, view: View, source: Source, prepared: PreparedView) -> Iterator[Finding]:
+    """Where a view begins that was never tracked. Raises ConfigError for what is no value of its cursor."""
+    before = just_before(view, prepared, source)
+    with source.reading(prepared.relation) as reading:
+        there = before is None or reading.page(before, 1).height
+    if not there:
+        told = f"no row lies at or after `start_from: {view.start_from}`: nothing is sent before one does"
+        yield Finding("advice", subject, told, "is it meant so? `start_from: now` begins with what comes from now on")
+
+
+def hidden_findings(subject: str, source: Source, prepared: PreparedView) -> Iterator[Finding]:
+    """Whether the user sees all rows."""
+    if hidden := source.hidden(prepared.relation):
+        yield Finding(
+            "advice",
+            subject,
+            f"some of its rows may be hidden from this user, and are never sent: {hidden}",
+            "let the user see all rows: ALTER ROLE … BYPASSRLS, or a policy FOR SELECT TO the user USING (true)",
+        )
 
 
 def order_findings(

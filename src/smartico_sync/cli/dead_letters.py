@@ -11,7 +11,8 @@ import click
 from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.printable import printable
+from smartico_sync.cli.output import echo
+from smartico_sync.core.printable import printable
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,21 +62,21 @@ def list_(limit: int, path: Path, as_json: bool, **chosen: Any) -> None:
         print_json([told(dead_letter) for dead_letter in found])
         return
     for line in counted(every):
-        click.echo(line)
+        echo(line)
     for dead_letter in found:
         row = dead_letter.row
-        click.echo(
+        echo(
             f"{dead_letter.id:>8}  {moment(dead_letter.at_ms)}  {row.view:<16} {printable(row.key):<24} {dead_letter.code:>6}  "
             f"{printable(dead_letter.reason)}"
         )
     if len(every) > limit:
-        click.echo(f"… {len(every) - limit:,} more; --limit shows more of them")
+        echo(f"… {len(every) - limit:,} more; --limit shows more of them")
     if found:
-        click.echo(
+        echo(
             "next: smartico-sync dead-letters show --id N, retry or drop; smartico-sync trace VIEW KEY looks at the row itself"
         )
     else:
-        click.echo("no dead letters fit" if there else "no dead letters")
+        echo("no dead letters fit" if there else "no dead letters")
 
 
 def counted(found: Sequence[DeadLetter]) -> list[str]:
@@ -103,10 +104,10 @@ def show(everything: bool, path: Path, as_json: bool, **chosen: Any) -> None:
         return
     for fields in found:
         for name, value in fields.items():
-            click.echo(f"{name.replace('_', ' '):<12}{printable(str(value))}")
-        click.echo()
+            echo(f"{name.replace('_', ' '):<12}{printable(str(value))}")
+        echo()
     if not found:
-        click.echo("no dead letters fit")
+        echo("no dead letters fit")
 
 
 @dead_letters.command()
@@ -145,11 +146,9 @@ def some_are_chosen(chosen: Mapping[str, Any], everything: bool) -> None:
 def change(context: OperatorContext, name: str, found: Sequence[DeadLetter], said: str) -> None:
     """Do something with dead letters."""
     if len(found) > MANY:
-        click.echo(f"{dead(len(found))} of {len(counted(found))} views: this may take a while", err=True)
+        echo(f"{dead(len(found))} of {len(counted(found))} views: this may take a while", err=True)
     done = context.call(name, ids=[each.id for each in found]) if found else 0
-    click.echo(
-        f"{dead(done)} {'is' if done == 1 else 'are'} {said}" if found else "no dead letters fit: nothing is done"
-    )
+    echo(f"{dead(done)} {'is' if done == 1 else 'are'} {said}" if found else "no dead letters fit: nothing is done")
 
 
 def dead(count: int) -> str:

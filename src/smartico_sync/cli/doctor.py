@@ -24,6 +24,7 @@ from smartico_sync.cli.check_report import ViewReport
 from smartico_sync.cli.findings import Finding, failed
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
+from smartico_sync.cli.output import echo
 from smartico_sync.cli.status import current
 from smartico_sync.errors import ConfigError, ExitCode, StateUnwritable, SyncError
 from smartico_sync.observe.logs import redacted
@@ -79,8 +80,8 @@ def doctor(output: Path | None, offline: bool, path: Path) -> ExitCode:
         if not offline:
             parts["check.json"] = lambda: checked(path)
     write(output, {name: attempt(made) for name, made in parts.items()})
-    click.echo(f"{output}: {', '.join(parts)}")
-    click.echo(f"look into it, then send it: tar -xzOf {output}")
+    echo(f"{output}: {', '.join(parts)}")
+    echo(f"look into it, then send it: tar -xzOf {output}")
     return ExitCode.FINE
 
 

@@ -8,8 +8,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import click
-
+from smartico_sync.cli.output import echo_lines, secho
 from smartico_sync.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def show(finding: Finding, *, err: bool = False) -> None:
     sign, colour = SIGNS[finding.mark]
     told = finding.message.removeprefix(f"{finding.subject}: ")
     lines = wrapped(f"{finding.subject}: {told}", "  ", "    ")
-    click.secho(sign, fg=colour, nl=False, err=err)
-    click.echo(lines[1:], err=err)
+    secho(sign, fg=colour, nl=False, err=err)
+    echo_lines(lines[1:], err=err)
     if finding.hint:
-        click.echo(wrapped(finding.hint, NEXT, " " * len(NEXT)), err=err)
+        echo_lines(wrapped(finding.hint, NEXT, " " * len(NEXT)), err=err)

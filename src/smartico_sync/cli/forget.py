@@ -10,6 +10,7 @@ from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo
 from smartico_sync.daemon import erasure
 from smartico_sync.errors import ConfigError
 
@@ -65,14 +66,14 @@ def forget(brand: str, user: str, tell: bool, status: str | None, yes: bool, pat
         print_json({"brand": brand, "user": user, "cleared": told, "removed": removed, "views": done, "kept": kept})
         return
     if tell:
-        click.echo(f"cleared at Smartico: {', '.join(told) or 'nothing, it does not know this player'}")
+        echo(f"cleared at Smartico: {', '.join(told) or 'nothing, it does not know this player'}")
     for name, count in removed.items():
         if count:
-            click.echo(f"removed: {REMOVED[name]}, {count:,}")
+            echo(f"removed: {REMOVED[name]}, {count:,}")
     if not any(removed.values()):
-        click.echo(f"the state knew nothing of player {user} of {brand}")
+        echo(f"the state knew nothing of player {user} of {brand}")
     for sentence in kept:
-        click.echo(f"still there: {sentence}")
+        echo(f"still there: {sentence}")
 
 
 def left(context: OperatorContext, done: Mapping[str, Mapping[str, Any]]) -> list[str]:

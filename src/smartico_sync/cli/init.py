@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import SecretStr
 
+from smartico_sync.cli.output import echo_lines, secho
 from smartico_sync.config.document import parse as parse_yaml
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Relation
@@ -72,7 +73,7 @@ def init(*, url: str, output: Path, source: str, brand: str, api: str, force: bo
     if statements or sql.exists():
         write(sql, statements or NOTHING, force=force)
     tell(proposal, problems)
-    click.echo(f"\nwritten: {output}" + (f", {sql}" if statements else ""))
+    echo_lines(f"\nwritten: {output}" + (f", {sql}" if statements else ""))
     steps = [f"let the database's owner read and run {sql}"] if statements else []
     asked = needed(proposal, heading)
     steps.append(
@@ -80,7 +81,7 @@ def init(*, url: str, output: Path, source: str, brand: str, api: str, force: bo
     )
     steps += [f"read {output}, and correct it", f"smartico-sync check --config {output}"]
     for number, step in enumerate(steps, 1):
-        click.echo(f"  {number}. {step}")
+        echo_lines(f"  {number}. {step}")
 
 
 def expanded(url: str) -> str:
@@ -139,11 +140,11 @@ def tell(proposal: Proposal, problems: dict[str, str]) -> None:
     """One line a view."""
     for view in proposal.views:
         made = f"a view of {view.table} to be made" if view.plan else f"{view.table} as it is"
-        click.secho("✓ " if view.recipe.use == "propose" else "! ", fg="green", nl=False)
-        click.echo(f"{view.recipe.name}: {made}, kind {view.recipe.kind}, cursor {view.cursor}")
+        secho("✓ " if view.recipe.use == "propose" else "! ", fg="green", nl=False)
+        echo_lines(f"{view.recipe.name}: {made}, kind {view.recipe.kind}, cursor {view.cursor}")
     for name, why in proposal.missing.items():
-        click.secho("· ", nl=False)
-        click.echo(f"{name}: {why}")
+        secho("· ", nl=False)
+        echo_lines(f"{name}: {why}")
     for table, why in problems.items():
-        click.secho("! ", fg="yellow", nl=False)
-        click.echo(f"{table}: no values could be read: {why}")
+        secho("! ", fg="yellow", nl=False)
+        echo_lines(f"{table}: no values could be read: {why}")

@@ -12,6 +12,7 @@ import orjson
 from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.cli.findings import wrapped
 from smartico_sync.cli.options import json_option
+from smartico_sync.cli.output import echo, echo_lines
 from smartico_sync.config.kind_reference import section
 from smartico_sync.errors import ConfigError
 
@@ -34,18 +35,18 @@ def kinds(name: str | None, as_json: bool) -> None:
     chosen = KINDS if name is None else {name: KINDS[name]}
     if as_json:
         every = {each: asdict(known) for each, known in chosen.items()}
-        click.echo(orjson.dumps(every, option=orjson.OPT_INDENT_2, default=sorted).decode())
+        echo_lines(orjson.dumps(every, option=orjson.OPT_INDENT_2, default=sorted).decode())
         return
     if name is not None:
         for line in section(KINDS[name]).splitlines():
             if not line.startswith("|--"):
-                click.echo(plain(line))
+                echo(plain(line))
         return
     longest = max(map(len, KINDS))
     for each, known in KINDS.items():
         told = ", ".join(dict.fromkeys(known.event_types.values())) or "the `event_type:` of the view"
-        click.echo(wrapped(told, f"{each:<{longest}}  ", " " * (longest + 2)))
-    click.echo("next: smartico-sync kinds KIND shows its columns")
+        echo_lines(wrapped(told, f"{each:<{longest}}  ", " " * (longest + 2)))
+    echo("next: smartico-sync kinds KIND shows its columns")
 
 
 def plain(line: str) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import click
 import orjson
 
+from smartico_sync.cli.output import echo_lines
 from smartico_sync.config.load import load
 from smartico_sync.config.source_checks import engine_of, is_broker
 from smartico_sync.daemon import control
 from smartico_sync.daemon.operations import Operations
-from smartico_sync.daemon.wiring import state_path
+from smartico_sync.daemon.wiring import state_path, state_secret
 from smartico_sync.errors import ConfigError, StateError, StateLocked
 from smartico_sync.sources.registry import open_source, open_stream
 from smartico_sync.state.store import Store
@@ -38,6 +38,7 @@ class OperatorContext:
         self.path = path
         self.configuration: Configuration = load(path)
         self.state = state_path(self.configuration, path.absolute().parent)
+        self.secret = state_secret(self.configuration, path.absolute().parent)
 
     def view(self, name: str) -> View:
         """The view of that name. ConfigError names those there are."""
@@ -58,7 +59,7 @@ class OperatorContext:
     @contextmanager
     def reading(self) -> Iterator[Store]:
         """The state, beside a running daemon, to look at."""
-        with Store.open(self.state, access="read") as store:
+        with Store.open(self.state, access="read", apart=self.secret) as store:
             yield store
 
     def known_row(self, view: View) -> ViewRow | None:
@@ -114,7 +115,7 @@ class OperatorContext:
         with self.reading():
             pass
         try:
-            store = Store.open(self.state)
+            store = Store.open(self.state, apart=self.secret)
         except StateLocked:
             return control.ask(self.state, name, arguments)
         with store:
@@ -123,4 +124,4 @@ class OperatorContext:
 
 def print_json(value: Any) -> None:
     """Print for a program to read."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    echo_lines(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

@@ -11,6 +11,7 @@ import orjson
 from smartico_sync.cli.findings import Finding, show, wrapped
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo, echo_lines, secho
 from smartico_sync.cli.pretty_json import indented
 from smartico_sync.core.batches import encode
 from smartico_sync.core.column_uses import unfilled
@@ -76,9 +77,9 @@ def preview(name: str, path: Path, limit: int, explain: bool, as_json: bool) -> 
             "findings": [finding.told() for finding in findings],
             **({"explained": [asdict(each) for each in explanations(context, made)]} if explain else {}),
         }
-        click.echo(indented(orjson.dumps(told).decode()))
+        echo_lines(indented(orjson.dumps(told).decode()))
         return ExitCode.FINE
-    click.echo(indented(body))
+    echo_lines(indented(body))
     if explain:
         keys = dict(made.sent.frame.select(POSITION, KEY).iter_rows())
         for number, each in enumerate(explanations(context, made), 1):
@@ -176,15 +177,15 @@ def explanations(context: OperatorContext, made: Preview) -> tuple[Explanation, 
 
 def show_explanation(number: int, each: Explanation, key: str) -> None:
     """Print for a person."""
-    click.echo()
-    click.secho(wrapped(f"event {number}, of row {each.row + 1} (key {key})", "", "  "), bold=True)
+    echo()
+    secho(wrapped(f"event {number}, of row {each.row + 1} (key {key})", "", "  "), bold=True)
     longest = max(len(part.name) for part in (*each.envelope, *each.payload))
     for part in (*each.envelope, *each.payload):
         indent = "  " if part in each.envelope else "    "
         start = f"{indent}{part.name:<{longest + 4 - len(indent)}}  "
-        click.echo(
+        echo_lines(
             wrapped(part.how if part.origin == "column" else f"{part.origin}: {part.how}", start, " " * len(start))
         )
     for lost in each.left_out:
         start = f"    {lost.column:<{longest}}  "
-        click.echo(wrapped(f"left out: {lost.why}", start, " " * len(start)))
+        echo_lines(wrapped(f"left out: {lost.why}", start, " " * len(start)))

@@ -10,8 +10,9 @@ import click
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.printable import printable
+from smartico_sync.cli.output import echo, secho
 from smartico_sync.cli.watermark import time_of
+from smartico_sync.core.printable import printable
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import ConfigError, ExitCode, SourceCancelled
 from smartico_sync.tracking.clocks import now_ms
@@ -77,9 +78,9 @@ def reconcile(
         if send:
             rows = [[position.cursor, *position.key] for position in (*comparison.missing, *comparison.unlike)]
             context.call("enqueue", view=view.name, rows=rows, code=UNACKNOWLEDGED, reason=REASON)
-            click.echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
+            echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
     if missing and not send and not as_json:
-        click.echo("next: smartico-sync reconcile --send has them read again and sent")
+        echo("next: smartico-sync reconcile --send has them read again and sent")
     return ExitCode.DEAD_LETTERS if missing and not send else ExitCode.FINE
 
 
@@ -174,11 +175,11 @@ def show(view: View, found: Found) -> None:
     aside = {"dead letters": found.given_up, "waiting": found.waiting, "dropped by hand": found.dropped}
     if any(aside.values()):
         listed = ", ".join(f"{count:,} {what}" for what, count in aside.items() if count)
-        click.echo(f"    accounted for, and not accepted: {listed}; next: smartico-sync dead-letters list")
+        echo(f"    accounted for, and not accepted: {listed}; next: smartico-sync dead-letters list")
     if found.without_cursor is None:
-        click.echo(f"! {view.name}: rows with a NULL {view.cursor} could not be counted: that took too long")
+        echo(f"! {view.name}: rows with a NULL {view.cursor} could not be counted: that took too long")
     elif found.without_cursor:
-        click.secho(
+        secho(
             f"! {view.name}: {found.without_cursor:,} rows have a NULL {view.cursor} or key and are never sent: fill it, or see "
             "on_null_cursor",
             fg="yellow",
@@ -189,7 +190,7 @@ def show_comparison(name: str, found: Found) -> None:
     """What the comparison found."""
     comparison = found.comparison
     if comparison is None:
-        click.echo(f"{name}: {found.reason}")
+        echo(f"{name}: {found.reason}")
         return
     over = comparison.span
     between = f"{edge(over.low, comparison.unit)} to {edge(over.high, comparison.unit)}"
@@ -199,27 +200,27 @@ def show_comparison(name: str, found: Found) -> None:
         if comparison.counted:
             by_key = comparison.source - comparison.counted
             said = f"{by_key:,} compared by key: {said}; {comparison.counted:,} by count alone: as many as were {word}"
-        click.secho(f"✓ {name}: {comparison.source:,} rows from {between}, {said}", fg="green")
+        secho(f"✓ {name}: {comparison.source:,} rows from {between}, {said}", fg="green")
         return
-    click.secho(f"✗ {name}: from {between}", fg="red")
+    secho(f"✗ {name}: from {between}", fg="red")
     if comparison.unlike_rows:
-        click.echo(
+        echo(
             f"    {comparison.unlike_rows:,} profiles hold something else than was sent, and their cursor did not move"
         )
         for position in comparison.unlike[:SHOWN]:
-            click.echo(f"    changed: {', '.join(position.key)} at {position.cursor}")
+            echo(f"    changed: {', '.join(position.key)} at {position.cursor}")
     for bucket in comparison.differing[:SHOWN]:
         pruned = "; the keys are pruned, so none can be named" if bucket.keys == "pruned" else ""
-        click.echo(
+        echo(
             f"    {edge(bucket.low, comparison.unit)}: source {bucket.source:,}, ledger {bucket.ledger:,}: "
             f"{bucket.missing:,} never acknowledged, {bucket.extra:,} gone from the source{pruned}"
         )
     runs = list(ranges(comparison.missing))
     for run in runs[:SHOWN]:
-        click.echo(f"    missing: {named(run)}")
+        echo(f"    missing: {named(run)}")
     left = comparison.missing_rows - sum(len(run) for run in runs[:SHOWN])
     if left:
-        click.echo(f"    … {left:,} more; --json lists them")
+        echo(f"    … {left:,} more; --json lists them")
 
 
 def ranges(missing: Sequence[Position]) -> Iterator[list[Position]]:

@@ -8,6 +8,7 @@ import click
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo
 from smartico_sync.daemon import control
 from smartico_sync.errors import ConfigError
 
@@ -34,4 +35,4 @@ def reload(path: Path, as_json: bool) -> None:
         print_json(found)
         return
     told = [f"{what}: {', '.join(names)}" for what, names in found.items() if names]
-    click.echo("; ".join(told) if told else "nothing differs from what is at work")
+    echo("; ".join(told) if told else "nothing differs from what is at work")

@@ -6,6 +6,7 @@ import gc
 import math
 import sys
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,7 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         if endpoint is not None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
             endpoint.notes, endpoint.waits_for = reload.findings, None
+            endpoint.sources, endpoint.sizes = {}, None
         with ExitStack() as inner:
             parts = start.until(partial(assemble, configuration, base, inner, board))
             scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
@@ -125,6 +127,7 @@ def serve(
     where = "no status page"
     if endpoint is not None:
         endpoint.destinations, endpoint.starting = parts.delivery.status, "no"
+        endpoint.sources, endpoint.sizes = parts.sources, parts.store.sizes
         where = endpoint.url
     if mode == "forever":
         operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
@@ -136,6 +139,9 @@ def serve(
     gc.collect()
     gc.freeze()
     log.info("started", version=__version__, views=len(parts.loops), page=where)
+    for name, encryption in parts.sources.items():
+        if encryption:
+            log.info("source", source=name, connection=encryption)
     views = parts.board.last_seen if mode == "once" else parts.board.views
     progress = stack.enter_context(Progress(views, where)) if sys.stderr.isatty() else None
     code = ExitCode.FINE
@@ -158,4 +164,6 @@ def status_of(parts: Parts, started_ms: int, reload: Reload | None) -> dict[str,
     """How the daemon does, for whoever asks over the control socket."""
     views, destinations = parts.board.views(), parts.delivery.status()
     health = assess(views, destinations, reload.findings() if reload else ())
-    return status_document(views, destinations, health, started_ms=started_ms, now_ms=now_ms())
+    document = status_document(views, destinations, health, started_ms=started_ms, now_ms=now_ms())
+    connections = [{"name": name, "connection": words} for name, words in parts.sources.items() if words]
+    return {**document, "sources": connections, "state": asdict(parts.store.sizes())}

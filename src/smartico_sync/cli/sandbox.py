@@ -36,7 +36,11 @@ Examples:
     "--log", type=click.Path(dir_okay=False, path_type=Path), help="Append every accepted event as one JSON line."
 )
 @click.option("--fault", "faults", multiple=True, metavar="KIND[=VALUE][:SHARE]", help="What goes wrong; repeatable.")
-@click.option("--token", envvar="SANDBOX_TOKEN", help="Let only this token in; also from $SANDBOX_TOKEN. Else any.")
+@click.option(
+    "--token",
+    envvar="SANDBOX_TOKEN",
+    help="Let only this token in, else any. A real one belongs into $SANDBOX_TOKEN: `ps` shows command lines to everybody.",
+)
 @click.option(
     "--check",
     type=click.Choice(["full", "count"]),

@@ -11,8 +11,13 @@ import click
 from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
-from smartico_sync.errors import StateError
+from smartico_sync.cli.output import echo
+from smartico_sync.errors import ConfigError, StateError
 from smartico_sync.state import recovery
+from smartico_sync.state.key_file import key_path, read_key_file, write_secret
+
+if TYPE_CHECKING:
+    from smartico_sync.state.key_file import SecretPlace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,15 +34,44 @@ def state() -> None:
 
 @state.command()
 @click.argument("target", metavar="FILE", type=FILE)
+@click.option("--with-secret", "place", flag_value="beside", default="apart", help="Put the state's secret in too.")
 @config_option
-def backup(target: Path, path: Path) -> None:
-    """Copy the state to FILE and its key to FILE.key, while the daemon works.
+def backup(target: Path, place: SecretPlace, path: Path) -> None:
+    """Copy the state to FILE and its identity to FILE.key, while the daemon works.
 
+    The state's secret stays out: a copy alone tells nobody who is in it. Keep a copy of that secret elsewhere, once.
     However old a copy is, it is safe to go back to: what was delivered since is sent again under the same event ids, and
     profiles that moved since in full.
     """
-    OperatorContext(path).call("backup", target=str(target.absolute()))
-    click.echo(f"the state is in {target}, its key in {target}.key: keep both as you keep a password file")
+    context = OperatorContext(path)
+    context.call("backup", target=str(target.absolute()), place=place)
+    if place == "beside":
+        echo(f"the state is in {target}, its secret in {target}.key: keep both as you keep a password file")
+        return
+    echo(f"the state is in {target} and {target}.key, without its secret")
+    if context.secret is None:
+        echo(
+            "to restore it on another machine you need that too: `smartico-sync state key FILE` once, and keep FILE elsewhere"
+        )
+
+
+@state.command()
+@click.argument("target", metavar="FILE", type=FILE)
+@config_option
+def key(target: Path, path: Path) -> None:
+    """Write the state's secret into a new FILE, which `state_key_file` then names: another disk, or a systemd credential.
+
+    At the next start the daemon takes it out of the file beside the state.
+    """
+    context = OperatorContext(path)
+    found = read_key_file(key_path(context.state), context.secret)
+    try:
+        write_secret(target, found)
+    except FileExistsError:
+        raise ConfigError(f"{target} is there already", hint="name a new file") from None
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror}", hint="name another file") from None
+    echo(f"next: write `state_key_file: {target.absolute()}` into {path}, and start the daemon anew")
 
 
 @state.command()
@@ -49,19 +83,19 @@ def restore(source: Path, path: Path) -> None:
     Says for each view where it goes on and what is sent again. Owner and mode of the files stay.
     """
     context = OperatorContext(path)
-    restored = recovery.restore(source, context.state)
+    restored = recovery.restore(source, context.state, context.secret)
     if restored.aside:
-        click.echo(f"what was there is now {restored.aside}")
-    click.echo(f"{context.state} is as it was when {source} was written")
+        echo(f"what was there is now {restored.aside}")
+    echo(f"{context.state} is as it was when {source} was written")
     kinds = {view.name: view.kind for view in context.configuration.views}
     for each in restored.views:
-        click.echo(f"{each.view}: {told(each, kinds.get(each.view, ''))}")
+        echo(f"{each.view}: {told(each, kinds.get(each.view, ''))}")
     if restored.generations == "unknown":
-        click.echo(
+        echo(
             "nothing could be read of what was there: where `smartico-sync watermark rewind VIEW --new-ids` was used after this copy was "
             "made, use it again before the daemon starts, or rows count twice"
         )
-    click.echo("next: smartico-sync run, then smartico-sync reconcile")
+    echo("next: smartico-sync run, then smartico-sync reconcile")
 
 
 def told(each: recovery.ViewRestored, kind: str) -> str:
@@ -75,6 +109,17 @@ def told(each: recovery.ViewRestored, kind: str) -> str:
     )
     kept = f"; its event ids stay those of generation {each.kept}, begun after the copy was made" if each.kept else ""
     return f"{place}; {again}{kept}"
+
+
+@state.command()
+@config_option
+def compact(path: Path) -> None:
+    """Make the state file as small as what it holds. The daemon must not run; it gives space back by itself afterwards."""
+    context = OperatorContext(path)
+    before = context.state.stat().st_size if context.state.exists() else 0
+    recovery.compact(context.state)
+    after = context.state.stat().st_size
+    echo(f"{context.state}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB now")
 
 
 @state.command()
@@ -95,11 +140,11 @@ def new(start_from: str | None, yes: bool, path: Path) -> None:
     starts = {view.name: start_from for view in views} if start_from else {}
     if not yes and context.state.exists():
         consent(f"begin anew, and put {context.state} aside", yes, *consequences(context, starts))
-    aside = recovery.renew(context.state, starts)
+    aside = recovery.renew(context.state, starts, context.secret)
     if aside:
-        click.echo(f"what was there is now {aside}")
+        echo(f"what was there is now {aside}")
     for view in views:
-        click.echo(f"view {view.name} will begin at: {starts.get(view.name, view.start_from)}")
+        echo(f"view {view.name} will begin at: {starts.get(view.name, view.start_from)}")
 
 
 def consequences(context: OperatorContext, starts: Mapping[str, str]) -> list[str]:

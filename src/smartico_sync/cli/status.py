@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import httpx
 
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.printable import printable
+from smartico_sync.cli.output import echo, secho
 from smartico_sync.daemon import control
 from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.state.key_file import key_path
@@ -67,10 +68,11 @@ def asked(context: OperatorContext) -> dict[str, Any] | None:
 
 def stopped(context: OperatorContext) -> dict[str, Any]:
     """What the state knows, while no daemon runs: views as they are configured, then those that are not any more."""
-    rows, lanes = {}, {}
+    rows, lanes, sizes = {}, {}, {}
     if context.state.exists() or key_path(context.state).exists():
         with context.reading() as store:
             rows = {row.view: row for row in store.views()}
+            sizes = asdict(store.sizes())
             lanes = {name: waiting(context, store, name) for name in rows}
     names = [view.name for view in context.configuration.views]
     views = []
@@ -85,7 +87,7 @@ def stopped(context: OperatorContext) -> dict[str, Any]:
                 **lanes.get(name, {}),
             }
         )
-    return {"ready": "not running", "views": views, "findings": []}
+    return {"ready": "not running", "views": views, "findings": [], "state": sizes}
 
 
 def waiting(context: OperatorContext, store: Store, name: str) -> dict[str, Any]:
@@ -118,32 +120,34 @@ def running(health: Health) -> dict[str, Any] | None:
 
 def show(live: dict[str, Any]) -> None:
     """For a person."""
-    click.secho(live["ready"], bold=True)
+    secho(live["ready"], bold=True)
     for view in live["views"]:
         counts = view["counts"]
         again = counts.get("duplicate", 0)
-        click.echo(
-            f"  {view['name']:<20}"
-            + click.style(f"{view['state']:<15}", fg=COLOURS.get(view["state"], "yellow"))
-            + f"{counts.get('delivered', 0):>14,} delivered"
+        echo(f"  {view['name']:<20}", nl=False)
+        secho(f"{view['state']:<15}", fg=COLOURS.get(view["state"], "yellow"), nl=False)
+        echo(
+            f"{counts.get('delivered', 0):>14,} delivered"
             + (f", {again:,} known to Smartico before" if again else "")
-            + f"   up to {printable(view['head']) or 'nothing yet'}"
+            + f"   up to {view['head'] or 'nothing yet'}"
             + (f"   lag {view['lag_ms'] / 1000:,.1f} s" if "lag_ms" in view else "")
         )
         if stream := view.get("stream"):
             for lane in stream["lanes"]:
-                click.echo(f"    {lane['name']}: {lane['lag']:,} messages wait, for {lane['lag_ms'] / 1000:,.1f} s")
+                echo(f"    {lane['name']}: {lane['lag']:,} messages wait, for {lane['lag_ms'] / 1000:,.1f} s")
         if history := view.get("backfill"):
-            click.echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; smartico-sync backfill --list")
+            echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; smartico-sync backfill --list")
     for finding in live["findings"]:
-        click.secho(
+        secho(
             f"! {finding['subject']}: {finding['message']}" + since(finding.get("since_ms", 0)),
             fg="red" if finding["severity"] == "critical" else "yellow",
         )
         if finding["hint"]:
-            click.echo(f"    next: {finding['hint']}")
+            echo(f"    next: {finding['hint']}")
+    if size := live.get("state"):
+        echo(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")
     if live["ready"] == "not running":
-        click.echo("no daemon answers; next: smartico-sync run, or look at its service")
+        echo("no daemon answers; next: smartico-sync run, or look at its service")
 
 
 def since(ms: int) -> str:

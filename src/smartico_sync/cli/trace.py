@@ -11,12 +11,13 @@ import click
 from smartico_sync.cli.dead_letters import moment
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.printable import printable
+from smartico_sync.cli.output import echo
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import DATE, EID, POSITION, TYPE
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.core.messages.message import split_place
+from smartico_sync.core.printable import printable
 from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.prepared_view import pipeline_options
@@ -202,12 +203,12 @@ def show(
     called = printable(f"{name} {' '.join(key)}")
     settled = {each["cursor"] for each in undelivered}
     if not found:
-        click.echo(f"{called}: the source has no such row")
+        echo(f"{called}: the source has no such row")
     for row in found:
         if row["cursor"] is None:
-            click.echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
+            echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
             continue
-        click.echo(f"{called}: in the source at {printable(row['cursor'])}, {row['event_type']} {row['eid']}")
+        echo(f"{called}: in the source at {printable(row['cursor'])}, {row['event_type']} {row['eid']}")
         said = f"acknowledged at {row['acknowledged_at']}" if row["acknowledged"] else "not acknowledged"
         if not row["acknowledged"] and row["keys"] == "pruned":
             said += ", or longer ago than the ledger keeps keys"
@@ -219,6 +220,6 @@ def show(
             said = "read, and not accepted"
         if row["there_at_start"]:
             said = "there when the view began, and not sent by it, unless by a backfill (see `start_from`)"
-        click.echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")
+        echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")
     for each in undelivered:
-        click.echo(f"    {each['stage']}: {each['reason']} (code {each['code']}), since {each['since']}")
+        echo(f"    {each['stage']}: {each['reason']} (code {each['code']}), since {each['since']}")

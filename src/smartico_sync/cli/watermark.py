@@ -11,13 +11,16 @@ import click
 from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo, secho
 from smartico_sync.cli.rewind_consequences import counted_twice, passed_over
+from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes
 from smartico_sync.core.messages.message import split_place
 from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.prepared_view import stopped
-from smartico_sync.tracking.reconciliation import is_time, units
+from smartico_sync.tracking.reconciliation import is_time
 from smartico_sync.tracking.view_identity import definition_of, recorded, replaced
+from smartico_sync.tracking.written_cursors import cursor_at, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,10 +54,10 @@ def show(names: tuple[str, ...], path: Path, as_json: bool) -> None:
         print_json(found)
         return
     for each in found:
-        click.secho(each["view"], bold=True)
+        secho(each["view"], bold=True)
         for name, value in each.items():
             if name != "view":
-                click.echo(f"  {name.replace('_', ' '):<14}{value}")
+                echo(f"  {name.replace('_', ' '):<14}{value}")
 
 
 def told(row: ViewRow, lanes: dict[str, int]) -> dict[str, Any]:
@@ -94,7 +97,7 @@ def adopt(name: str, source: str, path: Path) -> None:
             hint=f"take view {source} out of {path}, or leave {name} to begin anew",
         )
     identity = context.call("adopt", view=name, source=source, identity=view.identity)
-    click.echo(f"view {name} goes on where {source} stands, under its identity {identity}")
+    echo(f"view {name} goes on where {source} stands, under its identity {identity}")
 
 
 @watermark.command()
@@ -132,13 +135,14 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
         lanes_at, from_ms = lanes_from(context, view, to)
     elif to != "first":
         with context.source(view) as (source, prepared):
-            from_ms = units(prepared, to)
+            from_ms = written(prepared, to)
             definition = new_definition(context, view, prepared)
             with source.reading(prepared.relation) as reading:
-                position = [reading.moment(from_ms) if is_time(prepared) else str(from_ms)]
+                position = [cursor_at(reading, prepared, to)]
                 known = row if definition is None else None
                 warnings += passed_over(reading, prepared, known, position[0])
-            from_ms += 0 if is_time(prepared) else 1
+            if not is_time(prepared):
+                from_ms += 1
     if new_ids:
         with context.reading() as store:
             warnings.append(counted_twice(store, name, from_ms))
@@ -159,9 +163,9 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
     )
     if lanes_at is not None:
         places = ", ".join(f"{lane}@{at}" for lane, at in sorted(lanes_at.items()))
-        click.echo(f"view {name} goes on at {places}")
+        echo(f"view {name} goes on at {places}")
         return
-    click.echo(f"view {name} goes on after {place}; it stood at {text(row.head)}")
+    echo(f"view {name} goes on after {place}; it stood at {text(row.head)}")
 
 
 def lanes_from(context: OperatorContext, view: View, to: str) -> tuple[dict[str, int], int | None]:
@@ -201,7 +205,7 @@ def new_definition(context: OperatorContext, view: View, prepared: PreparedView)
 @click.argument("name", metavar="VIEW")
 @config_option
 def accept(name: str, path: Path) -> None:
-    """Let VIEW go on where it is, as it is configured now: with another brand, event type, relation, query or database.
+    """Let VIEW go on where it is, as it is now: with another brand, event type, relation, query, database or columns.
 
     Nothing is sent again. Rows that are read again later, after a rewind or a restart in the middle of a page, get event ids
     made of the new brand or type, and count once more. Another cursor, key or kind cannot be accepted.
@@ -217,11 +221,14 @@ def accept(name: str, path: Path) -> None:
         row = context.tracked(name)
         before, now = recorded(row), definition_of(context.configuration, view, prepared.mapping)
         found = changes(before, now)
+        columns = column_changes(before, now, prepared.relation)
         if lasting := [change for change in found if change.way_out != ACCEPT and change.weight == "stops"]:
             raise stopped(name, lasting)
-    if not found:
-        click.echo(f"view {name} is what it was tracked as")
+    if not found and not columns:
+        echo(f"view {name} is what it was tracked as")
         return
-    context.call("accept", view=name, definition=replaced(before, now).text())
-    told = ", ".join(f"{change.option} is {change.now} and was {change.before}" for change in found)
-    click.echo(f"view {name} goes on where it is: {told}")
+    rows: Literal["recognised", "forgotten"] = "forgotten" if found else "recognised"
+    accepted = with_columns(replaced(before, now), now)
+    context.call("accept", view=name, definition=accepted.text(), rows=rows)
+    told = [f"{change.option} is {change.now} and was {change.before}" for change in found]
+    echo(f"view {name} goes on where it is: {', '.join([*told, *([columns.told] if columns else [])])}")

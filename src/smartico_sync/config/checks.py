@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from smartico_sync.config.problems import Loc, Problem, one_of
 from smartico_sync.config.source_checks import PORTS, engine_of, source_problems
 from smartico_sync.config.view_checks import Where, view_problems
+from smartico_sync.core.encryption import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from smartico_sync.config.models import Brand, Health, Pii, Smartico, SourceConfig, View
+    from smartico_sync.core.encryption import Encryption
 
-__all__ = ["Parts", "check", "key_problem"]
+__all__ = ["Parts", "check", "key_problem", "public_key_problem"]
 
 KEY_BYTES = 32  # AES-256
+# The key of the example with Docker Compose, which anybody can read.
+PUBLIC_KEY = b"demo-key-not-a-secret-32-bytes!!"
+SANDBOX = "sandbox"  # what the example calls the ingest API's stand-in
 LONGEST_HOST = 253  # of a name in DNS
 HOST = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*"
 
@@ -97,7 +102,7 @@ def either(section: Any, loc: Loc, name: str, *, need: str) -> Iterator[Problem]
 
 def smartico_problems(smartico: Smartico) -> Iterator[Problem]:
     """URLs and tokens."""
-    yield from url_problems(("smartico", "url"), smartico.url)
+    yield from url_problems(("smartico", "url"), smartico.url, smartico.encryption)
     brands: Mapping[str, Brand] = smartico.brands
     own = [brand.token is not None or brand.token_file is not None for brand in brands.values()]
     everywhere = bool(own) and all(own)
@@ -107,11 +112,11 @@ def smartico_problems(smartico: Smartico) -> Iterator[Problem]:
         loc = ("smartico", "brands", name)
         yield from either(brand, loc, "token", need="")
         if brand.url is not None:
-            yield from url_problems((*loc, "url"), brand.url)
+            yield from url_problems((*loc, "url"), brand.url, smartico.encryption)
 
 
-def url_problems(loc: Loc, url: str) -> Iterator[Problem]:
-    """Expect an ingest URL: http or https, and a host."""
+def url_problems(loc: Loc, url: str, encryption: Encryption) -> Iterator[Problem]:
+    """Expect an ingest URL: https, or http within this machine or where it is said in words; and a host."""
     example = "such as https://apis6.smartico.ai/api/external/events/v2"
     try:
         parsed = urlsplit(url)
@@ -127,6 +132,12 @@ def url_problems(loc: Loc, url: str) -> Iterator[Problem]:
         yield Problem(loc, "no host can have this name: between two dots stand 1 to 63 letters, digits or hyphens")
     elif parsed.username or parsed.password:
         yield Problem(loc, "expected no user or password in the URL: the token is sent as a header")
+    elif parsed.scheme == "http" and encryption != "off" and not is_loopback(parsed.hostname):
+        yield Problem(
+            loc,
+            "http would send token and players in the clear to another machine: write https, or say it in words with "
+            "`encryption: off` below `smartico`",
+        )
 
 
 def host_exists(host: str) -> bool:
@@ -158,10 +169,31 @@ def key_problem(pii: Pii) -> str:
     text = pii.key.get_secret_value().strip()
     make = f"expected {KEY_BYTES} bytes in base64; `smartico-sync keys new` prints such a key"
     try:
-        key = base64.b64decode(text.translate({ord("-"): "+", ord("_"): "/"}), validate=True)
+        key = decoded(text)
     except (binascii.Error, ValueError):
         return f"the key is not base64; {make}"
     return "" if len(key) == KEY_BYTES else f"the key has {len(key)} bytes; {make}"
+
+
+def decoded(key: str) -> bytes:
+    """The bytes of a key. Raises binascii.Error and ValueError."""
+    return base64.b64decode(key.strip().translate({ord("-"): "+", ord("_"): "/"}), validate=True)
+
+
+def public_key_problem(pii: Pii, smartico: Smartico) -> str:
+    """Say that the key is the one of the example, unless nothing leaves this machine or goes anywhere but to the sandbox."""
+    if pii.mode != "encrypt" or pii.key is None:
+        return ""
+    try:
+        if decoded(pii.key.get_secret_value()) != PUBLIC_KEY:
+            return ""
+    except (binascii.Error, ValueError):
+        return ""
+    urls = [smartico.url, *(brand.url for brand in smartico.brands.values() if brand.url)]
+    hosts = [urlsplit(url).hostname or "" for url in urls]
+    if all(is_loopback(host) or host == SANDBOX for host in hosts):
+        return ""
+    return "this is the key of the example, which anybody can read; `smartico-sync keys new` prints one of your own"
 
 
 def health_problems(health: Health) -> Iterator[Problem]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from smartico_sync.config.checks import Parts, check, key_problem
+from smartico_sync.config.checks import Parts, check, key_problem, public_key_problem
 from smartico_sync.config.document import Document, parse
 from smartico_sync.config.explain import explained
 from smartico_sync.config.models import Configuration, Health, Pii, Smartico, SourceConfig, View
 from smartico_sync.config.problems import Loc, Problem, dotted
-from smartico_sync.config.secret_files import Shape, cleaned, read_secret, with_password
+from smartico_sync.config.secret_files import Shape, cleaned, password_of, read_secret, with_password
 from smartico_sync.errors import ConfigError, SecretsMissing
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[
     sentence each. Raises SecretsMissing where only files of secrets are not there yet, and ConfigError, with one line per problem, `file:line:column: path: found, expected`; no line holds
     a secret.
     """
-    document = parse(read(path), environ)
+    text = read(path)
+    document = parse(text, environ)
     problems = list(document.problems)
     if document.data is None and not problems:
         problems.append(Problem((), "the file is empty; config/views.minimal.yaml is one to begin with"))
@@ -47,6 +49,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[
         problems += check(parts)
         problems += fill(parts, path.parent, warnings if warnings is not None else [])
         if configuration is not None and not problems:
+            if warnings is not None and (warning := world_readable(path, text, configuration)):
+                warnings.append(warning)
             return configuration.model_copy(
                 update={
                     "smartico": parts.smartico,
@@ -54,10 +58,30 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[
                     "health": parts.health or configuration.health,
                     "sources": parts.sources,
                     "state": absolute(path.parent, configuration.state),
+                    "state_key_file": configuration.state_key_file
+                    and absolute(path.parent, configuration.state_key_file),
                 }
             )
     failure = SecretsMissing if all(problem.kind == "absent" for problem in problems) else ConfigError
     raise failure(told(path, document, problems), hint=f"correct {path}, then: smartico-sync check --config {path}")
+
+
+def world_readable(path: Path, text: str, configuration: Configuration) -> str:
+    """Say that secrets stand in the file itself and that every user of the machine can read it, or nothing."""
+    smartico, pii = configuration.smartico, configuration.pii
+    given = [smartico.token, pii.key, *(brand.token for brand in smartico.brands.values())]
+    secrets = [secret.get_secret_value() for secret in given if secret is not None]
+    secrets += [password for source in configuration.sources.values() if (password := password_of(source.url))]
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return ""
+    if not mode & stat.S_IROTH or not any(secret in text for secret in secrets):
+        return ""
+    return (
+        f"{path} holds secrets and can be read by every user of this machine: chmod 600 it, or write them as ${{NAME}}, "
+        "`token_file`, `key_file` or `password_file`"
+    )
 
 
 def read(path: Path) -> str:
@@ -175,7 +199,7 @@ def fill(parts: Parts, base: Path, warnings: list[str]) -> list[Problem]:
     if parts.pii:
         given = "key" if parts.pii.key is not None else "key_file"
         parts.pii = files.into(parts.pii, ("pii",), "key")
-        wrong = key_problem(parts.pii)
+        wrong = key_problem(parts.pii) or (public_key_problem(parts.pii, parts.smartico) if parts.smartico else "")
         if wrong:
             files.problems.append(Problem(("pii", given), wrong))
     if parts.health:

@@ -14,10 +14,11 @@ from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.base import Model, Text, Word, filled, listed, together
 from smartico_sync.config.mapping_models import ColumnRule, ColumnRules, FieldPath, FieldPaths, TypeColumn, Where
 from smartico_sync.config.units import Bytes, DurationOrOff, Milliseconds
+from smartico_sync.core.encryption import Encryption  # noqa: TC001  - likewise
 from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
 __all__ = [
-    "Brand", "ColumnRule", "Configuration", "FieldPath", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
+    "Brand", "ColumnRule", "Configuration", "DeadLetters", "FieldPath", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
     "SourceConfig", "TypeColumn", "View",
 ]  # fmt: skip
 
@@ -48,6 +49,8 @@ FUTURE_TOLERANCE_MS = 300_000  # clocks of one data centre differ by less
 REFUSED_SHARE = 0.5  # when most rows are refused the view is misconfigured, not poisoned
 REFUSED_COUNT = 100  # fewer refusals say nothing about a share
 RECONCILE_MS = 3_600_000  # the ledger's hours: each is compared soon after it is closed
+DEAD_LETTERS_MS = 7_776_000_000  # 90 days: who has not looked at them in a quarter does not
+DEAD_LETTERS = 100_000  # of a view: 30 MB; more come of one mistake, and are found again by `smartico-sync backfill`
 LEDGER_RETENTION_MS = 604_800_000  # seven days: a weekend's trouble is still found on Monday
 NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
 
@@ -92,6 +95,8 @@ class Smartico(Model):
 
     url: Word
     """The whole URL of the ingest API, as in Back Office: `https://apis6.smartico.ai/api/external/events/v2`."""
+    encryption: Literal["verified", "off"] = "verified"
+    """`off`: the URLs may be `http://` to another machine, which sends token and players in the clear."""
     token: SecretStr | None = None
     """The API token, best as `${SMARTICO_TOKEN}`."""
     token_file: str | None = None
@@ -159,6 +164,8 @@ class SourceConfig(Model):
     """How long one query may run, enforced by the server and by the client."""
     pool: Annotated[int, Field(ge=1, le=64)] = POOL
     """Connections at most."""
+    encryption: Encryption | None = None
+    """`verified`: TLS, and the server's certificate is checked. `unverified`: TLS with whoever answers. `off`: none. When absent, verified for every host but this machine, whose engine decides."""
     options: Annotated[dict[str, str], BeforeValidator(filled), Field(repr=False)] = {}
     """Parameters of the URL that are better written here; see the page of the engine under docs/databases or docs/streams."""
     group: Word | None = None
@@ -255,6 +262,8 @@ class View(Model):
     """What to do about an event of which the API refuses a property by its name: give it up, or send it again without that property and count it. What the kind needs is never left out."""
     on_mutated: Literal["ignore", "warn", "resend"] = "warn"
     """What to do about a delivered transaction that changed within `lookback`; sent again it is a new event."""
+    on_schema_change: Literal["report", "stop"] = "report"
+    """What to do when columns that are sent are new, gone or of another type: go on with them as they are now and tell it until `smartico-sync watermark accept`, or stop before anything is sent."""
     on_regressed: Literal["stop", "warn"] = "stop"
     """What to do when rows delivered last are gone: the source was restored, or a stale replica took over."""
     settle: Annotated[int, Milliseconds()] = SETTLE_MS
@@ -297,6 +306,15 @@ class Reconcile(Model):
     """How long the keys of delivered rows are kept; then only their counts."""
 
 
+class DeadLetters(Model):
+    """How long rows that were given up are remembered. What is older, or more, is dropped, counted and told in the log."""
+
+    keep: DurationOrOff = DEAD_LETTERS_MS
+    """How long, or `off` for ever."""
+    most: Annotated[int, Field(ge=1)] = DEAD_LETTERS
+    """How many of each view at most; the oldest go first."""
+
+
 class Configuration(Model):
     """The whole of `views.yaml`."""
 
@@ -306,12 +324,16 @@ class Configuration(Model):
     """Where events go."""
     state: Word = "./state/sync.db"
     """The state file; relative to the configuration file."""
+    state_key_file: Word | None = None
+    """A file that holds the state's secret, 32 bytes in base64, relative to the configuration file: then it is not kept beside the state. A systemd credential, for instance; `smartico-sync state key FILE` writes it."""
     pii: Pii = Pii()
     """Personal data."""
     health: Health = Health()
     """The endpoint for monitoring."""
     reconcile: Reconcile = Reconcile()
     """The safety net under every late-commit mechanism."""
+    dead_letters: DeadLetters = DeadLetters()
+    """Rows that were given up."""
     sources: Annotated[dict[str, SourceConfig], BeforeValidator(filled), Field(min_length=1)]
     """The databases to read, by a name of your choice."""
     views: Annotated[tuple[View, ...], Field(min_length=1)]

@@ -39,6 +39,7 @@ SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (models.Pii, "pii"),
     (models.Health, "health"),
     (models.Reconcile, "reconcile"),
+    (models.DeadLetters, "dead_letters"),
     (models.SourceConfig, "sources.NAME"),
     (models.View, "views[]"),
     (models.TypeColumn, "views[].type"),

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Secret", "Shape", "cleaned", "read_secret", "with_password", "without_password"]
+__all__ = ["Secret", "Shape", "cleaned", "password_of", "read_secret", "with_password", "without_password"]
 
 MAX_BYTES = 65_536  # a key or a token; a larger file is another file
 Shape = Literal[
@@ -84,6 +84,12 @@ def read_secret(path: Path, shape: Shape) -> Secret:
         return Secret(None, f"the file {path} {found.problem}", absent=not content.strip())
     warning = f"{path} can be read by every user of this machine; chmod 600 it" if mode & stat.S_IROTH else ""
     return Secret(found.value, warning=warning)
+
+
+def password_of(url: SecretStr) -> str:
+    """The password of a URL as it is written there; empty without one."""
+    login, at, _ = url.get_secret_value().partition("://")[2].rpartition("@")
+    return login.partition(":")[2] if at else ""
 
 
 def with_password(url: SecretStr, password: SecretStr) -> SecretStr:

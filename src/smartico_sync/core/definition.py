@@ -25,7 +25,8 @@ class Definition:
     `place`: a hash of engine, host and database of its source. `relation` is empty for a query, `query` (a hash of it) for a
     relation. `family`: of the cursor's type. `brand`: the constant one, empty when a column says it. `event_types` are sorted.
     `identity`: the columns that make the row that row, see `core.mapping.identity_columns`. `content`: where there is no key,
-    those whose values together are the row; else empty.
+    those whose values together are the row; else empty. `columns`: those that are sent, as `name: type`, and `unmapped` the names
+    of all others; both are empty where the database does not know a view's columns.
     """
 
     kind: str
@@ -39,6 +40,8 @@ class Definition:
     key: tuple[str, ...]
     identity: tuple[str, ...]
     content: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    unmapped: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Write it as JSON; equal definitions, equal texts."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from smartico_sync.core.known_words import PREFIXES, WORDS
+
 __all__ = ["HEARD", "LONGEST", "from_api", "from_database"]
 
 LONGEST = 160  # characters that are kept: a sentence
@@ -19,13 +21,13 @@ QUOTED = re.compile(r"\"[^\"]*\"?|'[^']*'|`[^`]*`")
 # An address ends where something else begins, also where the @ is written as in a URL or as JSON may write it.
 ADDRESS = re.compile(r"[^\s\"'`<>()\[\]{},;:=|&]{1,320}(?:@|%(?:25)*40|\\u0040|&#64;)[^\s\"'`<>()\[\]{},;:=|&]*")
 PHONE = re.compile(r"(?<![\d_])\+?\(?\d[\d\s()./-]{4,}\d(?!\w)")
-PIECE = re.compile(r"[^\s,:;=|]+")
-# Words as people and programmers write them; anything else may be a value, encoded in whichever way.
+PIECE = re.compile(r"(?P<named>\b(?:[Pp]roperty|[Ff]ield)\s+)?(?P<piece>[^\s,:;=|]+)")
+# Words that are known, and what only a program is called; anything else may be a value, encoded in whichever way.
 HARMLESS = re.compile(
     r"[(\[<]*(?:"
-    r"(?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20})(?:[/'-](?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20}))*"  # a word, or several joined
-    r"|[A-Za-z][a-z]{2,20}(?:[A-Z][a-z]{4,20}){1,4}"  # NumberFormatException; the humps of base64 are shorter
-    r"|[A-Za-z]{1,20}(?:_\d{0,2}[A-Za-z]{0,20}\d{0,2}){1,8}"  # the name of a property
+    r"(?P<words>(?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20})(?:[/'-](?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20}))*)"  # a word, or several joined
+    r"|[A-Za-z][a-z]{2,20}(?:[A-Z][a-z]{4,20}){0,3}(?:Exception|Error)"
+    r"|(?P<name>[A-Za-z]{1,20}(?:_\d{0,2}[A-Za-z]{0,20}\d{0,2}){1,8})"  # the name of a property
     r"|\d{1,3}"  # an HTTP status, a limit
     r")?[)\]>]*[.!?]*"
 )
@@ -33,7 +35,7 @@ GAPS = re.compile(rf"{GAP}(?:[\s,:;=|.]*{GAP})+")
 
 
 def from_api(message: str) -> str:
-    """At most a sentence, of words that cannot be a value of the event; `…` stands for the rest."""
+    """At most a sentence, of known words and names of properties; `…` stands for the rest, which may be a value of the event."""
     heard = whole_words(message)
     for value in (QUOTED, ADDRESS, PHONE):
         heard = value.sub(GAP, heard)
@@ -51,6 +53,17 @@ def whole_words(message: str) -> str:
     return message if len(message) <= HEARD else message[:HEARD].rpartition(" ")[0]
 
 
-def harmless(piece: re.Match[str]) -> str:
-    """The piece, if it is a word."""
-    return piece[0] if HARMLESS.fullmatch(piece[0]) else GAP
+def harmless(found: re.Match[str]) -> str:
+    """The piece, if it is a known word, or the name of a property: what `Property` is said of, or what begins like one."""
+    named, piece = found["named"] or "", found["piece"]
+    heard = HARMLESS.fullmatch(piece)
+    if heard is None:
+        return named + GAP
+    if named:
+        return named + piece
+    if words := heard["words"]:
+        known = all(word.lower() in WORDS for word in re.split(r"[/'-]", words))
+        return piece if known else GAP
+    if name := heard["name"]:
+        return piece if name.partition("_")[0].lower() in PREFIXES else GAP
+    return piece

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["IDS", "TIMES", "Column", "CursorIs", "Family", "Relation", "Snapshot"]
+__all__ = ["IDS", "TIMES", "Column", "ColumnsAre", "CursorIs", "Family", "Relation", "Snapshot"]
 
 Family = Literal[
     "integer",  # any width, signed or not
@@ -30,6 +30,11 @@ MOVING = frozenset({"rowversion", "timestamp"})  # types of whole numbers that a
 
 TIMES: frozenset[Family] = frozenset({"timestamp", "instant", "date"})
 
+ColumnsAre = Literal[
+    "declared",  # the database knows them
+    "sampled",  # they are learnt from some of the rows
+    "chosen",  # some of them, for a question of its own
+]
 CursorIs = Literal[
     "auto",  # a time where the column is one, else an id
     "id",
@@ -54,6 +59,7 @@ class Relation:
 
     Exactly one of `relation` (maybe schema-qualified) and `query` is set. `key` makes `(cursor, *key)` unique and is empty
     for a keyless view. `columns` is filled by `Source.describe`; empty before. `cursor_is`: what the cursor's values mean.
+    `columns_are` is said by `describe` too.
     `version`: of messages the column that says which of two states of a player is newer, empty where none does; None for rows,
     where the cursor does.
     """
@@ -66,6 +72,7 @@ class Relation:
     timezone: str = "UTC"
     columns: tuple[Column, ...] = ()
     cursor_is: CursorIs = "auto"
+    columns_are: ColumnsAre = "declared"
     version: str | None = None
 
     def column(self, name: str) -> Column | None:

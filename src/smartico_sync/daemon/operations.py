@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.records import DeadLetter, Profiles
     from smartico_sync.daemon.wiring import Loop
+    from smartico_sync.state.key_file import SecretPlace
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.backfill import Backfills
 
@@ -81,9 +82,9 @@ class Operations:
         loop.mailbox.post(turn)
         return turn.result(view, self.still_wanted)
 
-    def backup(self, target: str) -> str:
-        """Copy the state."""
-        self.store.backup(Path(target))
+    def backup(self, target: str, place: SecretPlace = "apart") -> str:
+        """Copy the state, with its secret or without."""
+        self.store.backup(Path(target), place)
         return target
 
     def rewind(
@@ -113,9 +114,9 @@ class Operations:
             ),
         )
 
-    def accept(self, view: str, definition: str) -> None:
-        """Let a view go on where it is, as what it is now."""
-        self.between_pages(view, "the change", lambda: self.store.redefine(view, definition, "forgotten"))
+    def accept(self, view: str, definition: str, rows: Literal["recognised", "forgotten"] = "forgotten") -> None:
+        """Let a view go on where it is, as what it is now; `rows` as in `Store.redefine`."""
+        self.between_pages(view, "the change", lambda: self.store.redefine(view, definition, rows))
 
     def adopt(self, view: str, source: str, identity: str | None) -> str:
         """Let a view that was renamed go on where `source`, its former name, stands; the identity it keeps."""

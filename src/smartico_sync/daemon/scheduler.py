@@ -55,6 +55,7 @@ class Scheduler:
     ) -> None:
         self.loops = tuple(loops)
         self.store, self.reconcile = store, configuration.reconcile
+        self.dead_letters = configuration.dead_letters
         self.profiles = tuple(loop for loop in self.loops if loop.role == "profile")
         self.stopping = stopping or threading.Event()
         polled = [loop for loop in self.loops if isinstance(loop, ViewLoop)]
@@ -107,7 +108,10 @@ class Scheduler:
             loop.mailbox.ask_to_poll()
 
     def prune(self) -> None:
-        """Drop the keys of rows that were delivered longer ago than the ledger keeps them; a little at a time."""
+        """Drop what is kept no longer, and give the space back; a little at a time.
+
+        The keys of rows that were delivered longer ago than the ledger keeps them, and dead letters that are too old or too many.
+        """
         kept_ms = self.reconcile.ledger_retention
         before = agreed_ms(kept_ms) - kept_ms
         try:
@@ -115,8 +119,23 @@ class Scheduler:
                 known_from = recall(row.late).get("since")
                 while self.store.prune_ledger(row.view, before, known_from) and not self.stopping.is_set():
                     self.stopping.wait(PRUNE_BREATH_S)
+                self.prune_dead_letters(row.view)
+            while self.store.give_back() and not self.stopping.is_set():
+                self.stopping.wait(PRUNE_BREATH_S)
         except StateError as error:
             log.warning("state.prune", reason=error.message, hint=error.hint)
+
+    def prune_dead_letters(self, view: str) -> None:
+        """Drop dead letters of a view that are too old or too many, and tell how many."""
+        keep, dropped = self.dead_letters.keep, 0
+        before = 0 if keep is None else agreed_ms(keep) - keep
+        while (
+            some := self.store.prune_dead_letters(view, before, self.dead_letters.most)
+        ) and not self.stopping.is_set():
+            dropped += some
+            self.stopping.wait(PRUNE_BREATH_S)
+        if dropped:
+            log.warning("dead_letters.dropped", view=view, count=dropped, hint="see `dead_letters:` in views.yaml")
 
     def once(self) -> ExitCode:
         """Poll every view until it has caught up; the code of what remained after a bounded time of retries."""

@@ -6,10 +6,12 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smartico_sync.config.secret_files import read_secret
 from smartico_sync.config.source_checks import engine_of, is_broker
 from smartico_sync.daemon.ending import all_at_once
 from smartico_sync.delivery.router import Router
 from smartico_sync.delivery.token import Token
+from smartico_sync.errors import ConfigError, SecretsMissing
 from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.server import Access
 from smartico_sync.observe.view_status import StatusBoard
@@ -25,6 +27,7 @@ from smartico_sync.tracking.stream_loop import StreamLoop
 from smartico_sync.tracking.stream_session import StreamEquipment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "state_path",
-    "streams_of",
+    "state_secret", "streams_of",
 ]  # fmt: skip
 
 FAREWELL_MS = 1_000  # for requests under way when the daemon ends: nobody commits their answers any more
@@ -52,11 +55,31 @@ class Parts:
     delivery: Router
     board: StatusBoard
     loops: tuple[Loop, ...]
+    sources: Mapping[str, str]
+    """How the connections of each source are protected, in words."""
 
 
 def state_path(configuration: Configuration, base: Path) -> Path:
     """The state file; relative to the configuration's directory."""
     return base / configuration.state
+
+
+def state_secret(configuration: Configuration, base: Path) -> bytes | None:
+    """The state's secret, where it is kept apart. ConfigError when its file is of no use."""
+    if configuration.state_key_file is None:
+        return None
+    file = base / configuration.state_key_file
+    found = read_secret(file, "text")
+    if found.value is None:
+        failure = SecretsMissing if found.absent else ConfigError
+        raise failure(
+            f"`state_key_file`: {found.problem}",
+            hint="`smartico-sync state key FILE` writes the secret of the state there is",
+        )
+    try:
+        return parse_key(found.value.get_secret_value())
+    except ConfigError as error:
+        raise ConfigError(f"`state_key_file` {file}: {error.message}", hint=error.hint) from None
 
 
 def protection_of(configuration: Configuration) -> Protection:
@@ -65,9 +88,10 @@ def protection_of(configuration: Configuration) -> Protection:
     if pii.mode != "encrypt":
         return Protection(pii.mode, pii.properties)
     assert pii.key is not None
-    return Protection(
-        "encrypt", pii.properties, create(pii.encryptor, parse_key(pii.key.get_secret_value()), pii.key_id)
-    )
+    encryptor = create(pii.encryptor, parse_key(pii.key.get_secret_value()), pii.key_id)
+    brands = configuration.smartico.brands.items()
+    aliases = {name: brand.alias for name, brand in brands if brand.alias}
+    return Protection("encrypt", pii.properties, encryptor, aliases)
 
 
 def sources_of(configuration: Configuration) -> dict[str, Source]:
@@ -118,7 +142,7 @@ def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: 
     """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError."""
     protection = protection_of(configuration)
     sources, streams = sources_of(configuration), streams_of(configuration)
-    store = stack.enter_context(Store.open(state_path(configuration, base)))
+    store = stack.enter_context(Store.open(state_path(configuration, base), apart=state_secret(configuration, base)))
     closes = [source.close for source in sources.values()] + [stream.close for stream in streams.values()]
     stack.callback(all_at_once, closes, CLOSE_S)
     delivery = Router(configuration.smartico, base)
@@ -135,4 +159,6 @@ def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: 
             continue
         equipment = Equipment(configuration, view, sources[view.source], store, delivery, protection, recorder)
         loops.append(ViewLoop(equipment))
-    return Parts(store, delivery, board, tuple(loops))
+    connections = {name: source.encryption for name, source in sources.items()}
+    connections |= {name: stream.encryption for name, stream in streams.items()}
+    return Parts(store, delivery, board, tuple(loops), connections)

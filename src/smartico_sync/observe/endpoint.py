@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import orjson
 import structlog
 
 from smartico_sync import __version__
+from smartico_sync.errors import StateError
 from smartico_sync.observe.health import Finding, Health, assess
 from smartico_sync.observe.logs import dropped_lines
 from smartico_sync.observe.metrics import exposition
@@ -19,7 +21,7 @@ from smartico_sync.observe.status_document import status_document
 from smartico_sync.observe.status_page import page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.errors import SyncError
@@ -37,10 +39,24 @@ Starting = Literal["yes", "no"]
 log = structlog.get_logger()
 
 
+class Sizes(Protocol):
+    """How large the state is."""
+
+    @property
+    def bytes(self) -> int:
+        """On the disk."""
+
+    @property
+    def free_bytes(self) -> int:
+        """Of them those that hold nothing any more."""
+
+
 class Endpoint:
     """Serves on `listen` (`host:port`) from a thread of its own until `close`.
 
     An address that is taken, or not there yet, is told and tried again: events are delivered without a page.
+
+    `sources`: how the connections of each are protected, in words; empty for a file. `sizes`: of the state.
     """
 
     def __init__(
@@ -51,6 +67,8 @@ class Endpoint:
         access: Access = ANYBODY,
     ) -> None:
         self.listen, self.board, self.destinations, self.access = listen, board, destinations, access
+        self.sources: Mapping[str, str] = {}
+        self.sizes: Callable[[], Sizes] | None = None
         self.started_ms = time.time_ns() // 1_000_000
         self.starting: Starting = "no"
         self.waits_for: SyncError | None = None
@@ -115,10 +133,26 @@ class Endpoint:
             )
         if path == "/status.json":
             status = status_document(views, destinations, health, started_ms=self.started_ms, now_ms=now)
+            status["sources"] = [{"name": name, "connection": words} for name, words in self.sources.items() if words]
+            status["state"] = self.state()
             return 200, "application/json", orjson.dumps(status, option=WRITTEN)
         if path == "/":
-            return 200, "text/html; charset=utf-8", page(views, health, destinations, __version__, now).encode()
+            return 200, "text/html; charset=utf-8", self.page(views, health, destinations, now)
         return 404, "text/plain", b"not here; try / /healthz /readyz /metrics /status.json\n"
+
+    def page(
+        self, views: Sequence[ViewStatus], health: Health, destinations: Sequence[DestinationStatus], now_ms: int
+    ) -> bytes:
+        """The page for people."""
+        return page(views, health, destinations, __version__, now_ms, self.sources, self.state()).encode()
+
+    def state(self) -> dict[str, int]:
+        """How large the state is, in bytes; nothing while its disk is in trouble."""
+        try:
+            sizes = self.sizes() if self.sizes is not None else None
+        except (StateError, OSError, sqlite3.Error):
+            return {}
+        return {} if sizes is None else {"bytes": sizes.bytes, "free_bytes": sizes.free_bytes}
 
     def close(self) -> None:
         """Stop serving."""

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
+from smartico_sync.core.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
@@ -31,12 +33,12 @@ FLUSH_S = 1.0  # at the end, for a reader that is slow
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The last line of defence: nothing that looks like a secret or an address passes."""
+    """The last line of defence: nothing that looks like a secret or an address passes, nor a control character."""
     for key, value in event.items():
         if SECRET_KEYS.search(key):
             event[key] = "…"
         elif isinstance(value, str):
-            event[key] = redacted(value)
+            event[key] = printable(redacted(value))
     return event
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.observe.health import ORDINARY_INTERVALS, named
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.observe.health import Finding, Health
@@ -38,7 +38,13 @@ COUNTED = ("delivered", "unchanged", "duplicate", "skipped", "dead_lettered")
 
 
 def page(
-    views: Sequence[ViewStatus], health: Health, destinations: Sequence[DestinationStatus], version: str, now_ms: int
+    views: Sequence[ViewStatus],
+    health: Health,
+    destinations: Sequence[DestinationStatus],
+    version: str,
+    now_ms: int,
+    sources: Mapping[str, str] | None = None,
+    state: Mapping[str, int] | None = None,
 ) -> str:
     """The whole page; everything that comes from outside is escaped. It asks for itself again every two seconds."""
     tone, headline = sentence(views, health)
@@ -60,8 +66,30 @@ def page(
         + "".join(f'<th class="n">{name.replace("_", " ").capitalize()}</th>' for name in COUNTED)
         + f'</tr></thead><tbody>{rows}</tbody></table></div><h2>Ingest API</h2><div class="card"><table><thead><tr><th>Destination</th><th>State</th>'
         f'<th class="n">In flight</th><th class="n">Queued</th><th class="n">Requests/min</th><th>Last error</th></tr></thead><tbody>{sent}</tbody></table></div>'
-        f'<footer>Version {escape(version)} · {clock(now_ms)} UTC · <a href="/status.json">status.json</a> · <a href="/metrics">metrics</a></footer></main></body></html>'
+        f"{connections(sources or {})}"
+        f'<footer>{size_of(state)}Version {escape(version)} · {clock(now_ms)} UTC · <a href="/status.json">status.json</a> · <a href="/metrics">metrics</a></footer></main></body></html>'
     )
+
+
+def connections(sources: Mapping[str, str]) -> str:
+    """How the connections of each source are protected."""
+    rows = "".join(
+        f'<tr><td><strong>{escape(name)}</strong></td><td><span class="{"warn" if words == "in the clear" else ""}">{escape(words)}</span></td></tr>'
+        for name, words in sources.items()
+        if words
+    )
+    head = "<thead><tr><th>Source</th><th>Connection</th></tr></thead>"
+    return f'<h2>Sources</h2><div class="card"><table>{head}<tbody>{rows}</tbody></table></div>' if rows else ""
+
+
+def size_of(state: Mapping[str, int] | None) -> str:
+    """How large the state is, for the foot of the page."""
+    return f"State {megabytes(state['bytes'])}, {megabytes(state['free_bytes'])} of it free · " if state else ""
+
+
+def megabytes(size: int) -> str:
+    """A size for people."""
+    return f"{size / 1e6:,.1f} MB"
 
 
 def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
+from smartico_sync.core.printable import printable, printable_lines
 from smartico_sync.observe.health import standstill
 
 if TYPE_CHECKING:
@@ -49,8 +51,8 @@ def table(views: Sequence[ViewStatus], title: str) -> Table:
             f"{counts.get('delivered', 0) + counts.get('duplicate', 0):,}",
             f"{counts.get('unchanged', 0):,}",
             f"{counts.get('dead_lettered', 0):,}",
-            view.head,
-            f"{view.error}\n→ {view.hint}" if view.error else standstill(view),
+            escape(printable(view.head)),
+            escape(printable_lines(f"{view.error}\n→ {view.hint}" if view.error else standstill(view))),
         )
     return made
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Encryptor", "EncryptorFactory"]
+__all__ = ["BindingEncryptor", "Encryptor", "EncryptorFactory", "Player"]
+
+Player = tuple[str, str]  # ext_brand_id and user_ext_id, as they are on the wire
 
 
 class Encryptor(Protocol):
@@ -22,6 +24,14 @@ class Encryptor(Protocol):
 
         Equal values must not give equal texts: the diff works on keyed hashes of the values, never on the result.
         """
+
+
+@runtime_checkable
+class BindingEncryptor(Encryptor, Protocol):
+    """An encryptor whose texts cannot be moved to another player; where there is this method it is used."""
+
+    def encrypt_for(self, prop: str, values: Sequence[str], players: Sequence[Player]) -> list[str]:
+        """As `encrypt`, for a player each."""
 
 
 class EncryptorFactory(Protocol):

@@ -45,7 +45,7 @@ class Samples:
         if order is None:
             return ()
         columns = (order,) if order.name == column.name else (order, column)
-        relation = Relation("init", order.name, (), relation=table.name, columns=columns)
+        relation = Relation("init", order.name, (), relation=table.name, columns=columns, columns_are="chosen")
         with self._source.reading(relation) as reading:
             head = reading.head()
             after = None

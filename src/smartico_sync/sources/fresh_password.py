@@ -58,6 +58,11 @@ class FreshPassword:
         return self._now.source.engine
 
     @property
+    def encryption(self) -> str:
+        """See the protocol."""
+        return self._now.source.encryption
+
+    @property
     def cursor_names(self) -> Literal["free", "kept"]:
         """See the protocol."""
         return self._now.source.cursor_names
@@ -111,6 +116,14 @@ class FreshPassword:
     def describe(self, relation: Relation) -> Relation:
         """See the protocol."""
         return self._ask(lambda source: source.describe(relation))
+
+    def verify(self, relation: Relation) -> None:
+        """See the protocol."""
+        self._ask(lambda source: source.verify(relation))
+
+    def hidden(self, relation: Relation) -> str:
+        """See the protocol."""
+        return self._ask(lambda source: source.hidden(relation))
 
     def facts(self) -> ServerFacts:
         """See the protocol."""

@@ -159,6 +159,10 @@ class Source(Protocol):
         """The URL scheme: `postgresql`, `sqlite` and so on."""
 
     @property
+    def encryption(self) -> str:
+        """How its connections are protected, in words (see `core.encryption`); empty where there is none."""
+
+    @property
     def cursor_names(self) -> Literal["free", "kept"]:
         """Whether a view may call its cursor otherwise than its table does, and still be read by the table's index."""
 
@@ -166,13 +170,23 @@ class Source(Protocol):
         """The relation with `columns` filled from the database. ViewBroken when the cursor or a key column is missing."""
 
     def reading(self, relation: Relation) -> AbstractContextManager[Reading]:
-        """Open a reading over a described relation."""
+        """Open a reading over a described relation.
+
+        At its end ViewAltered is raised where rows were read and the relation has other columns than it was described with,
+        but for engines where that takes long: there only where a value was not what its column promised.
+        """
+
+    def verify(self, relation: Relation) -> None:
+        """Describe it again. ViewAltered when it has other columns than it was described with."""
 
     def facts(self) -> ServerFacts:
         """Ask the server what it is."""
 
     def definition(self, relation: Relation) -> ViewDefinition:
         """What the relation is made of; UNKNOWN where the engine does not tell, or the user may not ask."""
+
+    def hidden(self, relation: Relation) -> str:
+        """What keeps rows of the relation from this user, in words; empty where nothing does, or that cannot be known."""
 
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """Explain the exact poll query."""

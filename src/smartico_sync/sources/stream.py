@@ -155,6 +155,10 @@ class Stream(Protocol):
     def engine(self) -> str:
         """The URL scheme."""
 
+    @property
+    def encryption(self) -> str:
+        """How its connections are protected, in words (see `core.encryption`); empty where there is none."""
+
     def facts(self) -> ServerFacts:
         """Ask the broker what it is."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.errors import StateDamaged, StateError, StateUnwritable
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["Access", "connect", "create", "examine", "restore_hint", "transaction", "translated"]
+__all__ = [
+    "INCREMENTAL",
+    "Access",
+    "StateSizes",
+    "compacted",
+    "connect",
+    "create",
+    "examine",
+    "restore_hint",
+    "transaction",
+    "translated",
+]
 
 Access = Literal["write", "read"]
 
@@ -27,6 +39,8 @@ BUSY_S = 5.0  # an operator's sqlite3 shell may hold the file for a moment
 CACHE_KIB = 32_768  # holds the fingerprints of half a million profiles
 CHECKPOINT_PAGES = 4_000  # 16 MB of log: few flushes, and a log that is read quickly after a crash
 LOG_LIMIT_BYTES = 64 * 1024 * 1024  # a log that grew during a backup shrinks again
+
+INCREMENTAL = 2  # SQLite's number of the way to give free pages back a few at a time
 
 WRITING = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -39,6 +53,14 @@ WRITING = {
     sqlite3.SQLITE_LOCKED: "another program holds it",
     sqlite3.SQLITE_NOMEM: "memory is short",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class StateSizes:
+    """Bytes on the disk, log included, and of them those that hold nothing any more."""
+
+    bytes: int
+    free_bytes: int
 
 
 def restore_hint(path: Path) -> str:
@@ -99,9 +121,18 @@ def create(path: Path, state_id: str, starts: Mapping[str, str]) -> None:
     path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")  # before the first table
         migrate(connection)
         connection.executemany("INSERT INTO start (name, start_from) VALUES (?, ?)", list(starts.items()))
         connection.execute("INSERT INTO identity (state_id) VALUES (?)", (state_id,))
+
+
+def compacted(path: Path) -> None:
+    """Write a file anew without its free pages; from then on it gives them back by itself. Raises sqlite3.Error."""
+    with closing(connect(path, "write")) as connection:
+        connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def examine(connection: sqlite3.Connection, path: Path, access: Access = "write") -> None:

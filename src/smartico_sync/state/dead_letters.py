@@ -23,6 +23,7 @@ __all__ = [
     "oldest",
     "park",
     "players",
+    "prune",
     "remove",
     "signed",
     "total",
@@ -172,6 +173,20 @@ def remove(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
     return (
         connection.executemany("DELETE FROM letter WHERE id = ?", [(number,) for number in ids]).rowcount if ids else 0
     )
+
+
+def prune(connection: sqlite3.Connection, view_no: int, before_ms: int, most: int, limit: int) -> int:
+    """Delete dead letters of a view that are older, or that are more than so many, the oldest first; how many there were.
+
+    At most `limit` at a time.
+    """
+    of_view = "FROM letter WHERE view_no = :view AND next_try_ms IS NULL"
+    (there,) = connection.execute(f"SELECT count(*) {of_view}", {"view": view_no}).fetchone()
+    chosen = f"SELECT id {of_view} AND (at_ms < :before OR id IN (SELECT id {of_view} ORDER BY id LIMIT :over)) ORDER BY id LIMIT :limit"
+    return connection.execute(
+        f"DELETE FROM letter WHERE id IN ({chosen})",  # noqa: S608 - constants
+        {"view": view_no, "before": before_ms, "over": max(0, there - most), "limit": limit},
+    ).rowcount
 
 
 def counts(connection: sqlite3.Connection) -> list[tuple[str, bool, int, int]]:

@@ -12,9 +12,10 @@ from cryptography.exceptions import InvalidTag
 
 from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
 from smartico_sync.state import told_sets, view_positions
-from smartico_sync.state.database import connect, create, examine, restore_hint, transaction, translated
+from smartico_sync.state.database import compacted, connect, create, examine, restore_hint, transaction, translated
 from smartico_sync.state.key_file import (
     KeyFile,
+    blank,
     higher,
     key_path,
     new_key_file,
@@ -35,6 +36,7 @@ __all__ = [
     "Restored",
     "ViewRestored",
     "check_identity",
+    "compact",
     "found_or_first",
     "gone",
     "mark_closed",
@@ -47,8 +49,10 @@ __all__ = [
 FILES = ("", "-wal", "-shm", ".key")  # what makes up a state, as endings of its name
 
 
-def found_or_first(path: Path) -> KeyFile:
+def found_or_first(path: Path, apart: bytes | None = None) -> KeyFile:
     """Return the identity of the state at `path`, making a first one where there never was any. The caller holds the lock.
+
+    `apart`: the secret that is kept elsewhere; then it does not stay in the key file.
 
     A key without a state raises StateMissing: there was a state, and starting from zero would send everything again or
     skip what lies between. A state without its key raises StateMissing, unless no view was ever begun in it: then the
@@ -58,10 +62,24 @@ def found_or_first(path: Path) -> KeyFile:
     if path.is_dir():
         raise StateUnwritable(f"{path} is a directory", hint="name a file under `state:`")
     if path.exists():
-        return read_key_file(key) if key.exists() else complete_first(path)
+        return settled(key, apart) if key.exists() else complete_first(path, apart)
     if key.exists():
         raise gone(path)
-    return make(path, new_key_file())
+    return make(path, new_key_file(secret=apart))
+
+
+def settled(path: Path, apart: bytes | None) -> KeyFile:
+    """Read a key file, and take out of it the secret that is kept apart from now on."""
+    key = read_key_file(path, apart)
+    if key.place == "apart" and b'"secret"' in path.read_bytes():
+        try:
+            write_key_file(path, key)
+        except OSError as error:
+            raise StateUnwritable(
+                f"the key file {path} cannot be written: {error.strerror}",
+                hint=f"let the daemon's user write into {path.parent}",
+            ) from error
+    return key
 
 
 def gone(path: Path) -> StateMissing:
@@ -91,7 +109,7 @@ def make(path: Path, key: KeyFile, starts: Mapping[str, str] | None = None, like
     return key
 
 
-def complete_first(path: Path) -> KeyFile:
+def complete_first(path: Path, apart: bytes | None = None) -> KeyFile:
     """Write the key file that a first start did not come to; only for a state in which nothing was begun."""
     with translated(path), closing(connect(path, "read")) as connection:
         examine(connection, path)
@@ -102,7 +120,7 @@ def complete_first(path: Path) -> KeyFile:
             f"the key file {key_path(path)} is gone; without it the state {path} cannot be compared with",
             hint=f"copy {key_path(path).name} back from the backup; or {restore_hint(path)}",
         )
-    key = replace(new_key_file(), state_id=state_id)
+    key = replace(new_key_file(secret=apart), state_id=state_id)
     try:
         write_key_file(key_path(path), key)
     except OSError as error:
@@ -152,7 +170,7 @@ def check_identity(connection: sqlite3.Connection, path: Path, key: KeyFile) -> 
         )
 
 
-def renew(path: Path, starts: Mapping[str, str] | None = None) -> Path | None:
+def renew(path: Path, starts: Mapping[str, str] | None = None, apart: bytes | None = None) -> Path | None:
     """Begin a new, empty state at `path`; what lay there is moved aside, not removed. Return where it went, if anything.
 
     `starts`: where views begin in it, by name, in place of their `start_from`. Secret, generations and the names of sets that
@@ -160,9 +178,9 @@ def renew(path: Path, starts: Mapping[str, str] | None = None) -> Path | None:
     """
     lock = ProcessLock(path)
     try:
-        before = what_is_there(path)
+        before = what_is_there(path, apart)
         aside = move_aside(path)
-        key = new_key_file(before.key)
+        key = new_key_file(before.key, apart)
         key = replace(key, generations=higher(key.generations, before.generations))
         make(path, key, starts, aside)
         with translated(path), closing(connect(path, "write")) as connection, transaction(connection):
@@ -208,19 +226,23 @@ class Replaced:
     names: Mapping[str, Mapping[str, set[str]]] = field(default_factory=dict)
 
 
-def restore(backup: Path, path: Path) -> Restored:
+def restore(backup: Path, path: Path, apart: bytes | None = None) -> Restored:
     """Put a backup in place of the state at `path`; what lay there is moved aside. Owner and mode stay.
+
+    A backup without the secret takes that of `apart`, or of the state that is replaced.
 
     Safe however old the backup is: what was sent since is read again, and sent again under the same event ids; profiles above
     its heads are sent in full, because Smartico may have other values by now. A view's generation of event ids never falls.
     Raises StateMissing and StateDamaged for a backup that is not whole, before anything is touched; StateLocked while a
     daemon runs; StateUnwritable.
     """
-    key = sound(backup)
+    present = what_is_there(path, apart).key
+    key = sound(backup, apart, present.secret if present else None)
     lock = ProcessLock(path)
     draft = path.with_name(path.name + ".new")
     try:
-        before = what_is_there(path)
+        before = what_is_there(path, apart)
+        blank(draft)
         key = replace(key, generations=higher(key.generations, before.generations))
         with translated(path):
             with closing(connect(backup, "read")) as source, closing(sqlite3.connect(draft)) as target:
@@ -269,14 +291,28 @@ def behind(connection: sqlite3.Connection, key: KeyFile, before: Replaced) -> tu
     )
 
 
-def what_is_there(path: Path) -> Replaced:
+def compact(path: Path) -> None:
+    """Make the state at `path` as small as what it holds. Raises StateLocked while a daemon runs, StateMissing and StateUnwritable."""
+    if not path.exists():
+        raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
+    lock = ProcessLock(path)
+    try:
+        with translated(path):
+            with closing(connect(path, "read")) as connection:
+                examine(connection, path)
+            compacted(path)
+    finally:
+        lock.release()
+
+
+def what_is_there(path: Path, apart: bytes | None = None) -> Replaced:
     """Read what can be read of a state, sound or not. The key file tells most: it is small and seldom written."""
     key: KeyFile | None = None
     generations: dict[str, int] = {}
     heads: dict[str, Position | None] = {}
     names: dict[str, dict[str, set[str]]] = {}
     with suppress(StateError):
-        key = read_key_file(key_path(path))
+        key = read_key_file(key_path(path), apart)
         generations.update(key.generations)
     if path.is_file():
         with suppress(StateError), translated(path), closing(connect(path, "read")) as connection:
@@ -293,16 +329,17 @@ def what_is_there(path: Path) -> Replaced:
 def write_backup(path: Path, key: KeyFile, target: Path) -> None:
     """Copy the state, while it is written to, and its key file to `target` and `target.key`; both complete or not there.
 
+    With the secret or without, as the place of the key's says.
+
     Reads one snapshot through a connection of its own that cannot write. Raises StateUnwritable and StateDamaged.
     """
     if target.resolve() == path.resolve():
         raise StateUnwritable(f"the backup {target} would replace the state itself", hint="name another file")
     draft = target.with_name(target.name + ".new")
     try:
-        draft.unlink(missing_ok=True)
+        blank(draft)
         with translated(target), closing(connect(path, "read")) as source, closing(sqlite3.connect(draft)) as copy:
             source.backup(copy)
-        draft.chmod(0o600)
         write_key_file(key_path(target), key)
         draft.replace(target)
     except OSError as error:
@@ -314,11 +351,16 @@ def write_backup(path: Path, key: KeyFile, target: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def sound(backup: Path) -> KeyFile:
-    """Make sure that a backup is whole, and return its identity."""
+def sound(backup: Path, apart: bytes | None = None, present: bytes | None = None) -> KeyFile:
+    """Make sure that a backup is whole, and return its identity, with its own secret or else the one at hand."""
     if not backup.is_file():
         raise StateMissing(f"there is no backup {backup}", hint="name the file that `smartico-sync state backup` wrote")
-    key = read_key_file(key_path(backup))
+    try:
+        key = read_key_file(key_path(backup), apart)
+    except StateMissing:
+        if apart is not None or present is None:
+            raise
+        key = replace(read_key_file(key_path(backup), present), place="beside")
     with translated(backup), closing(connect(backup, "read")) as connection:
         examine(connection, backup)
         check_identity(connection, backup, key)

@@ -26,7 +26,15 @@ from smartico_sync.state import (
     told_sets,
     view_positions,
 )
-from smartico_sync.state.database import connect, examine, restore_hint, transaction, translated
+from smartico_sync.state.database import (
+    INCREMENTAL,
+    StateSizes,
+    connect,
+    examine,
+    restore_hint,
+    transaction,
+    translated,
+)
 from smartico_sync.state.key_file import key_path, read_key_file, write_key_file
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
@@ -52,11 +60,12 @@ if TYPE_CHECKING:
     )
     from smartico_sync.state.database import Access
     from smartico_sync.state.erasure import Forgotten, Identity
-    from smartico_sync.state.key_file import KeyFile
+    from smartico_sync.state.key_file import KeyFile, SecretPlace
 
 __all__ = ["Store"]
 
 START_ROWS = 50_000  # of the rows that were there at a view's start, in one ledger page: unpacked as a whole
+PAGES_AT_ONCE = 256  # a megabyte given back to the disk at a time: commits wait for it
 ROWS_AT_ONCE = 1_000  # parked rows or dead letters read at a time where the caller names no limit: a screen is less, memory holds more
 
 
@@ -82,10 +91,10 @@ class Store:
         self.begun_before = frozenset(self._numbers)  # views that an earlier process began
 
     @classmethod
-    def open(cls, path: Path, *, access: Access = "write") -> Store:
+    def open(cls, path: Path, *, access: Access = "write", apart: bytes | None = None) -> Store:
         """Open the state at `path`, making it (and its directory) at the very first start.
 
-        `read` takes no lock, so it works beside a running daemon, and never changes anything. Raises StateLocked,
+        `apart`: the secret, where it is kept elsewhere. `read` takes no lock, so it works beside a running daemon, and never changes anything. Raises StateLocked,
         StateMissing, StateDamaged, StateUnwritable, and StateError for a file of a newer version.
         """
         if access == "read":
@@ -93,7 +102,7 @@ class Store:
                 if key_path(path).exists():
                     raise recovery.gone(path)
                 raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
-            return cls._opened(path, read_key_file(key_path(path)), access, None)
+            return cls._opened(path, read_key_file(key_path(path), apart), access, None)
         try:
             path.parent.mkdir(exist_ok=True)
         except OSError as error:
@@ -102,7 +111,7 @@ class Store:
             ) from error
         lock = ProcessLock(path)
         try:
-            return cls._opened(path, recovery.found_or_first(path), access, lock)
+            return cls._opened(path, recovery.found_or_first(path, apart), access, lock)
         except BaseException:
             lock.release()
             raise
@@ -447,6 +456,17 @@ class Store:
             view_positions.add_totals(connection, number, {"dead_lettered": -done, "dropped": done})
             return done
 
+    def prune_dead_letters(self, view: str, before_ms: int, most: int) -> int:
+        """Forget dead letters of a view that are older than that time, or more than so many; how many there were.
+
+        Their rows count as dropped. Bounded work: call it again while it returns more than 0.
+        """
+        number = self._number(view)
+        with self._writing() as connection:
+            done = dead_letters.prune(connection, number, before_ms, most, ROWS_AT_ONCE)
+            view_positions.add_totals(connection, number, {"dead_lettered": -done, "dropped": done})
+            return done
+
     def revive(self, view: str, parked: Sequence[ParkedRow]) -> None:
         """Park dead letters of a view for another try."""
         number = self._number(view)
@@ -611,13 +631,33 @@ class Store:
         with self._writing() as connection:
             connection.execute("UPDATE identity SET state_id = state_id")
 
-    def backup(self, target: Path) -> None:
+    def sizes(self) -> StateSizes:
+        """Return how large the state is on disk."""
+        with self._reading() as connection:
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            (page,) = connection.execute("PRAGMA page_size").fetchone()
+        files = [file.stat().st_size for file in self._own_files() if file.exists()]
+        return StateSizes(sum(files), free * page)
+
+    def give_back(self) -> int:
+        """Give a little of what is free inside the file back to the disk; how many bytes are left to give.
+
+        0 for a file made before 0.2.0, until `smartico-sync state compact`. Call it again while it returns more than 0.
+        """
+        with self._turn, translated(self.path):
+            connection = self._connection
+            if connection.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
+                return 0
+            connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+        return self.sizes().free_bytes
+
+    def backup(self, target: Path, place: SecretPlace = "apart") -> None:
         """Copy state and key file to `target` and `target.key` while the daemon works; commits do not wait.
 
-        The copy holds the key of the fingerprints: keep it as you keep the state.
+        Without the secret a copy tells nobody who is in it; to restore it the secret has to be there some other way.
         """
         self._check_files()
-        recovery.write_backup(self.path, self._key, target)
+        recovery.write_backup(self.path, replace(self._key, place=place), target)
 
     def _number(self, view: str) -> int:
         try:

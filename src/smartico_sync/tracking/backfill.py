@@ -21,7 +21,8 @@ from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.loop import BACKOFF
 from smartico_sync.tracking.mailbox import TurnWithdrawn, ViewTurn
 from smartico_sync.tracking.pages_in_flight import Sent
-from smartico_sync.tracking.reconciliation import is_time, units
+from smartico_sync.tracking.reconciliation import units
+from smartico_sync.tracking.written_cursors import cursor_at, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,21 +61,21 @@ class Stretch:
 def stretch(reading: Reading, prepared: PreparedView, row: ViewRow, low: str, high: str | None) -> Stretch | None:
     """What lies between two cursors as a person writes them; None when there is nothing.
 
-    It ends at the watermark: what is above is the tracker's, but for what was there when the view began, which it does not
-    send. Raises ConfigError for what is no cursor, and what the
-    source raises.
+    `low` may be `first`. It ends at the watermark: what is above is the tracker's, but for what was there when the view
+    began, which it does not send. Raises ConfigError for what is no cursor, and what the source raises.
     """
+    begin = None if low == "first" else cursor_at(reading, prepared, low)
+    last = None if high is None else written(prepared, high)
     top = end_of_history(prepared, row)
     if top is None:
         return None
-    first = units(prepared, low)
-    last = None if high is None else units(prepared, high)
-    begin = reading.moment(first) if is_time(prepared) else str(first)
     end = top.cursor
     if last is not None and last < units(prepared, end):
-        end = reading.moment(last) if is_time(prepared) else str(last)
+        end = cursor_at(reading, prepared, high or "")
     there = reading.keys(begin, end, 1)
-    return Stretch(begin, end, reading.count(begin, end)) if there.height else None
+    if not there.height:
+        return None
+    return Stretch(begin or str(there.get_column("@cursor")[0]), end, reading.count(begin, end))
 
 
 def end_of_history(prepared: PreparedView, row: ViewRow) -> Position | None:

@@ -28,6 +28,7 @@ from smartico_sync.errors import (
     StateError,
     SyncError,
     Unexpected,
+    ViewAltered,
     ViewHalted,
     ViewRegressed,
 )
@@ -103,6 +104,7 @@ class ViewLoop:
         self._level: Instant | None = None
         self._committed: Literal["all", "less than was sent"] = "all"
         self._failures = 0
+        self._described: Literal["once", "again"] = "once"
         self._resume_at = 0.0
         self._polls: Literal["by schedule", "never"] = "by schedule"
         self._patience_s = math.inf
@@ -187,6 +189,8 @@ class ViewLoop:
             action()
         except DeliveryStopped:
             self._drop_session()
+        except ViewAltered as altered:
+            self._describe_again(altered)
         except SyncError as error:
             self._trouble(error)
         except Exception as error:  # noqa: BLE001 - a view that stands still must say so, whatever the reason
@@ -213,6 +217,17 @@ class ViewLoop:
         else:
             self._wait()
 
+    def _describe_again(self, altered: ViewAltered) -> None:
+        """Begin again with the view's columns as they are now, at once; where that does not help, as after any trouble."""
+        if self._described == "again":
+            self._trouble(altered)
+            return
+        self._described = "again"
+        with suppress(SyncError):
+            self._settle_flight(GRACE_S)
+        self._drop_session()
+        log.info("view.described_again", view=self.name, reason=altered.message)
+
     def _begin(self) -> Session:
         """Take the view up where the state says."""
         if isinstance(self._standing.error, StateError):
@@ -228,6 +243,8 @@ class ViewLoop:
         """Look for something new: whether the source is the same, rows that wait for another try, and the next page."""
         self._mailbox.poll_begins()
         self._equipment.recorder.poll_began()
+        if session.checks.minute_is_over:
+            self._equipment.source.verify(session.prepared.relation)
         if session.checks.due:
             with self._equipment.source.reading(session.prepared.relation) as reading:
                 seen = session.checks.look(reading, session.reader)
@@ -287,7 +304,7 @@ class ViewLoop:
             return
         if not len(self._flight):
             self._sender.finish_first_load()
-        self._failures, self._refused_since = 0, None
+        self._failures, self._refused_since, self._described = 0, None, "once"
         self._standing = Standing("caught up", self._standing.tries + 1)
         self._equipment.recorder.caught_up(level)
 

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future, wait
 from concurrent.futures import TimeoutError as NotYet
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from smartico_sync.errors import SyncError
+from smartico_sync.errors import SyncError, ViewAltered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,9 +102,11 @@ class ViewTurn(Turn[T]):
         self._action = action
 
     def carry_out(self, session: Session, workplace: Workplace) -> None:
-        """Do it, if it is still wanted."""
+        """Do it, if it is still wanted. Raises what whoever waits is told, where the view must be described again."""
         if self.begin() == "begun":
             finish(self.outcome, lambda: self._action(session, workplace))
+            if isinstance(error := self.outcome.exception(), ViewAltered):
+                raise error
 
 
 def finish(outcome: Future[T], action: Callable[[], T]) -> None:

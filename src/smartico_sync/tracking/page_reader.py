@@ -111,7 +111,7 @@ class PageReader:
         self.ahead = DeliveredKeys().hold(store.ahead(view.name))
         self.open = OpenValues()
         self.again_after: Position | None = None
-        self.reopened = row.head is not None
+        self.reopened = row.head is not None and row.head != row.start_head  # what was there at the start was not sent
         self.looked_ahead_ms: int | None = None
         self.late_rows = 0
         self.rescanned = 0

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["LISTED", "Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
 
 KEYS_AT_ONCE = 50_000
+KEYS_WALKED = 10_000  # rows that one bucket of ids holds at least, where there are so many
 PROFILES_AT_ONCE = 1_000  # whole rows are read
 NUMBER = re.compile(r"-?\d+(\.\d*)?")
 Unit = Literal["ms", "id"]
@@ -134,12 +135,14 @@ def units(prepared: PreparedView, text: str) -> int:
     """A cursor, or a moment as a person writes it, in the ledger's units. ConfigError when it is neither."""
     cursor = prepared.relation.cursor_column
     try:
-        if not is_time(prepared):
+        if not is_time(prepared) and NUMBER.fullmatch(text):
             return int(text.partition(".")[0])
+        if not is_time(prepared):
+            raise ValueError  # noqa: TRY301 - told below
         if prepared.relation.epoch and NUMBER.fullmatch(text):
             return int(cursor_ms(pl.Series([text]), prepared.relation.cursor_is)[0])
         return epoch_ms(text, time_zone(prepared.relation.timezone if cursor.family == "timestamp" else "UTC"))
-    except ValueError:
+    except (ValueError, OverflowError, pl.exceptions.PolarsError):
         kind = "a time, such as 2026-01-31T12:00:00" if is_time(prepared) else "a whole number"
         raise ConfigError(f"{text!r} is no cursor of {prepared.relation.name}", hint=f"expected {kind}") from None
 
@@ -220,9 +223,12 @@ def bucket_size(prepared: PreparedView) -> int:
 def next_bucket(
     reading: Reading, prepared: PreparedView, store: Store, view: str, over: Span
 ) -> tuple[int, int] | None:
-    """The ends of the first bucket of the span that has rows in the source or in the ledger; None when none has."""
-    size = bucket_size(prepared)
-    first = reading.keys(*bounds(reading, prepared, over.low, over.high), 1, None, "below")
+    """The ends of the first bucket of the span that has rows in the source or in the ledger; None when none has.
+
+    Where ids are far apart, several buckets are one: else each row would cost as much as a bucket.
+    """
+    size, most = bucket_size(prepared), 1 if is_time(prepared) else KEYS_WALKED
+    first = reading.keys(*bounds(reading, prepared, over.low, over.high), most, None, "below")
     counted = store.ledger_counts(view, over.low // BUCKET_MS * BUCKET_MS, -(-over.high // BUCKET_MS) * BUCKET_MS)
     places = [units(prepared, first.get_column("@cursor")[0])] if first.height else []
     if counted.height:
@@ -230,7 +236,19 @@ def next_bucket(
     if not places:
         return None
     begin = max(over.low, min(places) // size * size)
-    return begin, min(over.high, (begin // size + 1) * size)
+    end = (begin // size + 1) * size
+    if most > 1:
+        last = over.high - 1 if first.height < most else units(prepared, first.get_column("@cursor")[-1])
+        reach = (last // size + 1) * size
+        if reach > end and not pruned(store, view, begin, reach):
+            end = reach
+    return begin, min(over.high, end)
+
+
+def pruned(store: Store, view: str, low: int, high: int) -> bool:
+    """Whether the ledger has only a count of some of these rows."""
+    counted = int(store.ledger_counts(view, low, high).get_column("n").sum())
+    return store.ledger_between(view, low, high).height < counted
 
 
 def bounds(reading: Reading, prepared: PreparedView, low: int, high: int) -> tuple[str, str]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import changes
 from smartico_sync.core.mapping import told_by_difference
+from smartico_sync.errors import ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.fingerprints import Fingerprints
 from smartico_sync.tracking.key_watch import KeyWatch
@@ -80,6 +82,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
     if told:
         log.warning("view.changed", view=view.name, reason=told)
         row = redefine(equipment.configuration, view, prepared.mapping, store, row)
+    row = compare_columns(equipment, prepared, row, memory)
     reader = PageReader(view, prepared, store, row)
     return Session(
         equipment,
@@ -91,6 +94,27 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
         Fingerprints(store, view.name, view.payload, told_by_difference(prepared.mapping)),
         KeyWatch(view, prepared.mapping, equipment.source, store, reader, row.sent_ms),
     )
+
+
+def compare_columns(equipment: Equipment, prepared: PreparedView, row: ViewRow, memory: CheckMemory) -> ViewRow:
+    """Have told what changed in the columns that are sent, with the checks' other warnings, until a person says that it is right.
+
+    What changes nothing that is sent is written down. Raises ViewMisconfigured where the policy says to stop.
+    """
+    view, before = equipment.view, recorded(row)
+    now = definition_of(equipment.configuration, view, prepared.mapping)
+    found = column_changes(before, now, prepared.relation)
+    if not found or row.head is None:
+        if memory.columns:
+            memory.columns, memory.next_ms = "", 0
+        accepted = with_columns(before, now)
+        return row if accepted == before else equipment.store.redefine(view.name, accepted.text())
+    reason, hint = f"columns of the view changed: {found.told}", found.hint(view.name, prepared.mapping.kind.role)
+    if view.on_schema_change == "stop":
+        raise ViewMisconfigured(f"view {view.name}: {reason}", hint=hint)
+    if memory.columns != reason:
+        memory.columns, memory.hint, memory.next_ms = reason, hint, 0
+    return row
 
 
 def open_view(

@@ -53,7 +53,7 @@ class CheckMemory:
 
     `next_ms`, `next_count_ms`: when the source is looked at, and its NULLs are counted, again (steady clock).
     `sent_without`: keys of rows without a cursor that were delivered. `changed`: what the view reads now that it did not
-    read before. `servers`: those whose rows were found to be the ones delivered, each with the clock at which it was last
+    read before. `columns`: what changed in those that are sent, and `hint` what to do about it. `servers`: those whose rows were found to be the ones delivered, each with the clock at which it was last
     read.
     """
 
@@ -62,6 +62,8 @@ class CheckMemory:
     nulls: int = 0
     sent_without: DeliveredKeys = field(default_factory=DeliveredKeys)
     changed: str = ""
+    columns: str = ""
+    hint: str = ""
     servers: dict[str, int] = field(default_factory=dict)
 
 
@@ -89,7 +91,12 @@ class SourceChecks:
     @property
     def due(self) -> bool:
         """Whether there is something to look at now."""
-        return steady_ms() >= self.memory.next_ms or (self.mutations is not None and self.mutations.due)
+        return self.minute_is_over or (self.mutations is not None and self.mutations.due)
+
+    @property
+    def minute_is_over(self) -> bool:
+        """Whether the source itself is to be looked at."""
+        return steady_ms() >= self.memory.next_ms
 
     def delivering(self, after: Position | None, page: pl.DataFrame) -> None:
         """A page of a level view is on its way; what it holds is remembered for a while."""
@@ -170,6 +177,7 @@ class SourceChecks:
                 None,
                 (
                     self.memory.changed,
+                    f"{self.memory.columns}: {self.memory.hint}" if self.memory.columns else "",
                     self.doubts,
                     reader.warning(read_time, reading),
                     self.null_warning(),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.config.source_checks import place_of
+from smartico_sync.core.column_changes import columns_of
 from smartico_sync.core.definition import Definition
 from smartico_sync.errors import StateDamaged, ViewMisconfigured
 
@@ -21,6 +22,7 @@ __all__ = ["definition_of", "recorded", "redefine", "replaced", "row_of", "where
 
 def definition_of(configuration: Configuration, view: View, mapping: ViewMapping) -> Definition:
     """What the view is now."""
+    columns, unmapped = columns_of(mapping)
     query = " ".join((view.query or "").split())
     return Definition(
         kind=view.kind,
@@ -34,6 +36,8 @@ def definition_of(configuration: Configuration, view: View, mapping: ViewMapping
         key=mapping.relation.key,
         identity=mapping.id_columns,
         content=() if mapping.relation.key else mapping.content,
+        columns=columns,
+        unmapped=unmapped,
     )
 
 
@@ -43,8 +47,9 @@ def redefine(configuration: Configuration, view: View, mapping: ViewMapping, sto
 
 
 def replaced(before: Definition, now: Definition) -> Definition:
-    """What a view is from now on that goes on under its event ids."""
-    return replace(now, identity=before.identity, content=before.content) if before.key == now.key else now
+    """What a view is from now on that goes on under its event ids; its columns are accepted by a person only."""
+    kept = replace(now, columns=before.columns, unmapped=before.unmapped)
+    return replace(kept, identity=before.identity, content=before.content) if before.key == now.key else kept
 
 
 def recorded(row: ViewRow) -> Definition:

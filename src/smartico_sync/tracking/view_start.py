@@ -7,7 +7,6 @@ like any other.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from smartico_sync.tracking import late_scan
 from smartico_sync.tracking.clocks import now_ms, steady_ms
 from smartico_sync.tracking.late_rows import start_mechanism
 from smartico_sync.tracking.reconciliation import units
+from smartico_sync.tracking.written_cursors import cursor_at, expected, written
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Reading, Source
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["ViewStart", "ask_start"]
+__all__ = ["ViewStart", "ask_start", "just_before"]
 
 WINDOW_IDS = 1_048_576  # ids below the head that a writer may still hold: a minute and more at 10,000 a second
 JUST_BEFORE_MS = (
@@ -72,32 +72,23 @@ def ask_start(view: View, prepared: PreparedView, source: Source) -> ViewStart:
 def just_before(view: View, prepared: PreparedView, source: Source) -> Position | None:
     """The position after which the rows of `start_from` come; None where that is before every row."""
     family = prepared.relation.cursor_column.family
-    if prepared.relation.dated:
-        with source.reading(prepared.relation) as reading:
-            return Position(reading.moment(moment_of(view, prepared) - JUST_BEFORE_MS))
-    if family not in IDS:
+    if not prepared.relation.dated and family not in IDS:
         return Position(view.start_from)
-    if not re.fullmatch(r"-?[0-9]+", view.start_from):
-        raise wrong_start(view, "a whole number")
-    first = int(view.start_from)
-    # An unsigned column cannot be compared with what is below zero.
-    return None if first == 0 else Position(str(first - 1))
-
-
-def moment_of(view: View, prepared: PreparedView) -> int:
-    """`start_from` as epoch ms."""
     try:
-        return units(prepared, view.start_from)
+        with source.reading(prepared.relation) as reading:
+            if prepared.relation.dated:
+                return Position(cursor_at(reading, prepared, view.start_from, JUST_BEFORE_MS))
+            # An unsigned column cannot be compared with what is below zero.
+            return (
+                None
+                if written(prepared, view.start_from) == 0
+                else Position(cursor_at(reading, prepared, view.start_from, 1))
+            )
     except ConfigError:
-        raise wrong_start(view, "a time, such as 2026-01-31T12:00:00") from None
-
-
-def wrong_start(view: View, expected: str) -> ConfigError:
-    """Say that `start_from` is no cursor of the view, and which form it has."""
-    return ConfigError(
-        f"view {view.name}: `start_from: {view.start_from}` is no value of its cursor {view.cursor}",
-        hint=f"expected {expected}; or first, or now",
-    )
+        raise ConfigError(
+            f"view {view.name}: `start_from: {view.start_from}` is no value of its cursor {view.cursor}",
+            hint=f"expected {expected(prepared)}; or first, or now",
+        ) from None
 
 
 def at_present(view: View, prepared: PreparedView, reading: Reading) -> Commit | None:

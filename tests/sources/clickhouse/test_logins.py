@@ -52,9 +52,9 @@ def test_a_url_that_cannot_work_is_a_configuration_error(configured, url, words)
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("clickhouse://u@h/d", ("http", 8123)), ("clickhouse://u@h/d?secure=true", ("https", 8443)),
+        ("clickhouse://u@localhost/d", ("http", 8123)), ("clickhouse://u@h/d?secure=true", ("https", 8443)),
         ("clickhouse://u@h:8443/d", ("https", 8443)), ("clickhouse://u@abc.eu-west-1.aws.clickhouse.cloud/d", ("https", 8443)),
-        ("clickhouse://u@h:443/d?secure=false", ("http", 443)), ("clickhouse://u@h:9999/d", ("http", 9999)),
+        ("clickhouse://u@localhost:443/d?secure=false", ("http", 443)), ("clickhouse://u@localhost:9999/d", ("http", 9999)),
     ],
 )  # fmt: skip
 def test_ports_and_tls_are_what_the_url_means(url, expected):

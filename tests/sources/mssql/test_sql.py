@@ -275,8 +275,8 @@ def test_failures_to_connect_are_told_apart(state, number, message, kind):
     assert told.hint
 
 
-def dialled(url, host="h", port=1433, **options):
-    return Login(SourceConfig(url=url, options=options)).dial(host, port)
+def dialled(url, host="h", port=1433, encryption=None, **options):
+    return Login(SourceConfig(url=url, options=options, encryption=encryption)).dial(host, port)
 
 
 def test_connection_strings_say_what_the_url_says():
@@ -288,13 +288,13 @@ def test_connection_strings_say_what_the_url_says():
         "DRIVER={ODBC Driver 18 for SQL Server};SERVER={tcp:h,1433};DATABASE=d;UID=u;PWD={p}};x};APP=smartico-sync;"
         "ApplicationIntent=ReadOnly;Encrypt=strict;TrustServerCertificate=no;HostNameInCertificate=sql.example;ConnectRetryCount=0"
     )
-    free = dialled("mssql://u:p}x@h/d?driver=FreeTDS&trust_server_certificate=yes", TDS_Version="7.3")
+    free = dialled("mssql://u:p}x@h/d?driver=FreeTDS", encryption="unverified", TDS_Version="7.3")
     assert free == (
         "DRIVER=FreeTDS;SERVER=h;PORT=1433;DATABASE=d;UID=u;PWD={p}x};APP=smartico-sync;ApplicationIntent=ReadOnly;"
         "Encryption=require;TDS_Version=7.3;ClientCharset=UTF-8"
     )
-    kerberos = dialled("mssql://h/d?driver=FreeTDS&encrypt=no&trusted_connection=yes")
+    kerberos = dialled("mssql://h/d?driver=FreeTDS&trusted_connection=yes", encryption="off")
     assert "UID" not in kerberos
     assert "Trusted_Connection=yes" in kerberos
     with pytest.raises(ConfigError, match="FreeTDS"):
-        dialled("mssql://u:p};x@h/d?driver=FreeTDS&encrypt=no")
+        dialled("mssql://u:p};x@h/d?driver=FreeTDS", encryption="off")

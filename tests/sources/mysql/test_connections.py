@@ -11,6 +11,7 @@ import pytest
 
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceCancelled, SourceUnreachable
+from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
@@ -72,3 +73,21 @@ def test_a_unix_socket_serves(private_mariadb, configured):
     assert any("may do more than read" in warning for warning in facts.warnings)
     with pytest.raises(SourceUnreachable):
         configured(f"mariadb://root@/mysql?socket={private_mariadb.socket}-not").facts()
+
+
+def test_a_server_that_hangs_up_on_the_idle_is_asked_again(on_mariadb):
+    """`wait_timeout`: a connection that was idle for too long is noticed before it is used, and costs no poll."""
+    on_mariadb.execute("CREATE TABLE bets (id INT)", "INSERT INTO bets VALUES (1)")
+    (before,) = on_mariadb.execute("SELECT @@GLOBAL.wait_timeout")[0]
+    on_mariadb.execute("SET GLOBAL wait_timeout = 1")
+    try:
+        source = on_mariadb.source(pool=1)
+        described = source.describe(BETS)
+        with source.reading(described) as reading:
+            server = reading.session
+            assert reading.page(None, 5).height == 1
+        until(lambda: not server.usable())
+        with source.reading(described) as reading:
+            assert reading.page(None, 5).height == 1
+    finally:
+        on_mariadb.execute(f"SET GLOBAL wait_timeout = {before}")

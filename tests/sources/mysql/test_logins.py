@@ -68,7 +68,7 @@ def test_a_server_without_tls_says_so(real_engine, configured):
     """`ssl_mode=REQUIRED` against a server that offers none: SourceUnreachable, and what to set."""
     with pytest.raises(SourceUnreachable, match="no TLS") as told:
         configured(real_engine.url + "?ssl_mode=REQUIRED").facts()
-    assert "DISABLED" in told.value.hint
+    assert "`encryption: off`" in told.value.hint
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
-from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewAltered, ViewBroken
 from smartico_sync.sources.redshift.failures import failure
 from smartico_sync.sources.redshift.plan import Scan, scans, sorted_by
 
@@ -67,16 +67,16 @@ def test_a_failure_leaves_the_session_in_its_place(redshift, configured):
 
 
 def test_a_column_that_changes_its_type_is_tried_again(redshift, configured):
-    """What was prepared for the old type cannot run: SourceCancelled once, then it is read anew."""
+    """What was prepared for the old type cannot run: ViewAltered, and described again it is read anew, on another connection."""
     redshift.execute("CREATE TABLE bets (id int, value int)", "INSERT INTO bets VALUES (1, 2)")
     source = configured(redshift.url, pool=1)
     described_bets = source.describe(BETS)
     with source.reading(described_bets) as reading:
         reading.page(None, 5)
     redshift.execute("ALTER TABLE bets ALTER COLUMN value TYPE bigint")
-    with pytest.raises(SourceCancelled), source.reading(described_bets) as reading:
+    with pytest.raises(ViewAltered), source.reading(described_bets) as reading:
         reading.page(None, 5)
-    with source.reading(described_bets) as reading:
+    with source.reading(source.describe(BETS)) as reading:
         assert reading.page(None, 5)["value"].to_list() == [2]
 
 

@@ -180,8 +180,8 @@ def test_what_waits_is_counted_beside_a_daemon(mock_bus):
     assert {lag.lane.rpartition("/")[2]: lag.messages for lag in lags} == {"0": 0, "1": 5}
 
 
-def settings(url, **options):
-    return settings_of("bus", SourceConfig.model_validate({"url": url, "options": options}))
+def settings(url, encryption=None, **options):
+    return settings_of("bus", SourceConfig.model_validate({"url": url, "options": options, "encryption": encryption}))
 
 
 def test_urls_become_settings():
@@ -195,7 +195,22 @@ def test_urls_become_settings():
     assert made.common["ssl.ca.location"] == "/ca.pem"
     assert made.common["fetch.min.bytes"] == "1"
     assert "p@ss" not in repr(made)
-    assert settings("kafka://b1").common["security.protocol"] == "PLAINTEXT"
+    assert made.encryption == "encrypted and verified"
+    near = settings("kafka://localhost")
+    assert (near.common["security.protocol"], near.encryption) == ("PLAINTEXT", "in the clear, within this machine")
+
+
+def test_the_way_to_another_machine_is_encrypted_unless_words_say_otherwise():
+    """`kafka://` is in the clear, so it is refused there; the hint names what to write."""
+    with pytest.raises(ConfigError, match="in the clear, on the way to another machine") as refused:
+        settings("kafka://b1")
+    assert "kafkas://" in refused.value.hint
+    off = settings("kafka://b1", encryption="off")
+    assert (off.common["security.protocol"], off.encryption) == ("PLAINTEXT", "in the clear")
+    unverified = settings("kafka+tls://b1", encryption="unverified")
+    assert unverified.common["enable.ssl.certificate.verification"] is False
+    with pytest.raises(ConfigError, match="contradict"):
+        settings("kafka+tls://b1", encryption="off")
 
 
 @pytest.mark.parametrize(
@@ -210,12 +225,12 @@ def test_urls_become_settings():
 def test_settings_that_cannot_be_meant_are_refused(options, said):
     """By name, and without their values."""
     with pytest.raises(ConfigError, match=said):
-        settings("kafka://u:p@b1", **options)
+        settings("kafka://u:p@localhost", **options)
 
 
 def test_a_setting_that_the_client_refuses_is_named():
     """And its value, which may be a secret, is not."""
-    made = settings("kafka://b1", **{"librdkafka.no.such.setting": "hunter2"})
+    made = settings("kafka://localhost", **{"librdkafka.no.such.setting": "hunter2"})
     with pytest.raises(ConfigError, match=r"no\.such\.setting") as caught:
         made.reader("g")
     assert "hunter2" not in str(caught.value)

@@ -31,6 +31,7 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
 
     reading_type = BigQueryReading
     ask_facts = staticmethod(ask_facts)
+    describes = "in doubt"
     explain = staticmethod(explain)
     _listed = staticmethod(listed)
     adapter = BIGQUERY

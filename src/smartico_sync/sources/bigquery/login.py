@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import google.auth
 import grpc
@@ -17,6 +17,9 @@ from smartico_sync.config.units import Bytes
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.login import BaseLogin
 
+if TYPE_CHECKING:
+    from smartico_sync.core.encryption import Encryption
+
 __all__ = ["SCOPES", "Login"]
 
 SCOPES = ("https://www.googleapis.com/auth/bigquery",)  # not the whole cloud
@@ -27,6 +30,17 @@ WAYS = ("auto", "never")
 
 class Login(BaseLogin):
     """Whose project pays for queries, what each may cost, and the clients for them."""
+
+    levels: ClassVar[tuple[Encryption, ...]] = ("verified", "off")
+    usual: ClassVar[Encryption] = "verified"
+
+    def written(self) -> Encryption:
+        """HTTPS, unless `protocol` says otherwise."""
+        return "off" if self.parameters.get("protocol", "https").lower() == "http" else "verified"
+
+    def machines(self) -> tuple[str, ...]:
+        """An endpoint of the operator's own, or the service's."""
+        return (self.parameters.get("host", "googleapis.com"),)
 
     @property
     def project(self) -> str:

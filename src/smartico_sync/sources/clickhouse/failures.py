@@ -9,7 +9,7 @@ from clickhouse_connect.driver import exceptions
 
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import COMPARE, RUN, alike, failure_of, meanings
-from smartico_sync.sources.kit.network_failures import Hints, unreachable
+from smartico_sync.sources.kit.network_failures import LESS, Hints, unreachable
 
 __all__ = ["FAILURES", "connecting", "failure"]
 
@@ -51,7 +51,7 @@ TABLE = {
 }  # fmt: skip
 STATUSES = {401: "the login is refused", 403: "the login is refused", 407: "the proxy wants a login"}
 HINTS = Hints(
-    tls="ca_file names the CA of the server, client_cert and client_key are ours; HTTPS is on 8443, HTTP on 8123",
+    tls=f"ca_file names the CA of the server, client_cert and client_key are ours; HTTPS is on 8443, HTTP on 8123{LESS}",
     late="check host, port and firewall; `statement_timeout` sets how long to wait",
     refused="is the server running, and is that its HTTP port (8123, or 8443 with TLS)?",
 )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smartico_sync.catalogue.engines import CLICKHOUSE
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.login import BaseLogin
+
+if TYPE_CHECKING:
+    from smartico_sync.core.encryption import Encryption
 
 __all__ = ["SETTINGS", "Login"]
 
@@ -59,7 +62,7 @@ class Login(BaseLogin):
             "connect_timeout": self.number("connect_timeout"),
             "send_receive_timeout": ceil(self.silence_s),
             "query_retries": 0,  # the daemon tries again, and tells meanwhile
-            "verify": self.switch("verify"),
+            "verify": self.encryption != "unverified" and self.switch("verify"),
             "ca_cert": parameters.get("ca_file"),
             "client_cert": certificate,
             "client_cert_key": parameters.get("client_key"),
@@ -82,6 +85,28 @@ class Login(BaseLogin):
         for host, port in self.hosts():
             self.arguments(host, port)
 
+    def written(self) -> Encryption | None:
+        """By scheme, ports and `secure`, the least of all hosts; then by `verify`."""
+        hosts = self.url.hosts
+        if "secure" in self.parameters:
+            secure: bool | None = self.switch("secure")
+        else:
+            secure = (bool(hosts) and all(self._secure(*each) for each in hosts)) or None
+        if secure is None:
+            return None
+        return "off" if not secure else "verified" if self.switch("verify") else "unverified"
+
+    def _secure(self, host: str, port: str) -> bool:
+        return self.url.scheme == SECURE or port in SECURE_PORTS or host.endswith(CLOUD)
+
     def _interface(self, host: str, port: str) -> str:
-        secure = self.url.scheme == SECURE or port in SECURE_PORTS or host.endswith(CLOUD)
-        return "https" if (self.switch("secure") if "secure" in self.parameters else secure) else "http"
+        level = self.encryption
+        if level == "usual":
+            return "https" if self._secure(host, port) else "http"
+        if level != "off" and port == str(self.engine.port) and "secure" not in self.parameters:
+            raise self.wrong(
+                f"port {port} is where ClickHouse speaks HTTP, in the clear",
+                f"write port {self.engine.tls_port}; or `secure=true` if it speaks TLS there; or say it in words: "
+                "`encryption: off` of the source",
+            )
+        return "http" if level == "off" else "https"

@@ -104,7 +104,7 @@ def _advice(
             f"the view must pass a stored column of {found.name} through as {cursor}, and the table be sorted by it: "
             f"ALTER TABLE {found.name} ADD PROJECTION by_cursor (SELECT * ORDER BY that column)"
         )
-    order = ", ".join(_quoted(name) for name in wanted if name in found.columns)
+    order = ", ".join(_quoted(name) for name in dict.fromkeys(wanted) if name in found.columns)
     if found.engine.removeprefix("Replicated").removeprefix("Shared") == "MergeTree":
         add = f"ADD PROJECTION by_cursor (SELECT * ORDER BY {order})"
         return f"ALTER TABLE {found.name} {add}, MATERIALIZE PROJECTION by_cursor;"

@@ -42,6 +42,7 @@ class KafkaStream:
     def __init__(self, name: str, config: SourceConfig) -> None:
         self._settings = settings_of(name, config)
         self._place = self._settings.place
+        self.encryption = self._settings.encryption
 
     @contextmanager
     def _asking(self) -> Iterator[Consumer]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.config.models import SourceConfig
+    from smartico_sync.core.encryption import Encryption
 
 __all__ = ["Settings", "settings_of"]
 
@@ -67,6 +68,7 @@ class Settings:
     session_ms: int
     instance: str
     encrypted: Literal["yes", "no"] = "no"
+    encryption: str = ""
 
     @property
     def new_protocol(self) -> bool:
@@ -120,6 +122,22 @@ class Login(BaseLogin):
             raise self.wrong("the url names no host", f"write {KAFKA.scheme}://host:{KAFKA.port}")
         return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts())
 
+    @property
+    def tls(self) -> bool:
+        """Whether the scheme asks for TLS."""
+        return self.url.scheme.endswith("+tls")
+
+    def written(self) -> Encryption | None:
+        """What the scheme promises: `kafka` nothing, `kafkas` TLS."""
+        if self.tls:
+            return None if self.said == "unverified" else "verified"
+        if self.said is None and self.remote:
+            raise self.wrong(
+                f"{KAFKA.scheme}:// is in the clear, on the way to another machine",
+                f"write {KAFKA.scheme}s:// for verified TLS, or `encryption: off` of the source",
+            )
+        return "off"
+
     def user(self) -> dict[str, Any]:
         """User and password in the way that the brokers want; nothing without a user."""
         if not self.url.user:
@@ -153,16 +171,18 @@ class Login(BaseLogin):
 def settings_of(name: str, config: SourceConfig) -> Settings:
     """Read the source. ConfigError for what cannot be meant."""
     login = Login(config)
-    tls = login.url.scheme.endswith("+tls")
+    login.check()
+    tls = login.tls
     common: dict[str, Any] = {
         "bootstrap.servers": login.servers,
         "client.id": login.given("client_id"),
         "socket.timeout.ms": max(1_000, round(login.silence_s * 1000)),
         "security.protocol": f"{'SASL_' if login.url.user else ''}{'SSL' if tls else 'PLAINTEXT'}",
+        **({"enable.ssl.certificate.verification": False} if login.encryption == "unverified" else {}),
         **login.user(),
         **{theirs: login.parameters[ours] for ours, theirs in FILES.items() if ours in login.parameters},
         **login.client_s_own(),
     }
     place = f"source {name} ({login.place.rstrip('/')})"
     instance = login.parameters.get("instance_id", "")
-    return Settings(place, common, login.number("session_timeout"), instance, "yes" if tls else "no")
+    return Settings(place, common, login.number("session_timeout"), instance, "yes" if tls else "no", login.standing)

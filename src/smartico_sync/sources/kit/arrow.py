@@ -61,8 +61,13 @@ def position_texts(values: pl.Series) -> pl.Series:
             return values.cast(pl.String)
 
 
+def narrowed(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Decimals wider than polars takes, where a column has become one, as text."""
+    return values.cast("string") if str(values.type).startswith("decimal256") else values
+
+
 def _frame(relation: Relation, selection: Selection, table: pa.Table) -> pl.DataFrame:
-    given = [pl.Series(pl.from_arrow(values)) for values in table.columns]
+    given = [pl.Series(pl.from_arrow(narrowed(values))) for values in table.columns]
     positions = [position_texts(given[index]).alias(name) for name, index in selection.positions]
     if not selection.columns:
         return pl.DataFrame(positions)
@@ -86,6 +91,8 @@ def _typed(column: Column, values: pl.Series, timezone: str) -> pl.Series | None
     match column.family, values.dtype:
         case "integer", kind if kind.is_integer() or kind.is_decimal():
             whole = values.cast(pl.Int64, strict=False)
+            if kind.is_decimal() and not whole.cast(kind, strict=False).eq_missing(values).all():
+                return None  # fractions, or what only a closer look can keep
             return whole if whole.null_count() == values.null_count() else values.cast(pl.String)
         case "decimal", kind if kind.is_integer() or kind.is_decimal():
             return values.cast(pl.String)

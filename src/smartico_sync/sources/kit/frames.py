@@ -121,13 +121,13 @@ def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: st
     return with_reasons(pl.DataFrame(series), unfit)
 
 
-def with_reasons(data: pl.DataFrame, unfit: Sequence[tuple[Column, pl.Series]]) -> pl.DataFrame:
-    """Add `@unreadable`, where columns come with rows (Boolean) whose value does not fit."""
+def with_reasons(data: pl.DataFrame, unfit: Sequence[tuple[Column, pl.Series]], why: str = "") -> pl.DataFrame:
+    """Add `@unreadable`, or to it, where columns come with rows (Boolean) whose value does not fit; `why` in place of the family's reason."""
     if not unfit:
         return data
-    told = []
+    told = [data.get_column(UNREADABLE).alias("before")] if UNREADABLE in data.columns else []
     for number, (column, rows) in enumerate(unfit):
-        reason = pl.lit(f"{column.name}: {REASONS.get(column.family, 'not readable as text')}")
+        reason = pl.lit(f"{column.name}: {why or REASONS.get(column.family, 'not readable as text')}")
         told.append(pl.select(pl.when(rows).then(reason).otherwise(None)).to_series().alias(str(number)))
     joined = pl.DataFrame(told).select(
         pl.when(pl.any_horizontal(pl.all().is_not_null()))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from smartico_sync.catalogue.engines import BROKERS, ENGINES
 from smartico_sync.config.source_checks import nearest_parameter
+from smartico_sync.core.encryption import STANDING, WITHIN, is_loopback
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.url import parse
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from smartico_sync.config.models import SourceConfig
+    from smartico_sync.core.encryption import Encryption
 
 __all__ = ["CERTIFICATES", "BaseLogin"]
 
@@ -34,6 +36,10 @@ class BaseLogin:
     grace_s: ClassVar[float] = GRACE_S
     files: ClassVar[tuple[str, ...]] = ()
     """Parameters that name a file."""
+    levels: ClassVar[tuple[Encryption, ...]] = ("verified", "unverified", "off")
+    """What the driver can do."""
+    usual: ClassVar[Encryption] = "off"
+    """What is promised of a connection within this machine when nothing is said."""
 
     def __init__(self, config: SourceConfig) -> None:
         self.url = parse(config.url.get_secret_value())
@@ -41,6 +47,7 @@ class BaseLogin:
         self.timeout_ms = config.statement_timeout
         self.silence_s = config.statement_timeout / 1000 + self.grace_s
         self.pool = config.pool
+        self.said = config.encryption
         self.parameters: dict[str, str] = {}
         for written, value in (*self.url.parameters.items(), *sorted(config.options.items())):
             parameter = self.engine.parameter(written)
@@ -64,8 +71,54 @@ class BaseLogin:
 
     def check(self) -> None:
         """Tell what the driver cannot use, before the first poll."""
+        _ = self.encryption
         for name in self.files:
             self.content(name)
+
+    @property
+    def encryption(self) -> Encryption | Literal["usual"]:
+        """What is promised of each connection: what the source says, or its parameters; usual within this machine, else verified.
+
+        ConfigError where the two contradict each other, and where only a parameter says to give something up on the way to
+        another machine.
+        """
+        said, written = self.said, self.written()
+        if said is not None and said not in self.levels:
+            raise self.wrong(
+                f"`encryption: {said}` is not to be had: the driver of {self.engine.title} knows "
+                f"{' and '.join(self.levels)} only",
+                f"use `encryption: {self.levels[0]}`, or a tunnel on this machine",
+            )
+        if said is not None and written not in (None, said):
+            raise self.wrong(
+                f"`encryption: {said}` of the source, and its parameters say {written}: they contradict each other",
+                "keep one of them",
+            )
+        if said is None and written not in (None, "verified") and self.remote:
+            raise self.wrong(
+                f"the parameters say {STANDING[written]}, on the way to another machine",
+                f"leave them out for verified TLS, or say it in words: `encryption: {written}` of the source",
+            )
+        return said or written or ("verified" if self.remote else "usual")
+
+    @property
+    def standing(self) -> str:
+        """The same as people read it."""
+        level = self.encryption
+        return STANDING[self.usual if level == "usual" else level] + ("" if self.remote else WITHIN)
+
+    def written(self) -> Encryption | None:
+        """What the parameters promise; None where they say nothing."""
+        return None
+
+    def machines(self) -> tuple[str, ...]:
+        """The hosts that are connected to; an empty one is this machine."""
+        return tuple(host for host, _ in self.url.hosts)
+
+    @property
+    def remote(self) -> bool:
+        """Whether any host may be another machine."""
+        return any(host and not is_loopback(host) for host in self.machines())
 
     def wrong(self, told: str, hint: str = "") -> ConfigError:
         """What cannot be used, and what to write instead."""

@@ -13,7 +13,7 @@ from smartico_sync.errors import SourceUnreachable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Fault", "Hints", "broken", "fault_of", "first_that_answers", "silent", "unreachable"]
+__all__ = ["LESS", "Fault", "Hints", "broken", "fault_of", "first_that_answers", "silent", "unreachable"]
 
 Fault = Literal["tls", "unknown_host", "late", "refused", "broken"]
 H = TypeVar("H")
@@ -41,11 +41,15 @@ WORDS: tuple[tuple[Fault, re.Pattern[str]], ...] = (
 )
 
 
+# A source on another machine has to show a certificate that fits.
+LESS = "; that less will do is said in words: `encryption: unverified` or `encryption: off` of the source"
+
+
 @dataclass(frozen=True, slots=True)
 class Hints:
     """What to do next about each fault; an engine names its own parameters."""
 
-    tls: str = "check the certificates that the url names"
+    tls: str = f"check the certificates that the url names{LESS}"
     unknown_host: str = "check the host in the url, and this machine's DNS"
     late: str = "check host, port and firewall"
     refused: str = "check host and port in the url; is the server running?"

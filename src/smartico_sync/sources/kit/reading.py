@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from smartico_sync.errors import SourceError
-from smartico_sync.sources.kit.frames import empty
+from smartico_sync.sources.kit.frames import UNREADABLE, empty, schema
 from smartico_sync.sources.kit.positions import exactly, labels, moment_text
 
 if TYPE_CHECKING:
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation, Snapshot
     from smartico_sync.sources.kit.positions import Label
 
-__all__ = ["BaseReading"]
+__all__ = ["BaseReading", "Brought"]
+
+Brought = Literal[
+    "nothing",
+    "rows",
+    "doubtful rows",  # some value is not what its column was described as
+]
 
 MOST_LISTED = 1_000  # what the protocol allows in a call
 
@@ -38,6 +44,8 @@ class BaseReading(ABC):
     def __init__(self, relation: Relation) -> None:
         self.relation = relation
         self.what = f"view {relation.name}"
+        self.brought: Brought = "nothing"
+        self.answered: tuple[str, ...] = ()  # the types of the columns, where an answer tells them
 
     @abstractmethod
     def begin(self) -> None:
@@ -57,6 +65,12 @@ class BaseReading(ABC):
                 self.end()
             raise
         self.end()
+
+    def noted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """These rows, which whoever reads will use: whether they are what the view was described as is made sure of."""
+        if rows.height and self.brought != "doubtful rows":
+            self.brought = "doubtful rows" if doubtful(rows, self.relation) else "rows"
+        return rows
 
     @abstractmethod
     def among(self, listed: Sequence[Label], wanted: Sequence[Sequence[str]]) -> pl.DataFrame:
@@ -102,6 +116,12 @@ class BaseReading(ABC):
         return (
             found[0] if len(found) == 1 else pl.concat([empty(self.relation, "rows"), *found], how="diagonal_relaxed")
         )
+
+
+def doubtful(rows: pl.DataFrame, relation: Relation) -> bool:
+    """Whether a value could not be read, or a column is of another type than its description promised."""
+    expected = schema(relation)
+    return UNREADABLE in rows.columns or any(expected.get(name, kind) != kind for name, kind in rows.schema.items())
 
 
 def all_found(found: pl.DataFrame, listed: Sequence[Label], wanted: Sequence[Sequence[str]]) -> pl.DataFrame:  # noqa: ARG001

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Generic, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from smartico_sync.core.late_commit.view_definition import UNKNOWN
-from smartico_sync.errors import ViewBroken
+from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewAltered
+from smartico_sync.sources.kit.alterations import alteration
 from smartico_sync.sources.kit.reading import BaseReading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Relation
+    from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.kit.login import BaseLogin
     from smartico_sync.sources.protocol import Plan, ServerFacts
 
@@ -34,11 +36,15 @@ class BaseSource(ABC, Generic[S, R]):
     """See `facts`; asked outside a transaction."""
     explain: Callable[[R, Position | None, int], Plan]
     """See `plan`."""
+    describes: Literal["with every page", "in doubt"] = "with every page"
+    """When rows that were read are held against the view's columns as they are then: where that takes long, only in doubt."""
 
     def __init__(self, name: str, login: BaseLogin) -> None:
         login.check()
         self.name = name
         self.engine = login.engine.scheme
+        self.encryption = login.standing
+        self._answers: dict[Relation, tuple[str, ...]] = {}
         self._place = f"source {name} ({login.place})"
 
     @abstractmethod
@@ -55,23 +61,61 @@ class BaseSource(ABC, Generic[S, R]):
 
     @contextmanager
     def reading(self, relation: Relation) -> Iterator[R]:
-        """A reading over a described relation, its transaction open; a column that the view has lost is told by its name."""
+        """A reading over a described relation, its transaction open.
+
+        ViewAltered when the view's columns are others than they were described as, whatever was read or failed.
+        """
         with self._session() as session:
             reading = self.reading_type(session, relation)
             try:
                 with reading.open():
                     yield reading
-            except ViewBroken as broken:
-                raise self._lost_column(session, relation) or broken from None
+                    if self._in_doubt(reading):
+                        self._make_sure(session, relation)
+                        self._answers[relation] = reading.answered
+            except (ViewAltered, SourceUnreachable, SourceRefused, SourceCancelled):
+                raise
+            except (SourceError, TypeError, ValueError):  # what values of another type do to whoever expects them
+                altered = self._altered(session, relation)
+                if altered is None:
+                    raise
+                raise altered from None
 
-    def _lost_column(self, session: S, relation: Relation) -> ViewBroken | None:  # noqa: ARG002  - for engines that tell
-        """When the view lost a column since it was described: which one, and what is there that is called nearly so."""
+    def _in_doubt(self, reading: R) -> bool:
+        """Whether what was read is to be held against the view's columns as they are now."""
+        if reading.brought == "nothing" or reading.relation.columns_are == "chosen":
+            return False
+        if self.describes == "with every page" or reading.brought == "doubtful rows":
+            return True
+        return reading.answered != self._answers.setdefault(reading.relation, reading.answered)
+
+    def verify(self, relation: Relation) -> None:
+        """Describe the relation again. ViewAltered when its columns are others by now."""
+        self._hold_against(relation, self.describe(replace(relation, key=(), columns=())).columns)
+
+    @abstractmethod
+    def describe(self, relation: Relation) -> Relation:
+        """See `protocol.Source`."""
+
+    def _make_sure(self, session: S, relation: Relation) -> None:
+        """Within the transaction of a reading: ViewAltered when the view's columns are others by now."""
+
+    def _altered(self, session: S, relation: Relation) -> ViewAltered | None:  # noqa: ARG002  - for engines that tell
+        """After a failure: how the view's columns differ from those that it was described with."""
         return None
+
+    def _hold_against(self, relation: Relation, columns: Sequence[Column]) -> None:
+        if altered := alteration(self._place, relation, columns):
+            raise altered
 
     def facts(self) -> ServerFacts:
         """What the server is."""
         with self._session() as session:
             return self.ask_facts(session)
+
+    def hidden(self, relation: Relation) -> str:  # noqa: ARG002  - for engines that tell
+        """What keeps rows from this user."""
+        return ""
 
     def plan(self, relation: Relation, after: Position | None, limit: int) -> Plan:
         """How the poll runs, and what would make it faster."""

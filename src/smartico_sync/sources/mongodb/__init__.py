@@ -44,6 +44,7 @@ class MongoSource(BaseSource[Session, MongoReading]):
     reading_type = MongoReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
+    describes = "in doubt"
     engine = "mongodb"
     cursor_names: Literal["free", "kept"] = "kept"  # a sort is not moved before a stage that renames
 
@@ -71,7 +72,7 @@ class MongoSource(BaseSource[Session, MongoReading]):
                 hint="it is looked at again; a validator with $jsonSchema would tell them at once",
             )
         check_columns(self._place, what, relation, [column.name for column in columns])
-        described = replace(relation, columns=columns)
+        described = replace(relation, columns=columns, columns_are="sampled")
         for name in (relation.cursor, *relation.key):
             column = described.column(name)
             if column is not None and bracket_of(column) is None:

@@ -14,7 +14,7 @@ from pymongo.errors import (
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import Meaning, alike, failure_of, meanings
-from smartico_sync.sources.kit.network_failures import Hints, fault_of, unreachable
+from smartico_sync.sources.kit.network_failures import LESS, Hints, fault_of, unreachable
 
 __all__ = ["FAILURES", "NO_SNAPSHOT", "failure"]
 
@@ -49,7 +49,7 @@ OTHERWISE = Meaning(
 )
 NETWORK = "is the server up, the port right, the firewall open? a set's members must be reachable by the names that rs.conf() tells"
 HINTS = Hints(
-    tls="tls=true, and tlsCAFile for the CA that signed the server's certificate",
+    tls=f"tls=true, and tlsCAFile for the CA that signed the server's certificate{LESS}",
     unknown_host=NETWORK, late=NETWORK, refused=NETWORK, broken=NETWORK,
 )  # fmt: skip
 

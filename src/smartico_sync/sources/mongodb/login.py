@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
 from pymongo import MongoClient, uri_parser
@@ -12,10 +12,14 @@ from pymongo.errors import ConfigurationError, PyMongoError
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.login import BaseLogin
 
+if TYPE_CHECKING:
+    from smartico_sync.core.encryption import Encryption
+
 __all__ = ["Login"]
 
 SRV = "mongodb+srv"
 OURS = ("sample",)  # no parameter of the driver
+CARELESS = ("tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames")
 MOST_SAMPLED = 100_000
 
 
@@ -35,6 +39,33 @@ class Login(BaseLogin):
             raise self.wrong(f"sample is a number from 1 to {MOST_SAMPLED}")
         return int(text)
 
+    def written(self) -> Encryption | None:
+        """By `tls`, on by itself with an SRV record, and by what gives a part of it up."""
+        parameters = self.parameters
+        secure = parameters.get("tls", "true" if self.url.scheme == SRV else "").lower()
+        careless = any(parameters.get(name, "").lower() == "true" for name in CARELESS)
+        if not secure:
+            return "unverified" if careless else None
+        return "off" if secure != "true" else "unverified" if careless else "verified"
+
+    def _protected(self) -> dict[str, str]:
+        """What the connection's encryption asks of the driver."""
+        level = self.encryption
+        if level != "verified" and self.remote and self.parameters.get("authMechanism", "").upper() == "PLAIN":
+            raise self.wrong(
+                f"authMechanism=PLAIN gives the password to whoever answers, as the connection is {self.standing}",
+                "use verified TLS, or SCRAM",
+            )
+        match level:
+            case "usual":
+                return {}
+            case "verified":
+                return {"tls": "true"}
+            case "unverified":
+                return {"tls": "true"} | ({} if self.written() else dict.fromkeys(CARELESS, "true"))
+            case "off":
+                return {"tls": "false"}
+
     @property
     def encrypted(self) -> Literal["yes", "no"]:
         """Whether others can read along: what is named by an SRV record is encrypted unless told otherwise."""
@@ -50,6 +81,7 @@ class Login(BaseLogin):
             "appName": self.given("appName"),
             "serverSelectionTimeoutMS": silence_ms,
             "connectTimeoutMS": silence_ms,
+            **self._protected(),
             **given,
             # Without a limit of its own a silent network would be waited for as long as the system likes.
             "socketTimeoutMS": silence_ms,

@@ -62,7 +62,7 @@ class MongoReading(BaseReading):
 
     def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
         """Rows after the position, in order."""
-        return self._ordered("rows", after, limit, None, through, "through")
+        return self.noted(self._ordered("rows", after, limit, None, through, "through"))
 
     def keys(
         self, low: str | None, high: str, limit: int, after: Position | None = None, end: End = "through"
@@ -80,7 +80,7 @@ class MongoReading(BaseReading):
             condition["$or"] = pipelines.behind(relation, names, dict(zip(relation.key, after, strict=True)))
         stages: list[Stage] = [{"$match": condition}, {"$sort": dict.fromkeys(names, 1)}, {"$limit": limit}]
         frame = self._frame(stages, "rows", limit, ordered="by key")
-        return frame.with_columns(pl.lit(None, pl.String).alias(CURSOR))
+        return self.noted(frame.with_columns(pl.lit(None, pl.String).alias(CURSOR)))
 
     def head(self, through: str | None = None) -> str | None:
         """The highest cursor, up to a bound."""
@@ -100,7 +100,7 @@ class MongoReading(BaseReading):
         condition = pipelines.range_condition(self.relation, None, None, "through")
         stages: list[Stage] = [{"$match": condition}, {"$sort": {self.relation.cursor: -1}}, {"$limit": limit}]
         shown = pipelines.projection(pipelines.paths_of(self.relation, "rows"), "rows")
-        return self._frame([*stages, shown], "rows", limit).reverse()
+        return self.noted(self._frame([*stages, shown], "rows", limit).reverse())
 
     def null_cursors(self) -> int:
         """How many rows have no place in the order."""
@@ -142,7 +142,8 @@ class MongoReading(BaseReading):
             values = [pipelines.value_of(self.relation, name, text) for text in dict.fromkeys(texts)]
             condition[name] = {"$in": values}
         shown = pipelines.projection(pipelines.paths_of(self.relation, "rows"), "rows")
-        return self._frame([{"$match": condition}, shown], "rows", MOST_ASKED, ordered="no").drop_nulls(CURSOR)
+        found = self._frame([{"$match": condition}, shown], "rows", MOST_ASKED, ordered="no")
+        return self.noted(found.drop_nulls(CURSOR))
 
     def _frame(self, stages: list[Stage], which: str, most: int, *, ordered: str = "by cursor") -> pl.DataFrame:
         """Documents as a typed frame. ViewBroken for an array where the order needs one value."""

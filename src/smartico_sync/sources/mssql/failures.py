@@ -14,7 +14,7 @@ from smartico_sync.errors import (
     ViewBroken,
 )
 from smartico_sync.sources.kit.failures import COMPARE, SMALLER, TOO_SLOW, alike, failure_of, meanings
-from smartico_sync.sources.kit.network_failures import Hints, broken, unreachable
+from smartico_sync.sources.kit.network_failures import LESS, Hints, broken, unreachable
 
 __all__ = ["NOT_ALLOWED", "NO_OBJECT", "NO_SNAPSHOT", "NO_TIME_LEFT", "connecting", "diagnostic", "failure"]
 
@@ -84,7 +84,7 @@ TABLE = {
     **alike(ViewBroken, COMPARE, "", NAMED),
 }  # fmt: skip
 HINTS = Hints(
-    tls="is the server's certificate signed by an authority this machine trusts? see encrypt, hostname_in_certificate and trust_server_certificate"
+    tls=f"is the server's certificate signed by an authority this machine trusts? see hostname_in_certificate{LESS}"
 )
 TLS = ("SSL", "certificate", "TLS", "ncryption")
 FREETDS = range(20_000, 20_100)  # its own failures, mostly of the network

@@ -6,12 +6,15 @@ import platform
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pyodbc
 
 from smartico_sync.errors import DriverMissing
 from smartico_sync.sources.kit.login import BaseLogin
+
+if TYPE_CHECKING:
+    from smartico_sync.core.encryption import Encryption
 
 __all__ = ["Login"]
 
@@ -43,6 +46,7 @@ SPECIAL = re.compile(r"[\[\]{}(),;?*=!@\s]")
 class Login(BaseLogin):
     """Hosts, the ODBC driver, and what it is told. DriverMissing where there is no driver."""
 
+    usual: ClassVar[Encryption] = "verified"
     grace_s = 3.0  # the driver waits two seconds for the server to hear that a query is cancelled
 
     @property
@@ -83,6 +87,14 @@ class Login(BaseLogin):
         """Hosts in the order in which they are tried."""
         return tuple((host or "localhost", port) for host, port in super().hosts())
 
+    def written(self) -> Encryption | None:
+        """By `encrypt` and `trust_server_certificate`."""
+        if not {"encrypt", "trust_server_certificate"} & set(self.parameters):
+            return None
+        if self._word("encrypt", strict="strict") == "no":
+            return "off"
+        return "unverified" if self._word("trust_server_certificate") == "yes" else "verified"
+
     def dial(self, host: str, port: int) -> str:
         """The connection string for one host."""
         driver = self.driver
@@ -102,10 +114,13 @@ class Login(BaseLogin):
     def _told(self, *, free: bool) -> dict[str, str]:
         """The URL's parameters in the driver's words."""
         intent = self.one_of(tuple(INTENTS), "application_intent", self.given("application_intent").lower())
+        level = self.encryption
+        said = {"off": {"encrypt": "no"}, "unverified": {"trust_server_certificate": "yes"}}.get(level, {})
         ours = {
             "application_intent": INTENTS[intent],
             "encrypt": self._word("encrypt", strict="strict"),
             "trust_server_certificate": self._word("trust_server_certificate"),
+            **said,
         }
         given = ours | self.parameters | ours
         if free:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smartico_sync.sources.kit.login import BaseLogin
 
+if TYPE_CHECKING:
+    from smartico_sync.core.encryption import Encryption
+    from smartico_sync.sources.mysql.wire import Secrecy
+
 __all__ = ["Login"]
 
-MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
+MODES: dict[str, Encryption] = {
+    "DISABLED": "off", "PREFERRED": "off",  # the latter takes what it gets
+    "REQUIRED": "unverified", "VERIFY_CA": "verified", "VERIFY_IDENTITY": "verified",
+}  # fmt: skip
+MODE: dict[Encryption, str] = {"verified": "VERIFY_IDENTITY", "unverified": "REQUIRED", "off": "DISABLED"}
 # Firewalls forget the silent.
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
@@ -50,10 +58,31 @@ class Login(BaseLogin):
             arguments["server_public_key"] = self.content("server_public_key")
         return arguments
 
+    def written(self) -> Encryption | None:
+        """By `ssl_mode`; checking nothing but the authority is worth something where the authority is our own."""
+        parameters = self.parameters
+        if "ssl_mode" not in parameters:
+            return "verified" if "ssl_ca" in parameters else None
+        mode = self._written_mode()
+        return "unverified" if mode == "VERIFY_CA" and "ssl_ca" not in parameters else MODES[mode]
+
+    def _written_mode(self) -> str:
+        return self.one_of(tuple(MODES), "ssl_mode", self.given("ssl_mode").upper().replace("-", "_"))
+
+    def machines(self) -> tuple[str, ...]:
+        """The hosts; a Unix socket is this machine."""
+        return () if "unix_socket" in self.parameters else super().machines()
+
+    @property
+    def secrecy(self) -> Secrecy:
+        """What of the password a server may ask for."""
+        if self.encryption == "verified" or "unix_socket" in self.parameters:
+            return "password"
+        return "proof" if self.remote else "encrypted"
+
     def _tls(self, parameters: dict[str, str]) -> dict[str, Any]:
-        verified = "ssl_ca" in parameters and "ssl_mode" not in parameters
-        given = "VERIFY_IDENTITY" if verified else self.given("ssl_mode")
-        mode = self.one_of(MODES, "ssl_mode", given.upper().replace("-", "_"))
+        level = self.encryption
+        mode = self._written_mode() if "ssl_mode" in parameters or level == "usual" else MODE[level]
         if mode == "DISABLED" or (mode == "PREFERRED" and "unix_socket" in parameters):
             return {"ssl_disabled": True}
         if mode == "PREFERRED" and "ssl_cert" not in parameters:

@@ -51,7 +51,7 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
         return Plan(uses_index=True, text=text)
     if relation.query is not None and (first.get("table") or "").startswith("<derived"):
         return Plan(uses_index=False, text=text, advice=BUILT_FIRST)
-    return Plan(uses_index=False, text=text, advice=_advice(rewritten, relation))
+    return Plan(uses_index=False, text=text, advice=_advice(rewritten, relation, first.get("key")))
 
 
 def _explained(session: Session, query: str) -> tuple[list[dict[str, str | None]], str]:
@@ -103,8 +103,8 @@ def _plainly(relation: Relation) -> str:
     return f"if no index on ({listed}) exists, make one on the table that stores them"
 
 
-def _advice(rewritten: str, relation: Relation) -> str:
-    """CREATE INDEX on the base table, from the ORDER BY of the rewritten statement."""
+def _advice(rewritten: str, relation: Relation, index: str | None) -> str:
+    """CREATE INDEX on the base table, from the ORDER BY of the rewritten statement; `index`: the one that is used already."""
     bare = ", ".join((relation.cursor, *relation.key))
     order = rewritten.rpartition(" order by ")[2].partition(" limit ")[0]
     terms = [re.fullmatch(rf"(?:{NAME}\.)?{NAME}\.{NAME}", term.strip()) for term in order.split(",")]
@@ -115,6 +115,11 @@ def _advice(rewritten: str, relation: Relation) -> str:
     table = _table(rewritten, alias)
     if table is None:
         return f"no index gives the order of {bare}: the view must pass an indexed column of one table through as its cursor"
+    if index and len(same) < len(terms) and all(term is not None and term.group(2) == alias for term in terms):
+        return (
+            f"{bare} are one column of {table[1]}, which this server sorts once more for every page: let the view show it "
+            f"once, or write `key: {relation.cursor}` before the view is tracked"
+        )
     listed = ", ".join(f"`{name}`" for name in same if not _long(relation, name))
     name = f"{table[1]}_{cursor}".replace("`", "")
     return f"CREATE INDEX `{name}` ON `{table[0]}`.`{table[1]}` ({listed});"

@@ -14,7 +14,15 @@ from pymysql.constants import SERVER_STATUS
 from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.line import Line
-from smartico_sync.sources.kit.network_failures import Hints, broken, fault_of, first_that_answers, silent, unreachable
+from smartico_sync.sources.kit.network_failures import (
+    LESS,
+    Hints,
+    broken,
+    fault_of,
+    first_that_answers,
+    silent,
+    unreachable,
+)
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.mysql.failures import NO_VARIABLE, failure
 from smartico_sync.sources.mysql.wire import Wire
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Session", "literal"]
 
 HINTS = Hints(
-    tls="check ssl_mode and ssl_ca in the url; MySQL's own certificates pass VERIFY_CA, not VERIFY_IDENTITY",
+    tls=f"`ssl_ca` names the authority of the server's certificate; MySQL's own pass ssl_mode=VERIFY_CA, not VERIFY_IDENTITY{LESS}",
     refused="check host and port, or the socket's path, in the url; is the server running?",
 )
 Row = tuple[str | None, ...]
@@ -97,7 +105,9 @@ class Session:
         except OSError as error:
             raise unreachable(error, self._place, HINTS) from None
         line = Line(dialled.fileno())
-        connection = Wire(host=host[0], port=host[1], defer_connect=True, **arguments)
+        connection = Wire(
+            secrecy=login.secrecy, place=self._place, host=host[0], port=host[1], defer_connect=True, **arguments
+        )
         try:
             connection.connect(dialled)
         except BaseException as error:
@@ -113,7 +123,7 @@ class Session:
         if code == pymysql.constants.CR.CR_SSL_CONNECTION_ERROR:
             return SourceUnreachable(
                 f"{self._place}: the server offers no TLS",
-                hint="set ssl_mode=DISABLED in the url, or give it a certificate",
+                hint="give it a certificate, or say in words that the connection may be in the clear: `encryption: off` of the source",
             )
         if fault_of(error) in ("tls", "late"):
             return unreachable(error, self._place, HINTS)

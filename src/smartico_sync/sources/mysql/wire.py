@@ -6,18 +6,28 @@ a second, and leaves the parsing to polars, a column at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pymysql.connections import MAX_PACKET_LEN, Connection, MySQLResult
 from pymysql.err import InternalError
 from pymysql.protocol import MysqlPacket
 
+from smartico_sync.errors import SourceRefused
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Result", "Wire"]
+__all__ = ["Result", "Secrecy", "Wire"]
 
 Value = bytes | None
+Secrecy = Literal[
+    "password",  # the password itself: the server is who it should be
+    "encrypted",  # the password, but not by a plug-in that asks for nothing else
+    "proof",  # only a proof that we know it
+]
+SECRECY = ("password", "encrypted", "proof")
+ASK_FOR_PASSWORD = (b"mysql_clear_password", b"dialog")
+ASK_FOR_KEY = (b"\1", b"\2")
 NULL, TWO_BYTES, THREE_BYTES, END, ERROR = 0xFB, 0xFC, 0xFD, 0xFE, 0xFF
 
 
@@ -71,7 +81,47 @@ class Result(MySQLResult):  # type: ignore[misc]
 
 
 class Wire(Connection):  # type: ignore[misc]
-    """A connection whose answers are `Result`s."""
+    """A connection whose answers are `Result`s. A server that asks for more than `secrecy` allows is refused its login."""
+
+    def __init__(self, *, secrecy: Secrecy, place: str, **arguments: Any) -> None:
+        self._secrecy, self._called = secrecy, place
+        self._encrypted = False
+        super().__init__(**arguments)
+
+    @property
+    def _secure(self) -> bool:
+        """Whether the driver may send the password over TLS as it is; else it hides it with the server's own key."""
+        return self._encrypted and self._secrecy != "proof"
+
+    @_secure.setter
+    def _secure(self, value: bool) -> None:
+        self._encrypted = value
+
+    def _request_authentication(self) -> None:
+        if self._auth_plugin_name == "sha256_password":  # whose password would go with the greeting
+            self._allow("encrypted")
+        super()._request_authentication()
+
+    def _process_auth(self, plugin_name: bytes, auth_packet: Any, *handler: Any) -> Any:
+        if plugin_name in ASK_FOR_PASSWORD:
+            self._allow("password")
+        return super()._process_auth(plugin_name, auth_packet, *handler)
+
+    def write_packet(self, payload: bytes) -> None:
+        """Write a packet of the login; here goes the password in the end, or the question for a key to hide it with."""
+        if self.password and payload in (self.password + b"\0", *ASK_FOR_KEY):
+            self._allow("encrypted")
+        super().write_packet(payload)
+
+    def _allow(self, least: Secrecy) -> None:
+        """Raise SourceRefused when what a server asks for is more than it may have."""
+        if SECRECY.index(self._secrecy) > SECRECY.index(least):
+            raise SourceRefused(
+                f"{self._called}: the server asks for the password, and the connection is not encrypted and verified: "
+                "whoever answers there would have it",
+                hint="use verified TLS (`ssl_ca` names its authority); or give the server's own key with `server_public_key`, "
+                "or the user a plug-in that only asks for a proof",
+            )
 
     def ask(self, statement: str) -> Result:
         """Run one statement and read its whole answer."""

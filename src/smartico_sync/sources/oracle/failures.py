@@ -10,7 +10,7 @@ import oracledb
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import COMPARE, TOO_SLOW, alike, failure_of, meanings
-from smartico_sync.sources.kit.network_failures import Hints, broken, unreachable
+from smartico_sync.sources.kit.network_failures import LESS, Hints, broken, unreachable
 
 __all__ = ["failure", "number"]
 
@@ -98,7 +98,7 @@ UNSUPPORTED = {
     ),
 }
 HINTS = Hints(
-    tls="check wallet_location or ssl_ca, and the port of tcps",
+    tls=f"check wallet_location or ssl_ca, and the port of tcps{LESS}",
     refused="check host and port in the url; is the listener running?",
 )
 

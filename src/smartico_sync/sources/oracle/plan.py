@@ -143,7 +143,7 @@ def _listed(session: Session, relation: Relation, what: str, refused: SourceErro
 
 def _index(place: str, table: str, columns: list[str]) -> str:
     name = f"{table}_{columns[0]}".replace('"', "")[:NAME_LENGTH]
-    return f"CREATE INDEX {_named(name)} ON {place} ({', '.join(map(_named, columns))});"
+    return f"CREATE INDEX {_named(name)} ON {place} ({', '.join(map(_named, dict.fromkeys(columns)))});"
 
 
 def _named(name: str) -> str:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.relation import Column
+from smartico_sync.errors import SourceRefused
 from smartico_sync.sources.postgresql.definition import ask_definition
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading
-from smartico_sync.sources.postgresql.session import Login, Session
+from smartico_sync.sources.postgresql.session import Answer, Login, Session
 from smartico_sync.sources.postgresql.tables import ask_structures
 from smartico_sync.sources.postgresql.types import POSTGRESQL, family
 from smartico_sync.sources.sql import statements
@@ -31,6 +32,7 @@ TYPES = """WITH RECURSIVE up(first, oid, typname, typtype, typcategory, typbaset
  UNION ALL SELECT up.first, t.oid, t.typname, t.typtype, t.typcategory, t.typbasetype
  FROM pg_type t JOIN up ON up.typtype = 'd' AND t.oid = up.typbasetype)
  SELECT first, typname, typtype, typcategory, format_type(oid, -1) FROM up WHERE typtype <> 'd'"""
+POLICY = "row-level security policy"
 RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
@@ -53,18 +55,40 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
     def __init__(self, name: str, config: SourceConfig) -> None:
         login = Login(config)
         super().__init__(name, login, lambda place: Session(login, place))
+        self._stars: dict[tuple[str, str | None, str | None], tuple[tuple[str, ...], tuple[int, ...]]] = {}
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
-        what = f"view {relation.name}"
-        star = session.run(statements.star(POSTGRESQL, relation) % {}, what)[0]
-        known = _types(session, set(star.types), what)
+        star = _star(session, relation)
+        self._stars[relation.name, relation.relation, relation.query] = star.names, star.types
+        known = _types(session, set(star.types), f"view {relation.name}")
         return tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
+
+    def _make_sure(self, session: Session, relation: Relation) -> None:
+        star = _star(session, relation, then="ROLLBACK")  # which ends the reading, so that no round trip is added
+        if self._stars.get((relation.name, relation.relation, relation.query)) != (star.names, star.types):
+            self._hold_against(relation, self._described(session, relation))
+
+    def hidden(self, relation: Relation) -> str:
+        """Row-level security: with it switched off the server refuses to read, and names the table."""
+        what = f"view {relation.name}"
+        try:
+            with self._session() as session, self._transaction(session, what):
+                session.run("SET LOCAL row_security=off", what)
+                _star(session, relation)
+        except SourceRefused as refused:
+            return refused.message.removeprefix(f"{self._place}: {what}: ") if POLICY in refused.message else ""
+        return ""
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
         return ask_structures(session)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(row[0] or "" for row in session.run(RELATIONS, "the server")[0].rows)
+
+
+def _star(session: Session, relation: Relation, then: str = "") -> Answer:
+    """The view's columns, by name and by number of their types; in the same round trip what comes `then`."""
+    return session.run(f"{statements.star(POSTGRESQL, relation) % {}}\n;{then}", f"view {relation.name}")[0]
 
 
 def _types(session: Session, oids: set[int], what: str) -> dict[int, Column]:

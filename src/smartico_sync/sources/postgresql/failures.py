@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import COMPARE, SEE_ROW, TOO_SLOW, Meaning, alike, failure_of, meanings
-from smartico_sync.sources.kit.network_failures import Hints, unreachable
+from smartico_sync.sources.kit.network_failures import LESS, Hints, unreachable
 
 __all__ = ["connecting", "failure"]
 
-HINTS = Hints(tls="check sslmode and sslrootcert in the url")
+HINTS = Hints(tls=f"`sslrootcert` names the authority of the server's certificate{LESS}")
 BUSY = ("starting up", "shutting down", "not yet accepting", "recovery mode", "too many", "remaining connection slots")
+CONVERT = "convert it in the view: convert_from(column::bytea, 'LATIN1') for a database whose encoding is SQL_ASCII"
+SEE_CAST = "SELECT from the view by hand to see the row; let the view cast only what it can, such as CASE WHEN x ~ '^[0-9]+$' THEN x::bigint END"
 # By SQLSTATE, or by its class.
 TABLE = {
     **meanings(SourceCancelled, TOO_SLOW, {
@@ -32,6 +34,9 @@ TABLE = {
     **alike(SourceUnreachable, "is it starting up?", "the server cannot serve us now", ("08", "57P", "53")),
     **alike(ViewBroken, COMPARE, "", ("42", "3F")),
     # These messages quote the value that failed.
+    **alike(ViewBroken, CONVERT, "some row holds a text that cannot be converted to UTF-8", ("22021", "22P05")),
+    **alike(ViewBroken, SEE_CAST, "a cast in the view fails for some row", ("22P02", "22P03", "22007", "22008", "22018", "22003")),
+    **alike(ViewBroken, SEE_ROW, "the view divides by zero for some row", ("22012",)),
     **alike(ViewBroken, SEE_ROW, "the view cannot be computed for some row", ("22", "P0", "21", "2F", "39", "38")),
 }  # fmt: skip
 OTHERWISE = Meaning(SourceError, "the server failed", "see the server's log")

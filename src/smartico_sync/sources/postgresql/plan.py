@@ -79,7 +79,7 @@ def _advice(root: Node, relation: Relation) -> str:
     if columns and columns[0] is not None:
         alias = columns[0][0]
         same = [column[1] for column in columns if column is not None and column[0] == alias]
-        return f"CREATE INDEX CONCURRENTLY ON {tables[alias]} ({', '.join(same)});"
+        return f"CREATE INDEX CONCURRENTLY ON {tables[alias]} ({', '.join(dict.fromkeys(same))});"
     bare = ", ".join((relation.cursor, *relation.key))
     if len(tables) == 1:
         (table,) = tables.values()

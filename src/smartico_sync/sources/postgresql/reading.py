@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import codecs
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from smartico_sync.core.relation import Snapshot
-from smartico_sync.errors import SourceError
+from smartico_sync.errors import SourceError, ViewBroken
+from smartico_sync.sources.kit.frames import with_reasons
+from smartico_sync.sources.kit.positions import compared
 from smartico_sync.sources.postgresql.facts import ask_pins
 from smartico_sync.sources.postgresql.session import Answer, Session, literal
 from smartico_sync.sources.postgresql.types import POSTGRESQL
 from smartico_sync.sources.sql.reading import ColumnReading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from smartico_sync.core.relation import Column
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["PostgresReading"]
 
 # What COPY prints for NULL: nobody can have stored it, so it never hides a value.
 ABSENT = "\\" + secrets.token_hex(4)
+NO_TEXT = secrets.token_hex(8)  # stands for bytes that are no text, until their value is left out; likewise
+MARKED = "smartico-sync-marked"
 
 
 class PostgresReading(ColumnReading[Session]):
@@ -33,6 +39,7 @@ class PostgresReading(ColumnReading[Session]):
 
     adapter = POSTGRESQL
     offset = "+00"
+    _bytes: Literal["text", "some that are no text"] = "text"  # of all that this reading was answered
 
     def begin(self) -> None:
         """Open the transaction."""
@@ -57,22 +64,68 @@ class PostgresReading(ColumnReading[Session]):
     def series(self, statement: Statement, values: Mapping[str, str | int]) -> list[pl.Series]:
         """Rows by COPY, which gives each value as the text the server prints."""
         query = statement.filled(literal, values)
-        data = self.ask(f"COPY ({query}) TO STDOUT (FORMAT csv, NULL {literal(ABSENT)})").data
-        return _parsed(data, statement.width, self.what) if data else []
+        try:
+            data = self.ask(f"COPY ({query}) TO STDOUT (FORMAT csv, NULL {literal(ABSENT)})").data
+        except ViewBroken as broken:
+            raise self._no_position(values) or broken from None
+        return self._parsed(data, statement.width) if data else []
+
+    def typed(self, columns: Sequence[Column], series: Sequence[pl.Series]) -> pl.DataFrame:
+        """As of any engine; a value with bytes that are no text spoils its own row only."""
+        if self._bytes == "text":
+            return super().typed(columns, series)
+        spoilt = [values.str.contains(NO_TEXT, literal=True).fill_null(value=False) for values in series]
+        kept = [values.set(rows, None) for values, rows in zip(series, spoilt, strict=True)]
+        unfit = [(column, rows) for column, rows in zip(columns, spoilt, strict=True) if rows.any()]
+        why = f"not valid UTF-8 (the database's encoding is {self.session.encoding}): convert it in the view"
+        return with_reasons(super().typed(columns, kept), unfit, why)
+
+    def text(self, series: pl.Series) -> pl.Series:
+        """The texts of positions."""
+        return series if self._bytes == "text" else series.str.replace_all(NO_TEXT, "\ufffd", literal=True)
+
+    def _no_position(self, values: Mapping[str, str | int]) -> ViewBroken | None:
+        """After a failure: whether it was a value of the position that is none of its column's."""
+        for parameter, text in values.items():
+            column = compared(self.relation, parameter)
+            if column is None:
+                continue
+            try:
+                self.session.end(self.what)
+                self.session.begin(self.what)
+                self.session.run(f"SELECT {literal(text)}::{column.type}", self.what)
+            except ViewBroken:
+                return ViewBroken(
+                    f"{self.what}: its position holds what is no {column.type}, the type that {column.name} has now",
+                    hint=f"place it anew: smartico-sync watermark rewind {self.relation.name} --to …",
+                )
+            except SourceError:
+                return None
+        return None
+
+    def _parsed(self, data: bytes, width: int) -> list[pl.Series]:
+        try:
+            frame = _csv(data, width)
+        except pl.exceptions.PolarsError:
+            self._bytes = "some that are no text"
+            frame = _csv(data.decode(errors=MARKED).encode(), width)
+        return frame.get_columns()
 
 
-def _parsed(data: bytes, width: int, what: str) -> list[pl.Series]:
-    names = [str(index) for index in range(width)]
-    try:
-        frame = pl.read_csv(
-            data,
-            has_header=False,
-            schema=dict.fromkeys(names, pl.String),
-            null_values=[ABSENT],
-            empty_string_is_null=False,
-        )
-    except pl.exceptions.PolarsError:
-        raise SourceError(
-            f"{what}: a value is not valid UTF-8", hint="the database's encoding is SQL_ASCII: convert it in the view"
-        ) from None
-    return frame.get_columns()
+def _csv(data: bytes, width: int) -> pl.DataFrame:
+    return pl.read_csv(
+        data,
+        has_header=False,
+        schema=dict.fromkeys((str(index) for index in range(width)), pl.String),
+        null_values=[ABSENT],
+        empty_string_is_null=False,
+    )
+
+
+def _marked(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return NO_TEXT, error.end
+
+
+codecs.register_error(MARKED, _marked)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import select
 import socket
+import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
@@ -25,11 +27,19 @@ from smartico_sync.sources.postgresql.failures import connecting, failure
 from smartico_sync.sources.postgresql.identity import identity
 
 if TYPE_CHECKING:
+    from smartico_sync.core.encryption import Encryption
     from smartico_sync.errors import SourceError
 
 __all__ = ["FIRST_WITH_FENCE", "Answer", "Login", "Session", "literal"]
 
 CONNECT_TIMEOUT_S = 10  # a server that is there answers sooner, over any distance
+MODES: dict[str, Encryption] = {
+    "disable": "off", "allow": "off", "prefer": "off",  # the last two take what they get
+    "require": "unverified", "verify-ca": "verified", "verify-full": "verified",
+}  # fmt: skip
+SSLMODE: dict[Encryption, str] = {"verified": "verify-full", "unverified": "require", "off": "disable"}
+NO_CLEAR_TEXT = "!password"  # whoever answers may ask for the password itself
+OWN_AUTHORITIES = Path("~/.postgresql/root.crt")  # where libpq looks for them
 CANCEL_TIMEOUT_S = 1.0  # asking the server to stop is a courtesy; closing the socket works anyway
 # Everything is set in the transaction, so that a pooler between us and the server does no harm.
 BEGIN = (
@@ -37,6 +47,8 @@ BEGIN = (
     "SET LOCAL TimeZone='UTC';SET LOCAL DateStyle='ISO, YMD';SET LOCAL statement_timeout={timeout_ms};"
     "SET LOCAL IntervalStyle='postgres';SET LOCAL extra_float_digits=3;SET LOCAL bytea_output='hex';"
 )
+# Such a database holds bytes and no texts: to make UTF-8 of them the server would refuse a page for one that are none.
+RAW = "SET LOCAL client_encoding='SQL_ASCII';"
 FIRST_WITH_FENCE = 100_000  # PostgreSQL 10: snapshots as documented
 FIRST_WITH_PG_SNAPSHOT = 130_000  # before 13 the same functions are called txid_*
 # A standby knows everything up to the last commit it has replayed, and no more: also when all that was received is
@@ -63,6 +75,37 @@ class Login(BaseLogin):
         """Tell what libpq does not know, before the first poll."""
         self.conninfo()
 
+    def machines(self) -> tuple[str, ...]:
+        """The hosts, wherever they are named; directories of Unix sockets are this machine, a service's host is not known."""
+        parameters = self.parameters
+        named = parameters.get("hostaddr") or parameters.get("host") or ",".join(super().machines())
+        named = named or parameters.get("service", "") or os.environ.get("PGHOSTADDR") or os.environ.get("PGHOST", "")
+        return tuple("" if host.startswith(("/", "@")) else host for host in named.split(","))
+
+    def written(self) -> Encryption | None:
+        """By `sslmode`; checking nothing but the authority is worth something where the authority is our own."""
+        mode = self.parameters.get("sslmode")
+        if mode is None:
+            return None
+        authority = self.parameters.get("sslrootcert", "system")
+        if mode in ("verify-ca", "require"):
+            return "unverified" if authority == "system" else "verified"
+        return MODES.get(mode, "off")
+
+    def _protected(self) -> dict[str, str]:
+        """What the connection's encryption asks of libpq."""
+        level, parameters = self.encryption, self.parameters
+        told = {} if level == "usual" or "sslmode" in parameters else {"sslmode": SSLMODE[level]}
+        if level == "verified":
+            own = OWN_AUTHORITIES.expanduser()
+            return told | ({} if own.exists() else {"sslrootcert": _authorities()})
+        if self.remote and _password_passes(parameters.get("require_auth", NO_CLEAR_TEXT)):
+            raise self.wrong(
+                f"require_auth lets whoever answers have the password, as the connection is {self.standing}",
+                "leave it out, or use verified TLS",
+            )
+        return told | {"require_auth": NO_CLEAR_TEXT}
+
     def conninfo(self) -> str:
         """Everything libpq is told: our defaults, then the URL's parameters, then the source's options."""
         url = self.url
@@ -78,6 +121,7 @@ class Login(BaseLogin):
             "keepalives_interval": 10,
             "keepalives_count": 3,
             "tcp_user_timeout": int(self.silence_s * 1000),
+            **self._protected(),
             **self.parameters,
             "client_encoding": "UTF8",
         }
@@ -105,8 +149,13 @@ class Session:
         self._pg.nonblocking = 1
         self._poll = select.poll()
         self.version = self._pg.server_version
-        self._begin = BEGIN.format(timeout_ms=login.timeout_ms)
+        self._begin = BEGIN.format(timeout_ms=login.timeout_ms) + (RAW if self.encoding == "SQL_ASCII" else "")
         self._identity = identity(self)
+
+    @property
+    def encoding(self) -> str:
+        """The database's own."""
+        return (self._pg.parameter_status(b"server_encoding") or b"unknown").decode()
 
     @property
     def encrypted(self) -> Literal["yes", "no", "none"]:
@@ -231,6 +280,17 @@ class Session:
         """Close the connection; never raises, never waits."""
         with suppress(psycopg.Error):
             self._connection.close()
+
+
+def _authorities() -> str:
+    """The machine's trust store: the libpq that comes with the driver would look for it where it was built."""
+    return ssl.get_default_verify_paths().cafile or "system"
+
+
+def _password_passes(required: str) -> bool:
+    """Whether `require_auth`, a list of ways to log in that are wanted, or with `!` not, lets a server have the password itself."""
+    ways = [way.strip() for way in required.split(",")]
+    return "password" in ways or (all(way.startswith("!") for way in ways) and NO_CLEAR_TEXT not in ways)
 
 
 def _standing(version: int, identity: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from smartico_sync.errors import ViewAltered
 from smartico_sync.sources.redshift.facts import ask_facts
 from smartico_sync.sources.redshift.login import Login
 from smartico_sync.sources.redshift.plan import explain
@@ -43,8 +45,15 @@ class RedshiftSource(PooledSource[Session, RedshiftReading]):
     adapter = REDSHIFT
 
     def __init__(self, name: str, config: SourceConfig) -> None:
-        login = Login(config)
+        self._login = login = Login(config)
         super().__init__(name, login, lambda place: Session(login, place))
+
+    def describe(self, relation: Relation) -> Relation:
+        """The relation with its columns; connections whose prepared statements know an older one are given up."""
+        for _ in range(self._login.pool):
+            with suppress(ViewAltered):
+                return super().describe(relation)
+        return super().describe(relation)
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(REDSHIFT, relation), f"view {relation.name}")

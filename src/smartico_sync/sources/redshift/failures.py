@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewAltered, ViewBroken
 from smartico_sync.sources.kit.failures import COMPARE, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import Hints, unreachable
 
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 __all__ = ["failure", "told", "unreached"]
 
 HINTS = Hints(
-    tls="check the host in the url; a CA of your own goes into the file that SSL_CERT_FILE names; ssl=off for none",
+    tls="check the host in the url; a CA of your own goes into the file that SSL_CERT_FILE names; `encryption: off` of the source for none",
     unknown_host="check the host in the url; it needs an IPv4 address",
     late="check host, port, the VPC's routes and its security groups",
     refused="check host and port in the url; is the cluster running?",
     broken="is the cluster running?",
 )
 PAUSED = "is the cluster paused, resizing or full?"
+ALTERED = "0A000"  # of a statement that was prepared: it would go on failing on its connection
 # By SQLSTATE, or by its class.
 TABLE = {
     **meanings(SourceCancelled, "raise `statement_timeout`, or see `smartico-sync check` for a sort key", {
@@ -28,7 +29,6 @@ TABLE = {
     }),
     **meanings(SourceCancelled, "tried again", {
         "40001": "the server ended the read to keep transactions in order",
-        "0A000": "the view has just been altered",
         "40P01": "the server ended the read to break a deadlock",
         "57P01": "the server's administrator ended the connection",
         "57P05": "the server ended an idle session",
@@ -40,6 +40,7 @@ TABLE = {
     **meanings(SourceRefused, "check user, password and database in the url", {
         "3D000": "the database does not exist", "25006": "the transaction is read-only", "28": "the login is refused",
     }),
+    **meanings(ViewAltered, "tried again", {ALTERED: "the view has just been altered"}),
     **alike(SourceUnreachable, PAUSED, "the server cannot serve us now", ("08", "57P", "53")),
     **alike(ViewBroken, COMPARE, "", ("42", "3F")),
 }  # fmt: skip
@@ -61,7 +62,7 @@ def failure(fields: Mapping[str, str], place: str, what: str) -> SourceError:
     code, message = fields.get("C", ""), fields.get("M", "")
     if code in ("XX000", ""):
         code = next((known for words, known in WORDS if words in message.lower()), code)
-    table = TABLE if code != "0A000" or "cached plan" in message else {}
+    table = TABLE if code != ALTERED or "cached plan" in message else {}
     return failure_of(table, code, place, what, shown=code or "no code", said=message)
 
 
@@ -72,7 +73,8 @@ def unreached(error: BaseException, place: str) -> SourceError:
         return unreachable(error, place, HINTS)
     if "SSL" in words:
         return SourceUnreachable(
-            f"{place}: the server offers no TLS", hint="set ssl=off in the url, or let the server have a certificate"
+            f"{place}: the server offers no TLS",
+            hint="let the server have a certificate, or say `encryption: off` of the source in words",
         )
     if "closed" in words or "BrokenPipe" in words:
         return SourceUnreachable(

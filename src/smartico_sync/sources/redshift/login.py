@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from smartico_sync.sources.kit.login import BaseLogin
+
+if TYPE_CHECKING:
+    from smartico_sync.core.encryption import Encryption
 
 __all__ = ["Login"]
 
@@ -24,6 +27,19 @@ KEEPALIVE = ("tcp_keepalive_idle", "tcp_keepalive_interval", "tcp_keepalive_coun
 
 class Login(BaseLogin):
     """Hosts, and what the driver is told."""
+
+    levels: ClassVar[tuple[Encryption, ...]] = ("verified", "off")
+    usual: ClassVar[Encryption] = "verified"
+
+    def written(self) -> Encryption | None:
+        """By `ssl`, and `sslmode`."""
+        if "ssl" in self.parameters:
+            return "verified" if self.switch("ssl") else "off"
+        return "verified" if "sslmode" in self.parameters else None
+
+    def machines(self) -> tuple[str, ...]:
+        """The hosts; where there is none AWS names it."""
+        return super().machines() or ("amazonaws.com",)
 
     def check(self) -> None:
         """Tell what the driver cannot use, before the first poll."""
@@ -67,6 +83,7 @@ class Login(BaseLogin):
             "host": host[0] or None,
             "port": host[1],
         }
-        if parameters.get("ssl") is False:
+        if self.encryption == "off":
+            arguments["ssl"] = False
             del arguments["sslmode"]
         return {name: value for name, value in arguments.items() if value is not None}

@@ -18,6 +18,7 @@ import redshift_connector
 from redshift_connector.core import Connection
 from redshift_connector.error import Error
 
+from smartico_sync.errors import SourceRefused, ViewAltered
 from smartico_sync.sources.kit.line import Line
 from smartico_sync.sources.kit.network_failures import broken, first_that_answers, silent
 from smartico_sync.sources.kit.positions import no_text
@@ -40,6 +41,7 @@ SETTINGS = (
 )  # fmt: skip
 TEXT_ONLY = 0  # the protocol's version in which numbers come as text, too
 AS_TEXT = 0  # how the server is asked to send a value
+ASKS_FOR_PASSWORD = struct.pack("!i", 3)
 STATEMENTS = 50  # prepared ones that a session keeps; each view needs a handful
 
 
@@ -54,6 +56,22 @@ class Answer:
     def texts(self) -> list[tuple[str | None, ...]]:
         """Rows of text, for answers of a few."""
         return [tuple(None if value is None else value.decode(errors="replace") for value in row) for row in self.rows]
+
+
+class Guarded(Connection):
+    """A connection of the driver's that gives the password itself over TLS only, which is always verified."""
+
+    def handle_AUTHENTICATION_REQUEST(self, data: bytes, cursor: Any) -> None:  # noqa: N802  - the driver's name
+        """Answer what the server asks for at login."""
+        if data[:4] == ASKS_FOR_PASSWORD and not isinstance(self._usock, ssl.SSLSocket):
+            raise SourceRefused(
+                "the server asks for the password, and the connection is in the clear: whoever answers there would have it",
+                hint="use TLS; Redshift itself asks for a proof only",
+            )
+        super().handle_AUTHENTICATION_REQUEST(data, cursor)
+
+
+redshift_connector.Connection = Guarded  # type: ignore[attr-defined]  # what its `connect` makes
 
 
 class Session:
@@ -83,6 +101,9 @@ class Session:
             connection = redshift_connector.connect(
                 **arguments, client_protocol_version=TEXT_ONLY, max_prepared_statements=STATEMENTS
             )
+        except SourceRefused as refused:
+            _close_half(refused)
+            raise SourceRefused(f"{self._place}: {refused.message}", hint=refused.hint) from None
         except Exception as error:  # noqa: BLE001  - AWS's own failures share no class with the driver's
             _close_half(error)
             fields = told(error)
@@ -124,7 +145,10 @@ class Session:
         except Error as error:
             if fields := told(error):
                 self._state = "failed" if self._state == "inside" else self._state
-                raise failure(fields, self._place, what) from None
+                failed = failure(fields, self._place, what)
+                if isinstance(failed, ViewAltered):
+                    self.close()
+                raise failed from None
             raise self._broken(what) from None
         except TimeoutError:
             self.close()

@@ -31,6 +31,7 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
 
     reading_type = SnowflakeReading
     ask_facts = staticmethod(ask_facts)
+    describes = "in doubt"
     explain = staticmethod(explain)
     _listed = staticmethod(listed)
     adapter = SNOWFLAKE

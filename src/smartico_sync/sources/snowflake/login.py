@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.login import BaseLogin
+
+if TYPE_CHECKING:
+    from smartico_sync.core.encryption import Encryption
 
 __all__ = ["Login"]
 
@@ -29,6 +32,17 @@ class Login(BaseLogin):
     """The account, and what the driver is told."""
 
     files = ("private_key_file", "private_key_passphrase_file", "token_file", "ca_file")
+
+    levels: ClassVar[tuple[Encryption, ...]] = ("verified", "off")
+    usual: ClassVar[Encryption] = "verified"
+
+    def written(self) -> Encryption:
+        """HTTPS, unless `protocol` says otherwise."""
+        return "off" if self.parameters.get("protocol", "https").lower() == "http" else "verified"
+
+    def machines(self) -> tuple[str, ...]:
+        """An endpoint of the operator's own, or the service's."""
+        return (self.parameters.get("host", "snowflakecomputing.com"),)
 
     def arguments(self) -> dict[str, Any]:
         """What the driver is told; files are read anew each time, so that a secret may be changed."""

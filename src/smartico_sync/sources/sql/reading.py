@@ -72,7 +72,8 @@ class SqlReading(BaseReading, Generic[S]):
         """Rows after the position, in order."""
         bound = "open" if through is None else "through"
         statement = statements.page(self.adapter, self.relation, statements.shape(self.relation, after), bound)
-        return self._whole_groups(statement, {**position_parameters(after), **range_parameters(None, through)}, limit)
+        values = {**position_parameters(after), **range_parameters(None, through)}
+        return self.noted(self._whole_groups(statement, values, limit))
 
     def keys(
         self, low: str | None, high: str, limit: int, after: Position | None = None, end: End = "through"
@@ -84,17 +85,17 @@ class SqlReading(BaseReading, Generic[S]):
 
     def newest(self, limit: int) -> pl.DataFrame:
         """The rows with the highest cursors, in order."""
-        return self.frame(statements.newest(self.adapter, self.relation, "open"), {"n": limit}).reverse()
+        return self.noted(self.frame(statements.newest(self.adapter, self.relation, "open"), {"n": limit}).reverse())
 
     def among(self, listed: Sequence[Label], wanted: Sequence[Sequence[str]]) -> pl.DataFrame:
         """A superset of the rows with these tuples."""
         size, values = among_parameters(listed, wanted)
-        return self.frame(statements.among(self.adapter, self.relation, tuple(listed), size), values)
+        return self.noted(self.frame(statements.among(self.adapter, self.relation, tuple(listed), size), values))
 
     def without_cursor(self, limit: int, after: tuple[str, ...] = ()) -> pl.DataFrame:
         """Rows whose cursor is NULL, in order of their key."""
         statement = statements.without_cursor(self.adapter, self.relation, "after" if after else "from the start")
-        return self.frame(statement, {**key_parameters(after), "n": limit})
+        return self.noted(self.frame(statement, {**key_parameters(after), "n": limit}))
 
     def head(self, through: str | None = None) -> str | None:
         """The highest cursor, up to a bound."""

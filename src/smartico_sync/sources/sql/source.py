@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, Part, ViewDefinition
 from smartico_sync.core.relation import Relation
 from smartico_sync.core.tables import Structure, Table
-from smartico_sync.errors import SourceError, ViewBroken
+from smartico_sync.errors import SourceError, ViewAltered, ViewBroken
+from smartico_sync.sources.kit.alterations import alteration
 from smartico_sync.sources.kit.pool import Pool
 from smartico_sync.sources.kit.source import BaseSource
-from smartico_sync.sources.kit.suggestions import absent_column, check_columns
+from smartico_sync.sources.kit.suggestions import check_columns
 from smartico_sync.sources.sql import ddl
 from smartico_sync.sources.sql.names import like, names_of
 from smartico_sync.sources.sql.reading import SqlReading, SqlSession
@@ -84,6 +85,8 @@ class PooledSource(BaseSource[S, R]):
         try:
             with self._session() as session:
                 columns = self._described(session, relation)
+        except ViewAltered:
+            raise
         except ViewBroken as broken:
             raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
         check_columns(self._place, what, relation, [column.name for column in columns])
@@ -134,12 +137,12 @@ class PooledSource(BaseSource[S, R]):
         with self._transaction(session, f"view {relation.name}"):
             return self._columns(session, replace(relation, columns=()))
 
-    def _lost_column(self, session: S, relation: Relation) -> ViewBroken | None:
+    def _make_sure(self, session: S, relation: Relation) -> None:
+        self._hold_against(relation, self._columns(session, replace(relation, columns=())))
+
+    def _altered(self, session: S, relation: Relation) -> ViewAltered | None:
         with suppress(SourceError):
-            names = [column.name for column in self._described(session, relation)]
-            for column in relation.columns:
-                if column.name not in names:
-                    return absent_column(self._place, f"view {relation.name}", column.name, names)
+            return alteration(self._place, relation, self._described(session, relation))
         return None
 
     def _like(self, relation: Relation) -> str:

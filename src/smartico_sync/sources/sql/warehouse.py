@@ -121,6 +121,8 @@ class WarehouseReading(SqlReading[S]):
         tables = self.ask(statement.text, values)
         if not tables:
             return empty(self.relation, "rows" if statement.columns else "positions")
+        if statement.columns:
+            self.answered = tuple(arrow_kind(field.type) for field in tables[0].schema)
         return self.typed(statement, tables)
 
     def series(self, values: pa.ChunkedArray) -> pl.Series:
@@ -130,3 +132,8 @@ class WarehouseReading(SqlReading[S]):
     def typed(self, statement: Statement, tables: list[pa.Table]) -> pl.DataFrame:
         """What the statement selected, from tables of some rows."""
         return from_arrow(self.relation, statement, tables)
+
+
+def arrow_kind(kind: pa.DataType) -> str:
+    """A type as an answer tells it; drivers choose the width of whole numbers by the values."""
+    return "integer" if pa.types.is_integer(kind) else str(kind)

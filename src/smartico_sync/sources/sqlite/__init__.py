@@ -48,6 +48,15 @@ class Login(BaseLogin):
     grace_s = 0.0  # there is no server
 
     @property
+    def standing(self) -> str:
+        """Nothing: a file is read over no network."""
+        return ""
+
+    def machines(self) -> tuple[str, ...]:
+        """This one."""
+        return ()
+
+    @property
     def place(self) -> str:
         """The file."""
         return self.url.path or self.url.place

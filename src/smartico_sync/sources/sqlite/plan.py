@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.core.position import Position
 from smartico_sync.sources.protocol import Plan
+from smartico_sync.sources.sql.names import quoted
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
@@ -37,6 +38,6 @@ def _advice(reading: SqliteReading, relation: Relation, loops: list[str]) -> str
     for table in dict.fromkeys(candidates):
         names = {row[0] for row in reading.ask("SELECT name FROM pragma_table_info(:table)", {"table": table})}
         if relation.cursor in names:
-            columns = ", ".join(name for name in wanted if name in names)
-            return f"CREATE INDEX {table}_{relation.cursor} ON {table} ({columns});"
+            columns = ", ".join(quoted(name) for name in dict.fromkeys(wanted) if name in names)
+            return f"CREATE INDEX {quoted(f'{table}_{relation.cursor}')} ON {quoted(table)} ({columns});"
     return f"no table stores {relation.cursor}: the view must pass an indexed column through as its cursor"

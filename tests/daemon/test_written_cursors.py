@@ -1,0 +1,90 @@
+"""A cursor as a person writes it, at three doors: `start_from`, `watermark rewind --to`, `backfill --from`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from daemon.deposits import VIEW, insert
+from smartico_sync.core.records import ViewRow
+from smartico_sync.errors import ConfigError
+from smartico_sync.tracking.backfill import stretch
+from smartico_sync.tracking.view_start import just_before
+from smartico_sync.tracking.written_cursors import cursor_at
+
+BY_ID = VIEW.replace("cursor: dt_finalized", "cursor: transaction_id")
+NO_TIMES = (
+    "yesterday", "1000", "1769860800", "31.01.2026", "2026-13-01", "2026-02-30", "2026-01-31T25:00", "2026", "12:00",
+    "9999-12-31T23:59:59-10:00", "2026-01-31 12:00 Europe/Malta", "-5", "",
+)  # fmt: skip
+NO_IDS = (
+    "2026-01-01", "first row", "1e6", "1_000", "1,000", "12.5", "0x10", "9223372036854775808", "-9223372036854775809",
+    "99999999999999999999999", "", "17 ",
+)  # fmt: skip
+
+
+def refused(view, text):
+    """What each of the three doors says to a text; nothing of it is stored."""
+    equipment = view.loop.equipment
+    prepared = view.loop._session.prepared
+    row = equipment.store.view("deposits")
+    told = []
+    configured = equipment.view.model_copy(update={"start_from": text})
+    with pytest.raises(ConfigError) as error:
+        just_before(configured, prepared, equipment.source)
+    told.append(error.value)
+    with equipment.source.reading(prepared.relation) as reading, pytest.raises(ConfigError) as error:
+        cursor_at(reading, prepared, text)
+    told.append(error.value)
+    with equipment.source.reading(prepared.relation) as reading, pytest.raises(ConfigError) as error:
+        stretch(reading, prepared, row, text, None)
+    told.append(error.value)
+    return told
+
+
+@pytest.mark.parametrize(("cursor", "texts", "form"), [(VIEW, NO_TIMES, "a time"), (BY_ID, NO_IDS, "a whole number")])
+def test_what_is_no_value_of_the_cursor_is_refused_at_every_door(tracked, postgresql, cursor, texts, form):
+    """Each door names what is expected, and hands nothing to the state."""
+    insert(postgresql, 1, 2, 3)
+    view = tracked(view=cursor)
+    view.poll()
+    view.poll()
+    before: ViewRow = view.loop.equipment.store.view("deposits")
+    for text in texts:
+        for error in refused(view, text):
+            assert form in error.hint, text
+            assert repr(text) in error.message or f"start_from: {text}" in error.message
+    assert view.loop.equipment.store.view("deposits") == before
+
+
+def test_offsets_are_honoured_at_every_door(tracked, postgresql):
+    """Noon in Malta is 11:00 in UTC, whatever the source's own zone is."""
+    insert(postgresql, 1, 2, 3)
+    view = tracked()
+    view.poll()
+    view.poll()
+    equipment, prepared = view.loop.equipment, view.loop._session.prepared
+    same = ("2026-01-31T12:00:00+01:00", "2026-01-31T11:00:00Z", "2026-01-31 06:00:00-05:00", "2026-01-31T11:00:00")
+    with equipment.source.reading(prepared.relation) as reading:
+        assert {cursor_at(reading, prepared, text) for text in same} == {"2026-01-31 11:00:00+00"}
+        row = equipment.store.view("deposits")
+        row = replace(row, watermark=row.head)
+        assert {stretch(reading, prepared, row, text, None).low for text in same} == {"2026-01-31 11:00:00+00"}
+    starts = {
+        just_before(equipment.view.model_copy(update={"start_from": text}), prepared, equipment.source) for text in same
+    }
+    assert len(starts) == 1
+
+
+def test_check_refuses_what_is_no_value(operator, postgresql):
+    """`smartico-sync check` names the view, the value and the form that is expected; so does the rewind, which changes nothing."""
+    postgresql.execute("CREATE TABLE deposits (transaction_id bigint PRIMARY KEY, ext_brand_id text, user_ext_id bigint, "
+                       "transaction_date timestamptz, deposit_amount numeric, dt_finalized timestamptz)")  # fmt: skip
+    operator.configure(postgresql.url, f"  - {BY_ID % ', start_from: 99999999999999999999'}\n")
+    checked = operator.sync("check")
+    assert checked.returncode == 2, checked.stdout
+    assert "start_from: 99999999999999999999" in checked.stdout
+    assert "bigint" in checked.stdout
+    operator.configure(postgresql.url, f"  - {BY_ID % ', start_from: 1000'}\n")
+    assert "no row lies at or after `start_from: 1000`" in operator.sync("check").stdout
