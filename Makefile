@@ -46,6 +46,7 @@ check: setup ## The gates: style, types, import rules, generated references
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m smartico_sync.config.reference
+	$(BIN)/python -m smartico_sync.cli.manual
 
 # What an installation consists of: every dependency of every extra, at the version and with the hashes of uv.lock.
 EXPORT := $(UV) export --quiet --frozen --no-dev --all-extras --no-emit-project
@@ -74,8 +75,9 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-reference: setup ## Write the schema, the configuration reference and the tables of parameters again from the models
+reference: setup ## Write the schema, the references and the manual page again from the models and commands
 	$(BIN)/python -m smartico_sync.config.reference --write
+	$(BIN)/python -m smartico_sync.cli.manual --write
 
 clean: ## Remove what the targets made
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

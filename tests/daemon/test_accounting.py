@@ -57,7 +57,7 @@ def test_rows_that_were_given_up_are_not_called_acknowledged(operator, replica):
     )
     assert operator.sync("run", "--once").returncode == 6
     for word, command in (("1 dead letters", "list"), ("1 dropped by hand", "drop")):
-        done = operator.sync("dead-letters", command, *(["--all"] if command == "drop" else []))
+        done = operator.sync("dead-letters", command, *(["--all", "--yes"] if command == "drop" else []))
         assert done.returncode == 0, done.stderr
         told, traced = operator.sync("reconcile").stdout, operator.sync("trace", "deposits", "b").stdout
         assert "all accounted for" in told

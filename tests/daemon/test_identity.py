@@ -323,7 +323,7 @@ def test_a_view_that_is_renamed_beside_the_daemon_goes_on_by_itself(renamed, ope
 
 def test_duplicates_of_events_that_this_state_never_sent_are_counted_apart(renamed, operator):
     """After `smartico-sync state new` the API has all of them already, and the daemon says that it does not know why."""
-    assert operator.sync("state", "new").returncode == 0
+    assert operator.sync("state", "new", "--yes").returncode == 0
     done = renamed()
     assert done.returncode == 0
     assert "view.unknown_duplicates" in done.stderr
@@ -348,7 +348,7 @@ def test_a_state_of_0_1_0_is_refused_and_begun_anew_without_history(renamed, ope
     assert done.returncode == 5
     assert "0.1.0" in done.stderr
     assert "smartico-sync state new --start-from now" in done.stderr
-    begun = operator.sync("state", "new", "--start-from", "now")
+    begun = operator.sync("state", "new", "--start-from", "now", "--yes")
     assert begun.returncode == 0, begun.stderr
     assert "view deposits will begin at: now" in begun.stdout
     assert len(list(state.parent.glob("sync.db.replaced-*"))) >= 2

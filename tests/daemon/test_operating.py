@@ -77,7 +77,7 @@ def test_a_view_is_put_back_while_the_daemon_runs(night, postgresql):
     time.sleep(0.5)
     assert len(night.accepted()) == 5000
     assert night.sync("reconcile").returncode == 0
-    done = night.sync("watermark", "rewind", "deposits", "--to", "first", "--new-ids")
+    done = night.sync("watermark", "rewind", "deposits", "--to", "first", "--new-ids", "--yes")
     assert done.returncode == 0, done.stderr
     until(lambda: len(night.accepted()) == 10_000)
     shown = json.loads(night.sync("watermark", "show", "deposits", "--json").stdout)
@@ -133,10 +133,10 @@ def test_dead_letters_are_listed_retried_and_dropped(night, postgresql):
     assert "given up: column deposit_amount" in night.sync("trace", "deposits", "8001").stdout
     sent = len(night.accepted())
     postgresql.execute("UPDATE deposits SET deposit_amount = '5' WHERE transaction_id = 8001")
-    assert "1 dead letters are tried again" in night.sync("dead-letters", "retry", "--key", "8001").stdout
+    assert "1 dead letter is tried again" in night.sync("dead-letters", "retry", "--key", "8001").stdout
     until(lambda: len(night.accepted()) == sent + 1)
     assert night.sync("dead-letters", "drop").returncode == 2
-    assert "1 dead letters are dropped" in night.sync("dead-letters", "drop", "--view", "deposits").stdout
+    assert "1 dead letter is dropped" in night.sync("dead-letters", "drop", "--view", "deposits", "--yes").stdout
     assert "no dead letters" in night.sync("dead-letters", "list").stdout
     counts = json.loads(night.sync("watermark", "show", "--json").stdout)[0]["counts"]
     assert counts.pop("read") == sum(counts.values())

@@ -19,6 +19,7 @@ __all__ = ["app", "main"]
 # Command: (module under this package, what `sync --help` says). The module's attribute of the same name is the command.
 COMMANDS = {
     "run": ("run", "Watch the views and send what changed; the daemon."),
+    "reload": ("reload", "Have the running daemon read its views.yaml again."),
     "check": ("check", "Try everything out without sending: configuration, databases, views, API."),
     "preview": ("preview", "Show the exact request body for some rows of a view; send nothing."),
     "status": ("status", "Say how every view does."),
@@ -30,6 +31,10 @@ COMMANDS = {
     "watermark": ("watermark", "How far each view is, and putting one back."),
     "state": ("state", "Back the state up, restore it, or begin anew."),
     "init": ("init", "Write a first views.yaml from what a database holds."),
+    "kinds": ("kinds", "What a view's rows can become: kinds, their columns and events."),
+    "config": ("config", "The JSON schema of views.yaml."),
+    "doctor": ("doctor", "Write a file for support, without secrets and personal data."),
+    "completion": ("completion", "Completion for bash, zsh and fish."),
     "keys": ("keys", "Make encryption keys."),
     "sandbox": ("sandbox", "A local ingest API to try things on."),
     "demo": ("demo", "A casino, the daemon and the sandbox at once."),

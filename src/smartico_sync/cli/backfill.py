@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo
@@ -22,6 +23,7 @@ from smartico_sync.errors import ConfigError, ExitCode, StateLocked
 from smartico_sync.observe.logs import configure
 from smartico_sync.tracking.backfill import RATE, Backfills, stretch
 from smartico_sync.tracking.loop import ViewLoop
+from smartico_sync.tracking.reconciliation import units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +76,16 @@ def backfill(
     Ctrl-C leaves it to --resume or to the next daemon.
     """
     context = OperatorContext(path)
+    chosen = [
+        what
+        for what, there in (("VIEW", name), ("--list", listing), ("--cancel", cancel), ("--resume", resume))
+        if there not in (None, False)
+    ]
+    if len(chosen) > 1:
+        raise ConfigError(
+            f"{' and '.join(chosen)} are different things to do",
+            hint="choose one of them: smartico-sync backfill --help",
+        )
     if listing:
         return show(context, as_json)
     if cancel is not None:
@@ -84,6 +96,12 @@ def backfill(
             "no view is named", hint="smartico-sync backfill VIEW --from TIME --to TIME, or --list, or --resume"
         )
     if name is not None:
+        view = context.view(name)
+        if profiles == "all" and kind(view.kind).role != "profile":
+            raise ConfigError(
+                f"--profiles is for views of profiles, and {name} is of kind {view.kind}",
+                hint="leave --profiles out: rows of other kinds are all sent, under the same event ids",
+            )
         if low is None:
             raise ConfigError("--from is missing", hint="name the first cursor to send: --from 2026-01-31T12:00:00")
         asked(context, name, low, high, rate, profiles)
@@ -101,6 +119,8 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
     with context.reading() as store:
         row = store.view(name)
     with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
+        if high is not None and units(prepared, low) > units(prepared, high):
+            raise ConfigError(f"--from {low} lies behind --to {high}", hint="name the earlier end with --from")
         part = None if row is None else stretch(reading, prepared, row, low, high)
     if part is None:
         raise ConfigError(

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from smartico_sync.catalogue.kinds import kind
+from smartico_sync.cli.check_machine import machine_findings
 from smartico_sync.cli.check_report import ViewReport, show_report
 from smartico_sync.cli.check_view import check_view
 from smartico_sync.cli.findings import Finding, failed, show
@@ -39,7 +40,7 @@ SHAPE = 1  # of the JSON: fields are added to it, and one that is renamed or tak
 @config_option
 @json_option
 def check(path: Path, as_json: bool) -> int:
-    """Try everything without sending: configuration, databases, columns, rows, indexes, late commits, the API.
+    """Try everything without sending: configuration, state, port, databases, columns, rows, indexes, late commits, the API.
 
     Maps the newest 1,000 rows of each view as the daemon would, and says what to change. Ends with 0 when the daemon would
     deliver, else with the code of the first thing that is wrong.
@@ -76,7 +77,7 @@ def told(findings: list[Finding], reports: list[ViewReport], code: ExitCode) -> 
 
 
 def everything(path: Path) -> Iterator[Finding | ViewReport]:
-    """The configuration, each source with its views, and the API."""
+    """The configuration, the machine, each source with its views, and the API."""
     warnings: list[str] = []
     configuration = load(path, warnings=warnings)
     protection_of(configuration)
@@ -86,6 +87,7 @@ def everything(path: Path) -> Iterator[Finding | ViewReport]:
         yield Finding("advice", str(path), warning)
     reports: list[ViewReport] = []
     context = OperatorContext(path)
+    yield from machine_findings(context.state, configuration.health.listen, context.secret)
     for name in configuration.sources:
         opened = open_stream if reads_messages(configuration.sources[name]) else open_source
         try:

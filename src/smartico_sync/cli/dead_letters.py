@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo
+from smartico_sync.core.printable import printable
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from smartico_sync.core.records import DeadLetter
 
 __all__ = ["dead_letters", "moment"]
+
+MANY = 100  # dead letters from which on somebody who waits is told that it takes its time
 
 
 def filters(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,6 +36,9 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+all_option = click.option("--all", "everything", is_flag=True, help="All of them, when no other filter is given.")
 
 
 @click.group("dead-letters")
@@ -47,77 +55,113 @@ def list_(limit: int, path: Path, as_json: bool, **chosen: Any) -> None:
     """List dead letters, the oldest first, after their counts by reason."""
     context = OperatorContext(path)
     with context.reading() as store:
-        counts = store.dead_letter_counts()
-        found = matching(context, chosen)[:limit]
+        there = any(store.dead_letter_counts().values())
+    every = matching(context, chosen)
+    found = every[:limit]
     if as_json:
         print_json([told(dead_letter) for dead_letter in found])
         return
-    for view, codes in counts.items():
-        if chosen["name"] in (None, view):
-            echo(f"{view}: " + ", ".join(f"{n:,} with code {code}" for code, n in codes.items()))
+    for line in counted(every):
+        echo(line)
     for dead_letter in found:
         row = dead_letter.row
         echo(
-            f"{dead_letter.id:>8}  {moment(dead_letter.at_ms)}  {row.view:<16} {row.key:<24} {dead_letter.code:>6}  "
-            f"{dead_letter.reason}"
+            f"{dead_letter.id:>8}  {moment(dead_letter.at_ms)}  {row.view:<16} {printable(row.key):<24} {dead_letter.code:>6}  "
+            f"{printable(dead_letter.reason)}"
         )
-    if not found:
-        echo("no dead letters")
-    else:
+    if len(every) > limit:
+        echo(f"… {len(every) - limit:,} more; --limit shows more of them")
+    if found:
         echo(
             "next: smartico-sync dead-letters show --id N, retry or drop; smartico-sync trace VIEW KEY looks at the row itself"
         )
+    else:
+        echo("no dead letters fit" if there else "no dead letters")
+
+
+def counted(found: Sequence[DeadLetter]) -> list[str]:
+    """How many of each code, a line for each view."""
+    codes: dict[str, Counter[int]] = {}
+    for each in found:
+        codes.setdefault(each.row.view, Counter())[each.code] += 1
+    return [
+        f"{view}: " + ", ".join(f"{n:,} with code {code}" for code, n in sorted(counts.items()))
+        for view, counts in codes.items()
+    ]
 
 
 @dead_letters.command()
 @filters
+@all_option
 @config_option
 @json_option
-def show(path: Path, as_json: bool, **chosen: Any) -> None:
+def show(everything: bool, path: Path, as_json: bool, **chosen: Any) -> None:
     """Show all that is known of dead letters."""
+    some_are_chosen(chosen, everything)
     found = [told(dead_letter) for dead_letter in matching(OperatorContext(path), chosen)]
     if as_json:
         print_json(found)
         return
     for fields in found:
         for name, value in fields.items():
-            echo(f"{name.replace('_', ' '):<12}{value}")
+            echo(f"{name.replace('_', ' '):<12}{printable(str(value))}")
         echo()
+    if not found:
+        echo("no dead letters fit")
 
 
 @dead_letters.command()
 @filters
-@click.option("--all", "everything", is_flag=True, help="All of them, when no other filter is given.")
+@all_option
 @config_option
 def retry(everything: bool, path: Path, **chosen: Any) -> None:
     """Read the rows again, where they are now, and send them at the next poll. Works while the daemon runs."""
-    change(OperatorContext(path), "retry", chosen, everything, "are tried again at the next poll of their view")
+    context = OperatorContext(path)
+    some_are_chosen(chosen, everything)
+    found = matching(context, chosen)
+    change(context, "retry", found, "tried again at the next poll of their view")
 
 
 @dead_letters.command()
 @filters
-@click.option("--all", "everything", is_flag=True, help="All of them, when no other filter is given.")
+@all_option
+@yes_option
 @config_option
-def drop(everything: bool, path: Path, **chosen: Any) -> None:
-    """Forget dead letters for good: their rows are never sent."""
-    change(OperatorContext(path), "drop", chosen, everything, "are dropped")
+def drop(everything: bool, yes: bool, path: Path, **chosen: Any) -> None:
+    """Forget dead letters for good: their rows are never sent. Asks first, and says how many of which."""
+    context = OperatorContext(path)
+    some_are_chosen(chosen, everything)
+    found = matching(context, chosen)
+    if found:
+        consent(f"drop {dead(len(found))} for good", yes, *counted(found), "their rows are never sent")
+    change(context, "drop", found, "dropped")
 
 
-def change(context: OperatorContext, name: str, chosen: dict[str, Any], everything: bool, said: str) -> None:
-    """Do something with the dead letters that were chosen."""
+def some_are_chosen(chosen: Mapping[str, Any], everything: bool) -> None:
+    """Raise ConfigError where nobody said which dead letters are meant."""
     if not everything and all(value in (None, ()) for value in chosen.values()):
         raise ConfigError("which ones?", hint="choose with --view, --code, --key or --id, or --all")
-    ids = [dead_letter.id for dead_letter in matching(context, chosen)]
-    done = context.call(name, ids=ids) if ids else 0
-    echo(f"{done} dead letters {said}")
+
+
+def change(context: OperatorContext, name: str, found: Sequence[DeadLetter], said: str) -> None:
+    """Do something with dead letters."""
+    if len(found) > MANY:
+        echo(f"{dead(len(found))} of {len(counted(found))} views: this may take a while", err=True)
+    done = context.call(name, ids=[each.id for each in found]) if found else 0
+    echo(f"{dead(done)} {'is' if done == 1 else 'are'} {said}" if found else "no dead letters fit: nothing is done")
+
+
+def dead(count: int) -> str:
+    """So many of them."""
+    return f"{count:,} dead letter{'s' * (count != 1)}"
 
 
 def matching(context: OperatorContext, chosen: dict[str, Any]) -> list[DeadLetter]:
-    """The dead letters that fit the filters."""
+    """The dead letters that fit the filters. ConfigError when one is asked for by its id or key that is not there."""
     if chosen["name"] is not None:
         context.view(chosen["name"])
     with context.reading() as store:
-        return [
+        found = [
             dead_letter
             for dead_letter in store.all_dead_letters()
             if chosen["name"] in (None, dead_letter.row.view)
@@ -125,6 +169,18 @@ def matching(context: OperatorContext, chosen: dict[str, Any]) -> list[DeadLette
             and chosen["key"] in (None, dead_letter.row.key)
             and (not chosen["ids"] or dead_letter.id in chosen["ids"])
         ]
+    lost = sorted({*chosen["ids"]} - {each.id for each in found})
+    if lost:
+        fit = " that fits" if any(chosen[name] is not None for name in ("name", "code", "key")) else ""
+        raise ConfigError(
+            f"there is no dead letter {', '.join(map(str, lost))}{fit}; nothing was done",
+            hint="smartico-sync dead-letters list",
+        )
+    if chosen["key"] is not None and not found:
+        raise ConfigError(
+            f"there is no dead letter of the key {printable(chosen['key'])}", hint="smartico-sync dead-letters list"
+        )
+    return found
 
 
 def told(dead_letter: DeadLetter) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from smartico_sync.catalogue.properties import PROPERTIES
+from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo
@@ -39,7 +39,7 @@ REMOVED = {
     type=click.Choice(sorted(PROPERTIES["core_account_status"].values)),
     help="With --tell: the account status that he gets there.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @config_option
 @json_option
 def forget(brand: str, user: str, tell: bool, status: str | None, yes: bool, path: Path, as_json: bool) -> None:
@@ -53,8 +53,8 @@ def forget(brand: str, user: str, tell: bool, status: str | None, yes: bool, pat
     with context.reading() as store:
         rows = store.views()
     names = erasure.personal_properties(context.configuration, brand) if tell else []
-    if not yes:
-        ask(f"forget player {user} of {brand} in {context.state}" + (f", and clear {', '.join(names)}" if tell else ""))
+    clearing = f", and clear {', '.join(names)}" if tell else ""
+    consent(f"forget player {user} of {brand} in {context.state}{clearing}", yes)
     told = []
     if tell:
         told = erasure.tell(context.configuration, path.absolute().parent, brand, user, names, status or "")
@@ -74,13 +74,6 @@ def forget(brand: str, user: str, tell: bool, status: str | None, yes: bool, pat
         echo(f"the state knew nothing of player {user} of {brand}")
     for sentence in kept:
         echo(f"still there: {sentence}")
-
-
-def ask(what: str) -> None:
-    """Let a person say yes. ConfigError where nobody is there."""
-    if not sys.stdin.isatty():
-        raise ConfigError(f"nobody is there to say yes to this: {what}", hint="add --yes")
-    click.confirm(f"{what}?", abort=True, err=True)
 
 
 def left(context: OperatorContext, done: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -48,6 +48,14 @@ class OperatorContext:
             raise ConfigError(f"{self.path} has no view {name}", hint=f"use one of: {names}")
         return view
 
+    def tracked(self, name: str) -> ViewRow:
+        """What the state knows of a view. ConfigError where it knows nothing, StateError where it cannot be read."""
+        with self.reading() as store:
+            row = store.view(name)
+        if row is None:
+            raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: smartico-sync run")
+        return row
+
     @contextmanager
     def reading(self) -> Iterator[Store]:
         """The state, beside a running daemon, to look at."""
@@ -103,7 +111,9 @@ class OperatorContext:
             return identified(prepared, row, store)
 
     def call(self, name: str, **arguments: Any) -> Any:
-        """Have the state changed: by the daemon that runs, or here when none does."""
+        """Have the state changed: by the daemon that runs, or here when none does. Never makes a state that is not there."""
+        with self.reading():
+            pass
         try:
             store = Store.open(self.state, apart=self.secret)
         except StateLocked:

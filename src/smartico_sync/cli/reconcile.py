@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, secho
 from smartico_sync.cli.watermark import time_of
+from smartico_sync.core.printable import printable
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
-from smartico_sync.errors import ExitCode, SourceCancelled
+from smartico_sync.errors import ConfigError, ExitCode, SourceCancelled
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.prepared_view import pipeline_options
 from smartico_sync.tracking.profile_comparison import ProfileComparison
@@ -21,22 +22,30 @@ from smartico_sync.tracking.reconciliation import Depth, Reconciliation, Unit, c
 from smartico_sync.tracking.stream_inspection import compare_stream, sampled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from smartico_sync.config.models import View
+    from smartico_sync.core.position import Position
+    from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Source
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["reconcile"]
 
-SHOWN = 20  # rows and buckets that are printed; --json has all
+SHOWN = 20  # runs of rows, and buckets, that are printed; --json has all
 REASON = "not as it was acknowledged, found by a comparison"
 
 
 @click.command()
 @click.option("--view", "names", multiple=True, metavar="VIEW", help="Only this view; repeatable. Else all of them.")
 @click.option("--from", "low", metavar="TIME|ID", help="Begin here; else a day before the end.")
-@click.option("--to", "high", metavar="TIME|ID", help="End here; else at the watermark, above which nothing is closed.")
+@click.option(
+    "--to",
+    "high",
+    metavar="TIME|ID",
+    help="End here; else at the watermark, above which nothing is closed; at the head where there is none yet.",
+)
 @click.option(
     "--counts", is_flag=True, help="Compare keys only where counts differ, and in the last three buckets: quicker."
 )
@@ -77,13 +86,14 @@ def reconcile(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is known of one view: a `comparison`, None when nothing is closed yet, and what no comparison counts.
+    """What is known of one view: a `comparison`, or the `reason` why there is none, and what no comparison counts.
 
     `given_up` rows are dead letters, `waiting` ones are tried again, `dropped` ones were let go by hand, and `without_cursor`
     ones are never sent; None where they cannot be counted.
     """
 
     comparison: Reconciliation | None
+    reason: str = ""
     given_up: int = 0
     waiting: int = 0
     dropped: int = 0
@@ -91,26 +101,39 @@ class Found:
 
 
 def found_of(context: OperatorContext, view: View, low: str | None, high: str | None, depth: Depth) -> Found:
-    """Compare one view."""
+    """Compare one view. ConfigError for ends that are the wrong way round."""
     if context.is_broker(view):
         return messages_compared(context, view, low, high)
     with context.reading() as store, context.source(view) as (source, prepared):
+        first, last = (None if text is None else units(prepared, text) for text in (low, high))
+        if first is not None and last is not None and first >= last:
+            raise ConfigError(f"--from {low} is not before --to {high}", hint="name the earlier end with --from")
         row = store.view(view.name)
         if row is None:
-            return Found(None)
-        ends = [None if text is None else units(prepared, text) for text in (low, high)]
-        over = span(prepared, source, store, row, *ends)
+            return Found(None, "it was never tracked; next: smartico-sync run")
+        if row.watermark is None:
+            row = replace(row, watermark=row.head)  # after `run --once`, or in a first load: all of it can be compared
+        over = span(prepared, source, store, row, first, last)
         profiles = None
         if prepared.mapping.kind.role == "profile" and depth == "keys":
             options = pipeline_options(context.configuration, view, prepared)
             profiles = ProfileComparison(view.name, options, store)
-        comparison = None
+        comparison, reason = None, why_nothing(row)
         if over is not None:
             comparison = compare(prepared, source, store, view.name, over, depth=depth, profiles=profiles)
+            reason = ""
         given_up, waiting = (
             sum(counts.get(view.name, {}).values()) for counts in (store.dead_letter_counts(), store.parked_counts())
         )
-        return Found(comparison, given_up, waiting, row.counts.get("dropped", 0), nulls(view, source, prepared))
+        dropped = row.counts.get("dropped", 0)
+        return Found(comparison, reason, given_up, waiting, dropped, nulls(view, source, prepared))
+
+
+def why_nothing(row: ViewRow) -> str:
+    """Why nothing of a view can be compared."""
+    if row.watermark is None:
+        return "nothing was delivered yet; next: smartico-sync status"
+    return f"nothing of that lies at or below its watermark, {printable(row.watermark.cursor)}"
 
 
 def messages_compared(context: OperatorContext, view: View, low: str | None, high: str | None) -> Found:
@@ -119,14 +142,14 @@ def messages_compared(context: OperatorContext, view: View, low: str | None, hig
     with context.reading() as store, context.broker(view) as (stream, feed):
         row = store.view(view.name)
         if row is None or row.head is None:
-            return Found(None)
+            return Found(None, "nothing was delivered yet; next: smartico-sync status")
         prepared = sampled(context.configuration, view, [], row, store).prepared
         ends = [None if text is None else time_of(text) for text in (low, high)]
         comparison = compare_stream(prepared, stream, feed, store, ends[0], ends[1] or now_ms())
         given_up, waiting = (
             sum(counts.get(view.name, {}).values()) for counts in (store.dead_letter_counts(), store.parked_counts())
         )
-        return Found(comparison, given_up, waiting, row.counts.get("dropped", 0))
+        return Found(comparison, "", given_up, waiting, row.counts.get("dropped", 0))
 
 
 def nulls(view: View, source: Source, prepared: PreparedView) -> int | None:
@@ -167,7 +190,7 @@ def show_comparison(name: str, found: Found) -> None:
     """What the comparison found."""
     comparison = found.comparison
     if comparison is None:
-        echo(f"{name}: nothing is closed yet")
+        echo(f"{name}: {found.reason}")
         return
     over = comparison.span
     between = f"{edge(over.low, comparison.unit)} to {edge(over.high, comparison.unit)}"
@@ -192,10 +215,42 @@ def show_comparison(name: str, found: Found) -> None:
             f"    {edge(bucket.low, comparison.unit)}: source {bucket.source:,}, ledger {bucket.ledger:,}: "
             f"{bucket.missing:,} never acknowledged, {bucket.extra:,} gone from the source{pruned}"
         )
-    for position in comparison.missing[:SHOWN]:
-        echo(f"    missing: {', '.join(position.key) or 'a row'} at {position.cursor}")
-    if comparison.missing_rows > SHOWN:
-        echo(f"    … {comparison.missing_rows - SHOWN:,} more; --json lists them")
+    runs = list(ranges(comparison.missing))
+    for run in runs[:SHOWN]:
+        echo(f"    missing: {named(run)}")
+    left = comparison.missing_rows - sum(len(run) for run in runs[:SHOWN])
+    if left:
+        echo(f"    … {left:,} more; --json lists them")
+
+
+def ranges(missing: Sequence[Position]) -> Iterator[list[Position]]:
+    """Missing rows in runs: of whole numbers that follow one another, else of rows that share a cursor."""
+    run: list[Position] = []
+    for position in missing:
+        if run and not follows(run[-1], position):
+            yield run
+            run = []
+        run.append(position)
+    if run:
+        yield run
+
+
+def follows(before: Position, after: Position) -> bool:
+    """Whether a row belongs to the run that ends with the one before it."""
+    (one, *_), (other, *_) = before.key or (before.cursor,), after.key or (after.cursor,)
+    if one.isascii() and one.isdigit() and other.isascii() and other.isdigit():
+        return before.key[1:] == after.key[1:] and int(other) == int(one) + 1
+    return before.cursor == after.cursor
+
+
+def named(run: Sequence[Position]) -> str:
+    """A run for a person: its first and last key, how many rows, and where."""
+    first, last = (printable(", ".join(each.key) or "a row") for each in (run[0], run[-1]))
+    at = printable(run[0].cursor)
+    if len(run) == 1:
+        return f"{first} at {at}"
+    until = "" if run[-1].cursor == run[0].cursor else f" to {printable(run[-1].cursor)}"
+    return f"{first} to {last}, {len(run):,} rows, at {at}{until}"
 
 
 def edge(value: int, unit: Unit) -> str:

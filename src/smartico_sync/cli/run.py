@@ -6,8 +6,9 @@ import gc
 import math
 import sys
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
@@ -15,15 +16,20 @@ import structlog
 from smartico_sync import __version__
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
-from smartico_sync.daemon.control import Control
+from smartico_sync.daemon.control import Control, no_reload
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.operations import Operations
+from smartico_sync.daemon.reload import Reload
 from smartico_sync.daemon.scheduler import Scheduler
+from smartico_sync.daemon.service_manager import ServiceManager
 from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
 from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
 from smartico_sync.errors import ExitCode
+from smartico_sync.observe.health import assess
 from smartico_sync.observe.logs import configure
+from smartico_sync.observe.status_document import status_document
 from smartico_sync.observe.terminal import Progress, summary
+from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +56,7 @@ log = structlog.get_logger()
 def run(path: Path, once: bool, form: str) -> int:
     """Watch the views and send what changed; the daemon.
 
-    Ends with Ctrl-C or SIGTERM, after the requests under way. With --once it ends by itself: 0 everything delivered,
+    Ends with Ctrl-C or SIGTERM, after the requests under way; SIGHUP has it read its configuration again. With --once it ends by itself: 0 everything delivered,
     3 a source or 4 the API could not be used, 6 done but some rows are dead letters.
     """
     configure(form)  # type: ignore[arg-type]
@@ -58,18 +64,46 @@ def run(path: Path, once: bool, form: str) -> int:
         start = Start(ending.stopping, ONCE_PATIENCE_S if once else math.inf)
         base = path.absolute().parent
         try:
-            configuration = loaded(path) if once else start.until(partial(loaded, path))
-            board = board_of(configuration)
-            endpoint = None if once else endpoint_of(configuration.health, board, base)
-            if endpoint is not None:
-                stack.callback(endpoint.close)
-                endpoint.starting, start.endpoint = "yes", endpoint
-            parts = start.until(lambda: assemble(configuration, base, stack, board))
+            if once:
+                configuration = loaded(path)
+                parts = start.until(partial(assemble, configuration, base, stack, board_of(configuration)))
+                scheduler = Scheduler(parts.loops, parts.store, configuration, ending.stopping)
+                ending.code = serve(scheduler, parts, None, "once", stack)
+            else:
+                forever(path, start, ending, stack)
         except Stopped:
             return int(ExitCode.FINE)
-        scheduler = Scheduler(parts.loops, parts.store, configuration, ending.stopping)
-        ending.code = serve(scheduler, parts, endpoint, "once" if once else "forever", stack)
+        log.info("ended", code=int(ending.code))
         return int(ending.code)
+
+
+def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
+    """Work until somebody says stop: with the configuration as it is now, and with each that is loaded after it."""
+    configuration, base = start.until(partial(loaded, path)), path.absolute().parent
+    board = board_of(configuration)
+    endpoint = endpoint_of(configuration.health, board, base)
+    if endpoint is not None:
+        stack.callback(endpoint.close)
+        start.endpoint = endpoint
+    reload = stack.enter_context(Reload(path, ending))
+    boards = [board]
+    stack.enter_context(ServiceManager(lambda: assess(boards[0].views(), ()).alive == "alive"))
+    while True:
+        if endpoint is not None:
+            endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
+            endpoint.notes, endpoint.waits_for = reload.findings, None
+            endpoint.sources, endpoint.sizes = {}, None
+        with ExitStack() as inner:
+            parts = start.until(partial(assemble, configuration, base, inner, board))
+            scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
+            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload)
+        following = reload.following()
+        if following is None:
+            return
+        if following.health != configuration.health:
+            log.warning("reload", reason="`health:` is taken up at the next restart only")
+        configuration = following
+        boards[0] = board = board_of(configuration)
 
 
 def loaded(path: Path) -> Configuration:
@@ -81,7 +115,14 @@ def loaded(path: Path) -> Configuration:
     return configuration
 
 
-def serve(scheduler: Scheduler, parts: Parts, endpoint: Endpoint | None, mode: str, stack: ExitStack) -> ExitCode:
+def serve(
+    scheduler: Scheduler,
+    parts: Parts,
+    endpoint: Endpoint | None,
+    mode: str,
+    stack: ExitStack,
+    reload: Reload | None = None,
+) -> ExitCode:
     """Run the scheduler, with its endpoint if there is one, until it ends."""
     where = "no status page"
     if endpoint is not None:
@@ -90,16 +131,19 @@ def serve(scheduler: Scheduler, parts: Parts, endpoint: Endpoint | None, mode: s
         where = endpoint.url
     if mode == "forever":
         operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
-        stack.callback(Control(parts.store.path, operations).close)
+        look = partial(status_of, parts, now_ms(), reload)
+        control = Control(parts.store.path, operations, look, reload.ask if reload else no_reload)
+        stack.callback(control.close)
     # What has been made so far lives as long as the process; looking through it again and again costs a twentieth of the speed.
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     log.info("started", version=__version__, views=len(parts.loops), page=where)
     for name, encryption in parts.sources.items():
         if encryption:
             log.info("source", source=name, connection=encryption)
-    look = parts.board.last_seen if mode == "once" else parts.board.views
-    progress = stack.enter_context(Progress(look, where)) if sys.stderr.isatty() else None
+    views = parts.board.last_seen if mode == "once" else parts.board.views
+    progress = stack.enter_context(Progress(views, where)) if sys.stderr.isatty() else None
     code = ExitCode.FINE
     if mode == "once":
         code = scheduler.once()
@@ -108,8 +152,18 @@ def serve(scheduler: Scheduler, parts: Parts, endpoint: Endpoint | None, mode: s
     if progress is not None:
         progress.stop()
     if mode == "once":
-        summary(look())
-        for view in look():
-            log.info("view", view=view.name, state=view.state, **view.counts)
-    log.info("ended", code=int(code))
+        summary(views())
+        for view in views():
+            log.info("view", view=view.name, state=view.state, waiting=sum(view.parked.values()), **view.counts)
+        for finding in assess(views(), parts.delivery.status()).findings:
+            log.warning("finding", subject=finding.subject, reason=finding.message, hint=finding.hint)
     return ExitCode(code)
+
+
+def status_of(parts: Parts, started_ms: int, reload: Reload | None) -> dict[str, Any]:
+    """How the daemon does, for whoever asks over the control socket."""
+    views, destinations = parts.board.views(), parts.delivery.status()
+    health = assess(views, destinations, reload.findings() if reload else ())
+    document = status_document(views, destinations, health, started_ms=started_ms, now_ms=now_ms())
+    connections = [{"name": name, "connection": words} for name, words in parts.sources.items() if words]
+    return {**document, "sources": connections, "state": asdict(parts.store.sizes())}

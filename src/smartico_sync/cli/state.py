@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
 from smartico_sync.cli.output import echo
-from smartico_sync.errors import ConfigError
+from smartico_sync.errors import ConfigError, StateError
 from smartico_sync.state import recovery
 from smartico_sync.state.key_file import key_path, read_key_file, write_secret
 
 if TYPE_CHECKING:
     from smartico_sync.state.key_file import SecretPlace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["state"]
 
@@ -123,8 +128,9 @@ def compact(path: Path) -> None:
     type=click.Choice(["now"]),
     help="Where every view that is configured begins, in place of its own `start_from`: no history is sent.",
 )
+@yes_option
 @config_option
-def new(start_from: str | None, path: Path) -> None:
+def new(start_from: str | None, yes: bool, path: Path) -> None:
     """Begin a new, empty state: every view starts again at its start_from. The daemon must not run.
 
     What was sent before and is sent again has the same event ids, unless the old state is one of 0.1.0: then --start-from now.
@@ -132,8 +138,28 @@ def new(start_from: str | None, path: Path) -> None:
     context = OperatorContext(path)
     views = context.configuration.views
     starts = {view.name: start_from for view in views} if start_from else {}
+    if not yes and context.state.exists():
+        consent(f"begin anew, and put {context.state} aside", yes, *consequences(context, starts))
     aside = recovery.renew(context.state, starts, context.secret)
     if aside:
         echo(f"what was there is now {aside}")
     for view in views:
         echo(f"view {view.name} will begin at: {starts.get(view.name, view.start_from)}")
+
+
+def consequences(context: OperatorContext, starts: Mapping[str, str]) -> list[str]:
+    """What a new beginning means for each view."""
+    rows = {}
+    with suppress(StateError), context.reading() as store:
+        rows = {row.view: row for row in store.views()}
+    sentences = []
+    for view in context.configuration.views:
+        row, start = rows.get(view.name), starts.get(view.name, view.start_from)
+        sent = 0 if row is None else row.counts.get("delivered", 0) + row.counts.get("duplicate", 0)
+        known = f"{sent:,} rows delivered, up to {row.head.cursor}" if row and row.head else "nothing delivered"
+        then = {
+            "now": "what is not delivered by then is never sent",
+            "first": "all of them are read and sent again, under the same event ids",
+        }.get(start, f"what lies before {start} is not sent")
+        sentences.append(f"{view.name}: {known}; it begins again at `start_from: {start}`: {then}")
+    return [*sentences, "dead letters and rows that wait are not in the new state"]

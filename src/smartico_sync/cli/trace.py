@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
 
 import click
 
@@ -15,6 +17,7 @@ from smartico_sync.core.events import DATE, EID, POSITION, TYPE
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.core.messages.message import split_place
+from smartico_sync.core.printable import printable
 from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.prepared_view import pipeline_options
@@ -22,6 +25,7 @@ from smartico_sync.tracking.profile_comparison import ProfileComparison
 from smartico_sync.tracking.stream_inspection import rows_of_key, sampled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import polars as pl
@@ -34,6 +38,14 @@ if TYPE_CHECKING:
 
 __all__ = ["trace"]
 
+# What the columns of a key can hold, by family: how a person writes it, and what tells whether he did.
+FITS: dict[str, tuple[str, Callable[[str], object]]] = {
+    "integer": ("a whole number", int),
+    "decimal": ("a number", Decimal),
+    "float": ("a number", float),
+    "uuid": ("a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301", UUID),
+}
+
 
 @click.command()
 @click.argument("name", metavar="VIEW")
@@ -41,9 +53,9 @@ __all__ = ["trace"]
 @config_option
 @json_option
 def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCode:
-    """Say what became of the row of VIEW with this KEY: in the source, acknowledged, waiting, or given up, and its event id.
+    """Say what became of the row of VIEW with this KEY: in the source, acknowledged and when, waiting, or given up, and its event id.
 
-    Ends with 0 when it is accounted for, else with 6.
+    Ends with 0 when it is accounted for, with 3 when it is nowhere (not in the source, not waiting, not given up), else with 6.
     """
     context = OperatorContext(path)
     view = context.view(name)
@@ -57,6 +69,7 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
         undelivered = [
             {
                 "stage": stage,
+                "since": moment(each.at_ms),
                 "code": each.code,
                 "reason": each.reason,
                 "eid": each.row.eid,
@@ -70,6 +83,8 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
         print_json({"view": name, "key": list(key), "rows": found, "letters": undelivered})
     else:
         show(name, key, found, undelivered, dropped)
+    if not found and not undelivered:
+        return ExitCode.SOURCE
     settled = {each["cursor"] for each in undelivered}
     lost = [
         each
@@ -82,11 +97,26 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
     return ExitCode.DEAD_LETTERS if lost else ExitCode.FINE
 
 
+def check_types(relation: Relation, key: tuple[str, ...]) -> None:
+    """Raise ConfigError for a value that the key's column cannot hold."""
+    for name, value in zip(relation.key, key, strict=True):
+        column = relation.column(name)
+        expected, fits = FITS.get(column.family if column else "other", ("", str))
+        try:
+            fits(value)
+        except (ValueError, ArithmeticError):
+            raise ConfigError(
+                f"{printable(value)!r} is no {name}: the column's type is {column.type if column else ''}",
+                hint=f"write {expected}",
+            ) from None
+
+
 def rows_in_source(context: OperatorContext, view: View, store: Store, key: tuple[str, ...]) -> list[dict[str, Any]]:
     """The rows of a key as database and state know them."""
     row = store.view(view.name)
     with context.source(view) as (source, prepared):
         check_key(prepared.relation, key)
+        check_types(prepared.relation, key)
         with source.reading(prepared.relation) as reading:
             rows = reading.by_key([key])
             clock_ms = reading.clock_ms
@@ -128,6 +158,7 @@ def messages_of(context: OperatorContext, view: View, store: Store, key: tuple[s
         times = ", ".join(moment(ms) for ms in held)
         told_of = {
             "acknowledged": True,
+            "acknowledged_at": times,
             "changed": False,
             "keys": "kept",
             "there_at_start": False,
@@ -144,19 +175,20 @@ def told(store: Store, prepared: PreparedView | PreparedStream, rows: pl.DataFra
     view = prepared.relation.name
     at = cursor_ms(one.get_column(prepared.relation.cursor), prepared.relation.cursor_is)[0]
     number = ledger_keys(prepared.mapping, one)[0]
-    held = store.ledger_between(view, at, at + 1).get_column("key").to_list() if at is not None else []
+    when = None if at is None else store.acknowledged_at(view, at, number)
     bucket = at // BUCKET_MS * BUCKET_MS if at is not None else 0
     counted = store.ledger_counts(view, bucket, bucket + BUCKET_MS).get_column("n").sum() if at is not None else 0
-    pruned = number not in held and store.ledger_between(view, bucket, bucket + BUCKET_MS).height < counted
-    there = store.there_at_start(view).to_list() if number in held else []
+    pruned = when is None and store.ledger_between(view, bucket, bucket + BUCKET_MS).height < counted
+    there = when is not None and number in store.there_at_start(view).to_list()
     mapped = events(prepared.mapping, one)
     event = mapped.events.frame.select(EID, TYPE, DATE, POSITION).to_dicts()
     return {
         "cursor": one.get_column("@cursor")[0],
-        "acknowledged": number in held and number not in there,
+        "acknowledged": when is not None and not there,
+        "acknowledged_at": "" if when is None or there else moment(when),
         "changed": False,
         "keys": "pruned" if pruned else "kept",
-        "there_at_start": number in there,
+        "there_at_start": there,
         "event_type": event[0][TYPE] if event else "",
         # A profile's final id also depends on what it holds.
         "eid": event[0][EID] if event and prepared.mapping.kind.role != "profile" else "",
@@ -168,7 +200,7 @@ def show(
     name: str, key: tuple[str, ...], found: list[dict[str, Any]], undelivered: list[dict[str, Any]], dropped: int
 ) -> None:
     """For a person. `dropped`: so many dead letters of the view were dropped by hand; nobody knows any more which."""
-    called = f"{name} {' '.join(key)}"
+    called = printable(f"{name} {' '.join(key)}")
     settled = {each["cursor"] for each in undelivered}
     if not found:
         echo(f"{called}: the source has no such row")
@@ -176,8 +208,8 @@ def show(
         if row["cursor"] is None:
             echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
             continue
-        echo(f"{called}: in the source at {row['cursor']}, {row['event_type']} {row['eid']}")
-        said = "acknowledged" if row["acknowledged"] else "not acknowledged"
+        echo(f"{called}: in the source at {printable(row['cursor'])}, {row['event_type']} {row['eid']}")
+        said = f"acknowledged at {row['acknowledged_at']}" if row["acknowledged"] else "not acknowledged"
         if not row["acknowledged"] and row["keys"] == "pruned":
             said += ", or longer ago than the ledger keeps keys"
         if row["changed"]:
@@ -190,4 +222,4 @@ def show(
             said = "there when the view began, and not sent by it, unless by a backfill (see `start_from`)"
         echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")
     for each in undelivered:
-        echo(f"    {each['stage']}: {each['reason']} (code {each['code']})")
+        echo(f"    {each['stage']}: {each['reason']} (code {each['code']}), since {each['since']}")

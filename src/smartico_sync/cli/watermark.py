@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, secho
+from smartico_sync.cli.rewind_consequences import counted_twice, passed_over
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes
 from smartico_sync.core.messages.message import split_place
@@ -113,14 +115,17 @@ def adopt(name: str, source: str, path: Path) -> None:
     help="Begin event ids anew: for a source that gives out its own ids again after a restore. Rows sent before and read "
     "again count twice then.",
 )
+@yes_option
 @config_option
-def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path) -> None:
+def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, path: Path) -> None:
     """Put VIEW back, or forward: it goes on after CURSOR. What is sent again has the same event ids, and counts once.
 
-    Works while the daemon runs.
+    Works while the daemon runs. Asks where rows would never be sent, or would count twice; says how many.
     """
     context = OperatorContext(path)
     view = context.view(name)
+    row = context.tracked(name)
+    warnings: list[str] = []
     position: list[str] | None = None
     from_ms: int | None = None
     definition: str | None = None
@@ -134,8 +139,16 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path)
             definition = new_definition(context, view, prepared)
             with source.reading(prepared.relation) as reading:
                 position = [cursor_at(reading, prepared, to)]
+                known = row if definition is None else None
+                warnings += passed_over(reading, prepared, known, position[0])
             if not is_time(prepared):
                 from_ms += 1
+    if new_ids:
+        with context.reading() as store:
+            warnings.append(counted_twice(store, name, from_ms))
+    place = position[0] if position else "its start"
+    if warnings:
+        consent(f"let view {name} go on after {place}", yes, *warnings)
     fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
     ids: Literal["same", "new"] = "new" if new_ids else "same"
     context.call(
@@ -152,7 +165,7 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, path: Path)
         places = ", ".join(f"{lane}@{at}" for lane, at in sorted(lanes_at.items()))
         echo(f"view {name} goes on at {places}")
         return
-    echo(f"view {name} goes on after {position[0] if position else 'its start'}")
+    echo(f"view {name} goes on after {place}; it stood at {text(row.head)}")
 
 
 def lanes_from(context: OperatorContext, view: View, to: str) -> tuple[dict[str, int], int | None]:
@@ -205,9 +218,7 @@ def accept(name: str, path: Path) -> None:
             hint="nothing; smartico-sync status says whether it is halted",
         )
     with context.source(view) as (_, prepared):
-        row = context.known_row(view)
-        if row is None:
-            raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: smartico-sync run")
+        row = context.tracked(name)
         before, now = recorded(row), definition_of(context.configuration, view, prepared.mapping)
         found = changes(before, now)
         columns = column_changes(before, now, prepared.relation)

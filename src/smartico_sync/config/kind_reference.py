@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.catalogue.properties import Property
 
-__all__ = ["BEGIN", "END", "kind_table", "with_kinds"]
+__all__ = ["BEGIN", "END", "kind_table", "section", "with_kinds"]
 
 WIDTH = 120  # columns of prose in the manual
 NUMBERED = re.compile(r"core_custom_prop\d+")

@@ -173,7 +173,7 @@ class SourceConfig(Model):
 
 
 class MaxRefused(Model):
-    """When a view is simply misconfigured: both limits must be passed within one page."""
+    """When a view is simply misconfigured: both limits must be passed within one page, or the last thousand rows."""
 
     share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = REFUSED_SHARE
     """Refused events of all events, 0 to 1."""
@@ -281,7 +281,7 @@ class View(Model):
     sweep: DurationOrOff = SWEEP_MS
     """For profiles: how often all of them are read again and changed ones are sent, or `off`. By default only where the view is made of several tables, whose changes need not move the cursor; written out, in any case."""
     max_age: DurationOrOff = None
-    """Alert when the oldest row that is not delivered is older than this."""
+    """Alert when nothing newer than this is known to be delivered: since the last poll that found nothing new began to read."""
 
     def event_types(self) -> dict[str, str]:
         """Map a row's role to its event type: the kind's, or {"": the configured one}."""

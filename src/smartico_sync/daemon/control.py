@@ -20,18 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from smartico_sync.errors import ExitCode, StateLocked, SyncError, Unexpected
+from smartico_sync.errors import ConfigError, ExitCode, StateLocked, SyncError, Unexpected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from smartico_sync.daemon.operations import Operations
 
-__all__ = ["Control", "Server", "ask", "socket_path"]
+__all__ = ["Control", "Server", "ask", "no_reload", "socket_path"]
 
 LONGEST = 64_000_000  # bytes of a request: positions of a few hundred thousand rows
 UNTOLD = frozenset({"user", "places"})  # who is to be forgotten is not written down on the way
+LOOKS = frozenset({"status"})  # requests that change nothing, and are no news in the log
 PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that says what became of it
 
 log = structlog.get_logger()
@@ -71,8 +72,7 @@ class Handler(socketserver.StreamRequestHandler):
         try:
             request = json.loads(self.rfile.readline(LONGEST))
             what = told(request)
-            operations = self.server.operations.asked_by(self.still_there)
-            answer: dict[str, Any] = {"done": operations.call(request["do"], request["with"])}
+            answer: dict[str, Any] = {"done": self.done(request)}
         except SyncError as error:
             result = error.message
             answer = {"error": error.message, "hint": error.hint, "code": int(error.exit_code)}
@@ -80,9 +80,18 @@ class Handler(socketserver.StreamRequestHandler):
             mistake = Unexpected(error)
             result = mistake.message
             answer = {"error": mistake.message, "hint": mistake.hint, "code": int(mistake.exit_code)}
-        log.info("operator", who=caller(self.connection), what=what, result=result)
+        if what not in LOOKS or result != "done":
+            log.info("operator", who=caller(self.connection), what=what, result=result)
         with suppress(OSError):
             self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+    def done(self, request: dict[str, Any]) -> Any:
+        """Carry a request out, or look."""
+        if request["do"] in LOOKS:
+            return self.server.look()
+        if request["do"] == "reload":
+            return self.server.reload()
+        return self.server.operations.asked_by(self.still_there).call(request["do"], request["with"])
 
     def still_there(self) -> bool:
         """Whether whoever asked still waits for the answer."""
@@ -122,6 +131,8 @@ class Server(socketserver.ThreadingUnixStreamServer):
 
     daemon_threads = True
     operations: Operations
+    look: Callable[[], dict[str, Any]]
+    reload: Callable[[], dict[str, Any]]
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's signature
         """A caller that went away, or a mistake of ours: by its type, no traceback."""
@@ -130,16 +141,27 @@ class Server(socketserver.ThreadingUnixStreamServer):
             log.error("control", reason=Unexpected(error).message)
 
 
-class Control:
-    """Serves until `close`."""
+def no_reload() -> dict[str, Any]:
+    """What a process answers that reads its configuration once."""
+    raise ConfigError("this is no daemon: it read its configuration once", hint="end it, then: smartico-sync run")
 
-    def __init__(self, state: Path, operations: Operations) -> None:
+
+class Control:
+    """Serves until `close`. `look` says how the daemon does, `reload` has it read its configuration again."""
+
+    def __init__(
+        self,
+        state: Path,
+        operations: Operations,
+        look: Callable[[], dict[str, Any]] = dict,
+        reload: Callable[[], dict[str, Any]] = no_reload,
+    ) -> None:
         self.path = socket_path(state)
         self.path.unlink(missing_ok=True)
         with short(self.path) as name:
             self.server = Server(name, Handler)
         self.path.chmod(0o600)
-        self.server.operations = operations
+        self.server.operations, self.server.look, self.server.reload = operations, look, reload
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.2,), name="control", daemon=True)
         self.thread.start()
 

@@ -36,6 +36,7 @@ class Ending:
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
+        self._others: list[threading.Event] = []
         self.code = ExitCode.FINE
         self._told, self._tell = os.pipe()
         self._signals = 0
@@ -60,6 +61,12 @@ class Ending:
         self._thread.join()
         os.close(self._told)
 
+    def also(self, event: threading.Event) -> None:
+        """Set this event, too, when the process is asked to end; at once when it was."""
+        self._others.append(event)
+        if self.stopping.is_set():
+            event.set()
+
     def _signalled(self, number: int, _: Any) -> None:
         """Only what cannot wait for a lock: the signal may have interrupted whoever holds it."""
         self._signals += 1
@@ -72,6 +79,8 @@ class Ending:
         if not os.read(self._told, 1):
             return
         self.stopping.set()
+        for each in tuple(self._others):
+            each.set()
         time.sleep(STOP_S)
         names = [thread.name for thread in threading.enumerate() if thread.name not in ("MainThread", "ending")]
         log.warning("ended", code=int(self.code), reason=f"not everything ended in {STOP_S:g} s", threads=names[:20])

@@ -13,7 +13,7 @@ from smartico_sync.core.late_commit.pending_heads import recall
 from smartico_sync.daemon.ending import all_at_once
 from smartico_sync.daemon.start import ONCE_PATIENCE_S
 from smartico_sync.daemon.timetable import Timetable
-from smartico_sync.errors import ExitCode, StateError, SyncError
+from smartico_sync.errors import ExitCode, SourceRefused, StateError, SyncError, ViewBroken
 from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import agreed_ms
 from smartico_sync.tracking.loop import ViewLoop
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Scheduler"]
 
 POLLING_THREADS = 16  # views polled at one moment; a poll mostly waits for the database or the API
+LASTING = (SourceRefused, ViewBroken)  # a person must mend it: `--once` does not wait for him
 PRUNE_EVERY_S = 600  # a retention of days need not be kept to the second
 PRUNE_BREATH_S = 0.02  # between two transactions, so that commits go first
 ABORT_AFTER_S = 4.0  # the loops' own farewell is over by then: whoever still waits waits for a database
@@ -148,11 +149,12 @@ class Scheduler:
         return self.verdict()
 
     def catch_up(self, loop: Loop, deadline: float) -> None:
-        """Poll one view until it has caught up, is halted for good, or the patience is over."""
+        """Poll one view until it has caught up, cannot without a person, or the patience is over."""
         while not self.stopping.is_set():
             loop.poll(self.stopping, patience_s=ONCE_PATIENCE_S)
             standing = loop.standing
-            if standing.progress == "caught up" or standing.halted or time.monotonic() > deadline:
+            lasting = standing.halted or isinstance(standing.error, LASTING)
+            if standing.progress == "caught up" or lasting or time.monotonic() > deadline:
                 break
             self.stopping.wait(min(loop.pause_s, max(0.0, deadline - time.monotonic())) or 0.01)
         loop.close()

@@ -36,6 +36,13 @@ class Token:
     def __repr__(self) -> str:
         return "Token(…)"
 
+    @property
+    def way_out(self) -> str:
+        """What an operator does when the API does not take it."""
+        if self.path is not None:
+            return f"write the token that is valid now into {self.path} ({self.key}): it is read again by itself; then: smartico-sync check"
+        return f"correct {self.key}, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it"
+
     def read(self) -> str:
         """The token now."""
         if self.path is None:

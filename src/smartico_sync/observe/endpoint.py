@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import orjson
 import structlog
@@ -17,6 +17,7 @@ from smartico_sync.observe.health import Finding, Health, assess
 from smartico_sync.observe.logs import dropped_lines
 from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.server import Access, Server, listening
+from smartico_sync.observe.status_document import status_document
 from smartico_sync.observe.status_page import page
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Endpoint:
         self.started_ms = time.time_ns() // 1_000_000
         self.starting: Starting = "no"
         self.waits_for: SyncError | None = None
+        self.notes: Callable[[], Sequence[Finding]] = tuple
         self.problem = ""
         self.ended = threading.Event()
         self.server = self.bound()
@@ -105,7 +107,7 @@ class Endpoint:
 
     def health(self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> Health:
         """How the daemon does; before its views are at work, what it waits for, which is life."""
-        health = assess(views, destinations)
+        health = assess(views, destinations, self.notes())
         if self.starting == "no":
             return health
         waits = self.waits_for
@@ -124,21 +126,15 @@ class Endpoint:
         if reader == "anybody":
             return 401, "text/plain", b"send Authorization: Bearer, and the token of `health:` in views.yaml\n"
         if path == "/metrics":
-            return 200, "text/plain; version=0.0.4; charset=utf-8", exposition(views, destinations, dropped_lines())
+            return (
+                200,
+                "text/plain; version=0.0.4; charset=utf-8",
+                exposition(views, destinations, dropped_lines(), health),
+            )
         if path == "/status.json":
-            status = {
-                "version": __version__,
-                "started_ms": self.started_ms,
-                "now_ms": now,
-                "alive": health.alive,
-                "ready": health.ready,
-                "log_lines_dropped": dropped_lines(),
-                "findings": [asdict(finding) for finding in health.findings],
-                "views": [as_data(view) for view in views],
-                "sources": [{"name": name, "connection": words} for name, words in self.sources.items() if words],
-                "state": self.state(),
-                "destinations": [asdict(destination) for destination in destinations],
-            }
+            status = status_document(views, destinations, health, started_ms=self.started_ms, now_ms=now)
+            status["sources"] = [{"name": name, "connection": words} for name, words in self.sources.items() if words]
+            status["state"] = self.state()
             return 200, "application/json", orjson.dumps(status, option=WRITTEN)
         if path == "/":
             return 200, "text/html; charset=utf-8", self.page(views, health, destinations, now)
@@ -165,14 +161,6 @@ class Endpoint:
             self.server.shutdown()
             self.server.server_close()
         self.thread.join(2)
-
-
-def as_data(view: ViewStatus) -> dict[str, Any]:
-    """A view for programs, without the facts that its state and ages were derived from. `stragglers` is what `late_rows` was called first, and stays."""
-    data = asdict(view)
-    del data["polls"]
-    data["late"]["stragglers"] = data["late"]["late_rows"]
-    return data
 
 
 def brief(health: Health, reader: Reader) -> bytes:

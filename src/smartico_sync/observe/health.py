@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER, WAITS_BEHIND
 from smartico_sync.observe.view_status import patience_ms
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = [
     "Finding",
     "Health",
     "assess",
+    "named",
     "standstill",
 ]
 
@@ -41,17 +43,43 @@ REFUSED_PROPERTIES = (
     "register the properties with Smartico, or leave their columns out with `columns: {name: null}`; what was left out goes again "
     "with: smartico-sync watermark rewind VIEW --to … --resend-profiles"
 )
+Severity = Literal["warning", "critical"]
+FEW_REFUSED = 10  # rows: of fewer a share says nothing
+REFUSED_WARNING, REFUSED_CRITICAL = (
+    0.05,
+    0.5,
+)  # of the last rows: some mistake, and a view that does not hold what it should
+DELIVERED = ("delivered", "duplicate", "unchanged")  # counts of rows that Smartico has
+MANY_WAITING = (
+    100  # rows: fewer may be a casino's first players of a morning, and half of all is no longer some players
+)
+WAITS_FOR_WHAT = {
+    UNKNOWN_USER: "Smartico does not know their players (10001)",
+    UNKNOWN_BRAND: "nobody registered their brand (125)",
+    WAITS_BEHIND: "they wait behind an earlier event of their player",
+}
+OTHERWISE = "they are tried again"
+WAITING_HINTS = {
+    UNKNOWN_USER: "smartico-sync status: whether the view of kind `users` delivers; it must hold these players, under the same ext_brand_id and user_ext_id",
+    UNKNOWN_BRAND: "have the brand registered at Smartico, or name the one they know it by: `smartico.brands.NAME.alias`",
+    WAITS_BEHIND: "nothing: they follow by themselves when the first of their player is accepted or given up",
+}
 WAITS_FOR = {"": "", "source": "; it waits for the database", "api": "; it waits for the API"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing an operator should know, and what to type next."""
+    """One thing an operator should know, and what to type next.
 
-    severity: Literal["warning", "critical"]
+    `since_ms`: since when it has been so, `last_good_ms`: when it was well last; epoch ms, 0 where that is not known.
+    """
+
+    severity: Severity
     subject: str
     message: str
     hint: str = ""
+    since_ms: int = 0
+    last_good_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +91,23 @@ class Health:
     findings: tuple[Finding, ...]
 
 
-def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> Health:
-    """Judge the daemon by what is known of it at one moment."""
-    findings = []
+def assess(
+    views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], notes: Sequence[Finding] = ()
+) -> Health:
+    """Judge the daemon by what is known of it at one moment. `notes`: what is known besides of the process itself.
+
+    Findings are told once for each cause, whatever number of views it concerns; critical ones first, advice last.
+    """
+    findings = [*notes]
+    told_of_api = any(destination.halts or destination.state == "backing_off" for destination in destinations)
     for view in views:
-        if view.error:
-            severity: Literal["warning", "critical"] = (
-                "critical" if view.state in ("halted", "regressed") else "warning"
-            )
-            findings.append(Finding(severity, view.name, view.error, view.hint))
+        trouble = view.polls.trouble
+        if view.error and not (told_of_api and trouble is not None and trouble.cause == "api"):
+            severity: Severity = "critical" if view.state in ("halted", "regressed") else "warning"
+            findings.append(Finding(severity, view.name, view.error, view.hint, view.error_ms, view.last_success_ms))
         findings += [Finding("warning", view.name, warning) for warning in view.warnings]
+        findings += of_waiting(view)
+        findings += of_refusals(view)
         if dead := sum(view.dead.values()):
             hint = f"smartico-sync dead-letters list --view {view.name}"
             findings.append(Finding("warning", view.name, f"{dead:,} rows were given up (dead letters)", hint))
@@ -117,7 +152,62 @@ def assess(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus
         ready = "starting"
     if bad or stuck:
         ready = "not delivering"
-    return Health("stuck" if stuck else "alive", ready, tuple(findings))
+    return Health("stuck" if stuck else "alive", ready, tuple(by_cause(findings)))
+
+
+def by_cause(findings: Sequence[Finding]) -> list[Finding]:
+    """What is the same for several subjects, told once and of all of them, the longest standing; by severity, and by whether there is something to do."""
+    same: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        about = finding.message.replace(f"view {finding.subject}: ", "")
+        same.setdefault((finding.severity, about, finding.hint), []).append(finding)
+    grouped = [
+        some[0]
+        if len(some) == 1
+        else Finding(
+            some[0].severity,
+            named([each.subject for each in some]),
+            about,
+            hint,
+            min((each.since_ms for each in some if each.since_ms), default=0),
+            max(each.last_good_ms for each in some),
+        )
+        for (_, about, hint), some in same.items()
+    ]
+    return sorted(grouped, key=lambda each: (each.severity != "critical", not each.hint))
+
+
+def named(subjects: Sequence[str]) -> str:
+    """The first three of them, and how many more."""
+    more = len(subjects) - 3
+    return ", ".join(subjects[:3]) + (f" and {more} more" if more > 0 else "")
+
+
+def of_refusals(view: ViewStatus) -> list[Finding]:
+    """That a good part of the last rows was given up."""
+    if view.recent_refused < FEW_REFUSED or view.recent_refused < REFUSED_WARNING * view.recent_rows:
+        return []
+    share = view.recent_refused / view.recent_rows
+    told = f"{view.recent_refused:,} of the last {view.recent_rows:,} rows were given up ({share:.0%})"
+    hint = f"smartico-sync dead-letters list --view {view.name} says why; smartico-sync preview {view.name} shows what is sent"
+    return [Finding("critical" if share >= REFUSED_CRITICAL else "warning", view.name, told, hint)]
+
+
+def of_waiting(view: ViewStatus) -> list[Finding]:
+    """That rows wait to be tried again: how many, which share of all that is not settled well, for how long, and for what."""
+    waiting = sum(view.parked.values())
+    if not waiting:
+        return []
+    often = max(view.parked, key=view.parked.__getitem__)
+    first = view.parked_oldest_ms // 1000
+    settled = sum(view.counts.get(name, 0) for name in DELIVERED)
+    share = f" ({waiting / (waiting + settled):.0%} of all that was read)" if settled else ", and none was delivered"
+    told = f"{waiting:,} row{'s wait' if waiting > 1 else ' waits'}{share}, the first for {first:,} s: {WAITS_FOR_WHAT.get(often, OTHERWISE)}"
+    critical = waiting >= MANY_WAITING and waiting > settled
+    hint = WAITING_HINTS.get(
+        often, f"smartico-sync dead-letters list --view {view.name} shows those that were given up"
+    )
+    return [Finding("critical" if critical else "warning", view.name, told, hint)]
 
 
 def stuck_after_ms(view: ViewStatus) -> int:

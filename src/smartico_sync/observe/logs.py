@@ -23,7 +23,7 @@ from smartico_sync.core.printable import printable
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-__all__ = ["LogWriter", "configure", "dropped_lines", "flush"]
+__all__ = ["LogWriter", "configure", "dropped_lines", "flush", "redacted"]
 
 SECRET_KEYS = re.compile(r"token|password|secret|authorization|pii_key", re.IGNORECASE)
 URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
@@ -38,8 +38,13 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
         if SECRET_KEYS.search(key):
             event[key] = "…"
         elif isinstance(value, str):
-            event[key] = printable(EMAIL.sub("…@…", URL_PASSWORD.sub(r"\1…@", value)))
+            event[key] = printable(redacted(value))
     return event
+
+
+def redacted(text: str) -> str:
+    """A text without passwords in URLs and without addresses."""
+    return EMAIL.sub("…@…", URL_PASSWORD.sub(r"\1…@", text))
 
 
 class LogWriter:
@@ -131,7 +136,11 @@ def flush() -> None:
 def configure(form: Literal["auto", "json", "console"]) -> None:
     """Send logs to standard error in that form; auto: console on a terminal, else JSON."""
     chosen = form if form != "auto" else ("console" if sys.stderr.isatty() else "json")
-    renderer: Any = structlog.processors.JSONRenderer() if chosen == "json" else structlog.dev.ConsoleRenderer()
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if chosen == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     flush()
     writer = LogWriter(sys.stderr.fileno())
     _writers[:] = [writer]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from smartico_sync import __version__
 from smartico_sync.core.late_commit.lookback import BUCKETS_MS
+from smartico_sync.observe.health import assess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from smartico_sync.delivery.destination import DestinationStatus
+    from smartico_sync.observe.health import Health
     from smartico_sync.observe.view_status import StreamStatus, ViewStatus
 
 __all__ = ["exposition"]
 
+DESTINATION_STATES = ("idle", "delivering", "backing_off", "halted")
 STATES = ("starting", "live", "behind", "degraded", "halted", "regressed")
 # What leaves its stage again is no counter; it is told by code below. The last is part of `duplicate`.
 STAGES = ("dead_lettered", "parked", "duplicate_unknown")
@@ -64,6 +68,16 @@ GAUGES: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
         "clock_skew_seconds",
         "The source's clock minus ours; on a replica its lag is part of it.",
         lambda view: view.skew_ms / 1000,
+    ),
+    (
+        "parked_oldest_seconds",
+        "For how long the first row that waits for a try has been waiting, 0 while none does.",
+        lambda view: view.parked_oldest_ms / 1000,
+    ),
+    (
+        "recent_refused_ratio",
+        "Of the last thousand rows of this process, the share that was given up.",
+        lambda view: view.recent_refused / view.recent_rows if view.recent_rows else 0.0,
     ),
     ("unacknowledged_rows", "Rows the last comparison found in the source only.", lambda view: view.missing),
     (
@@ -117,10 +131,15 @@ class Views:
     """Collects what is known of views and destinations at one moment."""
 
     def __init__(
-        self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], dropped_lines: int
+        self,
+        views: Sequence[ViewStatus],
+        destinations: Sequence[DestinationStatus],
+        health: Health,
+        dropped_lines: int,
     ) -> None:
         self.views = views
         self.destinations = destinations
+        self.health = health
         self.dropped_lines = dropped_lines
 
     def collect(self) -> Iterable[Metric]:
@@ -189,7 +208,10 @@ class Views:
             queued.add_metric([destination.name], destination.queued_events)
             minute.add_metric([destination.name], destination.requests_last_minute)
         return [
+            *of_process(self.health),
             *of_views(self.views),
+            names_of(self.views),
+            states_of(self.destinations),
             *of_streams(self.views),
             rows,
             state,
@@ -213,6 +235,50 @@ class Views:
         ]
 
 
+def names_of(views: Sequence[ViewStatus]) -> Metric:
+    """Each view with its source and kind, to join with."""
+    known = GaugeMetricFamily(
+        "smartico_sync_view_info", "1 for each view, with its source and kind.", labels=["view", "source", "kind"]
+    )
+    for view in views:
+        known.add_metric([view.name, view.source, view.kind], 1.0)
+    return known
+
+
+def states_of(destinations: Sequence[DestinationStatus]) -> Metric:
+    """How each destination stands."""
+    standing = GaugeMetricFamily(
+        "smartico_sync_destination_state", "1 for the state a destination is in.", labels=["destination", "state"]
+    )
+    for destination in destinations:
+        for name in DESTINATION_STATES:
+            standing.add_metric([destination.name, name], 1.0 if destination.state == name else 0.0)
+    return standing
+
+
+def of_process(health: Health) -> list[Metric]:
+    """Whether it turns and delivers, which version it is, and how many findings there are."""
+    findings = GaugeMetricFamily(
+        "smartico_sync_findings", "Findings of the status page, by severity.", labels=["severity"]
+    )
+    for severity in ("critical", "warning"):
+        findings.add_metric([severity], sum(each.severity == severity for each in health.findings))
+    info = GaugeMetricFamily("smartico_sync_build_info", "1, with the version.", labels=["version"])
+    info.add_metric([__version__], 1.0)
+    return [
+        info,
+        GaugeMetricFamily(
+            "smartico_sync_alive", "1 while the daemon turns, as /healthz says.", value=float(health.alive == "alive")
+        ),
+        GaugeMetricFamily(
+            "smartico_sync_ready",
+            "1 while the daemon delivers, as /readyz says.",
+            value=float(health.ready == "delivering"),
+        ),
+        findings,
+    ]
+
+
 def of_views(views: Sequence[ViewStatus]) -> list[Metric]:
     """The families with one number a view."""
     families: list[Metric] = []
@@ -220,7 +286,9 @@ def of_views(views: Sequence[ViewStatus]) -> list[Metric]:
         for name, about, value in table:
             family = kind(f"smartico_sync_{name}", about, labels=["view"])
             for view in views:
-                family.add_metric([view.name], value(view))
+                number = value(view)
+                if number or not name.endswith("_timestamp_seconds"):  # what never was has no moment, and not 1970
+                    family.add_metric([view.name], number)
             families.append(family)
     return families
 
@@ -261,8 +329,13 @@ def buckets(counts: Sequence[int]) -> list[tuple[str, float]]:
     return list(zip(bounds, map(float, accumulate(counts)), strict=True))
 
 
-def exposition(views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], dropped_lines: int = 0) -> bytes:
-    """The metrics in Prometheus' text format."""
+def exposition(
+    views: Sequence[ViewStatus],
+    destinations: Sequence[DestinationStatus],
+    dropped_lines: int = 0,
+    health: Health | None = None,
+) -> bytes:
+    """The metrics in Prometheus' text format. `health`: as the page has it; None: what follows from views and destinations."""
     registry = CollectorRegistry()
-    registry.register(Views(views, destinations, dropped_lines))
+    registry.register(Views(views, destinations, health or assess(views, destinations), dropped_lines))
     return generate_latest(registry)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING
 
-from smartico_sync.observe.health import ORDINARY_INTERVALS
+from smartico_sync.observe.health import ORDINARY_INTERVALS, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +49,7 @@ def page(
     """The whole page; everything that comes from outside is escaped. It asks for itself again every two seconds."""
     tone, headline = sentence(views, health)
     rows = "".join(view_row(view) for view in views)
-    findings = "".join(finding_of(finding) for finding in merged(health.findings))
+    findings = "".join(finding_of(finding) for finding in health.findings)
     sent = "".join(
         f'<tr><td><strong>{escape(each.name)}</strong></td><td><span class="state { {"halted": "bad", "backing_off": "warn"}.get(each.state, "good") }">{escape(each.state.replace("_", " "))}</span></td>'
         f'<td class="n">{each.in_flight}</td><td class="n">{each.queued_events:,}</td><td class="n">{each.requests_last_minute:,}</td>'
@@ -115,15 +114,11 @@ def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:
         (view.lag_ms for view in views if view.lag_ms > max(FRESH_MS, ORDINARY_INTERVALS * view.every_ms)), default=0
     ):
         return "note", f"Delivered up to {old // 1000:,} s ago"
+    if waiting := sum(sum(view.parked.values()) for view in views):
+        return "warn", f"Delivered, but {waiting:,} {'row waits' if waiting == 1 else 'rows wait'}"
     if dead := sum(sum(view.dead.values()) for view in views):
         return "warn", f"Delivered, but for {dead:,} {'row' if dead == 1 else 'rows'} given up"
     return "good", "Everything is delivered"
-
-
-def named(views: Sequence[str]) -> str:
-    """The first three of them, and how many more."""
-    more = len(views) - 3
-    return ", ".join(views[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def view_row(view: ViewStatus) -> str:
@@ -163,24 +158,17 @@ def sparkline(trend: Sequence[float]) -> str:
     return f'<svg width="90" height="22" role="img" aria-label="rate over time"><polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.5" opacity=".6"/></svg>'
 
 
-def merged(findings: Sequence[Finding]) -> list[Finding]:
-    """What is the same for several subjects, told once and of all of them."""
-    subjects: dict[Finding, list[str]] = {}
-    for finding in findings:
-        subjects.setdefault(replace(finding, subject=""), []).append(finding.subject)
-    return [replace(finding, subject=named(found)) for finding, found in subjects.items()]
-
-
 def finding_of(finding: Finding) -> str:
     """One finding with its next command."""
     tone = "bad" if finding.severity == "critical" else "warn"
     hint = f'<div class="sub">next: {command_marked(escape(finding.hint))}</div>' if finding.hint else ""
-    return f'<div class="finding"><strong class="{tone}">{escape(finding.subject)}</strong> {escape(finding.message)}{hint}</div>'
+    since = f' <span class="sub">since {clock(finding.since_ms)}</span>' if finding.since_ms else ""
+    return f'<div class="finding"><strong class="{tone}">{escape(finding.subject)}</strong> {escape(finding.message)}{since}{hint}</div>'
 
 
 def command_marked(hint: str) -> str:
     """A hint with the command in it, which stands at its beginning or behind a colon, marked as one."""
-    return re.sub(r"(^|: )(sync [^;,]+)", r"\1<code>\2</code>", hint)
+    return re.sub(r"(^|: )(smartico-sync [^;,]+)", r"\1<code>\2</code>", hint)
 
 
 def clock(ms: int) -> str:

@@ -113,6 +113,7 @@ class ViewFacts:
     one cursor value; `skew_ms`: the source's clock minus ours, on a replica its lag included. `invalid` values broke a rule
     since this start, by property, and `left_out` values the API refused; `parked` and `dead` are waiting and given up now, by reason code, and the first of the
     former waits since `parked_since_ms` (epoch ms, 0: none does).
+    Of the last `recent_rows` rows of this process `recent_refused` were given up.
     At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
     `looked` profiles so many were `differing` from what was sent.
     """
@@ -141,6 +142,8 @@ class ViewFacts:
     parked: Mapping[int, int] = field(default_factory=dict)
     parked_since_ms: int = 0
     dead: Mapping[int, int] = field(default_factory=dict)
+    recent_rows: int = 0
+    recent_refused: int = 0
     invalid: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     missing: int = 0

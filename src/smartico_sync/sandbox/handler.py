@@ -114,9 +114,14 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(plain(404, f"not found; POST events to {PATH}\n"))
 
     def do_POST(self) -> None:
-        """Take events, on any path but `/faults`."""
-        if urlsplit(self.path).path == "/faults":
+        """Take events on the API's path, and faults on `/faults`; nothing else is there, as at Smartico."""
+        path = urlsplit(self.path).path
+        if path == "/faults":
             self.reply(self.switched(self.rfile.read(int(self.headers.get("Content-Length") or 0))))
+            return
+        if path.rstrip("/") != PATH:
+            self.close_connection = True  # what was not read would be taken for the next request
+            self.reply(plain(404, f"not found; POST events to {PATH}\n"))
             return
         ticket = Ticket(partial(alive, self.connection))
         welcome = self.ingest.enter(ticket)

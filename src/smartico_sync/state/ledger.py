@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BUCKET_MS",
     "Page",
+    "acknowledged_at",
     "append",
     "between",
     "count_buckets",
@@ -159,6 +160,19 @@ def between(connection: sqlite3.Connection, view_no: int, low_ms: int, high_ms: 
         if page.low_ms < low_ms or page.high_ms >= high_ms:
             rows = rows.filter(pl.col("cursor_ms").is_between(low_ms, high_ms, closed="left"))
         yield rows
+
+
+def acknowledged_at(connection: sqlite3.Connection, view_no: int, cursor_ms: int, key: int) -> int | None:
+    """Return when (epoch ms) the row of that key and cursor was acknowledged last; None where no key is kept."""
+    found = connection.execute(
+        "SELECT seq, at_ms FROM ledger INDEXED BY ledger_range WHERE view_no = ? AND high_ms >= ? AND low_ms <= ?",
+        (view_no, cursor_ms, cursor_ms),
+    ).fetchall()
+    for seq, at_ms in sorted(found, reverse=True):
+        row = connection.execute("SELECT low_ms, high_ms, n, keys FROM ledger WHERE seq = ?", (seq,)).fetchone()
+        if unpack(Page(*row)).filter(key=key, cursor_ms=cursor_ms).height:
+            return int(at_ms)
+    return None
 
 
 def count_keys(connection: sqlite3.Connection, view_no: int, low_ms: int, high_ms: int, bucket: int) -> pl.DataFrame:

@@ -38,6 +38,7 @@ __all__ = [
     "check_identity",
     "compact",
     "found_or_first",
+    "gone",
     "mark_closed",
     "mark_opened",
     "renew",
@@ -63,9 +64,7 @@ def found_or_first(path: Path, apart: bytes | None = None) -> KeyFile:
     if path.exists():
         return settled(key, apart) if key.exists() else complete_first(path, apart)
     if key.exists():
-        raise StateMissing(
-            f"the state {path} is gone; its key file {key.name} says that it was there", hint=restore_hint(path)
-        )
+        raise gone(path)
     return make(path, new_key_file(secret=apart))
 
 
@@ -81,6 +80,13 @@ def settled(path: Path, apart: bytes | None) -> KeyFile:
                 hint=f"let the daemon's user write into {path.parent}",
             ) from error
     return key
+
+
+def gone(path: Path) -> StateMissing:
+    """A state that was there, and is not: its key file is still there."""
+    return StateMissing(
+        f"the state {path} is gone; its key file {key_path(path).name} says that it was there", hint=restore_hint(path)
+    )
 
 
 def make(path: Path, key: KeyFile, starts: Mapping[str, str] | None = None, like: Path | None = None) -> KeyFile:

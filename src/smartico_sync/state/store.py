@@ -100,6 +100,8 @@ class Store:
         """
         if access == "read":
             if not path.exists():
+                if key_path(path).exists():
+                    raise recovery.gone(path)
                 raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
             return cls._opened(path, read_key_file(key_path(path), apart), access, None)
         try:
@@ -613,6 +615,12 @@ class Store:
         with self._reading() as connection:
             pages = list(ledger.between(connection, number, low_ms, high_ms))
         return pl.concat(pages) if pages else pl.DataFrame(schema=ledger.SCHEMA)
+
+    def acknowledged_at(self, view: str, cursor_ms: int, key: int) -> int | None:
+        """Return when (epoch ms) the row of that ledger key and cursor was acknowledged; None when it was not, or its key is pruned."""
+        number = self._number(view)
+        with self._reading() as connection:
+            return ledger.acknowledged_at(connection, number, cursor_ms, key)
 
     def ledger_counts(self, view: str, low_ms: int, high_ms: int, bucket_ms: int = ledger.BUCKET_MS) -> pl.DataFrame:
         """Count delivered rows with low_ms <= cursor_ms < high_ms: [bucket Int64, n Int64], ascending, no empty buckets.

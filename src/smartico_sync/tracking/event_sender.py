@@ -10,7 +10,8 @@ import structlog
 
 from smartico_sync.core.outcome import NOT_RETRIED, build_commit
 from smartico_sync.core.pipeline import optional_properties, prepare, without_automation
-from smartico_sync.core.reason_codes import UNKNOWN_BRAND
+from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER
+from smartico_sync.core.recent_outcomes import PageOutcome, RecentOutcomes, outcome_of
 from smartico_sync.core.records import Holds
 from smartico_sync.errors import RowsRefused
 from smartico_sync.observe.health import REFUSED_PROPERTIES, UNKNOWN_DUPLICATES
@@ -115,6 +116,7 @@ class EventSender:
         self._told = False
         self._head: Position | None = None
         self._left_out: set[str] = set()
+        self._recent = RecentOutcomes()
         self.dead_lettered = 0
         self.unregistered = 0
 
@@ -242,19 +244,43 @@ class EventSender:
     def outcome(self, session: Working, batch: PreparedBatch, receipt: Receipt) -> Commit:
         """What the receipt changes in the state.
 
-        Raises RowsRefused when most of the rows are refused: the view is misconfigured then, rather than its rows poisoned.
+        Raises RowsRefused when most of the rows, or most of the last ones together with them, are refused: the view is
+        misconfigured then, rather than its rows poisoned.
         """
         commit = self.built(session, batch, receipt, NOT_RETRIED)
-        ceiling, dead = self._tools.view.max_refused, len(commit.dead_letters)
-        if dead >= ceiling.count and dead >= ceiling.share * batch.rows:
+        ceiling, page = self._tools.view.max_refused, outcome_of(commit, batch.rows)
+        recent = self._recent.joined(page)
+        of_page = page.refused >= ceiling.count and page.refused >= ceiling.share * page.rows
+        of_recent = recent.refused >= ceiling.count and recent.refused >= ceiling.share * recent.rows
+        if page.refused and (of_page or of_recent):
+            dead, rows = (page.refused, f"{page.rows}") if of_page else (recent.refused, f"the last {recent.rows}")
             reasons = [dead_letter.reason for dead_letter in commit.dead_letters]
             often = max(set(reasons), key=reasons.count)
             first = commit.dead_letters[reasons.index(often)].row.key
             raise RowsRefused(
-                f"view {self._name}: {dead} of {batch.rows} rows are refused, most often: {often} (first: key {first})",
+                f"view {self._name}: {dead} of {rows} rows are refused, most often: {often} (first: key {first})",
                 hint=f"mend the view or its `columns:`, try with: smartico-sync preview {self._name}; or raise `max_refused:`",
             )
+        self._remember(recent)
         return commit
+
+    def _remember(self, recent: RecentOutcomes) -> None:
+        """Keep what became of the last rows, and tell it."""
+        self._recent = recent
+        self._tools.recorder.recent(recent.rows, recent.refused)
+
+    def somebody_is_known(self, commit: Commit) -> None:
+        """Raise RowsRefused where rows would be given up for want of their player, though nobody at all was known of late."""
+        lost = sum(each.code == UNKNOWN_USER for each in commit.dead_letters)
+        if commit.counts.get("delivered", 0) or commit.counts.get("duplicate", 0):
+            self._remember(self._recent.joined(PageOutcome(1, 0, 0)))
+        elif lost and self._recent.all_unknown(self._tools.view.max_refused.count):
+            raise RowsRefused(
+                f"view {self._name}: Smartico knows the players of none of the last {self._recent.rows} rows (10001); they wait "
+                "and are not given up",
+                hint="have the view of kind `users` send these players, under the same ext_brand_id and user_ext_id; it goes on by "
+                f"itself then. What it sends shows: smartico-sync preview {self._name}",
+            )
 
     def built(self, session: Working, batch: PreparedBatch, receipt: Receipt, retried: Retried) -> Commit:
         """What the receipt changes in the state."""

@@ -112,6 +112,7 @@ class Sender(EventSender):
             explained = session.keys.explain(found.rows, keys, new)
             commit = self.built(session, batch, receipt, found.retried)
             commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
+            self.somebody_is_known(commit)
             seq = self._equipment.store.commit(commit)
             if seq and commit.ledger is not None:
                 session.reader.also(seq, commit.ledger.get_column("key"))

@@ -146,6 +146,10 @@ class StatusRecorder:
         """So many rows wait, the longest since then, and were given up, by reason code."""
         self.change(parked=dict(parked), dead=dict(dead), parked_since_ms=parked_since_ms)
 
+    def recent(self, rows: int, refused: int) -> None:
+        """Of the last rows so many were given up."""
+        self.change(recent_rows=rows, recent_refused=refused)
+
     def inspected(self, *, null_cursors: int, warnings: tuple[str, ...]) -> None:
         """What was looked at beside the polls."""
         self.change(null_cursors=null_cursors, warnings=warnings)

@@ -106,6 +106,7 @@ class StreamSender(EventSender):
         def settle(receipt: Receipt) -> None:
             commit = self.built(session, batch, receipt, found.retried)
             commit = replace(commit, bodies=kept(commit, there, self._keep))
+            self.somebody_is_known(commit)
             self._equipment.store.commit(commit)
             self._hand_over(commit, subscription)
             over = {*commit.resolved, *(each.id for each in commit.dead_letters)}

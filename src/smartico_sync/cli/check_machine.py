@@ -1,0 +1,78 @@
+"""What the daemon needs of the machine it runs on: a state that it may write, and a port for its page."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from typing import TYPE_CHECKING
+
+from smartico_sync.cli.findings import Finding, failed
+from smartico_sync.daemon import control
+from smartico_sync.errors import StateUnwritable, SyncError
+from smartico_sync.state.key_file import key_path
+from smartico_sync.state.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["machine_findings", "taken"]
+
+
+def machine_findings(state: Path, listen: str, apart: bytes | None) -> Iterator[Finding]:
+    """Whether the state can be read and written, and whether the page's port is free. Leaves nothing behind. `apart`: the state's secret, where it is kept elsewhere."""
+    try:
+        known = tried(state, apart)
+    except SyncError as error:
+        yield failed("state", error)
+    else:
+        yield Finding("fine", "state", known)
+    if listen != "off" and not daemon_runs(state) and (reason := taken(listen)):
+        yield Finding(
+            "advice",
+            "health",
+            f"cannot listen on {listen}: {reason}; the daemon would deliver, without page and metrics",
+            "free it, choose another port in `health.listen`, or write `health: {listen: off}`",
+        )
+
+
+def tried(state: Path, apart: bytes | None) -> str:
+    """Read the state, if there is one, and write beside it. Raises StateError."""
+    folder = state.parent if state.parent.is_dir() else state.parent.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix=".smartico-sync-") as file:
+            file.write(b"\0")
+            file.flush()
+    except OSError as error:
+        raise StateUnwritable(
+            f"nothing can be written into {folder}, where {state} is to be: {(error.strerror or '').lower()}",
+            hint=f"make it for the daemon's user, or name another place with `state:`: mkdir -p {state.parent}",
+        ) from None
+    if not state.exists() and not key_path(state).exists():
+        return f"{state.name} will be made at the first start"
+    with Store.open(state, access="read", apart=apart) as store:
+        views = store.views()
+    return f"{state.name} can be read and written; it knows {len(views)} view{'s' * (len(views) != 1)}"
+
+
+def daemon_runs(state: Path) -> bool:
+    """Whether a daemon that holds this state answers."""
+    try:
+        return "views" in control.ask(state, "status", {})
+    except (SyncError, OSError):
+        return False
+
+
+def taken(listen: str) -> str:
+    """Why nobody can listen there; empty where somebody can."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, int(port)))
+    except OSError as error:
+        return (error.strerror or "no such address").lower()
+    except (ValueError, OverflowError):
+        return "that is no HOST:PORT"
+    return ""

@@ -1,0 +1,38 @@
+"""`smartico-sync reload`: a changed views.yaml, taken up by the running daemon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import echo
+from smartico_sync.daemon import control
+from smartico_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["reload"]
+
+
+@click.command()
+@config_option
+@json_option
+def reload(path: Path, as_json: bool) -> None:
+    """Have the running daemon read its views.yaml again: views that are new, gone or changed; nothing is lost, nothing sent twice.
+
+    A file that cannot be used is refused, and the one at work goes on. `state:` and `health:` need a restart, and so does a
+    variable of the environment. SIGHUP does the same.
+    """
+    context = OperatorContext(path)
+    if not control.socket_path(context.state).exists():
+        raise ConfigError(f"no daemon works with {context.state}", hint=f"smartico-sync run --config {path}")
+    found = control.ask(context.state, "reload", {})
+    if as_json:
+        print_json(found)
+        return
+    told = [f"{what}: {', '.join(names)}" for what, names in found.items() if names]
+    echo("; ".join(told) if told else "nothing differs from what is at work")

@@ -1,0 +1,67 @@
+"""What became of the rows that were dealt with last: a mistake in a view shows over several small pages as well as in a large one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from smartico_sync.core.reason_codes import UNKNOWN_USER, WAITS_BEHIND
+
+if TYPE_CHECKING:
+    from smartico_sync.core.records import Commit
+
+__all__ = ["RECENT_ROWS", "PageOutcome", "RecentOutcomes", "outcome_of"]
+
+RECENT_ROWS = 1_000  # rows that are remembered: ten times what `max_refused.count` asks for, and minutes of a live view
+
+
+@dataclass(frozen=True, slots=True)
+class PageOutcome:
+    """Rows of one page: all, those that were given up, and those whose player nobody knows."""
+
+    rows: int
+    refused: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecentOutcomes:
+    """The last pages, as many as hold RECENT_ROWS rows; the newest as a whole."""
+
+    pages: tuple[PageOutcome, ...] = ()
+
+    def joined(self, page: PageOutcome) -> RecentOutcomes:
+        """The same with one more page."""
+        kept, rows = [page], page.rows
+        for each in reversed(self.pages):
+            if rows >= RECENT_ROWS:
+                break
+            kept.append(each)
+            rows += each.rows
+        return RecentOutcomes(tuple(reversed(kept)))
+
+    @property
+    def rows(self) -> int:
+        """How many rows are remembered."""
+        return sum(page.rows for page in self.pages)
+
+    @property
+    def refused(self) -> int:
+        """How many of them were given up."""
+        return sum(page.refused for page in self.pages)
+
+    @property
+    def unknown(self) -> int:
+        """Of how many Smartico does not know the player."""
+        return sum(page.unknown for page in self.pages)
+
+    def all_unknown(self, least: int) -> bool:
+        """Whether there are enough rows to say that Smartico knows nobody of them."""
+        return self.rows >= least and self.unknown == self.rows
+
+
+def outcome_of(commit: Commit, rows: int) -> PageOutcome:
+    """What a commit says of a page of so many rows."""
+    codes = [each.code for each in commit.parked]
+    unknown = sum(code in (UNKNOWN_USER, WAITS_BEHIND) for code in codes) if UNKNOWN_USER in codes else 0
+    return PageOutcome(rows, len(commit.dead_letters), unknown)

@@ -1,0 +1,177 @@
+"""A changed `views.yaml` while the daemon runs: tried as a whole, then taken up, or refused while the old one goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+
+from smartico_sync.config.load import load
+from smartico_sync.daemon.wiring import protection_of, sources_of
+from smartico_sync.delivery.router import Router
+from smartico_sync.errors import ConfigError, SyncError, Unexpected
+from smartico_sync.observe.health import Finding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from smartico_sync.config.models import Configuration
+    from smartico_sync.daemon.ending import Ending
+
+__all__ = ["Changes", "Reload", "changes"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What differs between two configurations: views by name, and other sections of the file."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    sections: tuple[str, ...]
+
+
+def changes(before: Configuration, after: Configuration) -> Changes:
+    """Compare two configurations."""
+    old, new = ({view.name: view for view in each.views} for each in (before, after))
+    sections = [name for name in type(after).model_fields if name != "views"]
+    return Changes(
+        added=tuple(name for name in new if name not in old),
+        removed=tuple(name for name in old if name not in new),
+        changed=tuple(name for name in new if name in old and new[name] != old[name]),
+        sections=tuple(name for name in sections if getattr(before, name) != getattr(after, name)),
+    )
+
+
+class Reload:
+    """A context manager that takes SIGHUP. Each configuration has an event of its own, by which its views end.
+
+    `begin` says which configuration is at work, `following` which one comes after it, once it has ended; None: the daemon ends.
+    """
+
+    def __init__(self, path: Path, ending: Ending) -> None:
+        self.path, self.ending = path, ending
+        self._lock = threading.Lock()
+        self._current: Configuration | None = None
+        self._following: Configuration | None = None
+        self._stopping = threading.Event()
+        self._loaded = content(path)
+        self._refused: SyncError | None = None
+        self._asked, self._ask = os.pipe()
+        self._before: Any = None
+        self._thread = threading.Thread(target=self._watch, name="reload", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGHUP, lambda *_: os.write(self._ask, b"!"))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.signal(signal.SIGHUP, self._before or signal.SIG_DFL)
+        os.close(self._ask)
+        self._thread.join()
+        os.close(self._asked)
+
+    def _watch(self) -> None:
+        """A signal says only that it came; what it means is done here."""
+        while os.read(self._asked, 1):
+            try:
+                self.ask()
+            except SyncError as error:
+                log.error("reload.refused", reason=error.message, hint=error.hint)  # noqa: TRY400 - a person's mistake has no traceback
+
+    def begin(self, configuration: Configuration) -> threading.Event:
+        """Let a configuration be the one at work; the event ends it."""
+        with self._lock:
+            self._current, self._following = configuration, None
+            self._stopping = threading.Event()
+        self.ending.also(self._stopping)
+        return self._stopping
+
+    def following(self) -> Configuration | None:
+        """Which configuration is to be at work next; None when the daemon ends."""
+        return None if self.ending.stopping.is_set() else self._following
+
+    def ask(self) -> dict[str, Any]:
+        """Read the file, and take it up where it is good and differs; what differs. SyncError says why it is refused."""
+        with self._lock:
+            if self._current is None or self._following is not None:
+                raise ConfigError("a reload is under way", hint="try again in a moment: smartico-sync reload")
+            seen = content(self.path)
+            try:
+                found = self._tried()
+            except SyncError as error:
+                self._refused = error
+                raise
+            self._refused, self._loaded = None, seen
+            differs = changes(self._current, found)
+            if any(asdict(differs).values()):
+                log.info("reload", **asdict(differs))
+                self._following = found
+                self._stopping.set()
+            else:
+                log.info("reload", result="nothing differs")
+            return {name: list(names) for name, names in asdict(differs).items()}
+
+    def _tried(self) -> Configuration:
+        """The file, as far as it can be tried without the state. Raises what keeps it from being used."""
+        assert self._current is not None
+        warnings: list[str] = []
+        try:
+            found = load(self.path, warnings=warnings)
+            same_state(self._current, found)
+            protection_of(found)
+            for source in sources_of(found).values():
+                source.close()
+            Router(found.smartico, self.path.absolute().parent).close(0)
+        except SyncError:
+            raise
+        except Exception as error:
+            raise Unexpected(error) from error
+        for warning in warnings:
+            log.warning("configuration", reason=warning)
+        return found
+
+    def findings(self) -> tuple[Finding, ...]:
+        """That the file was refused, or is another than the one at work."""
+        if self._refused is not None and content(self.path) != self._loaded:
+            return (
+                Finding(
+                    "warning", self.path.name, f"it was refused, and the former one goes on: {self._refused.message}",
+                    f"correct it, then: smartico-sync reload --config {self.path}",
+                ),
+            )  # fmt: skip
+        if content(self.path) != self._loaded:
+            return (
+                Finding(
+                    "warning", self.path.name, "it was changed since it was loaded: the former one is at work",
+                    f"smartico-sync check --config {self.path}; then: smartico-sync reload --config {self.path}",
+                ),
+            )  # fmt: skip
+        return ()
+
+
+def same_state(before: Configuration, after: Configuration) -> None:
+    """Raise ConfigError where the state is another: it is held as long as the daemon runs."""
+    if before.state != after.state:
+        raise ConfigError(
+            f"`state:` is another than {before.state}, with which the daemon works",
+            hint="restart the daemon to work with another state, or set it back",
+        )
+
+
+def content(path: Path) -> bytes:
+    """What a file holds; nothing where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,28 @@
+"""What is remembered of the last rows."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartico_sync.core.recent_outcomes import RECENT_ROWS, PageOutcome, RecentOutcomes
+
+PAGES = st.lists(
+    st.integers(1, 3 * RECENT_ROWS).flatmap(
+        lambda rows: st.builds(PageOutcome, st.just(rows), st.integers(0, rows), st.just(0))
+    ),
+    max_size=40,
+)
+
+
+@given(PAGES)
+def test_the_newest_pages_are_kept_as_long_as_they_are_needed(pages):
+    """The newest as a whole, and no more pages than hold RECENT_ROWS rows; none in between is left out."""
+    recent = RecentOutcomes()
+    for page in pages:
+        recent = recent.joined(page)
+    kept = recent.pages
+    assert list(kept) == pages[len(pages) - len(kept) :]
+    assert sum(page.rows for page in kept[1:]) < RECENT_ROWS
+    assert recent.rows >= min(RECENT_ROWS, sum(page.rows for page in pages))
+    assert recent.refused <= recent.rows

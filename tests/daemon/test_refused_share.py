@@ -1,0 +1,39 @@
+"""A view that is mistaken stops, however small its pages are, and whatever the API calls it."""
+
+from __future__ import annotations
+
+import time
+
+from daemon.deposits import insert
+from waiting import until
+
+
+def test_small_pages_that_are_refused_add_up(tracked, postgresql, operator):
+    """Ten rows at a time: the view stops at the hundredth, and does not turn all that comes into dead letters."""
+    operator.sandbox.set_faults(["refuse=1"])
+    view = tracked()
+    for page in range(15):
+        insert(postgresql, *range(10 * page, 10 * page + 10))
+        status = view.poll()
+    assert status.state == "halted"
+    assert "of the last 150 rows are refused" in status.error
+    assert sum(status.dead.values()) == 90
+    operator.sandbox.set_faults([])
+    until(lambda: view.poll().state == "live", 0.01)
+    assert len(view.sent()) == 60
+
+
+def test_a_view_of_players_whom_nobody_knows_stops(tracked, postgresql, operator):
+    """When all that it sent is answered 10001 and the time of waiting is over, nothing is given up: it stops, and goes on once they are known."""
+    operator.sandbox.set_faults(["unknown-users"])
+    view = tracked(park="100ms")
+    insert(postgresql, *range(120))
+    assert view.poll().parked
+    time.sleep(0.15)
+    until(lambda: view.poll().state == "halted", 0.05)
+    status = view.status
+    assert "knows the players of none of the last 120 rows" in status.error
+    assert status.dead == {}
+    operator.sandbox.set_faults([])
+    until(lambda: view.poll().parked == {}, 0.05)
+    assert len(view.sent()) == 120

@@ -1,0 +1,109 @@
+"""A changed views.yaml while the daemon runs: taken up without losing anything, or refused while the old one goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+
+import pytest
+
+from daemon.deposits import DEPOSITS, VIEW, insert
+from smartico_sync.daemon.service_manager import ServiceManager
+from waiting import until
+
+MORE = VIEW.replace("name: deposits", "name: more").replace("relation: deposits", "relation: more")
+
+
+@pytest.fixture
+def daemon(operator, postgresql):
+    """A daemon at work over one view of two."""
+    postgresql.execute(*DEPOSITS, "CREATE TABLE more (LIKE deposits INCLUDING ALL)")
+    insert(postgresql, 1, 2)
+    postgresql.execute("INSERT INTO more (transaction_id, dt_finalized) VALUES (101, now()), (102, now())")
+    operator.configure(postgresql.url, f"  - {VIEW % ''}\n")
+    running = operator.start("run")
+    until(lambda: len(operator.accepted()) == 2)
+    yield operator
+    running.terminate()
+    assert running.wait() == 0
+
+
+def findings(operator):
+    return [each["message"] for each in json.loads(operator.sync("status", "--json").stdout)["findings"]]
+
+
+def views(operator):
+    return [each["name"] for each in json.loads(operator.sync("status", "--json").stdout)["views"]]
+
+
+def test_views_come_and_go_with_the_file(daemon, postgresql):
+    """A new view begins, a changed one goes on where it stood, one that is gone ends; what changed is said, and nothing goes twice."""
+    one, both = daemon.config.read_text(), daemon.config.read_text() + f"  - {MORE % ''}\n"
+    daemon.config.write_text(both.replace("every: 50ms}", "every: 60ms}", 1))
+    assert any("was changed since it was loaded" in each for each in findings(daemon))
+    done = daemon.sync("reload")
+    assert done.returncode == 0, done.stderr
+    assert "added: more" in done.stdout
+    assert "changed: deposits" in done.stdout
+    until(lambda: len(daemon.accepted()) == 4)
+    insert(postgresql, 3)
+    until(lambda: len(daemon.accepted()) == 5)
+    assert daemon.sandbox.stats()["duplicates"] == 0
+    daemon.config.write_text(one)
+    os.kill(daemon.running._process.pid, signal.SIGHUP)
+    until(lambda: views(daemon) == ["deposits"])
+    insert(postgresql, 4)
+    until(lambda: len(daemon.accepted()) == 6)
+    assert findings(daemon) == []
+
+
+def test_a_file_that_cannot_be_used_is_refused_and_the_old_one_goes_on(daemon, postgresql):
+    """By the command with code 2, and by SIGHUP; a finding says so until the file is mended."""
+    good = daemon.config.read_text()
+    for bad, told in (
+        (good.replace("kind: deposits", "kind: nonsense"), "nonsense"),
+        (good.replace("state: ./state", "state: ./other"), "no daemon works with"),
+        (good.replace("key: ", "key: x"), "key"),
+    ):
+        daemon.config.write_text(bad)
+        refused = daemon.sync("reload")
+        assert refused.returncode == 2, refused.stdout
+        assert told in refused.stderr
+    daemon.running.send_signal(signal.SIGHUP)
+    insert(postgresql, 3)
+    until(lambda: len(daemon.accepted()) == 3)
+    daemon.config.write_text(good)
+    assert "nothing differs" in daemon.sync("reload").stdout
+    assert findings(daemon) == []
+
+
+def test_nobody_to_reload_is_told(operator, postgresql):
+    """Without a daemon there is nothing to do, and the next command is named."""
+    operator.configure(postgresql.url, f"  - {VIEW % ''}\n")
+    done = operator.sync("reload")
+    assert done.returncode == 2
+    assert "next: smartico-sync run" in done.stderr
+
+
+def test_the_service_manager_hears_that_the_daemon_turns(tmp_path):
+    """READY, signs of life while it turns and none while it is stuck, STOPPING; nothing at all where nobody asks."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+        wire.bind(str(tmp_path / "notify"))
+        state = {"alive": True}
+        asked = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000"}
+        with ServiceManager(lambda: state["alive"], asked):
+            assert wire.recv(100) == b"READY=1"
+            assert [wire.recv(100) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+        heard = b""
+        while heard != b"STOPPING=1":
+            heard = wire.recv(100)
+            assert heard in (b"WATCHDOG=1", b"STOPPING=1")
+        state["alive"] = False
+        stuck = ServiceManager(lambda: state["alive"], asked)
+        with stuck:
+            until(stuck.thread.is_alive)
+        assert [wire.recv(100), wire.recv(100)] == [b"READY=1", b"STOPPING=1"]
+    with ServiceManager(lambda: True, {}):
+        pass

@@ -1,0 +1,73 @@
+"""Findings by cause: one outage is one finding, the worst first, and what waits or is refused is never hidden by a good headline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from observe.conftest import at, ended, facts
+from smartico_sync.delivery.destination_status import DestinationStatus
+from smartico_sync.observe.health import Finding, assess
+from smartico_sync.observe.polls import Polls
+from smartico_sync.observe.status_page import sentence
+from smartico_sync.observe.view_status import derived
+
+BEGAN = Polls.since_now(at(0))
+GOOD = ended(BEGAN.poll_began(at(10)).reading_began(at(10)), 100, at(20))
+DOWN = GOOD.failed("degraded", "source db (db:5432): connection refused", "start the database", at(1_000))
+COUNTS = {"read": 100, "delivered": 100}
+
+
+def view(name="deposits", polls=GOOD, **more):
+    return derived(replace(facts(polls, counts=COUNTS, **more), name=name), at(2_000))
+
+
+def test_one_outage_of_many_views_is_one_finding():
+    """It names three views and how many more, since when, and when it was well last."""
+    health = assess([view(f"view{n}", DOWN) for n in range(12)], ())
+    (finding,) = health.findings
+    assert finding.subject == "view0, view1, view2 and 9 more"
+    assert finding.message == "source db (db:5432): connection refused"
+    assert (finding.since_ms, finding.last_good_ms) == (at(1_000).wall_ms, at(20).wall_ms)
+
+
+def test_an_api_that_is_away_is_told_once():
+    """By its destination, not again by each view that waits for it."""
+    waits = GOOD.poll_began(at(500)).waits_for_api(
+        ("the ingest API is unavailable: HTTP 503", "smartico-sync check"), at(600)
+    )
+    away = DestinationStatus("default", "backing_off", "HTTP 503", None, 0, 0, 0, 1_000)
+    health = assess([view("a", waits), view("b", waits)], (away,))
+    assert [each.subject for each in health.findings] == ["default"]
+    assert health.ready == "not delivering"
+
+
+def test_the_worst_comes_first_and_advice_last():
+    """Critical before warnings; of those what has a next command before what has none."""
+    notes = [
+        Finding("warning", "a", "advice"),
+        Finding("warning", "b", "mend it", "smartico-sync check"),
+        Finding("critical", "c", "gone", "x"),
+    ]
+    assert [each.subject for each in assess([], (), notes).findings] == ["c", "b", "a"]
+
+
+def test_rows_that_wait_are_in_the_headline():
+    """Never "Everything is delivered" while rows wait; many of them, and more than were delivered, are no delivery."""
+    some = view(parked={10001: 3}, parked_since_ms=at(0).wall_ms)
+    health = assess([some], ())
+    assert sentence([some], health) == ("warn", "Delivered, but 3 rows wait")
+    assert "3 rows wait (3% of all that was read), the first for 2 s" in health.findings[0].message
+    assert health.ready == "delivering"
+    most = view(parked={10001: 522}, parked_since_ms=at(0).wall_ms)
+    assert assess([most], ()).ready == "not delivering"
+
+
+def test_a_share_that_is_refused_is_a_finding():
+    """5 % of the last rows are a warning, half of them mean that it is no delivery; a handful says nothing."""
+    assert assess([view(recent_rows=20, recent_refused=9)], ()).findings == ()
+    (warning,) = assess([view(recent_rows=1_000, recent_refused=50)], ()).findings
+    assert (warning.severity, warning.message) == ("warning", "50 of the last 1,000 rows were given up (5%)")
+    nearly_all = view(recent_rows=1_000, recent_refused=900)
+    health = assess([nearly_all], ())
+    assert (health.findings[0].severity, health.ready) == ("critical", "not delivering")
+    assert sentence([nearly_all], health)[0] == "bad"
