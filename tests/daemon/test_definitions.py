@@ -97,7 +97,7 @@ def test_another_cursor_is_accepted_by_a_rewind_only(view, postgresql):
     done = view.operator.sync("watermark", "accept", "deposits")
     assert done.returncode == 2
     assert "smartico-sync watermark rewind deposits" in done.stderr
-    assert view.operator.sync("watermark", "rewind", "deposits", "--to", "2026-01-15T00:00:00").returncode == 0
+    assert view.operator.sync("watermark", "rewind", "deposits", "--to", "2026-01-15T00:00:00", "--yes").returncode == 0
     postgresql.execute(
         "INSERT INTO deposits (transaction_id, dt_finalized, transaction_date) VALUES (40, now(), '2026-02-01')"
     )

@@ -159,7 +159,7 @@ def test_a_dead_letter_is_tried_again_at_its_place(topic):
     assert letter["cursor"].startswith(f"{topic.name}/")
     topic.configure(", columns: {bet_date: null, placed: bet_date}")
     done = topic.operator.sync("dead-letters", "retry", "--all")
-    assert "1 dead letters" in done.stdout
+    assert "1 dead letter is" in done.stdout
     assert topic.operator.sync("run", "--once").returncode == 0
     assert len(topic.operator.accepted()) == 2
 

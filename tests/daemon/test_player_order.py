@@ -364,8 +364,8 @@ def test_a_row_that_waits_is_not_given_up_because_a_replica_further_back_does_no
     deposit(today, 1)
     deposit(today, 2)
     today.poll()
-    today.replica.execute("ALTER TABLE deposits RENAME TO primary_deposits")
-    today.replica.execute("CREATE TABLE deposits AS SELECT * FROM primary_deposits LIMIT 0")
+    today.replica.execute("CREATE TABLE primary_deposits AS SELECT * FROM deposits")
+    today.replica.execute("DELETE FROM deposits")
     hurry(today)
     today.poll("deposits")
     assert today.status("deposits").dead == {}
