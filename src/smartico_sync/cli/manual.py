@@ -46,7 +46,11 @@ def commands(group: click.Group, context: click.Context) -> Iterator[str]:
         yield from paragraphs(command.help or "")
         for option in command.get_params(inner):
             # How help is asked for stands once for all, and click remembers it of the first context that asks.
-            if isinstance(option, click.Option) and "--help" not in option.opts and (record := option.get_help_record(inner)):
+            if (
+                isinstance(option, click.Option)
+                and "--help" not in option.opts
+                and (record := option.get_help_record(inner))
+            ):
                 yield from (".TP", f".B {escaped(record[0])}", escaped(record[1]))
 
 
