@@ -31,8 +31,10 @@ run: setup ## The daemon at work: a demo casino in SQLite, the sandbox API, the 
 servers: setup
 	@tests/servers/provision
 
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) \* 3 / 2) # many tests wait for a server or a clock
+
 test: servers ## The tests, on a real PostgreSQL (installed by apt when it is missing)
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 test-slow: setup ## The slow tests, and those on stand-ins of about 2 GB, which it installs in .servers and keeps
 	@tests/servers/provision all

@@ -176,10 +176,11 @@ class Database:
         self.replayed = max(self.replayed, min(flushed, self.replayed + records))
 
     def restore(self, records):
-        """Back to an older state; ids given out since are given out again."""
+        """Back to an older state; ids given out since are given out again, and nodes ask for new blocks: none gives an id twice."""
         self.log = self.log[:records]
         self.open.clear()
         self.unjoined.clear()
+        self.blocks.clear()
         self.replayed, self.other = min(self.replayed, records), min(self.other, records)
         self.next_id = max((row.cursor for record in self.log for row in record.rows), default=0) + 1
 
