@@ -38,7 +38,7 @@ test: servers ## The tests, on a real PostgreSQL (installed by apt when it is mi
 
 test-slow: setup ## The slow tests, and those on stand-ins of about 2 GB, which it installs in .servers and keeps
 	@tests/servers/provision all
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 test-all: test test-slow ## Every test, on every database that can be had
 

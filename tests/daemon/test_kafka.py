@@ -74,6 +74,7 @@ def test_a_topic_reaches_the_api_once(topic):
     assert (counts["delivered"], counts["duplicate"], counts["dead_lettered"], counts["skipped"]) == (41, 1, 1, 1)
 
 
+@pytest.mark.slow
 def test_check_says_what_the_topic_is_and_what_it_lacks(topic):
     """Reachability, the sample as it is mapped, members that no message has; nothing is sent or moved."""
     topic.put(bet(1), bet(2, 2))
@@ -132,6 +133,7 @@ def test_a_rewind_sends_again_under_the_same_ids(topic):
     assert topic.operator.sync("watermark", "rewind", "bets", "--to", "yesterday").returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [("backfill", "bets", "--from", "2026-01-01T00:00:00"), ("watermark", "accept", "bets")],
@@ -151,6 +153,7 @@ def test_a_first_configuration_is_written_of_databases_only(topic):
     assert "Kafka is a broker" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_dead_letter_is_tried_again_at_its_place(topic):
     """The message is read once more from the topic; it is still broken, or the rules have changed."""
     topic.put(bet(1), bet(2, bet_date="soon"))
@@ -186,6 +189,7 @@ def test_status_and_metrics_tell_what_waits(topic):
     assert "7 messages wait" in topic.operator.sync("status").stdout
 
 
+@pytest.mark.slow
 def test_a_message_is_traced_by_its_key(topic):
     """Whether it was acknowledged, when it was written, and under which id."""
     topic.put(bet(1), bet(2, bet_date="soon"))

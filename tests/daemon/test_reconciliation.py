@@ -49,6 +49,7 @@ def test_ids_that_are_far_apart_cost_a_question_each(operator, postgresql):
     assert told is None or told["differing"] == []
 
 
+@pytest.mark.slow
 def test_ids_that_are_far_apart_are_walked_together(tracked, postgresql):
     """Three thousand snowflake ids, each alone in its bucket: a comparison asks a few times, and finds the one that is lost."""
     view = tracked(
@@ -136,6 +137,7 @@ def test_a_profile_that_changed_without_moving_its_cursor_is_told(operator, post
     assert view.missing == 0
 
 
+@pytest.mark.slow
 def test_every_view_has_its_turn(operator, postgresql, rounds):
     """Also when one comparison takes longer than the interval: the one that waited longest is next."""
     postgresql.execute(*DEPOSITS)

@@ -58,6 +58,7 @@ def on_primary(primary, *ids):
     primary.admin(f"INSERT INTO deposits (transaction_id, dt_finalized) VALUES {values}")
 
 
+@pytest.mark.slow
 def test_a_replica_that_is_further_back_closes_nothing(tracked, pair, before, capsys):
     """Behind one address a replica takes over that has not heard of the head yet: the rows it still has to replay are found,
     each is sent once, and the switch is told once."""
@@ -80,6 +81,7 @@ def test_a_replica_that_is_further_back_closes_nothing(tracked, pair, before, ca
     assert day.operator.sandbox.stats()["duplicates"] == 0
 
 
+@pytest.mark.slow
 def test_a_replica_that_lacks_what_was_delivered_sends_nothing(tracked, pair, before):
     """A replica without the rows delivered last is not read from; when it has them the view goes on, and misses nothing."""
     primary, standby = pair

@@ -13,6 +13,7 @@ ENGINES = ("sqlite", "postgresql", "mariadb")
 PROMISES = ("page_and_clock_come_from_one_snapshot", "a_reading_sees_one_moment", "the_session_cannot_write")
 
 
+@pytest.mark.slow
 def test_no_promise_rests_on_an_assert():
     """Page and clock come from one snapshot, and nothing can be written, however Python was started."""
     chosen = f"({' or '.join(PROMISES)}) and ({' or '.join(ENGINES)})"
