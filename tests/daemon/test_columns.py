@@ -124,7 +124,7 @@ def test_followed_literally_the_hint_mends_it(operator, postgresql):
     assert "core_custom_prop1" in accepted.stdout
     done = operator.sync("run", "--once")
     assert "backfill" not in done.stderr + done.stdout
-    assert "core_custom_prop1" not in operator.sync("check").stdout
+    assert "smartico-sync watermark accept" not in operator.sync("check").stdout
 
 
 def placed(operator):

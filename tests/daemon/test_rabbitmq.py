@@ -91,10 +91,10 @@ def test_what_was_given_up_is_tried_again(queue):
     assert one["cursor"].startswith(f"{queue.name}@")
     queue.configure(", columns: {bet_date: null, placed: bet_date}")
     done = queue.sync("dead-letters", "retry", "--id", str(one["id"]))
-    assert "1 dead letters" in done.stdout, done.stderr
+    assert "1 dead letter is" in done.stdout, done.stderr
     done = queue.sync("run", "--once")
     assert len(queue.operator.accepted()) == 2, done.stderr
-    queue.sync("dead-letters", "drop", "--id", str(other["id"]))
+    queue.sync("dead-letters", "drop", "--id", str(other["id"]), "--yes")
     assert kept(queue.operator) == 0
 
 

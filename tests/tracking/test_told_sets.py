@@ -29,6 +29,7 @@ from smartico_sync.state.store import Store
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
+from waiting import until
 
 SET = "core_external_markers"
 THEIRS = "given by others"
@@ -280,11 +281,11 @@ class ToldSets(RuleBasedStateMachine):
     def teardown(self):
         self.players.poll()
         self.players.retry()
-        self.players.poll()
-        assert self.players.loop.standing.error is None
-        assert self.players.api.sets == self.players.wanted()
-        self.players.close()
-        self.home.cleanup()
+        with self.home:
+            # What waits behind an earlier try of its player goes two seconds later.
+            until(lambda: self.players.poll() or self.players.api.sets == self.players.wanted())
+            assert self.players.loop.standing.error is None
+            self.players.close()
 
 
 TestToldSets = pytest.mark.slow(ToldSets.TestCase)
