@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from smartico_sync.config.problems import Loc, Problem, one_of
 from smartico_sync.config.source_checks import PORTS, engine_of, source_problems
-from smartico_sync.config.view_checks import Where, view_problems
+from smartico_sync.config.surroundings import Where
+from smartico_sync.config.view_checks import view_problems
 from smartico_sync.core.encryption import is_loopback
 
 if TYPE_CHECKING:

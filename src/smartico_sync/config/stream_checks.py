@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smartico_sync.config.models import View
-    from smartico_sync.config.view_checks import Where
+    from smartico_sync.config.surroundings import Where
 
 __all__ = ["STREAM_ONLY", "stream_problems", "view_only_problems"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.engines import ENGINES
@@ -20,11 +19,10 @@ from smartico_sync.config.stream_checks import stream_problems, view_only_proble
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from smartico_sync.catalogue.engines import Engine
-    from smartico_sync.config.models import Pii, View
-    from smartico_sync.config.problems import Loc
+    from smartico_sync.config.models import View
+    from smartico_sync.config.surroundings import Where
 
-__all__ = ["Where", "view_problems"]
+__all__ = ["view_problems"]
 
 TWO_TYPES = "casino_bets_and_wins"
 BOTH = ("bet", "win")
@@ -35,19 +33,6 @@ PROFILE_ONLY = {  # what other kinds can have
     "skip_cjm": ("never",),
     "sweep": (SWEEP_MS,),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """What a view stands among. `engine`: None when its source is not valid."""
-
-    index: int
-    engine: Engine | None
-    pii: Pii | None
-
-    def at(self, *path: str) -> Loc:
-        """Make a path in this view."""
-        return ("views", self.index, *path)
 
 
 def view_problems(view: View, where: Where) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from smartico_sync.core.relation import Column, Relation
 from smartico_sync.core.validation import IMMUTABLE
 from smartico_sync.errors import ConfigError, ViewBroken
 from smartico_sync.sources.stream import Feed
-from smartico_sync.tracking.prepared_view import options
+from smartico_sync.tracking.mapping_options import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.personal import says_who, unprotected_pii
-from smartico_sync.core.conversion import Hints
-from smartico_sync.core.folding import ALL
 from smartico_sync.core.late_commit.choice import Choice, choose
 from smartico_sync.core.late_commit.missing_ids import whole
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition, traits
@@ -18,19 +16,20 @@ from smartico_sync.core.mapping import keys_of
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import IDS, Relation
-from smartico_sync.core.view_mapping import Options, ViewMapping
 from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
 from smartico_sync.tracking.cursor_checks import Advice, cursor_advice, zone_advice
 from smartico_sync.tracking.late_rows import whole_numbers
+from smartico_sync.tracking.mapping_options import options
 from smartico_sync.tracking.view_identity import recorded, where
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smartico_sync.config.models import Configuration, Pii, View
+    from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.definition import Change
     from smartico_sync.core.records import ViewRow
     from smartico_sync.core.relation import Family
+    from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_stream import PreparedStream
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = [
     "PreparedView",
     "identified",
-    "options",
     "pipeline_options",
     "planned",
     "prepare",
@@ -67,36 +65,6 @@ class PreparedView:
 def relation_of(view: View, timezone: str) -> Relation:
     """The relation as configured, not described yet."""
     return Relation(view.name, view.cursor, (), view.relation, view.query, timezone, cursor_is=view.cursor_is)
-
-
-def options(view: View, pii: Pii) -> Options:
-    """The mapping's options as configured."""
-    rules = {column: rule for column, rule in view.columns.items() if rule}
-    plain = {view.targets[column] or column for column, rule in rules.items() if rule.fold == "off"}
-    return Options(
-        columns=view.targets,
-        hints={column: Hints(split=rule.split or "", scale=rule.scale) for column, rule in rules.items()},
-        types={column: rule.type for column, rule in rules.items() if rule.type},
-        type_column=view.type.column if view.type else "",
-        roles={value: role for role, values in view.type.roles.items() for value in values} if view.type else {},
-        other=view.type.other if view.type else "dead_letter",
-        where=view.where,
-        unmapped=view.unmapped or "",
-        unfolded=frozenset({ALL} if view.fold == "off" else plain),
-        unreadable="dead_letter" if view.on_invalid == "dead_letter" else "omit",
-        arrays=view.arrays,
-        clears=cleared(view, pii),
-        event_type=view.event_type or "",
-        event_date=view.event_date or "",
-        brand=view.brand or "",
-    )
-
-
-def cleared(view: View, pii: Pii) -> frozenset[str]:
-    """The properties that are cleared when they became NULL: who is anonymised in the source is so at Smartico too."""
-    if kind(view.kind).role != "profile" or view.on_null == "omit":
-        return frozenset()
-    return frozenset({ALL} if view.on_null == "clear" else {*pii.properties, *pii.in_the_clear})
 
 
 def planned(configuration: Configuration, view: View, source: Source) -> ViewMapping:
