@@ -21,7 +21,7 @@ from promise.casino import Casino
 from promise.installation import Installation
 from promise.smartico import PROFILE, Smartico
 from smartico_sync.errors import ViewMisconfigured
-from smartico_sync.tracking import clocks
+from smartico_sync.tracking import base_loop, clocks
 from smartico_sync.tracking import loop as loop_module
 
 LONGEST_MS = 20_000  # no transaction, block of ids or join outlives it
@@ -45,10 +45,10 @@ class Promise(RuleBasedStateMachine):
         super().__init__()
         self.home = tempfile.TemporaryDirectory()
         self.casino = Casino(self.cursor, self.role, self.fence, LONGEST_MS)
-        self.before = clocks.time, loop_module.GRACE_S
+        self.before = clocks.time, base_loop.GRACE_S, loop_module.GRACE_S
         # The process shares the casino's clock, and waits for nobody.
         clocks.time = SimpleNamespace(time_ns=self.nanoseconds, monotonic_ns=self.nanoseconds)
-        loop_module.GRACE_S = 0.0
+        base_loop.GRACE_S = loop_module.GRACE_S = 0.0
         self.smartico = Smartico()
         self.installation = Installation(Path(self.home.name), self.casino, self.smartico, LOOKBACK_MS)
 
@@ -219,7 +219,7 @@ class Promise(RuleBasedStateMachine):
         finally:
             self.installation.close()
             self.home.cleanup()
-            clocks.time, loop_module.GRACE_S = self.before
+            clocks.time, base_loop.GRACE_S, loop_module.GRACE_S = self.before
 
     def check(self, table, kind):
         """Every row of a view was taken, once and in order, or the view says why it stands still."""

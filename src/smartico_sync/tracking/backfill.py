@@ -17,8 +17,8 @@ from smartico_sync.core.records import Step
 from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, Unexpected, ViewHalted
 from smartico_sync.observe.view_status import BackfillStatus
 from smartico_sync.state.ledger import BUCKET_MS
+from smartico_sync.tracking.base_loop import BACKOFF
 from smartico_sync.tracking.clocks import now_ms
-from smartico_sync.tracking.loop import BACKOFF
 from smartico_sync.tracking.mailbox import TurnWithdrawn, ViewTurn
 from smartico_sync.tracking.pages_in_flight import Sent
 from smartico_sync.tracking.reconciliation import units

@@ -7,34 +7,21 @@ pages in flight are a bounded queue that is committed in order.
 from __future__ import annotations
 
 import math
-import os
 import re
-import time
-import traceback
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from smartico_sync.core.backoff import Backoff
 from smartico_sync.errors import (
-    ConfigError,
-    DeliveryError,
-    DeliveryHalted,
-    DeliveryStopped,
     SourceCancelled,
-    SourceError,
     StateError,
     SyncError,
-    Unexpected,
     ViewAltered,
-    ViewHalted,
-    ViewRegressed,
 )
-from smartico_sync.tracking.mailbox import Mailbox
+from smartico_sync.tracking.base_loop import GLANCE_S, GRACE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.page_reader import PageSize
-from smartico_sync.tracking.pages_in_flight import PagesInFlight
 from smartico_sync.tracking.sender import Sender
 from smartico_sync.tracking.session import open_session
 from smartico_sync.tracking.source_checks import CheckMemory
@@ -42,111 +29,37 @@ from smartico_sync.tracking.workplace import Workplace
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from smartico_sync.core.late_commit.mechanism import Pace
     from smartico_sync.observe.polls import Instant
-    from smartico_sync.observe.view_status import State
-    from smartico_sync.tracking.pages_in_flight import InFlight
     from smartico_sync.tracking.session import Equipment, Session
 
-__all__ = ["BACKOFF", "Standing", "ViewLoop"]
-
-BACKOFF = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0))  # after trouble; a database that is down is not hammered
-GLANCE_S = 0.5  # how often a loop with pages in flight looks whether the API takes anything at all
-IDLE_S = 60.0  # an idle loop is woken by whoever has something for it; this is only for safety
-GRACE_S = 1.0  # what is in flight may still be acknowledged when a person waits, or something went wrong
-FAREWELL_S = 3.0  # the same when the daemon ends
+__all__ = ["ViewLoop"]
 
 DIGITS = re.compile(r"[0-9]+")
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a view stands, for whoever schedules it. `tries`: how many polls have ended, well or not.
-
-    `unregistered`: events that wait because nobody registered their brand.
-    """
-
-    progress: Literal["behind", "caught up"] = "behind"
-    tries: int = 0
-    error: SyncError | None = None
-    dead_lettered: int = 0
-    unregistered: int = 0
-
-    @property
-    def settled(self) -> bool:
-        """Whether others need not wait for this view any longer."""
-        return self.progress == "caught up" or (self.tries > 0 and self.error is not None)
-
-    @property
-    def halted(self) -> bool:
-        """Whether only a change by the operator helps."""
-        return isinstance(self.error, ViewHalted | ConfigError | DeliveryHalted)
-
-
-class ViewLoop:
-    """Tracks one view. One thread at a time is in `run` or `poll`; all others use `mailbox` and `standing`."""
+class ViewLoop(BaseLoop["Equipment", Sender]):
+    """Tracks one view of a database, see BaseLoop."""
 
     def __init__(self, equipment: Equipment) -> None:
-        view = equipment.view
-        self._equipment = equipment
-        self._mailbox = Mailbox()
-        self._flight = PagesInFlight(view.name, self._mailbox.wake)
-        self._sender = Sender(equipment)
+        super().__init__(equipment, Sender(equipment))
         self._memory = CheckMemory()
-        self._size = PageSize(view.page_rows)
+        self._size = PageSize(equipment.view.page_rows)
         self._session: Session | None = None
-        self._standing = Standing()
         self._reading: Literal["level", "behind"] = "level"
         self._level: Instant | None = None
-        self._committed: Literal["all", "less than was sent"] = "all"
-        self._failures = 0
         self._described: Literal["once", "again"] = "once"
-        self._resume_at = 0.0
         self._polls: Literal["by schedule", "never"] = "by schedule"
-        self._patience_s = math.inf
-        self._refused_since: float | None = None
         self._told: frozenset[str] = frozenset()
-
-    @property
-    def name(self) -> str:
-        """The view's name."""
-        return self._equipment.view.name
-
-    @property
-    def role(self) -> Literal["profile", "transaction"]:
-        """What its rows are: profiles go before transactions."""
-        return "profile" if self._equipment.view.kind == "users" else "transaction"
-
-    @property
-    def equipment(self) -> Equipment:
-        """What it works with."""
-        return self._equipment
-
-    @property
-    def mailbox(self) -> Mailbox:
-        """The way to ask it for something."""
-        return self._mailbox
-
-    @property
-    def standing(self) -> Standing:
-        """How it stands now."""
-        return replace(self._standing, dead_lettered=self._sender.dead_lettered, unregistered=self._sender.unregistered)
-
-    @property
-    def pause_s(self) -> float:
-        """Seconds until it does something again after trouble."""
-        return max(0.0, self._resume_at - time.monotonic())
 
     def run(self, stopping: threading.Event, polls: Literal["by schedule", "never"] = "by schedule") -> None:
         """Work until the daemon ends; never raises for what an operator can mend. Without polls there are only turns."""
         self._polls = polls
-        while not stopping.is_set():
-            self._step()
-        self.close(FAREWELL_S)
+        self._work(stopping)
 
     def poll(
         self, stopping: threading.Event, *, patience_s: float = math.inf, checks: Literal["due", "now"] = "due"
@@ -155,48 +68,20 @@ class ViewLoop:
 
         `patience_s`: how long an API that takes nothing is waited for. `checks` now: look at the source, whatever the time.
         """
-        self._patience_s, tries = patience_s, self._standing.tries
         self._mailbox.ask_to_poll()
         if checks == "now":
             self._memory.next_ms, self._resume_at = 0, 0.0
-        while not stopping.is_set() and (self._standing.tries == tries or len(self._flight)) and not self.pause_s:
-            self._step()
-
-    def close(self, patience_s: float = 0.0) -> None:
-        """Commit what is acknowledged within some seconds, and let go of the rest."""
-        self._attempt(lambda: self._settle_flight(patience_s))
-        self._drop_session()
-        self._attempt(self._doubt)
-        self._flight.close()
+        self._work_once(stopping, patience_s)
 
     def _step(self) -> None:
         """Do the next thing there is to do, or wait for one."""
         if self._mailbox.operator_waits():
-            self._attempt(lambda: self._settle_flight(GRACE_S))
-            self._drop_session()
-            while turn := self._mailbox.next_operator():
-                turn.carry_out()
-            self._resume_at = 0.0
+            self._carry_out_turns()
             self._mailbox.ask_to_poll()
         elif pause := self.pause_s:
             self._mailbox.wait(pause)
         else:
             self._attempt(self._advance)
-
-    def _attempt(self, action: Callable[[], None]) -> None:
-        """Do something; whatever goes wrong is remembered and told."""
-        try:
-            action()
-        except DeliveryStopped:
-            self._drop_session()
-        except ViewAltered as altered:
-            self._describe_again(altered)
-        except SyncError as error:
-            self._trouble(error)
-        except Exception as error:  # noqa: BLE001 - a view that stands still must say so, whatever the reason
-            if os.environ.get("SYNC_DEBUG"):
-                traceback.print_exception(error)
-            self._trouble(Unexpected(error))
 
     def _advance(self) -> None:
         """With the view at work: commit what was acknowledged, else carry out a turn, else read, else wait."""
@@ -218,10 +103,7 @@ class ViewLoop:
             self._wait()
 
     def _describe_again(self, altered: ViewAltered) -> None:
-        """Begin again with the view's columns as they are now, at once; where that does not help, as after any trouble."""
-        if self._described == "again":
-            self._trouble(altered)
-            return
+        """Begin again with the view's columns as they are now, at once."""
         self._described = "again"
         with suppress(SyncError):
             self._settle_flight(GRACE_S)
@@ -308,48 +190,13 @@ class ViewLoop:
         self._standing = Standing("caught up", self._standing.tries + 1)
         self._equipment.recorder.caught_up(level)
 
-    def _commit(self, page: InFlight) -> None:
-        """Commit a page, or know that what it held may have arrived all the same."""
-        try:
-            page.settle()
-        except BaseException:
-            self._committed = "less than was sent"
-            raise
-
-    def _doubt(self) -> None:
-        """Let the state know that profiles may have arrived which were never committed."""
-        if self._committed == "less than was sent" and self.role == "profile":
-            self._equipment.store.judge_fingerprints(self.name, "doubted")
-        self._committed = "all"
-
     def _wait(self) -> None:
         """Wait for whatever comes first; while something is in flight, look whether the API takes anything."""
         if not len(self._flight):
             self._mailbox.wait(IDLE_S)
             return
         self._mailbox.wait(GLANCE_S)
-        problem = self._equipment.delivery.problem()
-        self._equipment.recorder.waits_for_api(problem, self._flight.oldest_s())
-        if problem is None:
-            self._refused_since = None
-            if isinstance(self._standing.error, DeliveryError):
-                self._standing = replace(self._standing, error=None)
-            return
-        self._standing = replace(self._standing, progress="behind", error=problem)
-        self._refused_since = self._refused_since or time.monotonic()
-        if time.monotonic() - self._refused_since > self._patience_s:
-            raise problem
-
-    def _settle_flight(self, patience_s: float) -> None:
-        """Commit what is acknowledged within some seconds."""
-        until = time.monotonic() + patience_s
-        while len(self._flight):
-            if page := self._flight.take():
-                self._commit(page)
-            elif time.monotonic() < until:
-                self._mailbox.wait(until - time.monotonic())
-            else:
-                return
+        self._look_at_api()
 
     def _drop_session(self) -> None:
         """Begin again from what the state says: whatever was not committed is read again, and makes the same event ids."""
@@ -361,18 +208,10 @@ class ViewLoop:
         self._mailbox.ask_to_poll()
 
     def _trouble(self, error: SyncError) -> None:
-        """Remember what happened, and pause longer each time."""
-        pause = BACKOFF.pause(self._failures)
-        self._failures += 1
-        if isinstance(error, SourceError):
-            with suppress(SyncError):  # what the API has is not touched by it
-                self._settle_flight(GRACE_S)
-        self._drop_session()
-        self._resume_at = time.monotonic() + pause
+        """As after any trouble; columns that changed are none at first, and what the server ended asks for smaller pages."""
+        if isinstance(error, ViewAltered) and self._described == "once":
+            self._describe_again(error)
+            return
+        super()._trouble(error)
         if isinstance(error, SourceCancelled):
             self._size.shrink()
-        before, self._standing = self._standing.error, Standing("behind", self._standing.tries + 1, error)
-        if before is None or before.message != error.message:
-            log.error("view.trouble", view=self.name, reason=error.message, hint=error.hint, pause_s=pause)
-        state: State = "halted" if self._standing.halted else "degraded"
-        self._equipment.recorder.failed(error, "regressed" if isinstance(error, ViewRegressed) else state)

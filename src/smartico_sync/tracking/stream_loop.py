@@ -8,48 +8,35 @@ from __future__ import annotations
 
 import gc
 import math
-import os
 import time
-import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.messages.kept import packed
 from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.messages.rows import read
 from smartico_sync.core.records import Commit
 from smartico_sync.errors import (
-    DeliveryError,
-    DeliveryStopped,
-    PositionMoved,
-    SourceError,
     StateError,
     SyncError,
-    Unexpected,
-    ViewRegressed,
 )
 from smartico_sync.observe.view_status import LaneStatus, StreamStatus
+from smartico_sync.tracking.base_loop import GLANCE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.clocks import now_ms
-from smartico_sync.tracking.loop import BACKOFF, FAREWELL_S, GLANCE_S, GRACE_S, IDLE_S, Standing
-from smartico_sync.tracking.mailbox import Mailbox
-from smartico_sync.tracking.pages_in_flight import PagesInFlight
 from smartico_sync.tracking.prepared_stream import feed_of
 from smartico_sync.tracking.stream_sender import StreamSender, Taken, fresh
 from smartico_sync.tracking.stream_session import open_stream_session
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from smartico_sync.core.messages.message import Message
     from smartico_sync.core.records import LaneStep
-    from smartico_sync.observe.view_status import State
     from smartico_sync.sources.stream import Subscription
-    from smartico_sync.tracking.pages_in_flight import InFlight
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
 
 __all__ = ["StreamLoop"]
@@ -77,75 +64,26 @@ def uncollected() -> Iterator[None]:
         gc.enable()
 
 
-class StreamLoop:
-    """Tracks one view of messages. One thread at a time is in `run` or `poll`; all others use `mailbox` and `standing`."""
+class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
+    """Tracks one view of messages, see BaseLoop."""
 
     def __init__(self, equipment: StreamEquipment) -> None:
-        view = equipment.view
-        self._equipment = equipment
-        self._mailbox = Mailbox()
-        self._flight = PagesInFlight(view.name, self._mailbox.wake, MOST_BYTES)
-        self._sender = StreamSender(equipment)
+        super().__init__(equipment, StreamSender(equipment), MOST_BYTES)
         self._session: StreamSession | None = None
         self._subscription: Subscription | None = None
         self._reached: dict[str, LaneStep] = {}
-        self._standing = Standing()
-        self._committed: Literal["all", "less than was sent"] = "all"
         self._moves: Literal["no", "let go"] = "no"
-        self._failures = 0
-        self._resume_at = self._full_since = self._look_at = self._parked_at = 0.0
-        self._patience_s = math.inf
-        self._refused_since: float | None = None
+        self._full_since = self._look_at = self._parked_at = 0.0
         self._begun: Literal["not yet", "yes"] = "not yet"
-
-    @property
-    def name(self) -> str:
-        """The view's name."""
-        return self._equipment.view.name
-
-    @property
-    def role(self) -> Literal["profile", "transaction"]:
-        """What its messages are: profiles go before transactions."""
-        return kind(self._equipment.view.kind).role
-
-    @property
-    def equipment(self) -> StreamEquipment:
-        """What it works with."""
-        return self._equipment
-
-    @property
-    def mailbox(self) -> Mailbox:
-        """The way to ask it for something."""
-        return self._mailbox
-
-    @property
-    def standing(self) -> Standing:
-        """How it stands now."""
-        return replace(self._standing, dead_lettered=self._sender.dead_lettered, unregistered=self._sender.unregistered)
-
-    @property
-    def pause_s(self) -> float:
-        """Seconds until it does something again after trouble."""
-        return max(0.0, self._resume_at - time.monotonic())
 
     def run(self, stopping: threading.Event) -> None:
         """Work until the daemon ends; never raises for what an operator can mend. It begins when it is first asked to poll."""
-        while not stopping.is_set():
-            self._step()
-        self.close(FAREWELL_S)
+        self._work(stopping)
 
     def poll(self, stopping: threading.Event, *, patience_s: float = math.inf) -> None:
         """Take messages in the caller's thread until every lane's end was seen, the daemon ends or something fails."""
-        self._patience_s, tries, self._begun = patience_s, self._standing.tries, "yes"
-        while not stopping.is_set() and (self._standing.tries == tries or len(self._flight)) and not self.pause_s:
-            self._step()
-
-    def close(self, patience_s: float = 0.0) -> None:
-        """Commit what is acknowledged within some seconds, and let go of the rest."""
-        self._attempt(lambda: self._settle_flight(patience_s))
-        self._drop_session()
-        self._attempt(self._doubt)
-        self._flight.close()
+        self._begun = "yes"
+        self._work_once(stopping, patience_s)
 
     # What the subscription asks
 
@@ -189,11 +127,7 @@ class StreamLoop:
     def _step(self) -> None:
         """Do the next thing there is to do, or wait for one."""
         if self._mailbox.operator_waits():
-            self._attempt(lambda: self._settle_flight(GRACE_S))
-            self._drop_session()
-            while turn := self._mailbox.next_operator():
-                turn.carry_out()
-            self._resume_at = 0.0
+            self._carry_out_turns()
         elif pause := self.pause_s:
             self._mailbox.wait(pause)
         elif self._begun == "not yet" and not self._mailbox.poll_due():
@@ -201,19 +135,6 @@ class StreamLoop:
         else:
             self._begun = "yes"
             self._attempt(self._advance)
-
-    def _attempt(self, action: Callable[[], None]) -> None:
-        """Do something; whatever goes wrong is remembered and told."""
-        try:
-            action()
-        except DeliveryStopped:
-            self._drop_session()
-        except SyncError as error:
-            self._trouble(error)
-        except Exception as error:  # noqa: BLE001 - a view that stands still must say so, whatever the reason
-            if os.environ.get("SYNC_DEBUG"):
-                traceback.print_exception(error)
-            self._trouble(Unexpected(error))
 
     def _advance(self) -> None:
         """With the view at work: commit what was acknowledged, else look after what waits, else take messages."""
@@ -263,7 +184,8 @@ class StreamLoop:
             return
         messages, steps = fresh(page, self._reached)
         if not messages:
-            self._idle()
+            if len(self._flight):
+                self._look_at_api()
             if subscription.level == "level" and not len(self._flight):
                 self._sender.finish_first_load()
                 self._failures, self._refused_since = 0, None
@@ -300,23 +222,7 @@ class StreamLoop:
         if now - self._full_since >= PAUSE_AFTER_S:
             subscription.pause()
             subscription.take(0, 0.0)
-        self._idle()
-
-    def _idle(self) -> None:
-        """Nothing was taken: look whether the API takes anything."""
-        if not len(self._flight):
-            return
-        problem = self._equipment.delivery.problem()
-        self._equipment.recorder.waits_for_api(problem, self._flight.oldest_s())
-        if problem is None:
-            self._refused_since = None
-            if isinstance(self._standing.error, DeliveryError):
-                self._standing = replace(self._standing, error=None)
-            return
-        self._standing = replace(self._standing, progress="behind", error=problem)
-        self._refused_since = self._refused_since or time.monotonic()
-        if time.monotonic() - self._refused_since > self._patience_s:
-            raise problem
+        self._look_at_api()
 
     def _look(self, subscription: Subscription) -> None:
         """Tell how much waits, now and then."""
@@ -338,31 +244,6 @@ class StreamLoop:
         )
         self._equipment.recorder.streaming(status, found.notes)
 
-    def _commit(self, page: InFlight) -> None:
-        """Commit a page, or know that what it held may have arrived all the same."""
-        try:
-            page.settle()
-        except BaseException:
-            self._committed = "less than was sent"
-            raise
-
-    def _doubt(self) -> None:
-        """Let the state know that profiles may have arrived which were never committed."""
-        if self._committed == "less than was sent" and self.role == "profile":
-            self._equipment.store.judge_fingerprints(self.name, "doubted")
-        self._committed = "all"
-
-    def _settle_flight(self, patience_s: float) -> None:
-        """Commit what is acknowledged within some seconds."""
-        until = time.monotonic() + patience_s
-        while len(self._flight):
-            if page := self._flight.take():
-                self._commit(page)
-            elif time.monotonic() < until:
-                self._mailbox.wait(until - time.monotonic())
-            else:
-                return
-
     def _drop_session(self) -> None:
         """Begin again from what the state says: what was not committed is taken again, and makes the same event ids."""
         if len(self._flight):
@@ -374,18 +255,3 @@ class StreamLoop:
                 subscription.close()
         self._reached, self._full_since = {}, 0.0
         self._standing = replace(self._standing, progress="behind")
-
-    def _trouble(self, error: SyncError) -> None:
-        """Remember what happened, and pause longer each time."""
-        pause = BACKOFF.pause(self._failures)
-        self._failures += 1
-        if isinstance(error, SourceError) and not isinstance(error, PositionMoved):
-            with suppress(SyncError):  # what the API has is not touched by it
-                self._settle_flight(GRACE_S)
-        self._drop_session()
-        self._resume_at = time.monotonic() + pause
-        before, self._standing = self._standing.error, Standing("behind", self._standing.tries + 1, error)
-        if before is None or before.message != error.message:
-            log.error("view.trouble", view=self.name, reason=error.message, hint=error.hint, pause_s=pause)
-        state: State = "halted" if self._standing.halted else "degraded"
-        self._equipment.recorder.failed(error, "regressed" if isinstance(error, ViewRegressed) else state)
