@@ -108,7 +108,7 @@ class Reload:
                 raise ConfigError("a reload is under way", hint="try again in a moment: smartico-sync reload")
             seen = content(self.path)
             try:
-                found = self._tried()
+                found = self._tried(self._current)
             except SyncError as error:
                 self._refused = error
                 raise
@@ -122,13 +122,12 @@ class Reload:
                 log.info("reload", result="nothing differs")
             return {name: list(names) for name, names in asdict(differs).items()}
 
-    def _tried(self) -> Configuration:
+    def _tried(self, current: Configuration) -> Configuration:
         """The file, as far as it can be tried without the state. Raises what keeps it from being used."""
-        assert self._current is not None
         warnings: list[str] = []
         try:
             found = load(self.path, warnings=warnings)
-            same_state(self._current, found)
+            same_state(current, found)
             protection_of(found)
             for source in sources_of(found).values():
                 source.close()
