@@ -93,8 +93,8 @@ class PlainServer:
             # Else the kernel may hold an answer back, and throw it away when the connection is closed before all was read.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open.append(sock)
-            threading.Thread(target=self._talk, args=(sock, self.connections), daemon=True).start()
-            self.connections += 1
+            number, self.connections = self.connections, self.connections + 1  # before it can have answered anything
+            threading.Thread(target=self._talk, args=(sock, number), daemon=True).start()
 
     def _talk(self, sock: socket.socket, number: int) -> None:
         with suppress(OSError):

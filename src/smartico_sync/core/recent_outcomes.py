@@ -17,7 +17,7 @@ RECENT_ROWS = 1_000  # rows that are remembered: ten times what `max_refused.cou
 
 @dataclass(frozen=True, slots=True)
 class PageOutcome:
-    """Rows of one page: all, those that were given up, and those whose player nobody knows."""
+    """Rows of one page: all, those that were given up, and those whose player nobody knows or that wait behind others of their player."""
 
     rows: int
     refused: int
@@ -62,6 +62,6 @@ class RecentOutcomes:
 
 def outcome_of(commit: Commit, rows: int) -> PageOutcome:
     """What a commit says of a page of so many rows."""
-    codes = [each.code for each in commit.parked]
-    unknown = sum(code in (UNKNOWN_USER, WAITS_BEHIND) for code in codes) if UNKNOWN_USER in codes else 0
+    # A row that waits behind others of its player was not sent: it says as little of anybody as they do.
+    unknown = sum(each.code in (UNKNOWN_USER, WAITS_BEHIND) for each in commit.parked)
     return PageOutcome(rows, len(commit.dead_letters), unknown)
