@@ -22,6 +22,7 @@ from smartico_sync.state import (
     erasure,
     lanes,
     ledger,
+    outbox,
     profiles,
     recovery,
     told_sets,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from smartico_sync.core.outbox import OutboxPage
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import (
         Anchor,
@@ -341,13 +343,30 @@ class Store:
     def add_told_names(self, view: str, new: Mapping[str, set[str]]) -> None:
         """Note names that are about to be sent for the first time: on the disk when this returns, also after a power cut."""
         identity = self._row(view).identity
-        with self._turn:
-            self._connection.execute("PRAGMA synchronous = FULL")
-            try:
-                with self._writing() as connection:
-                    told_sets.add_names(connection, self._cipher, identity, new)
-            finally:
-                self._connection.execute("PRAGMA synchronous = NORMAL")
+        with self._flushing() as connection:
+            told_sets.add_names(connection, self._cipher, identity, new)
+
+    def keep_outbox_page(self, view: str, page: bytes) -> int:
+        """Keep profiles (`core.outbox.packed`) that are about to be sent; the page's id, higher than that of any before.
+
+        On the disk when this returns, also after a power cut. It goes with the commit that names it.
+        """
+        number = self._number(view)
+        with self._flushing() as connection:
+            return outbox.keep(connection, self.secret, number, page)
+
+    def outbox(self, view: str) -> list[OutboxPage]:
+        """Return the pages of a view that may have been sent and are not committed, in the order of sending."""
+        number = self._numbers.get(view)
+        if number is None:
+            return []
+        with self._reading() as connection:
+            return outbox.read(connection, self.secret, number)
+
+    def empty_outbox(self, pages: Sequence[int]) -> None:
+        """Forget pages that are settled without a commit."""
+        with self._writing() as connection:
+            outbox.remove(connection, pages)
 
     def doubt_told_sets(self, view: str, ids: pl.Series, columns: Sequence[str]) -> None:
         """Note that any name may be in these sets of the players `ids` (UInt64)."""
@@ -379,6 +398,7 @@ class Store:
                 ahead.add(connection, number, commit.ahead)
             if commit.step is not None:
                 backfills.advance(connection, commit.step, commit.at_ms)
+            outbox.remove(connection, commit.outbox)
             return 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
 
     def _settle_undelivered(self, connection: sqlite3.Connection, number: int, commit: Commit) -> None:
@@ -551,7 +571,7 @@ class Store:
             self._connection.execute("PRAGMA secure_delete = ON")
             try:
                 with self._writing() as connection:
-                    gone = erasure.forget(connection, number, who)
+                    gone = erasure.forget(connection, self.secret, number, who)
                     dropped = {"dead_lettered": -gone.dead_letters, "parked": -gone.parked}
                     dropped["dropped"] = gone.dead_letters + gone.parked
                     view_positions.add_totals(connection, number, {name: n for name, n in dropped.items() if n})
@@ -701,6 +721,17 @@ class Store:
             with translated(self.path), transaction(self._connection):
                 yield self._connection
             self._remember_files()
+
+    @contextmanager
+    def _flushing(self) -> Iterator[sqlite3.Connection]:
+        """As `_writing`, and on the disk when it ends."""
+        with self._turn:
+            self._connection.execute("PRAGMA synchronous = FULL")
+            try:
+                with self._writing() as connection:
+                    yield connection
+            finally:
+                self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def _own_files(self) -> tuple[Path, Path]:
         return self.path, self.path.with_name(self.path.name + "-wal")
