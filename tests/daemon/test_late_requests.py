@@ -64,3 +64,16 @@ def test_a_request_that_outlives_its_daemon_changes_nothing(operator):
     casino.api_comes_to_it()
     assert casino.statuses() == ["ACTIVE", "SELF_EXCLUDED"]
     assert operator.sandbox.stats()["violations"] == {}
+
+
+@pytest.mark.slow
+def test_a_player_who_is_forgotten_is_not_sent_again(operator):
+    """What was on its way of him when the daemon was killed is taken out, and stands in no file."""
+    casino = Casino(operator)
+    casino.killed_in_mid_request()
+    casino.do("DELETE FROM users")
+    done = operator.sync("forget", "b", "anna", "--yes")
+    assert "removed: profiles that are on their way, 1" in done.stdout
+    assert operator.sync("run", "--once").returncode == 0
+    assert casino.statuses() == []
+    assert not any(b"anna" in file.read_bytes() for file in (operator.home / "state").iterdir() if file.is_file())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.events import KEY, PLAYER, POSITION, Events
+from smartico_sync.core.events import PLAYER, POSITION, Events
 from smartico_sync.core.records import Commit
 from smartico_sync.core.told_sets import marked
 
@@ -29,7 +29,7 @@ LENGTHS = struct.Struct("<II")  # of the names and of the events; the profiles a
 class OutboxPage:
     """Events that were, or were about to be, on their way, and what to remember of each once it is accepted.
 
-    `id` is the store's, in the order of sending. `events` have no KEY; `profiles` as in PreparedBatch, without ids of events.
+    `id` is the store's, in the order of sending. `profiles` as in PreparedBatch, without ids of events.
     """
 
     id: int
@@ -52,7 +52,7 @@ def packed(events: Events, profiles: pl.DataFrame) -> bytes:
     """Events and what to remember of them as bytes."""
     names = json.dumps([sorted(events.raw), sorted(events.optional)]).encode()
     # Fingerprints do not get smaller.
-    frames = [stream(events.frame.drop(KEY, strict=False), "zstd"), stream(profiles.drop("eid", strict=False), "uncompressed")]
+    frames = [stream(events.frame, "zstd"), stream(profiles.drop("eid", strict=False), "uncompressed")]
     return b"".join([LENGTHS.pack(len(names), len(frames[0])), names, *frames])
 
 
