@@ -28,7 +28,6 @@ from smartico_sync.errors import ExitCode
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.logs import configure
 from smartico_sync.observe.status_document import status_document
-from smartico_sync.observe.terminal import Progress, summary
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -143,7 +142,11 @@ def serve(
         if encryption:
             log.info("source", source=name, connection=encryption)
     views = parts.board.last_seen if mode == "once" else parts.board.views
-    progress = stack.enter_context(Progress(views, where)) if sys.stderr.isatty() else None
+    progress = None
+    if sys.stderr.isatty():
+        from smartico_sync.observe.terminal import Progress, summary  # noqa: PLC0415 - rich, a tenth of a start
+
+        progress = stack.enter_context(Progress(views, where))
     code = ExitCode.FINE
     if mode == "once":
         code = scheduler.once()
@@ -152,7 +155,8 @@ def serve(
     if progress is not None:
         progress.stop()
     if mode == "once":
-        summary(views())
+        if progress is not None:
+            summary(views())
         for view in views():
             log.info("view", view=view.name, state=view.state, waiting=sum(view.parked.values()), **view.counts)
         for finding in assess(views(), parts.delivery.status()).findings:

@@ -15,10 +15,8 @@ from smartico_sync import __version__
 from smartico_sync.errors import StateError
 from smartico_sync.observe.health import Finding, Health, assess
 from smartico_sync.observe.logs import dropped_lines
-from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.server import Access, Server, listening
 from smartico_sync.observe.status_document import status_document
-from smartico_sync.observe.status_page import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +124,8 @@ class Endpoint:
         if reader == "anybody":
             return 401, "text/plain", b"send Authorization: Bearer, and the token of `health:` in views.yaml\n"
         if path == "/metrics":
+            from smartico_sync.observe.metrics import exposition  # noqa: PLC0415 - not before somebody scrapes
+
             return (
                 200,
                 "text/plain; version=0.0.4; charset=utf-8",
@@ -144,6 +144,8 @@ class Endpoint:
         self, views: Sequence[ViewStatus], health: Health, destinations: Sequence[DestinationStatus], now_ms: int
     ) -> bytes:
         """The page for people."""
+        from smartico_sync.observe.status_page import page  # noqa: PLC0415 - not before somebody looks
+
         return page(views, health, destinations, __version__, now_ms, self.sources, self.state()).encode()
 
     def state(self) -> dict[str, int]:
