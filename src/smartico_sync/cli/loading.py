@@ -34,13 +34,13 @@ def loading() -> Iterator[None]:
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Make what lives as long as the process: it is not searched for garbage, now and later."""
+    """Make what lives as long as the process: it is not searched for garbage, now and, where all went well, later."""
     if not gc.isenabled():
         yield
         return
     gc.disable()
     try:
         yield
-    finally:
         gc.freeze()
+    finally:
         gc.enable()

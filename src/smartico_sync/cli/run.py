@@ -14,6 +14,7 @@ import click
 import structlog
 
 from smartico_sync import __version__
+from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.daemon.control import Control, no_reload
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import Configuration
     from smartico_sync.observe.endpoint import Endpoint
+    from smartico_sync.observe.view_status import StatusBoard
 
 __all__ = ["run", "serve"]
 
@@ -65,7 +67,7 @@ def run(path: Path, once: bool, form: str) -> int:
         try:
             if once:
                 configuration = loaded(path)
-                parts = start.until(partial(assemble, configuration, base, stack, board_of(configuration)))
+                parts = start.until(partial(assembled, configuration, base, stack, board_of(configuration)))
                 scheduler = Scheduler(parts.loops, parts.store, configuration, ending.stopping)
                 ending.code = serve(scheduler, parts, None, "once", stack)
             else:
@@ -93,7 +95,7 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
             endpoint.notes, endpoint.waits_for = reload.findings, None
             endpoint.sources, endpoint.sizes = {}, None
         with ExitStack() as inner:
-            parts = start.until(partial(assemble, configuration, base, inner, board))
+            parts = start.until(partial(assembled, configuration, base, inner, board))
             scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
             ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload)
         following = reload.following()
@@ -102,6 +104,8 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         if following.health != configuration.health:
             log.warning("reload", reason="`health:` is taken up at the next restart only")
         configuration = following
+        gc.unfreeze()  # what was made for the configuration before
+        gc.collect()
         boards[0] = board = board_of(configuration)
 
 
@@ -112,6 +116,12 @@ def loaded(path: Path) -> Configuration:
     for warning in warnings:
         log.warning("configuration", reason=warning)
     return configuration
+
+
+def assembled(configuration: Configuration, base: Path, stack: ExitStack, board: StatusBoard) -> Parts:
+    """The parts. They live as long as the process; looking through them for garbage again and again would cost a twentieth of the speed."""
+    with without_collector():
+        return assemble(configuration, base, stack, board)
 
 
 def serve(
@@ -133,10 +143,6 @@ def serve(
         look = partial(status_of, parts, now_ms(), reload)
         control = Control(parts.store.path, operations, look, reload.ask if reload else no_reload)
         stack.callback(control.close)
-    # What has been made so far lives as long as the process; looking through it again and again costs a twentieth of the speed.
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
     log.info("started", version=__version__, views=len(parts.loops), page=where)
     for name, encryption in parts.sources.items():
         if encryption:

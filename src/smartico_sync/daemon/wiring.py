@@ -22,8 +22,6 @@ from smartico_sync.state.store import Store
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
-from smartico_sync.tracking.stream_loop import StreamLoop
-from smartico_sync.tracking.stream_session import StreamEquipment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +31,9 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, Health, SourceConfig, View
     from smartico_sync.sources.protocol import Source
     from smartico_sync.sources.stream import Stream
+    from smartico_sync.tracking.stream_loop import StreamLoop
+
+    Loop = ViewLoop | StreamLoop
 
 __all__ = [
     "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "streams_of",
@@ -40,9 +41,6 @@ __all__ = [
 
 FAREWELL_MS = 1_000  # for requests under way when the daemon ends: nobody commits their answers any more
 CLOSE_S = 1.0  # to say goodbye to a database; what takes longer is left to the end of the process
-
-
-Loop = ViewLoop | StreamLoop
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +125,11 @@ def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: 
     for view in configuration.views:
         recorder = recorder_of(configuration, view, board)
         if is_broker(configuration, view):
-            stream = streams[view.source]
-            loops.append(
-                StreamLoop(StreamEquipment(configuration, view, stream, store, delivery, protection, recorder))
-            )
+            from smartico_sync.tracking.stream_loop import StreamLoop  # noqa: PLC0415 - only where there is a broker
+            from smartico_sync.tracking.stream_session import StreamEquipment  # noqa: PLC0415 - likewise
+
+            messages = StreamEquipment(configuration, view, streams[view.source], store, delivery, protection, recorder)
+            loops.append(StreamLoop(messages))
             continue
         equipment = Equipment(configuration, view, sources[view.source], store, delivery, protection, recorder)
         loops.append(ViewLoop(equipment))
