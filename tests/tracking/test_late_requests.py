@@ -59,6 +59,20 @@ def test_what_is_refused_when_it_is_sent_again_is_given_up_as_ever(players):
     assert (players.api.taken, players.store.outbox("players")) == (1, [])
 
 
+def test_history_that_is_given_up_leaves_nothing_behind(players):
+    """It is answered, and the view goes on without it: sent again later it would be older than what follows."""
+    players.put(1, 1)
+    players.poll()
+    session, sender = players.loop._session, players.loop._sender
+    with players.source.reading(session.prepared.relation) as reading:
+        rows = reading.rows([players.store.view("players").head])
+    batch = sender.prepare(session, rows, 10**12, "all")
+    sender.queue(session, batch, "backfill")
+    assert len(players.store.outbox("players")) == 1
+    sender.forget(session, batch)
+    assert players.store.outbox("players") == []
+
+
 class LateRequests(RuleBasedStateMachine):
     """Players change while requests hang, answers are lost, and processes end in every way; the API comes to what hangs whenever it likes."""
 
