@@ -28,6 +28,7 @@ SyncError                     1  internal error
     ├── StateMissing             the file was there and is gone
     ├── StateDamaged             SQLite finds it corrupt
     ├── StateLocked              another process holds it
+    ├── StateLost                another member took it over: this one stands by
     └── StateUnwritable          disk full, read-only, no permission
 """
 
@@ -60,6 +61,7 @@ __all__ = [
     "StateDamaged",
     "StateError",
     "StateLocked",
+    "StateLost",
     "StateMissing",
     "StateUnwritable",
     "SyncError",
@@ -248,6 +250,10 @@ class StateDamaged(StateError):
 
 class StateLocked(StateError):
     """Another process has the state open."""
+
+
+class StateLost(StateError):
+    """Another member of the cluster has the state, or may have it by now; nothing of the call has happened."""
 
 
 class StateUnwritable(StateError):

@@ -207,7 +207,7 @@ def test_kill_leaves_a_prefix_of_the_commits(path, least):
 
 def test_a_full_disk_stops_and_resumes(store, rows, page):
     """On a full disk a commit changes nothing and says so; with space again the next one succeeds."""
-    connection = store._connection
+    connection = store.database.connection
     store.commit(page(1))
     before = store.views()
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -223,11 +223,11 @@ def test_a_full_disk_stops_and_resumes(store, rows, page):
 
 def test_a_read_only_disk_stops(path, store, page):
     """Where nothing can be written a commit says so and changes nothing."""
-    store._connection.execute("PRAGMA query_only = on")
+    store.database.connection.execute("PRAGMA query_only = on")
     before = store.views()
     with pytest.raises(StateUnwritable, match="read-only"):
         store.commit(page(1))
-    store._connection.execute("PRAGMA query_only = off")
+    store.database.connection.execute("PRAGMA query_only = off")
     assert store.views() == before
     store.commit(page(1))
 

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.core.position import Position
+    from smartico_sync.state.sqlite_statements import SqliteStatements
 
 __all__ = [
     "Restored",
     "ViewRestored",
     "check_identity",
+    "check_views",
     "compact",
     "found_or_first",
     "gone",
@@ -140,7 +142,15 @@ def read_identity(connection: sqlite3.Connection, path: Path) -> str:
     return state_id
 
 
-def mark_opened(connection: sqlite3.Connection) -> None:
+def check_views(connection: SqliteStatements, path: Path, key: KeyFile) -> None:
+    """Make sure that what is known of every view matches its seal. Raises StateDamaged, and sqlite3.Error."""
+    try:
+        view_positions.read(connection, key.secret)
+    except StateDamaged as error:
+        raise StateDamaged(f"{error.message} ({path})", hint=restore_hint(path)) from None
+
+
+def mark_opened(connection: SqliteStatements) -> None:
     """Note on the disk that a process works with the state. Raises sqlite3.Error.
 
     Where the last one did not end well the state may be behind what was sent: its fingerprints are doubted.
@@ -265,7 +275,7 @@ def restore(backup: Path, path: Path, apart: bytes | None = None) -> Restored:
     return Restored(aside, views, "unknown" if before.key is None and not before.heads else "compared")
 
 
-def behind(connection: sqlite3.Connection, key: KeyFile, before: Replaced) -> tuple[ViewRestored, ...]:
+def behind(connection: SqliteStatements, key: KeyFile, before: Replaced) -> tuple[ViewRestored, ...]:
     """Let a copy know that it is behind what was sent: its fingerprints are doubted, its generations those of what it replaces.
 
     It also learns the names that were on their way since.

@@ -11,9 +11,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.errors import SyncError
 
-__all__ = ["Found", "Inserted", "Parameters", "Statements"]
-
-Parameters = "Sequence[Any] | Mapping[str, Any]"
+__all__ = ["Found", "Inserted", "Statements"]
 
 
 class Found(Protocol):
@@ -66,7 +64,7 @@ class Statements(Protocol):
         ...
 
     def remember_profiles(self, view_no: int, profiles: pl.DataFrame) -> None:
-        """Insert or replace profiles [id UInt64, whole, parts, cursor_at], thousands at a time; of equal ids the last one stays."""
+        """Insert or replace profiles [id Int64, whole, parts, cursor_at], ascending by id; of equal ids the last one stays."""
         ...
 
     def known_profiles(self, view_no: int, ids: Sequence[int]) -> list[tuple[int, bytes, bytes | None, int | None]]:

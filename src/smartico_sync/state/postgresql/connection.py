@@ -53,7 +53,7 @@ def connect(url: str, lease_s: float, name: str = "state") -> psycopg.Connection
             hint="write it as postgresql://user:${STATE_PASSWORD}@host:5432/database; characters like @ and / in a password as %40 and %2F",
         ) from None
     ms = int(lease_s * 1000)
-    usual = {
+    usual: dict[str, Any] = {
         "connect_timeout": CONNECT_S,
         "tcp_user_timeout": int(ms * SHARE),
         "keepalives_idle": max(1, int(lease_s * SHARE)),

@@ -24,11 +24,15 @@ UPSERT = (
 
 def upsert(view_no: int, profiles: pl.DataFrame) -> str:
     """The statement that inserts or replaces profiles, complete; of equal ids the last one stays."""
-    rows = profiles.unique("id", keep="last", maintain_order=True).sort("id").select(
-        pl.col("id").cast(pl.UInt64).reinterpret(signed=True).cast(pl.String),
-        hexed("whole"),
-        hexed("parts"),
-        pl.col("cursor_at").cast(pl.String).fill_null("NULL"),
+    rows = (
+        profiles.unique("id", keep="last", maintain_order=True)
+        .sort("id")
+        .select(
+            pl.col("id").cast(pl.String),
+            hexed("whole"),
+            hexed("parts"),
+            pl.col("cursor_at").cast(pl.String).fill_null("NULL"),
+        )
     )
     ids, whole, parts, cursors = (",".join(rows.get_column(name).to_list()) for name in rows.columns)
     return UPSERT.format(view=view_no, ids=ids, whole=whole, parts=parts, cursors=cursors)

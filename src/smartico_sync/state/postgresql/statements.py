@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.errors import SyncError
 
-__all__ = ["Message", "Steps"]
+__all__ = ["Message", "Steps", "required"]
 
 REFUSED = "SY001"  # what the function `required` raises
 BREATH = 500  # statements sent as one
@@ -33,6 +33,15 @@ class Steps:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
         self._cursor = psycopg.ClientCursor(connection)
+
+    def run(self, message: str, lost: Callable[[], SyncError]) -> None:
+        """Run statements of ours that hold all they need. Raises `lost` where one of them refuses."""
+        try:
+            self._cursor.execute(message.encode())
+        except psycopg.Error as error:
+            if error.sqlstate != REFUSED:
+                raise
+            raise lost() from None
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> psycopg.Cursor[Any]:
         """Run a statement."""
@@ -184,7 +193,7 @@ def clean(parameters: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any] | Mapp
 
 def values(parameters: Sequence[Any] | Mapping[str, Any]) -> Iterable[Any]:
     """The values of parameters."""
-    return parameters.values() if isinstance(parameters, dict) else parameters  # type: ignore[return-value]
+    return parameters.values() if isinstance(parameters, dict) else parameters
 
 
 def shown(value: Any) -> Any:

@@ -18,14 +18,16 @@ FIRST = (
     # A change that is to be refused as a whole says so in the middle of it.
     """CREATE FUNCTION required(there boolean, what text) RETURNS void LANGUAGE plpgsql AS
     $$ BEGIN IF NOT there THEN RAISE EXCEPTION USING ERRCODE = 'SY001', MESSAGE = what; END IF; END $$""",
-    # Who holds what, by the clock of this database. `holder` is new for each time it is taken, and null after a clean end.
+    # Who holds what, by the clock of this database. `holder` is new for each time it is taken, and null after a clean end;
+    # `ended` tells how the holder before it ended, `configuration` what views it has.
     """CREATE TABLE lease (
         name text PRIMARY KEY,
         holder uuid,
         member text NOT NULL,
         since timestamptz NOT NULL,
         expires timestamptz NOT NULL,
-        configuration text NOT NULL
+        configuration text NOT NULL,
+        ended text NOT NULL
     )""",
     # Every transaction replaces the token it knows of: what comes from a member that lost the lease, or from a connection
     # that was given up, finds another one and changes nothing. Apart from `lease`, so that renewing waits for no commit.

@@ -1,0 +1,90 @@
+"""Where a state is: a file, or a server; and how it is opened there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smartico_sync.errors import StateUnwritable
+from smartico_sync.state.key_file import key_path
+from smartico_sync.state.store import Store
+
+if TYPE_CHECKING:
+    from smartico_sync.state.database import Access
+
+__all__ = ["FilePlace", "Place", "ServerPlace", "is_server"]
+
+SERVER = ("postgresql://", "postgres://")
+ENGINE = "smartico_sync.state.postgresql.opening"  # its driver need not be there for a state that is a file
+
+
+def is_server(state: str) -> bool:
+    """Whether `state:` names a server."""
+    return state.startswith(SERVER)
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """A state file. `apart`: its secret, where it is kept elsewhere."""
+
+    path: Path
+    apart: bytes | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def there(self) -> bool:
+        """Whether there is anything of a state, sound or not."""
+        return self.path.exists() or key_path(self.path).exists()
+
+    def open(self, access: Access = "write") -> Store:
+        """Open it; see `Store.open`."""
+        return Store.open(self.path, access=access, apart=self.apart)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlace:
+    """A state in PostgreSQL. `secret`: what it is kept under; `lease_s` and `views` as in its `Wish`."""
+
+    url: str = field(repr=False)
+    secret: bytes = field(repr=False)
+    lease_s: float
+    views: str
+
+    def __str__(self) -> str:
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+    @property
+    def path(self) -> Path:
+        """Where the daemon of this machine that works with it listens: a directory of its user's own."""
+        folder = Path(tempfile.gettempdir()) / f"smartico-sync-{os.getuid()}"
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            status = folder.lstat()
+        except OSError as error:
+            raise StateUnwritable(
+                f"the directory {folder} cannot be made: {error.strerror}",
+                hint="let the daemon's user write there, or set TMPDIR",
+            ) from None
+        if status.st_uid != os.getuid() or status.st_mode & 0o077 or folder.is_symlink():
+            raise StateUnwritable(f"{folder} is not this user's alone", hint=f"remove it, or chmod 700 {folder}")
+        return folder / hashlib.blake2b(self.url.encode(), key=self.secret, digest_size=8).hexdigest()
+
+    @property
+    def there(self) -> bool:
+        """Whether there may be a state: the server is asked when it is opened."""
+        return True
+
+    def open(self, access: Access = "write") -> Store:
+        """Open it, and hold its lease. Raises what `Store.open` raises, ConfigError, and DriverMissing."""
+        return Store(import_module(ENGINE).opened(self, access))
+
+
+Place = FilePlace | ServerPlace
