@@ -16,6 +16,7 @@ from smartico_sync.core.records import Commit
 from smartico_sync.errors import StateDamaged, StateLocked, StateMissing
 from smartico_sync.state import key_file, recovery
 from smartico_sync.state.key_file import key_path, read_key_file
+from smartico_sync.state.place import FilePlace
 from smartico_sync.state.sqlite_statements import SqliteStatements
 from smartico_sync.state.store import Store
 
@@ -131,6 +132,12 @@ def commit(n, dead):
     return Commit(
         "bets", 1, Position(str(n), (f"k{n}",)), dead_letters=tuple(dead), counts={"dead_lettered": len(dead)}
     )
+
+
+@pytest.fixture
+def place(path):
+    """What is promised of files."""
+    return FilePlace(path)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from smartico_sync.core.records import Commit
 from smartico_sync.errors import StateDamaged, StateError, StateLocked, StateMissing, StateUnwritable
 from smartico_sync.state import recovery
 from smartico_sync.state.migrations import FIRST_VERSION, migrate
+from smartico_sync.state.place import FilePlace
 from smartico_sync.state.store import Store
 
 COMMITTER = """
@@ -35,6 +36,12 @@ while True:
     store.commit(Commit("v", number, head=Position(str(number)), profiles=profiles, ledger=ledger, counts={"n": 1}))
     print(number, flush=True)
 """
+
+
+@pytest.fixture
+def place(path):
+    """What is promised of files."""
+    return FilePlace(path)
 
 
 @pytest.fixture

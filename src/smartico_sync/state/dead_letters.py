@@ -18,6 +18,7 @@ __all__ = [
     "as_text",
     "counts",
     "dead",
+    "discard",
     "due",
     "keep",
     "keep_turns",
@@ -167,6 +168,11 @@ def players(connection: Statements, ids: Sequence[int]) -> set[int]:
 def total(connection: Statements, view_no: int) -> int:
     """Count the parked rows and dead letters of a view."""
     return int(connection.execute("SELECT count(*) FROM letter WHERE view_no = ?", (view_no,)).fetchone()[0])
+
+
+def discard(connection: Statements, ids: Sequence[int]) -> None:
+    """Delete parked rows or dead letters by id."""
+    connection.executemany("DELETE FROM letter WHERE id = ?", [(number,) for number in ids])
 
 
 def remove(connection: Statements, ids: Sequence[int]) -> int:

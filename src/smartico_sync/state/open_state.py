@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Care", "Database", "OpenState"]
 
-# Flushed: what is written survives a power cut, too. Overwritten: what is deleted leaves no bytes.
-Care = Literal["usual", "flushed", "overwritten"]
+# Flushed: what is written survives a power cut, too. Overwritten: what is deleted leaves no bytes. Patient: it may take minutes.
+Care = Literal["usual", "flushed", "overwritten", "patient"]
 
 
 class Database(Protocol):

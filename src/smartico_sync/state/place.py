@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import StateUnwritable
+from smartico_sync.state import recovery
 from smartico_sync.state.key_file import key_path
 from smartico_sync.state.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.state.database import Access
 
 __all__ = ["FilePlace", "Place", "ServerPlace", "is_server"]
@@ -46,6 +49,14 @@ class FilePlace:
     def open(self, access: Access = "write") -> Store:
         """Open it; see `Store.open`."""
         return Store.open(self.path, access=access, apart=self.apart)
+
+    def renew(self, starts: Mapping[str, str]) -> object:
+        """Begin a new state; where the one before is now, if there was one. See `recovery.renew`."""
+        return recovery.renew(self.path, starts, self.apart)
+
+    def restore(self, backup: Path) -> recovery.Restored:
+        """Put a copy in place of the state; see `recovery.restore`."""
+        return recovery.restore(backup, self.path, self.apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,16 @@ class ServerPlace:
     def open(self, access: Access = "write") -> Store:
         """Open it, and hold its lease. Raises what `Store.open` raises, ConfigError, and DriverMissing."""
         return Store(import_module(ENGINE).opened(self, access))
+
+    def renew(self, starts: Mapping[str, str]) -> object:
+        """Begin a new state; where the one before is now, if there was one. StateLocked while a member works with it."""
+        schema = import_module(ENGINE).renewed(self, starts)
+        return schema and f"the schema {schema} of {self}"
+
+    def restore(self, backup: Path) -> recovery.Restored:
+        """Put a copy in place of the state; see `recovery.restore`."""
+        done: recovery.Restored = import_module(ENGINE).restored(self, backup)
+        return done
 
 
 Place = FilePlace | ServerPlace

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Restored",
     "ViewRestored",
+    "beside",
     "check_identity",
     "check_views",
     "compact",
@@ -43,8 +44,11 @@ __all__ = [
     "gone",
     "mark_closed",
     "mark_opened",
+    "move_aside",
+    "rename_moved",
     "renew",
     "restore",
+    "sound",
     "write_backup",
 ]
 
@@ -218,7 +222,7 @@ class ViewRestored:
 class Restored:
     """What a restore did. `aside`: where it put what was there. `generations` are unknown where nothing of that is readable."""
 
-    aside: Path | None
+    aside: Path | str | None
     views: tuple[ViewRestored, ...]
     generations: Literal["compared", "unknown"]
 
@@ -375,6 +379,22 @@ def sound(backup: Path, apart: bytes | None = None, present: bytes | None = None
         examine(connection, backup)
         check_identity(connection, backup, key)
     return key
+
+
+def beside(key: KeyFile) -> KeyFile:
+    """The same key, with its secret in the key file."""
+    return replace(key, place="beside")
+
+
+def rename_moved(path: Path) -> None:
+    """Put a state file that was moved elsewhere under another name; its key file says that it was here. Raises StateUnwritable."""
+    try:
+        path.rename(path.with_name(f"{path.name}.moved-{time.time_ns() // 1_000_000}"))
+    except OSError as error:
+        raise StateUnwritable(
+            f"{path} was copied, and cannot be put under another name: {error.strerror}",
+            hint=f"rename it: mv {path} {path}.moved",
+        ) from error
 
 
 def move_aside(path: Path) -> Path | None:

@@ -161,7 +161,7 @@ class StateFile:
         """Lend the connection for one transaction: all of it is written, or nothing."""
         with self._turn:
             self._check_files()
-            tuned = nullcontext() if care == "usual" else taking_care(self.connection, care)
+            tuned = taking_care(self.connection, care) if care in TUNED else nullcontext()
             with translated(self.path), tuned, transaction(self.connection):
                 yield self.connection
             self._remember_files()
@@ -192,7 +192,7 @@ class StateFile:
 
 
 @contextmanager
-def taking_care(connection: sqlite3.Connection, care: Literal["flushed", "overwritten"]) -> Iterator[None]:
+def taking_care(connection: sqlite3.Connection, care: Care) -> Iterator[None]:
     """Let the transactions of the body be committed with that care."""
     setting, usual = TUNED[care]
     connection.execute(f"PRAGMA {setting}")

@@ -67,6 +67,22 @@ class Statements(Protocol):
         """Insert or replace profiles [id Int64, whole, parts, cursor_at], ascending by id; of equal ids the last one stays."""
         ...
 
+    def fill(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Add many rows of another state as they are, with their numbers."""
+        ...
+
+    def every_row(self, table: str, columns: Sequence[str]) -> Iterator[Sequence[Sequence[Any]]]:
+        """Read a whole table, thousands of rows at a time, inside a transaction."""
+        ...
+
+    def last_number(self, table: str, column: str) -> int:
+        """Return the highest number that was ever given to a row of this table."""
+        ...
+
+    def go_on_after(self, table: str, column: str, number: int) -> None:
+        """Let the rows of a table be numbered from the next number on."""
+        ...
+
     def known_profiles(self, view_no: int, ids: Sequence[int]) -> list[tuple[int, bytes, bytes | None, int | None]]:
         """Read the profiles with these ids, signed and ascending, as (id, whole, parts, cursor_at), in no order."""
         ...

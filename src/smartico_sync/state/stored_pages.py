@@ -113,7 +113,7 @@ class StoredPages(StoredViews):
             return
         over = [*commit.resolved, *(each.id for each in commit.dead_letters if each.id)]
         moving = dead_letters.players(connection, over) if over else set()
-        dead_letters.remove(connection, commit.resolved)
+        dead_letters.discard(connection, commit.resolved)
         dead_letters.park(connection, number, commit.parked)
         dead_letters.keep(connection, number, commit.dead_letters)
         waiting = {each.row.player for each in commit.parked if each.row.player}

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import threading
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 
 from smartico_sync.errors import StateError, StateLost
 from smartico_sync.state import view_positions
+from smartico_sync.state.copying import write_file
 from smartico_sync.state.database import StateSizes
 from smartico_sync.state.postgresql import first_start
 from smartico_sync.state.postgresql.connection import abandon, connect, shown, told
 from smartico_sync.state.postgresql.lease import Lease, Renewal, release
 from smartico_sync.state.postgresql.statements import Message, Steps, required
-from smartico_sync.state.postgresql.tables import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresqlDatabase"]
 
+GENERATION = "INSERT INTO generation (identity, number) VALUES (?, ?) ON CONFLICT (identity) DO UPDATE SET number = excluded.number"
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 FENCE = "UPDATE fence SET token = '{to}' WHERE name = '{name}' AND token IN ({among})"
 SIZE = (
-    "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-    f"WHERE n.nspname = '{SCHEMA}' AND c.relkind = 'r'"
+    "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = current_schema() AND c.relkind = 'r'"
 )
 
 
@@ -103,13 +106,18 @@ class PostgresqlDatabase:
             yield Steps(self._live())
 
     @contextmanager
-    def writing(self, care: Care = "usual") -> Iterator[Steps]:  # noqa: ARG002 - every commit is flushed, and nothing can be overwritten here
-        """Lend the connection for one transaction behind the fence: all of it is written, or nothing."""
+    def writing(self, care: Care = "usual") -> Iterator[Steps]:
+        """Lend the connection for one transaction behind the fence: all of it is written, or nothing.
+
+        Every commit is flushed. What is deleted the server overwrites in its own time.
+        """
         with self._turn, told(self._wish.url):
             connection, token = self._live(), uuid.uuid4()
             steps = Steps(connection)
             try:
                 steps.run(f"BEGIN;{self._fence(token)}", self._lost)
+                if care == "patient":
+                    connection.execute("SET LOCAL statement_timeout = 0")
                 yield steps
                 self._tokens.add(token)
                 connection.execute("COMMIT")
@@ -132,6 +140,13 @@ class PostgresqlDatabase:
                 self._undo(connection)
                 raise
             self._tokens = {token}
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Steps]:
+        """Lend a connection of its own, to read for as long as it takes what belongs together; commits do not wait."""
+        with told(self._wish.url), closing(connect(self._wish.url, self._wish.lease_s, "copy")) as connection:
+            connection.execute(SNAPSHOT)
+            yield Steps(connection)
 
     def _fence(self, to: uuid.UUID) -> str:
         if self._lease is None:
@@ -183,7 +198,10 @@ class PostgresqlDatabase:
             self.on_lost()
 
     def note_generation(self, identity: str, generation: int) -> None:
-        """Nothing: the tables outlive this machine, and a new state takes the generations from the one before."""
+        """Write a generation of event ids down; a new state takes it over."""
+        with self.writing() as connection:
+            connection.execute(GENERATION, (identity, generation))
+        self.key = replace(self.key, generations={**self.key.generations, identity: generation})
 
     def sizes(self) -> StateSizes:
         """Return how large the tables are; what is free in them the server uses again by itself."""
@@ -197,7 +215,8 @@ class PostgresqlDatabase:
 
     def backup(self, target: Path, place: SecretPlace) -> None:
         """Copy state and key file to the files `target` and `target.key`, as one snapshot."""
-        raise NotImplementedError  # see state/move.py
+        with self.snapshot() as reading:
+            write_file(reading, replace(self.key, place=place), target)
 
     def close(self, end: Literal["well", "badly"] = "well") -> None:
         """Let another member have the state at once; after a bad end it waits until the lease is over. Idempotent."""

@@ -110,7 +110,7 @@ def known_version(connection: psycopg.Connection[Any], wish: Wish) -> int:
 
 def identity(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
     """Whose state it is. Raises StateDamaged where it is kept under another secret than this member's."""
-    row = connection.execute("SELECT state_id, mark FROM identity").fetchone()
+    row = connection.execute("SELECT state_id, mark, moved FROM identity").fetchone()
     if row is None:
         raise StateDamaged(f"the state {shown(wish.url)} has no identity", hint=RESTORE)
     if not hmac.compare_digest(bytes(row[1]), mark_of(wish.secret)):
@@ -118,22 +118,27 @@ def identity(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
             f"the state {shown(wish.url)} is kept under another secret than this member's: it is another installation's, or the file is wrong",
             hint="give every member the same file as `cluster.key_file`, or name another database in `state:`",
         )
-    return KeyFile(str(row[0]), wish.secret, {}, "apart")
+    if row[2]:
+        raise StateMissing(
+            f"the state {shown(wish.url)} was moved to {row[2]}",
+            hint="name that one in `state:`; `smartico-sync state move` brings it back here",
+        )
+    generations = dict(connection.execute("SELECT identity, number FROM generation").fetchall())
+    return KeyFile(str(row[0]), wish.secret, generations, "apart")
 
 
 def make(
-    connection: psycopg.Connection[Any], wish: Wish, starts: Mapping[str, str] | None = None, state_id: str = ""
+    connection: psycopg.Connection[Any],
+    wish: Wish,
+    starts: Mapping[str, str] | None = None,
+    before: Sequence[str] = (),
 ) -> None:
-    """Make the tables, all of them or none, in one message."""
-    (known,) = connection.execute(f"SELECT to_regnamespace('{SCHEMA}') IS NOT NULL").fetchone() or (False,)
-    statements = [*(() if known else (f"CREATE SCHEMA {SCHEMA}",)), *steps(0, MIGRATIONS)]
+    """Make the tables, all of them or none, in one message with what comes `before`. Another member may be the first."""
+    known = not before and connection.execute(f"SELECT to_regnamespace('{SCHEMA}') IS NOT NULL").fetchone() == (True,)
+    statements = [*before, *(() if known else (f"CREATE SCHEMA {SCHEMA}",)), *steps(0, MIGRATIONS)]
     bound = psycopg.ClientCursor(connection).mogrify
-    statements.append(
-        bound(
-            "INSERT INTO identity (state_id, mark) VALUES (%s, %s)",
-            (state_id or str(uuid.uuid4()), mark_of(wish.secret)),
-        )
-    )
+    marked = (str(uuid.uuid4()), mark_of(wish.secret))
+    statements.append(bound("INSERT INTO identity (state_id, mark) VALUES (%s, %s)", marked))
     statements += [
         bound("INSERT INTO start (name, start_from) VALUES (%s, %s)", each) for each in (starts or {}).items()
     ]
@@ -159,7 +164,7 @@ def migrate(
 ) -> None:
     """Bring older tables to the newest version, in one transaction, while no other member works with them. Raises StateLocked."""
     alone = f"SELECT required(NOT EXISTS (SELECT FROM lease WHERE {lease.LIVE} AND holder <> '{holder}'), 'busy')"  # noqa: S608 - constants
-    as_read = f"SELECT required((SELECT number FROM version) = {version}, 'moved')"
+    as_read = f"SELECT required((SELECT number FROM version) = {version}, 'moved')"  # noqa: S608 - a number
     message = ["LOCK TABLE version, lease IN EXCLUSIVE MODE", alone, as_read, *steps(version, migrations)]
     try:
         psycopg.ClientCursor(connection).execute(";".join(message).encode())

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Message", "Steps", "required"]
 
 REFUSED = "SY001"  # what the function `required` raises
+ROWS = 20_000  # copied at a time
 BREATH = 500  # statements sent as one
 
 
@@ -76,6 +77,35 @@ class Steps:
         """Read profiles by their ids."""
         with self._connection.cursor(binary=True) as cursor:
             return cursor.execute(profiles.KNOWN, (profiles.listed(ids), view_no), prepare=False).fetchall()
+
+    def fill(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Add many rows."""
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN".encode()) as copy,
+        ):
+            for row in rows:
+                copy.write_row([shown(each) for each in row])
+
+    def every_row(self, table: str, columns: Sequence[str]) -> Iterator[Sequence[Sequence[Any]]]:
+        """Read a whole table."""
+        self.execute(f"DECLARE every CURSOR FOR SELECT {', '.join(columns)} FROM {table}")  # noqa: S608 - names of ours
+        while some := self.execute(f"FETCH {ROWS} FROM every").fetchall():
+            yield some
+        self.execute("CLOSE every")
+
+    def last_number(self, table: str, column: str) -> int:
+        """Return the highest number that was given."""
+        sequence = f"pg_get_serial_sequence('{table}', '{column}')"
+        found = self.execute(
+            f"SELECT last_value FROM pg_sequences WHERE format('%%I.%%I', schemaname, sequencename) = {sequence}"  # noqa: S608 - names of ours
+        ).fetchone()
+        return int(found[0] or 0) if found else 0
+
+    def go_on_after(self, table: str, column: str, number: int) -> None:
+        """Go on with the next number."""
+        if number:
+            self.execute(f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), {number:d})")
 
     def bound(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> str:
         """A statement with its parameters in it."""

@@ -14,7 +14,10 @@ FIRST = (
     "CREATE TABLE version (number integer NOT NULL)",
     "INSERT INTO version VALUES (0)",
     # `mark`: a keyed hash that tells whether a member has the same secret; the secret itself is never here.
-    "CREATE TABLE identity (state_id text NOT NULL, mark bytea NOT NULL)",
+    # `moved`: where the state went, so that nobody goes on with this one, or begins anew in its place.
+    "CREATE TABLE identity (state_id text NOT NULL, mark bytea NOT NULL, moved text NOT NULL DEFAULT '')",
+    # The highest generation of each identity whose event ids were ever begun anew; a new state takes it over.
+    "CREATE TABLE generation (identity text PRIMARY KEY, number integer NOT NULL)",
     # A change that is to be refused as a whole says so in the middle of it.
     """CREATE FUNCTION required(there boolean, what text) RETURNS void LANGUAGE plpgsql AS
     $$ BEGIN IF NOT there THEN RAISE EXCEPTION USING ERRCODE = 'SY001', MESSAGE = what; END IF; END $$""",
