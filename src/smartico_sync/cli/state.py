@@ -14,7 +14,8 @@ from smartico_sync.cli.options import config_option
 from smartico_sync.cli.output import echo
 from smartico_sync.errors import ConfigError, StateError
 from smartico_sync.state import recovery
-from smartico_sync.state.key_file import key_path, read_key_file, write_secret
+from smartico_sync.state.key_file import write_secret
+from smartico_sync.state.place import FilePlace
 
 if TYPE_CHECKING:
     from smartico_sync.state.key_file import SecretPlace
@@ -49,7 +50,7 @@ def backup(target: Path, place: SecretPlace, path: Path) -> None:
         echo(f"the state is in {target}, its secret in {target}.key: keep both as you keep a password file")
         return
     echo(f"the state is in {target} and {target}.key, without its secret")
-    if context.secret is None:
+    if isinstance(context.state, FilePlace) and context.state.apart is None:
         echo(
             "to restore it on another machine you need that too: `smartico-sync state key FILE` once, and keep FILE elsewhere"
         )
@@ -64,7 +65,7 @@ def key(target: Path, path: Path) -> None:
     At the next start the daemon takes it out of the file beside the state.
     """
     context = OperatorContext(path)
-    found = read_key_file(key_path(context.state), context.secret)
+    found = context.state.key()
     try:
         write_secret(target, found)
     except FileExistsError:
@@ -83,7 +84,7 @@ def restore(source: Path, path: Path) -> None:
     Says for each view where it goes on and what is sent again. Owner and mode of the files stay.
     """
     context = OperatorContext(path)
-    restored = recovery.restore(source, context.state, context.secret)
+    restored = context.state.restore(source)
     if restored.aside:
         echo(f"what was there is now {restored.aside}")
     echo(f"{context.state} is as it was when {source} was written")
@@ -116,9 +117,15 @@ def told(each: recovery.ViewRestored, kind: str) -> str:
 def compact(path: Path) -> None:
     """Make the state file as small as what it holds. The daemon must not run; it gives space back by itself afterwards."""
     context = OperatorContext(path)
-    before = context.state.stat().st_size if context.state.exists() else 0
-    recovery.compact(context.state)
-    after = context.state.stat().st_size
+    if not isinstance(context.state, FilePlace):
+        raise ConfigError(
+            f"{context.state} gives space back by itself",
+            hint="if it does not, see to its autovacuum; VACUUM FULL takes a lock",
+        )
+    file = context.state.path
+    before = file.stat().st_size if file.exists() else 0
+    recovery.compact(file)
+    after = file.stat().st_size
     echo(f"{context.state}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB now")
 
 
@@ -138,9 +145,9 @@ def new(start_from: str | None, yes: bool, path: Path) -> None:
     context = OperatorContext(path)
     views = context.configuration.views
     starts = {view.name: start_from for view in views} if start_from else {}
-    if not yes and context.state.exists():
+    if not yes and context.state.there:
         consent(f"begin anew, and put {context.state} aside", yes, *consequences(context, starts))
-    aside = recovery.renew(context.state, starts, context.secret)
+    aside = context.state.renew(starts)
     if aside:
         echo(f"what was there is now {aside}")
     for view in views:

@@ -15,7 +15,6 @@ from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, secho
 from smartico_sync.daemon import control
 from smartico_sync.errors import ExitCode, SyncError
-from smartico_sync.state.key_file import key_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +60,7 @@ def current(context: OperatorContext) -> dict[str, Any]:
 def asked(context: OperatorContext) -> dict[str, Any] | None:
     """What the daemon that holds this state says over its socket, whatever `health:` is; None when it cannot be asked so."""
     with suppress(SyncError, OSError):
-        told = control.ask(context.state, "status", {})
+        told = control.ask(context.state.path, "status", {})
         return told if isinstance(told, dict) and "views" in told else None
     return None
 
@@ -69,7 +68,7 @@ def asked(context: OperatorContext) -> dict[str, Any] | None:
 def stopped(context: OperatorContext) -> dict[str, Any]:
     """What the state knows, while no daemon runs: views as they are configured, then those that are not any more."""
     rows, lanes, sizes = {}, {}, {}
-    if context.state.exists() or key_path(context.state).exists():
+    if context.state.there:
         with context.reading() as store:
             rows = {row.view: row for row in store.views()}
             sizes = asdict(store.sizes())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smartico_sync.config.secret_files import read_secret
 from smartico_sync.config.source_checks import engine_of, is_broker
+from smartico_sync.config.state_checks import is_server
 from smartico_sync.daemon.ending import all_at_once
 from smartico_sync.delivery.router import Router
 from smartico_sync.delivery.token import Token
@@ -19,7 +21,7 @@ from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create
 from smartico_sync.sources.registry import open_source, open_stream
-from smartico_sync.state.store import Store
+from smartico_sync.state.place import FilePlace, Place, ServerPlace
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
@@ -34,9 +36,10 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, Health, SourceConfig, View
     from smartico_sync.sources.protocol import Source
     from smartico_sync.sources.stream import Stream
+    from smartico_sync.state.store import Store
 
 __all__ = [
-    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "state_path",
+    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "state_place",
     "state_secret", "streams_of",
 ]  # fmt: skip
 
@@ -59,27 +62,40 @@ class Parts:
     """How the connections of each source are protected, in words."""
 
 
-def state_path(configuration: Configuration, base: Path) -> Path:
-    """The state file; relative to the configuration's directory."""
-    return base / configuration.state
+def state_place(configuration: Configuration, base: Path) -> Place:
+    """Where the state is; a file's path is relative to the configuration's directory. ConfigError when its secret is of no use."""
+    secret = state_secret(configuration, base)
+    if not is_server(configuration.state):
+        return FilePlace(base / configuration.state, secret)
+    assert secret is not None  # the configuration was refused without
+    _, _, rest = configuration.state.partition("://")
+    return ServerPlace(f"postgresql://{rest}", secret, configuration.cluster.lease / 1000, views_digest(configuration))
+
+
+def views_digest(configuration: Configuration) -> str:
+    """A hash of the configured views: members that share them have the same."""
+    views = [view.model_dump_json() for view in configuration.views]
+    return hashlib.blake2b("\n".join(sorted(views)).encode(), digest_size=8).hexdigest()
 
 
 def state_secret(configuration: Configuration, base: Path) -> bytes | None:
     """The state's secret, where it is kept apart. ConfigError when its file is of no use."""
-    if configuration.state_key_file is None:
+    named = configuration.state_key_file or configuration.cluster.key_file
+    setting = "state_key_file" if configuration.state_key_file else "cluster.key_file"
+    if named is None:
         return None
-    file = base / configuration.state_key_file
+    file = base / named
     found = read_secret(file, "text")
     if found.value is None:
         failure = SecretsMissing if found.absent else ConfigError
         raise failure(
-            f"`state_key_file`: {found.problem}",
-            hint="`smartico-sync state key FILE` writes the secret of the state there is",
+            f"`{setting}`: {found.problem}",
+            hint="`smartico-sync state key FILE` writes the secret of the state there is, `smartico-sync keys new --quiet` prints one for a new state",
         )
     try:
         return parse_key(found.value.get_secret_value())
     except ConfigError as error:
-        raise ConfigError(f"`state_key_file` {file}: {error.message}", hint=error.hint) from None
+        raise ConfigError(f"`{setting}` {file}: {error.message}", hint=error.hint) from None
 
 
 def protection_of(configuration: Configuration) -> Protection:
@@ -141,7 +157,7 @@ def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: 
     """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError."""
     protection = protection_of(configuration)
     sources, streams = sources_of(configuration), streams_of(configuration)
-    store = stack.enter_context(Store.open(state_path(configuration, base), apart=state_secret(configuration, base)))
+    store = stack.enter_context(state_place(configuration, base).open())
     closes = [source.close for source in sources.values()] + [stream.close for stream in streams.values()]
     stack.callback(all_at_once, closes, CLOSE_S)
     delivery = Router(configuration.smartico, base)

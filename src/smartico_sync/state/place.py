@@ -12,23 +12,19 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.errors import StateUnwritable
 from smartico_sync.state import recovery
-from smartico_sync.state.key_file import key_path
+from smartico_sync.state.key_file import key_path, read_key_file
 from smartico_sync.state.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.state.database import Access
+    from smartico_sync.state.key_file import KeyFile
+    from smartico_sync.state.postgresql.lease import Holder
 
-__all__ = ["FilePlace", "Place", "ServerPlace", "is_server"]
+__all__ = ["FilePlace", "Place", "ServerPlace"]
 
-SERVER = ("postgresql://", "postgres://")
 ENGINE = "smartico_sync.state.postgresql.opening"  # its driver need not be there for a state that is a file
-
-
-def is_server(state: str) -> bool:
-    """Whether `state:` names a server."""
-    return state.startswith(SERVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +45,10 @@ class FilePlace:
     def open(self, access: Access = "write") -> Store:
         """Open it; see `Store.open`."""
         return Store.open(self.path, access=access, apart=self.apart)
+
+    def key(self) -> KeyFile:
+        """Its secret and identity. Raises StateError."""
+        return read_key_file(key_path(self.path), self.apart)
 
     def renew(self, starts: Mapping[str, str]) -> object:
         """Begin a new state; where the one before is now, if there was one. See `recovery.renew`."""
@@ -90,12 +90,22 @@ class ServerPlace:
 
     @property
     def there(self) -> bool:
-        """Whether there may be a state: the server is asked when it is opened."""
-        return True
+        """Whether the server has a state. Raises StateUnwritable where it cannot be asked."""
+        return bool(import_module(ENGINE).there(self))
 
     def open(self, access: Access = "write") -> Store:
         """Open it, and hold its lease. Raises what `Store.open` raises, ConfigError, and DriverMissing."""
         return Store(import_module(ENGINE).opened(self, access))
+
+    def holders(self) -> list[Holder]:
+        """Who holds each lease, or held it last. Raises StateError."""
+        found: list[Holder] = import_module(ENGINE).holders(self)
+        return found
+
+    def key(self) -> KeyFile:
+        """Its secret and identity. Raises StateError."""
+        with self.open("read") as store:
+            return store.key
 
     def renew(self, starts: Mapping[str, str]) -> object:
         """Begin a new state; where the one before is now, if there was one. StateLocked while a member works with it."""

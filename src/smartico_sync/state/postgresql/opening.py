@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smartico_sync.state.postgresql.statements import Steps
     from smartico_sync.state.recovery import Restored
 
-__all__ = ["cleared", "holders", "opened", "renewed", "restored", "snapshot"]
+__all__ = ["cleared", "holders", "opened", "renewed", "restored", "snapshot", "there"]
 
 
 def wished(place: ServerPlace) -> Wish:
@@ -43,6 +43,13 @@ def renewed(place: ServerPlace, starts: Mapping[str, str]) -> str | None:
 def restored(place: ServerPlace, backup: Path) -> Restored:
     """Put a copy in place of the state there; see `restore`."""
     return recovery.restore(wished(place), backup, place.path)
+
+
+def there(place: ServerPlace) -> bool:
+    """Whether there is a state."""
+    wish = wished(place)
+    with told(wish.url), closing(connect(wish.url, wish.lease_s, "look")) as connection:
+        return (connection.execute(first_start.THERE).fetchone() or (False,))[0] is True
 
 
 def cleared(place: ServerPlace) -> None:
