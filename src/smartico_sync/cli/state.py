@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,16 +13,19 @@ from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
 from smartico_sync.cli.output import echo
+from smartico_sync.config.state_checks import is_server
+from smartico_sync.daemon.wiring import secret_in, views_digest
 from smartico_sync.errors import ConfigError, StateError
 from smartico_sync.state import recovery
 from smartico_sync.state.key_file import write_secret
-from smartico_sync.state.place import FilePlace
-
-if TYPE_CHECKING:
-    from smartico_sync.state.key_file import SecretPlace
+from smartico_sync.state.moving import move as moved
+from smartico_sync.state.place import FilePlace, ServerPlace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from smartico_sync.state.key_file import SecretPlace
+    from smartico_sync.state.place import Place
 
 __all__ = ["state"]
 
@@ -152,6 +156,54 @@ def new(start_from: str | None, yes: bool, path: Path) -> None:
         echo(f"what was there is now {aside}")
     for view in views:
         echo(f"view {view.name} will begin at: {starts.get(view.name, view.start_from)}")
+
+
+@state.command()
+@click.argument("target", metavar="STATE")
+@click.option(
+    "--key-file",
+    type=FILE,
+    help="For a move into a database: the file with the state's secret, written where it is not there.",
+)
+@config_option
+def move(target: str, key_file: Path | None, path: Path) -> None:
+    """Move the state to STATE: from the file into a database (postgresql://…), or from there into a file.
+
+    The daemon must not run, and STATE must be empty. Write ${NAME} for what is in the environment. The former place stays, in a way
+    that nothing goes on with it.
+    """
+    context = OperatorContext(path)
+    place = wanted(context, target, key_file, path)
+    counts = moved(context.state, place)
+    echo(f"the state is in {place}: {sum(counts.values()):,} rows of {len(counts)} tables, as many as there were")
+    if isinstance(place, FilePlace):
+        echo(f"next: write `state: {target}` into {path}, without `cluster:`, and start the daemon")
+        return
+    named = "" if key_file is None else f", and `cluster: {{key_file: {key_file.absolute()}}}`"
+    echo(f"next: write `state: {place}`, with user and password,{named} into {path}")
+    echo("next: give every member the same files; then: smartico-sync run")
+
+
+def wanted(context: OperatorContext, target: str, key_file: Path | None, path: Path) -> Place:
+    """Where the state is to go. ConfigError where that cannot be understood."""
+    text = os.path.expandvars(target)
+    if not is_server(text):
+        return FilePlace((path.absolute().parent / text).absolute())
+    key = context.state.key()
+    if key_file is not None and not key_file.exists():
+        try:
+            write_secret(key_file, key)
+        except OSError as error:
+            raise ConfigError(f"{key_file} cannot be written: {error.strerror}", hint="name another file") from None
+    elif key_file is None and context.configuration.state_key_file is None:
+        raise ConfigError(
+            "a database never holds the state's secret",
+            hint="add --key-file FILE: it is written there, and every member needs a copy of it",
+        )
+    _, _, rest = text.partition("://")
+    cluster = context.configuration.cluster
+    secret = secret_in(key_file, "--key-file") if key_file is not None else key.secret
+    return ServerPlace(f"postgresql://{rest}", secret, cluster.lease / 1000, views_digest(context.configuration))
 
 
 def consequences(context: OperatorContext, starts: Mapping[str, str]) -> list[str]:

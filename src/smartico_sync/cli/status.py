@@ -49,7 +49,7 @@ def status(path: Path, as_json: bool) -> ExitCode:
         print_json(live)
     else:
         show(live)
-    return ExitCode.FINE if live["ready"] == "delivering" else ExitCode.INTERNAL
+    return ExitCode.FINE if live["ready"] in ("delivering", "standing by") else ExitCode.INTERNAL
 
 
 def current(context: OperatorContext) -> dict[str, Any]:

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from smartico_sync.state.store import Store
 
 __all__ = [
-    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "state_place",
-    "state_secret", "streams_of",
+    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "secret_in", "sources_of",
+    "state_place", "streams_of", "views_digest",
 ]  # fmt: skip
 
 FAREWELL_MS = 1_000  # for requests under way when the daemon ends: nobody commits their answers any more
@@ -80,11 +80,14 @@ def views_digest(configuration: Configuration) -> str:
 
 def state_secret(configuration: Configuration, base: Path) -> bytes | None:
     """The state's secret, where it is kept apart. ConfigError when its file is of no use."""
-    named = configuration.state_key_file or configuration.cluster.key_file
-    setting = "state_key_file" if configuration.state_key_file else "cluster.key_file"
-    if named is None:
-        return None
-    file = base / named
+    if configuration.state_key_file is not None:
+        return secret_in(base / configuration.state_key_file, "state_key_file")
+    named = configuration.cluster.key_file
+    return None if named is None else secret_in(base / named, "cluster.key_file")
+
+
+def secret_in(file: Path, setting: str) -> bytes:
+    """The secret that a file holds; `setting` names it. ConfigError when it is of no use."""
     found = read_secret(file, "text")
     if found.value is None:
         failure = SecretsMissing if found.absent else ConfigError
@@ -161,6 +164,7 @@ def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: 
     closes = [source.close for source in sources.values()] + [stream.close for stream in streams.values()]
     stack.callback(all_at_once, closes, CLOSE_S)
     delivery = Router(configuration.smartico, base)
+    delivery.only_while(lambda: store.holding)
     stack.callback(delivery.close, FAREWELL_MS)
     board = board or StatusBoard()
     loops: list[Loop] = []

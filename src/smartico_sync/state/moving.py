@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from smartico_sync.errors import ConfigError, StateDamaged
 from smartico_sync.state import recovery
@@ -38,7 +38,6 @@ def move(source: Place, target: Place) -> dict[str, int]:
 def to_server(source: FilePlace, target: ServerPlace) -> dict[str, int]:
     """From a file into PostgreSQL."""
     file = StateFile.open(source.path, "write", source.apart)
-    end: Literal["well", "badly"] = "badly"
     try:
         if file.key.secret != target.secret:
             raise StateDamaged(
@@ -60,9 +59,8 @@ def to_server(source: FilePlace, target: ServerPlace) -> dict[str, int]:
                 writing.execute("UPDATE identity SET state_id = ?", (file.key.state_id,))
                 generations = higher(file.key.generations, store.key.generations)
                 writing.fill("generation", ("identity", "number"), list(generations.items()))
-        end = "well"
     finally:
-        file.close(end)
+        file.close()
     recovery.rename_moved(source.path)
     return counts
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 from smartico_sync.state import told_sets, view_positions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
@@ -36,6 +36,15 @@ class Database(Protocol):
     @property
     def hint(self) -> str:
         """What an operator types when the state is gone or damaged."""
+        ...
+
+    @property
+    def holding(self) -> bool:
+        """Whether nobody else can work with the state for now: a request may start."""
+        ...
+
+    def when_lost(self, told: Callable[[], None]) -> None:
+        """Have it told, from any thread, that another member may have the state; at once when that is so already."""
         ...
 
     def reading(self) -> AbstractContextManager[Statements]:
@@ -139,6 +148,15 @@ class OpenState:
     def _know_nothing(self) -> None:
         self.sealed.clear()
         self.idle = "unknown"
+
+    @property
+    def holding(self) -> bool:
+        """Whether nobody else can work with the state for now: a request may start."""
+        return self.database.holding
+
+    def when_lost(self, told: Callable[[], None]) -> None:
+        """Have it told, from any thread, that another member may have the state; at once when that is so already."""
+        self.database.when_lost(told)
 
     def probe(self) -> None:
         """Make sure that the state can be written to, before anything is delivered that could not be remembered."""

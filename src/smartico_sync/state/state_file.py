@@ -25,7 +25,7 @@ from smartico_sync.state.migrations import migrate
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from smartico_sync.state.database import Access
@@ -96,6 +96,14 @@ class StateFile:
     def hint(self) -> str:
         """What an operator types when the state is gone or damaged."""
         return restore_hint(self.path)
+
+    @property
+    def holding(self) -> bool:
+        """Always: the kernel keeps the lock while the process lives."""
+        return True
+
+    def when_lost(self, told: Callable[[], None]) -> None:
+        """Never: see `holding`."""
 
     def __str__(self) -> str:
         return str(self.path)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresqlDatabase"]
 
+MARGIN = 0.1  # of the lease, before its end: no request starts any more
 GENERATION = "INSERT INTO generation (identity, number) VALUES (?, ?) ON CONFLICT (identity) DO UPDATE SET number = excluded.number"
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 FENCE = "UPDATE fence SET token = '{to}' WHERE name = '{name}' AND token IN ({among})"
@@ -59,7 +60,7 @@ class PostgresqlDatabase:
         self._turn = threading.RLock()
         self._closed = False
         self.lost_because = ""
-        self.on_lost: Callable[[], None] = lambda: None
+        self._told_of_loss: Callable[[], None] = lambda: None
         self.renewal = Renewal(wish.url, lease, wish.lease_s, self._lose) if lease else None
 
     @classmethod
@@ -95,6 +96,17 @@ class PostgresqlDatabase:
     def hint(self) -> str:
         """What an operator types when the state is gone or damaged."""
         return first_start.RESTORE
+
+    @property
+    def holding(self) -> bool:
+        """Whether the lease lasts for longer than it takes to begin a request."""
+        return not self.lost_because and self.renewal is not None and self.renewal.left_s > MARGIN * self._wish.lease_s
+
+    def when_lost(self, told: Callable[[], None]) -> None:
+        """Have it told that another member may have the state."""
+        self._told_of_loss = told
+        if self.lost_because:
+            told()
 
     def __str__(self) -> str:
         return shown(self._wish.url)
@@ -195,7 +207,7 @@ class PostgresqlDatabase:
         if first:
             if self._connection is not None:
                 abandon(self._connection)  # whoever waits for an answer on it waits no longer
-            self.on_lost()
+            self._told_of_loss()
 
     def note_generation(self, identity: str, generation: int) -> None:
         """Write a generation of event ids down; a new state takes it over."""

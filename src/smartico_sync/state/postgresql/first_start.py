@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from smartico_sync.errors import StateDamaged, StateError, StateLocked, StateMissing, StateUnwritable
+from smartico_sync.errors import StateDamaged, StateError, StateHeld, StateLocked, StateMissing, StateUnwritable
 from smartico_sync.state import view_positions
 from smartico_sync.state.key_file import KeyFile
 from smartico_sync.state.postgresql import lease
@@ -82,16 +82,16 @@ def taken(connection: psycopg.Connection[Any], wish: Wish) -> tuple[KeyFile, Lea
     return key, held
 
 
-def locked(connection: psycopg.Connection[Any], wish: Wish) -> StateLocked:
+def locked(connection: psycopg.Connection[Any], wish: Wish) -> StateHeld:
     """Why the state cannot be had now."""
     other = lease.theirs(connection, wish.group)
     who = f"{other.member} since {other.since}" if other else "another member"
     if other is not None and other.configuration != wish.views:
-        return StateLocked(
+        return StateHeld(
             f"the state {shown(wish.url)} is held by {who}, with other views than this configuration has",
             hint="give all members the same `views:`; this one stands by until the other ends, and then goes by its own",
         )
-    return StateLocked(
+    return StateHeld(
         f"the state {shown(wish.url)} is held by {who}",
         hint="this member stands by, and takes over when that one ends; run commands that change something there",
     )

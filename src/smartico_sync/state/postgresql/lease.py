@@ -126,15 +126,22 @@ class Renewal:
     def close(self) -> None:
         """Stop renewing; idempotent."""
         self._ending.set()
-        if self._connection is not None:
-            abandon(self._connection)
-        self._thread.join(self._lease_s)
+        connection = self._connection
+        if connection is not None:
+            abandon(connection)
+        for thread in (self._thread, self._watch):
+            if thread is not threading.current_thread():
+                thread.join(self._lease_s)
+        if connection is not None:
+            connection.close()
 
     def _work(self) -> None:
         while not self._ending.wait(self._lease_s / RENEWALS):
             try:
                 held = self._renew()
             except (psycopg.Error, OSError):
+                if self._connection is not None:
+                    self._connection.close()
                 self._connection = None
                 continue  # the next one connects anew; the deadline stays where it was
             if not held:
