@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 
-from smartico_sync.errors import StateError, StateLost
+from smartico_sync.errors import StateError, StateLost, StateUnwritable
 from smartico_sync.state import view_positions
 from smartico_sync.state.copying import write_file
 from smartico_sync.state.database import StateSizes
@@ -114,7 +114,7 @@ class PostgresqlDatabase:
     @contextmanager
     def reading(self) -> Iterator[Steps]:
         """Lend the connection, to read what was committed; nobody else has it meanwhile."""
-        with self._turn, told(self._wish.url):
+        with self._turn, self._told():
             yield Steps(self._live())
 
     @contextmanager
@@ -123,7 +123,7 @@ class PostgresqlDatabase:
 
         Every commit is flushed. What is deleted the server overwrites in its own time.
         """
-        with self._turn, told(self._wish.url):
+        with self._turn, self._told():
             connection, token = self._live(), uuid.uuid4()
             steps = Steps(connection)
             try:
@@ -141,7 +141,7 @@ class PostgresqlDatabase:
     @contextmanager
     def committing(self) -> Iterator[Message]:
         """Collect a transaction that does not read what it wrote, and send it as one message behind the fence."""
-        with self._turn, told(self._wish.url):
+        with self._turn, self._told():
             connection, token = self._live(), uuid.uuid4()
             message = Message(connection, self._fence(token))
             yield message
@@ -159,6 +159,17 @@ class PostgresqlDatabase:
         with told(self._wish.url), closing(connect(self._wish.url, self._wish.lease_s, "copy")) as connection:
             connection.execute(SNAPSHOT)
             yield Steps(connection)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn psycopg's errors into ours; a connection that was given up with the lease tells of the lease."""
+        try:
+            with told(self._wish.url):
+                yield
+        except StateUnwritable:
+            if self.lost_because:
+                raise self._lost() from None
+            raise
 
     def _fence(self, to: uuid.UUID) -> str:
         if self._lease is None:

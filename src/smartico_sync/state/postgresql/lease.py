@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -136,6 +137,8 @@ class Renewal:
             connection.close()
 
     def _work(self) -> None:
+        with suppress(psycopg.Error, OSError):
+            self._connection = connect(self._url, self._lease_s, "lease")  # before it is needed
         while not self._ending.wait(self._lease_s / RENEWALS):
             try:
                 held = self._renew()
