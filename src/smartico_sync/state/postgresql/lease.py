@@ -127,29 +127,32 @@ class Renewal:
     def close(self) -> None:
         """Stop renewing; idempotent."""
         self._ending.set()
-        connection = self._connection
-        if connection is not None:
-            abandon(connection)
+        if (connection := self._connection) is not None:
+            abandon(connection)  # it may wait for an answer that does not come
         for thread in (self._thread, self._watch):
             if thread is not threading.current_thread():
                 thread.join(self._lease_s)
-        if connection is not None:
-            connection.close()
 
     def _work(self) -> None:
-        with suppress(psycopg.Error, OSError):
-            self._connection = connect(self._url, self._lease_s, "lease")  # before it is needed
-        while not self._ending.wait(self._lease_s / RENEWALS):
-            try:
-                held = self._renew()
-            except (psycopg.Error, OSError):
-                if self._connection is not None:
-                    self._connection.close()
-                self._connection = None
-                continue  # the next one connects anew; the deadline stays where it was
-            if not held:
-                self._end("another member has taken it over")
-                return
+        try:
+            with suppress(psycopg.Error, OSError):
+                self._connection = connect(self._url, self._lease_s, "lease")  # before it is needed
+            while not self._ending.wait(self._lease_s / RENEWALS):
+                try:
+                    held = self._renew()
+                except (psycopg.Error, OSError):
+                    self._drop()  # the next one connects anew; the deadline stays where it was
+                    continue
+                if not held:
+                    self._end("another member has taken it over")
+                    return
+        finally:
+            self._drop()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _renew(self) -> bool:
         if self._connection is None:
