@@ -7,7 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from smartico_sync.cli.findings import Finding, failed
-from smartico_sync.daemon import control
+from smartico_sync.daemon import asking
 from smartico_sync.errors import StateMissing, StateUnwritable, SyncError
 from smartico_sync.state.place import FilePlace, ServerPlace
 
@@ -70,7 +70,7 @@ def tried(place: FilePlace) -> str:
 def daemon_runs(state: Place) -> bool:
     """Whether a daemon that holds this state answers."""
     try:
-        return "views" in control.ask(state.path, "status", {})
+        return "views" in asking.ask(state.path, "status", {})
     except (SyncError, OSError):
         return False
 

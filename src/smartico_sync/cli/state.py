@@ -14,12 +14,12 @@ from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
 from smartico_sync.cli.output import echo
 from smartico_sync.config.state_checks import is_server
-from smartico_sync.daemon.wiring import secret_in, views_digest
+from smartico_sync.daemon.state_place import secret_in, server_at
 from smartico_sync.errors import ConfigError, StateError
 from smartico_sync.state import recovery
 from smartico_sync.state.key_file import write_secret
 from smartico_sync.state.moving import move as moved
-from smartico_sync.state.place import FilePlace, ServerPlace
+from smartico_sync.state.place import FilePlace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -200,10 +200,8 @@ def wanted(context: OperatorContext, target: str, key_file: Path | None, path: P
             "a database never holds the state's secret",
             hint="add --key-file FILE: it is written there, and every member needs a copy of it",
         )
-    _, _, rest = text.partition("://")
-    cluster = context.configuration.cluster
     secret = secret_in(key_file, "--key-file") if key_file is not None else key.secret
-    return ServerPlace(f"postgresql://{rest}", secret, cluster.lease / 1000, views_digest(context.configuration))
+    return server_at(text, secret, context.configuration)
 
 
 def consequences(context: OperatorContext, starts: Mapping[str, str]) -> list[str]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smartico_sync.config.secret_files import read_secret
 from smartico_sync.config.source_checks import engine_of, is_broker
-from smartico_sync.config.state_checks import is_server
 from smartico_sync.daemon.ending import all_at_once
+from smartico_sync.daemon.state_place import state_place
 from smartico_sync.delivery.router import Router
 from smartico_sync.delivery.token import Token
-from smartico_sync.errors import ConfigError, SecretsMissing
 from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.server import Access
 from smartico_sync.observe.view_status import StatusBoard
@@ -21,12 +18,9 @@ from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create
 from smartico_sync.sources.registry import open_source, open_stream
-from smartico_sync.state.place import FilePlace, Place, ServerPlace
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
-from smartico_sync.tracking.stream_loop import StreamLoop
-from smartico_sync.tracking.stream_session import StreamEquipment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,17 +31,16 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Source
     from smartico_sync.sources.stream import Stream
     from smartico_sync.state.store import Store
+    from smartico_sync.tracking.stream_loop import StreamLoop
+
+    Loop = ViewLoop | StreamLoop
 
 __all__ = [
-    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "secret_in", "sources_of",
-    "state_place", "streams_of", "views_digest",
+    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "streams_of",
 ]  # fmt: skip
 
 FAREWELL_MS = 1_000  # for requests under way when the daemon ends: nobody commits their answers any more
 CLOSE_S = 1.0  # to say goodbye to a database; what takes longer is left to the end of the process
-
-
-Loop = ViewLoop | StreamLoop
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,45 +53,6 @@ class Parts:
     loops: tuple[Loop, ...]
     sources: Mapping[str, str]
     """How the connections of each source are protected, in words."""
-
-
-def state_place(configuration: Configuration, base: Path) -> Place:
-    """Where the state is; a file's path is relative to the configuration's directory. ConfigError when its secret is of no use."""
-    secret = state_secret(configuration, base)
-    if not is_server(configuration.state):
-        return FilePlace(base / configuration.state, secret)
-    assert secret is not None  # the configuration was refused without
-    _, _, rest = configuration.state.partition("://")
-    return ServerPlace(f"postgresql://{rest}", secret, configuration.cluster.lease / 1000, views_digest(configuration))
-
-
-def views_digest(configuration: Configuration) -> str:
-    """A hash of the configured views: members that share them have the same."""
-    views = [view.model_dump_json() for view in configuration.views]
-    return hashlib.blake2b("\n".join(sorted(views)).encode(), digest_size=8).hexdigest()
-
-
-def state_secret(configuration: Configuration, base: Path) -> bytes | None:
-    """The state's secret, where it is kept apart. ConfigError when its file is of no use."""
-    if configuration.state_key_file is not None:
-        return secret_in(base / configuration.state_key_file, "state_key_file")
-    named = configuration.cluster.key_file
-    return None if named is None else secret_in(base / named, "cluster.key_file")
-
-
-def secret_in(file: Path, setting: str) -> bytes:
-    """The secret that a file holds; `setting` names it. ConfigError when it is of no use."""
-    found = read_secret(file, "text")
-    if found.value is None:
-        failure = SecretsMissing if found.absent else ConfigError
-        raise failure(
-            f"`{setting}`: {found.problem}",
-            hint="`smartico-sync state key FILE` writes the secret of the state there is, `smartico-sync keys new --quiet` prints one for a new state",
-        )
-    try:
-        return parse_key(found.value.get_secret_value())
-    except ConfigError as error:
-        raise ConfigError(f"`{setting}` {file}: {error.message}", hint=error.hint) from None
 
 
 def protection_of(configuration: Configuration) -> Protection:
@@ -171,10 +125,11 @@ def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: 
     for view in configuration.views:
         recorder = recorder_of(configuration, view, board)
         if is_broker(configuration, view):
-            stream = streams[view.source]
-            loops.append(
-                StreamLoop(StreamEquipment(configuration, view, stream, store, delivery, protection, recorder))
-            )
+            from smartico_sync.tracking.stream_loop import StreamLoop  # noqa: PLC0415 - only where there is a broker
+            from smartico_sync.tracking.stream_session import StreamEquipment  # noqa: PLC0415 - likewise
+
+            messages = StreamEquipment(configuration, view, streams[view.source], store, delivery, protection, recorder)
+            loops.append(StreamLoop(messages))
             continue
         equipment = Equipment(configuration, view, sources[view.source], store, delivery, protection, recorder)
         loops.append(ViewLoop(equipment))

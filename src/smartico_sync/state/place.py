@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import StateUnwritable
-from smartico_sync.state import recovery
 from smartico_sync.state.key_file import key_path, read_key_file
-from smartico_sync.state.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +19,14 @@ if TYPE_CHECKING:
     from smartico_sync.state.database import Access
     from smartico_sync.state.key_file import KeyFile
     from smartico_sync.state.postgresql.lease import Holder
+    from smartico_sync.state.recovery import Restored
+    from smartico_sync.state.store import Store
 
 __all__ = ["FilePlace", "Place", "ServerPlace"]
 
-ENGINE = "smartico_sync.state.postgresql.opening"  # its driver need not be there for a state that is a file
+# Who only asks the daemon imports none of them, and a driver need not be there for a state that is a file.
+STORE, RECOVERY = "smartico_sync.state.store", "smartico_sync.state.recovery"
+SERVER = "smartico_sync.state.postgresql.opening"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +46,22 @@ class FilePlace:
 
     def open(self, access: Access = "write") -> Store:
         """Open it; see `Store.open`."""
-        return Store.open(self.path, access=access, apart=self.apart)
+        opened: Store = import_module(STORE).Store.open(self.path, access=access, apart=self.apart)
+        return opened
 
     def key(self) -> KeyFile:
         """Its secret and identity. Raises StateError."""
         return read_key_file(key_path(self.path), self.apart)
 
-    def renew(self, starts: Mapping[str, str]) -> object:
+    def renew(self, starts: Mapping[str, str]) -> Path | str | None:
         """Begin a new state; where the one before is now, if there was one. See `recovery.renew`."""
-        return recovery.renew(self.path, starts, self.apart)
+        aside: Path | None = import_module(RECOVERY).renew(self.path, starts, self.apart)
+        return aside
 
-    def restore(self, backup: Path) -> recovery.Restored:
+    def restore(self, backup: Path) -> Restored:
         """Put a copy in place of the state; see `recovery.restore`."""
-        return recovery.restore(backup, self.path, self.apart)
+        done: Restored = import_module(RECOVERY).restore(backup, self.path, self.apart)
+        return done
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +96,16 @@ class ServerPlace:
     @property
     def there(self) -> bool:
         """Whether the server has a state. Raises StateUnwritable where it cannot be asked."""
-        return bool(import_module(ENGINE).there(self))
+        return bool(import_module(SERVER).there(self))
 
     def open(self, access: Access = "write") -> Store:
         """Open it, and hold its lease. Raises what `Store.open` raises, ConfigError, and DriverMissing."""
-        return Store(import_module(ENGINE).opened(self, access))
+        opened: Store = import_module(SERVER).opened(self, access)
+        return opened
 
     def holders(self) -> list[Holder]:
         """Who holds each lease, or held it last. Raises StateError."""
-        found: list[Holder] = import_module(ENGINE).holders(self)
+        found: list[Holder] = import_module(SERVER).holders(self)
         return found
 
     def key(self) -> KeyFile:
@@ -107,14 +113,14 @@ class ServerPlace:
         with self.open("read") as store:
             return store.key
 
-    def renew(self, starts: Mapping[str, str]) -> object:
+    def renew(self, starts: Mapping[str, str]) -> Path | str | None:
         """Begin a new state; where the one before is now, if there was one. StateLocked while a member works with it."""
-        schema = import_module(ENGINE).renewed(self, starts)
+        schema: str | None = import_module(SERVER).renewed(self, starts)
         return schema and f"the schema {schema} of {self}"
 
-    def restore(self, backup: Path) -> recovery.Restored:
+    def restore(self, backup: Path) -> Restored:
         """Put a copy in place of the state; see `recovery.restore`."""
-        done: recovery.Restored = import_module(ENGINE).restored(self, backup)
+        done: Restored = import_module(SERVER).restored(self, backup)
         return done
 
 

@@ -10,6 +10,7 @@ from smartico_sync.state.postgresql import first_start, recovery
 from smartico_sync.state.postgresql.database import PostgresqlDatabase
 from smartico_sync.state.postgresql.first_start import Wish
 from smartico_sync.state.postgresql.lease import look
+from smartico_sync.state.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.state.database import Access
+    from smartico_sync.state.open_state import Database
     from smartico_sync.state.place import ServerPlace
     from smartico_sync.state.postgresql.lease import Holder
     from smartico_sync.state.postgresql.statements import Steps
@@ -30,9 +32,9 @@ def wished(place: ServerPlace) -> Wish:
     return Wish(place.url, place.secret, place.lease_s, views=place.views)
 
 
-def opened(place: ServerPlace, access: Access) -> PostgresqlDatabase:
+def opened(place: ServerPlace, access: Access) -> Store:
     """Open the state there; see `PostgresqlDatabase.open`."""
-    return PostgresqlDatabase.open(wished(place), place.path, access)
+    return Store(PostgresqlDatabase.open(wished(place), place.path, access))
 
 
 def renewed(place: ServerPlace, starts: Mapping[str, str]) -> str | None:
@@ -62,8 +64,9 @@ def cleared(place: ServerPlace) -> None:
     recovery.renew(wish)
 
 
-def snapshot(database: PostgresqlDatabase) -> AbstractContextManager[Steps]:
+def snapshot(database: Database) -> AbstractContextManager[Steps]:
     """Read the state for as long as it takes, as it is now."""
+    assert isinstance(database, PostgresqlDatabase)
     return database.snapshot()
 
 
