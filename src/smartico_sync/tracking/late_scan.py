@@ -39,14 +39,14 @@ class Found:
 
 
 def find(
-    reading: Reading, mapping: ViewMapping, scan: KeyScan | AskIds, known: DeliveredKeys, most: int = MOST_ROWS
+    reading: Reading, mapping: ViewMapping, scan: KeyScan | AskIds, known: DeliveredKeys, most: int | None = None
 ) -> Found:
-    """Look for what is not known, up to `most` rows, or few more.
+    """Look for what is not known, up to `most` rows, or few more; MOST_ROWS for None.
 
     `known` must hold the rows of this reading's own page too. The rows of a keyless view are told apart by what they hold, so
     all of them are read.
     """
-    looked, size = 0, 0.0
+    most, looked, size = most or MOST_ROWS, 0, 0.0
     frames: list[pl.DataFrame] = []
     for batch in missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan):
         looked += batch.height

@@ -178,7 +178,7 @@ class PageReader:
         known = self.known.hold(ledger_keys(self.mapping, page)) if page.height else self.known
         found: list[pl.DataFrame] = []
         cost = 0
-        for each, most in ((scan, late_scan.MOST_ROWS), (watched, MOST_WATCHED)):
+        for each, most in ((scan, None), (watched, MOST_WATCHED)):
             if each is None:
                 continue
             began = steady_ms()
