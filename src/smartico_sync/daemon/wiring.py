@@ -85,9 +85,8 @@ def state_secret(configuration: Configuration, base: Path) -> bytes | None:
 def protection_of(configuration: Configuration) -> Protection:
     """The policy for personal data, with its encryptor. ConfigError when the key is of no use."""
     pii = configuration.pii
-    if pii.mode != "encrypt":
+    if pii.mode != "encrypt" or pii.key is None:  # the models refuse `encrypt` without a key
         return Protection(pii.mode, pii.properties)
-    assert pii.key is not None
     encryptor = create(pii.encryptor, parse_key(pii.key.get_secret_value()), pii.key_id)
     brands = configuration.smartico.brands.items()
     aliases = {name: brand.alias for name, brand in brands if brand.alias}
