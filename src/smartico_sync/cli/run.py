@@ -14,6 +14,7 @@ import click
 import structlog
 
 from smartico_sync import __version__
+from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.daemon.control import Control, no_reload
@@ -25,10 +26,10 @@ from smartico_sync.daemon.service_manager import ServiceManager
 from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
 from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
 from smartico_sync.errors import ExitCode
+from smartico_sync.observe.endpoint import no_letters
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.logs import configure
 from smartico_sync.observe.status_document import status_document
-from smartico_sync.observe.terminal import Progress, summary
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import Configuration
     from smartico_sync.observe.endpoint import Endpoint
+    from smartico_sync.observe.view_status import StatusBoard
 
 __all__ = ["run", "serve"]
 
@@ -66,7 +68,7 @@ def run(path: Path, once: bool, form: str) -> int:
         try:
             if once:
                 configuration = loaded(path)
-                parts = start.until(partial(assemble, configuration, base, stack, board_of(configuration)))
+                parts = start.until(partial(assembled, configuration, base, stack, board_of(configuration)))
                 scheduler = Scheduler(parts.loops, parts.store, configuration, ending.stopping)
                 ending.code = serve(scheduler, parts, None, "once", stack)
             else:
@@ -92,9 +94,9 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         if endpoint is not None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
             endpoint.notes, endpoint.waits_for = reload.findings, None
-            endpoint.sources, endpoint.sizes = {}, None
+            endpoint.sources, endpoint.sizes, endpoint.letters = {}, None, no_letters
         with ExitStack() as inner:
-            parts = start.until(partial(assemble, configuration, base, inner, board))
+            parts = start.until(partial(assembled, configuration, base, inner, board))
             scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
             ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload)
         following = reload.following()
@@ -103,6 +105,8 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         if following.health != configuration.health:
             log.warning("reload", reason="`health:` is taken up at the next restart only")
         configuration = following
+        gc.unfreeze()  # what was made for the configuration before
+        gc.collect()
         boards[0] = board = board_of(configuration)
 
 
@@ -113,6 +117,12 @@ def loaded(path: Path) -> Configuration:
     for warning in warnings:
         log.warning("configuration", reason=warning)
     return configuration
+
+
+def assembled(configuration: Configuration, base: Path, stack: ExitStack, board: StatusBoard) -> Parts:
+    """The parts. They live as long as the process; looking through them for garbage again and again would cost a twentieth of the speed."""
+    with without_collector():
+        return assemble(configuration, base, stack, board)
 
 
 def serve(
@@ -128,22 +138,23 @@ def serve(
     if endpoint is not None:
         endpoint.destinations, endpoint.starting = parts.delivery.status, "no"
         endpoint.sources, endpoint.sizes = parts.sources, parts.store.sizes
+        endpoint.letters = parts.store.newest_dead_letters
         where = endpoint.url
     if mode == "forever":
         operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
         look = partial(status_of, parts, now_ms(), reload)
         control = Control(parts.store.path, operations, look, reload.ask if reload else no_reload)
         stack.callback(control.close)
-    # What has been made so far lives as long as the process; looking through it again and again costs a twentieth of the speed.
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
     log.info("started", version=__version__, views=len(parts.loops), page=where)
     for name, encryption in parts.sources.items():
         if encryption:
             log.info("source", source=name, connection=encryption)
     views = parts.board.last_seen if mode == "once" else parts.board.views
-    progress = stack.enter_context(Progress(views, where)) if sys.stderr.isatty() else None
+    progress = None
+    if sys.stderr.isatty():
+        from smartico_sync.observe.terminal import Progress, summary  # noqa: PLC0415 - rich, a tenth of a start
+
+        progress = stack.enter_context(Progress(views, where))
     code = ExitCode.FINE
     if mode == "once":
         code = scheduler.once()
@@ -152,7 +163,8 @@ def serve(
     if progress is not None:
         progress.stop()
     if mode == "once":
-        summary(views())
+        if progress is not None:
+            summary(views())
         for view in views():
             log.info("view", view=view.name, state=view.state, waiting=sum(view.parked.values()), **view.counts)
         for finding in assess(views(), parts.delivery.status()).findings:
