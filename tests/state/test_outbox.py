@@ -13,12 +13,12 @@ from smartico_sync.core.outbox import packed
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit, Receipt, Refusal
 from smartico_sync.errors import StateDamaged
-from smartico_sync.state import recovery
 from smartico_sync.state.erasure import Identity
 from smartico_sync.state.migrations import FIRST_VERSION, MIGRATIONS
 from smartico_sync.state.outbox import OUTBOX
 from smartico_sync.state.store import Store
 
+IN_A_FILE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 ANNA, BORIS = 7, 2**64 - 7
 
 
@@ -81,14 +81,16 @@ def test_pages_come_back_whole_and_in_order_until_they_are_committed(store, even
     assert len(store.outbox("bets")) == 1
 
 
-def test_a_page_outlives_the_process(store, path, page):
-    """Whoever opens the state next has it."""
-    store.keep_outbox_page("users", page(ANNA))
-    store.close("badly")
-    with Store.open(path) as again:
+def test_a_page_outlives_the_process(store, place, page):
+    """Whoever opens the state next has it, and what follows is numbered after it."""
+    number = store.keep_outbox_page("users", page(ANNA))
+    store.close()
+    with place.open() as again:
+        assert again.keep_outbox_page("bets", page(BORIS)) > number
         assert [each.events.frame.get_column(PLAYER).to_list() for each in again.outbox("users")] == [[ANNA]]
 
 
+@IN_A_FILE
 def test_a_page_is_sealed_and_nobody_reads_one_that_is_gone(store, path, page):
     """No value of it stands in the files; a page that was deleted cannot be opened with the secret either."""
     number = store.keep_outbox_page("users", page(*range(1, 3000), secret="correct horse battery"))
@@ -101,6 +103,7 @@ def test_a_page_is_sealed_and_nobody_reads_one_that_is_gone(store, path, page):
     assert salt not in path.read_bytes()
 
 
+@IN_A_FILE
 def test_a_page_that_was_changed_is_damage(store, path, page):
     """So is one that is put under another view."""
     store.keep_outbox_page("users", page(ANNA))
@@ -134,13 +137,13 @@ def test_a_player_who_is_forgotten_is_taken_out(store, page):
     assert store.forget("users", Identity(ANNA, "b", "anna")).outbox == 0
 
 
-def test_a_backup_brings_nothing_back_that_was_on_its_way(store, path, tmp_path, page):
+def test_a_backup_brings_nothing_back_that_was_on_its_way(store, place, tmp_path, page):
     """It has arrived since; sent after what came later it would be old."""
     store.keep_outbox_page("users", page(ANNA))
     store.backup(tmp_path / "copy")
     store.close()
-    recovery.restore(tmp_path / "copy", path)
-    with Store.open(path) as again:
+    place.restore(tmp_path / "copy")
+    with place.open() as again:
         assert again.outbox("users") == []
 
 

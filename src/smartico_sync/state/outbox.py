@@ -18,8 +18,9 @@ from smartico_sync.core.outbox import OutboxPage, packed, unpacked, without
 from smartico_sync.errors import StateDamaged
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
+
+    from smartico_sync.state.statements import Inserted, Statements
 
 __all__ = ["OUTBOX", "drop", "forget", "keep", "read", "remove", "seal", "unseal"]
 
@@ -34,33 +35,35 @@ OUTBOX = (
 )
 
 
-def keep(connection: sqlite3.Connection, secret: bytes, view_no: int, page: bytes) -> int:
-    """Keep a page; its number, higher than that of any before."""
+def keep(connection: Statements, secret: bytes, view_no: int, page: bytes) -> Inserted:
+    """Keep a page; its number is higher than that of any before."""
     salt = os.urandom(SALT_BYTES)
-    (number,) = connection.execute(
-        "INSERT INTO outbox (view_no, salt, sealed) VALUES (?, ?, ?) RETURNING id",
+    return connection.insert(
+        "INSERT INTO outbox (view_no, salt, sealed) VALUES (?, ?, ?)",
         (view_no, salt, seal(secret, salt, view_no, page)),
-    ).fetchone()
-    return int(number)
+        "id",
+    )
 
 
-def read(connection: sqlite3.Connection, secret: bytes, view_no: int) -> list[OutboxPage]:
+def read(connection: Statements, secret: bytes, view_no: int) -> list[OutboxPage]:
     """The pages of a view in the order in which they were kept. Raises StateDamaged for one that is not what was written."""
-    found = connection.execute("SELECT id, salt, sealed FROM outbox WHERE view_no = ? ORDER BY id", (view_no,))
+    found = connection.execute(
+        "SELECT id, salt, sealed FROM outbox WHERE view_no = ? ORDER BY id", (view_no,)
+    ).fetchall()
     return [unpacked(number, unseal(secret, salt, view_no, sealed)) for number, salt, sealed in found]
 
 
-def remove(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
+def remove(connection: Statements, numbers: Iterable[int]) -> None:
     """Forget pages."""
     connection.executemany("DELETE FROM outbox WHERE id = ?", [(number,) for number in numbers])
 
 
-def drop(connection: sqlite3.Connection) -> None:
+def drop(connection: Statements) -> None:
     """Forget every page of every view."""
     connection.execute("DELETE FROM outbox")
 
 
-def forget(connection: sqlite3.Connection, secret: bytes, view_no: int, player: int) -> int:
+def forget(connection: Statements, secret: bytes, view_no: int, player: int) -> int:
     """Take a player's events out of the pages; how many there were."""
     gone = 0
     for page in read(connection, secret, view_no):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.state import outbox
-from smartico_sync.state.state_file import StateFile
+from smartico_sync.state.open_state import OpenState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["StoredOutbox"]
 
 
-class StoredOutbox(StateFile):
+class StoredOutbox(OpenState):
     """What may be on its way, of a state's views. A commit takes out the pages that it names."""
 
     def keep_outbox_page(self, view: str, page: bytes) -> int:
@@ -24,8 +24,9 @@ class StoredOutbox(StateFile):
         On the disk when this returns, also after a power cut.
         """
         number = self.number(view)
-        with self.writing("flushed") as connection:
-            return outbox.keep(connection, self.secret, number, page)
+        with self.committing("flushed") as connection:
+            kept = outbox.keep(connection, self.secret, number, page)
+        return kept.number
 
     def outbox(self, view: str) -> list[OutboxPage]:
         """Return the pages of a view that may have been sent and are not committed, in the order of sending."""
@@ -37,5 +38,5 @@ class StoredOutbox(StateFile):
 
     def empty_outbox(self, pages: Sequence[int]) -> None:
         """Forget pages that are settled without a commit."""
-        with self.writing() as connection:
+        with self.committing() as connection:
             outbox.remove(connection, pages)
