@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from contextlib import suppress
 from typing import NoReturn
@@ -87,6 +88,7 @@ def app() -> None:
 def main() -> NoReturn:
     """Run a command and end the process with the exit code of the table; no traceback for what an operator can mend."""
     keep_standard_streams()
+    keep_from_hanging_up()
     try:
         code = app.main(standalone_mode=False)
     except SyncError as error:
@@ -117,6 +119,12 @@ def keep_standard_streams() -> None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
             if null != number:
                 os.close(null)
+
+
+def keep_from_hanging_up() -> None:
+    """Let a daemon that is about to start live through a SIGHUP: it reads its configuration anyway, and takes the next one itself."""
+    if sys.argv[1:2] == ["run"] and "--once" not in sys.argv:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def report(error: SyncError) -> None:

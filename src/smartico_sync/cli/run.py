@@ -27,15 +27,18 @@ from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
 from smartico_sync.errors import ExitCode
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.logs import configure
+from smartico_sync.observe.machine import of_disk
 from smartico_sync.observe.status_document import status_document
 from smartico_sync.observe.terminal import Progress, summary
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from smartico_sync.config.models import Configuration
     from smartico_sync.observe.endpoint import Endpoint
+    from smartico_sync.observe.finding import Finding
 
 __all__ = ["run", "serve"]
 
@@ -79,13 +82,13 @@ def run(path: Path, once: bool, form: str) -> int:
 
 def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
     """Work until somebody says stop: with the configuration as it is now, and with each that is loaded after it."""
+    reload = stack.enter_context(Reload(path, ending))
     configuration, base = start.until(partial(loaded, path)), path.absolute().parent
     board = board_of(configuration)
     endpoint = endpoint_of(configuration.health, board, base)
     if endpoint is not None:
         stack.callback(endpoint.close)
         start.endpoint = endpoint
-    reload = stack.enter_context(Reload(path, ending))
     boards = [board]
     stack.enter_context(ServiceManager(lambda: assess(boards[0].views(), ()).alive == "alive"))
     while True:
@@ -125,13 +128,15 @@ def serve(
 ) -> ExitCode:
     """Run the scheduler, with its endpoint if there is one, until it ends."""
     where = "no status page"
+    notes = partial(notes_of, parts, reload)
     if endpoint is not None:
+        endpoint.notes = notes
         endpoint.destinations, endpoint.starting = parts.delivery.status, "no"
         endpoint.sources, endpoint.sizes = parts.sources, parts.store.sizes
         where = endpoint.url
     if mode == "forever":
         operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
-        look = partial(status_of, parts, now_ms(), reload)
+        look = partial(status_of, parts, now_ms(), notes)
         control = Control(parts.store.path, operations, look, reload.ask if reload else no_reload)
         stack.callback(control.close)
     # What has been made so far lives as long as the process; looking through it again and again costs a twentieth of the speed.
@@ -160,10 +165,15 @@ def serve(
     return ExitCode(code)
 
 
-def status_of(parts: Parts, started_ms: int, reload: Reload | None) -> dict[str, Any]:
+def notes_of(parts: Parts, reload: Reload | None) -> Sequence[Finding]:
+    """What is to be said of the process itself."""
+    return (*(reload.findings() if reload else ()), *of_disk(parts.store.path.parent))
+
+
+def status_of(parts: Parts, started_ms: int, notes: Callable[[], Sequence[Finding]]) -> dict[str, Any]:
     """How the daemon does, for whoever asks over the control socket."""
     views, destinations = parts.board.views(), parts.delivery.status()
-    health = assess(views, destinations, reload.findings() if reload else ())
+    health = assess(views, destinations, notes())
     document = status_document(views, destinations, health, started_ms=started_ms, now_ms=now_ms())
     connections = [{"name": name, "connection": words} for name, words in parts.sources.items() if words]
     return {**document, "sources": connections, "state": asdict(parts.store.sizes())}

@@ -16,7 +16,7 @@ class DestinationStatus:
     """One destination as it stands. `events` and `requests` count by what became of them.
 
     `halts`: what is refused, and `warnings`: what should be mended soon, each with a hint. `hint`: what to do while it backs off; empty
-    where waiting is all.
+    where waiting is all. `clock_ahead_ms`: the clock of the API's last answer minus ours, None where it told none.
     """
 
     name: str
@@ -34,3 +34,4 @@ class DestinationStatus:
     seconds: float = 0.0
     hint: str = ""
     warnings: tuple[tuple[str, str], ...] = ()
+    clock_ahead_ms: int | None = None

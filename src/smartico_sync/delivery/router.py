@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,7 +143,10 @@ class Router:
 
     def status(self) -> tuple[DestinationStatus, ...]:
         """Every destination as it stands."""
-        return tuple(destination.status() for destination in self.destinations())
+        return tuple(
+            replace(destination.status(), clock_ahead_ms=destination.client.clock_ahead_ms)
+            for destination in self.destinations()
+        )
 
     def destinations(self) -> list[Destination]:
         """Each destination once."""

@@ -111,7 +111,7 @@ class Endpoint:
         if self.starting == "no":
             return health
         waits = self.waits_for
-        findings = (Finding("critical", "start", waits.message, waits.hint),) if waits else ()
+        findings = (Finding("critical", "start", waits.message, waits.hint, code="start"),) if waits else ()
         return replace(health, alive="alive", ready="starting", findings=(*findings, *health.findings))
 
     def answer(self, path: str, reader: Reader = "known") -> Answer:

@@ -125,6 +125,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         """Look for something new: whether the source is the same, rows that wait for another try, and the next page."""
         self._mailbox.poll_begins()
         self._equipment.recorder.poll_began()
+        if (replication := session.checks.replication(self._equipment.source)) is not None:
+            self._equipment.recorder.replicates(replication)
         if session.checks.minute_is_over:
             self._equipment.source.verify(session.prepared.relation)
         if session.checks.due:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.observe.polls import Instant, Polls
-from smartico_sync.observe.view_status import BackfillStatus, State, StatusBoard, StreamStatus, ViewFacts
+from smartico_sync.observe.view_status import BackfillStatus, ReplicaStatus, State, StatusBoard, StreamStatus, ViewFacts
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import View
     from smartico_sync.core.records import Commit, ViewRow
+    from smartico_sync.core.replication import Replication
     from smartico_sync.errors import SyncError
     from smartico_sync.tracking.page_reader import PageReader, ReadResult
     from smartico_sync.tracking.prepared_view import PreparedView
@@ -149,6 +150,12 @@ class StatusRecorder:
     def recent(self, rows: int, refused: int) -> None:
         """Of the last rows so many were given up."""
         self.change(recent_rows=rows, recent_refused=refused)
+
+    def replicates(self, replication: Replication) -> None:
+        """How the source's server stands in its replication."""
+        now = self.board.clock()
+        status = ReplicaStatus(replication.state, replication.lag_ms, replication.now_ms, replication.hint, now)
+        self.change(replica=status)
 
     def inspected(self, *, null_cursors: int, warnings: tuple[str, ...]) -> None:
         """What was looked at beside the polls."""
