@@ -21,6 +21,7 @@ __all__ = ["app", "main"]
 COMMANDS = {
     "run": ("run", "Watch the views and send what changed; the daemon."),
     "reload": ("reload", "Have the running daemon read its views.yaml again."),
+    "log-level": ("log_level", "Have the running daemon write down more, or less."),
     "check": ("check", "Try everything out without sending: configuration, databases, views, API."),
     "preview": ("preview", "Show the exact request body for some rows of a view; send nothing."),
     "status": ("status", "Say how every view does."),

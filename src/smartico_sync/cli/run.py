@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -24,9 +25,10 @@ from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.service_manager import ServiceManager
 from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
 from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
-from smartico_sync.errors import ExitCode
+from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.observe.health import assess
-from smartico_sync.observe.logs import configure
+from smartico_sync.observe.journal import Journal
+from smartico_sync.observe.logs import configure, flush, set_level
 from smartico_sync.observe.machine import of_disk
 from smartico_sync.observe.status_document import status_document
 from smartico_sync.observe.terminal import Progress, summary
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration
     from smartico_sync.observe.endpoint import Endpoint
     from smartico_sync.observe.finding import Finding
+    from smartico_sync.observe.health import Health
+    from smartico_sync.observe.view_status import ViewStatus
 
 __all__ = ["run", "serve"]
 
@@ -62,7 +66,19 @@ def run(path: Path, once: bool, form: str) -> int:
     Ends with Ctrl-C or SIGTERM, after the requests under way; SIGHUP has it read its configuration again. With --once it ends by itself: 0 everything delivered,
     3 a source or 4 the API could not be used, 6 done but some rows are dead letters.
     """
-    configure(form)  # type: ignore[arg-type]
+    written = configure(form)  # type: ignore[arg-type]
+    try:
+        return begun(path, once)
+    except SyncError as error:
+        if written == "console":
+            raise
+        log.error("failed", code=int(error.exit_code), reason=error.message, hint=error.hint)  # noqa: TRY400 - a person's mistake has no traceback
+        flush()
+        return int(error.exit_code)
+
+
+def begun(path: Path, once: bool) -> int:
+    """The daemon from its start to its end; the exit code."""
     with Ending() as ending, ExitStack() as stack:
         start = Start(ending.stopping, ONCE_PATIENCE_S if once else math.inf)
         base = path.absolute().parent
@@ -89,6 +105,7 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
     if endpoint is not None:
         stack.callback(endpoint.close)
         start.endpoint = endpoint
+    journal = stack.enter_context(Journal())
     boards = [board]
     stack.enter_context(ServiceManager(lambda: assess(boards[0].views(), ()).alive == "alive"))
     while True:
@@ -99,7 +116,7 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         with ExitStack() as inner:
             parts = start.until(partial(assemble, configuration, base, inner, board))
             scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
-            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload)
+            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload, journal)
         following = reload.following()
         if following is None:
             return
@@ -107,6 +124,26 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
             log.warning("reload", reason="`health:` is taken up at the next restart only")
         configuration = following
         boards[0] = board = board_of(configuration)
+
+
+def tell_configuration(parts: Parts) -> None:
+    """What the daemon begins with, or goes on with after a reload."""
+    configuration = parts.loops[0].equipment.configuration
+    smartico = configuration.smartico
+    log.info(
+        "configured",
+        views={view.name: f"{view.kind} from {view.source}" for view in configuration.views},
+        sources={name: source.url.get_secret_value().partition(":")[0] for name, source in configuration.sources.items()},
+        limits={
+            name: getattr(smartico, name)
+            for name in ("max_in_flight", "requests_per_minute", "batch_events", "batch_bytes", "timeout", "park")
+        },
+        brands=sorted(smartico.brands),
+        pii=configuration.pii.mode,
+        state=str(parts.store.path),
+        process=os.getpid(),
+        level=set_level()["level"],
+    )  # fmt: skip
 
 
 def loaded(path: Path) -> Configuration:
@@ -125,6 +162,7 @@ def serve(
     mode: str,
     stack: ExitStack,
     reload: Reload | None = None,
+    journal: Journal | None = None,
 ) -> ExitCode:
     """Run the scheduler, with its endpoint if there is one, until it ends."""
     where = "no status page"
@@ -139,10 +177,14 @@ def serve(
         look = partial(status_of, parts, now_ms(), notes)
         control = Control(parts.store.path, operations, look, reload.ask if reload else no_reload)
         stack.callback(control.close)
+        if journal is not None:
+            journal.watch(partial(looked, parts, notes))
+            stack.callback(journal.watch, None)
     # What has been made so far lives as long as the process; looking through it again and again costs a twentieth of the speed.
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    tell_configuration(parts)
     log.info("started", version=__version__, views=len(parts.loops), page=where)
     for name, encryption in parts.sources.items():
         if encryption:
@@ -168,6 +210,12 @@ def serve(
 def notes_of(parts: Parts, reload: Reload | None) -> Sequence[Finding]:
     """What is to be said of the process itself."""
     return (*(reload.findings() if reload else ()), *of_disk(parts.store.path.parent))
+
+
+def looked(parts: Parts, notes: Callable[[], Sequence[Finding]]) -> tuple[Health, tuple[ViewStatus, ...]]:
+    """How the daemon does now, and its views."""
+    views = parts.board.views()
+    return assess(views, parts.delivery.status(), notes()), views
 
 
 def status_of(parts: Parts, started_ms: int, notes: Callable[[], Sequence[Finding]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
+import structlog
 
 from smartico_sync.config.models import Brand
 from smartico_sync.core.batches import batches
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from smartico_sync.errors import DeliveryError
 
 __all__ = ["Probe", "Router", "aliases_of", "under_aliases"]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class Router:
             (destination, *batches(piece, destination.batch_size.events, self.config.batch_bytes))
             for destination, piece in self.routed(events)
         ]
+        log.debug("send", view=view, send=pending.number, events=len(events), priority=priority)
         with self.order:  # sends keep their order over all views
             for destination, ready, large in cut:
                 if large:

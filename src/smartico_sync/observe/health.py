@@ -37,11 +37,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`alive`: the daemon turns. `ready`: it delivers."""
+    """`alive`: the daemon turns. `ready`: it delivers. `each` are the findings one by one, before those of one cause were put together."""
 
     alive: Literal["alive", "stuck"]
     ready: Literal["delivering", "starting", "not delivering"]
     findings: tuple[Finding, ...]
+    each: tuple[Finding, ...] = ()
 
 
 def assess(
@@ -65,7 +66,7 @@ def assess(
         ready = "starting"
     if bad or stuck:
         ready = "not delivering"
-    return Health("stuck" if stuck else "alive", ready, tuple(by_cause(findings)))
+    return Health("stuck" if stuck else "alive", ready, tuple(by_cause(findings)), tuple(findings))
 
 
 def of_destination(destination: DestinationStatus) -> list[Finding]:

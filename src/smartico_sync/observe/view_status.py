@@ -137,6 +137,7 @@ class ViewFacts:
     since this start, by property, and `left_out` values the API refused; `parked` and `dead` are waiting and given up now, by reason code, and the first of the
     former waits since `parked_since_ms` (epoch ms, 0: none does). `replica`: how the server stands in its replication, None
     before it was asked.
+    `given_up` and `put_off`: how often since this start a row was given up, or parked for another try, by reason code.
     Of the last `recent_rows` rows of this process `recent_refused` were given up.
     At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
     `looked` profiles so many were `differing` from what was sent.
@@ -167,6 +168,8 @@ class ViewFacts:
     parked: Mapping[int, int] = field(default_factory=dict)
     parked_since_ms: int = 0
     dead: Mapping[int, int] = field(default_factory=dict)
+    given_up: Mapping[int, int] = field(default_factory=dict)
+    put_off: Mapping[int, int] = field(default_factory=dict)
     recent_rows: int = 0
     recent_refused: int = 0
     invalid: Mapping[str, int] = field(default_factory=dict)

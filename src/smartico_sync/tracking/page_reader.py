@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -46,7 +48,7 @@ class ReadResult:
     `page`: rows in order; `late`: late rows that a rescan found below them; `extra`: rows out of the order, such as those
     dated ahead of the clock; `again`: rows that may have changed since they were read, and stand where they stood. `repeated` tells the rows of the page that were sent ahead of their time. `ahead` are the keys
     of such rows that `extra` holds. `after`: the position behind which the page begins. `watched`: the ids that were asked
-    for beside the mechanism's rescan.
+    for beside the mechanism's rescan. `number` counts the readings of this process, for the log.
     """
 
     read_time: ReadTime
@@ -61,6 +63,7 @@ class ReadResult:
     cost_ms: int = 0
     through: str | None = None
     after: Position | None = None
+    number: int = field(default_factory=partial(next, count(1)), compare=False)
 
     @property
     def has_news(self) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from smartico_sync.observe.polls import Instant, Polls
 from smartico_sync.observe.view_status import BackfillStatus, ReplicaStatus, State, StatusBoard, StreamStatus, ViewFacts
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["StatusRecorder"]
+
+N = TypeVar("N")
 
 
 class StatusRecorder:
@@ -137,6 +140,8 @@ class StatusRecorder:
             lambda facts: replace(
                 facts,
                 counts=_sum(facts.counts, commit.counts),
+                given_up=_sum(facts.given_up, Counter(each.code for each in commit.dead_letters)),
+                put_off=_sum(facts.put_off, Counter(each.code for each in commit.parked)),
                 head=commit.head.cursor if commit.head else facts.head,
                 watermark=commit.watermark.cursor if commit.watermark else facts.watermark,
                 polls=facts.polls if commit.step else facts.polls.got_on(now),
@@ -198,6 +203,6 @@ class StatusRecorder:
         self.board.change(self.name, lambda facts: replace(facts, polls=changed(facts, now)))
 
 
-def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+def _sum(first: Mapping[N, int], second: Mapping[N, int]) -> dict[N, int]:
     """Both counts by name; what leaves a stage again is counted below zero, so nothing may be dropped."""
     return {name: first.get(name, 0) + second.get(name, 0) for name in (*first, *second)}
