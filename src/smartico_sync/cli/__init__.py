@@ -35,6 +35,7 @@ COMMANDS = {
     "init": ("init", "Write a first views.yaml from what a database holds."),
     "kinds": ("kinds", "What a view's rows can become: kinds, their columns and events."),
     "config": ("config", "The JSON schema of views.yaml."),
+    "test-alerts": ("alert_trial", "Post a test to everybody who is alerted."),
     "doctor": ("doctor", "Write a file for support, without secrets and personal data."),
     "completion": ("completion", "Completion for bash, zsh and fish."),
     "keys": ("keys", "Make encryption keys."),

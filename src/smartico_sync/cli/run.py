@@ -26,6 +26,7 @@ from smartico_sync.daemon.service_manager import ServiceManager
 from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
 from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
 from smartico_sync.errors import ExitCode, SyncError
+from smartico_sync.observe.alerts import Alerts
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.journal import Journal
 from smartico_sync.observe.logs import configure, flush, set_level
@@ -105,10 +106,13 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
     if endpoint is not None:
         stack.callback(endpoint.close)
         start.endpoint = endpoint
-    journal = stack.enter_context(Journal())
+    alerts = Alerts()
+    stack.callback(alerts.close)
+    journal = stack.enter_context(Journal(alerts.tell))
     boards = [board]
     stack.enter_context(ServiceManager(lambda: assess(boards[0].views(), ()).alive == "alive"))
     while True:
+        alerts.use(configuration.alerts)
         if endpoint is not None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
             endpoint.notes, endpoint.waits_for = reload.findings, None
@@ -116,7 +120,7 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         with ExitStack() as inner:
             parts = start.until(partial(assemble, configuration, base, inner, board))
             scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
-            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload, journal)
+            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload, journal, alerts)
         following = reload.following()
         if following is None:
             return
@@ -163,10 +167,11 @@ def serve(
     stack: ExitStack,
     reload: Reload | None = None,
     journal: Journal | None = None,
+    alerts: Alerts | None = None,
 ) -> ExitCode:
     """Run the scheduler, with its endpoint if there is one, until it ends."""
     where = "no status page"
-    notes = partial(notes_of, parts, reload)
+    notes = partial(notes_of, parts, reload, alerts)
     if endpoint is not None:
         endpoint.notes = notes
         endpoint.destinations, endpoint.starting = parts.delivery.status, "no"
@@ -207,9 +212,10 @@ def serve(
     return ExitCode(code)
 
 
-def notes_of(parts: Parts, reload: Reload | None) -> Sequence[Finding]:
+def notes_of(parts: Parts, reload: Reload | None, alerts: Alerts | None) -> Sequence[Finding]:
     """What is to be said of the process itself."""
-    return (*(reload.findings() if reload else ()), *of_disk(parts.store.path.parent))
+    told = [*(reload.findings() if reload else ()), *(alerts.findings() if alerts else ())]
+    return (*told, *of_disk(parts.store.path.parent))
 
 
 def looked(parts: Parts, notes: Callable[[], Sequence[Finding]]) -> tuple[Health, tuple[ViewStatus, ...]]:

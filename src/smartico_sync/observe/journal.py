@@ -29,6 +29,7 @@ LOOK_S = 5.0  # what stands for less is told by whoever meets it, or is no news
 SUM_MS = 60_000  # how often rows that did not go are summed up
 # Of one cause whatever the number of subjects; all others are a subject's own.
 SHARED: frozenset[Code] = frozenset({"trouble", "replica", "clock", "start", "disk", "configuration"})
+SEVERAL: frozenset[Code] = frozenset({"advice", "api_halted", "token"})  # a subject may have more than one
 # Those that happen have a line of their own, at once; `trouble` has one for its end, too.
 TOLD: frozenset[Code] = frozenset(
     {"trouble", "advice", "left_out", "unknown_duplicates", "api_halted", "start", "alerts"}
@@ -59,7 +60,7 @@ class Change:
 
 def key_of(finding: Finding) -> Key:
     """What makes two findings of two moments the same one: numbers in it change, and more subjects may share its cause."""
-    if finding.code == "advice":
+    if finding.code in SEVERAL:
         return finding.code, finding.subject, DIGITS.sub("", finding.message)
     if finding.code in SHARED:
         return finding.code, "", DIGITS.sub("", finding.message.replace(f"view {finding.subject}: ", ""))
