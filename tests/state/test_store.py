@@ -175,7 +175,7 @@ def test_event_ids_are_begun_anew_only_when_asked(path, store):
 
 def test_a_view_is_registered_together_with_its_start(store, rows, monkeypatch):
     """Position, memory, anchors and what was there are written with the view or not at all; a view that is placed stays."""
-    monkeypatch.setattr("smartico_sync.state.store.START_ROWS", 2)
+    monkeypatch.setattr("smartico_sync.state.stored_views.START_ROWS", 2)
     start = Commit(
         "new", 5, head=Position("9", ("k",)), watermark=Position("7"), late="{}", ledger=rows([1, 2, 3], [7, 8, 9]),
         anchors=(Anchor(Position("9"), 9, 1),),

@@ -349,5 +349,5 @@ def test_begin_anew_keeps_the_secret(closed):
 
 def test_nothing_secret_is_shown(store):
     """Neither the store nor its key shows the secret."""
-    assert str(store.secret) not in repr(store) + repr(store._key)
-    assert store.secret.hex() not in repr(store._key)
+    assert str(store.secret) not in repr(store) + repr(store.key)
+    assert store.secret.hex() not in repr(store.key)

@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from smartico_sync import __version__
+from smartico_sync.cli.loading import loading
 from smartico_sync.cli.output import echo_lines, secho
 from smartico_sync.errors import ExitCode, SyncError, Unexpected
 
@@ -69,7 +70,11 @@ class LazyGroup(click.Group):
         """The command, or None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
+        name = f"{__name__}.{COMMANDS[cmd_name][0]}"
+        if name not in sys.modules:
+            with loading():
+                importlib.import_module(name)
+        module = sys.modules[name]
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 

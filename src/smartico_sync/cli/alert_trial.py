@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from smartico_sync.cli.findings import Finding, show
-from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.output import print_json
 from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.observe.alerts import trial
 

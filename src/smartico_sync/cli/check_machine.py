@@ -7,7 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from smartico_sync.cli.findings import Finding, failed
-from smartico_sync.daemon import control
+from smartico_sync.daemon import asking
 from smartico_sync.errors import StateUnwritable, SyncError
 from smartico_sync.state.key_file import key_path
 from smartico_sync.state.store import Store
@@ -58,7 +58,7 @@ def tried(state: Path, apart: bytes | None) -> str:
 def daemon_runs(state: Path) -> bool:
     """Whether a daemon that holds this state answers."""
     try:
-        return "views" in control.ask(state, "status", {})
+        return "views" in asking.ask(state, "status", {})
     except (SyncError, OSError):
         return False
 

@@ -14,6 +14,7 @@ import click
 
 from smartico_sync.cli.check_machine import taken
 from smartico_sync.cli.run import serve
+from smartico_sync.cli.run_reports import Reports
 from smartico_sync.config import load
 from smartico_sync.config.units import Milliseconds
 from smartico_sync.daemon.ending import Ending
@@ -25,6 +26,7 @@ from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.observe.logs import configure
 from smartico_sync.pii.keys import new_key
 from smartico_sync.sandbox.api import Sandbox
+from smartico_sync.tracking.clocks import now_ms
 
 __all__ = ["demo"]
 
@@ -67,7 +69,7 @@ def demo(duration: str | None, listen: str, api: str) -> int:
         ends = (ending.stopping, seconds)
         director = threading.Thread(target=direct, args=(casino, sandbox, scheduler, replica, *ends), daemon=True)
         director.start()
-        serve(scheduler, parts, endpoint, "forever", stack)
+        serve(scheduler, parts, endpoint, "forever", stack, Reports(parts, None, None, now_ms()))
         casino.stop()
         return int(told(expected(replica), sandbox, "finished" if seconds is not None else "interrupted"))
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.output import echo
+from smartico_sync.cli.output import echo, print_json
 from smartico_sync.config.units import Milliseconds
-from smartico_sync.daemon import control
+from smartico_sync.daemon import asking
 from smartico_sync.errors import ConfigError
 from smartico_sync.observe.logs import LEVELS
 
@@ -37,9 +37,9 @@ def log_level(level: str | None, duration: str | None, path: Path, as_json: bool
         raise click.BadParameter(str(error), param_hint="--for") from None
     if seconds is not None and level is None:
         raise click.UsageError("--for needs a level: smartico-sync log-level debug --for 10m")
-    if not control.socket_path(context.state).exists():
+    if not asking.socket_path(context.state).exists():
         raise ConfigError(f"no daemon works with {context.state}", hint=f"smartico-sync run --config {path}")
-    found = control.ask(context.state, "log-level", {"level": level, "seconds": seconds})
+    found = asking.ask(context.state, "log-level", {"level": level, "seconds": seconds})
     if as_json:
         print_json(found)
     else:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import gc
 import math
-import os
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import structlog
 
 from smartico_sync import __version__
+from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
+from smartico_sync.cli.run_reports import Reports, tell_configuration, tell_outcome
 from smartico_sync.config.load import load
 from smartico_sync.daemon.control import Control, no_reload
 from smartico_sync.daemon.ending import Ending
@@ -27,23 +27,18 @@ from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
 from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
 from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.observe.alerts import Alerts
+from smartico_sync.observe.endpoint import no_letters
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.journal import Journal
-from smartico_sync.observe.logs import configure, flush, set_level
-from smartico_sync.observe.machine import of_disk
-from smartico_sync.observe.status_document import status_document
-from smartico_sync.observe.terminal import Progress, summary
+from smartico_sync.observe.logs import configure, flush
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from smartico_sync.config.models import Configuration
     from smartico_sync.observe.endpoint import Endpoint
-    from smartico_sync.observe.finding import Finding
-    from smartico_sync.observe.health import Health
-    from smartico_sync.observe.view_status import ViewStatus
+    from smartico_sync.observe.view_status import StatusBoard
 
 __all__ = ["run", "serve"]
 
@@ -86,7 +81,7 @@ def begun(path: Path, once: bool) -> int:
         try:
             if once:
                 configuration = loaded(path)
-                parts = start.until(partial(assemble, configuration, base, stack, board_of(configuration)))
+                parts = start.until(partial(assembled, configuration, base, stack, board_of(configuration)))
                 scheduler = Scheduler(parts.loops, parts.store, configuration, ending.stopping)
                 ending.code = serve(scheduler, parts, None, "once", stack)
             else:
@@ -116,38 +111,22 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         if endpoint is not None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
             endpoint.notes, endpoint.waits_for = reload.findings, None
-            endpoint.sources, endpoint.sizes = {}, None
+            endpoint.sources, endpoint.sizes, endpoint.letters = {}, None, no_letters
         with ExitStack() as inner:
-            parts = start.until(partial(assemble, configuration, base, inner, board))
+            parts = start.until(partial(assembled, configuration, base, inner, board))
             scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
-            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload, journal, alerts)
+            ending.code = serve(
+                scheduler, parts, endpoint, "forever", inner, Reports(parts, reload, alerts, now_ms()), journal
+            )
         following = reload.following()
         if following is None:
             return
         if following.health != configuration.health:
             log.warning("reload", reason="`health:` is taken up at the next restart only")
         configuration = following
+        gc.unfreeze()  # what was made for the configuration before
+        gc.collect()
         boards[0] = board = board_of(configuration)
-
-
-def tell_configuration(parts: Parts) -> None:
-    """What the daemon begins with, or goes on with after a reload."""
-    configuration = parts.loops[0].equipment.configuration
-    smartico = configuration.smartico
-    log.info(
-        "configured",
-        views={view.name: f"{view.kind} from {view.source}" for view in configuration.views},
-        sources={name: source.url.get_secret_value().partition(":")[0] for name, source in configuration.sources.items()},
-        limits={
-            name: getattr(smartico, name)
-            for name in ("max_in_flight", "requests_per_minute", "batch_events", "batch_bytes", "timeout", "park")
-        },
-        brands=sorted(smartico.brands),
-        pii=configuration.pii.mode,
-        state=str(parts.store.path),
-        process=os.getpid(),
-        level=set_level()["level"],
-    )  # fmt: skip
 
 
 def loaded(path: Path) -> Configuration:
@@ -159,43 +138,44 @@ def loaded(path: Path) -> Configuration:
     return configuration
 
 
+def assembled(configuration: Configuration, base: Path, stack: ExitStack, board: StatusBoard) -> Parts:
+    """The parts. They live as long as the process; looking through them for garbage again and again would cost a twentieth of the speed."""
+    with without_collector():
+        return assemble(configuration, base, stack, board)
+
+
 def serve(
     scheduler: Scheduler,
     parts: Parts,
     endpoint: Endpoint | None,
     mode: str,
     stack: ExitStack,
-    reload: Reload | None = None,
+    reports: Reports | None = None,
     journal: Journal | None = None,
-    alerts: Alerts | None = None,
 ) -> ExitCode:
     """Run the scheduler, with its endpoint if there is one, until it ends."""
     where = "no status page"
-    notes = partial(notes_of, parts, reload, alerts)
     if endpoint is not None:
-        endpoint.notes = notes
         endpoint.destinations, endpoint.starting = parts.delivery.status, "no"
         endpoint.sources, endpoint.sizes = parts.sources, parts.store.sizes
+        endpoint.letters = parts.store.newest_dead_letters
         where = endpoint.url
-    if mode == "forever":
-        operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
-        look = partial(status_of, parts, now_ms(), notes)
-        control = Control(parts.store.path, operations, look, reload.ask if reload else no_reload)
-        stack.callback(control.close)
-        if journal is not None:
-            journal.watch(partial(looked, parts, notes))
-            stack.callback(journal.watch, None)
-    # What has been made so far lives as long as the process; looking through it again and again costs a twentieth of the speed.
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
+    if reports is not None:
+        be_asked(scheduler, parts, endpoint, reports, stack)
+    if reports is not None and journal is not None:
+        journal.watch(reports.look)
+        stack.callback(journal.watch, None)
     tell_configuration(parts)
     log.info("started", version=__version__, views=len(parts.loops), page=where)
     for name, encryption in parts.sources.items():
         if encryption:
             log.info("source", source=name, connection=encryption)
     views = parts.board.last_seen if mode == "once" else parts.board.views
-    progress = stack.enter_context(Progress(views, where)) if sys.stderr.isatty() else None
+    progress = None
+    if sys.stderr.isatty():
+        from smartico_sync.observe.terminal import Progress, summary  # noqa: PLC0415 - rich, a tenth of a start
+
+        progress = stack.enter_context(Progress(views, where))
     code = ExitCode.FINE
     if mode == "once":
         code = scheduler.once()
@@ -204,30 +184,16 @@ def serve(
     if progress is not None:
         progress.stop()
     if mode == "once":
-        summary(views())
-        for view in views():
-            log.info("view", view=view.name, state=view.state, waiting=sum(view.parked.values()), **view.counts)
-        for finding in assess(views(), parts.delivery.status()).findings:
-            log.warning("finding", subject=finding.subject, reason=finding.message, hint=finding.hint)
+        if progress is not None:
+            summary(views())
+        tell_outcome(parts)
     return ExitCode(code)
 
 
-def notes_of(parts: Parts, reload: Reload | None, alerts: Alerts | None) -> Sequence[Finding]:
-    """What is to be said of the process itself."""
-    told = [*(reload.findings() if reload else ()), *(alerts.findings() if alerts else ())]
-    return (*told, *of_disk(parts.store.path.parent))
-
-
-def looked(parts: Parts, notes: Callable[[], Sequence[Finding]]) -> tuple[Health, tuple[ViewStatus, ...]]:
-    """How the daemon does now, and its views."""
-    views = parts.board.views()
-    return assess(views, parts.delivery.status(), notes()), views
-
-
-def status_of(parts: Parts, started_ms: int, notes: Callable[[], Sequence[Finding]]) -> dict[str, Any]:
-    """How the daemon does, for whoever asks over the control socket."""
-    views, destinations = parts.board.views(), parts.delivery.status()
-    health = assess(views, destinations, notes())
-    document = status_document(views, destinations, health, started_ms=started_ms, now_ms=now_ms())
-    connections = [{"name": name, "connection": words} for name, words in parts.sources.items() if words]
-    return {**document, "sources": connections, "state": asdict(parts.store.sizes())}
+def be_asked(scheduler: Scheduler, parts: Parts, endpoint: Endpoint | None, reports: Reports, stack: ExitStack) -> None:
+    """Answer commands, until the end."""
+    if endpoint is not None:
+        endpoint.notes = reports.notes
+    operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
+    reload = reports.reload.ask if reports.reload else no_reload
+    stack.callback(Control(parts.store.path, operations, reports.document, reload).close)

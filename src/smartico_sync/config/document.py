@@ -138,8 +138,7 @@ class Reader:
                 return self.mapping(node, loc)
             if isinstance(node, yaml.SequenceNode):
                 return [self.value(item, (*loc, index)) for index, item in enumerate(node.value)]
-            assert isinstance(node, yaml.ScalarNode)
-            return self.scalar(node, loc)
+            return self.scalar(node, loc) if isinstance(node, yaml.ScalarNode) else None  # there is no other kind
         finally:
             self.open.pop()
 

@@ -118,7 +118,7 @@ def of_replica(view: ViewStatus) -> list[Finding]:
     if replica is None or replica.state not in ("replica", "stopped"):
         return []
     limit_ms = REPLICA_LAG_MS if view.max_age_ms is None else view.max_age_ms
-    late = view.replica_lag_ms > limit_ms
+    late = (view.replica_lag_ms or 0) > limit_ms
     severity: Severity = "critical" if late else "warning"
     since_ms = replica.asked.wall_ms - replica.lag_ms
     if replica.state == "stopped":

@@ -16,6 +16,7 @@ __all__ = [
     "LaneStatus",
     "LateStatus",
     "ReplicaStatus",
+    "SentProperty",
     "State",
     "StatusBoard",
     "StreamStatus",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 PATIENCE_INTERVALS = 10  # one poll that is late or slow is no news, ten in a row are
+REPLICAS = ("physical standby", "logical replica")  # roles of a server that shows what another one wrote before
 PATIENCE_MS = 30_000  # the default statement_timeout and the API's default timeout: what takes less ends by itself
 
 
@@ -65,6 +67,19 @@ class BackfillStatus:
     def left_s(self) -> int | None:
         """Seconds until it is done, if nothing slows it down; None when nobody counted the rows."""
         return max(0, self.total - self.done) // self.rate if self.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class SentProperty:
+    """One property that a view sends: the columns it comes from, what it becomes, and how a personal value is protected.
+
+    `protection`: empty for what is not personal. A column that is sent nowhere has no `name`.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    type: str = ""
+    protection: Literal["", "encrypt", "drop", "plain"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +155,8 @@ class ViewFacts:
     `given_up` and `put_off`: how often since this start a row was given up, or parked for another try, by reason code.
     Of the last `recent_rows` rows of this process `recent_refused` were given up.
     At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
-    `looked` profiles so many were `differing` from what was sent.
+    `looked` profiles so many were `differing` from what was sent. `server_role`: what the source is, as its engine tells it; `properties`:
+    what is sent of a row, then the columns that are sent nowhere.
     """
 
     name: str
@@ -179,6 +195,8 @@ class ViewFacts:
     looked: int = 0
     compared_ms: int = 0
     backfill: BackfillStatus | None = None
+    server_role: str = ""
+    properties: tuple[SentProperty, ...] = ()
     stream: StreamStatus | None = None
 
 
@@ -188,14 +206,15 @@ class ViewStatus(ViewFacts):
 
     `lag_ms`: how long ago the last poll that found nothing newer began reading: every row that the source showed before
     has been dealt with, and of what came since that is not known. So it grows between two polls, and while one hangs;
-    before the first such poll of this process it counts from the start. `replica_lag_ms`, by which the source is behind its
-    primary, is part of it. `clock_ahead_ms`: the server's own clock minus ours, None where it does not tell.
+    before the first such poll of this process it counts from the start. By how much a replica says that it is behind is part of it.
+    `clock_ahead_ms`: the server's own clock minus ours, None where it does not tell.
     `state`: trouble first; `live` while the last poll caught up and the lag is within `patience_ms`, else `behind`.
     `standstill`: for longer than `patience_ms` the poll under way has not got on (`hanging`), or none has begun
     (`waiting`); trouble that is told as `error` is not told again.
     `poll_ms`: how long the poll under way has been running, 0 between polls; `still_ms`: since when no poll began, got on or
     ended; `silent_ms`: since when there was no sign of life at all, a wait for the API included. `error_ms`: since when the
     view has been in trouble without a break; `parked_oldest_ms`: for how long the first parked row has been waiting.
+    `replica_lag_ms`: how far a replica is behind, or how old what it shows may be where it does not tell; None where the source is none.
     """
 
     state: State
@@ -213,7 +232,7 @@ class ViewStatus(ViewFacts):
     hint: str
     error_ms: int
     parked_oldest_ms: int
-    replica_lag_ms: int
+    replica_lag_ms: int | None
     clock_ahead_ms: int | None
 
 
@@ -226,7 +245,7 @@ def derived(facts: ViewFacts, now: Instant) -> ViewStatus:
     """How a view does at a moment that is not before the facts."""
     polls = facts.polls
     trouble = polls.trouble
-    behind_ms = facts.replica.lag_now_ms(now) if facts.replica else 0
+    behind_ms = facts.replica.lag_now_ms(now) if facts.replica and facts.replica.state != "unknown" else 0
     return ViewStatus(
         **{each.name: getattr(facts, each.name) for each in fields(ViewFacts)},
         state=_state(facts, now),
@@ -244,9 +263,15 @@ def derived(facts: ViewFacts, now: Instant) -> ViewStatus:
         hint=trouble.hint if trouble else "",
         error_ms=trouble.since.wall_ms if trouble else 0,
         parked_oldest_ms=max(0, now.wall_ms - facts.parked_since_ms) if facts.parked_since_ms else 0,
-        replica_lag_ms=behind_ms,
+        replica_lag_ms=_replica_lag_ms(facts, now),
         clock_ahead_ms=facts.replica.ahead_now_ms(now) if facts.replica else None,
     )
+
+
+def _replica_lag_ms(facts: ViewFacts, now: Instant) -> int | None:
+    if facts.replica is not None and facts.replica.state in ("replica", "stopped"):
+        return facts.replica.lag_now_ms(now)
+    return max(0, -facts.skew_ms) if facts.server_role in REPLICAS else None
 
 
 def _lag_ms(polls: Polls, now: Instant) -> int:

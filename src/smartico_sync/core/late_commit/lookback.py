@@ -86,8 +86,7 @@ class Lateness:
         """Say that the lookback is about to be too short; empty when it is not."""
         if self.most_ms * MARGIN <= lookback_ms:
             return ""
-        advice = self.advice_ms()
-        assert advice is not None
+        advice = self.advice_ms() or lookback_ms
         return (
             f"a row came {seconds(self.most_ms)} late and the lookback is {seconds(lookback_ms)}: what comes later than that "
             f"is missed; set `lookback: {seconds(advice)}`, and run smartico-sync reconcile"

@@ -1,0 +1,25 @@
+"""A configuration and where its state is: all that a command needs which only asks the running daemon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smartico_sync.config.load import load
+from smartico_sync.daemon.state_place import state_path, state_secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from smartico_sync.config.models import Configuration
+
+__all__ = ["Configured"]
+
+
+class Configured:
+    """A configuration, the path of its state, and the state's secret where it is kept apart. ConfigError when one is of no use."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.configuration: Configuration = load(path)
+        self.state = state_path(self.configuration, path.absolute().parent)
+        self.secret = state_secret(self.configuration, path.absolute().parent)

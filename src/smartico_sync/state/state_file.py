@@ -1,0 +1,176 @@
+"""The open state file: one process, one connection, one transaction at a time, and that it is still where it was."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, Self
+
+from smartico_sync.errors import StateError, StateMissing
+from smartico_sync.state import recovery, told_sets, view_positions
+from smartico_sync.state.database import INCREMENTAL, StateSizes, restore_hint, transaction, translated
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from smartico_sync.state.key_file import KeyFile, SecretPlace
+    from smartico_sync.state.lock import ProcessLock
+
+__all__ = ["Care", "StateFile"]
+
+# Flushed: what is written survives a power cut, too. Overwritten: what is deleted leaves no bytes.
+Care = Literal["usual", "flushed", "overwritten"]
+
+TUNED = {  # what the connection is set to for a transaction, and afterwards
+    "flushed": ("synchronous = FULL", "synchronous = NORMAL"),
+    "overwritten": ("secure_delete = ON", "secure_delete = FAST"),
+}
+PAGES_AT_ONCE = 256  # a megabyte given back to the disk at a time: commits wait for it
+
+
+class StateFile:
+    """What every part of the store works on. Every method may be called from any thread."""
+
+    def __init__(self, path: Path, key: KeyFile, connection: sqlite3.Connection, lock: ProcessLock | None) -> None:
+        self.path = path
+        self.key = key
+        self.cipher = told_sets.Cipher(key.secret)
+        self._connection = connection
+        self._process = lock
+        self._turn = threading.RLock()
+        self._files = {file: inode(file.stat()) for file in self._own_files() if file.exists()}
+        self.numbers = view_positions.numbers(connection)
+        self.begun_before = frozenset(self.numbers)  # views that an earlier process began
+
+    @property
+    def secret(self) -> bytes:
+        """What events are named and values are hidden under."""
+        return self.key.secret
+
+    @property
+    def state_id(self) -> str:
+        """What tells this state from any other."""
+        return self.key.state_id
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close("well" if kind is None else "badly")
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r})"
+
+    def close(self, end: Literal["well", "badly"] = "well") -> None:
+        """Close the file and let the next process have it; idempotent. After a bad end it is treated as after a power cut."""
+        with self._turn:
+            if self._process and end == "well":
+                with suppress(StateError, sqlite3.Error):
+                    self._check_files()
+                    recovery.mark_closed(self._connection)
+            self._connection.close()
+            if self._process:
+                self._process.release()
+
+    def probe(self) -> None:
+        """Make sure that the state can be written to, before anything is delivered that could not be remembered."""
+        with self.writing() as connection:
+            connection.execute("UPDATE identity SET state_id = state_id")
+
+    def sizes(self) -> StateSizes:
+        """Return how large the state is on disk."""
+        with self.reading() as connection:
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            (page,) = connection.execute("PRAGMA page_size").fetchone()
+        files = [file.stat().st_size for file in self._own_files() if file.exists()]
+        return StateSizes(sum(files), free * page)
+
+    def give_back(self) -> int:
+        """Give a little of what is free inside the file back to the disk; how many bytes are left to give.
+
+        0 for a file made before 0.2.0, until `smartico-sync state compact`. Call it again while it returns more than 0.
+        """
+        with self._turn, translated(self.path):
+            connection = self._connection
+            if connection.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
+                return 0
+            connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+        return self.sizes().free_bytes
+
+    def backup(self, target: Path, place: SecretPlace = "apart") -> None:
+        """Copy state and key file to `target` and `target.key` while the daemon works; commits do not wait.
+
+        Without the secret a copy tells nobody who is in it; to restore it the secret has to be there some other way.
+        """
+        self._check_files()
+        recovery.write_backup(self.path, replace(self.key, place=place), target)
+
+    def number(self, view: str) -> int:
+        """Return the number of a view in the tables. Raises LookupError for one that was never begun."""
+        try:
+            return self.numbers[view]
+        except KeyError:
+            raise LookupError(f"the view {view!r} was never begun in {self.path}") from None
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection, to read what was committed; nobody else has it meanwhile."""
+        with self._turn, translated(self.path):
+            yield self._connection
+
+    @contextmanager
+    def writing(self, care: Care = "usual") -> Iterator[sqlite3.Connection]:
+        """Lend the connection for one transaction: all of it is written, or nothing."""
+        with self._turn:
+            self._check_files()
+            tuned = nullcontext() if care == "usual" else taking_care(self._connection, care)
+            with translated(self.path), tuned, transaction(self._connection):
+                yield self._connection
+            self._remember_files()
+
+    def _own_files(self) -> tuple[Path, Path]:
+        return self.path, self.path.with_name(self.path.name + "-wal")
+
+    def _remember_files(self) -> None:
+        for file in self._own_files():
+            if file not in self._files:
+                with suppress(OSError):
+                    self._files[file] = inode(file.stat())
+
+    def _check_files(self) -> None:
+        """Notice that the file, or its log, was removed or replaced: what is written then goes nowhere."""
+        for file, known in self._files.items():
+            try:
+                there = inode(file.stat())
+            except OSError:
+                there = None
+            if there != known:
+                raise StateMissing(
+                    f"{file} was {'removed' if there is None else 'replaced'} while it was in use",
+                    hint=f"put it back, or stop the daemon and {restore_hint(self.path)}",
+                )
+
+
+@contextmanager
+def taking_care(connection: sqlite3.Connection, care: Literal["flushed", "overwritten"]) -> Iterator[None]:
+    """Let the transactions of the body be committed with that care."""
+    setting, usual = TUNED[care]
+    connection.execute(f"PRAGMA {setting}")
+    try:
+        yield
+        if care == "overwritten":
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the log holds what was deleted
+    finally:
+        connection.execute(f"PRAGMA {usual}")
+
+
+def inode(status: os.stat_result) -> tuple[int, int]:
+    """Return what makes a file the same file, whatever its name."""
+    return status.st_dev, status.st_ino
