@@ -6,6 +6,7 @@ import pytest
 
 from daemon.deposits import DEPOSITS, VIEW, TrackedView, insert
 from smartico_sync.core.reason_codes import GONE
+from smartico_sync.tracking import late_scan
 
 __all__ = ["DEPOSITS", "VIEW", "TrackedView", "insert"]
 
@@ -100,6 +101,36 @@ def test_a_row_from_the_future_is_sent_and_hides_nothing(tracked, postgresql):
     day.loop._session.reader.looked_ahead_ms = None
     assert day.poll().ahead == 0
     assert sorted(day.sent()) == ["1", "2", "3"]
+
+
+def test_many_rows_from_the_future_are_read_in_parts(tracked, postgresql, monkeypatch):
+    """However many rows are dated ahead, a reading brings some of them; one poll sends all, each once."""
+    monkeypatch.setattr(late_scan, "MOST_ROWS", 10)
+    monkeypatch.setattr(late_scan, "ROWS_AT_ONCE", 7)
+    insert(postgresql, 1, 2)
+    insert(postgresql, *range(100, 145), at="now() + interval '10 years'")
+    day = tracked()
+    assert day.poll().ahead == 45
+    assert sorted(map(int, day.sent())) == [1, 2, *range(100, 145)]
+    day.loop._session.reader.looked_ahead_ms = None
+    day.poll()
+    assert len(day.sent()) == 47
+
+
+def test_many_late_rows_are_read_in_parts(tracked, postgresql, monkeypatch):
+    """A bulk load that commits late arrives whole, a part at a time, and the watermark waits for the last one."""
+    monkeypatch.setattr(late_scan, "MOST_ROWS", 10)
+    monkeypatch.setattr(late_scan, "ROWS_AT_ONCE", 7)
+    day = tracked(", late_commit: lookback")
+    insert(postgresql, 1)
+    day.poll()
+    insert(postgresql, *range(100, 145), at="now() - interval '5 s'")
+    watermark = day.status.watermark
+    day.poll()
+    assert sorted(map(int, day.sent())) == [1, *range(100, 145)]
+    assert day.status.watermark == watermark
+    assert day.poll().late.late_rows == 45
+    assert len(day.sent()) == 46
 
 
 @pytest.mark.parametrize("policy", ["ignore", "warn", "resend"])

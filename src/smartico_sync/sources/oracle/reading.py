@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.sources.protocol import NullScan
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["OracleReading", "bound", "filled"]
@@ -52,6 +53,10 @@ class OracleReading(ColumnReading[Session]):
         if standing.lag_ms is None:
             return Replication("unknown", standing.now_ms)
         return Replication("replica", standing.now_ms, standing.lag_ms)
+
+    def null_scan(self) -> NullScan:
+        """An index leaves out the rows that are NULL in all of its columns."""
+        return "not at all"
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> pl.DataFrame:
         """One query in the reading's transaction, as columns."""
