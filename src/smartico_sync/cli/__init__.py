@@ -32,6 +32,7 @@ COMMANDS = {
     "dead-letters": ("dead_letters", "Rows that were given up: list, retry, drop."),
     "forget": ("forget", "Take a player out of the state, and clear his data at Smartico."),
     "watermark": ("watermark", "How far each view is, and putting one back."),
+    "cluster": ("cluster", "Which machine works with the state, and letting another one have it."),
     "state": ("state", "Back the state up, restore it, or begin anew."),
     "init": ("init", "Write a first views.yaml from what a database holds."),
     "kinds": ("kinds", "What a view's rows can become: kinds, their columns and events."),

@@ -37,9 +37,9 @@ def log_level(level: str | None, duration: str | None, path: Path, as_json: bool
         raise click.BadParameter(str(error), param_hint="--for") from None
     if seconds is not None and level is None:
         raise click.UsageError("--for needs a level: smartico-sync log-level debug --for 10m")
-    if not asking.socket_path(context.state).exists():
+    if not asking.socket_path(context.state.path).exists():
         raise ConfigError(f"no daemon works with {context.state}", hint=f"smartico-sync run --config {path}")
-    found = asking.ask(context.state, "log-level", {"level": level, "seconds": seconds})
+    found = asking.ask(context.state.path, "log-level", {"level": level, "seconds": seconds})
     if as_json:
         print_json(found)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import sys
+import threading
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from smartico_sync.observe.view_status import StatusBoard
 
 __all__ = ["run", "serve"]
+
+RELEASED = "an operator released it"
 
 log = structlog.get_logger()
 
@@ -112,21 +115,40 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
             endpoint.notes, endpoint.waits_for = reload.findings, None
             endpoint.sources, endpoint.sizes, endpoint.letters = {}, None, no_letters
+        turn = Turn()
         with ExitStack() as inner:
             parts = start.until(partial(assembled, configuration, base, inner, board))
-            scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
-            ending.code = serve(
-                scheduler, parts, endpoint, "forever", inner, Reports(parts, reload, alerts, now_ms()), journal
-            )
+            turn.stopping = reload.begin(configuration)
+            parts.store.when_lost(partial(turn.give_up, "the lease is another member's, or could not be renewed"))
+            scheduler = Scheduler(parts.loops, parts.store, configuration, turn.stopping)
+            reports = Reports(parts, reload, alerts, now_ms())
+            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reports, journal, turn)
         following = reload.following()
-        if following is None:
+        if ending.stopping.is_set() or (following is None and not turn.over):
             return
+        following = following or configuration
+        if turn.over == RELEASED:
+            ending.stopping.wait(configuration.cluster.lease / 1000)  # another member is to be the first
         if following.health != configuration.health:
             log.warning("reload", reason="`health:` is taken up at the next restart only")
         configuration = following
         gc.unfreeze()  # what was made for the configuration before
         gc.collect()
         boards[0] = board = board_of(configuration)
+
+
+class Turn:
+    """A time for which this member works with the state. `over`: why it ended before the daemon does."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self.over = ""
+
+    def give_up(self, why: str) -> None:
+        """End the views, so that another member can have the state; this one stands by."""
+        log.warning("state.given_up", reason=why, hint="nothing: this member stands by")
+        self.over = why
+        self.stopping.set()
 
 
 def loaded(path: Path) -> Configuration:
@@ -152,6 +174,7 @@ def serve(
     stack: ExitStack,
     reports: Reports | None = None,
     journal: Journal | None = None,
+    turn: Turn | None = None,
 ) -> ExitCode:
     """Run the scheduler, with its endpoint if there is one, until it ends."""
     where = "no status page"
@@ -161,7 +184,7 @@ def serve(
         endpoint.letters = parts.store.newest_dead_letters
         where = endpoint.url
     if reports is not None:
-        be_asked(scheduler, parts, endpoint, reports, stack)
+        be_asked(scheduler, parts, endpoint, reports, stack, turn)
     if reports is not None and journal is not None:
         journal.watch(reports.look)
         stack.callback(journal.watch, None)
@@ -190,10 +213,19 @@ def serve(
     return ExitCode(code)
 
 
-def be_asked(scheduler: Scheduler, parts: Parts, endpoint: Endpoint | None, reports: Reports, stack: ExitStack) -> None:
+def be_asked(
+    scheduler: Scheduler,
+    parts: Parts,
+    endpoint: Endpoint | None,
+    reports: Reports,
+    stack: ExitStack,
+    turn: Turn | None,
+) -> None:
     """Answer commands, until the end."""
     if endpoint is not None:
         endpoint.notes = reports.notes
-    operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
+    release = partial(turn.give_up, RELEASED) if turn else None
+    loops = {loop.name: loop for loop in parts.loops}
+    operations = Operations(parts.store, loops, scheduler.backfills, give_up=release)
     reload = reports.reload.ask if reports.reload else no_reload
     stack.callback(Control(parts.store.path, operations, reports.document, reload).close)

@@ -43,7 +43,8 @@ class Reports:
     def notes(self) -> Sequence[Finding]:
         """What is to be said of the process itself."""
         told = [*(self.reload.findings() if self.reload else ()), *(self.alerts.findings() if self.alerts else ())]
-        return (*told, *of_disk(self.parts.store.path.parent))
+        file = self.parts.store.path
+        return (*told, *(of_disk(file.parent) if file.exists() else ()))  # a state in PostgreSQL has no file here
 
     def look(self) -> tuple[Health, tuple[ViewStatus, ...]]:
         """How it does now, and its views."""

@@ -46,7 +46,7 @@ def status(path: Path, as_json: bool) -> ExitCode:
         print_json(live)
     else:
         show(live)
-    return ExitCode.FINE if live["ready"] == "delivering" else ExitCode.INTERNAL
+    return ExitCode.FINE if live["ready"] in ("delivering", "standing by") else ExitCode.INTERNAL
 
 
 def current(context: Configured) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def current(context: Configured) -> dict[str, Any]:
 def asked(context: Configured) -> dict[str, Any] | None:
     """What the daemon that holds this state says over its socket, whatever `health:` is; None when it cannot be asked so."""
     with suppress(SyncError, OSError):
-        told = asking.ask(context.state, "status", {})
+        told = asking.ask(context.state.path, "status", {})
         return told if isinstance(told, dict) and "views" in told else None
     return None
 

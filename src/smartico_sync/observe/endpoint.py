@@ -13,7 +13,7 @@ import orjson
 import structlog
 
 from smartico_sync import __version__
-from smartico_sync.errors import StateError
+from smartico_sync.errors import StateError, StateHeld
 from smartico_sync.observe.health import Finding, Health, assess
 from smartico_sync.observe.logs import dropped_lines
 from smartico_sync.observe.server import Access, Server, listening
@@ -33,6 +33,7 @@ __all__ = ["Endpoint", "no_letters"]
 HTML = "text/html; charset=utf-8"
 WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # dead letters are counted by a code, which is a number
 ANYBODY = Access()
+READY = ("delivering", "standing by")  # what /readyz says yes to
 RETRY_S = 5.0  # how often an address that is taken is tried again
 RETRIED = "it is tried again; free the port, choose another, or write `health: {listen: off}`"
 Starting = Literal["yes", "no"]
@@ -114,6 +115,12 @@ class Endpoint:
         if self.starting == "no":
             return health
         waits = self.waits_for
+        if isinstance(waits, StateHeld):
+            return Health(
+                "alive",
+                "standing by",
+                (Finding("warning", "state", waits.message, waits.hint, code="start"), *self.notes()),
+            )
         findings = (Finding("critical", "start", waits.message, waits.hint, code="start"),) if waits else ()
         return replace(health, alive="alive", ready="starting", findings=(*findings, *health.findings))
 
@@ -125,7 +132,7 @@ class Endpoint:
         if path == "/healthz":
             return (200 if health.alive == "alive" else 503), "application/json", brief(health, reader)
         if path == "/readyz":
-            return (200 if health.ready == "delivering" else 503), "application/json", brief(health, reader)
+            return (200 if health.ready in READY else 503), "application/json", brief(health, reader)
         if reader == "anybody":
             return 401, "text/plain", b"send Authorization: Bearer, and the token of `health:` in views.yaml\n"
         if path == "/metrics":

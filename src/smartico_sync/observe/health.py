@@ -37,10 +37,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`alive`: the daemon turns. `ready`: it delivers. `each` are the findings one by one, before those of one cause were put together."""
+    """`alive`: the daemon turns. `ready`: it delivers, or stands by and sees the state that another member works with.
+
+    `each` are the findings one by one, before those of one cause were put together.
+    """
 
     alive: Literal["alive", "stuck"]
-    ready: Literal["delivering", "starting", "not delivering"]
+    ready: Literal["delivering", "standing by", "starting", "not delivering"]
     findings: tuple[Finding, ...]
     each: tuple[Finding, ...] = ()
 
