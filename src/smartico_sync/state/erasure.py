@@ -6,13 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smartico_sync.state import bodies
+from smartico_sync.state import bodies, profiles
 from smartico_sync.state.dead_letters import as_position, signed
 
 if TYPE_CHECKING:
     import sqlite3
 
     from smartico_sync.core.position import Position
+    from smartico_sync.state.profile_log import ProfileLog
 
 __all__ = ["PLACES", "Forgotten", "Identity", "forget"]
 
@@ -55,10 +56,10 @@ class Forgotten:
     places: tuple[str, ...]
 
 
-def forget(connection: sqlite3.Connection, view_no: int, who: Identity) -> Forgotten:
+def forget(connection: sqlite3.Connection, log: ProfileLog, view_no: int, who: Identity) -> Forgotten:
     """Delete what is known of a player in a view, inside the caller's transaction; his bytes are overwritten in the file."""
     mine = (view_no, signed(who.player))
-    profiles = connection.execute("DELETE FROM profile WHERE view_no = ? AND id = ?", mine).rowcount
+    found = profiles.erase(connection, log, *mine)
     sets = connection.execute("DELETE FROM told_set WHERE view_no = ? AND id = ?", mine).rowcount
     letters = {
         number: due is not None
@@ -87,7 +88,7 @@ def forget(connection: sqlite3.Connection, view_no: int, who: Identity) -> Forgo
     connection.executemany("UPDATE backfill SET position = NULL WHERE id = ?", [(number,) for number in ended])
     parked = sum(letters.values())
     return Forgotten(
-        profiles, sets, len(letters) - parked, parked, len(anchors), len(ended), places(connection, view_no, who)
+        found, sets, len(letters) - parked, parked, len(anchors), len(ended), places(connection, view_no, who)
     )
 
 

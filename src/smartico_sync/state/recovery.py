@@ -36,6 +36,7 @@ __all__ = [
     "Restored",
     "ViewRestored",
     "check_identity",
+    "check_views",
     "compact",
     "found_or_first",
     "gone",
@@ -138,6 +139,14 @@ def read_identity(connection: sqlite3.Connection, path: Path) -> str:
         raise StateDamaged(f"the state {path} has no identity", hint=restore_hint(path))
     state_id: str = row[0]
     return state_id
+
+
+def check_views(connection: sqlite3.Connection, path: Path, key: KeyFile) -> None:
+    """Make sure that what is known of every view matches its seal. Raises StateDamaged, and sqlite3.Error."""
+    try:
+        view_positions.read(connection, key.secret)
+    except StateDamaged as error:
+        raise StateDamaged(f"{error.message} ({path})", hint=restore_hint(path)) from None
 
 
 def mark_opened(connection: sqlite3.Connection) -> None:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Literal, Self
 from smartico_sync.errors import StateError, StateMissing
 from smartico_sync.state import recovery, told_sets, view_positions
 from smartico_sync.state.database import INCREMENTAL, StateSizes, restore_hint, transaction, translated
+from smartico_sync.state.profile_log import ProfileLog
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
 
     from smartico_sync.state.key_file import KeyFile, SecretPlace
     from smartico_sync.state.lock import ProcessLock
+    from smartico_sync.state.upkeep import Upkeep
 
 __all__ = ["Care", "StateFile"]
 
@@ -36,12 +39,21 @@ PAGES_AT_ONCE = 256  # a megabyte given back to the disk at a time: commits wait
 class StateFile:
     """What every part of the store works on. Every method may be called from any thread."""
 
-    def __init__(self, path: Path, key: KeyFile, connection: sqlite3.Connection, lock: ProcessLock | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        key: KeyFile,
+        connection: sqlite3.Connection,
+        lock: ProcessLock | None,
+        upkeep: Upkeep | None,
+    ) -> None:
         self.path = path
         self.key = key
         self.cipher = told_sets.Cipher(key.secret)
+        self.profile_log = ProfileLog()
         self._connection = connection
         self._process = lock
+        self._upkeep = upkeep
         self._turn = threading.RLock()
         self._files = {file: inode(file.stat()) for file in self._own_files() if file.exists()}
         self.numbers = view_positions.numbers(connection)
@@ -70,9 +82,12 @@ class StateFile:
 
     def close(self, end: Literal["well", "badly"] = "well") -> None:
         """Close the file and let the next process have it; idempotent. After a bad end it is treated as after a power cut."""
+        if self._upkeep:
+            self._upkeep.close()
         with self._turn:
             if self._process and end == "well":
                 with suppress(StateError, sqlite3.Error):
+                    self.ensure_sound()
                     self._check_files()
                     recovery.mark_closed(self._connection)
             self._connection.close()
@@ -83,6 +98,17 @@ class StateFile:
         """Make sure that the state can be written to, before anything is delivered that could not be remembered."""
         with self.writing() as connection:
             connection.execute("UPDATE identity SET state_id = state_id")
+
+    def ensure_sound(self) -> None:
+        """Raise StateDamaged, if damage was found so far; a large file is looked through while the work goes on."""
+        if self._upkeep:
+            self._upkeep.ensure_sound()
+
+    def look_through(self) -> None:
+        """Wait until the file is looked through. Raises StateDamaged."""
+        if self._upkeep:
+            self._upkeep.wait_for_look()
+        self.ensure_sound()
 
     def sizes(self) -> StateSizes:
         """Return how large the state is on disk."""
@@ -123,15 +149,23 @@ class StateFile:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Lend the connection, to read what was committed; nobody else has it meanwhile."""
         with self._turn, translated(self.path):
+            self.ensure_sound()
             yield self._connection
 
     @contextmanager
     def writing(self, care: Care = "usual") -> Iterator[sqlite3.Connection]:
         """Lend the connection for one transaction: all of it is written, or nothing."""
+        if care == "overwritten":
+            with self._at_rest():  # for as long as it takes, which others need not wait
+                pass
         with self._turn:
+            self.ensure_sound()
             self._check_files()
             tuned = nullcontext() if care == "usual" else taking_care(self._connection, care)
-            with translated(self.path), tuned, transaction(self._connection):
+            alone = (
+                self._at_rest() if care == "overwritten" else nullcontext()
+            )  # the log could not be emptied beside it
+            with translated(self.path), alone, tuned, transaction(self._connection):
                 yield self._connection
             self._remember_files()
 
@@ -139,10 +173,19 @@ class StateFile:
         return self.path, self.path.with_name(self.path.name + "-wal")
 
     def _remember_files(self) -> None:
+        """Note files that are new, and have the log brought into the file when it is long."""
+        log_bytes = 0
         for file in self._own_files():
-            if file not in self._files:
-                with suppress(OSError):
-                    self._files[file] = inode(file.stat())
+            with suppress(OSError):
+                status = file.stat()
+                self._files.setdefault(file, inode(status))
+                log_bytes = status.st_size
+        if self._upkeep:
+            self._upkeep.written(log_bytes)
+
+    def _at_rest(self) -> AbstractContextManager[None]:
+        """Nothing beside the work reads the file."""
+        return self._upkeep.at_rest() if self._upkeep else nullcontext()
 
     def _check_files(self) -> None:
         """Notice that the file, or its log, was removed or replaced: what is written then goes nowhere."""

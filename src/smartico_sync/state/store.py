@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.errors import StateMissing, StateUnwritable
 from smartico_sync.state import erasure, recovery, view_positions
-from smartico_sync.state.database import connect, examine, translated
+from smartico_sync.state.database import connect, look_through, recognise, translated
 from smartico_sync.state.key_file import key_path, read_key_file
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
 from smartico_sync.state.stored_history import StoredHistory
 from smartico_sync.state.stored_pages import StoredPages
 from smartico_sync.state.stored_undelivered import StoredUndelivered
+from smartico_sync.state.upkeep import AT_ONCE_BYTES, Upkeep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,24 +64,28 @@ class Store(StoredPages, StoredUndelivered, StoredHistory):
         with translated(path):
             connection = connect(path, access)
             try:
-                examine(connection, path, access)
+                recognise(connection, path, access)
+                small = path.stat().st_size <= AT_ONCE_BYTES
+                if access == "write" and small:
+                    look_through(connection, path)  # a reader does not: the daemon has
                 if access == "write":
                     migrate(connection)
                 recovery.check_identity(connection, path, key)
-                store = cls(path, key, connection, lock)
-                store.views()
+                recovery.check_views(connection, path, key)
+                upkeep = None
                 if access == "write":
                     recovery.mark_opened(connection)
+                    upkeep = Upkeep(connect(path, access), path, "before" if small else "later")
             except BaseException:
                 connection.close()
                 raise
-            return store
+            return cls(path, key, connection, lock, upkeep)
 
     def forget(self, view: str, who: Identity) -> Forgotten:
         """Take a player out of what is known of a view, and his bytes out of the file; his waiting rows count as dropped."""
         number = self.number(view)
         with self.writing("overwritten") as connection:
-            gone = erasure.forget(connection, number, who)
+            gone = erasure.forget(connection, self.profile_log, number, who)
             dropped = {"dead_lettered": -gone.dead_letters, "parked": -gone.parked}
             dropped["dropped"] = gone.dead_letters + gone.parked
             view_positions.add_totals(connection, number, {name: n for name, n in dropped.items() if n})

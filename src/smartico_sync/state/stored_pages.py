@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from smartico_sync.core.reason_codes import UNKNOWN_USER
 from smartico_sync.core.told_sets import ANY
+from smartico_sync.errors import StateError
 from smartico_sync.state import (
     ahead,
     anchors,
@@ -20,6 +22,7 @@ from smartico_sync.state import (
     told_sets,
     view_positions,
 )
+from smartico_sync.state.profile_log import SLICE
 from smartico_sync.state.stored_views import StoredViews
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ class StoredPages(StoredViews):
         """
         number = self.number(view)
         with self.reading() as connection:
-            return profiles.known(connection, number, ids)
+            return profiles.known(connection, self.profile_log, number, ids)
 
     def told_sets(self, view: str, ids: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
         """Return the sets that were accepted last of the players among `ids`, for sets that are told by difference.
@@ -94,7 +97,33 @@ class StoredPages(StoredViews):
                 ahead.add(connection, number, commit.ahead)
             if commit.step is not None:
                 backfills.advance(connection, commit.step, commit.at_ms)
-            return 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
+            seq = 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
+        if commit.profiles is not None and not commit.profiles.is_empty():
+            self._move_profiles(number, commit.profiles.height)
+        return seq
+
+    def _move_profiles(self, number: int, added: int) -> None:
+        """Have moved what the log of profiles holds too much of: beside the work, and where that is too slow, here.
+
+        What fails here does not concern the commit before it, and is tried again after the next one.
+        """
+        with suppress(StateError):
+            with self.reading() as connection:
+                fill = self.profile_log.fill(connection, number)
+            if fill != "little" and self._upkeep:
+                self._upkeep.move(self._move_slice)
+            if fill == "too much":
+                for _ in range(1 + added // SLICE):
+                    self._move_slice()
+
+    def _move_slice(self) -> Literal["more", "nothing"]:
+        """Move a slice of what the log of profiles holds too much of."""
+        try:
+            with self.writing() as connection:
+                return self.profile_log.move(connection)
+        except BaseException:
+            self.profile_log.drop()
+            raise
 
     def _settle_undelivered(self, connection: sqlite3.Connection, number: int, commit: Commit) -> None:
         """Park, resolve and give up what a commit says, and keep the turns of the players it concerns."""

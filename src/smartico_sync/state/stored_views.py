@@ -162,9 +162,9 @@ class StoredViews(StateFile):
             if lanes_at is not None:
                 lanes.place(connection, self.secret, number, lanes_at)
             if ids == "new" or definition is not None:
-                profiles.forget(connection, number, "ages")
+                profiles.forget(connection, self.profile_log, number, "ages")
             if fingerprints == "forget":
-                profiles.forget(connection, number, "fingerprints")
+                profiles.forget(connection, self.profile_log, number, "fingerprints")
 
     def _note_generation(self, view: str) -> None:
         """Write the next generation of a view's event ids down beside the state, before the first of them is made."""
