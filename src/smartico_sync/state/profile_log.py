@@ -31,7 +31,7 @@ PIECE = 4_096  # profiles in one row of the log at most: some 150 KB, read and d
 SLICE = 4_096  # profiles moved in one transaction: some 20 ms
 GROUP = 256  # profiles written by one statement: after each the thread queues for Python's lock, with the state in its hands
 SLICE_ROWS = 16  # rows of the log deleted in one transaction: 2 MB
-RUN = 131_072  # profiles sorted as one in memory: merging two takes less than a commit may
+RUN = 262_144  # profiles sorted as one in memory: merging two takes less than a commit may
 SHARE = 16  # the log may take this part of the file: some ten profiles then go to one leaf of the tree, or more
 LEAST_BYTES = 4 * 1024 * 1024  # in memory; below it the tree fits SQLite's cache anyway
 MOST_BYTES = 64 * 1024 * 1024  # in memory; while it is moved there may be twice as much
@@ -147,14 +147,15 @@ class ProfileLog:
             self._version = version
         held = self._views.setdefault(view_no, Held())
         some: list[pl.DataFrame] = []
-        for seq, page in pages(connection, view_no, held.loaded):
-            held.loaded = seq
-            if sum(each.height for each in some) + page.height > RUN:
+        loaded = held.loaded
+        for loaded, page in pages(connection, view_no, held.loaded):  # noqa: B007 - the last one counts
+            if some and sum(each.height for each in some) + page.height > RUN:
                 held.add(newest(some))
                 some = []
             some.append(page)
         if some:
             held.add(newest(some))
+        held.loaded = loaded
         return held
 
 

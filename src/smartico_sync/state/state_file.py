@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Self
 
 from smartico_sync.errors import StateError, StateMissing
-from smartico_sync.state import recovery, told_sets, view_positions
+from smartico_sync.state import opening, recovery, told_sets, view_positions
 from smartico_sync.state.database import INCREMENTAL, StateSizes, restore_hint, transaction, translated
 from smartico_sync.state.profile_log import ProfileLog
 
@@ -89,7 +89,7 @@ class StateFile:
                 with suppress(StateError, sqlite3.Error):
                     self.ensure_sound()
                     self._check_files()
-                    recovery.mark_closed(self._connection)
+                    opening.mark_closed(self._connection)
             self._connection.close()
             if self._process:
                 self._process.release()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import StateMissing, StateUnwritable
-from smartico_sync.state import erasure, recovery, view_positions
+from smartico_sync.state import erasure, opening, view_positions
 from smartico_sync.state.database import connect, look_through, recognise, translated
 from smartico_sync.state.key_file import key_path, read_key_file
 from smartico_sync.state.lock import ProcessLock
@@ -43,7 +43,7 @@ class Store(StoredPages, StoredUndelivered, StoredHistory):
         if access == "read":
             if not path.exists():
                 if key_path(path).exists():
-                    raise recovery.gone(path)
+                    raise opening.gone(path)
                 raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
             return cls._opened(path, read_key_file(key_path(path), apart), access, None)
         try:
@@ -54,7 +54,7 @@ class Store(StoredPages, StoredUndelivered, StoredHistory):
             ) from error
         lock = ProcessLock(path)
         try:
-            return cls._opened(path, recovery.found_or_first(path, apart), access, lock)
+            return cls._opened(path, opening.found_or_first(path, apart), access, lock)
         except BaseException:
             lock.release()
             raise
@@ -70,11 +70,11 @@ class Store(StoredPages, StoredUndelivered, StoredHistory):
                     look_through(connection, path)  # a reader does not: the daemon has
                 if access == "write":
                     migrate(connection)
-                recovery.check_identity(connection, path, key)
-                recovery.check_views(connection, path, key)
+                opening.check_identity(connection, path, key)
+                opening.check_views(connection, path, key)
                 upkeep = None
                 if access == "write":
-                    recovery.mark_opened(connection)
+                    opening.mark_opened(connection)
                     upkeep = Upkeep(connect(path, access), path, "before" if small else "later")
             except BaseException:
                 connection.close()
