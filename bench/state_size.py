@@ -25,6 +25,7 @@ PAGE = 20_000
 LOGS = 3  # so many times what the log holds is written: whole moves, and what lies between them
 STRAIGHT_PAGES = 20
 LOOKS = 10
+MOST_AT_ONCE = 1_000_000
 ENTRY_BYTES = 24  # of the log in memory, where profiles are sent in full
 
 
@@ -39,7 +40,9 @@ class Cost:
 
 def ids(chance: random.Random, n: int) -> pl.Series:
     """Ids as they are in a state: hashes."""
-    return pl.Series("id", [chance.randbytes(8 * n)]).bin.reinterpret(dtype=pl.Array(pl.UInt64, n)).explode()
+    some = min(n, MOST_AT_ONCE)
+    drawn = (pl.Series("id", [chance.randbytes(8 * some)]) for _ in range(n // some))
+    return pl.concat(each.bin.reinterpret(dtype=pl.Array(pl.UInt64, some)).explode() for each in drawn)
 
 
 def page(chance: random.Random, number: int) -> Commit:

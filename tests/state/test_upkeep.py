@@ -10,7 +10,7 @@ import pytest
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.errors import StateDamaged
-from smartico_sync.state import recovery, store, upkeep
+from smartico_sync.state import recovery, state_file, store
 from smartico_sync.state.erasure import Identity
 from smartico_sync.state.store import Store
 from waiting import until
@@ -77,7 +77,7 @@ def test_a_large_file_that_is_whole_is_used(path, large, page):
 
 def test_the_log_of_writes_comes_into_the_file(path, large, monkeypatch):
     """Beside the work, while the state is open: a long one would be read after a crash."""
-    monkeypatch.setattr(upkeep, "CHECKPOINT_BYTES", 1)
+    monkeypatch.setattr(state_file, "CHECKPOINT_BYTES", 1)
     with Store.open(path) as opened:
         opened.begin("bets", "a definition that can be found", "first", 1)
         until(lambda: b"a definition that can be found" in path.read_bytes())
@@ -86,7 +86,7 @@ def test_the_log_of_writes_comes_into_the_file(path, large, monkeypatch):
 
 def test_who_is_forgotten_while_the_file_is_looked_through_leaves_no_bytes(path, large, profiles, monkeypatch):
     """The log of writes is emptied all the same."""
-    monkeypatch.setattr(upkeep, "CHECKPOINT_BYTES", 1)
+    monkeypatch.setattr(state_file, "CHECKPOINT_BYTES", 1)
     player = int.from_bytes(b"erasedID", "little")
     with Store.open(path) as opened:
         opened.begin("users", "definition", "first", 1)

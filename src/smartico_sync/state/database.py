@@ -39,7 +39,7 @@ Access = Literal["write", "read"]
 
 BUSY_S = 5.0  # an operator's sqlite3 shell may hold the file for a moment
 CACHE_KIB = 32_768  # holds the fingerprints of half a million profiles
-CHECKPOINT_PAGES = 16_000  # 64 MB of log: if nobody has brought it into the file by then, a commit does
+CHECKPOINT_PAGES = 4_000  # 16 MB of log: if nobody has brought it into the file by then, a commit does
 
 INCREMENTAL = 2  # SQLite's number of the way to give free pages back a few at a time
 

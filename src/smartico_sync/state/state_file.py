@@ -12,17 +12,16 @@ from smartico_sync.errors import StateError, StateMissing
 from smartico_sync.state import opening, recovery, told_sets, view_positions
 from smartico_sync.state.database import INCREMENTAL, StateSizes, restore_hint, transaction, translated
 from smartico_sync.state.profile_log import ProfileLog
+from smartico_sync.state.upkeep import CHECKPOINT_BYTES, Upkeep
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
 
     from smartico_sync.state.key_file import KeyFile, SecretPlace
     from smartico_sync.state.lock import ProcessLock
-    from smartico_sync.state.upkeep import Upkeep
 
 __all__ = ["Care", "StateFile"]
 
@@ -155,17 +154,13 @@ class StateFile:
     @contextmanager
     def writing(self, care: Care = "usual") -> Iterator[sqlite3.Connection]:
         """Lend the connection for one transaction: all of it is written, or nothing."""
-        if care == "overwritten":
-            with self._at_rest():  # for as long as it takes, which others need not wait
-                pass
+        if care == "overwritten" and self._upkeep:
+            self._upkeep.wait_for_look()  # the log could not be emptied meanwhile
         with self._turn:
             self.ensure_sound()
             self._check_files()
             tuned = nullcontext() if care == "usual" else taking_care(self._connection, care)
-            alone = (
-                self._at_rest() if care == "overwritten" else nullcontext()
-            )  # the log could not be emptied beside it
-            with translated(self.path), alone, tuned, transaction(self._connection):
+            with translated(self.path), tuned, transaction(self._connection):
                 yield self._connection
             self._remember_files()
 
@@ -180,12 +175,13 @@ class StateFile:
                 status = file.stat()
                 self._files.setdefault(file, inode(status))
                 log_bytes = status.st_size
-        if self._upkeep:
-            self._upkeep.written(log_bytes)
+        if self._upkeep and log_bytes >= CHECKPOINT_BYTES:
+            self._upkeep.checkpoint(self._checkpoint)
 
-    def _at_rest(self) -> AbstractContextManager[None]:
-        """Nothing beside the work reads the file."""
-        return self._upkeep.at_rest() if self._upkeep else nullcontext()
+    def _checkpoint(self) -> None:
+        """Bring the log of writes into the file; through this connection only, because SQLite is not safe with two that do it."""
+        with self._turn, translated(self.path):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _check_files(self) -> None:
         """Notice that the file, or its log, was removed or replaced: what is written then goes nowhere."""

@@ -75,7 +75,7 @@ class Store(StoredPages, StoredUndelivered, StoredHistory):
                 upkeep = None
                 if access == "write":
                     opening.mark_opened(connection)
-                    upkeep = Upkeep(connect(path, access), path, "before" if small else "later")
+                    upkeep = Upkeep(path, None if small else connect(path, "read"))
             except BaseException:
                 connection.close()
                 raise

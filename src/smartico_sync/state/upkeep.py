@@ -1,21 +1,23 @@
 """What is done beside the work, on one thread, which is there only while there is something to do.
 
-A large file is looked through after its start, the log of writes is brought into the file, and the log of profiles into
-their tree. All of it reads or writes much and waits for the disk: a commit neither waits for it nor pays for it.
+A large file is looked through after its start, through a connection of its own that only reads. The log of writes is
+brought into the file, and the log of profiles into their tree, both a little at a time through the one connection that
+writes: commits do not pay for it, and wait for no more than a part.
 """
 
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from smartico_sync.errors import StateDamaged, StateError
+from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
 from smartico_sync.state.database import look_through, translated
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["AT_ONCE_BYTES", "CHECKPOINT_BYTES", "Upkeep"]
@@ -23,30 +25,27 @@ __all__ = ["AT_ONCE_BYTES", "CHECKPOINT_BYTES", "Upkeep"]
 Duty = Literal["look", "checkpoint", "move"]
 
 AT_ONCE_BYTES = 16 * 1024 * 1024  # a file up to this size is looked through before anything else: it takes no time
-CHECKPOINT_BYTES = 16 * 1024 * 1024  # of log: few flushes, and a log that is read quickly after a crash
+CHECKPOINT_BYTES = 4 * 1024 * 1024  # of log: some tens of milliseconds, and a log that is read quickly after a crash
 BREATH_S = 0.001  # between two slices, so that whoever waits for the state goes first
-INTERRUPT_S = (
-    0.05  # between two attempts to end what is under way: an interrupt that comes between two statements has no effect
-)
+INTERRUPT_S = 0.05  # between two attempts to end what is under way: one that comes between two statements has no effect
 ORDER: tuple[Duty, ...] = ("look", "checkpoint", "move")
 
 
 class Upkeep:
-    """Beside one open state. `connection` is its own; where `looks` is later, it begins by looking for damage."""
+    """Beside one open state. `reader`: a connection to look for damage with, None where that is done."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, looks: Literal["before", "later"]) -> None:
-        self._connection, self._path = connection, path
+    def __init__(self, path: Path, reader: sqlite3.Connection | None) -> None:
+        self._path, self._reader = path, reader
         self._damage: StateDamaged | None = None
         self._looked = threading.Event()
-        self._reading = threading.Lock()  # while the file is read through its own connection
         self._lock = threading.Lock()  # around the two below; nobody waits while he holds it
         self._due: dict[Duty, Callable[[], None]] = {}
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
-        if looks == "later":
-            self._ask("look", self._look)
-        else:
+        if reader is None:
             self._looked.set()
+        else:
+            self._ask("look", partial(self._look, reader))
 
     def ensure_sound(self) -> None:
         """Raise StateDamaged, if damage was found so far."""
@@ -57,10 +56,9 @@ class Upkeep:
         """Wait until the file is looked through."""
         self._looked.wait()
 
-    def written(self, log_bytes: int) -> None:
-        """Something was committed, and the log of writes is so long."""
-        if log_bytes >= CHECKPOINT_BYTES:
-            self._ask("checkpoint", self._checkpoint)
+    def checkpoint(self, action: Callable[[], None]) -> None:
+        """Call this once: it brings the log of writes into the file."""
+        self._ask("checkpoint", action)
 
     def move(self, one_slice: Callable[[], Literal["more", "nothing"]]) -> None:
         """Call this until there is nothing more, with pauses in which others write."""
@@ -71,55 +69,46 @@ class Upkeep:
 
         self._ask("move", action)
 
-    @contextmanager
-    def at_rest(self) -> Iterator[None]:
-        """Nobody reads the file through the connection that is here for it; may wait for long."""
-        with self._reading:
-            yield
-
     def close(self) -> None:
         """End what is under way; idempotent."""
         self._closing.set()
         self._looked.set()
         while (thread := self._thread) is not None and thread.is_alive():
-            self._connection.interrupt()
+            if self._reader is not None:
+                self._reader.interrupt()
             thread.join(INTERRUPT_S)
-        self._connection.close()
+        if self._reader is not None:
+            self._reader.close()
 
     def _ask(self, duty: Duty, action: Callable[[], None]) -> None:
         with self._lock:
             self._due[duty] = action
-            if self._thread is None and not self._closing.is_set():
+            if not (self._thread and self._thread.is_alive()) and not self._closing.is_set():
                 self._thread = threading.Thread(target=self._work, name="state-upkeep", daemon=True)
                 self._thread.start()
 
     def _work(self) -> None:
-        while (action := self._next()) is not None:
+        while (due := self._next()) is not None:
+            duty, action = due
             try:
-                with translated(self._path):
+                with suppress(StateUnwritable, StateMissing):  # the next commit tells
                     action()
             except StateDamaged as error:
-                if not self._closing.is_set():  # what is interrupted says so by an error
+                if not self._closing.is_set():  # to be interrupted looks like damage
                     self._damage = error
-            except StateError:
-                pass  # a full or failing disk, or a file that is gone: the next commit tells
+            finally:
+                if duty == "look":
+                    self._looked.set()
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self) -> tuple[Duty, Callable[[], None]] | None:
         """What to do now; None ends the thread."""
         with self._lock:
             duty = next((duty for duty in ORDER if duty in self._due), None)
             if duty is None or self._closing.is_set():
                 self._thread = None
                 return None
-            return self._due.pop(duty)
+            return duty, self._due.pop(duty)
 
-    def _look(self) -> None:
-        try:
-            with self._reading:
-                look_through(self._connection, self._path)
-        finally:
-            self._looked.set()
-
-    def _checkpoint(self) -> None:
-        with self._reading:
-            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    def _look(self, reader: sqlite3.Connection) -> None:
+        with translated(self._path):
+            look_through(reader, self._path)
