@@ -20,7 +20,7 @@ import polars as pl
 
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
-from smartico_sync.state import profile_log
+from smartico_sync.state import profile_log, profile_tree
 from smartico_sync.state.store import Store
 
 SMALL = (100_000, 1_000_000)
@@ -65,7 +65,7 @@ def fill(store: Store, n: int) -> None:
             whole=pl.lit(b"12345678"), parts=pl.lit(None, pl.Binary), cursor_at=pl.lit(1, pl.Int64)
         )
         with store.writing() as connection:
-            profile_log.upsert(connection, 1, held)
+            profile_tree.upsert(connection, 1, held)
 
 
 def written() -> int:
@@ -105,7 +105,7 @@ def logged(store: Store, chance: random.Random) -> Cost:
         with longest.of():
             store.commit(commit)
     with store.writing() as connection:
-        store.profile_log.empty(connection, 1)
+        connection.settle_profiles(1)
     n = pages * PAGE
     return Cost((time.process_time() - cpu - mine) / n * 1e6, (written() - disk) / n / 1e3, longest.ms)
 
@@ -117,7 +117,7 @@ def straight(store: Store, chance: random.Random) -> Cost:
     for commit in commits:
         with longest.of(), store.writing() as connection:
             rows = commit.profiles.with_columns(pl.col("id").reinterpret(signed=True))
-            profile_log.upsert(connection, 1, profile_log.newest([rows]))
+            profile_tree.upsert(connection, 1, profile_log.newest([rows]))
     n = STRAIGHT_PAGES * PAGE
     return Cost((time.process_time() - cpu) / n * 1e6, (written() - disk) / n / 1e3, longest.ms)
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.errors import StateDamaged, StateUnwritable
-from smartico_sync.state import profile_log, profiles
+from smartico_sync.state import profile_log, profile_tree, profiles
 from smartico_sync.state.database import connect, create, transaction
 from smartico_sync.state.erasure import Identity
 from smartico_sync.state.migrations import MIGRATIONS, migrate
@@ -41,6 +41,11 @@ values = st.tuples(
 pages = st.lists(st.tuples(ids, values), min_size=1, max_size=14)
 
 
+def shrink(patch):
+    for name, value in SMALL.items():
+        patch.setattr(profile_tree if name == "GROUP" else profile_log, name, value)
+
+
 def framed(page):
     rows = [(number, *value) for number, value in page]
     schema = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64}
@@ -53,13 +58,12 @@ class Remembering(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.small = pytest.MonkeyPatch()
-        for name, value in SMALL.items():
-            self.small.setattr(profile_log, name, value)
+        shrink(self.small)
         self.home = tempfile.TemporaryDirectory()
         self.path = Path(self.home.name) / "sync.db"
         create(self.path, "state", {})
         self.open()
-        self.beside, self.beside_log = connect(self.path, "read"), ProfileLog()
+        self.beside = connect(self.path, "read")
         self.held = {view: {} for view in VIEWS}
 
     def teardown(self):
@@ -69,7 +73,7 @@ class Remembering(RuleBasedStateMachine):
         self.small.undo()
 
     def open(self):
-        self.connection, self.log = connect(self.path, "write"), ProfileLog()
+        self.connection = connect(self.path, "write")
 
     @rule(view=views, page=pages)
     def a_page_is_committed(self, view, page):
@@ -85,25 +89,25 @@ class Remembering(RuleBasedStateMachine):
 
     @rule(view=views, slices=st.integers(1, 9))
     def slices_are_moved(self, view, slices):
-        self.log.fill(self.connection, view)
+        self.connection.profile_log.fill(self.connection, view)
         for _ in range(slices):
             with transaction(self.connection):
-                self.log.move(self.connection)
+                self.connection.profile_log.move(self.connection)
 
     @rule(view=views)
     def a_slice_cannot_be_committed(self, view):
-        self.log.fill(self.connection, view)
+        self.connection.profile_log.fill(self.connection, view)
         self.connection.execute("BEGIN IMMEDIATE")
-        self.log.move(self.connection)
+        self.connection.profile_log.move(self.connection)
         self.connection.execute("ROLLBACK")
-        self.log.drop()
+        self.connection.profile_log.drop()
 
     @rule(view=views, page=pages)
     def the_process_dies_in_a_transaction(self, view, page):
-        self.log.fill(self.connection, view)
+        self.connection.profile_log.fill(self.connection, view)
         self.connection.execute("BEGIN IMMEDIATE")
         profiles.remember(self.connection, view, framed(page))
-        self.log.move(self.connection)
+        self.connection.profile_log.move(self.connection)
         self.connection.close()
         self.open()
 
@@ -116,13 +120,13 @@ class Remembering(RuleBasedStateMachine):
     def a_player_is_erased(self, view, number):
         with transaction(self.connection):
             signed = number - (1 << 64) * (number >= 1 << 63)
-            gone = profiles.erase(self.connection, self.log, view, signed)
+            gone = self.connection.erase_profile(view, signed)
         assert gone == (self.held[view].pop(number, None) is not None)
 
     @rule(view=views)
     def fingerprints_are_forgotten(self, view):
         with transaction(self.connection):
-            profiles.forget(self.connection, self.log, view, "fingerprints")
+            profiles.forget(self.connection, view, "fingerprints")
         self.held[view] = {
             number: (FORGOTTEN, None, at) for number, (_, _, at) in self.held[view].items() if at is not None
         }
@@ -130,20 +134,30 @@ class Remembering(RuleBasedStateMachine):
     @rule(view=views)
     def ages_are_forgotten(self, view):
         with transaction(self.connection):
-            profiles.forget(self.connection, self.log, view, "ages")
+            profiles.forget(self.connection, view, "ages")
         self.held[view] = {number: (whole, parts, None) for number, (whole, parts, _) in self.held[view].items()}
 
     @rule(view=views, some=st.lists(ids, max_size=5))
     def some_are_looked_up(self, view, some):
-        found = profiles.known(self.connection, self.log, view, pl.Series(some, dtype=pl.UInt64))
+        found = profiles.known(self.connection, view, pl.Series(some, dtype=pl.UInt64))
         assert read(found) == {number: value for number, value in self.held[view].items() if number in some}
 
     @invariant()
     def all_is_known_to_every_process(self):
         for view in VIEWS:
-            for connection, log in ((self.connection, self.log), (self.beside, self.beside_log)):
-                found = profiles.known(connection, log, view, pl.Series(IDS, dtype=pl.UInt64))
+            for connection in (self.connection, self.beside):
+                found = profiles.known(connection, view, pl.Series(IDS, dtype=pl.UInt64))
                 assert read(found) == self.held[view]
+
+    @rule(some=st.integers(1, 4))
+    def all_are_copied(self, some):
+        copied = [row for rows in self.connection.profile_log.every(self.connection, some) for row in rows]
+        expected = [
+            (view, number - (1 << 64) * (number >= 1 << 63), *value)
+            for view in VIEWS
+            for number, value in self.held[view].items()
+        ]
+        assert sorted(copied, key=repr) == sorted(expected, key=repr)
 
     @invariant()
     def the_log_has_few_rows(self):
@@ -170,10 +184,17 @@ class TestRememberingLong(Remembering.TestCase):
 
 
 @pytest.fixture
+def store(path):
+    """A state in a file."""
+    with Store.open(path) as opened:
+        opened.begin("users", "definition", "first", 1)
+        yield opened
+
+
+@pytest.fixture
 def small(monkeypatch):
     """A log that holds a few profiles at most."""
-    for name, value in SMALL.items():
-        monkeypatch.setattr(profile_log, name, value)
+    shrink(monkeypatch)
 
 
 def rows_of(path, table):
@@ -261,7 +282,7 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.state import profile_log
 from smartico_sync.state.store import Store
-for name, value in {"PIECE": 16, "SLICE": 5, "GROUP": 2, "SLICE_ROWS": 1, "LEAST_BYTES": 2000, "SHARE": 1 << 40}.items():
+for name, value in {"PIECE": 16, "SLICE": 5, "SLICE_ROWS": 1, "LEAST_BYTES": 2000, "SHARE": 1 << 40}.items():
     setattr(profile_log, name, value)
 store = Store.open(pathlib.Path(sys.argv[1]))
 number = store.begin("v", "d", "first", 0).counts.get("n", 0)

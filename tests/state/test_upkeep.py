@@ -10,7 +10,7 @@ import pytest
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.errors import StateDamaged
-from smartico_sync.state import recovery, state_file, store
+from smartico_sync.state import recovery, state_file
 from smartico_sync.state.erasure import Identity
 from smartico_sync.state.store import Store
 from waiting import until
@@ -19,7 +19,7 @@ from waiting import until
 @pytest.fixture
 def large(monkeypatch):
     """Every file is too large to be looked through before the work begins."""
-    monkeypatch.setattr(store, "AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(state_file, "AT_ONCE_BYTES", 0)
 
 
 @pytest.fixture

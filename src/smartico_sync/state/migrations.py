@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smartico_sync.state.outbox import OUTBOX
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -176,7 +178,18 @@ PROFILE_LOG = (
 )
 
 # Each further element brings a file to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, SETS, ERASURE, STREAMS, BODIES, PROFILE_LOG)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    FIRST,
+    STARTS,
+    RESTORES,
+    ORDER,
+    SETS,
+    ERASURE,
+    STREAMS,
+    BODIES,
+    OUTBOX,
+    PROFILE_LOG,
+)
 VERSION = FIRST_VERSION + len(MIGRATIONS) - 1
 
 

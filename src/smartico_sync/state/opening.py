@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from smartico_sync.state.sqlite_statements import SqliteStatements
+
 __all__ = [
     "check_identity",
     "check_views",
@@ -118,7 +120,7 @@ def read_identity(connection: sqlite3.Connection, path: Path) -> str:
     return state_id
 
 
-def check_views(connection: sqlite3.Connection, path: Path, key: KeyFile) -> None:
+def check_views(connection: SqliteStatements, path: Path, key: KeyFile) -> None:
     """Make sure that what is known of every view matches its seal. Raises StateDamaged, and sqlite3.Error."""
     try:
         view_positions.read(connection, key.secret)
@@ -126,7 +128,7 @@ def check_views(connection: sqlite3.Connection, path: Path, key: KeyFile) -> Non
         raise StateDamaged(f"{error.message} ({path})", hint=restore_hint(path)) from None
 
 
-def mark_opened(connection: sqlite3.Connection) -> None:
+def mark_opened(connection: SqliteStatements) -> None:
     """Note on the disk that a process works with the state. Raises sqlite3.Error.
 
     Where the last one did not end well the state may be behind what was sent: its fingerprints are doubted.

@@ -14,22 +14,19 @@ import sqlite3
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
+
+from smartico_sync.state.profile_tree import NOTHING, complete, framed, read, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = ["SLICE", "DamagedLog", "ProfileLog", "append"]
 
-NO_PARTS = pl.lit(None, pl.Binary).alias("parts")
-NOTHING = pl.DataFrame(schema={"id": pl.Int64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64})
-
 PIECE = 4_096  # profiles in one row of the log at most: some 150 KB, read and deleted as a whole
 SLICE = 4_096  # profiles moved in one transaction: some 20 ms
-GROUP = 256  # profiles written by one statement: after each the thread queues for Python's lock, with the state in its hands
 SLICE_ROWS = 16  # rows of the log deleted in one transaction: 2 MB
 RUN = 262_144  # profiles sorted as one in memory: merging two takes less than a commit may
 SHARE = 16  # the log may take this part of the file: some ten profiles then go to one leaf of the tree, or more
@@ -84,6 +81,27 @@ class ProfileLog:
         self._version = -1
 
     def known(self, connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
+        """Return the profiles among `ids` (Int64, ascending), as they came last; in no order."""
+        logged = self.logged(connection, view_no, ids)
+        if logged.height:
+            ids = ids.filter(~ids.is_in(logged.get_column("id").implode()))
+        return pl.concat([read(connection, view_no, ids), logged])
+
+    def every(self, connection: sqlite3.Connection, some: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield all profiles of all views, (view_no, id, whole, parts, cursor_at), so many at a time."""
+        cursor = connection.execute("SELECT view_no, id, whole, parts, cursor_at FROM profile")
+        while rows := cursor.fetchmany(some):
+            for view_no in {row[0] for row in rows}:
+                moved = framed([row[1:] for row in rows if row[0] == view_no])
+                newer = self.logged(connection, view_no, moved.get_column("id"))
+                yield numbered(view_no, newest([moved, newer]))
+        for (view_no,) in connection.execute("SELECT DISTINCT view_no FROM profile_log").fetchall():
+            held = self._held(connection, view_no)
+            for logged in newest([*held.moving, *held.fresh]).iter_slices(some):
+                moved = read(connection, view_no, logged.get_column("id"))
+                yield numbered(view_no, complete(logged.join(moved, on="id", how="anti")))
+
+    def logged(self, connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
         """Return the profiles among `ids` (Int64, ascending) that are in the log, as they came last; in no order."""
         held = self._held(connection, view_no)
         wanted, found = ids.alias("id").to_frame(), []
@@ -164,7 +182,7 @@ def append(connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> 
 
     Small rows at the end of the log are taken into the new one, so that there are few however small the pages are.
     """
-    page = newest([page])
+    page = newest([page.with_columns(pl.col("whole", "parts").cast(pl.Binary))])
     last = connection.execute(
         "SELECT seq, n FROM profile_log WHERE view_no = ? ORDER BY seq DESC LIMIT ?", (view_no, PIECE.bit_length())
     ).fetchall()
@@ -214,6 +232,11 @@ def overwriting(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute(f"PRAGMA secure_delete = {SECURE_DELETE[before]}").fetchall()
 
 
+def numbered(view_no: int, profiles: pl.DataFrame) -> list[tuple[Any, ...]]:
+    """Profiles as rows, with the number of their view before each."""
+    return [(view_no, *row) for row in complete(profiles).iter_rows()]
+
+
 def pages(connection: sqlite3.Connection, view_no: int, seq: int) -> Iterator[tuple[int, pl.DataFrame]]:
     """Yield the pages of a view's log after a sequence number, in order, each with its own. Raises DamagedLog."""
     found = connection.execute(
@@ -221,19 +244,6 @@ def pages(connection: sqlite3.Connection, view_no: int, seq: int) -> Iterator[tu
     )
     for number, n, check, blob in found:
         yield number, unpacked(number, n, check, blob)
-
-
-def upsert(connection: sqlite3.Connection, view_no: int, profiles: pl.DataFrame) -> None:
-    """Write profiles into the tree, inside the caller's transaction; ascending ids, because neighbours share a leaf."""
-    profiles, whole_groups = complete(profiles), profiles.height // GROUP * GROUP
-    for rows, size in ((profiles.head(whole_groups), GROUP), (profiles.slice(whole_groups), 1)):
-        # The number of a view is a constant of the statement: binding it for every row costs a tenth of the speed.
-        values = ", ".join([f"({view_no:d}, ?, ?, ?, ?)"] * size)
-        connection.executemany(
-            f"INSERT INTO profile (view_no, id, whole, parts, cursor_at) VALUES {values} "  # noqa: S608 - integers and marks
-            "ON CONFLICT (view_no, id) DO UPDATE SET whole = excluded.whole, parts = excluded.parts, cursor_at = excluded.cursor_at",
-            (tuple(chain.from_iterable(group.iter_rows())) for group in rows.iter_slices(size)),
-        )
 
 
 def capacity(connection: sqlite3.Connection) -> int:
@@ -277,8 +287,3 @@ def slim(page: pl.DataFrame) -> pl.DataFrame:
     """Profiles without a column that holds nothing."""
     empty = "parts" in page.columns and page.get_column("parts").null_count() == page.height
     return page.drop("parts") if empty else page
-
-
-def complete(page: pl.DataFrame) -> pl.DataFrame:
-    """Profiles with every column."""
-    return page if "parts" in page.columns else page.select("id", "whole", NO_PARTS, "cursor_at")
