@@ -48,7 +48,9 @@ def token_groups(configuration: Configuration) -> tuple[TokenGroup, ...]:
         found.setdefault(joined.root(view.name), []).append(view)
     groups = []
     for root, views in found.items():
-        brands = [name for name, brand in smartico.brands.items() if joined.root(("token", token(smartico, brand))) == root]
+        brands = [
+            name for name, brand in smartico.brands.items() if joined.root(("token", token(smartico, brand))) == root
+        ]
         main = joined.root(("token", token(smartico, None))) == root
         groups.append(TokenGroup(name_of(configuration, joined, views[0]), tuple(views), tuple(brands), main))
     return tuple(groups)
@@ -85,7 +87,9 @@ def name_of(configuration: Configuration, joined: Joined, view: View) -> str:
             return each.group
     if joined.root(("token", token(smartico, None))) == root:
         return DEFAULT
-    name = next(name for name, brand in smartico.brands.items() if joined.root(("token", token(smartico, brand))) == root)
+    name = next(
+        name for name, brand in smartico.brands.items() if joined.root(("token", token(smartico, brand))) == root
+    )
     return f"brand {name}" if name == WHOLE else name
 
 

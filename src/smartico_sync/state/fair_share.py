@@ -48,7 +48,9 @@ class Plan:
     refused: Mapping[str, str]
 
 
-def plan(me: str, members: Sequence[Member], seats: Sequence[Seat], lease_s: float, resting: Collection[str] = ()) -> Plan:
+def plan(
+    me: str, members: Sequence[Member], seats: Sequence[Seat], lease_s: float, resting: Collection[str] = ()
+) -> Plan:
     """What the member of that id does next. `resting`: groups that it let go on purpose, and leaves to others for now."""
     mine = next((member for member in members if member.id == me), None)
     if mine is None:
@@ -96,11 +98,7 @@ def before(mine: Member, members: Sequence[Member], group: str) -> Member | None
     digest = mine.groups[group]
     order = (mine.since_s, mine.id)
     return next(
-        (
-            other
-            for other in members
-            if (other.since_s, other.id) < order and other.groups.get(group, digest) != digest
-        ),
+        (other for other in members if (other.since_s, other.id) < order and other.groups.get(group, digest) != digest),
         None,
     )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from smartico_sync.state.database import Access
+    from smartico_sync.state.fair_share import Member
     from smartico_sync.state.key_file import KeyFile
     from smartico_sync.state.postgresql.lease import Holder
     from smartico_sync.state.postgresql.membership import Membership
@@ -127,6 +128,11 @@ class ServerPlace:
     def holders(self) -> list[Holder]:
         """Who holds each lease, or held it last. Raises StateError."""
         found: list[Holder] = import_module(SERVER).holders(self)
+        return found
+
+    def members(self) -> list[Member]:
+        """Who is there, working or standing by. Raises StateError."""
+        found: list[Member] = import_module(SERVER).members(self)
         return found
 
     def membership(self) -> Membership:

@@ -99,7 +99,12 @@ def steady_s() -> float:
 
 
 def take(
-    connection: psycopg.Connection[Any], groups: Mapping[str, str], lease_s: float, *, version: int, who: Who | None = None
+    connection: psycopg.Connection[Any],
+    groups: Mapping[str, str],
+    lease_s: float,
+    *,
+    version: int,
+    who: Who | None = None,
 ) -> Lease | None:
     """Take the leases of groups, each with a hash of its configuration, that nobody holds; None where somebody does. Raises psycopg.Error."""
     holder, token, asked_s, who = uuid.uuid4(), uuid.uuid4(), steady_s(), who or Who()

@@ -17,21 +17,19 @@ from smartico_sync.state.postgresql.connection import connect, told
 from smartico_sync.state.postgresql.lease import look
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from smartico_sync.state.postgresql.first_start import Wish
     from smartico_sync.state.postgresql.lease import Holder
 
-__all__ = ["Membership", "Seen", "want"]
+__all__ = ["Membership", "Seen", "present", "want"]
 
 FORGOTTEN_S = 3600  # who was gone for longer is no news
 HERE = f"""INSERT INTO member (id, name, since, expires, groups)
 VALUES (%s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 s', %s)
 ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, groups = excluded.groups;
 DELETE FROM member WHERE expires < clock_timestamp() - interval '{FORGOTTEN_S} s'"""  # noqa: S608 - a number
-MEMBERS = (
-    "SELECT id::text, name, extract(epoch FROM since)::float, groups FROM member WHERE expires > clock_timestamp() ORDER BY since, id"
-)
+MEMBERS = "SELECT id::text, name, extract(epoch FROM since)::float, groups FROM member WHERE expires > clock_timestamp() ORDER BY since, id"
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float"
 WANT = "UPDATE lease SET wanted = %s WHERE name = %s"
 
@@ -79,7 +77,7 @@ class Membership:
             who, cursor = self._wish.who, psycopg.ClientCursor(self._connection)
             try:
                 cursor.execute(HERE, (who.id, who.name, self._wish.lease_s, json.dumps(dict(groups))))
-                members = tuple(Member(*row) for row in cursor.execute(MEMBERS).fetchall())
+                members = tuple(present(self._connection))
                 before = time.time()
                 (now,) = cursor.execute(NOW).fetchone() or (before,)
                 skew = (before + time.time()) / 2 - now
@@ -87,13 +85,6 @@ class Membership:
             except psycopg.Error:
                 self._connection.close()
                 raise
-
-    def unwant(self, groups: Sequence[str]) -> None:
-        """Forget that this member was to hold these groups. Raises StateError."""
-        with told(self._wish.url):
-            if self._connection is not None and not self._connection.closed:
-                for group in groups:
-                    psycopg.ClientCursor(self._connection).execute(WANT, ("", group))
 
     def leave(self) -> None:
         """Have the others know at once that this member is gone; idempotent."""
@@ -104,11 +95,16 @@ class Membership:
             connection.close()
 
 
+def present(connection: psycopg.Connection[Any]) -> list[Member]:
+    """Who is there. Raises psycopg.Error."""
+    return [Member(*row) for row in psycopg.ClientCursor(connection).execute(MEMBERS).fetchall()]
+
+
 def want(connection: psycopg.Connection[Any], group: str, member: str) -> None:
-    """Have a member hold a group. Raises ConfigError where there is no such group or no such member, and psycopg.Error."""
+    """Have a member hold a group; "": whoever comes. Raises ConfigError where there is no such group or no such member, and psycopg.Error."""
     cursor = psycopg.ClientCursor(connection)
-    members = [Member(*row) for row in cursor.execute(MEMBERS).fetchall()]
-    if member not in [each.name for each in members]:
+    members = present(connection)
+    if member and member not in [each.name for each in members]:
         names = ", ".join(sorted({each.name for each in members})) or "none"
         raise ConfigError(f"no member {member} is there", hint=f"those that are: {names}")
     if not cursor.execute(WANT, (member, group)).rowcount:

@@ -10,7 +10,7 @@ from smartico_sync.state.postgresql import first_start, recovery
 from smartico_sync.state.postgresql.database import PostgresqlDatabase
 from smartico_sync.state.postgresql.first_start import Wish
 from smartico_sync.state.postgresql.lease import Who, look
-from smartico_sync.state.postgresql.membership import Membership, want
+from smartico_sync.state.postgresql.membership import Membership, present, want
 from smartico_sync.state.store import Store
 
 if TYPE_CHECKING:
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.state.database import Access
+    from smartico_sync.state.fair_share import Member
     from smartico_sync.state.open_state import Database
     from smartico_sync.state.place import ServerPlace
     from smartico_sync.state.postgresql.lease import Holder
     from smartico_sync.state.postgresql.statements import Steps
     from smartico_sync.state.recovery import Restored
 
-__all__ = ["cleared", "holders", "joined", "opened", "renewed", "restored", "snapshot", "there", "wanted"]
+__all__ = ["cleared", "holders", "joined", "members", "opened", "renewed", "restored", "snapshot", "there", "wanted"]
 
 
 def wished(place: ServerPlace) -> Wish:
@@ -78,6 +79,14 @@ def holders(place: ServerPlace) -> list[Holder]:
     with told(wish.url), closing(connect(wish.url, wish.lease_s, "look")) as connection:
         first_start.looked_at(connection, wish)
         return look(connection)
+
+
+def members(place: ServerPlace) -> list[Member]:
+    """Who is there."""
+    wish = wished(place)
+    with told(wish.url), closing(connect(wish.url, wish.lease_s, "look")) as connection:
+        first_start.looked_at(connection, wish)
+        return present(connection)
 
 
 def joined(place: ServerPlace) -> Membership:
