@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from smartico_sync import __version__
+from smartico_sync.cli.run_reports import tell
 from smartico_sync.daemon.control import Control
 from smartico_sync.daemon.member import Member
 from smartico_sync.daemon.operations import Operations
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from smartico_sync.daemon.start import Start
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.observe.endpoint import Endpoint
-    from smartico_sync.observe.view_status import StatusBoard
+    from smartico_sync.observe.finding import Finding
+    from smartico_sync.observe.health import Health
+    from smartico_sync.observe.journal import Journal
+    from smartico_sync.observe.view_status import StatusBoard, ViewStatus
     from smartico_sync.state.database import StateSizes
 
 __all__ = ["take_part"]
@@ -52,13 +56,15 @@ def take_part(
     reload: Reload,
     board: StatusBoard,
     endpoint: Endpoint | None,
+    journal: Journal,
+    notes: Callable[[], Sequence[Finding]],
 ) -> Configuration | None:
     """Work with this configuration's share until another one is loaded, which is returned, or the daemon ends. Raises what no waiting mends."""
     base = path.absolute().parent
     tried(configuration, base)
     if endpoint is not None:
         endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
-        endpoint.notes, endpoint.waits_for = reload.findings, None
+        endpoint.notes, endpoint.waits_for = notes, None
         endpoint.sources, endpoint.sizes, endpoint.letters, endpoint.cluster = {}, None, no_letters, lambda: None
 
     def joined() -> Member:
@@ -70,7 +76,7 @@ def take_part(
 
     member = start.until(joined)
     member.stopping = reload.begin(configuration)
-    attendance = Attendance(member, reload, endpoint)
+    attendance = Attendance(member, reload, endpoint, notes)
     where = "no status page"
     if endpoint is not None:
         endpoint.destinations, endpoint.sizes, endpoint.letters = (
@@ -78,9 +84,12 @@ def take_part(
         )  # fmt: skip
         endpoint.cluster, endpoint.starting = member.status, "no"
         where = endpoint.url
+    tell(configuration, str(member.place))
     log.info("started", version=__version__, views=len(configuration.views), groups=len(member.groups), page=where)
     with ExitStack() as stack:
         stack.callback(attendance.close)
+        journal.watch(attendance.health)
+        stack.callback(journal.watch, None)
         if sys.stderr.isatty():
             from smartico_sync.observe.terminal import Progress  # noqa: PLC0415 - rich, a tenth of a start
 
@@ -96,8 +105,10 @@ def take_part(
 class Attendance:
     """Answers operators while this member works with anything: who stands by leaves that to the one of this machine that works."""
 
-    def __init__(self, member: Member, reload: Reload, endpoint: Endpoint | None) -> None:
-        self.member, self.reload, self.endpoint = member, reload, endpoint
+    def __init__(
+        self, member: Member, reload: Reload, endpoint: Endpoint | None, notes: Callable[[], Sequence[Finding]]
+    ) -> None:
+        self.member, self.reload, self.endpoint, self.notes = member, reload, endpoint, notes
         self.started_ms = now_ms()
         self.control: Control | None = None
 
@@ -147,10 +158,14 @@ class Attendance:
         parts = self.member.parts()
         return parts[0].store.newest_dead_letters(view) if parts else ()
 
+    def health(self) -> tuple[Health, tuple[ViewStatus, ...]]:
+        """How it does now, and its views."""
+        views = self.member.board.views()
+        return with_cluster(assess(views, self.destinations(), self.notes()), self.member.status()), views
+
     def status(self) -> dict[str, Any]:
         """How the member does, for whoever asks over the control socket."""
-        views, destinations, cluster = self.member.board.views(), self.destinations(), self.member.status()
-        health = with_cluster(assess(views, destinations, self.reload.findings()), cluster)
+        (health, views), destinations, cluster = self.health(), self.destinations(), self.member.status()
         document = status_document(views, destinations, health, started_ms=self.started_ms, now_ms=now_ms())
         connections = [{"name": name, "connection": words} for name, words in self.sources().items() if words]
         with suppress(StateError):

@@ -14,7 +14,7 @@ from smartico_sync.config.token_groups import token_groups
 from smartico_sync.daemon.group_work import GroupWork
 from smartico_sync.errors import ConfigError, StateError, StateHeld
 from smartico_sync.observe.cluster_status import ANSWERS, ClusterStatus, GroupStatus, MemberStatus
-from smartico_sync.observe.health import Finding
+from smartico_sync.observe.finding import Finding
 from smartico_sync.state.fair_share import plan
 
 if TYPE_CHECKING:
@@ -239,17 +239,17 @@ class Member:
         """What is not as it should be."""
         found = []
         if not fresh and self._trouble is not None:
-            found.append(Finding("critical", "state", self._trouble.message, self._trouble.hint))
+            found.append(Finding("critical", "state", self._trouble.message, self._trouble.hint, code="cluster"))
         for name, other in (self._plan.refused if self._plan else {}).items():
             told = f"group {name}: {other} was there before, with other views than this configuration has"
-            found.append(Finding("warning", "state", told, ANSWERS))
+            found.append(Finding("warning", "state", told, ANSWERS, code="cluster"))
         skew = self._seen.skew_s if self._seen else 0.0
         if abs(skew) >= SKEW_S:
             told = f"the clock of this machine is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} that of the state's database"
             hint = "set both by NTP; leases go by the database's clock, and what is kept for a time by this machine's"
-            found.append(Finding("warning", "clock", told, hint))
+            found.append(Finding("warning", "clock", told, hint, code="clock"))
         at_work = {work.group.name for work in self.at_work() if work.parts is not None}
         for name, (_, error) in tuple(self.failed.items()):
             if name not in at_work:
-                found.append(Finding("critical", f"group {name}", error.message, error.hint))
+                found.append(Finding("critical", f"group {name}", error.message, error.hint, code="cluster"))
         return found

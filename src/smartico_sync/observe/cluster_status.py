@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from smartico_sync.observe.health import Finding, Health
+from smartico_sync.observe.health import Health
+
+if TYPE_CHECKING:
+    from smartico_sync.observe.finding import Finding
 
 __all__ = ["ClusterStatus", "GroupStatus", "MemberStatus", "with_cluster"]
 
@@ -54,11 +57,4 @@ def with_cluster(health: Health, cluster: ClusterStatus) -> Health:
     free = [group.name for group in cluster.groups if group.held == "no"]
     if free or not cluster.groups:
         return Health("alive", "starting", findings)
-    holders = ", ".join(sorted({group.member for group in cluster.groups}))
-    told = Finding(
-        "warning",
-        "state",
-        f"it is held by {holders}; this member stands by",
-        "nothing: it takes over when that one ends",
-    )
-    return Health("alive", "standing by", (told, *findings))
+    return Health("alive", "standing by", findings)

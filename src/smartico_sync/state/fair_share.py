@@ -21,11 +21,11 @@ ABANDONED = 2  # leases: what nobody took for so long is taken by whoever sees i
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member that is there. `groups`: those that it can work with, each with a hash of its configuration."""
+    """A member that has been there for `here_s`. `groups`: those that it can work with, each with a hash of its configuration."""
 
     id: str
     name: str
-    since_s: float
+    here_s: float
     groups: Mapping[str, str]
 
 
@@ -69,13 +69,14 @@ def plan(
     if not free and not release:
         release = surplus(mine, peers, load, [group for group in held if claims[group] is None], members)
     share, take = ceil(len(at) / len(peers)), []
+    together_s = min(member.here_s for member in peers)
     for group in free:
         seat, theirs = at[group], claims[group]
         if group in resting or (theirs not in (None, me) and seat.free_s < lease_s):
             continue
         ahead = sum((count, other) < (load[me], me) for other, count in load.items())
         fair = load[me] < share and seat.free_s >= ahead * lease_s * TURN
-        if theirs == me or fair or seat.free_s >= ABANDONED * lease_s:
+        if theirs == me or fair or min(seat.free_s, together_s) >= ABANDONED * lease_s:
             take.append(group)
             load[me] += 1
     return Plan(tuple(take), tuple(release), refused)
@@ -96,9 +97,9 @@ def surplus(
 def before(mine: Member, members: Sequence[Member], group: str) -> Member | None:
     """The first member that was there before and knows the group by another configuration."""
     digest = mine.groups[group]
-    order = (mine.since_s, mine.id)
+    order = (-mine.here_s, mine.id)
     return next(
-        (other for other in members if (other.since_s, other.id) < order and other.groups.get(group, digest) != digest),
+        (other for other in members if (-other.here_s, other.id) < order and other.groups.get(group, digest) != digest),
         None,
     )
 

@@ -29,7 +29,7 @@ HERE = f"""INSERT INTO member (id, name, since, expires, groups)
 VALUES (%s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 s', %s)
 ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, groups = excluded.groups;
 DELETE FROM member WHERE expires < clock_timestamp() - interval '{FORGOTTEN_S} s'"""  # noqa: S608 - a number
-MEMBERS = "SELECT id::text, name, extract(epoch FROM since)::float, groups FROM member WHERE expires > clock_timestamp() ORDER BY since, id"
+MEMBERS = "SELECT id::text, name, extract(epoch FROM now() - since)::float, groups FROM member WHERE expires > clock_timestamp() ORDER BY since, id"
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float"
 WANT = "UPDATE lease SET wanted = %s WHERE name = %s"
 
