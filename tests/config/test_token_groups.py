@@ -25,7 +25,9 @@ views:
 def groups(tmp_path):
     def made(*views):
         file = tmp_path / "views.yaml"
-        lines = [f"  - {{name: {name}, source: db, relation: t, kind: deposits, cursor: c{more}}}\n" for name, more in views]
+        lines = [
+            f"  - {{name: {name}, source: db, relation: t, kind: deposits, cursor: c{more}}}\n" for name, more in views
+        ]
         file.write_text(BASE + "".join(lines))
         return {each.name: [view.name for view in each.views] for each in token_groups(load(file))}
 
@@ -49,8 +51,8 @@ def test_a_view_of_any_brand_joins_all(groups):
 
 def test_a_group_by_name(groups):
     """It may join tokens, and cannot divide one."""
-    assert groups(("a", ", brand: lions, group: east"), ("b", ", brand: tigers, group: east"), ("c", ", brand: bears")) == {
-        "east": ["a", "b", "c"]
-    }
+    assert groups(
+        ("a", ", brand: lions, group: east"), ("b", ", brand: tigers, group: east"), ("c", ", brand: bears")
+    ) == {"east": ["a", "b", "c"]}
     with pytest.raises(ConfigError, match="b and a use one token"):
         groups(("a", ", brand: lions, group: east"), ("b", ", brand: bears, group: west"))

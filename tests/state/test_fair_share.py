@@ -55,7 +55,9 @@ def test_every_group_is_held_and_none_holds_two_more_than_another(members, held,
         assert max(counts) - min(counts) <= 1
         assert max(counts) <= ceil(len(GROUPS) / len(members))
     again = settled(there, dict(after), 5)
-    assert {group: seat.holder for group, seat in again.items()} == {group: seat.holder for group, seat in after.items()}
+    assert {group: seat.holder for group, seat in again.items()} == {
+        group: seat.holder for group, seat in after.items()
+    }
 
 
 def test_a_member_alone_takes_everything_at_once():
