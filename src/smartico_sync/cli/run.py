@@ -113,7 +113,7 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         alerts.use(configuration.alerts)
         if endpoint is not None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
-            endpoint.notes, endpoint.waits_for = reload.findings, None
+            endpoint.notes, endpoint.waits_for, endpoint.dated = reload.findings, None, journal.dated
             endpoint.sources, endpoint.sizes, endpoint.letters = {}, None, no_letters
         turn = Turn()
         with ExitStack() as inner:
@@ -121,7 +121,7 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
             turn.stopping = reload.begin(configuration)
             parts.store.when_lost(partial(turn.give_up, "the lease is another member's, or could not be renewed"))
             scheduler = Scheduler(parts.loops, parts.store, configuration, turn.stopping)
-            reports = Reports(parts, reload, alerts, now_ms())
+            reports = Reports(parts, reload, alerts, now_ms(), journal.dated)
             ending.code = serve(scheduler, parts, endpoint, "forever", inner, reports, journal, turn)
         following = reload.following()
         if ending.stopping.is_set() or (following is None and not turn.over):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -77,9 +77,10 @@ def changes(
         grouped.setdefault(key_of(finding), []).append(finding)
     found: list[Change] = []
     for key, some in grouped.items():
-        one = by_cause(some)[0]
         known = before.get(key)
-        standing[key] = Standing(one, known.since if known else now)
+        since = known.since if known else now
+        one = begun(by_cause(some)[0], since)
+        standing[key] = Standing(one, since)
         if known is None:
             found.append(Change("began", one))
         elif one.severity == "critical" != known.finding.severity:
@@ -92,6 +93,11 @@ def changes(
         else:
             found.append(Change("over", known.finding, now.ms_since(known.since)))
     return standing, tuple(found)
+
+
+def begun(finding: Finding, since: Instant) -> Finding:
+    """The same with since when it stands: as it says itself, else since it was first seen."""
+    return finding if finding.since_ms else replace(finding, since_ms=since.wall_ms)
 
 
 class Journal:
@@ -126,6 +132,14 @@ class Journal:
             self.look(at_end=True)
         with self._lock:
             self._look = look
+
+    def dated(self, health: Health) -> Health:
+        """The same, each finding with since when it stands; one that was not seen yet is as it is."""
+        known = self._standing  # replaced as a whole, and never changed
+        each = tuple(
+            begun(finding, seen.since) if (seen := known.get(key_of(finding))) else finding for finding in health.each
+        )
+        return replace(health, each=each, findings=tuple(by_cause(each)))
 
     def _work(self) -> None:
         while not self._ended.wait(LOOK_S):
