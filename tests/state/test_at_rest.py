@@ -139,6 +139,12 @@ def given_up(store, dead_letter):
     return store
 
 
+def test_the_newest_dead_letters_of_a_view_come_first(given_up):
+    """So many of them; a view that was never begun has none."""
+    assert [each.row.key for each in given_up.newest_dead_letters("bets", 3)] == ["9", "8", "7"]
+    assert given_up.newest_dead_letters("nobody") == []
+
+
 def test_dead_letters_are_kept_so_long_and_so_many(given_up):
     """What is older or more goes, the oldest first, and is counted as dropped."""
     assert given_up.prune_dead_letters("bets", 0, 10) == 0

@@ -26,6 +26,7 @@ from smartico_sync.daemon.service_manager import ServiceManager
 from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
 from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
 from smartico_sync.errors import ExitCode
+from smartico_sync.observe.endpoint import no_letters
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.logs import configure
 from smartico_sync.observe.status_document import status_document
@@ -93,7 +94,7 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         if endpoint is not None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
             endpoint.notes, endpoint.waits_for = reload.findings, None
-            endpoint.sources, endpoint.sizes = {}, None
+            endpoint.sources, endpoint.sizes, endpoint.letters = {}, None, no_letters
         with ExitStack() as inner:
             parts = start.until(partial(assembled, configuration, base, inner, board))
             scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
@@ -137,6 +138,7 @@ def serve(
     if endpoint is not None:
         endpoint.destinations, endpoint.starting = parts.delivery.status, "no"
         endpoint.sources, endpoint.sizes = parts.sources, parts.store.sizes
+        endpoint.letters = parts.store.newest_dead_letters
         where = endpoint.url
     if mode == "forever":
         operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)

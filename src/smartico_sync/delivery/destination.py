@@ -17,8 +17,9 @@ from smartico_sync.core.verdicts import Refused
 from smartico_sync.delivery.backlog import Backlog
 from smartico_sync.delivery.batch_size import BatchSize
 from smartico_sync.delivery.circuit_breaker import BACKOFF, EVERYTHING, CircuitBreaker
-from smartico_sync.delivery.destination_status import DestinationStatus
+from smartico_sync.delivery.destination_status import DestinationStatus, HaltedBrand
 from smartico_sync.delivery.request import Request
+from smartico_sync.delivery.request_log import RequestLog
 from smartico_sync.errors import (
     DeliveryError,
     DeliveryStopped,
@@ -75,6 +76,7 @@ class Destination:
         self.last_success_ms: int | None = None
         self.requests: Counter[str] = Counter()
         self.sent_bytes, self.seconds = 0, 0.0
+        self.log = RequestLog()
         self.closing = False
         self.threads = [
             threading.Thread(target=self.work, name=f"{name}-{number}", daemon=True) for number in range(workers)
@@ -162,6 +164,7 @@ class Destination:
             self.requests[verdict.decision] += 1
             self.sent_bytes += len(request.batch.body)
             self.seconds += answer.seconds
+            self.log.note(request, answer, verdict.decision, int(time.time() * 1000))
             before = self.breaker.unavailable
             if verdict.decision in ("retry", "unknown") and not (
                 verdict.refused or verdict.duplicates or verdict.vague
@@ -309,6 +312,7 @@ class Destination:
     def status(self) -> DestinationStatus:
         """The destination as it stands."""
         with self.lock:
+            now, wall_ms = time.monotonic(), int(time.time() * 1000)
             state: Literal["idle", "delivering", "backing_off", "halted"] = (
                 "delivering" if self.backlog.queued else "idle"
             )
@@ -332,4 +336,19 @@ class Destination:
                 round(self.seconds, 3),
                 self.trouble.hint if self.trouble and state == "backing_off" else "",
                 ((token.problem, f"mend {token.key}"),) if (token := self.client.token).problem else (),
+                self.breaker.state(now),
+                self.next_try_ms(now, wall_ms),
+                tuple(
+                    HaltedBrand(brand, halt.message, wall_ms + round(max(0.0, halt.probe_at - now) * 1000))
+                    for brand, halt in self.breaker.halts.items()
+                ),
+                tuple(self.log.counts),
+                self.log.recent(),
             )
+
+    def next_try_ms(self, now: float, wall_ms: int) -> int:
+        """When a request that failed goes again (epoch ms), as far as that is known; 0 when none has to."""
+        if not self.breaker.failures and self.breaker.state(now) != "open":
+            return 0
+        due = max(self.breaker.resume_at, self.backlog.player_order.next_release or now)
+        return wall_ms + round(max(0.0, due - now) * 1000)

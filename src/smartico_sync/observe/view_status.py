@@ -15,6 +15,7 @@ __all__ = [
     "BackfillStatus",
     "LaneStatus",
     "LateStatus",
+    "SentProperty",
     "State",
     "StatusBoard",
     "StreamStatus",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 PATIENCE_INTERVALS = 10  # one poll that is late or slow is no news, ten in a row are
+REPLICAS = ("physical standby", "logical replica")  # roles of a server that shows what another one wrote before
 PATIENCE_MS = 30_000  # the default statement_timeout and the API's default timeout: what takes less ends by itself
 
 
@@ -64,6 +66,19 @@ class BackfillStatus:
     def left_s(self) -> int | None:
         """Seconds until it is done, if nothing slows it down; None when nobody counted the rows."""
         return max(0, self.total - self.done) // self.rate if self.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class SentProperty:
+    """One property that a view sends: the columns it comes from, what it becomes, and how a personal value is protected.
+
+    `protection`: empty for what is not personal. A column that is sent nowhere has no `name`.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    type: str = ""
+    protection: Literal["", "encrypt", "drop", "plain"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +130,8 @@ class ViewFacts:
     former waits since `parked_since_ms` (epoch ms, 0: none does).
     Of the last `recent_rows` rows of this process `recent_refused` were given up.
     At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
-    `looked` profiles so many were `differing` from what was sent.
+    `looked` profiles so many were `differing` from what was sent. `server_role`: what the source is, as its engine tells it; `properties`:
+    what is sent of a row, then the columns that are sent nowhere.
     """
 
     name: str
@@ -151,6 +167,8 @@ class ViewFacts:
     looked: int = 0
     compared_ms: int = 0
     backfill: BackfillStatus | None = None
+    server_role: str = ""
+    properties: tuple[SentProperty, ...] = ()
     stream: StreamStatus | None = None
 
 
@@ -167,6 +185,7 @@ class ViewStatus(ViewFacts):
     `poll_ms`: how long the poll under way has been running, 0 between polls; `still_ms`: since when no poll began, got on or
     ended; `silent_ms`: since when there was no sign of life at all, a wait for the API included. `error_ms`: since when the
     view has been in trouble without a break; `parked_oldest_ms`: for how long the first parked row has been waiting.
+    `replica_lag_ms`: how old what a replica shows may be, since the commit it replayed last; None where the source is none.
     """
 
     state: State
@@ -184,6 +203,7 @@ class ViewStatus(ViewFacts):
     hint: str
     error_ms: int
     parked_oldest_ms: int
+    replica_lag_ms: int | None
 
 
 def patience_ms(every_ms: int) -> int:
@@ -212,6 +232,7 @@ def derived(facts: ViewFacts, now: Instant) -> ViewStatus:
         hint=trouble.hint if trouble else "",
         error_ms=trouble.since.wall_ms if trouble else 0,
         parked_oldest_ms=max(0, now.wall_ms - facts.parked_since_ms) if facts.parked_since_ms else 0,
+        replica_lag_ms=max(0, -facts.skew_ms) if facts.server_role in REPLICAS else None,
     )
 
 

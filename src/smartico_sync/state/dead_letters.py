@@ -82,6 +82,16 @@ def dead(
     return [DeadLetter(undelivered(*row[4:]), *row[:4]) for row in found]
 
 
+def newest(connection: sqlite3.Connection, view: str, limit: int) -> list[DeadLetter]:
+    """Read the dead letters of a view that were given up last, the newest first."""
+    found = connection.execute(
+        f"SELECT {STAGE}, l.id, {ROW} FROM letter l JOIN view v ON v.no = l.view_no "  # noqa: S608 - constants
+        "WHERE v.name = :view AND l.next_try_ms IS NULL ORDER BY l.id DESC LIMIT :limit",
+        {"view": view, "limit": limit},
+    )
+    return [DeadLetter(undelivered(*row[4:]), *row[:4]) for row in found]
+
+
 def keep_turns(
     connection: sqlite3.Connection, view_no: int, at_ms: int, *, waiting: Iterable[int], moving: Iterable[int]
 ) -> None:

@@ -33,6 +33,11 @@ class StoredUndelivered(StoredViews):
         with self.reading() as connection:
             return dead_letters.dead(connection, view=view, code=code, key=key, after_id=after_id, limit=limit)
 
+    def newest_dead_letters(self, view: str, limit: int = 10) -> list[DeadLetter]:
+        """Return the dead letters of a view that were given up last, the newest first; none of a view it does not know."""
+        with self.reading() as connection:
+            return dead_letters.newest(connection, view, limit)
+
     def dead_letter_counts(self) -> dict[str, dict[int, int]]:
         """Count dead letters as {view: {reason code: n}}; views without any are left out."""
         return self._undelivered_counts("dead")

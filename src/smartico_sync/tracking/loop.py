@@ -117,7 +117,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._doubt()
         self._equipment.recorder.opens()
         self._session = session = open_session(self._equipment, self._memory)
-        self._equipment.recorder.opened(session.prepared, session.row)
+        self._equipment.recorder.opened(session.prepared, session.row, self._equipment.protection)
         self._sender.begin(session.row)
         return session
 

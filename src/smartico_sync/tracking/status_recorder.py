@@ -6,7 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.observe.polls import Instant, Polls
-from smartico_sync.observe.view_status import BackfillStatus, State, StatusBoard, StreamStatus, ViewFacts
+from smartico_sync.observe.view_status import (
+    BackfillStatus,
+    SentProperty,
+    State,
+    StatusBoard,
+    StreamStatus,
+    ViewFacts,
+)
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -14,7 +21,9 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import View
     from smartico_sync.core.records import Commit, ViewRow
+    from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.errors import SyncError
+    from smartico_sync.pii.protection import Protection
     from smartico_sync.tracking.page_reader import PageReader, ReadResult
     from smartico_sync.tracking.prepared_view import PreparedView
 
@@ -43,8 +52,8 @@ class StatusRecorder:
         """The source is about to describe the view."""
         self._poll(lambda facts, now: facts.polls.opening(now))
 
-    def opened(self, prepared: PreparedView, row: ViewRow) -> None:
-        """The view is described and its state is read."""
+    def opened(self, prepared: PreparedView, row: ViewRow, protection: Protection) -> None:
+        """The view is described and its state is read. `protection`: of the personal data among what it sends."""
         self.board.change(
             self.name,
             lambda facts: replace(
@@ -55,6 +64,8 @@ class StatusRecorder:
                 polls=replace(facts.polls, rows=row.counts.get("read", 0)),
                 late_commit=f"{prepared.choice.mechanism or 'none'}: {prepared.choice.why}",
                 warnings=(prepared.choice.problem,) if prepared.choice.problem else (),
+                server_role=prepared.server_role,
+                properties=_properties(prepared.mapping, protection),
             ),
         )
 
@@ -70,6 +81,10 @@ class StatusRecorder:
                 late_commit=how,
             ),
         )
+
+    def learnt(self, mapping: ViewMapping, protection: Protection) -> None:
+        """What is sent of a message, as far as its columns are known."""
+        self.change(properties=_properties(mapping, protection))
 
     def streaming(self, stream: StreamStatus, warnings: tuple[str, ...]) -> None:
         """So much waits at the broker."""
@@ -189,6 +204,20 @@ class StatusRecorder:
         """Let something happen to the polls now."""
         now = self.board.clock()
         self.board.change(self.name, lambda facts: replace(facts, polls=changed(facts, now)))
+
+
+def _properties(mapping: ViewMapping, protection: Protection) -> tuple[SentProperty, ...]:
+    """What is sent of a row, in the mapping's order, then the columns that are sent nowhere."""
+    sent = [
+        SentProperty(
+            known.name,
+            tuple(dict.fromkeys(column.name for column in known.columns)),
+            known.target,
+            protection.mode if known.name in protection.properties else "",
+        )
+        for known in mapping.properties
+    ]
+    return (*sent, *(SentProperty("", (column.name,)) for column in mapping.unmapped))
 
 
 def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
