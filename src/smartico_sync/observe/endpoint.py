@@ -16,12 +16,8 @@ from smartico_sync import __version__
 from smartico_sync.errors import StateError
 from smartico_sync.observe.health import Finding, Health, assess
 from smartico_sync.observe.logs import dropped_lines
-from smartico_sync.observe.metrics import exposition
-from smartico_sync.observe.page_frame import asset
 from smartico_sync.observe.server import Access, Server, listening
 from smartico_sync.observe.status_document import status_document
-from smartico_sync.observe.status_page import page
-from smartico_sync.observe.view_page import no_view_page, view_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -133,6 +129,8 @@ class Endpoint:
         if reader == "anybody":
             return 401, "text/plain", b"send Authorization: Bearer, and the token of `health:` in views.yaml\n"
         if path == "/metrics":
+            from smartico_sync.observe.metrics import exposition  # noqa: PLC0415 - not before somebody scrapes
+
             return (
                 200,
                 "text/plain; version=0.0.4; charset=utf-8",
@@ -147,7 +145,13 @@ class Endpoint:
             return 200, HTML, self.page(views, health, destinations, now)
         if path.startswith("/views/"):
             return self.view_page(unquote(path.removeprefix("/views/")), views, destinations, now)
-        if found := asset(path.removeprefix("/")):
+        return self.asset(path.removeprefix("/"))
+
+    def asset(self, name: str) -> Answer:
+        """A file that the pages are made with."""
+        from smartico_sync.observe.page_frame import asset  # noqa: PLC0415 - not before somebody looks
+
+        if found := asset(name):
             return 200, *found
         return 404, "text/plain", b"not here; try / /views/NAME /healthz /readyz /metrics /status.json\n"
 
@@ -155,12 +159,16 @@ class Endpoint:
         self, views: Sequence[ViewStatus], health: Health, destinations: Sequence[DestinationStatus], now_ms: int
     ) -> bytes:
         """The page for people."""
+        from smartico_sync.observe.status_page import page  # noqa: PLC0415 - not before somebody looks
+
         return page(views, health, destinations, __version__, now_ms, self.sources, self.state()).encode()
 
     def view_page(
         self, name: str, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], now_ms: int
     ) -> Answer:
         """The page of one view."""
+        from smartico_sync.observe.view_page import no_view_page, view_page  # noqa: PLC0415 - not before somebody looks
+
         view = next((view for view in views if view.name == name), None)
         if view is None:
             return 404, HTML, no_view_page(__version__, now_ms).encode()
