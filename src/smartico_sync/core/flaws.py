@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.core.view_mapping import Property, ViewMapping
 
-__all__ = ["Flaws", "unreadable"]
+__all__ = ["Flaws", "moments_in", "unreadable"]
 
+NO_REJECTS = pl.DataFrame(schema={POSITION: pl.UInt32, KEY: pl.String, "reason": pl.String})
 UNREADABLE = "@unreadable"
 NOBODYS = ""  # what is unreadable in no column that is known by name
 
@@ -39,6 +40,14 @@ def unreadable(relation: Relation, page: pl.DataFrame) -> dict[str, pl.Series]:
         )
         for name in names
     }  # fmt: skip
+
+
+def moments_in(
+    mapping: ViewMapping, page: pl.DataFrame, columns: Sequence[Column]
+) -> tuple[tuple[Column, Conversion], ...]:
+    """The columns that may say when it happened, as moments."""
+    hints = Hints(timezone=mapping.relation.timezone)
+    return tuple((column, conversion(column, "date", page.schema[column.name], hints)) for column in columns)
 
 
 def reasons(text: str, relation: Relation) -> Iterator[tuple[str, str]]:
@@ -96,22 +105,20 @@ class Flaws:
         if self.rows.get_column(DATE).null_count():
             self.add(self.rows.get_column(DATE).is_null(), "no column says when it happened")
 
-    def moments(self) -> None:
-        """When it happened: the first column that says so must be readable."""
-        for role, columns in self.mapping.dates.items():
-            self.moments_of(role, columns)
+    def moments(self, dates: Mapping[str, Sequence[tuple[Column, Conversion]]]) -> None:
+        """When it happened: the first column that says so must be readable. `dates`: those that may say it, by role."""
+        for role, made in dates.items():
+            self.moments_of(role, made)
 
-    def moments_of(self, role: str, columns: Sequence[Column]) -> None:
+    def moments_of(self, role: str, made: Sequence[tuple[Column, Conversion]]) -> None:
         """Take a second look at the dates of rows of one role."""
-        hints = Hints(timezone=self.mapping.relation.timezone)
-        made = [(column, conversion(column, "date", self.rows.schema[column.name], hints)) for column in columns]
         loose = [
             each.given & each.expr.is_null()
             for column, each in made
-            if self.rows.schema[column.name] in (pl.String, pl.Float64)
+            if self.rows.get_column(column.name).dtype in (pl.String, pl.Float64)
         ]
         lossy = bool(loose) and self.rows.select(pl.any_horizontal(loose).any()).item()
-        if not lossy and not any(column.name in self.unread for column in columns):
+        if not lossy and not any(column.name in self.unread for column, _ in made):
             return
         undecided = self.roles() == role if role else ~self.roles().is_in([name for name in self.mapping.dates if name])
         values = self.rows.get_column(DATE)
@@ -194,8 +201,8 @@ class Flaws:
         name = f"@@{known.name}"
         if known.dated is not None and self.rows.get_column(name).null_count():
             moment = self.rows.get_column(DATE)
-            here = self.within(known.dated)
             value = self.rows.get_column(name)
+            here = self.within(known.dated)
             lost = self.left_out.get(known.name)
             empty = value.is_null() & here & (~lost if lost is not None else True)
             self.rows = self.rows.with_columns(value.zip_with(~empty, moment).alias(name))
@@ -217,8 +224,7 @@ class Flaws:
         """The rows without a flaw, `@row`, `@key` and `reason` of the others, and how many values were left out."""
         rows = self.rows
         if not self.found:
-            rejects = rows.clear().select(POSITION, KEY, pl.lit(None, pl.String).alias("reason"))
-            return rows, rejects, {name: int(mask.sum()) for name, mask in self.left_out.items()}
+            return rows, NO_REJECTS, {name: int(mask.sum()) for name, mask in self.left_out.items()}
         said = pl.select(
             pl.coalesce(pl.when(mask).then(pl.lit(reason)) for mask, reason in self.found).alias("reason")
         ).to_series()
