@@ -139,6 +139,9 @@ class Flaws:
         """What each property is, on a second look where the first one lost something."""
         for known, made in self.suspects(conversions):
             self.look_again(known, made)
+        filled = [made for known, _ in conversions if (made := self.filled(known)) is not None]
+        if filled:
+            self.rows = self.rows.with_columns(filled)
         for known, _ in conversions:
             self.complete(known)
 
@@ -196,23 +199,33 @@ class Flaws:
         self.rows = self.rows.with_columns(own.zip_with(own.is_not_null() | ~lost, text).alias(name))
         return lost & text.is_null()
 
-    def complete(self, known: Property) -> None:
-        """Fill in what the event itself says, and hold it against what the kind cannot do without."""
+    def filled(self, known: Property) -> pl.Expr | None:
+        """A property with what the event itself says of it, in rows of its roles; None where that adds nothing."""
         name = f"@@{known.name}"
+        value = pl.col(name)
+        roles = None
         if known.dated is not None and self.rows.get_column(name).null_count():
-            moment = self.rows.get_column(DATE)
-            value = self.rows.get_column(name)
-            here = self.within(known.dated)
-            lost = self.left_out.get(known.name)
-            empty = value.is_null() & here & (~lost if lost is not None else True)
-            self.rows = self.rows.with_columns(value.zip_with(~empty, moment).alias(name))
+            roles, lost = known.dated, self.left_out.get(known.name)
+            empty = value.is_null() if lost is None else value.is_null() & ~pl.lit(lost)
+            value = pl.when(self.among(roles) & empty).then(pl.col(DATE)).otherwise(value)
         if known.true_in is not None:
-            value = self.rows.get_column(name)
-            yes = pl.Series([True]).new_from_index(0, self.rows.height)
-            self.rows = self.rows.with_columns(value.zip_with(~self.within(known.true_in), yes).alias(name))
+            roles = known.true_in
+            value = pl.when(self.among(roles)).then(pl.lit(value=True)).otherwise(value)
+        return None if roles is None else value.alias(name)
+
+    def complete(self, known: Property) -> None:
+        """Hold a property against what the kind cannot do without."""
+        name = f"@@{known.name}"
         if known.demand == "there" and self.rows.get_column(name).null_count():
             missing = self.rows.get_column(name).is_null() & self.within(known.needed_in)
             self.add(missing, f"column {known.said} is NULL, and {self.mapping.kind.name} needs it as {known.name}")
+
+    def among(self, roles: frozenset[str]) -> pl.Expr:
+        """Whether a row has one of these roles; all have where none is named."""
+        if not roles:
+            return pl.lit(value=True)
+        role = pl.col(ROLE) if ROLE in self.rows.columns else role_of(self.mapping, self.rows.schema)
+        return role.is_in(sorted(roles)).fill_null(value=False)
 
     def within(self, roles: frozenset[str]) -> pl.Series:
         """Rows of these roles; all where none is named."""

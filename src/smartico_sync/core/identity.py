@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
+    "content_prints",
     "contents",
     "eids",
     "extended",
@@ -108,12 +109,22 @@ def contents(frame: pl.DataFrame, names: Sequence[str], *before: str) -> pl.Seri
     A value stands after its column's code. What is NULL leaves no trace, so a row reads the same whether or not it has a
     further, empty column.
     """
+    return frame.select(content(frame, names, before).alias("seed")).to_series()
+
+
+def content_prints(frame: pl.DataFrame, names: Sequence[str], secret: bytes, *before: str) -> pl.Series:
+    """The fingerprints of such seeds, in one go."""
+    return frame.select(printed(content(frame, names, before), secret).alias("seed")).to_series()
+
+
+def content(frame: pl.DataFrame, names: Sequence[str], before: Sequence[str]) -> pl.Expr:
+    """The seed of what rows hold."""
     code = codes(names)
     glued: list[pl.Expr] = [part for name in before for part in (pl.col(name).cast(pl.String), pl.lit(SEPARATOR))]
     for name, value in zip(names, framed(frame, names), strict=True):
         part = [pl.lit(code[name]), value, pl.lit(SEPARATOR)]
         glued += [pl.concat_str(part)] if frame.get_column(name).null_count() else part
-    return frame.select(pl.concat_str(glued or [pl.lit("")], ignore_nulls=True).alias("seed")).to_series()
+    return pl.concat_str(glued or [pl.lit("")], ignore_nulls=True)
 
 
 def codes(names: Sequence[str]) -> Mapping[str, str]:
@@ -161,8 +172,12 @@ def fingerprints(seed: pl.Series, secret: bytes) -> pl.Series:
     Keyed, so that nobody who reads the state file can try out values; 64 bits, because a change is missed only when two
     states of one player collide.
     """
-    hashed = seed.to_frame("seed").select(plh.col("seed").chash.hmac_sha256(key=secret.hex()))
-    return hashed.to_series().str.slice(0, 16)
+    return seed.to_frame("seed").select(printed(pl.col("seed"), secret)).to_series()
+
+
+def printed(seed: pl.Expr, secret: bytes) -> pl.Expr:
+    """The fingerprint of a seed."""
+    return plh.CryptographicHashingNameSpace(seed).hmac_sha256(key=secret.hex()).str.slice(0, 16)
 
 
 def player_hash(brand: str, user: str, secret: bytes) -> int:

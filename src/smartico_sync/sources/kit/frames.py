@@ -29,6 +29,7 @@ CODE = r"^-?[0-9]+$"
 WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.f"
 WHOLE_CLOCK = "%Y-%m-%d %H:%M:%S.%6f"
 WHOLE, SECONDS = len("2026-01-01 00:00:00.000000"), len("2026-01-01 00:00:00")
+FEW = 16  # rows: looking at each text costs less than a query does
 NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 BOOLEANS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
 Writing = Literal["plain", "odd"]
@@ -150,6 +151,14 @@ def with_reasons(data: pl.DataFrame, unfit: Sequence[tuple[Column, pl.Series]], 
 
 def odd_columns(columns: Sequence[Column], printed: pl.DataFrame) -> dict[str, Writing]:
     """Which columns hold numbers that are none, or times without a fraction."""
+    if printed.height <= FEW:
+        return {
+            name: "odd"
+            for column, (name, kind) in zip(columns, printed.schema.items(), strict=True)
+            if kind == pl.String
+            and column.family in ("decimal", "timestamp", "instant")
+            and any(is_odd(column.family, text) for text in printed.get_column(name).to_list() if text is not None)
+        }
     checks = []
     for column, (name, kind) in zip(columns, printed.schema.items(), strict=True):
         if kind == pl.String and column.family == "decimal":
@@ -158,6 +167,11 @@ def odd_columns(columns: Sequence[Column], printed: pl.DataFrame) -> dict[str, W
             checks.append((clock(column.family, pl.col(name)).str.len_bytes() == SECONDS).any())
     found = printed.select(checks).row(0, named=True) if checks else {}
     return {name: "odd" for name, yes in found.items() if yes}
+
+
+def is_odd(family: Family, text: str) -> bool:
+    """The same of one text."""
+    return text in NO_NUMBERS if family == "decimal" else len(text.removesuffix("+00")) == SECONDS
 
 
 def parsed(family: Family, text: pl.Expr, timezone: str, writing: Writing) -> pl.Expr:
