@@ -74,9 +74,7 @@ def main() -> None:
     over = threading.Event()
     try:
         server.admin(*casino_sql(ROWS), *users_sql(ROWS))
-        views = (
-            USERS_VIEW.format(number) if number % 2 else CASINO_VIEW.format(number) for number in range(VIEWS)
-        )
+        views = (USERS_VIEW.format(number) if number % 2 else CASINO_VIEW.format(number) for number in range(VIEWS))
         config = home / "views.yaml"
         config.write_text(
             f"version: 1\nsmartico: {{url: 'http://{listen}/api/external/events/v2', token: bench, requests_per_minute: 1000000}}\n"

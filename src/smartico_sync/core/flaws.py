@@ -139,11 +139,10 @@ class Flaws:
         """What each property is, on a second look where the first one lost something."""
         for known, made in self.suspects(conversions):
             self.look_again(known, made)
-        filled = [made for known, _ in conversions if (made := self.filled(known)) is not None]
+        filled = [value for known, _ in conversions if (value := self.filled(known)) is not None]
         if filled:
             self.rows = self.rows.with_columns(filled)
-        for known, _ in conversions:
-            self.complete(known)
+        self.complete([known for known, _ in conversions])
 
     def suspects(self, conversions: Sequence[tuple[Property, Conversion]]) -> list[tuple[Property, Conversion]]:
         """The properties of which some value is null though the source has one."""
@@ -213,12 +212,18 @@ class Flaws:
             value = pl.when(self.among(roles)).then(pl.lit(value=True)).otherwise(value)
         return None if roles is None else value.alias(name)
 
-    def complete(self, known: Property) -> None:
-        """Hold a property against what the kind cannot do without."""
-        name = f"@@{known.name}"
-        if known.demand == "there" and self.rows.get_column(name).null_count():
-            missing = self.rows.get_column(name).is_null() & self.within(known.needed_in)
-            self.add(missing, f"column {known.said} is NULL, and {self.mapping.kind.name} needs it as {known.name}")
+    def complete(self, properties: Sequence[Property]) -> None:
+        """Hold the properties against what the kind cannot do without."""
+        lacking = {
+            known: pl.col(f"@@{known.name}").is_null() & self.among(known.needed_in)
+            for known in properties
+            if known.demand == "there" and self.rows.get_column(f"@@{known.name}").null_count()
+        }
+        if not lacking:
+            return
+        missing = self.rows.select(mask.alias(f"@@{known.name}") for known, mask in lacking.items())
+        for known, mask in zip(lacking, missing.get_columns(), strict=True):
+            self.add(mask, f"column {known.said} is NULL, and {self.mapping.kind.name} needs it as {known.name}")
 
     def among(self, roles: frozenset[str]) -> pl.Expr:
         """Whether a row has one of these roles; all have where none is named."""
@@ -226,12 +231,6 @@ class Flaws:
             return pl.lit(value=True)
         role = pl.col(ROLE) if ROLE in self.rows.columns else role_of(self.mapping, self.rows.schema)
         return role.is_in(sorted(roles)).fill_null(value=False)
-
-    def within(self, roles: frozenset[str]) -> pl.Series:
-        """Rows of these roles; all where none is named."""
-        if roles:
-            return self.roles().is_in(sorted(roles)).fill_null(value=False)
-        return pl.Series([True]).new_from_index(0, self.rows.height)
 
     def sorted_out(self) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
         """The rows without a flaw, `@row`, `@key` and `reason` of the others, and how many values were left out."""

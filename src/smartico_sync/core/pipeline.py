@@ -129,7 +129,9 @@ def prepare(
     holds = holds or Holds()
     mapping = options.mapping
     mapped = events(mapping, rows)
-    places = pl.DataFrame([column for column in rows.get_columns() if column.name == "@cursor" or column.name[:5] == "@key."])
+    places = pl.DataFrame(
+        [column for column in rows.get_columns() if column.name == "@cursor" or column.name[:5] == "@key."]
+    )
     ledger = ledger_of(rows, mapping)
     if not mapping.relation.key:
         places = places.with_columns(contents_of(ledger))
@@ -282,7 +284,11 @@ def ledger_of(rows: pl.DataFrame, mapping: ViewMapping) -> pl.DataFrame:
     moments = cursor_ms(rows.get_column(mapping.relation.cursor), mapping.relation.cursor_is)
     ledger = pl.DataFrame({"key": ledger_keys(mapping, rows), "cursor_ms": moments})
     cursors = rows.get_column("@cursor")
-    return ledger if not cursors.null_count() else ledger.with_columns(pl.when(cursors.is_not_null()).then("cursor_ms").alias("cursor_ms"))
+    return (
+        ledger
+        if not cursors.null_count()
+        else ledger.with_columns(pl.when(cursors.is_not_null()).then("cursor_ms").alias("cursor_ms"))
+    )
 
 
 def with_new_ids(sent: Events, cursors: pl.Series, anew: pl.Series, secret: bytes) -> Events:

@@ -46,17 +46,17 @@ class Protection:
         if self.encryptor is None:
             raise ConfigError("`pii.mode: encrypt` has no encryptor", hint="set `pii.key`")
         protected = [self.encrypted(name, events.frame, self.encryptor) for name in present]
-        return Events(events.frame.with_columns(protected), events.raw - set(present))
+        return Events(replaced(events.frame, protected), events.raw - set(present))
 
     def encrypted(self, name: str, frame: pl.DataFrame, encryptor: Encryptor) -> pl.Series:
         """One column, encrypted under its property's name and for its players."""
         texts = frame.get_column(name).cast(pl.String)
+        if not texts.null_count():
+            return pl.Series(name, self._texts(name, texts, frame, encryptor), dtype=pl.String)
         filled = texts.drop_nulls()
         cipher = pl.Series(
             name, self._texts(name, filled, frame.filter(texts.is_not_null()), encryptor), dtype=pl.String
         )
-        if filled.len() == texts.len():
-            return cipher
         places = texts.is_not_null().arg_true()
         return pl.Series(name, [None] * texts.len(), dtype=pl.String).scatter(places, cipher)
 
@@ -67,3 +67,9 @@ class Protection:
         renamed = brands.replace(self.aliases) if self.aliases else brands
         players: Sequence[Player] = list(zip(renamed.to_list(), frame.get_column(USER).to_list(), strict=True))
         return encryptor.encrypt_for(name, values.to_list(), players)
+
+
+def replaced(frame: pl.DataFrame, columns: Sequence[pl.Series]) -> pl.DataFrame:
+    """The frame with these columns in the place of those of their names."""
+    new = {column.name: column for column in columns}
+    return pl.DataFrame([new.get(column.name, column) for column in frame.get_columns()])

@@ -67,7 +67,10 @@ class DeliveredKeys:
         known: pl.Series | None = None
         parts = [part for part in (*(chunk.keys for chunk in self.chunks), self.held) if part.len()]
         small = [part for part in parts if part.len() < wanted.len() * SEARCH]
-        for part in (*(part for part in parts if part.len() >= wanted.len() * SEARCH), *([pl.concat(small)] if small else [])):
+        for part in (
+            *(part for part in parts if part.len() >= wanted.len() * SEARCH),
+            *([pl.concat(small)] if small else []),
+        ):
             there = found(part, wanted)
             known = there if known is None else known | there
         return pl.repeat(value=True, n=wanted.len(), dtype=pl.Boolean, eager=True) if known is None else ~known
