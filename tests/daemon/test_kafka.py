@@ -167,6 +167,7 @@ def test_a_dead_letter_is_tried_again_at_its_place(topic):
     assert len(topic.operator.accepted()) == 2
 
 
+@pytest.mark.slow
 def test_a_running_daemon_takes_what_comes(topic):
     """Soon, and ends when it is told to, with all that it sent committed."""
     daemon = topic.operator.start("run")

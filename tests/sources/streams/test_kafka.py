@@ -6,16 +6,18 @@ import time
 
 import pytest
 
+from servers.kafka import MEMBER
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.records import LaneStep
-from smartico_sync.errors import ConfigError, MessagesLost, SourceUnreachable, ViewRegressed
+from smartico_sync.errors import ConfigError, MessagesLost, SourceUnreachable, ViewMisconfigured, ViewRegressed
 from smartico_sync.sources.kafka import assignment
 from smartico_sync.sources.kafka.assignment import Committed
+from smartico_sync.sources.kafka.lanes import Lanes
 from smartico_sync.sources.kafka.settings import settings_of
 from smartico_sync.sources.registry import open_stream
 from smartico_sync.sources.stream import Feed, Page
 
-from .conftest import MEMBER, Book, Bus, drained, failure, places, taken
+from .conftest import Book, Bus, drained, failure, places, taken
 
 FEED = Feed("bets", ("t",), "g", state="mine")
 
@@ -79,7 +81,7 @@ def test_messages_that_were_deleted_unread_stop_the_view_or_are_told(mock_bus, m
     bus.put(*({"n": n} for n in range(10)))
     lane = f"{bus.topic}/0"
     bus.book.lanes[lane] = LaneStep(lane, 2, 2)
-    monkeypatch.setattr("smartico_sync.sources.kafka.subscription.ends", lambda *_: (6, 10))
+    monkeypatch.setattr("smartico_sync.sources.kafka.membership.ends", lambda *_: (6, 10))
     error = failure(bus.subscribe())
     assert isinstance(error, MessagesLost)
     assert "messages 2 to 5" in error.message
@@ -96,7 +98,7 @@ def test_another_topic_under_the_same_name_is_said(mock_bus, monkeypatch):
     lane = f"{bus.topic}/0"
     bus.book.lanes[lane] = LaneStep(lane, 0, 0, "old-id")
     monkeypatch.setattr(
-        "smartico_sync.sources.kafka.subscription.TopicIds.told", lambda _, wait_s=0: {bus.topic: "new-id"}
+        "smartico_sync.sources.kafka.membership.TopicIds.told", lambda _, wait_s=0: {bus.topic: "new-id"}
     )
     error = failure(bus.subscribe())
     assert isinstance(error, ViewRegressed)
@@ -112,6 +114,84 @@ def test_partitions_that_are_added_wait_for_those_that_were_there(mock_bus):
     bus.book.lanes[lane] = LaneStep(lane, 5, 5)
     found = places(taken(bus.subscribe(start="now"), 55))
     assert found == [f"{lane}@{n}" for n in range(5, 30)] + [f"{bus.topic}/1@{n}" for n in range(30)]
+
+
+def test_a_partition_that_is_added_waits_again_when_it_comes_back():
+    """Also where the state knows it by now, and where those that were there have been read already."""
+    lanes = Lanes(FEED)
+    old, new = LaneStep("t/0", 5, 5), LaneStep("t/1", None, 0)
+    lanes.give([old, new], ["t/0"], "all")
+    assert lanes.stopped == {"t/1"}
+    assert not lanes.level(lambda _: 5)
+    lanes.forget(["t/0", "t/1"])
+    lanes.give([old, LaneStep("t/1", 0, 0)], ["t/0", "t/1"], "all")
+    assert lanes.stopped == {"t/1"}
+    assert lanes.end("t/0") == {"t/1"}
+    assert lanes.stopped == set()
+    lanes.give([LaneStep("t/2", None, 0)], ["t/0", "t/1"], "more")  # t/1 was not read to its end
+    assert lanes.stopped == {"t/2"}
+    assert lanes.end("t/1") == {"t/2"}
+    lanes.end("t/2")
+    lanes.give([LaneStep("t/3", None, 0)], ["t/0", "t/1", "t/2"], "more")  # nothing is left to wait for
+    assert lanes.stopped == set()
+
+
+@pytest.mark.parametrize("cluster", ["kafka_mock", pytest.param("kafka_mock_groups", marks=pytest.mark.slow)])
+def test_a_pause_ends_for_lanes_that_went_and_came_back(mock_bus, cluster, request):
+    """The client itself remembers it for as long as it runs: nothing would ever come of them, and nothing would say so."""
+    bus = mock_bus(2, request.getfixturevalue(cluster))
+    subscription = bus.subscribe()
+    drained(subscription)
+    places = subscription._consumer.assignment()
+    subscription.pause()
+    subscription._member.taken(subscription._consumer, places)
+    subscription.resume()
+    subscription._member.given(subscription._consumer, places)
+    bus.put({"n": 1}, partition=0)
+    bus.put({"n": 1}, partition=1)
+    assert len(taken(subscription, 2)) == 2
+
+
+def test_lanes_that_are_taken_are_drained_first(mock_bus):
+    """And those that were lost are not; either way the broker hears of nothing that was not committed."""
+    bus = mock_bus(2)
+    subscription = bus.subscribe()
+    drained(subscription)
+    places = subscription._consumer.assignment()
+    subscription._member.taken(subscription._consumer, places)
+    assert (bus.book.drained, bus.book.gone) == (1, 0)
+    subscription._member.given(subscription._consumer, places)
+    subscription._member.lost(subscription._consumer, places)
+    assert (bus.book.drained, bus.book.gone) == (1, 1)
+    assert subscription._lanes.next == {}
+
+
+def test_a_part_of_the_lanes_is_refused_where_profiles_are_compared_with_one_state(mock_bus):
+    """Another member has the rest, and would compare them with another state."""
+    bus = mock_bus(2)
+    subscription = bus.subscribe(members="alone")
+    drained(subscription)
+    places = subscription._consumer.assignment()
+    subscription._member.taken(subscription._consumer, places)
+    subscription._member.given(subscription._consumer, places[:1])
+    error = failure(subscription)
+    assert isinstance(error, ViewMisconfigured)
+    assert "1 of 2 partitions" in error.message
+
+
+def test_messages_of_a_lane_that_was_taken_are_not_handed_over(mock_bus):
+    """Whoever has it now reads them."""
+    bus = mock_bus(2)
+    subscription = bus.subscribe()
+    drained(subscription)
+    bus.put({"n": 1}, partition=0)
+    bus.put({"n": 1}, partition=1)
+    received = []
+    while len(received) < 2:
+        received += [each for each in subscription._consumer.consume(2, 0.2) if each.error() is None]
+    subscription._lanes.forget([f"{bus.topic}/0"])
+    assert places(subscription._read(received)) == [f"{bus.topic}/1@0"]
+    assert [lag.lane for lag in subscription._lanes.lags(lambda _: -1)] == [f"{bus.topic}/1"]
 
 
 def test_the_broker_hears_of_commits_with_the_state_s_name(mock_bus):
@@ -234,6 +314,13 @@ def test_a_setting_that_the_client_refuses_is_named():
     with pytest.raises(ConfigError, match=r"no\.such\.setting") as caught:
         made.reader("g")
     assert "hunter2" not in str(caught.value)
+
+
+def test_what_is_set_for_members_is_not_for_readers():
+    """Else the client refuses it there, for what it has by itself."""
+    made = settings("kafka://localhost", **{"librdkafka.max.poll.interval.ms": "31000"})
+    assert made.common["max.poll.interval.ms"] == "31000"
+    made.reader("g").close()
 
 
 def test_no_secret_is_logged(kafka_mock, capfd, monkeypatch):

@@ -51,6 +51,7 @@ READING = {  # beside a group: what is read again, sampled or compared
     **CONSUMING,
     "queued.max.messages.kbytes": 4_096,
 }
+OF_MEMBERS = frozenset({"group.protocol", "group.remote.assignor", "max.poll.interval.ms", "heartbeat.interval.ms"})
 QUIET = logging.getLogger("smartico_sync.sources.client")
 QUIET.addHandler(logging.NullHandler())
 QUIET.propagate = (
@@ -86,7 +87,7 @@ class Settings:
 
     def reader(self, group: str, more: Mapping[str, Any] | None = None) -> Consumer:
         """A client that reads without being a member of the group."""
-        common = {name: value for name, value in self.common.items() if name != "group.protocol"}
+        common = {name: value for name, value in self.common.items() if name not in OF_MEMBERS}
         return self.made({**READING, **common, "group.id": group, **(more or {})})
 
     def made(self, settings: dict[str, Any]) -> Consumer:
