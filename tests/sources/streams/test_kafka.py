@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 
 import pytest
@@ -261,6 +262,7 @@ def test_what_waits_is_counted_beside_a_daemon(mock_bus):
 
 
 def settings(url, encryption=None, **options):
+    url = url.replace("kafkas://", "kafka+tls://")  # as it is opened
     return settings_of("bus", SourceConfig.model_validate({"url": url, "options": options, "encryption": encryption}))
 
 
@@ -291,6 +293,71 @@ def test_the_way_to_another_machine_is_encrypted_unless_words_say_otherwise():
     assert unverified.common["enable.ssl.certificate.verification"] is False
     with pytest.raises(ConfigError, match="contradict"):
         settings("kafka+tls://b1", encryption="off")
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "expected"),
+    [
+        (
+            "kafkas://sync:secret@b-1.casino.abc.c2.kafka.eu-west-1.amazonaws.com:9096", {},
+            {"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "sync"},
+        ),
+        (
+            "kafkas://%24ConnectionString:Endpoint%3Dsb%3A%2F%2Fn%2F@n.servicebus.windows.net:9093", {"sasl": "plain"},
+            {"sasl.mechanism": "PLAIN", "sasl.username": "$ConnectionString", "sasl.password": "Endpoint=sb://n/"},
+        ),
+        (
+            "kafkas://KEY:SECRET@pkc-1.eu-west-1.aws.confluent.cloud:9092", {"sasl": "plain"},
+            {"bootstrap.servers": "pkc-1.eu-west-1.aws.confluent.cloud:9092", "sasl.mechanism": "PLAIN", "sasl.username": "KEY"},
+        ),
+        (
+            "kafkas://client:secret@b1", {"sasl": "oidc", "librdkafka.sasl.oauthbearer.token.endpoint.url": "https://idp/token"},
+            {"sasl.mechanism": "OAUTHBEARER", "sasl.oauthbearer.method": "oidc", "sasl.oauthbearer.client.id": "client"},
+        ),
+    ],
+    ids=["MSK by SCRAM", "Event Hubs", "Confluent Cloud", "OAuth"],
+)  # fmt: skip
+def test_services_are_reached_as_the_docs_say(url, options, expected):
+    """And the client takes what is made of it."""
+    made = settings(url, **options)
+    assert expected.items() <= made.common.items()
+    made.reader("g").close()
+
+
+def test_iam_signs_with_the_credentials_of_the_machine(monkeypatch):
+    """For the region that the brokers' names tell; the client gets a token that ends."""
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_EC2_METADATA_DISABLED", "true"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    host = "kafkas://b-1.casino.abc.c2.kafka.eu-west-1.amazonaws.com:9098"
+    made = settings(host, sasl="msk-iam")
+    assert made.common["security.protocol"] == "SASL_SSL"
+    assert made.common["sasl.mechanism"] == "OAUTHBEARER"
+    token, ends = made.common["oauth_cb"]("")
+    signed = base64.urlsafe_b64decode(token + "==").decode()
+    assert signed.startswith("https://kafka.eu-west-1.amazonaws.com/?Action=kafka-cluster%3AConnect")
+    assert "hunter2" not in signed
+    assert time.time() < ends < time.time() + 3600
+    made.reader("g").close()
+    told = base64.urlsafe_b64decode(
+        settings("kafkas://b1:9098", sasl="msk-iam", region="eu-north-1").common["oauth_cb"]("")[0] + "=="
+    )
+    assert told.startswith(b"https://kafka.eu-north-1.")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("kafkas://b1:9098", "do not tell the region"),
+        ("kafkas://u:p@b-1.x.kafka.eu-west-1.amazonaws.com:9098", "has no user"),
+        ("kafka://localhost", "with TLS only"),
+    ],
+)
+def test_iam_says_what_it_lacks(url, said):
+    """And never the password."""
+    with pytest.raises(ConfigError, match=said):
+        settings(url, sasl="msk-iam")
 
 
 @pytest.mark.parametrize(
