@@ -10,7 +10,14 @@ import pytest
 from servers.kafka import MEMBER
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.records import LaneStep
-from smartico_sync.errors import ConfigError, MessagesLost, SourceUnreachable, ViewMisconfigured, ViewRegressed
+from smartico_sync.errors import (
+    ConfigError,
+    MessagesLost,
+    SourceRefused,
+    SourceUnreachable,
+    ViewMisconfigured,
+    ViewRegressed,
+)
 from smartico_sync.sources.kafka import assignment
 from smartico_sync.sources.kafka.assignment import Committed
 from smartico_sync.sources.kafka.lanes import Lanes
@@ -395,7 +402,7 @@ def test_no_secret_is_logged(kafka_mock, capfd, monkeypatch):
     monkeypatch.setattr("smartico_sync.sources.kafka.topics.ASK_S", 0.5)
     url = kafka_mock.url.replace("://", "://user:hunter2@")
     stream = open_stream("bus", SourceConfig.model_validate({"url": f"{url}?{MEMBER}&librdkafka.debug=all"}))
-    with pytest.raises(SourceUnreachable):
+    with pytest.raises((SourceUnreachable, SourceRefused)):
         stream.sample(Feed("v", ("t",), "g"), 1)
     said = capfd.readouterr()
     assert "hunter2" not in said.out + said.err

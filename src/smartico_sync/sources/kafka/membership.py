@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
     from smartico_sync.core.records import LaneStep
+    from smartico_sync.sources.kafka.client import Client
     from smartico_sync.sources.kafka.lanes import Lanes
     from smartico_sync.sources.kafka.settings import Settings
     from smartico_sync.sources.stream import Feed, Keeper
@@ -44,9 +45,10 @@ class Membership:
         self.rebalances = self.gap = 0
         self.notes: tuple[str, ...] = ()
 
-    def join(self, consumer: Consumer) -> None:
+    def join(self, consumer: Client) -> None:
         """Ask to be given lanes. Raises ViewBroken for topics that are not there."""
-        partitions_of(consumer, self._feed, self._place)
+        with consumer.asked(self._place):
+            partitions_of(consumer, self._feed, self._place)
         topics = [f"^{self._feed.names[0]}"] if self._feed.named_by == "pattern" else list(self._feed.names)
         with translated(self._place):
             consumer.subscribe(topics, on_assign=self.given, on_revoke=self.taken, on_lost=self.lost)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from smartico_sync.catalogue.engines import KAFKA
 from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kafka.client import QUIET, Client
 from smartico_sync.sources.kafka.iam import region_of, token_source
 from smartico_sync.sources.kit.broker_login import BrokerLogin
 
@@ -55,11 +55,6 @@ READING = {  # beside a group: what is read again, sampled or compared
     "queued.max.messages.kbytes": 4_096,
 }
 OF_MEMBERS = frozenset({"group.protocol", "group.remote.assignor", "max.poll.interval.ms", "heartbeat.interval.ms"})
-QUIET = logging.getLogger("smartico_sync.sources.client")
-QUIET.addHandler(logging.NullHandler())
-QUIET.propagate = (
-    False  # the client's own lines name hosts, and settings where it is told to debug; failures are told by us
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +73,7 @@ class Settings:
         """Whether the group is kept by the brokers (`group.protocol` consumer)."""
         return str(self.common.get("group.protocol", "classic")).lower() == "consumer"
 
-    def member(self, group: str, state: str, more: Mapping[str, Any]) -> Consumer:
+    def member(self, group: str, state: str, more: Mapping[str, Any]) -> Client:
         """A member of a group; `state` names the daemon. ConfigError for settings that the client refuses."""
         own: dict[str, Any] = {**CONSUMING, "group.id": group, "session.timeout.ms": self.session_ms}
         if self.new_protocol:
@@ -88,15 +83,15 @@ class Settings:
             own["group.instance.id"] = instance
         return self.made({**own, **self.common, **more})
 
-    def reader(self, group: str, more: Mapping[str, Any] | None = None) -> Consumer:
+    def reader(self, group: str, more: Mapping[str, Any] | None = None) -> Client:
         """A client that reads without being a member of the group."""
         common = {name: value for name, value in self.common.items() if name not in OF_MEMBERS}
         return self.made({**READING, **common, "group.id": group, **(more or {})})
 
-    def made(self, settings: dict[str, Any]) -> Consumer:
+    def made(self, settings: dict[str, Any]) -> Client:
         """A client of these settings."""
         try:
-            return Consumer(settings, logger=QUIET)
+            return Client(settings)
         except (KafkaException, ValueError, TypeError) as error:
             raise ConfigError(
                 f"{self.place}: the client refuses a setting: {setting_in(error, settings)}",
