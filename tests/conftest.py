@@ -22,12 +22,12 @@ from servers.pgbouncer import pooled
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
 from servers.rabbitmq import NAME as RABBITMQ
-from servers.rabbitmq import private_rabbitmq, rabbitmq
+from servers.rabbitmq import impatient_rabbitmq, private_rabbitmq, rabbitmq
 from servers.redshift import redshift, redshift_server
 from servers.snowflake import private_snowflake, snowflake_schema, snowflake_server
 
 __all__ = [
-    "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "kafka_broker",
+    "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "impatient_rabbitmq", "kafka_broker",
     "kafka_mock", "kafka_mock_groups", "listener",
     "mariadb", "mariadb_server", "mongodb_database", "mongodb_server", "mssql", "mssql_driver", "mssql_server",
     "mssql_url", "mysql", "mysql56", "mysql56_server", "mysql_server", "oracle", "pooled", "postgresql", "postgresql_server",
