@@ -148,11 +148,34 @@ def test_what_a_command_cannot_do_on_messages_it_says(topic, words):
     assert "messages" in done.stderr
 
 
-def test_a_first_configuration_is_written_of_databases_only(topic):
-    """A broker is told as what it is."""
-    done = run(["init", "--url", topic.server.url, "--output", "new.yaml"], topic.operator.home, 60)
+@pytest.mark.slow
+def test_a_first_configuration_is_written_from_topics(operator, private_kafka_mock):
+    """What it proposes is read, and what it does not is named with a reason; nothing of a password is in it."""
+    words = ["init", "--url", private_kafka_mock.url, "--output", operator.config, "--api", operator.sandbox.url]
+    done = run(words, operator.home, 60)
     assert done.returncode == 2
-    assert "Kafka is a broker" in done.stderr
+    assert "none may be seen" in done.stderr
+    bets, audit = private_kafka_mock.topic("game.bet-placed.v1", 2), private_kafka_mock.topic("audit", 1)
+    made = Topic(operator, private_kafka_mock)
+    made.name = bets
+    made.put(*(bet(n, n % 3) for n in range(12)))
+    private_kafka_mock.put(audit, b"text")
+    done = run(words, operator.home, 60)
+    assert done.returncode == 0, done.stderr
+    assert f"{bets}: kind casino_bets" in done.stdout
+    text = operator.config.read_text()
+    assert "audit: its messages are no JSON objects" in text
+    for asked, value in (
+        ("${SMARTICO_TOKEN}", "t"),
+        ("${SYNC_PII_KEY}", operator.key),
+        ("start_from: now", "start_from: first"),
+    ):
+        text = text.replace(asked, value)
+    operator.config.write_text(text)
+    done = operator.sync("check")
+    assert done.returncode == 0, done.stdout
+    assert operator.sync("run", "--once").returncode == 0
+    assert len(operator.accepted()) == 12
 
 
 @pytest.mark.slow
