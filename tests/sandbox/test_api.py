@@ -324,7 +324,7 @@ def test_too_many_parallel_requests(running, make):
 
 def test_one_player_in_two_requests(running, make):
     """A player whose events are in two requests at once is a violation."""
-    caller = running(faults=["latency=500ms"])
+    caller = running(faults=["latency=2s"])
     threads = [
         threading.Thread(
             target=lambda n=n: httpx.post(caller.sandbox.url, json=[make(n)], headers={"Authorization": "x"})

@@ -85,6 +85,17 @@ def test_managed_properties_are_violations(make):
         assert (found[0].reason, found[0].violation) == ("", f"managed property {name}")
 
 
+def test_values_outside_a_closed_list_are_violations(make):
+    """Each event is looked at, however many of its shape came before; the value itself is not told."""
+    contract = Contract()
+    named = [
+        make(1, "update_profile", payload={"core_account_status": each}) for each in ("ACTIVE", "Asleep", "BLOCKED")
+    ]
+    found = contract.findings(named)
+    assert list(found) == [1]
+    assert (found[1].reason, found[1].violation) == ("", "core_account_status is none of its list")
+
+
 def test_shapes_are_judged_by_type_each_time(make):
     """A remembered shape never lets another type through."""
     contract = Contract()

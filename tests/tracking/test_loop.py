@@ -62,3 +62,14 @@ def test_standing_tells_whoever_schedules_it(tracked):
     tracked.delivery.let_go()
     until(lambda: tracked.loop.standing.settled)
     assert tracked.loop.standing.tries == 1
+
+
+def test_what_is_sent_is_told(tracked):
+    """Properties with the columns they come from, and how the server that they are read from stands."""
+    tracked.insert(1)
+    tracked.loop.mailbox.ask_to_poll()
+    until(lambda: tracked.board.facts("deposits").properties)
+    facts = tracked.board.facts("deposits")
+    sent = {each.name: each.columns for each in facts.properties}
+    assert sent["acc_last_deposit_amount"] == ("deposit_amount",)
+    assert facts.server_role == "primary"

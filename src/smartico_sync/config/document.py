@@ -138,8 +138,7 @@ class Reader:
                 return self.mapping(node, loc)
             if isinstance(node, yaml.SequenceNode):
                 return [self.value(item, (*loc, index)) for index, item in enumerate(node.value)]
-            assert isinstance(node, yaml.ScalarNode)
-            return self.scalar(node, loc)
+            return self.scalar(node, loc) if isinstance(node, yaml.ScalarNode) else None  # there is no other kind
         finally:
             self.open.pop()
 
@@ -177,7 +176,7 @@ class Reader:
         self.document.raw[loc] = text
         if node.tag == NULL:
             return None
-        userinfo = text.rfind("@") if loc[:1] == ("sources",) and loc[-1:] == ("url",) else -1
+        userinfo = text.rfind("@") if loc == ("state",) or (loc[:1] == ("sources",) and loc[-1:] == ("url",)) else -1
 
         def fill(match: re.Match[str]) -> str:
             name, default, broken = match[1], match[2], match[3]

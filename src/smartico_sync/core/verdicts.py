@@ -13,7 +13,7 @@ from smartico_sync.core.redaction import HEARD, from_api
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Cause", "Outcome", "Refused", "Verdict", "judge", "of_the_api"]
+__all__ = ["Cause", "Decision", "Outcome", "Refused", "Verdict", "judge", "of_the_api"]
 
 ACCEPTED = 0
 UNPARSED = 2
@@ -41,6 +41,7 @@ Outcome = Literal[
     "broken",
     "turned away",  # by a proxy
 ]
+Decision = Literal["done", "retry", "unknown", "halt", "brand", "bisect"]
 Cause = Literal[
     "",  # the API itself, or nobody knows
     "token",
@@ -79,7 +80,7 @@ class Verdict:
     request that is bisected.
     """
 
-    decision: Literal["done", "retry", "unknown", "halt", "brand", "bisect"]
+    decision: Decision
     reason: str = ""
     code: int = 0
     refused: Mapping[int, Refused] = field(default_factory=dict)

@@ -19,7 +19,9 @@ from smartico_sync.errors import DeliveryHalted
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["BACKOFF", "EVERYTHING", "CircuitBreaker", "Halt"]
+__all__ = ["BACKOFF", "EVERYTHING", "Circuit", "CircuitBreaker", "Halt"]
+
+Circuit = Literal["closed", "open", "half-open"]  # whether requests may start
 
 EVERYTHING = ""  # the brand that stands for all
 # The steps are quoted from the official document. A fifth is random, so that clients do not return together.
@@ -65,7 +67,7 @@ class CircuitBreaker:
         """Whether the API takes nothing from anybody, as far as can be told."""
         return self.failures >= UNAVAILABLE_AFTER
 
-    def state(self, now: float) -> Literal["closed", "open", "half-open"]:
+    def state(self, now: float) -> Circuit:
         """Whether requests may start; halts are apart from this."""
         if now < self.resume_at:
             return "open"

@@ -17,8 +17,9 @@ from smartico_sync.core.verdicts import Refused
 from smartico_sync.delivery.backlog import Backlog
 from smartico_sync.delivery.batch_size import BatchSize
 from smartico_sync.delivery.circuit_breaker import BACKOFF, EVERYTHING, CircuitBreaker
-from smartico_sync.delivery.destination_status import DestinationStatus
+from smartico_sync.delivery.destination_status import DestinationStatus, HaltedBrand
 from smartico_sync.delivery.request import Request
+from smartico_sync.delivery.request_log import RequestLog
 from smartico_sync.errors import (
     DeliveryError,
     DeliveryStopped,
@@ -29,7 +30,7 @@ from smartico_sync.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from smartico_sync.core.batches import Batch
     from smartico_sync.core.verdicts import Verdict
@@ -75,7 +76,9 @@ class Destination:
         self.last_success_ms: int | None = None
         self.requests: Counter[str] = Counter()
         self.sent_bytes, self.seconds = 0, 0.0
+        self.log = RequestLog()
         self.closing = False
+        self.holding: Callable[[], bool] = lambda: True
         self.threads = [
             threading.Thread(target=self.work, name=f"{name}-{number}", daemon=True) for number in range(workers)
         ]
@@ -128,7 +131,7 @@ class Destination:
                 self.backlog.hold_back(request, self.unknown_now(now, request))
                 if request.over:
                     continue
-                wait = self.rate_limit.enter(request.pending.priority)
+                wait = self.rate_limit.enter(request.pending.priority) if self.holding() else GLANCE_S
                 if wait:
                     order.again(request)
                     self.changed.wait(min(wait, GLANCE_S))
@@ -147,6 +150,8 @@ class Destination:
 
     def post(self, request: Request) -> Answer:
         """Send a request, and give its slot back."""
+        told = {"request": request.number, "send": request.pending.number, "view": request.pending.view}
+        log.debug("request", destination=self.name, **told, events=request.frame.height, bytes=len(request.batch.body))
         try:
             return self.client.post(request.batch.body)
         finally:
@@ -156,12 +161,17 @@ class Destination:
 
     def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """Do what the verdict says, and wake those who may start now."""
+        log.debug(
+            "answer", request=request.number, status=answer.status, outcome=answer.outcome, made_of_it=verdict.decision,
+            refused=len(verdict.refused), seconds=round(answer.seconds, 3),
+        )  # fmt: skip
         with self.lock:
             request.pending.requests += 1
             request.pending.sent_bytes += len(request.batch.body)
             self.requests[verdict.decision] += 1
             self.sent_bytes += len(request.batch.body)
             self.seconds += answer.seconds
+            self.log.note(request, answer, verdict.decision, int(time.time() * 1000))
             before = self.breaker.unavailable
             if verdict.decision in ("retry", "unknown") and not (
                 verdict.refused or verdict.duplicates or verdict.vague
@@ -228,7 +238,10 @@ class Destination:
         pause = self.again(request, verdict.reason, answer.retry_after_s)
         if self.breaker.unavailable:
             self.client.drop_idle()  # the name may lead elsewhere by now
-        log.warning("delivery.retry", destination=self.name, reason=verdict.reason, pause_s=round(pause, 1))
+        log.warning(
+            "delivery.retry", destination=self.name, view=request.pending.view, request=request.number, reason=verdict.reason,
+            pause_s=round(pause, 1),
+        )  # fmt: skip
 
     def again(self, request: Request, reason: str, retry_after_s: float = 0.0) -> float:
         """Let the same events go again after a pause, while their players wait; its seconds."""
@@ -309,6 +322,7 @@ class Destination:
     def status(self) -> DestinationStatus:
         """The destination as it stands."""
         with self.lock:
+            now, wall_ms = time.monotonic(), int(time.time() * 1000)
             state: Literal["idle", "delivering", "backing_off", "halted"] = (
                 "delivering" if self.backlog.queued else "idle"
             )
@@ -332,4 +346,19 @@ class Destination:
                 round(self.seconds, 3),
                 self.trouble.hint if self.trouble and state == "backing_off" else "",
                 ((token.problem, f"mend {token.key}"),) if (token := self.client.token).problem else (),
+                self.breaker.state(now),
+                self.next_try_ms(now, wall_ms),
+                tuple(
+                    HaltedBrand(brand, halt.message, wall_ms + round(max(0.0, halt.probe_at - now) * 1000))
+                    for brand, halt in self.breaker.halts.items()
+                ),
+                tuple(self.log.counts),
+                self.log.recent(),
             )
+
+    def next_try_ms(self, now: float, wall_ms: int) -> int:
+        """When a request that failed goes again (epoch ms), as far as that is known; 0 when none has to."""
+        if not self.breaker.failures and self.breaker.state(now) != "open":
+            return 0
+        due = max(self.breaker.resume_at, self.backlog.player_order.next_release or now)
+        return wall_ms + round(max(0.0, due - now) * 1000)

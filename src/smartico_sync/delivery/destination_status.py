@@ -8,15 +8,30 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DestinationStatus"]
+    from smartico_sync.delivery.circuit_breaker import Circuit
+    from smartico_sync.delivery.request_log import SentRequest
+
+__all__ = ["DestinationStatus", "HaltedBrand"]
+
+
+@dataclass(frozen=True, slots=True)
+class HaltedBrand:
+    """A brand whose events are refused, empty for all of them; `next_try_ms`: from when on the next one may find out whether that is over."""
+
+    brand: str
+    message: str
+    next_try_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class DestinationStatus:
-    """One destination as it stands. `events` and `requests` count by what became of them.
+    """One destination as it stands. Moments are epoch ms. `events` and `requests` count by what became of them.
 
     `halts`: what is refused, and `warnings`: what should be mended soon, each with a hint. `hint`: what to do while it backs off; empty
-    where waiting is all.
+    where waiting is all. `circuit`: whether requests may start; `next_try_ms`: when one that failed goes again, 0 when none has to.
+    `durations` counts requests by how long the answer took (`request_log.BUCKETS_S`, one more for the rest), which was `seconds` in all.
+    `recent`: the last requests of each view, the newest first. `clock_ahead_ms`: the clock of the API's last answer
+    minus ours, None where it told none.
     """
 
     name: str
@@ -34,3 +49,9 @@ class DestinationStatus:
     seconds: float = 0.0
     hint: str = ""
     warnings: tuple[tuple[str, str], ...] = ()
+    circuit: Circuit = "closed"
+    next_try_ms: int = 0
+    halted: tuple[HaltedBrand, ...] = ()
+    durations: tuple[int, ...] = ()
+    recent: Mapping[str, tuple[SentRequest, ...]] = field(default_factory=dict)
+    clock_ahead_ms: int | None = None

@@ -1,4 +1,4 @@
-"""The endpoint that monitoring scrapes: /healthz /readyz /metrics /status.json and a page."""
+"""The endpoint that monitoring scrapes: /healthz /readyz /metrics /status.json, a page, and one for each view."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ import threading
 import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Literal, Protocol
+from urllib.parse import unquote
 
 import orjson
 import structlog
 
 from smartico_sync import __version__
-from smartico_sync.errors import StateError
+from smartico_sync.errors import StateError, StateHeld
 from smartico_sync.observe.health import Finding, Health, assess
 from smartico_sync.observe.logs import dropped_lines
-from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.server import Access, Server, listening
 from smartico_sync.observe.status_document import status_document
-from smartico_sync.observe.status_page import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from smartico_sync.core.records import DeadLetter
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.errors import SyncError
     from smartico_sync.observe.server import Answer, Reader
     from smartico_sync.observe.view_status import StatusBoard, ViewStatus
 
-__all__ = ["Endpoint"]
+__all__ = ["Endpoint", "no_letters"]
 
+HTML = "text/html; charset=utf-8"
 WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # dead letters are counted by a code, which is a number
 ANYBODY = Access()
+READY = ("delivering", "standing by")  # what /readyz says yes to
 RETRY_S = 5.0  # how often an address that is taken is tried again
 RETRIED = "it is tried again; free the port, choose another, or write `health: {listen: off}`"
 Starting = Literal["yes", "no"]
@@ -56,7 +58,8 @@ class Endpoint:
 
     An address that is taken, or not there yet, is told and tried again: events are delivered without a page.
 
-    `sources`: how the connections of each are protected, in words; empty for a file. `sizes`: of the state.
+    `sources`: how the connections of each are protected, in words; empty for a file. `sizes`: of the state. `letters`: the last dead
+    letters of a view, the newest first.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Endpoint:
         self.listen, self.board, self.destinations, self.access = listen, board, destinations, access
         self.sources: Mapping[str, str] = {}
         self.sizes: Callable[[], Sizes] | None = None
+        self.letters: Callable[[str], Sequence[DeadLetter]] = no_letters
         self.started_ms = time.time_ns() // 1_000_000
         self.starting: Starting = "no"
         self.waits_for: SyncError | None = None
@@ -111,7 +115,13 @@ class Endpoint:
         if self.starting == "no":
             return health
         waits = self.waits_for
-        findings = (Finding("critical", "start", waits.message, waits.hint),) if waits else ()
+        if isinstance(waits, StateHeld):
+            return Health(
+                "alive",
+                "standing by",
+                (Finding("warning", "state", waits.message, waits.hint, code="start"), *self.notes()),
+            )
+        findings = (Finding("critical", "start", waits.message, waits.hint, code="start"),) if waits else ()
         return replace(health, alive="alive", ready="starting", findings=(*findings, *health.findings))
 
     def answer(self, path: str, reader: Reader = "known") -> Answer:
@@ -122,10 +132,12 @@ class Endpoint:
         if path == "/healthz":
             return (200 if health.alive == "alive" else 503), "application/json", brief(health, reader)
         if path == "/readyz":
-            return (200 if health.ready == "delivering" else 503), "application/json", brief(health, reader)
+            return (200 if health.ready in READY else 503), "application/json", brief(health, reader)
         if reader == "anybody":
             return 401, "text/plain", b"send Authorization: Bearer, and the token of `health:` in views.yaml\n"
         if path == "/metrics":
+            from smartico_sync.observe.metrics import exposition  # noqa: PLC0415 - not before somebody scrapes
+
             return (
                 200,
                 "text/plain; version=0.0.4; charset=utf-8",
@@ -137,14 +149,41 @@ class Endpoint:
             status["state"] = self.state()
             return 200, "application/json", orjson.dumps(status, option=WRITTEN)
         if path == "/":
-            return 200, "text/html; charset=utf-8", self.page(views, health, destinations, now)
-        return 404, "text/plain", b"not here; try / /healthz /readyz /metrics /status.json\n"
+            return 200, HTML, self.page(views, health, destinations, now)
+        if path.startswith("/views/"):
+            return self.view_page(unquote(path.removeprefix("/views/")), views, destinations, now)
+        return self.asset(path.removeprefix("/"))
+
+    def asset(self, name: str) -> Answer:
+        """A file that the pages are made with."""
+        from smartico_sync.observe.page_frame import asset  # noqa: PLC0415 - not before somebody looks
+
+        if found := asset(name):
+            return 200, *found
+        return 404, "text/plain", b"not here; try / /views/NAME /healthz /readyz /metrics /status.json\n"
 
     def page(
         self, views: Sequence[ViewStatus], health: Health, destinations: Sequence[DestinationStatus], now_ms: int
     ) -> bytes:
         """The page for people."""
+        from smartico_sync.observe.status_page import page  # noqa: PLC0415 - not before somebody looks
+
         return page(views, health, destinations, __version__, now_ms, self.sources, self.state()).encode()
+
+    def view_page(
+        self, name: str, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], now_ms: int
+    ) -> Answer:
+        """The page of one view."""
+        from smartico_sync.observe.view_page import no_view_page, view_page  # noqa: PLC0415 - not before somebody looks
+
+        view = next((view for view in views if view.name == name), None)
+        if view is None:
+            return 404, HTML, no_view_page(__version__, now_ms).encode()
+        try:
+            letters = self.letters(name)
+        except (StateError, OSError, sqlite3.Error):
+            letters = ()  # its disk is in trouble, and the page says so where it can
+        return 200, HTML, view_page(view, destinations, letters, __version__, now_ms).encode()
 
     def state(self) -> dict[str, int]:
         """How large the state is, in bytes; nothing while its disk is in trouble."""
@@ -161,6 +200,11 @@ class Endpoint:
             self.server.shutdown()
             self.server.server_close()
         self.thread.join(2)
+
+
+def no_letters(view: str) -> Sequence[DeadLetter]:  # noqa: ARG001 - what a daemon knows that has no state yet
+    """None."""
+    return ()
 
 
 def brief(health: Health, reader: Reader) -> bytes:

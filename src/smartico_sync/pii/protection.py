@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.core.events import BRAND, USER, Events
+from smartico_sync.errors import ConfigError
 from smartico_sync.pii.protocol import BindingEncryptor
 
 if TYPE_CHECKING:
@@ -42,24 +43,25 @@ class Protection:
         if self.mode == "drop":
             cleared = [name for name in events.frame.columns if name[:1] == "!" and name[1:] in self.properties]
             return Events(events.frame.drop(present, cleared), events.raw - {*present, *cleared})
-        assert self.encryptor is not None
-        protected = [self.encrypted(name, events.frame) for name in present]
+        if self.encryptor is None:
+            raise ConfigError("`pii.mode: encrypt` has no encryptor", hint="set `pii.key`")
+        protected = [self.encrypted(name, events.frame, self.encryptor) for name in present]
         return Events(events.frame.with_columns(protected), events.raw - set(present))
 
-    def encrypted(self, name: str, frame: pl.DataFrame) -> pl.Series:
+    def encrypted(self, name: str, frame: pl.DataFrame, encryptor: Encryptor) -> pl.Series:
         """One column, encrypted under its property's name and for its players."""
         texts = frame.get_column(name).cast(pl.String)
         filled = texts.drop_nulls()
-        cipher = pl.Series(name, self._texts(name, filled, frame.filter(texts.is_not_null())), dtype=pl.String)
+        cipher = pl.Series(
+            name, self._texts(name, filled, frame.filter(texts.is_not_null()), encryptor), dtype=pl.String
+        )
         if filled.len() == texts.len():
             return cipher
         places = texts.is_not_null().arg_true()
         return pl.Series(name, [None] * texts.len(), dtype=pl.String).scatter(places, cipher)
 
-    def _texts(self, name: str, values: pl.Series, frame: pl.DataFrame) -> list[str]:
-        encryptor = self.encryptor
+    def _texts(self, name: str, values: pl.Series, frame: pl.DataFrame, encryptor: Encryptor) -> list[str]:
         if not isinstance(encryptor, BindingEncryptor):
-            assert encryptor is not None
             return encryptor.encrypt(name, values.to_list())
         brands = frame.get_column(BRAND)
         renamed = brands.replace(self.aliases) if self.aliases else brands

@@ -49,6 +49,7 @@ JSON_NAMES = {
     dict: "object",
     NoneType: "null",
 }
+CLOSED = frozenset(name for name, known in PROPERTIES.items() if known.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class Contract:
                 known = Finding("eid and user_ext_id must not be empty")
             elif not EARLIEST_MS < event["event_date"] < LATEST_MS:
                 known = Finding("event_date is not in epoch milliseconds")
+            elif known is CLEAN:
+                known = outside(payload)
             if known is not CLEAN:
                 found[index] = known
         return found
@@ -132,6 +135,14 @@ def content(event_type: str, payload: dict[str, Any]) -> Finding:
             )
     managed = [name for name in payload if is_managed(name.lstrip(OPERATORS))]
     return Finding(violation=f"managed property {managed[0]}") if managed else CLEAN
+
+
+def outside(payload: dict[str, Any]) -> Finding:
+    """Judge the values of closed lists; the API is not known to refuse one that is in none, so it is only counted."""
+    for name in CLOSED & payload.keys():
+        if payload[name] not in PROPERTIES[name].values:
+            return Finding(violation=f"{name} is none of its list")
+    return CLEAN
 
 
 def wrong(name: str, value: object) -> str:

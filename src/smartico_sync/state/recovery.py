@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from cryptography.exceptions import InvalidTag
 
 from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
-from smartico_sync.state import told_sets, view_positions
+from smartico_sync.state import outbox, told_sets, view_positions
 from smartico_sync.state.database import compacted, connect, create, examine, restore_hint, transaction, translated
 from smartico_sync.state.key_file import (
     KeyFile,
@@ -31,18 +31,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.core.position import Position
+    from smartico_sync.state.sqlite_statements import SqliteStatements
 
 __all__ = [
     "Restored",
     "ViewRestored",
+    "beside",
     "check_identity",
+    "check_views",
     "compact",
     "found_or_first",
     "gone",
     "mark_closed",
     "mark_opened",
+    "move_aside",
+    "rename_moved",
     "renew",
     "restore",
+    "sound",
     "write_backup",
 ]
 
@@ -140,7 +146,15 @@ def read_identity(connection: sqlite3.Connection, path: Path) -> str:
     return state_id
 
 
-def mark_opened(connection: sqlite3.Connection) -> None:
+def check_views(connection: SqliteStatements, path: Path, key: KeyFile) -> None:
+    """Make sure that what is known of every view matches its seal. Raises StateDamaged, and sqlite3.Error."""
+    try:
+        view_positions.read(connection, key.secret)
+    except StateDamaged as error:
+        raise StateDamaged(f"{error.message} ({path})", hint=restore_hint(path)) from None
+
+
+def mark_opened(connection: SqliteStatements) -> None:
     """Note on the disk that a process works with the state. Raises sqlite3.Error.
 
     Where the last one did not end well the state may be behind what was sent: its fingerprints are doubted.
@@ -208,7 +222,7 @@ class ViewRestored:
 class Restored:
     """What a restore did. `aside`: where it put what was there. `generations` are unknown where nothing of that is readable."""
 
-    aside: Path | None
+    aside: Path | str | None
     views: tuple[ViewRestored, ...]
     generations: Literal["compared", "unknown"]
 
@@ -265,14 +279,15 @@ def restore(backup: Path, path: Path, apart: bytes | None = None) -> Restored:
     return Restored(aside, views, "unknown" if before.key is None and not before.heads else "compared")
 
 
-def behind(connection: sqlite3.Connection, key: KeyFile, before: Replaced) -> tuple[ViewRestored, ...]:
+def behind(connection: SqliteStatements, key: KeyFile, before: Replaced) -> tuple[ViewRestored, ...]:
     """Let a copy know that it is behind what was sent: its fingerprints are doubted, its generations those of what it replaces.
 
-    It also learns the names that were on their way since.
+    It also learns the names that were on their way since. What was on its way when it was made has arrived long ago.
     """
     migrate(connection)
     with transaction(connection):
         view_positions.judge_fingerprints(connection, "doubted")
+        outbox.drop(connection)
         numbers = view_positions.numbers(connection)
         rows = view_positions.read(connection, key.secret)
         kept = {row.view: key.generations.get(row.identity, 0) for row in rows}
@@ -365,6 +380,22 @@ def sound(backup: Path, apart: bytes | None = None, present: bytes | None = None
         examine(connection, backup)
         check_identity(connection, backup, key)
     return key
+
+
+def beside(key: KeyFile) -> KeyFile:
+    """The same key, with its secret in the key file."""
+    return replace(key, place="beside")
+
+
+def rename_moved(path: Path) -> None:
+    """Put a state file that was moved elsewhere under another name; its key file says that it was here. Raises StateUnwritable."""
+    try:
+        path.rename(path.with_name(f"{path.name}.moved-{time.time_ns() // 1_000_000}"))
+    except OSError as error:
+        raise StateUnwritable(
+            f"{path} was copied, and cannot be put under another name: {error.strerror}",
+            hint=f"rename it: mv {path} {path}.moved",
+        ) from error
 
 
 def move_aside(path: Path) -> Path | None:

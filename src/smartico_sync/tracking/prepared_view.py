@@ -60,6 +60,7 @@ class PreparedView:
     choice: Choice
     definition: ViewDefinition = UNKNOWN
     advice: tuple[Advice, ...] = ()
+    server_role: str = "unknown"
 
 
 def relation_of(view: View, timezone: str) -> Relation:
@@ -124,7 +125,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
         *cursor_advice(view, source, relation),
         *(() if view.timezone else zone_advice(configuration.sources[view.source], relation, facts)),
     )
-    return PreparedView(relation, mapping, choice, definition, advice)
+    return PreparedView(relation, mapping, choice, definition, advice, facts.role)
 
 
 def pipeline_options(

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from smartico_sync.observe.polls import Instant, Polls
-from smartico_sync.observe.view_status import BackfillStatus, State, StatusBoard, StreamStatus, ViewFacts
+from smartico_sync.observe.view_status import (
+    BackfillStatus,
+    ReplicaStatus,
+    SentProperty,
+    State,
+    StatusBoard,
+    StreamStatus,
+    ViewFacts,
+)
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -14,11 +23,16 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import View
     from smartico_sync.core.records import Commit, ViewRow
+    from smartico_sync.core.replication import Replication
+    from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.errors import SyncError
+    from smartico_sync.pii.protection import Protection
     from smartico_sync.tracking.page_reader import PageReader, ReadResult
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["StatusRecorder"]
+
+N = TypeVar("N")
 
 
 class StatusRecorder:
@@ -43,8 +57,8 @@ class StatusRecorder:
         """The source is about to describe the view."""
         self._poll(lambda facts, now: facts.polls.opening(now))
 
-    def opened(self, prepared: PreparedView, row: ViewRow) -> None:
-        """The view is described and its state is read."""
+    def opened(self, prepared: PreparedView, row: ViewRow, protection: Protection) -> None:
+        """The view is described and its state is read. `protection`: of the personal data among what it sends."""
         self.board.change(
             self.name,
             lambda facts: replace(
@@ -55,6 +69,8 @@ class StatusRecorder:
                 polls=replace(facts.polls, rows=row.counts.get("read", 0)),
                 late_commit=f"{prepared.choice.mechanism or 'none'}: {prepared.choice.why}",
                 warnings=(prepared.choice.problem,) if prepared.choice.problem else (),
+                server_role=prepared.server_role,
+                properties=_properties(prepared.mapping, protection),
             ),
         )
 
@@ -70,6 +86,10 @@ class StatusRecorder:
                 late_commit=how,
             ),
         )
+
+    def learnt(self, mapping: ViewMapping, protection: Protection) -> None:
+        """What is sent of a message, as far as its columns are known."""
+        self.change(properties=_properties(mapping, protection))
 
     def streaming(self, stream: StreamStatus, warnings: tuple[str, ...]) -> None:
         """So much waits at the broker."""
@@ -136,6 +156,8 @@ class StatusRecorder:
             lambda facts: replace(
                 facts,
                 counts=_sum(facts.counts, commit.counts),
+                given_up=_sum(facts.given_up, Counter(each.code for each in commit.dead_letters)),
+                put_off=_sum(facts.put_off, Counter(each.code for each in commit.parked)),
                 head=commit.head.cursor if commit.head else facts.head,
                 watermark=commit.watermark.cursor if commit.watermark else facts.watermark,
                 polls=facts.polls if commit.step else facts.polls.got_on(now),
@@ -149,6 +171,12 @@ class StatusRecorder:
     def recent(self, rows: int, refused: int) -> None:
         """Of the last rows so many were given up."""
         self.change(recent_rows=rows, recent_refused=refused)
+
+    def replicates(self, replication: Replication) -> None:
+        """How the source's server stands in its replication."""
+        now = self.board.clock()
+        status = ReplicaStatus(replication.state, replication.lag_ms, replication.now_ms, replication.hint, now)
+        self.change(replica=status)
 
     def inspected(self, *, null_cursors: int, warnings: tuple[str, ...]) -> None:
         """What was looked at beside the polls."""
@@ -191,6 +219,20 @@ class StatusRecorder:
         self.board.change(self.name, lambda facts: replace(facts, polls=changed(facts, now)))
 
 
-def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+def _properties(mapping: ViewMapping, protection: Protection) -> tuple[SentProperty, ...]:
+    """What is sent of a row, in the mapping's order, then the columns that are sent nowhere."""
+    sent = [
+        SentProperty(
+            known.name,
+            tuple(dict.fromkeys(column.name for column in known.columns)),
+            known.target,
+            protection.mode if known.name in protection.properties else "",
+        )
+        for known in mapping.properties
+    ]
+    return (*sent, *(SentProperty("", (column.name,)) for column in mapping.unmapped))
+
+
+def _sum(first: Mapping[N, int], second: Mapping[N, int]) -> dict[N, int]:
     """Both counts by name; what leaves a stage again is counted below zero, so nothing may be dropped."""
     return {name: first.get(name, 0) + second.get(name, 0) for name in (*first, *second)}

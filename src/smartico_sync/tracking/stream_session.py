@@ -75,6 +75,7 @@ class StreamSession:
             row = equipment.store.redefine(equipment.view.name, defined.text())
         prepared = known_stream(prepared, row, equipment.store)
         log.info("view.columns", view=equipment.view.name, columns=len(found))
+        equipment.recorder.learnt(prepared.mapping, equipment.protection)
         return replace(self, prepared=prepared, row=row, options=replace(self.options, mapping=prepared.mapping))
 
     def rows(self, table: Table) -> pl.DataFrame:
@@ -110,6 +111,7 @@ def open_stream_session(equipment: StreamEquipment) -> StreamSession:
             log.warning("view.changed", view=view.name, reason=", ".join(f"{each.option} changed" for each in found))
             row = store.redefine(view.name, replaced(recorded(row), defined).text())
     prepared = known_stream(prepared, row, store)
+    equipment.recorder.learnt(prepared.mapping, equipment.protection)
     options = PipelineOptions(
         prepared.mapping,
         store.secret,

@@ -86,8 +86,7 @@ class Lateness:
         """Say that the lookback is about to be too short; empty when it is not."""
         if self.most_ms * MARGIN <= lookback_ms:
             return ""
-        advice = self.advice_ms()
-        assert advice is not None
+        advice = self.advice_ms() or lookback_ms
         return (
             f"a row came {seconds(self.most_ms)} late and the lookback is {seconds(lookback_ms)}: what comes later than that "
             f"is missed; set `lookback: {seconds(advice)}`, and run smartico-sync reconcile"
@@ -130,6 +129,10 @@ class Lookback:
     def since(self) -> int:
         """See `late.Mechanism`."""
         return self.heads.since
+
+    def wants_target(self, cursor: Literal["time", "id"]) -> bool:
+        """See `late.Mechanism`."""
+        return cursor == "id" and self.aim is None
 
     def with_target(self, read_time: ReadTime, source_head: Mark | None) -> Lookback:  # noqa: ARG002  - an aim has no age here
         """See `late.Mechanism`. Rows with a time of their own need no aim."""
