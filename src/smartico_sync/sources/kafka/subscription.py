@@ -43,7 +43,9 @@ class KafkaSubscription:
         self._place = settings.place
         self._lanes = Lanes(feed)
         self._member = Membership(settings, feed, keeper, self._lanes)
-        self._names: dict[tuple[str, int], str] = {}
+        self._names: dict[tuple[str | None, int | None], str] = {}
+        # Where there is but one topic no message need tell its own: that would be a text for each.
+        self._only = feed.names[0] if feed.named_by == "name" and len(feed.names) == 1 else ""
         self._lags: tuple[Lag, ...] = ()
         self._down_since = 0.0
         self._mirror_at = self._look_at = 0.0
@@ -136,25 +138,37 @@ class KafkaSubscription:
     def _read(self, received: Sequence[Received]) -> list[Message]:
         """What was received as messages, and what was said beside them."""
         found = []
-        headers = "headers" in self._feed.needs
+        headers, only = "headers" in self._feed.needs, self._only
+        last: dict[str, Message] = {}
+        there = self._lanes.next
         for each in received:
-            error = each.error()
-            topic, partition = each.topic() or "", each.partition() or 0
-            if error is not None:
-                self._heard(error, topic, partition)
+            partition = each.partition()
+            topic = only or each.topic()
+            if (error := each.error()) is not None:
+                self._took(last)  # before what is said of its lane
+                self._heard(error, topic or "", partition or 0)
+                there = self._lanes.next
                 continue
             lane = self._names.get((topic, partition))
             if lane is None:
-                lane = self._names[topic, partition] = lane_of(topic, partition)
-            if lane not in self._lanes.next:
+                lane = self._names[topic, partition] = lane_of(topic or "", partition or 0)
+            if lane not in there:
                 continue  # it was taken while these messages were handed over
-            offset, moment = each.offset() or 0, each.timestamp()[1]
-            self._lanes.took(lane, offset, moment)
             told = dict(each.headers() or ()) if headers else NOTHING
-            found.append(Message(lane, offset, max(0, moment), each.key(), each.value(), told))
+            moment = each.timestamp()[1]
+            message = Message(lane, each.offset() or 0, max(0, moment), each.key(), each.value(), told, NOTHING)
+            last[lane] = message
+            found.append(message)
+        self._took(last)
         if found or received:
             self._down_since = 0.0
         return found
+
+    def _took(self, last: dict[str, Message]) -> None:
+        """These are the last messages of their lanes that came."""
+        for message in last.values():
+            self._lanes.took(message.lane, message.offset, message.time_ms)
+        last.clear()
 
     def _page(self, messages: list[Message]) -> Page:
         epochs = self._member.epochs
