@@ -143,7 +143,7 @@ def test_a_request_that_outlives_a_takeover_changes_nothing(shared, postgresql, 
         members = [standing_by, working]
     for member in members:
         member.terminate()
-        assert member.wait() == 0
+        member.wait()  # one that is only just starting ends by the signal itself
     assert operator.sync("run", "--once").returncode == 0
     assert taken() == told
     # A request of a stopped sender is still there when its page goes again: nobody can take it back.
