@@ -30,7 +30,7 @@ from smartico_sync.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from smartico_sync.core.batches import Batch
     from smartico_sync.core.verdicts import Verdict
@@ -78,6 +78,7 @@ class Destination:
         self.sent_bytes, self.seconds = 0, 0.0
         self.log = RequestLog()
         self.closing = False
+        self.holding: Callable[[], bool] = lambda: True
         self.threads = [
             threading.Thread(target=self.work, name=f"{name}-{number}", daemon=True) for number in range(workers)
         ]
@@ -130,7 +131,7 @@ class Destination:
                 self.backlog.hold_back(request, self.unknown_now(now, request))
                 if request.over:
                     continue
-                wait = self.rate_limit.enter(request.pending.priority)
+                wait = self.rate_limit.enter(request.pending.priority) if self.holding() else GLANCE_S
                 if wait:
                     order.again(request)
                     self.changed.wait(min(wait, GLANCE_S))
@@ -149,6 +150,8 @@ class Destination:
 
     def post(self, request: Request) -> Answer:
         """Send a request, and give its slot back."""
+        told = {"request": request.number, "send": request.pending.number, "view": request.pending.view}
+        log.debug("request", destination=self.name, **told, events=request.frame.height, bytes=len(request.batch.body))
         try:
             return self.client.post(request.batch.body)
         finally:
@@ -158,6 +161,10 @@ class Destination:
 
     def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """Do what the verdict says, and wake those who may start now."""
+        log.debug(
+            "answer", request=request.number, status=answer.status, outcome=answer.outcome, made_of_it=verdict.decision,
+            refused=len(verdict.refused), seconds=round(answer.seconds, 3),
+        )  # fmt: skip
         with self.lock:
             request.pending.requests += 1
             request.pending.sent_bytes += len(request.batch.body)
@@ -231,7 +238,10 @@ class Destination:
         pause = self.again(request, verdict.reason, answer.retry_after_s)
         if self.breaker.unavailable:
             self.client.drop_idle()  # the name may lead elsewhere by now
-        log.warning("delivery.retry", destination=self.name, reason=verdict.reason, pause_s=round(pause, 1))
+        log.warning(
+            "delivery.retry", destination=self.name, view=request.pending.view, request=request.number, reason=verdict.reason,
+            pause_s=round(pause, 1),
+        )  # fmt: skip
 
     def again(self, request: Request, reason: str, retry_after_s: float = 0.0) -> float:
         """Let the same events go again after a pause, while their players wait; its seconds."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
 
+    import polars as pl
+
     from smartico_sync.core.late_commit.mechanism import Pace
     from smartico_sync.observe.polls import Instant
     from smartico_sync.tracking.session import Equipment, Session
@@ -85,6 +87,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _advance(self) -> None:
         """With the view at work: commit what was acknowledged, else carry out a turn, else read, else wait."""
+        if self._session is None and self._empty_outbox() == "on its way":
+            return
         session = self._session or self._begin()
         if page := self._flight.take():
             self._commit(page)
@@ -125,9 +129,12 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         """Look for something new: whether the source is the same, rows that wait for another try, and the next page."""
         self._mailbox.poll_begins()
         self._equipment.recorder.poll_began()
+        if (replication := session.checks.replication(self._equipment.source)) is not None:
+            self._equipment.recorder.replicates(replication)
         if session.checks.minute_is_over:
             self._equipment.source.verify(session.prepared.relation)
         if session.checks.due:
+            session.checks.count_nulls(self._equipment.source)
             with self._equipment.source.reading(session.prepared.relation) as reading:
                 seen = session.checks.look(reading, session.reader)
             self._equipment.recorder.inspected(null_cursors=seen.null_cursors, warnings=seen.warnings)
@@ -152,7 +159,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _read(self, session: Session, pace: Pace) -> None:
         """One short transaction: the next page, and what a rescan finds below it; then send it on its way."""
-        began, limit = self._equipment.recorder.reading_began(), self._size.rows
+        began, limit = self._equipment.recorder.reading_began(), self._size.limit(self._reading)
         with self._equipment.source.reading(session.prepared.relation) as reading:
             session.checks.recognise(reading, session.reader)
             read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
@@ -164,9 +171,10 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._equipment.recorder.read(read, session.reader)
         self._level = began if level else None
         if read.has_news:
+            log.debug("page", view=self.name, page=read.number, rows=read.page.height, late=rows_of(read.late))
             self._flight.send(
                 lambda: self._sender.page(session, read),
-                read.page.estimated_size(),
+                read.size,
                 where="here" if level else "worker",
                 scan="part" if read.rescanned else "none",
                 level=self._level,
@@ -178,9 +186,11 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         """Something was committed, or there was nothing to commit. `level`: when a reading began that left nothing behind."""
         if not len(self._flight):
             level = self._level
-            if self._sender.retries_are == "to go on":
+            unfinished = self._session is not None and self._session.reader.unfinished
+            if self._sender.retries_are == "to go on" or unfinished:
                 self._mailbox.ask_to_poll()
                 level = None
+        self._well()
         if level is None:
             self._equipment.recorder.behind()
             return
@@ -200,9 +210,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _drop_session(self) -> None:
         """Begin again from what the state says: whatever was not committed is read again, and makes the same event ids."""
-        if len(self._flight):
-            self._committed = "less than was sent"
-        self._flight.withdraw()
+        super()._drop_session()
         self._session, self._reading, self._level = None, "level", None
         self._standing = replace(self._standing, progress="behind")
         self._mailbox.ask_to_poll()
@@ -215,3 +223,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         super()._trouble(error)
         if isinstance(error, SourceCancelled):
             self._size.shrink()
+
+
+def rows_of(part: pl.DataFrame | None) -> int:
+    """How many rows there are."""
+    return 0 if part is None else part.height

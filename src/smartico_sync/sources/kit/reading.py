@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.core.replication import UNKNOWN
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.frames import UNREADABLE, empty, schema
 from smartico_sync.sources.kit.positions import exactly, labels, moment_text
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation, Snapshot
+    from smartico_sync.core.replication import Replication
     from smartico_sync.sources.kit.positions import Label
+    from smartico_sync.sources.protocol import NullScan
 
 __all__ = ["BaseReading", "Brought"]
 
@@ -95,9 +98,17 @@ class BaseReading(ABC):
         """An epoch ms as a cursor's text."""
         return moment_text(self.relation, at_ms, offset=self.offset)
 
+    def replication(self) -> Replication:
+        """See `protocol.Reading`; most engines tell nothing."""
+        return UNKNOWN
+
     def pinned_by(self) -> str:
         """See `protocol.Reading`; most engines have no transaction ids to pin."""
         return ""
+
+    def null_scan(self) -> NullScan:
+        """See `protocol.Reading`; many engines would have to try."""
+        return "unknown"
 
     def most_listed(self, parts: int) -> int:  # noqa: ARG002  - for engines that count parameters
         """How many tuples of so many parts one question may list."""

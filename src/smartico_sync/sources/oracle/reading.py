@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartico_sync.core.replication import Replication
 from smartico_sync.sources.kit.frames import decoded, from_texts, shortest, whole
 from smartico_sync.sources.kit.positions import compared
+from smartico_sync.sources.oracle.clock import STANDBY
 from smartico_sync.sources.oracle.session import Session
 from smartico_sync.sources.oracle.types import NATIONAL, ORACLE, stamp
 from smartico_sync.sources.sql.names import constant
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.sources.protocol import NullScan
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["OracleReading", "bound", "filled"]
@@ -41,6 +44,19 @@ class OracleReading(ColumnReading[Session]):
         self.session.name(self.relation.name)
         self.clock_ms = self.session.clock.read(self.session, self.what)
         self.session.begin(self.what)
+
+    def replication(self) -> Replication:
+        """Whether it is a standby, and how far it is behind, as far as the user may ask."""
+        standing = self.session.clock.standing(self.session, self.what)
+        if standing.role != STANDBY:
+            return Replication("primary", standing.now_ms)
+        if standing.lag_ms is None:
+            return Replication("unknown", standing.now_ms)
+        return Replication("replica", standing.now_ms, standing.lag_ms)
+
+    def null_scan(self) -> NullScan:
+        """An index leaves out the rows that are NULL in all of its columns."""
+        return "not at all"
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> pl.DataFrame:
         """One query in the reading's transaction, as columns."""
