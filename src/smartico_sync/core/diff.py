@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -16,7 +16,7 @@ from smartico_sync.core.told_sets import MARK, differences, marked
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 __all__ = ["NOTHING_KNOWN", "UNSURE", "Diffed", "diff", "keyed"]
@@ -134,7 +134,7 @@ def diff(
         names += [column.name for column in cleared]
         worth = changed & sent.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
     fixed = [name for name in apart if name in IMMUTABLE]
-    nothing = keyed(frame, [], secret) if fixed else whole
+    nothing = cache(lambda: keyed(frame, [], secret))
     moved = {
         name: different(last.get_column("known_parts"), layout, apart.index(name), parts[name], nothing)
         for name in fixed
@@ -146,7 +146,10 @@ def diff(
             state = state.with_columns(held(state, last.get_column("known_parts"), apart.index(name), mask))
     moved = {name: mask.filter(worth) for name, mask in moved.items()}
     return Diffed(
-        Events(sent.filter(worth), events.raw.difference(sets) | {column.name for column in cleared}),
+        Events(
+            sent if worth.all() else sent.filter(worth),
+            events.raw.difference(sets) | {column.name for column in cleared},
+        ),
         frame.height - int(worth.sum()),
         state.with_columns(
             pl.col("whole", "parts").str.decode("hex"), frame.get_column(POSITION), changed.alias("changed")
@@ -228,13 +231,18 @@ def gone(
     return found
 
 
-def different(known: pl.Series, layout: str, place: int, part: pl.Series, nothing: pl.Series) -> pl.Series:
-    """Where the property at this place had a value and has another one now."""
-    before = known.str.slice(DIGITS * (place + 1), DIGITS)
-    told = (
-        known.str.starts_with(layout) & (before != nothing) & (part != nothing) & (before != part) & (before != UNSURE)
-    )
-    return told.fill_null(value=False)
+def different(
+    known: pl.Series, layout: str, place: int, part: pl.Series, nothing: Callable[[], pl.Series]
+) -> pl.Series:
+    """Where the property at this place had a value and has another one now. `nothing`: the mark of a property without a value."""
+    before = pl.col("known").str.slice(DIGITS * (place + 1), DIGITS)
+    other = pl.col("known").str.starts_with(layout) & (before != pl.col("part")) & (before != UNSURE)
+    marks = pl.DataFrame({"known": known, "part": part})
+    told = marks.select(other.fill_null(value=False)).to_series()
+    if not told.any():  # nearly always, and then nobody need know what nothing looks like
+        return told
+    empty = pl.lit(nothing())
+    return told & marks.select((before != empty) & (pl.col("part") != empty)).to_series().fill_null(value=False)
 
 
 def held(state: pl.DataFrame, known: pl.Series, place: int, mask: pl.Series) -> pl.Series:
