@@ -23,6 +23,7 @@ __all__ = ["NOTHING_KNOWN", "UNSURE", "Diffed", "diff", "keyed"]
 
 NOTHING_KNOWN = pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary})
 OPERATORS = "!+-^"
+MANY = 3  # properties told apart, from which on it pays to look which rows are as they were
 DIGITS = 16  # hexadecimal digits of one fingerprint: 8 bytes
 # A property of which several states may be the last that was accepted: it always counts as news, and as one that had a value.
 UNSURE = "1" * DIGITS
@@ -85,7 +86,7 @@ def diff(
     clearable = [name for name in names if clears & {name, ALL} and name not in IMMUTABLE and name[0] not in OPERATORS]
     told_apart = "\n".join([*apart, *(f"!{name}" for name in clearable)])
     layout = layout_of(told_apart, secret)
-    parts = {name: keyed(frame, [name], secret) for name in apart}
+    parts = apart_of(frame, apart, secret, whole, decoded(known) if known.height and not absent else None, layout)
     digits = there(frame, clearable)
     if absent:
         parts, digits = carried(frame, known, layout, (parts, digits), absent)
@@ -229,6 +230,29 @@ def gone(
         if lost.any():
             found.append(pl.select(pl.when(lost).then(pl.lit("null")).alias(f"!{name}")).to_series())
     return found
+
+
+def apart_of(
+    frame: pl.DataFrame, names: Sequence[str], secret: bytes, whole: pl.Series, known: pl.DataFrame | None, layout: str
+) -> dict[str, pl.Series]:
+    """The fingerprint of each of these properties. Those of a row that holds what is `known` of its player are known too.
+
+    Where several rows are of one player, or a fingerprint is UNSURE, they are made anew.
+    """
+    if known is None or len(names) < MANY or frame.get_column(PLAYER).n_unique() < frame.height:
+        return {name: keyed(frame, [name], secret) for name in names}
+    seen = frame.select(id=PLAYER).join(known, on="id", how="left", maintain_order="left")
+    marks = seen.get_column("known_parts")
+    fits = pl.col("known_parts").str.starts_with(layout) & ~pl.col("known_parts").str.contains(UNSURE, literal=True)
+    long = pl.col("known_parts").str.len_bytes() >= DIGITS * (len(names) + 1)
+    same = seen.select(((pl.col("known_whole") == pl.lit(whole)) & fits & long).fill_null(value=False)).to_series()
+    if not same.any():
+        return {name: keyed(frame, [name], secret) for name in names}
+    rest, places = frame.filter(~same), (~same).arg_true()
+    parts = {name: marks.str.slice(DIGITS * (place + 1), DIGITS) for place, name in enumerate(names)}
+    if not rest.height:
+        return parts
+    return {name: part.scatter(places, keyed(rest, [name], secret)) for name, part in parts.items()}
 
 
 def different(
