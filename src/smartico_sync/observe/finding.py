@@ -19,6 +19,7 @@ Code = Literal[
     "api_halted",
     "api_unavailable",
     "clock",
+    "cluster",
     "configuration",
     "dead_letters",
     "differing",
