@@ -121,13 +121,13 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
             continue
         if endpoint is not None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
-            endpoint.notes, endpoint.waits_for = reload.findings, None
+            endpoint.notes, endpoint.waits_for, endpoint.dated = reload.findings, None, journal.dated
             endpoint.sources, endpoint.sizes, endpoint.letters = {}, None, no_letters
         with ExitStack() as inner:
             parts = start.until(partial(assembled, configuration, base, inner, board))
             stopping = reload.begin(configuration)
             scheduler = Scheduler(parts.loops, parts.store, configuration, stopping)
-            reports = Reports(parts, reload, alerts, now_ms())
+            reports = Reports(parts, reload, alerts, now_ms(), journal.dated)
             ending.code = serve(scheduler, parts, endpoint, "forever", inner, reports, journal)
         following = reload.following()
         if following is None:

@@ -64,19 +64,22 @@ def take_part(
     tried(configuration, base)
     if endpoint is not None:
         endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
-        endpoint.notes, endpoint.waits_for = notes, None
+        endpoint.notes, endpoint.waits_for, endpoint.dated = notes, None, journal.dated
         endpoint.sources, endpoint.sizes, endpoint.letters, endpoint.cluster = {}, None, no_letters, lambda: None
 
     def joined() -> Member:
         place = state_place(configuration, base)
-        assert isinstance(place, ServerPlace)  # who comes here has a URL as `state:`
+        if not isinstance(place, ServerPlace):
+            raise StateError(
+                f"the state {place} is a file: one machine works with it", hint="name a server as `state:`"
+            )
         member = Member(configuration, base, place, board, ending.stopping)
         member.join()
         return member
 
     member = start.until(joined)
     member.stopping = reload.begin(configuration)
-    attendance = Attendance(member, reload, endpoint, notes)
+    attendance = Attendance(member, reload, endpoint, notes, journal.dated)
     where = "no status page"
     if endpoint is not None:
         endpoint.destinations, endpoint.sizes, endpoint.letters = (
@@ -106,9 +109,14 @@ class Attendance:
     """Answers operators while this member works with anything: who stands by leaves that to the one of this machine that works."""
 
     def __init__(
-        self, member: Member, reload: Reload, endpoint: Endpoint | None, notes: Callable[[], Sequence[Finding]]
+        self,
+        member: Member,
+        reload: Reload,
+        endpoint: Endpoint | None,
+        notes: Callable[[], Sequence[Finding]],
+        dated: Callable[[Health], Health],
     ) -> None:
-        self.member, self.reload, self.endpoint, self.notes = member, reload, endpoint, notes
+        self.member, self.reload, self.endpoint, self.notes, self.dated = member, reload, endpoint, notes, dated
         self.started_ms = now_ms()
         self.control: Control | None = None
 
@@ -166,7 +174,7 @@ class Attendance:
     def status(self) -> dict[str, Any]:
         """How the member does, for whoever asks over the control socket."""
         (health, views), destinations, cluster = self.health(), self.destinations(), self.member.status()
-        document = status_document(views, destinations, health, started_ms=self.started_ms, now_ms=now_ms())
+        document = status_document(views, destinations, self.dated(health), started_ms=self.started_ms, now_ms=now_ms())
         connections = [{"name": name, "connection": words} for name, words in self.sources().items() if words]
         with suppress(StateError):
             if sizes := self.sizes():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from smartico_sync.observe.endpoint import as_it_is
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.logs import set_level
 from smartico_sync.observe.machine import of_disk
@@ -15,7 +16,7 @@ from smartico_sync.observe.status_document import status_document
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from smartico_sync.config.models import Configuration
     from smartico_sync.daemon.reload import Reload
@@ -34,12 +35,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """How the daemon does, for everybody alike: page, probes, log, alerts and commands."""
+    """How the daemon does, for everybody alike: page, probes, log, alerts and commands. `dated` says since when a finding stands."""
 
     parts: Parts
     reload: Reload | None
     alerts: Alerts | None
     started_ms: int
+    dated: Callable[[Health], Health] = as_it_is
 
     def notes(self) -> Sequence[Finding]:
         """What is to be said of the process itself."""
@@ -55,7 +57,7 @@ class Reports:
     def document(self) -> dict[str, Any]:
         """The same as plain data, for whoever asks over the control socket."""
         health, views = self.look()
-        parts = self.parts
+        health, parts = self.dated(health), self.parts
         told = status_document(views, parts.delivery.status(), health, started_ms=self.started_ms, now_ms=now_ms())
         connections = [{"name": name, "connection": words} for name, words in parts.sources.items() if words]
         return {**told, "sources": connections, "state": asdict(parts.store.sizes())}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from smartico_sync.observe.server import Answer, Reader
     from smartico_sync.observe.view_status import StatusBoard, ViewStatus
 
-__all__ = ["Endpoint", "no_letters"]
+__all__ = ["Endpoint", "as_it_is", "no_letters"]
 
 HTML = "text/html; charset=utf-8"
 WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # dead letters are counted by a code, which is a number
@@ -61,7 +61,7 @@ class Endpoint:
     An address that is taken, or not there yet, is told and tried again: events are delivered without a page.
 
     `sources`: how the connections of each are protected, in words; empty for a file. `sizes`: of the state. `letters`: the last dead
-    letters of a view, the newest first.
+    letters of a view, the newest first. `dated` says of each finding since when it stands.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Endpoint:
         self.waits_for: SyncError | None = None
         self.cluster: Callable[[], ClusterStatus | None] = lambda: None
         self.notes: Callable[[], Sequence[Finding]] = tuple
+        self.dated: Callable[[Health], Health] = as_it_is
         self.problem = ""
         self.ended = threading.Event()
         self.server = self.bound()
@@ -114,7 +115,7 @@ class Endpoint:
 
     def health(self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> Health:
         """How the daemon does; before its views are at work, what it waits for, which is life."""
-        health = assess(views, destinations, self.notes())
+        health = self.dated(assess(views, destinations, self.notes()))
         if self.starting == "no":
             cluster = self.cluster()
             return health if cluster is None else with_cluster(health, cluster)
@@ -191,7 +192,8 @@ class Endpoint:
             letters = self.letters(name)
         except (StateError, OSError, sqlite3.Error):
             letters = ()  # its disk is in trouble, and the page says so where it can
-        return 200, HTML, view_page(view, destinations, letters, __version__, now_ms).encode()
+        health = self.dated(assess([view], destinations))
+        return 200, HTML, view_page(view, health, destinations, letters, __version__, now_ms).encode()
 
     def state(self) -> dict[str, int]:
         """How large the state is, in bytes; nothing while its disk is in trouble."""
@@ -208,6 +210,11 @@ class Endpoint:
             self.server.shutdown()
             self.server.server_close()
         self.thread.join(2)
+
+
+def as_it_is(health: Health) -> Health:
+    """Where nobody keeps a journal."""
+    return health
 
 
 def no_letters(view: str) -> Sequence[DeadLetter]:  # noqa: ARG001 - what a daemon knows that has no state yet

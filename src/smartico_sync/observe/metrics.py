@@ -267,6 +267,13 @@ def of_process(health: Health) -> list[Metric]:
     )
     for severity in ("critical", "warning"):
         findings.add_metric([severity], sum(each.severity == severity for each in health.findings))
+    since = GaugeMetricFamily(
+        "smartico_sync_finding_since_timestamp_seconds",
+        "Since when a finding of the status page stands, by its code and what it is about.",
+        labels=["code", "subject", "severity"],
+    )
+    for (code, subject, severity), ms in standing_since(health).items():
+        since.add_metric([code, subject, severity], ms / 1000)
     info = GaugeMetricFamily("smartico_sync_build_info", "1, with the version.", labels=["version"])
     info.add_metric([__version__], 1.0)
     return [
@@ -280,6 +287,7 @@ def of_process(health: Health) -> list[Metric]:
             value=float(health.ready in ("delivering", "standing by")),
         ),
         findings,
+        since,
     ]
 
 
@@ -296,6 +304,16 @@ def of_cluster(cluster: ClusterStatus | None) -> list[Metric]:
         "smartico_sync_members", "Members that are there, this one among them.", value=len(cluster.members)
     )
     return [leader, members]
+
+
+def standing_since(health: Health) -> dict[tuple[str, str, str], int]:
+    """The longest standing finding (epoch ms) of each code, subject and severity; one that nobody has dated yet is not told."""
+    told: dict[tuple[str, str, str], int] = {}
+    for finding in health.each or health.findings:
+        key = (finding.code, finding.subject, finding.severity)
+        if finding.since_ms:
+            told[key] = min(finding.since_ms, told.get(key, finding.since_ms))
+    return told
 
 
 def of_views(views: Sequence[ViewStatus]) -> list[Metric]:

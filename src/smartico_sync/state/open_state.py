@@ -64,6 +64,18 @@ class Database(Protocol):
         """Lend the connection for a transaction that does not read what it wrote, and is sent as a whole at its end."""
         ...
 
+    def tidy(self, view_no: int, added: int) -> None:
+        """So many profiles of a view were committed: bring in order what that leaves behind. Never raises StateError."""
+        ...
+
+    def ensure_sound(self) -> None:
+        """Raise StateDamaged, if damage was found so far."""
+        ...
+
+    def look_through(self) -> None:
+        """Wait until the state is looked through for damage. Raises StateDamaged."""
+        ...
+
     def note_generation(self, identity: str, generation: int) -> None:
         """Write a generation of event ids down where it outlives the state, before the first of them is made."""
         ...
@@ -172,6 +184,14 @@ class OpenState:
         """Make sure that the state can be written to, before anything is delivered that could not be remembered."""
         with self.writing() as connection:
             connection.execute("UPDATE identity SET state_id = state_id")
+
+    def ensure_sound(self) -> None:
+        """Raise StateDamaged, if damage was found so far; a large file is looked through while the work goes on."""
+        self.database.ensure_sound()
+
+    def look_through(self) -> None:
+        """Wait until the state is looked through for damage. Raises StateDamaged."""
+        self.database.look_through()
 
     def sizes(self) -> StateSizes:
         """Return how large the state is on disk."""
