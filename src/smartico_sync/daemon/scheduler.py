@@ -21,7 +21,7 @@ from smartico_sync.tracking.profile_sweeps import ProfileSweeps
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from smartico_sync.config.models import Configuration
     from smartico_sync.daemon.wiring import Loop
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 class Scheduler:
     """Runs the views' loops, a thread each, and tells them when it is time to poll.
 
-    Profiles go first: transactions wait until every profile view has caught up once or has failed.
+    `elsewhere`: views of other groups, which are not looked after here. Profiles go first: transactions wait until every profile view has caught up once or has failed.
     """
 
     def __init__(
@@ -52,8 +52,10 @@ class Scheduler:
         store: Store,
         configuration: Configuration,
         stopping: threading.Event | None = None,
+        elsewhere: Collection[str] = (),
     ) -> None:
         self.loops = tuple(loops)
+        self.elsewhere = elsewhere
         self.store, self.reconcile = store, configuration.reconcile
         self.dead_letters = configuration.dead_letters
         self.profiles = tuple(loop for loop in self.loops if loop.role == "profile")
@@ -120,6 +122,8 @@ class Scheduler:
         before = agreed_ms(kept_ms) - kept_ms
         try:
             for row in self.store.views():
+                if row.view in self.elsewhere:
+                    continue
                 known_from = recall(row.late).get("since")
                 while self.store.prune_ledger(row.view, before, known_from) and not self.stopping.is_set():
                     self.stopping.wait(PRUNE_BREATH_S)

@@ -43,6 +43,11 @@ class Database(Protocol):
         """Whether nobody else can work with the state for now: a request may start."""
         ...
 
+    @property
+    def before(self) -> Literal["well", "badly"]:
+        """How another member that had it before ended; badly: requests of his may be under way."""
+        ...
+
     def when_lost(self, told: Callable[[], None]) -> None:
         """Have it told, from any thread, that another member may have the state; at once when that is so already."""
         ...
@@ -165,6 +170,11 @@ class OpenState:
     def holding(self) -> bool:
         """Whether nobody else can work with the state for now: a request may start."""
         return self.database.holding
+
+    @property
+    def before(self) -> Literal["well", "badly"]:
+        """How another member that had it before ended; badly: requests of his may be under way."""
+        return self.database.before
 
     def when_lost(self, told: Callable[[], None]) -> None:
         """Have it told, from any thread, that another member may have the state; at once when that is so already."""

@@ -118,6 +118,11 @@ class StateFile:
         """Always: the kernel keeps the lock while the process lives."""
         return True
 
+    @property
+    def before(self) -> Literal["well", "badly"]:
+        """Well: nobody else has it; what this machine's daemon left is judged at the opening."""
+        return "well"
+
     def when_lost(self, told: Callable[[], None]) -> None:
         """Never: see `holding`."""
 

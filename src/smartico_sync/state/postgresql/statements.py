@@ -214,9 +214,9 @@ class Later:
 LATER = Later()
 
 
-def required(changing: str, otherwise: str) -> str:
-    """A statement that raises `otherwise`, a word of ours, where what it does changes no row."""
-    return f"WITH done AS ({changing} RETURNING 1) SELECT required(count(*) > 0, '{otherwise}') FROM done"  # noqa: S608 - made here
+def required(changing: str, otherwise: str, rows: int = 1) -> str:
+    """A statement that raises `otherwise`, a word of ours, where what it does changes fewer rows."""
+    return f"WITH done AS ({changing} RETURNING 1) SELECT required(count(*) >= {rows:d}, '{otherwise}') FROM done"  # noqa: S608 - made here
 
 
 def clean(parameters: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any] | Mapping[str, Any]:
