@@ -78,8 +78,10 @@ def test_a_view_is_not_called_well_while_workers_stumble(plain_server, router, m
     delivery = router(plain_server(first(lambda peer: peer.write(answer()))).url)
     pending = delivery.send("deposits", some_events(10))
     until(lambda: delivery.status()[0].requests.get("internal_error", 0) >= times, 0.01)
-    assert "ZeroDivisionError" in delivery.problem().message
-    assert delivery.status()[0].state == "backing_off"
+    until(
+        lambda: (problem := delivery.problem()) is not None and "ZeroDivisionError" in problem.message
+    )  # not while it tries
+    until(lambda: delivery.status()[0].state == "backing_off")
     assert not pending.done()
 
 
@@ -252,7 +254,7 @@ def test_connections_are_kept_alive_as_many_as_were_in_flight(plain_server, rout
     delivery = router(server.url, batch_events=50, timeout=20_000)
     for start in range(0, 3000, 600):
         sends = [
-            delivery.send("deposits", some_events(50, players=1000, start=start + part)) for part in range(0, 600, 50)
+            delivery.send("deposits", some_events(20, players=1000, start=start + part)) for part in range(0, 600, 50)
         ]
-        assert sum(send.result(30).delivered for send in sends) == 600
+        assert sum(send.result(30).delivered for send in sends) == 240
     assert server.connections == 12

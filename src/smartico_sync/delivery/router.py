@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from smartico_sync.config.models import Brand
-from smartico_sync.core.batches import batches
 from smartico_sync.core.events import BRAND, EID, POSITION, Events
 from smartico_sync.core.reason_codes import TOO_LARGE
 from smartico_sync.core.records import Receipt, Refusal
@@ -105,7 +104,7 @@ class Router:
         """See the protocol."""
         pending = PendingReceipt(view, priority, events, holds)
         cut = [
-            (destination, *batches(piece, destination.batch_size.events, self.config.batch_bytes))
+            (destination, *destination.cut(piece, self.config.batch_bytes))
             for destination, piece in self.routed(events)
         ]
         with self.order:  # sends keep their order over all views

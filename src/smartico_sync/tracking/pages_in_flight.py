@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["InFlight", "PagesInFlight", "Sent"]
 
 MOST_BYTES = 96_000_000  # of rows in flight: three full pages, so that reading, working and sending overlap
-MOST_PAGES = 64  # small ones of polls that did not wait; beyond it an API that hangs holds up the polls too
+MOST_PAGES = 512  # small ones of polls that did not wait for a player whom the API is slow with: minutes of them
 Where = Literal["here", "worker"]
 Scan = Literal["none", "part"]
 FULL_PAGES = 4  # of a backlog: they keep reading, working and sending busy, and more of them only cost memory
