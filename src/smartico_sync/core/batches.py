@@ -13,7 +13,7 @@ from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, T
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-__all__ = ["CALM_WORTH", "WORTH", "Batch", "batches", "encode", "parts"]
+__all__ = ["CALM_WORTH", "WORTH", "Batch", "batches", "encode", "parts", "weight"]
 
 # Groups of players, of about twenty events in a full page: what a part lacks to its limit is half a group.
 SLICES = 1024
@@ -64,6 +64,13 @@ def ranges(sizes: list[int], most: int) -> Iterator[tuple[int, int]]:
             yield from ((at, min(most, start + length - at)) for at in range(start, start + length, most))
             start, length = start + length, 0
         length += size
+
+
+def weight(events: Events) -> float:
+    """Bytes that events take until they are acknowledged, about: their columns, and bodies that name each property."""
+    frame = events.frame
+    names = sum(len(name) + len('"":"",') for name in frame.columns)
+    return 2.0 * frame.estimated_size() + frame.height * names
 
 
 def batches(
