@@ -6,6 +6,7 @@ import pytest
 
 from daemon.deposits import DEPOSITS, VIEW, TrackedView, insert
 from smartico_sync.core.reason_codes import GONE
+from smartico_sync.observe.health import assess
 from smartico_sync.tracking import late_scan
 
 __all__ = ["DEPOSITS", "VIEW", "TrackedView", "insert"]
@@ -96,7 +97,7 @@ def test_a_row_from_the_future_is_sent_and_hides_nothing(tracked, postgresql):
     status = day.poll()
     assert sorted(day.sent()) == ["1", "2", "3"]
     assert status.head.startswith(str(postgresql.execute("SELECT (now() AT TIME ZONE 'UTC')::date")[0][0]))
-    assert any("dated" in warning for warning in status.warnings)
+    assert any("dated" in finding.message for finding in assess([status], ()).findings)
     postgresql.execute("UPDATE deposits SET dt_finalized = dt_finalized - interval '10 years' WHERE transaction_id = 2")
     day.loop._session.reader.looked_ahead_ms = None
     assert day.poll().ahead == 0
@@ -164,7 +165,7 @@ def test_events_of_unknown_players_wait_for_the_profile(tracked, postgresql):
     insert(postgresql, 3)
     assert sum(day.poll().parked.values()) == 3
     day.operator.sandbox.set_faults([])
-    day.parts.store._connection.execute("UPDATE letter SET next_try_ms = 0")
+    day.parts.store.database.connection.execute("UPDATE letter SET next_try_ms = 0")
     status = day.poll()
     assert day.sent() == ["1", "2", "3"]
     assert status.parked == {}
@@ -179,7 +180,7 @@ def test_a_parked_event_is_given_up_in_the_end(tracked, postgresql):
     insert(postgresql, 1, 2)
     day.poll()
     postgresql.execute("DELETE FROM deposits WHERE transaction_id = 2")
-    day.parts.store._connection.execute("UPDATE letter SET next_try_ms = 0, deadline_ms = 0")
+    day.parts.store.database.connection.execute("UPDATE letter SET next_try_ms = 0, deadline_ms = 0")
     status = day.poll()
     assert status.dead == {10001: 1, GONE: 1}
     assert status.counts["dead_lettered"] == 2
@@ -191,7 +192,7 @@ def test_nothing_is_sent_that_could_not_be_remembered(tracked, postgresql, monke
     day = tracked()
     insert(postgresql, 1)
     day.poll()
-    connection = day.parts.store._connection
+    connection = day.parts.store.database.connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     insert(postgresql, *range(2, 3000))

@@ -87,7 +87,7 @@ def everything(path: Path) -> Iterator[Finding | ViewReport]:
         yield Finding("advice", str(path), warning)
     reports: list[ViewReport] = []
     context = OperatorContext(path)
-    yield from machine_findings(context.state, configuration.health.listen, context.secret)
+    yield from machine_findings(context.state, configuration.health.listen)
     for name in configuration.sources:
         opened = open_stream if reads_messages(configuration.sources[name]) else open_source
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.config.load import load
-from smartico_sync.daemon.state_place import state_path, state_secret
+from smartico_sync.daemon.state_place import state_place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,10 +16,9 @@ __all__ = ["Configured"]
 
 
 class Configured:
-    """A configuration, the path of its state, and the state's secret where it is kept apart. ConfigError when one is of no use."""
+    """A configuration, and where its state is. ConfigError when one is of no use."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.configuration: Configuration = load(path)
-        self.state = state_path(self.configuration, path.absolute().parent)
-        self.secret = state_secret(self.configuration, path.absolute().parent)
+        self.state = state_place(self.configuration, path.absolute().parent)

@@ -11,7 +11,7 @@ from smartico_sync.daemon import asking
 from smartico_sync.daemon.operations import Operations
 from smartico_sync.errors import ConfigError, StateError, StateLocked
 from smartico_sync.sources.registry import open_source, open_stream
-from smartico_sync.state.store import Store
+from smartico_sync.state.place import ServerPlace
 from smartico_sync.tracking.prepared_stream import feed_of
 from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare_known, under_secret
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Source
     from smartico_sync.sources.stream import Feed, Stream
+    from smartico_sync.state.store import Store
 
 __all__ = ["OperatorContext"]
 
@@ -48,7 +49,7 @@ class OperatorContext(Configured):
     @contextmanager
     def reading(self) -> Iterator[Store]:
         """The state, beside a running daemon, to look at."""
-        with Store.open(self.state, access="read", apart=self.secret) as store:
+        with self.state.open("read") as store:
             yield store
 
     def known_row(self, view: View) -> ViewRow | None:
@@ -104,8 +105,10 @@ class OperatorContext(Configured):
         with self.reading():
             pass
         try:
-            store = Store.open(self.state, apart=self.secret)
+            store = self.state.open()
         except StateLocked:
-            return asking.ask(self.state, name, arguments)
+            if isinstance(self.state, ServerPlace) and not asking.socket_path(self.state.path).exists():
+                raise  # it is another machine's
+            return asking.ask(self.state.path, name, arguments)
         with store:
             return Operations(store).call(name, arguments)

@@ -28,9 +28,9 @@ def reload(path: Path, as_json: bool) -> None:
     variable of the environment. SIGHUP does the same.
     """
     context = OperatorContext(path)
-    if not asking.socket_path(context.state).exists():
+    if not asking.socket_path(context.state.path).exists():
         raise ConfigError(f"no daemon works with {context.state}", hint=f"smartico-sync run --config {path}")
-    found = asking.ask(context.state, "reload", {})
+    found = asking.ask(context.state.path, "reload", {})
     if as_json:
         print_json(found)
         return

@@ -6,9 +6,8 @@ import gc
 import math
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -16,7 +15,10 @@ import structlog
 from smartico_sync import __version__
 from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
+from smartico_sync.cli.run_member import take_part
+from smartico_sync.cli.run_reports import Reports, notes_of, tell_configuration, tell_outcome
 from smartico_sync.config.load import load
+from smartico_sync.config.state_checks import is_server
 from smartico_sync.daemon.control import Control, no_reload
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.operations import Operations
@@ -25,11 +27,12 @@ from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.service_manager import ServiceManager
 from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
 from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
-from smartico_sync.errors import ExitCode
+from smartico_sync.errors import ExitCode, SyncError
+from smartico_sync.observe.alerts import Alerts
 from smartico_sync.observe.endpoint import no_letters
 from smartico_sync.observe.health import assess
-from smartico_sync.observe.logs import configure
-from smartico_sync.observe.status_document import status_document
+from smartico_sync.observe.journal import Journal
+from smartico_sync.observe.logs import configure, flush
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from smartico_sync.observe.view_status import StatusBoard
 
 __all__ = ["run", "serve"]
+
 
 log = structlog.get_logger()
 
@@ -61,7 +65,19 @@ def run(path: Path, once: bool, form: str) -> int:
     Ends with Ctrl-C or SIGTERM, after the requests under way; SIGHUP has it read its configuration again. With --once it ends by itself: 0 everything delivered,
     3 a source or 4 the API could not be used, 6 done but some rows are dead letters.
     """
-    configure(form)  # type: ignore[arg-type]
+    written = configure(form)  # type: ignore[arg-type]
+    try:
+        return begun(path, once)
+    except SyncError as error:
+        if written == "console":
+            raise
+        log.error("failed", code=int(error.exit_code), reason=error.message, hint=error.hint)  # noqa: TRY400 - a person's mistake has no traceback
+        flush()
+        return int(error.exit_code)
+
+
+def begun(path: Path, once: bool) -> int:
+    """The daemon from its start to its end; the exit code."""
     with Ending() as ending, ExitStack() as stack:
         start = Start(ending.stopping, ONCE_PATIENCE_S if once else math.inf)
         base = path.absolute().parent
@@ -81,24 +97,38 @@ def run(path: Path, once: bool, form: str) -> int:
 
 def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
     """Work until somebody says stop: with the configuration as it is now, and with each that is loaded after it."""
+    reload = stack.enter_context(Reload(path, ending))
     configuration, base = start.until(partial(loaded, path)), path.absolute().parent
     board = board_of(configuration)
     endpoint = endpoint_of(configuration.health, board, base)
     if endpoint is not None:
         stack.callback(endpoint.close)
         start.endpoint = endpoint
-    reload = stack.enter_context(Reload(path, ending))
+    alerts = Alerts()
+    stack.callback(alerts.close)
+    journal = stack.enter_context(Journal(alerts.tell))
     boards = [board]
     stack.enter_context(ServiceManager(lambda: assess(boards[0].views(), ()).alive == "alive"))
     while True:
+        alerts.use(configuration.alerts)
+        if is_server(configuration.state):
+            notes = partial(notes_of, reload, alerts)
+            following = take_part(path, configuration, start, ending, reload, board, endpoint, journal, notes)
+            if following is None:
+                return
+            configuration = following
+            boards[0] = board = board_of(configuration)
+            continue
         if endpoint is not None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
-            endpoint.notes, endpoint.waits_for = reload.findings, None
+            endpoint.notes, endpoint.waits_for, endpoint.dated = reload.findings, None, journal.dated
             endpoint.sources, endpoint.sizes, endpoint.letters = {}, None, no_letters
         with ExitStack() as inner:
             parts = start.until(partial(assembled, configuration, base, inner, board))
-            scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
-            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload)
+            stopping = reload.begin(configuration)
+            scheduler = Scheduler(parts.loops, parts.store, configuration, stopping)
+            reports = Reports(parts, reload, alerts, now_ms(), journal.dated)
+            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reports, journal)
         following = reload.following()
         if following is None:
             return
@@ -131,7 +161,8 @@ def serve(
     endpoint: Endpoint | None,
     mode: str,
     stack: ExitStack,
-    reload: Reload | None = None,
+    reports: Reports | None = None,
+    journal: Journal | None = None,
 ) -> ExitCode:
     """Run the scheduler, with its endpoint if there is one, until it ends."""
     where = "no status page"
@@ -140,11 +171,12 @@ def serve(
         endpoint.sources, endpoint.sizes = parts.sources, parts.store.sizes
         endpoint.letters = parts.store.newest_dead_letters
         where = endpoint.url
-    if mode == "forever":
-        operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
-        look = partial(status_of, parts, now_ms(), reload)
-        control = Control(parts.store.path, operations, look, reload.ask if reload else no_reload)
-        stack.callback(control.close)
+    if reports is not None:
+        be_asked(scheduler, parts, endpoint, reports, stack)
+    if reports is not None and journal is not None:
+        journal.watch(reports.look)
+        stack.callback(journal.watch, None)
+    tell_configuration(parts)
     log.info("started", version=__version__, views=len(parts.loops), page=where)
     for name, encryption in parts.sources.items():
         if encryption:
@@ -165,17 +197,21 @@ def serve(
     if mode == "once":
         if progress is not None:
             summary(views())
-        for view in views():
-            log.info("view", view=view.name, state=view.state, waiting=sum(view.parked.values()), **view.counts)
-        for finding in assess(views(), parts.delivery.status()).findings:
-            log.warning("finding", subject=finding.subject, reason=finding.message, hint=finding.hint)
+        tell_outcome(parts)
     return ExitCode(code)
 
 
-def status_of(parts: Parts, started_ms: int, reload: Reload | None) -> dict[str, Any]:
-    """How the daemon does, for whoever asks over the control socket."""
-    views, destinations = parts.board.views(), parts.delivery.status()
-    health = assess(views, destinations, reload.findings() if reload else ())
-    document = status_document(views, destinations, health, started_ms=started_ms, now_ms=now_ms())
-    connections = [{"name": name, "connection": words} for name, words in parts.sources.items() if words]
-    return {**document, "sources": connections, "state": asdict(parts.store.sizes())}
+def be_asked(
+    scheduler: Scheduler,
+    parts: Parts,
+    endpoint: Endpoint | None,
+    reports: Reports,
+    stack: ExitStack,
+) -> None:
+    """Answer commands, until the end."""
+    if endpoint is not None:
+        endpoint.notes = reports.notes
+    loops = {loop.name: loop for loop in parts.loops}
+    operations = Operations(parts.store, loops, scheduler.backfills)
+    reload = reports.reload.ask if reports.reload else no_reload
+    stack.callback(Control(parts.store.path, operations, reports.document, reload).close)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ from smartico_sync.cli.configured import Configured
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
 from smartico_sync.daemon import asking
+from smartico_sync.daemon.asking import DaemonHangs
 from smartico_sync.errors import ExitCode, SyncError
+from smartico_sync.observe.finding import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["current", "status"]
 
+HANGS_S = 15.0  # a daemon that is busy answers in less
 PATIENCE_S = 3.0  # the endpoint is on this machine, or near
 COLOURS = {
     "live": "green",
@@ -46,25 +49,41 @@ def status(path: Path, as_json: bool) -> ExitCode:
         print_json(live)
     else:
         show(live)
-    return ExitCode.FINE if live["ready"] == "delivering" else ExitCode.INTERNAL
+    return ExitCode.FINE if live["ready"] in ("delivering", "standing by") else ExitCode.INTERNAL
 
 
 def current(context: Configured) -> dict[str, Any]:
     """How every view does: what the daemon says, else what the state knows. StateError where it cannot be read."""
-    told = asked(context) or running(context.configuration.health)
-    if told is None:
-        from smartico_sync.cli.stopped import stopped  # noqa: PLC0415 - all that reads a state, when no daemon answers
+    try:
+        told = asked(context) or running(context.configuration.health)
+    except DaemonHangs as error:
+        told = known(context)
+        views = [{**view, "state": "unknown"} for view in told["views"]]
+        return {**told, "views": views, "ready": "not answering", "findings": [asdict(hangs(error))]}
+    return known(context) if told is None else told
 
-        told = stopped(context)
-    return told
+
+def known(context: Configured) -> dict[str, Any]:
+    """What the state knows."""
+    from smartico_sync.cli.stopped import stopped  # noqa: PLC0415 - all that reads a state, when no daemon answers
+
+    return stopped(context)
+
+
+def hangs(error: DaemonHangs) -> Finding:
+    """What is to be said of a daemon that does not answer."""
+    return Finding("critical", "daemon", error.message, error.hint, code="start")
 
 
 def asked(context: Configured) -> dict[str, Any] | None:
-    """What the daemon that holds this state says over its socket, whatever `health:` is; None when it cannot be asked so."""
-    with suppress(SyncError, OSError):
-        told = asking.ask(context.state, "status", {})
-        return told if isinstance(told, dict) and "views" in told else None
-    return None
+    """What the daemon that holds this state says over its socket, whatever `health:` is; None when it cannot be asked so. Raises DaemonHangs."""
+    try:
+        told = asking.ask(context.state.path, "status", {}, HANGS_S)
+    except DaemonHangs:
+        raise
+    except (SyncError, OSError):
+        return None
+    return told if isinstance(told, dict) and "views" in told else None
 
 
 def running(health: Health) -> dict[str, Any] | None:
@@ -112,10 +131,25 @@ def show(live: dict[str, Any]) -> None:
         )
         if finding["hint"]:
             echo(f"    next: {finding['hint']}")
+    for line in cluster_lines(live.get("cluster")):
+        echo(line)
     if size := live.get("state"):
         echo(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")
     if live["ready"] == "not running":
         echo("no daemon answers; next: smartico-sync run, or look at its service")
+
+
+def cluster_lines(cluster: dict[str, Any] | None) -> list[str]:
+    """Which member works with which group of views, and who stands by; nothing where one machine has the state."""
+    if not cluster:
+        return []
+    groups = [
+        f"group {each['name']} ({', '.join(each['views'])}): "
+        + ("this member" if each["role"] == "works" else each["member"] if each["held"] == "yes" else "nobody")
+        for each in cluster["groups"]
+    ]
+    idle = [each["name"] for each in cluster["members"] if not each["groups"]]
+    return [*groups, *([f"stands by: {', '.join(idle)}"] if idle else [])]
 
 
 def since(ms: int) -> str:

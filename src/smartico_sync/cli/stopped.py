@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.errors import SyncError
-from smartico_sync.state.key_file import key_path
 
 if TYPE_CHECKING:
     from smartico_sync.cli.configured import Configured
@@ -21,7 +20,7 @@ def stopped(configured: Configured) -> dict[str, Any]:
     """What the state knows, while no daemon runs: views as they are configured, then those that are not any more."""
     context = OperatorContext(configured.path)
     rows, lanes, sizes = {}, {}, {}
-    if context.state.exists() or key_path(context.state).exists():
+    if context.state.there:
         with context.reading() as store:
             rows = {row.view: row for row in store.views()}
             sizes = asdict(store.sizes())

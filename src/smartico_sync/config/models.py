@@ -18,7 +18,7 @@ from smartico_sync.core.encryption import Encryption  # noqa: TC001  - likewise
 from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
 __all__ = [
-    "Brand", "ColumnRule", "Configuration", "DeadLetters", "FieldPath", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
+    "AlertReceiver", "Brand", "ColumnRule", "Configuration", "DeadLetters", "FieldPath", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
     "SourceConfig", "TypeColumn", "View",
 ]  # fmt: skip
 
@@ -49,6 +49,7 @@ FUTURE_TOLERANCE_MS = 300_000  # clocks of one data centre differ by less
 REFUSED_SHARE = 0.5  # when most rows are refused the view is misconfigured, not poisoned
 REFUSED_COUNT = 100  # fewer refusals say nothing about a share
 RECONCILE_MS = 3_600_000  # the ledger's hours: each is compared soon after it is closed
+LEASE_MS = 10_000  # a machine that dies is replaced within seconds, and a pause of the garbage collector or the network is none
 DEAD_LETTERS_MS = 7_776_000_000  # 90 days: who has not looked at them in a quarter does not
 DEAD_LETTERS = 100_000  # of a view: 30 MB; more come of one mistake, and are found again by `smartico-sync backfill`
 LEDGER_RETENTION_MS = 604_800_000  # seven days: a weekend's trouble is still found on Monday
@@ -151,6 +152,19 @@ class Health(Model):
     """A file that holds the token, relative to the configuration file; read again when it changes."""
 
 
+class AlertReceiver(Model):
+    """Who is told when something begins, becomes worse, and is over: a webhook."""
+
+    url: SecretStr | None = None
+    """Where alerts are posted, best as `${SLACK_WEBHOOK}`: whoever knows such a URL may post."""
+    url_file: str | None = None
+    """A file that holds the URL, relative to the configuration file."""
+    format: Literal["slack", "json"] = "slack"
+    """`slack`: a text, as Slack, Mattermost and Discord (with `/slack` behind its URL) take it. `json`: the findings as data."""
+    severity: Literal["warning", "critical"] = "warning"
+    """`critical`: only what keeps events from being delivered until somebody acts."""
+
+
 class SourceConfig(Model):
     """One database or broker to read."""
 
@@ -204,6 +218,8 @@ class View(Model):
     """What the cursor's values mean: `auto` is a time where the column is one, else an id. Numbers may be seconds, milliseconds or microseconds since 1970."""
     brand: Text | None = None
     """The `ext_brand_id` of every row, when the view has no such column."""
+    group: Annotated[str | None, Field(pattern=NAME)] = None
+    """For a state that several members share: the name of the group of views that one of them works with. Views that use one token are always in one group; a brand's name, or `default`, when absent."""
     every: Annotated[int, Milliseconds(at_least=50)] = EVERY_MS
     """Pause between polls once caught up."""
     page_rows: Annotated[int, Field(ge=1, le=200_000)] = PAGE_ROWS
@@ -317,6 +333,17 @@ class DeadLetters(Model):
     """How many of each view at most; the oldest go first."""
 
 
+class Cluster(Model):
+    """How the members that share a state in PostgreSQL share the work."""
+
+    lease: Annotated[int, Milliseconds(at_least=1_000)] = LEASE_MS
+    """How long a member that says nothing more keeps its place: another one takes over after that. It is renewed every third of it."""
+    member: Word | None = None
+    """What this member is called, when not by the name of its machine: `${POD_NAME}`."""
+    key_file: Word | None = None
+    """A file with the state's secret, 32 bytes in base64, the same for every member, relative to the configuration file; the database never holds it. `smartico-sync keys new --quiet` prints one."""
+
+
 class Configuration(Model):
     """The whole of `views.yaml`."""
 
@@ -324,14 +351,18 @@ class Configuration(Model):
     """The version of this format."""
     smartico: Smartico
     """Where events go."""
-    state: Word = "./state/sync.db"
-    """The state file; relative to the configuration file."""
+    state: Annotated[Word, Field(repr=False)] = "./state/sync.db"
+    """The state file, relative to the configuration file; or `postgresql://user:password@host:port/database` for two machines and more, of which one works and the others stand by."""
     state_key_file: Word | None = None
     """A file that holds the state's secret, 32 bytes in base64, relative to the configuration file: then it is not kept beside the state. A systemd credential, for instance; `smartico-sync state key FILE` writes it."""
+    cluster: Cluster = Cluster()
+    """Several machines with one state in PostgreSQL."""
     pii: Pii = Pii()
     """Personal data."""
     health: Health = Health()
     """The endpoint for monitoring."""
+    alerts: Annotated[dict[str, AlertReceiver], BeforeValidator(filled)] = {}
+    """Who is told when something begins, becomes worse, and is over; by a name of your choice."""
     reconcile: Reconcile = Reconcile()
     """The safety net under every late-commit mechanism."""
     dead_letters: DeadLetters = DeadLetters()

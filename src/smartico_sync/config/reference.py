@@ -39,6 +39,7 @@ SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (models.Brand, "smartico.brands.NAME"),
     (models.Pii, "pii"),
     (models.Health, "health"),
+    (models.AlertReceiver, "alerts.NAME"),
     (models.Reconcile, "reconcile"),
     (models.DeadLetters, "dead_letters"),
     (models.SourceConfig, "sources.NAME"),
@@ -60,7 +61,7 @@ Start from [config/views.minimal.yaml](../config/views.minimal.yaml), or from
 - **Durations** are a whole number and a unit: `200ms`, `5s`, `10m`, `1h`, `7d`. A number alone is refused.
 - **Sizes** likewise: `512KB`, `10MB` (thousands), `8MiB` (1024s).
 - **Variables**: `${NAME}` and `${NAME:-default}` anywhere inside a value; a missing one is an error. `$$` is a `$`.
-  Inside user and password of a source's URL special characters of the variable are percent-encoded.
+  Inside user and password of a URL of a source or the state special characters of the variable are percent-encoded.
 - **Secrets in files**: `token_file`, `key_file` and `password_file`, relative to the configuration file.
 - **Text** is taken as it is written: `bet: 1`, `listen: off` and `start_from: 2026-01-01` need no quotes.
 - Unknown keys and keys that are there twice are errors.

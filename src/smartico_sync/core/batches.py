@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ import polars as pl
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, TYPE, USER, Events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["CALM_WORTH", "WORTH", "Batch", "batches", "encode", "parts", "weight"]
 
@@ -23,8 +25,10 @@ CALM_WORTH = 25  # the same while the API would take many more requests: fewer s
 APART = 8  # parts at most of what is sent apart
 JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
+FEW = 16  # events: looking at each text costs less than a query does
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
+ESCAPED_IN = re.compile(f"[{re.escape(''.join(ESCAPED))}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def weight(events: Events) -> float:
 
 
 def batches(
-    events: Events, most: int, most_bytes: int, *, worth: int = WORTH, apart: Collection[int] = ()
+    events: Events, most: int, most_bytes: int, *, worth: int = WORTH, apart: AbstractSet[int] = frozenset()
 ) -> tuple[list[Batch], list[Events]]:
     """Requests of at most `most` events and `most_bytes` bytes, and the single events that are larger than that.
 
@@ -83,6 +87,12 @@ def batches(
     """
     ready: list[Batch] = []
     large: list[Events] = []
+    if not events.frame.height:
+        return ready, large
+    if events.frame.height <= FEW and apart.isdisjoint(events.frame.get_column(PLAYER)):
+        body = encode(events)
+        if events.frame.height <= most and len(body) <= most_bytes:
+            return [Batch(body, events)], large
     frame = events.frame.with_columns(objects(events).alias(JSON))
     theirs = frame.clear()
     if apart:
@@ -142,8 +152,7 @@ def wire_values(events: Events) -> Callable[[str], list[pl.Expr]]:
     """What stands after the colon, by column name: expressions to be glued."""
     frame = events.frame
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String and name not in (*events.raw, EID, KEY)]
-    found = frame.select(pl.col(texts).str.contains_any(ESCAPED).any()) if texts else pl.DataFrame()
-    escaped = {name for name in texts if found.get_column(name).item()}
+    escaped = with_escapes(frame, texts) if texts else frozenset()
 
     def value(name: str) -> list[pl.Expr]:
         column = pl.col(name)
@@ -156,3 +165,13 @@ def wire_values(events: Events) -> Callable[[str], list[pl.Expr]]:
         return [column.cast(pl.String)]
 
     return value
+
+
+def with_escapes(frame: pl.DataFrame, texts: list[str]) -> frozenset[str]:
+    """Which of these columns hold something that JSON escapes."""
+    if frame.height <= FEW:
+        return frozenset(
+            name for name in texts if any(ESCAPED_IN.search(text) for text in frame.get_column(name).to_list() if text)
+        )
+    found = frame.select(pl.col(texts).str.contains_any(ESCAPED).any()).row(0, named=True)
+    return frozenset(name for name in texts if found[name])

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 import structlog
 
 from smartico_sync.config.load import load
+from smartico_sync.config.state_checks import shown_state
 from smartico_sync.daemon.wiring import protection_of, sources_of
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ConfigError, SyncError, Unexpected
-from smartico_sync.observe.health import Finding
+from smartico_sync.observe.finding import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration
     from smartico_sync.daemon.ending import Ending
 
-__all__ = ["Changes", "Reload", "changes"]
+__all__ = ["Changes", "Reload", "changes", "tried"]
 
 log = structlog.get_logger()
 
@@ -62,6 +63,7 @@ class Reload:
         self._current: Configuration | None = None
         self._following: Configuration | None = None
         self._stopping = threading.Event()
+        self._begun = threading.Event()
         self._loaded = content(path)
         self._refused: SyncError | None = None
         self._asked, self._ask = os.pipe()
@@ -78,12 +80,16 @@ class Reload:
     ) -> None:
         signal.signal(signal.SIGHUP, self._before or signal.SIG_DFL)
         os.close(self._ask)
+        self._begun.set()
         self._thread.join()
         os.close(self._asked)
 
     def _watch(self) -> None:
-        """A signal says only that it came; what it means is done here."""
+        """A signal says only that it came; what it means is done here, once there is something at work."""
         while os.read(self._asked, 1):
+            self._begun.wait()
+            if self._current is None:
+                return
             try:
                 self.ask()
             except SyncError as error:
@@ -94,6 +100,7 @@ class Reload:
         with self._lock:
             self._current, self._following = configuration, None
             self._stopping = threading.Event()
+            self._begun.set()
         self.ending.also(self._stopping)
         return self._stopping
 
@@ -128,10 +135,7 @@ class Reload:
         try:
             found = load(self.path, warnings=warnings)
             same_state(current, found)
-            protection_of(found)
-            for source in sources_of(found).values():
-                source.close()
-            Router(found.smartico, self.path.absolute().parent).close(0)
+            tried(found, self.path.absolute().parent)
         except SyncError:
             raise
         except Exception as error:
@@ -146,24 +150,32 @@ class Reload:
             return (
                 Finding(
                     "warning", self.path.name, f"it was refused, and the former one goes on: {self._refused.message}",
-                    f"correct it, then: smartico-sync reload --config {self.path}",
+                    f"correct it, then: smartico-sync reload --config {self.path}", code="configuration",
                 ),
             )  # fmt: skip
         if content(self.path) != self._loaded:
             return (
                 Finding(
                     "warning", self.path.name, "it was changed since it was loaded: the former one is at work",
-                    f"smartico-sync check --config {self.path}; then: smartico-sync reload --config {self.path}",
+                    f"smartico-sync check --config {self.path}; then: smartico-sync reload --config {self.path}", code="configuration",
                 ),
             )  # fmt: skip
         return ()
+
+
+def tried(configuration: Configuration, base: Path) -> None:
+    """Make what can be made without the state, and let it go. Raises what keeps the configuration from being used."""
+    protection_of(configuration)
+    for source in sources_of(configuration).values():
+        source.close()
+    Router(configuration.smartico, base).close(0)
 
 
 def same_state(before: Configuration, after: Configuration) -> None:
     """Raise ConfigError where the state is another: it is held as long as the daemon runs."""
     if before.state != after.state:
         raise ConfigError(
-            f"`state:` is another than {before.state}, with which the daemon works",
+            f"`state:` is another than {shown_state(before.state)}, with which the daemon works",
             hint="restart the daemon to work with another state, or set it back",
         )
 

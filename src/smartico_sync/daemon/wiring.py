@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.config.source_checks import engine_of, is_broker
 from smartico_sync.daemon.ending import all_at_once
-from smartico_sync.daemon.state_place import state_path, state_secret
+from smartico_sync.daemon.state_place import state_place
 from smartico_sync.delivery.router import Router
 from smartico_sync.delivery.token import Token
 from smartico_sync.observe.endpoint import Endpoint
@@ -18,7 +18,6 @@ from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create
 from smartico_sync.sources.registry import open_source, open_stream
-from smartico_sync.state.store import Store
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.session import Equipment
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, Health, SourceConfig, View
     from smartico_sync.sources.protocol import Source
     from smartico_sync.sources.stream import Stream
+    from smartico_sync.state.place import Place
+    from smartico_sync.state.store import Store
     from smartico_sync.tracking.stream_loop import StreamLoop
 
     Loop = ViewLoop | StreamLoop
@@ -111,14 +112,26 @@ def endpoint_of(health: Health, board: StatusBoard, base: Path) -> Endpoint | No
     return Endpoint(health.listen, board, lambda: (), access)
 
 
-def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: StatusBoard | None = None) -> Parts:
-    """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError."""
+def assemble(
+    configuration: Configuration,
+    base: Path,
+    stack: ExitStack,
+    board: StatusBoard | None = None,
+    place: Place | None = None,
+) -> Parts:
+    """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError.
+
+    `place`: where the state is, when only a part of its views is worked with.
+    """
     protection = protection_of(configuration)
     sources, streams = sources_of(configuration), streams_of(configuration)
-    store = stack.enter_context(Store.open(state_path(configuration, base), apart=state_secret(configuration, base)))
+    store = stack.enter_context((place or state_place(configuration, base)).open())
     closes = [source.close for source in sources.values()] + [stream.close for stream in streams.values()]
     stack.callback(all_at_once, closes, CLOSE_S)
     delivery = Router(configuration.smartico, base)
+    delivery.only_while(lambda: store.holding)
+    if store.before == "badly":
+        delivery.halve_for(configuration.smartico.timeout / 1000)  # requests of the member before may be under way
     stack.callback(delivery.close, FAREWELL_MS)
     board = board or StatusBoard()
     loops: list[Loop] = []

@@ -32,7 +32,7 @@ from smartico_sync.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from smartico_sync.core.batches import Batch
     from smartico_sync.core.events import Events
@@ -87,6 +87,7 @@ class Destination:
         self.sent_bytes, self.seconds = 0, 0.0
         self.log = RequestLog()
         self.closing = False
+        self.holding: Callable[[], bool] = lambda: True
         self.threads = [
             threading.Thread(target=self.work, name=f"{name}-{number}", daemon=True) for number in range(workers)
         ]
@@ -153,7 +154,7 @@ class Destination:
                 self.backlog.hold_back(request, self.unknown_now(now, request))
                 if request.over:
                     continue
-                wait = self.rate_limit.enter(request.pending.priority)
+                wait = self.rate_limit.enter(request.pending.priority) if self.holding() else GLANCE_S
                 if wait:
                     order.again(request)
                     self.changed.wait(min(wait, GLANCE_S))
@@ -214,6 +215,8 @@ class Destination:
 
     def post(self, request: Request) -> Answer:
         """Send a request, and give its slot back."""
+        told = {"request": request.number, "send": request.pending.number, "view": request.pending.view}
+        log.debug("request", destination=self.name, **told, events=request.frame.height, bytes=len(request.batch.body))
         try:
             return self.client.post(request.batch.body)
         finally:
@@ -223,6 +226,10 @@ class Destination:
 
     def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """Do what the verdict says, and wake those who may start now."""
+        log.debug(
+            "answer", request=request.number, status=answer.status, outcome=answer.outcome, made_of_it=verdict.decision,
+            refused=len(verdict.refused), seconds=round(answer.seconds, 3),
+        )  # fmt: skip
         with self.lock:
             request.pending.requests += 1
             request.pending.sent_bytes += len(request.batch.body)
@@ -298,7 +305,10 @@ class Destination:
         pause = self.again(request, verdict.reason, answer.retry_after_s)
         if self.breaker.unavailable:
             self.client.drop_idle()  # the name may lead elsewhere by now
-        log.warning("delivery.retry", destination=self.name, reason=verdict.reason, pause_s=round(pause, 1))
+        log.warning(
+            "delivery.retry", destination=self.name, view=request.pending.view, request=request.number, reason=verdict.reason,
+            pause_s=round(pause, 1),
+        )  # fmt: skip
 
     def again(self, request: Request, reason: str, retry_after_s: float = 0.0) -> float:
         """Let the same events go again after a pause, while their players wait; its seconds."""
@@ -340,7 +350,7 @@ class Destination:
     def halt_brand(self, brand: str, reason: str) -> None:
         """The API does not know a brand: its events are refused until it does."""
         message = f"the ingest API does not know the brand {brand}: {reason}"
-        hint = f"register {brand} with Smartico, or give it an alias under smartico.brands in views.yaml"
+        hint = f"register {brand} with Smartico; or write `smartico.brands.{brand}.alias: NAME` into views.yaml, then: smartico-sync reload"
         if brand not in self.breaker.halts:
             log.error("delivery.halted", destination=self.name, reason=message, hint=hint)
         self.breaker.halt(time.monotonic(), brand, message, hint)
@@ -385,10 +395,10 @@ class Destination:
             state: Literal["idle", "delivering", "backing_off", "halted"] = (
                 "delivering" if self.backlog.queued else "idle"
             )
-            if self.failing:
-                state = "backing_off"
             if self.breaker.halts:
                 state = "halted"
+            if self.failing and EVERYTHING not in self.breaker.halts:
+                state = "backing_off"  # whatever brands are unknown besides
             return DestinationStatus(
                 self.name,
                 state,

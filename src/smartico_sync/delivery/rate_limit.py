@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -25,7 +26,8 @@ class RateLimit:
     """A token bucket and a number of slots. Callers hold one lock around every call.
 
     In no 60 seconds do more requests start than `per_minute`: the bucket's size and what flows into it in a minute are
-    together no more than that.
+    together no more than that. It begins empty, so that this holds over restarts too: at 6,000 a minute the first request waits
+    for 11 ms.
     """
 
     def __init__(self, per_minute: int, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,10 +36,15 @@ class RateLimit:
         self.rate = max(most - self.size, most / 2) / MINUTE_S if most > 1 else 1 / MINUTE_S
         self.per_minute, self.slots = per_minute, slots
         self.clock = clock
-        self.level = self.size
+        self.level = 0.0
         self.filled_at = clock()
+        self.halved_until = -math.inf
         self.busy = 0
         self.starts: deque[float] = deque()
+
+    def halve_for(self, seconds: float) -> None:
+        """Use half the slots for so long: whoever used them before may not have given them back."""
+        self.halved_until = self.clock() + seconds
 
     def enter(self, priority: Priority) -> float:
         """Take a slot and a request and return 0, or how many seconds until it is worth asking again."""
@@ -45,7 +52,8 @@ class RateLimit:
         self.level = min(self.size, self.level + (now - self.filled_at) * self.rate)
         self.filled_at = now
         reserve = RESERVE if priority == "backfill" else 0.0
-        if self.busy >= max(1, int(self.slots * (1 - reserve))):
+        slots = self.slots if now >= self.halved_until else self.slots // 2
+        if self.busy >= max(1, int(slots * (1 - reserve))):
             return GLANCE_S
         wanted = 1 + self.size * reserve
         if self.level < min(wanted, self.size):

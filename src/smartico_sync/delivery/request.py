@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -11,6 +12,7 @@ from smartico_sync.catalogue.events import UPDATE_PROFILE
 from smartico_sync.core.batches import Batch, encode
 from smartico_sync.core.events import BRAND, EID, PLAYER, TYPE, USER, Events
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER
+from smartico_sync.delivery.pending_receipt import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +29,7 @@ class Request:
 
     `attempts` had no usable answer, the last at `failed_at` (steady clock); `silences` of the latest none at all. `pace`:
     "stuck" when it, or one ahead of it, takes so long that nobody should wait for it who need not. `over`: it will not be
-    sent again. `trip`: whether its events may have been with the API before.
+    sent again. `trip`: whether its events may have been with the API before. `number`: for the log.
     """
 
     batch: Batch
@@ -41,6 +43,7 @@ class Request:
     pace: Literal["usual", "stuck"] = "usual"
     trip: Literal["first", "again"] = "first"
     over: bool = False
+    number: int = field(default_factory=partial(next, NUMBERS))
 
     @classmethod
     def of(cls, batch: Batch, pending: PendingReceipt) -> Request:

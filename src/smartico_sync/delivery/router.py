@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
+import structlog
 
 from smartico_sync.config.models import Brand
 from smartico_sync.core.events import BRAND, EID, POSITION, Events
@@ -22,7 +23,7 @@ from smartico_sync.delivery.rate_limit import RateLimit
 from smartico_sync.delivery.token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
     from smartico_sync.config.models import Smartico
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from smartico_sync.errors import DeliveryError
 
 __all__ = ["Probe", "Router", "aliases_of", "under_aliases"]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class Router:
             (destination, *destination.cut(piece, self.config.batch_bytes))
             for destination, piece in self.routed(events)
         ]
+        log.debug("send", view=view, send=pending.number, events=len(events), priority=priority)
         with self.order:  # sends keep their order over all views
             for destination, ready, large in cut:
                 if large:
@@ -140,9 +144,23 @@ class Router:
         """What keeps events from being delivered now; None when nothing does."""
         return next(filter(None, (destination.problem() for destination in self.destinations())), None)
 
+    def only_while(self, holding: Callable[[], bool]) -> None:
+        """Begin no request while another member may have the state."""
+        for destination in self.destinations():
+            destination.holding = holding
+
+    def halve_for(self, seconds: float) -> None:
+        """Use half the slots of each token for so long."""
+        with self.lock:
+            for limit in self.rate_limits.values():
+                limit.halve_for(seconds)
+
     def status(self) -> tuple[DestinationStatus, ...]:
         """Every destination as it stands."""
-        return tuple(destination.status() for destination in self.destinations())
+        return tuple(
+            replace(destination.status(), clock_ahead_ms=destination.client.clock_ahead_ms)
+            for destination in self.destinations()
+        )
 
     def destinations(self) -> list[Destination]:
         """Each destination once."""

@@ -6,13 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smartico_sync.state import bodies
+from smartico_sync.state import bodies, outbox
 from smartico_sync.state.dead_letters import as_position, signed
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from smartico_sync.core.position import Position
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["PLACES", "Forgotten", "Identity", "forget"]
 
@@ -44,10 +43,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What of a player was taken out of one view. `places`: where his key still stands, because the view goes on from there."""
+    """What of a player was taken out of one view. `outbox`: events that may be on their way. `places`: where his key still stands, because the view goes on from there."""
 
     profiles: int
     sets: int
+    outbox: int
     dead_letters: int
     parked: int
     anchors: int
@@ -55,10 +55,11 @@ class Forgotten:
     places: tuple[str, ...]
 
 
-def forget(connection: sqlite3.Connection, view_no: int, who: Identity) -> Forgotten:
+def forget(connection: Statements, secret: bytes, view_no: int, who: Identity) -> Forgotten:
     """Delete what is known of a player in a view, inside the caller's transaction; his bytes are overwritten in the file."""
+    unsent = outbox.forget(connection, secret, view_no, who.player)
     mine = (view_no, signed(who.player))
-    profiles = connection.execute("DELETE FROM profile WHERE view_no = ? AND id = ?", mine).rowcount
+    profiles = connection.erase_profile(*mine)
     sets = connection.execute("DELETE FROM told_set WHERE view_no = ? AND id = ?", mine).rowcount
     letters = {
         number: due is not None
@@ -87,11 +88,18 @@ def forget(connection: sqlite3.Connection, view_no: int, who: Identity) -> Forgo
     connection.executemany("UPDATE backfill SET position = NULL WHERE id = ?", [(number,) for number in ended])
     parked = sum(letters.values())
     return Forgotten(
-        profiles, sets, len(letters) - parked, parked, len(anchors), len(ended), places(connection, view_no, who)
+        profiles,
+        sets,
+        unsent,
+        len(letters) - parked,
+        parked,
+        len(anchors),
+        len(ended),
+        places(connection, view_no, who),
     )
 
 
-def places(connection: sqlite3.Connection, view_no: int, who: Identity) -> tuple[str, ...]:
+def places(connection: Statements, view_no: int, who: Identity) -> tuple[str, ...]:
     """Where the key of the player's row is still needed."""
     row = connection.execute("SELECT head, watermark, start_head, late FROM view WHERE no = ?", (view_no,)).fetchone()
     *positions, late = row

@@ -1,4 +1,4 @@
-"""First start, and what an operator does when a state is gone: begin anew, or bring a backup back."""
+"""What an operator does when a state is gone, or before it is: begin anew, bring a backup back, write one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 from cryptography.exceptions import InvalidTag
 
-from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
-from smartico_sync.state import told_sets, view_positions
-from smartico_sync.state.database import compacted, connect, create, examine, restore_hint, transaction, translated
+from smartico_sync.errors import StateError, StateMissing, StateUnwritable
+from smartico_sync.state import outbox, told_sets, view_positions
+from smartico_sync.state.database import compacted, connect, examine, transaction, translated
 from smartico_sync.state.key_file import (
     KeyFile,
     blank,
@@ -25,149 +25,29 @@ from smartico_sync.state.key_file import (
 )
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
+from smartico_sync.state.opening import check_identity, make
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from smartico_sync.core.position import Position
+    from smartico_sync.state.sqlite_statements import SqliteStatements
 
 __all__ = [
     "Restored",
     "ViewRestored",
-    "check_identity",
+    "beside",
     "compact",
-    "found_or_first",
-    "gone",
-    "mark_closed",
-    "mark_opened",
+    "move_aside",
+    "rename_moved",
     "renew",
     "restore",
+    "sound",
     "write_backup",
 ]
 
 FILES = ("", "-wal", "-shm", ".key")  # what makes up a state, as endings of its name
-
-
-def found_or_first(path: Path, apart: bytes | None = None) -> KeyFile:
-    """Return the identity of the state at `path`, making a first one where there never was any. The caller holds the lock.
-
-    `apart`: the secret that is kept elsewhere; then it does not stay in the key file.
-
-    A key without a state raises StateMissing: there was a state, and starting from zero would send everything again or
-    skip what lies between. A state without its key raises StateMissing, unless no view was ever begun in it: then the
-    process died in its first start, which is completed.
-    """
-    key = key_path(path)
-    if path.is_dir():
-        raise StateUnwritable(f"{path} is a directory", hint="name a file under `state:`")
-    if path.exists():
-        return settled(key, apart) if key.exists() else complete_first(path, apart)
-    if key.exists():
-        raise gone(path)
-    return make(path, new_key_file(secret=apart))
-
-
-def settled(path: Path, apart: bytes | None) -> KeyFile:
-    """Read a key file, and take out of it the secret that is kept apart from now on."""
-    key = read_key_file(path, apart)
-    if key.place == "apart" and b'"secret"' in path.read_bytes():
-        try:
-            write_key_file(path, key)
-        except OSError as error:
-            raise StateUnwritable(
-                f"the key file {path} cannot be written: {error.strerror}",
-                hint=f"let the daemon's user write into {path.parent}",
-            ) from error
-    return key
-
-
-def gone(path: Path) -> StateMissing:
-    """A state that was there, and is not: its key file is still there."""
-    return StateMissing(
-        f"the state {path} is gone; its key file {key_path(path).name} says that it was there", hint=restore_hint(path)
-    )
-
-
-def make(path: Path, key: KeyFile, starts: Mapping[str, str] | None = None, like: Path | None = None) -> KeyFile:
-    """Make state and key file, with owner and mode of those of the state `like`, if there is one.
-
-    The state comes first: dying in between is mended by `complete_first`.
-    """
-    draft = path.with_name(path.name + ".new")
-    with translated(path):
-        try:
-            create(draft, key.state_id, starts or {})
-            own_like(draft, like or path)
-            draft.replace(path)
-            write_key_file(key_path(path), key, like and key_path(like))
-        except OSError as error:
-            raise StateUnwritable(
-                f"the state {path} cannot be made: {error.strerror}",
-                hint=f"let the daemon's user write into {path.parent}",
-            ) from error
-    return key
-
-
-def complete_first(path: Path, apart: bytes | None = None) -> KeyFile:
-    """Write the key file that a first start did not come to; only for a state in which nothing was begun."""
-    with translated(path), closing(connect(path, "read")) as connection:
-        examine(connection, path)
-        begun = connection.execute("SELECT 1 FROM view LIMIT 1").fetchone()
-        state_id = read_identity(connection, path)
-    if begun:
-        raise StateMissing(
-            f"the key file {key_path(path)} is gone; without it the state {path} cannot be compared with",
-            hint=f"copy {key_path(path).name} back from the backup; or {restore_hint(path)}",
-        )
-    key = replace(new_key_file(secret=apart), state_id=state_id)
-    try:
-        write_key_file(key_path(path), key)
-    except OSError as error:
-        raise StateUnwritable(
-            f"the key file {key_path(path)} cannot be made: {error.strerror}",
-            hint=f"let the daemon's user write into {path.parent}",
-        ) from error
-    return key
-
-
-def read_identity(connection: sqlite3.Connection, path: Path) -> str:
-    """Read the id of a state. Raises StateDamaged where there is none, and sqlite3.Error."""
-    row = connection.execute("SELECT state_id FROM identity").fetchone()
-    if row is None:
-        raise StateDamaged(f"the state {path} has no identity", hint=restore_hint(path))
-    state_id: str = row[0]
-    return state_id
-
-
-def mark_opened(connection: sqlite3.Connection) -> None:
-    """Note on the disk that a process works with the state. Raises sqlite3.Error.
-
-    Where the last one did not end well the state may be behind what was sent: its fingerprints are doubted.
-    """
-    connection.execute(
-        "PRAGMA synchronous = FULL"
-    )  # else a power cut could lose the note together with all that follows it
-    with transaction(connection):
-        if connection.execute("SELECT opened FROM identity").fetchone() == (1,):
-            view_positions.judge_fingerprints(connection, "doubted")
-        connection.execute("UPDATE identity SET opened = 1")
-    connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def mark_closed(connection: sqlite3.Connection) -> None:
-    """Note that all that was sent is in the state, or is doubted. Raises sqlite3.Error."""
-    with transaction(connection):
-        connection.execute("UPDATE identity SET opened = 0")
-
-
-def check_identity(connection: sqlite3.Connection, path: Path, key: KeyFile) -> None:
-    """Make sure that a state and a key file belong together. Raises StateDamaged, and sqlite3.Error."""
-    if read_identity(connection, path) != key.state_id:
-        raise StateDamaged(
-            f"{key_path(path)} belongs to another state than {path}",
-            hint=f"put the pair of one state together; or {restore_hint(path)}",
-        )
 
 
 def renew(path: Path, starts: Mapping[str, str] | None = None, apart: bytes | None = None) -> Path | None:
@@ -208,7 +88,7 @@ class ViewRestored:
 class Restored:
     """What a restore did. `aside`: where it put what was there. `generations` are unknown where nothing of that is readable."""
 
-    aside: Path | None
+    aside: Path | str | None
     views: tuple[ViewRestored, ...]
     generations: Literal["compared", "unknown"]
 
@@ -265,14 +145,15 @@ def restore(backup: Path, path: Path, apart: bytes | None = None) -> Restored:
     return Restored(aside, views, "unknown" if before.key is None and not before.heads else "compared")
 
 
-def behind(connection: sqlite3.Connection, key: KeyFile, before: Replaced) -> tuple[ViewRestored, ...]:
+def behind(connection: SqliteStatements, key: KeyFile, before: Replaced) -> tuple[ViewRestored, ...]:
     """Let a copy know that it is behind what was sent: its fingerprints are doubted, its generations those of what it replaces.
 
-    It also learns the names that were on their way since.
+    It also learns the names that were on their way since. What was on its way when it was made has arrived long ago.
     """
     migrate(connection)
     with transaction(connection):
         view_positions.judge_fingerprints(connection, "doubted")
+        outbox.drop(connection)
         numbers = view_positions.numbers(connection)
         rows = view_positions.read(connection, key.secret)
         kept = {row.view: key.generations.get(row.identity, 0) for row in rows}
@@ -365,6 +246,22 @@ def sound(backup: Path, apart: bytes | None = None, present: bytes | None = None
         examine(connection, backup)
         check_identity(connection, backup, key)
     return key
+
+
+def beside(key: KeyFile) -> KeyFile:
+    """The same key, with its secret in the key file."""
+    return replace(key, place="beside")
+
+
+def rename_moved(path: Path) -> None:
+    """Put a state file that was moved elsewhere under another name; its key file says that it was here. Raises StateUnwritable."""
+    try:
+        path.rename(path.with_name(f"{path.name}.moved-{time.time_ns() // 1_000_000}"))
+    except OSError as error:
+        raise StateUnwritable(
+            f"{path} was copied, and cannot be put under another name: {error.strerror}",
+            hint=f"rename it: mv {path} {path}.moved",
+        ) from error
 
 
 def move_aside(path: Path) -> Path | None:

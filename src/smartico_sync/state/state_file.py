@@ -6,25 +6,37 @@ import sqlite3
 import threading
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from smartico_sync.errors import StateError, StateMissing
-from smartico_sync.state import recovery, told_sets, view_positions
-from smartico_sync.state.database import INCREMENTAL, StateSizes, restore_hint, transaction, translated
+from smartico_sync.errors import StateError, StateMissing, StateUnwritable
+from smartico_sync.state import opening, recovery
+from smartico_sync.state.database import (
+    INCREMENTAL,
+    StateSizes,
+    connect,
+    look_through,
+    recognise,
+    restore_hint,
+    transaction,
+    translated,
+)
+from smartico_sync.state.key_file import key_path, read_key_file, write_key_file
+from smartico_sync.state.lock import ProcessLock
+from smartico_sync.state.migrations import migrate
+from smartico_sync.state.profile_log import SLICE
+from smartico_sync.state.upkeep import AT_ONCE_BYTES, CHECKPOINT_BYTES, Upkeep
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
+    from smartico_sync.state.database import Access
     from smartico_sync.state.key_file import KeyFile, SecretPlace
-    from smartico_sync.state.lock import ProcessLock
+    from smartico_sync.state.open_state import Care
+    from smartico_sync.state.sqlite_statements import SqliteStatements
 
-__all__ = ["Care", "StateFile"]
-
-# Flushed: what is written survives a power cut, too. Overwritten: what is deleted leaves no bytes.
-Care = Literal["usual", "flushed", "overwritten"]
+__all__ = ["StateFile"]
 
 TUNED = {  # what the connection is set to for a transaction, and afterwards
     "flushed": ("synchronous = FULL", "synchronous = NORMAL"),
@@ -34,55 +46,152 @@ PAGES_AT_ONCE = 256  # a megabyte given back to the disk at a time: commits wait
 
 
 class StateFile:
-    """What every part of the store works on. Every method may be called from any thread."""
+    """A state in SQLite. Every method may be called from any thread."""
 
-    def __init__(self, path: Path, key: KeyFile, connection: sqlite3.Connection, lock: ProcessLock | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        key: KeyFile,
+        connection: SqliteStatements,
+        lock: ProcessLock | None,
+        upkeep: Upkeep | None,
+    ) -> None:
         self.path = path
         self.key = key
-        self.cipher = told_sets.Cipher(key.secret)
-        self._connection = connection
+        self.connection = connection
         self._process = lock
+        self._upkeep = upkeep
         self._turn = threading.RLock()
         self._files = {file: inode(file.stat()) for file in self._own_files() if file.exists()}
-        self.numbers = view_positions.numbers(connection)
-        self.begun_before = frozenset(self.numbers)  # views that an earlier process began
+
+    @classmethod
+    def open(cls, path: Path, access: Access, apart: bytes | None) -> StateFile:
+        """Open the state at `path`, making it (and its directory) at the very first start. See `Store.open`."""
+        if access == "read":
+            if not path.exists():
+                if key_path(path).exists():
+                    raise opening.gone(path)
+                raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
+            return cls._opened(path, read_key_file(key_path(path), apart), access, None)
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StateUnwritable(
+                f"the directory {path.parent} cannot be made: {error.strerror}", hint=f"mkdir -p {path.parent}"
+            ) from error
+        lock = ProcessLock(path)
+        try:
+            return cls._opened(path, opening.found_or_first(path, apart), access, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _opened(cls, path: Path, key: KeyFile, access: Access, lock: ProcessLock | None) -> StateFile:
+        with translated(path):
+            connection = connect(path, access)
+            try:
+                recognise(connection, path, access)
+                small = path.stat().st_size <= AT_ONCE_BYTES
+                if access == "write" and small:
+                    look_through(connection, path)  # a reader does not: the daemon has
+                if access == "write":
+                    migrate(connection)
+                opening.check_identity(connection, path, key)
+                opening.check_views(connection, path, key)
+                upkeep = None
+                if access == "write":
+                    opening.mark_opened(connection)
+                    upkeep = Upkeep(path, None if small else connect(path, "read"))
+            except BaseException:
+                connection.close()
+                raise
+            return cls(path, key, connection, lock, upkeep)
 
     @property
-    def secret(self) -> bytes:
-        """What events are named and values are hidden under."""
-        return self.key.secret
+    def hint(self) -> str:
+        """What an operator types when the state is gone or damaged."""
+        return restore_hint(self.path)
 
     @property
-    def state_id(self) -> str:
-        """What tells this state from any other."""
-        return self.key.state_id
+    def holding(self) -> bool:
+        """Always: the kernel keeps the lock while the process lives."""
+        return True
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def before(self) -> Literal["well", "badly"]:
+        """Well: nobody else has it; what this machine's daemon left is judged at the opening."""
+        return "well"
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close("well" if kind is None else "badly")
+    def when_lost(self, told: Callable[[], None]) -> None:
+        """Never: see `holding`."""
 
-    def __repr__(self) -> str:
-        return f"Store({str(self.path)!r})"
+    def __str__(self) -> str:
+        return str(self.path)
 
     def close(self, end: Literal["well", "badly"] = "well") -> None:
         """Close the file and let the next process have it; idempotent. After a bad end it is treated as after a power cut."""
+        if self._upkeep:
+            self._upkeep.close()
         with self._turn:
             if self._process and end == "well":
                 with suppress(StateError, sqlite3.Error):
+                    self.ensure_sound()
                     self._check_files()
-                    recovery.mark_closed(self._connection)
-            self._connection.close()
+                    opening.mark_closed(self.connection)
+            self.connection.close()
             if self._process:
                 self._process.release()
 
-    def probe(self) -> None:
-        """Make sure that the state can be written to, before anything is delivered that could not be remembered."""
-        with self.writing() as connection:
-            connection.execute("UPDATE identity SET state_id = state_id")
+    def ensure_sound(self) -> None:
+        """Raise StateDamaged, if damage was found so far; a large file is looked through while the work goes on."""
+        if self._upkeep:
+            self._upkeep.ensure_sound()
+
+    def look_through(self) -> None:
+        """Wait until the file is looked through. Raises StateDamaged."""
+        if self._upkeep:
+            self._upkeep.wait_for_look()
+        self.ensure_sound()
+
+    def tidy(self, view_no: int, added: int) -> None:
+        """Have moved what the log of profiles holds too much of: beside the work, and where that is too slow, here.
+
+        What fails here does not concern the commit before it, and is tried again after the next one.
+        """
+        with suppress(StateError):
+            with self.reading() as connection:
+                fill = connection.profile_log.fill(connection, view_no)
+            if fill != "little" and self._upkeep:
+                self._upkeep.move(self._move_slice)
+            if fill == "too much":
+                for _ in range(1 + added // SLICE):
+                    self._move_slice()
+
+    def _move_slice(self) -> Literal["more", "nothing"]:
+        """Move a slice of what the log of profiles holds too much of."""
+        try:
+            with self.writing() as connection:
+                return connection.profile_log.move(connection)
+        except BaseException:
+            self.connection.profile_log.drop()
+            raise
+
+    def _checkpoint(self) -> None:
+        """Bring the log of writes into the file; through this connection only, because SQLite is not safe with two that do it."""
+        with self._turn, translated(self.path):
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def note_generation(self, identity: str, generation: int) -> None:
+        """Write a generation of event ids into the key file."""
+        self.key = replace(self.key, generations={**self.key.generations, identity: generation})
+        try:
+            write_key_file(key_path(self.path), self.key)
+        except OSError as error:
+            raise StateUnwritable(
+                f"the key file {key_path(self.path)} cannot be written: {error.strerror}",
+                hint=f"check free space and permissions of {self.path.parent}",
+            ) from error
 
     def sizes(self) -> StateSizes:
         """Return how large the state is on disk."""
@@ -98,7 +207,7 @@ class StateFile:
         0 for a file made before 0.2.0, until `smartico-sync state compact`. Call it again while it returns more than 0.
         """
         with self._turn, translated(self.path):
-            connection = self._connection
+            connection = self.connection
             if connection.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
                 return 0
             connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
@@ -112,37 +221,41 @@ class StateFile:
         self._check_files()
         recovery.write_backup(self.path, replace(self.key, place=place), target)
 
-    def number(self, view: str) -> int:
-        """Return the number of a view in the tables. Raises LookupError for one that was never begun."""
-        try:
-            return self.numbers[view]
-        except KeyError:
-            raise LookupError(f"the view {view!r} was never begun in {self.path}") from None
-
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[SqliteStatements]:
         """Lend the connection, to read what was committed; nobody else has it meanwhile."""
         with self._turn, translated(self.path):
-            yield self._connection
+            self.ensure_sound()
+            yield self.connection
 
     @contextmanager
-    def writing(self, care: Care = "usual") -> Iterator[sqlite3.Connection]:
+    def writing(self, care: Care = "usual") -> Iterator[SqliteStatements]:
         """Lend the connection for one transaction: all of it is written, or nothing."""
+        if care == "overwritten" and self._upkeep:
+            self._upkeep.wait_for_look()  # the log could not be emptied meanwhile
         with self._turn:
+            self.ensure_sound()
             self._check_files()
-            tuned = nullcontext() if care == "usual" else taking_care(self._connection, care)
-            with translated(self.path), tuned, transaction(self._connection):
-                yield self._connection
+            tuned = taking_care(self.connection, care) if care in TUNED else nullcontext()
+            with translated(self.path), tuned, transaction(self.connection):
+                yield self.connection
             self._remember_files()
+
+    committing = writing
 
     def _own_files(self) -> tuple[Path, Path]:
         return self.path, self.path.with_name(self.path.name + "-wal")
 
     def _remember_files(self) -> None:
+        """Note files that are new, and have the log brought into the file when it is long."""
+        log_bytes = 0
         for file in self._own_files():
-            if file not in self._files:
-                with suppress(OSError):
-                    self._files[file] = inode(file.stat())
+            with suppress(OSError):
+                status = file.stat()
+                self._files.setdefault(file, inode(status))
+                log_bytes = status.st_size
+        if self._upkeep and log_bytes >= CHECKPOINT_BYTES:
+            self._upkeep.checkpoint(self._checkpoint)
 
     def _check_files(self) -> None:
         """Notice that the file, or its log, was removed or replaced: what is written then goes nowhere."""
@@ -159,7 +272,7 @@ class StateFile:
 
 
 @contextmanager
-def taking_care(connection: sqlite3.Connection, care: Literal["flushed", "overwritten"]) -> Iterator[None]:
+def taking_care(connection: sqlite3.Connection, care: Care) -> Iterator[None]:
     """Let the transactions of the body be committed with that care."""
     setting, usual = TUNED[care]
     connection.execute(f"PRAGMA {setting}")

@@ -9,6 +9,7 @@ import traceback
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import structlog
@@ -89,10 +90,12 @@ class BaseLoop(ABC, Generic[T, S]):
         self._sender = sender
         self._standing = Standing()
         self._committed: Literal["all", "less than was sent"] = "all"
+        self._outbox: Literal["unknown", "on its way", "empty"] = "unknown"
         self._failures = 0
         self._resume_at = 0.0
         self._patience_s = math.inf
         self._refused_since: float | None = None
+        self._ill: tuple[float, str] | None = None
 
     @property
     def name(self) -> str:
@@ -135,9 +138,34 @@ class BaseLoop(ABC, Generic[T, S]):
     def _step(self) -> None:
         """Do the next thing there is to do, or wait for one."""
 
-    @abstractmethod
     def _drop_session(self) -> None:
         """Begin again from what the state says: what was not committed is read again, and makes the same event ids."""
+        if len(self._flight):
+            self._committed = "less than was sent"
+        self._outbox = "unknown"
+        self._flight.withdraw()
+
+    def _empty_outbox(self) -> Literal["empty", "on its way"]:
+        """Before anything is read: have the API see once more what it may have been sent, and take a step towards that.
+
+        Else a request that it comes to late could put an old profile in the place of a newer one, read by then.
+        """
+        if self._outbox == "unknown":
+            unsettled = self._sender.unsettled()
+            for each in unsettled:
+                self._flight.send(partial(self._sender.again, each), each.events.frame.estimated_size())
+            if unsettled:
+                events = sum(len(each.events) for each in unsettled)
+                log.info("view.sends_again", view=self.name, pages=len(unsettled), events=events)
+            self._outbox = "on its way"
+        if page := self._flight.take():
+            self._commit(page)
+        elif len(self._flight):
+            self._mailbox.wait(GLANCE_S)
+            self._look_at_api()
+        else:
+            self._outbox = "empty"
+        return self._outbox
 
     def _work(self, stopping: threading.Event) -> None:
         """Step by step until the daemon ends."""
@@ -162,6 +190,7 @@ class BaseLoop(ABC, Generic[T, S]):
     def _attempt(self, action: Callable[[], None]) -> None:
         """Do something; whatever goes wrong is remembered and told."""
         try:
+            self._equipment.store.ensure_sound()  # whatever a damaged state says is not acted on
             action()
         except DeliveryStopped:
             self._drop_session()
@@ -211,6 +240,13 @@ class BaseLoop(ABC, Generic[T, S]):
             else:
                 return
 
+    def _well(self) -> None:
+        """All that was read is committed: say so where it was not well before."""
+        if self._ill is not None:
+            since, reason = self._ill
+            self._ill = None
+            log.info("view.recovered", view=self.name, after_s=round(time.monotonic() - since, 1), reason=reason)
+
     def _trouble(self, error: SyncError) -> None:
         """Remember what happened, and pause longer each time."""
         pause = BACKOFF.pause(self._failures)
@@ -221,6 +257,7 @@ class BaseLoop(ABC, Generic[T, S]):
         self._drop_session()
         self._resume_at = time.monotonic() + pause
         before, self._standing = self._standing.error, Standing("behind", self._standing.tries + 1, error)
+        self._ill = (self._ill[0] if self._ill else time.monotonic(), error.message)
         if before is None or before.message != error.message:
             log.error("view.trouble", view=self.name, reason=error.message, hint=error.hint, pause_s=pause)
         state: State = "halted" if self._standing.halted else "degraded"

@@ -20,6 +20,7 @@ from smartico_sync.errors import (
     SyncError,
     ViewAltered,
 )
+from smartico_sync.observe.finding import NEXT
 from smartico_sync.tracking.base_loop import GLANCE_S, GRACE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.page_reader import PageSize
 from smartico_sync.tracking.sender import Sender
@@ -30,6 +31,8 @@ from smartico_sync.tracking.workplace import Workplace
 if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
+
+    import polars as pl
 
     from smartico_sync.core.late_commit.mechanism import Pace
     from smartico_sync.observe.polls import Instant
@@ -85,6 +88,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _advance(self) -> None:
         """With the view at work: commit what was acknowledged, else carry out a turn, else read, else wait."""
+        if self._session is None and self._empty_outbox() == "on its way":
+            return
         session = self._session or self._begin()
         if page := self._flight.take():
             self._commit(page)
@@ -125,6 +130,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         """Look for something new: whether the source is the same, rows that wait for another try, and the next page."""
         self._mailbox.poll_begins()
         self._equipment.recorder.poll_began()
+        if (replication := session.checks.replication(self._equipment.source)) is not None:
+            self._equipment.recorder.replicates(replication)
         if session.checks.minute_is_over:
             self._equipment.source.verify(session.prepared.relation)
         if session.checks.due:
@@ -148,7 +155,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         told = {DIGITS.sub("", warning): warning for warning in warnings}
         for gist, warning in told.items():
             if gist not in self._told:
-                log.warning("view.advice", view=self.name, reason=warning)
+                reason, _, hint = warning.partition(NEXT)
+                log.warning("view.advice", view=self.name, reason=reason, hint=hint)
         self._told = frozenset(told)
 
     def _read(self, session: Session, pace: Pace) -> None:
@@ -168,6 +176,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._equipment.recorder.read(read, session.reader)
         self._level = began if level else None
         if read.has_news:
+            log.debug("page", view=self.name, page=read.number, rows=read.page.height, late=rows_of(read.late))
             self._flight.send(
                 lambda: self._sender.page(session, read),
                 read.size,
@@ -186,6 +195,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             if self._sender.retries_are == "to go on" or unfinished:
                 self._mailbox.ask_to_poll()
                 level = None
+        self._well()
         if level is None:
             self._equipment.recorder.behind()
             return
@@ -205,9 +215,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _drop_session(self) -> None:
         """Begin again from what the state says: whatever was not committed is read again, and makes the same event ids."""
-        if len(self._flight):
-            self._committed = "less than was sent"
-        self._flight.withdraw()
+        super()._drop_session()
         self._session, self._reading, self._level = None, "level", None
         self._standing = replace(self._standing, progress="behind")
         self._mailbox.ask_to_poll()
@@ -220,3 +228,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         super()._trouble(error)
         if isinstance(error, SourceCancelled):
             self._size.shrink()
+
+
+def rows_of(part: pl.DataFrame | None) -> int:
+    """How many rows there are."""
+    return 0 if part is None else part.height

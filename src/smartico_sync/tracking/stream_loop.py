@@ -139,11 +139,14 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
     def _advance(self) -> None:
         """With the view at work: commit what was acknowledged, else look after what waits, else take messages."""
         session, subscription = self._session, self._subscription
+        if session is None and self._empty_outbox() == "on its way":
+            return
         if session is None or subscription is None:
             session, subscription = self._subscribe()
         self._look(subscription)
         if page := self._flight.take():
             self._commit(page)
+            self._well()
             if page.level is None:
                 self._equipment.recorder.behind()
             else:
@@ -190,13 +193,14 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
                 self._sender.finish_first_load()
                 self._failures, self._refused_since = 0, None
                 self._standing = Standing("caught up", self._standing.tries + 1)
+                self._well()
                 self._equipment.recorder.caught_up(began)
             return
         with uncollected():
             table = read(messages, session.prepared.layout)
         session = self._session = session.learning(table)
         self._reached.update({step.lane: replace(step, expected=step.next) for step in steps})
-        taken, size = Taken(page, table, steps), sum(len(message.value or b"") for message in messages)
+        taken, size = Taken(page, table, steps), sum(map(len, filter(None, [message.value for message in messages])))
         self._standing = replace(self._standing, progress="behind")
         self._flight.send(
             lambda: self._sender.page(session, taken, subscription),
@@ -246,9 +250,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
 
     def _drop_session(self) -> None:
         """Begin again from what the state says: what was not committed is taken again, and makes the same event ids."""
-        if len(self._flight):
-            self._committed = "less than was sent"
-        self._flight.withdraw()
+        super()._drop_session()
         subscription, self._subscription, self._session = self._subscription, None, None
         if subscription is not None:
             with suppress(SyncError):
