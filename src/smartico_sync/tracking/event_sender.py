@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from smartico_sync.pii.protection import Protection
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.fingerprints import Fingerprints
+    from smartico_sync.tracking.memory_budget import MemoryBudget
     from smartico_sync.tracking.status_recorder import StatusRecorder
 
 __all__ = ["EventSender", "Mapped", "Retries", "Tools", "Working"]
@@ -76,6 +77,10 @@ class Tools(Protocol):
     @property
     def recorder(self) -> StatusRecorder:
         """Where facts go."""
+
+    @property
+    def memory(self) -> MemoryBudget:
+        """What it may hold, with all other views."""
 
 
 class Mapped(Protocol):

@@ -9,6 +9,7 @@ import polars as pl
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from smartico_sync.core.batches import weight
 from smartico_sync.core.pipeline import ledger_of, position_at
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.tracking import redelivery
@@ -71,7 +72,11 @@ class Sender(EventSender):
             # What was sent before is in the ledger too; rows out of the order enter it when their time comes.
             ordered = [ledger_of(part, mapping) for part in (read.late, read.page) if part is not None]
             batch = replace(batch, ledger=pl.concat(ordered), repeated=repeated)
-        return Sent(self.queue(session, batch), lambda receipt: self._commit_page(session, read, batch, receipt, moved))
+        return Sent(
+            self.queue(session, batch),
+            lambda receipt: self._commit_page(session, read, batch, receipt, moved),
+            weight(batch.send),
+        )
 
     def _commit_page(
         self, session: Session, read: ReadResult, batch: PreparedBatch, receipt: Receipt, moved: int
@@ -104,7 +109,7 @@ class Sender(EventSender):
             sent.settle(receipt)
             session.checks.sent(rows)
 
-        return Sent(sent.receipt, settle)
+        return Sent(sent.receipt, settle, sent.size)
 
     def retries(self, session: Session, parked: Sequence[ParkedRow]) -> Sent:
         """Read parked rows again, where they are now, and queue them."""
@@ -130,4 +135,4 @@ class Sender(EventSender):
             more = commit.resolved and self._equipment.store.parked(self._name, now_ms(), 1)
             self._retries = "to go on" if more else "none"
 
-        return Sent(self.queue(session, batch), settle)
+        return Sent(self.queue(session, batch), settle, weight(batch.send))
