@@ -44,8 +44,8 @@ class Operator:
         done.stdout = re.sub(r"\n {4,}(?!next: )(?=\S)", " ", done.stdout)
         return done
 
-    def start(self, *arguments: str, err: IO[bytes] | None = None) -> Command:
-        self.running = Command([*arguments, "--config", self.config], self.home, err=err)
+    def start(self, *arguments: str, out: IO[bytes] | None = None, err: IO[bytes] | None = None) -> Command:
+        self.running = Command([*arguments, "--config", self.config], self.home, out=out, err=err)
         return self.running
 
     def accepted(self) -> list[dict]:

@@ -11,7 +11,7 @@ from smartico_sync.cli.output import echo_lines
 from smartico_sync.config.load import load
 from smartico_sync.config.source_checks import engine_of, is_broker
 from smartico_sync.daemon import control
-from smartico_sync.daemon.operations import Operations
+from smartico_sync.daemon.operations import BEGIN_VIEW, Operations
 from smartico_sync.daemon.wiring import state_path, state_secret
 from smartico_sync.errors import ConfigError, StateError, StateLocked
 from smartico_sync.sources.registry import open_source, open_stream
@@ -53,7 +53,7 @@ class OperatorContext:
         with self.reading() as store:
             row = store.view(name)
         if row is None:
-            raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: smartico-sync run")
+            raise ConfigError(f"view {name} was never tracked", hint=BEGIN_VIEW)
         return row
 
     @contextmanager

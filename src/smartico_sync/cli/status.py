@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,11 +15,14 @@ import httpx
 from smartico_sync.cli.operator_context import OperatorContext, print_json
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, secho
+from smartico_sync.cli.status_text import status_lines
+from smartico_sync.cli.status_watch import is_terminal, watch
 from smartico_sync.daemon import control
 from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.state.key_file import key_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from smartico_sync.config.models import Health
@@ -25,31 +30,38 @@ if TYPE_CHECKING:
 
 __all__ = ["current", "status"]
 
-PATIENCE_S = 3.0  # the endpoint is on this machine, or near
-COLOURS = {
-    "live": "green",
-    "behind": "blue",
-    "starting": "blue",
-    "degraded": "yellow",
-    "halted": "red",
-    "regressed": "red",
-}
+PATIENCE_S = 3.0  # socket and endpoint are on this machine, or near
 
 
 @click.command()
 @config_option
 @json_option
-def status(path: Path, as_json: bool) -> ExitCode:
+@click.option(
+    "--watch",
+    "watched",
+    is_flag=True,
+    help="Go on looking until Ctrl-C; where the output is no terminal, a line for each change.",
+)
+def status(path: Path, as_json: bool, watched: bool) -> ExitCode:
     """Say how every view does: from the running daemon, or from the state when it does not run.
 
     Ends with 0 when the daemon delivers, as `/readyz` says it, and with 1 when it does not, has not begun yet, or does not run.
     """
     context = OperatorContext(path)
+    if watched:
+        form = "json" if as_json else "picture" if is_terminal() else "lines"
+        live = watch(partial(current, context), form)
+        return ended_with(live)
     live = current(context)
     if as_json:
         print_json(live)
     else:
         show(live)
+    return ended_with(live)
+
+
+def ended_with(live: dict[str, Any]) -> ExitCode:
+    """The exit code for what was seen."""
     return ExitCode.FINE if live["ready"] == "delivering" else ExitCode.INTERNAL
 
 
@@ -61,19 +73,20 @@ def current(context: OperatorContext) -> dict[str, Any]:
 def asked(context: OperatorContext) -> dict[str, Any] | None:
     """What the daemon that holds this state says over its socket, whatever `health:` is; None when it cannot be asked so."""
     with suppress(SyncError, OSError):
-        told = control.ask(context.state, "status", {})
+        told = control.ask(context.state, "status", {}, patience_s=PATIENCE_S)
         return told if isinstance(told, dict) and "views" in told else None
     return None
 
 
 def stopped(context: OperatorContext) -> dict[str, Any]:
     """What the state knows, while no daemon runs: views as they are configured, then those that are not any more."""
-    rows, lanes, sizes = {}, {}, {}
+    rows, lanes, sizes, parked, dead = {}, {}, {}, {}, {}
     if context.state.exists() or key_path(context.state).exists():
         with context.reading() as store:
             rows = {row.view: row for row in store.views()}
             sizes = asdict(store.sizes())
             lanes = {name: waiting(context, store, name) for name in rows}
+            parked, dead = store.parked_counts(), store.dead_letter_counts()
     names = [view.name for view in context.configuration.views]
     views = []
     for name in [*names, *(name for name in rows if name not in names)]:
@@ -84,10 +97,17 @@ def stopped(context: OperatorContext) -> dict[str, Any]:
                 "state": "not configured" if name not in names else "not running" if row else "never started",
                 "head": row.head.cursor if row and row.head else "",
                 "counts": dict(row.counts) if row else {},
+                "parked": coded(parked.get(name, {})),
+                "dead": coded(dead.get(name, {})),
                 **lanes.get(name, {}),
             }
         )
     return {"ready": "not running", "views": views, "findings": [], "state": sizes}
+
+
+def coded(counts: Mapping[int, int]) -> dict[str, int]:
+    """Counts by reason code as JSON has them."""
+    return {str(code): count for code, count in counts.items()}
 
 
 def waiting(context: OperatorContext, store: Store, name: str) -> dict[str, Any]:
@@ -119,37 +139,9 @@ def running(health: Health) -> dict[str, Any] | None:
 
 
 def show(live: dict[str, Any]) -> None:
-    """For a person."""
-    secho(live["ready"], bold=True)
-    for view in live["views"]:
-        counts = view["counts"]
-        again = counts.get("duplicate", 0)
-        echo(f"  {view['name']:<20}", nl=False)
-        secho(f"{view['state']:<15}", fg=COLOURS.get(view["state"], "yellow"), nl=False)
-        echo(
-            f"{counts.get('delivered', 0):>14,} delivered"
-            + (f", {again:,} known to Smartico before" if again else "")
-            + f"   up to {view['head'] or 'nothing yet'}"
-            + (f"   lag {view['lag_ms'] / 1000:,.1f} s" if "lag_ms" in view else "")
-        )
-        if stream := view.get("stream"):
-            for lane in stream["lanes"]:
-                echo(f"    {lane['name']}: {lane['lag']:,} messages wait, for {lane['lag_ms'] / 1000:,.1f} s")
-        if history := view.get("backfill"):
-            echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; smartico-sync backfill --list")
-    for finding in live["findings"]:
-        secho(
-            f"! {finding['subject']}: {finding['message']}" + since(finding.get("since_ms", 0)),
-            fg="red" if finding["severity"] == "critical" else "yellow",
-        )
-        if finding["hint"]:
-            echo(f"    next: {finding['hint']}")
-    if size := live.get("state"):
-        echo(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")
-    if live["ready"] == "not running":
-        echo("no daemon answers; next: smartico-sync run, or look at its service")
-
-
-def since(ms: int) -> str:
-    """From when on, for a person."""
-    return f", since {datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}" if ms else ""
+    """For a person; where it is no terminal nothing is folded, so that lines can be searched."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in status_lines(live, width):
+        for part in line:
+            secho(part.text, fg=part.colour, nl=False)
+        echo()

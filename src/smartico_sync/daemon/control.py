@@ -172,11 +172,11 @@ class Control:
         self.path.unlink(missing_ok=True)
 
 
-def ask(state: Path, name: str, arguments: dict[str, Any]) -> Any:
-    """Ask the running daemon. Raises what it refuses with, and StateLocked when it does not listen."""
+def ask(state: Path, name: str, arguments: dict[str, Any], *, patience_s: float = PATIENCE_S) -> Any:
+    """Ask the running daemon. Raises what it refuses with, and StateLocked when it does not listen, or not answer in time."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
-            wire.settimeout(PATIENCE_S)
+            wire.settimeout(patience_s)
             with short(socket_path(state)) as path:
                 wire.connect(path)
             wire.sendall(json.dumps({"do": name, "with": arguments}).encode() + b"\n")

@@ -41,6 +41,7 @@ __all__ = [
     "gone",
     "mark_closed",
     "mark_opened",
+    "never_was",
     "renew",
     "restore",
     "write_backup",
@@ -86,6 +87,14 @@ def gone(path: Path) -> StateMissing:
     """A state that was there, and is not: its key file is still there."""
     return StateMissing(
         f"the state {path} is gone; its key file {key_path(path).name} says that it was there", hint=restore_hint(path)
+    )
+
+
+def never_was(path: Path) -> StateMissing:
+    """No state, nor a sign that there was one."""
+    return StateMissing(
+        f"there is no state {path}, so nothing was sent from it yet",
+        hint="smartico-sync run begins it; if a daemon runs already, it has another `state:`: use its views.yaml",
     )
 
 
@@ -294,7 +303,7 @@ def behind(connection: sqlite3.Connection, key: KeyFile, before: Replaced) -> tu
 def compact(path: Path) -> None:
     """Make the state at `path` as small as what it holds. Raises StateLocked while a daemon runs, StateMissing and StateUnwritable."""
     if not path.exists():
-        raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
+        raise never_was(path)
     lock = ProcessLock(path)
     try:
         with translated(path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.errors import StateMissing, StateUnwritable
+from smartico_sync.errors import StateUnwritable
 from smartico_sync.state import erasure, recovery, view_positions
 from smartico_sync.state.database import connect, examine, translated
 from smartico_sync.state.key_file import key_path, read_key_file
@@ -43,7 +43,7 @@ class Store(StoredPages, StoredUndelivered, StoredHistory):
             if not path.exists():
                 if key_path(path).exists():
                     raise recovery.gone(path)
-                raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
+                raise recovery.never_was(path)
             return cls._opened(path, read_key_file(key_path(path), apart), access, None)
         try:
             path.parent.mkdir(exist_ok=True)
