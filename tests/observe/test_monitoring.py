@@ -161,6 +161,8 @@ def test_health_and_states_are_series():
     }
     states = {each.labels["state"]: each.value for each in families["smartico_sync_destination_state"].samples}
     assert states == {"idle": 0, "delivering": 1, "backing_off": 0, "halted": 0}
+    states = {each.labels["state"]: each.value for each in families["smartico_sync_view_state"].samples}
+    assert states == {"starting": 0, "live": 1, "behind": 0, "degraded": 0, "halted": 0, "regressed": 0}
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")

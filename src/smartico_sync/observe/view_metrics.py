@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["histogram_buckets", "of_views"]
 
-STATES = ("idle", "delivering", "backing_off", "halted")
 STATES = ("starting", "live", "behind", "degraded", "halted", "regressed")
 # What becomes of rows, so that each has its series from the start.
 OUTCOMES = ("read", "delivered", "duplicate", "unchanged", "skipped", "dropped")
