@@ -28,6 +28,8 @@ SyncError                     1  internal error
     ├── StateMissing             the file was there and is gone
     ├── StateDamaged             SQLite finds it corrupt
     ├── StateLocked              another process holds it
+    │   └── StateHeld            another member of the cluster holds it: this one stands by
+    ├── StateLost                another member took it over: this one stands by
     └── StateUnwritable          disk full, read-only, no permission
 """
 
@@ -59,7 +61,9 @@ __all__ = [
     "SourceUnreachable",
     "StateDamaged",
     "StateError",
+    "StateHeld",
     "StateLocked",
+    "StateLost",
     "StateMissing",
     "StateUnwritable",
     "SyncError",
@@ -248,6 +252,14 @@ class StateDamaged(StateError):
 
 class StateLocked(StateError):
     """Another process has the state open."""
+
+
+class StateHeld(StateLocked):
+    """Another member of the cluster works with the state; it is seen, and taken over when that one ends."""
+
+
+class StateLost(StateError):
+    """Another member of the cluster has the state, or may have it by now; nothing of the call has happened."""
 
 
 class StateUnwritable(StateError):

@@ -18,6 +18,11 @@ TYPE = "type: {column: tx_type, bet: BET, win: WIN}"
 CASES = [
     ("version: 1", "version: 2", "1:10: version: found '2'", "expected 1"),
     ("version: 1\n", "", "1:1: version: missing", ""),
+    ("version: 1\n", "version: 1\nstate: mysql://u:pw-7@h/s\n", "2:8: state: expected a path, or a postgresql:// URL", ""),
+    ("version: 1\n", "version: 1\nstate: postgresql://h/s\n", "2:8: state: a database never holds the state's secret", "cluster: {key_file: …}"),
+    ("version: 1\n", "version: 1\ncluster: {key_file: k}\n", "2:21: cluster.key_file: is for a state in PostgreSQL", "state_key_file"),
+    ("version: 1\n", "version: 1\nstate: postgresql://h/s\nstate_key_file: a\ncluster: {key_file: k}\n", "3:17: state_key_file: `cluster.key_file`", "one of the two"),
+    ("version: 1\n", "version: 1\ncluster: {lease: 10ms}\n", "2:18: cluster.lease: found '10ms', expected at least", ""),
     ("  token: ${SMARTICO_TOKEN}\n", "  tokn: abc\n  token: x\n", "4:3: smartico.tokn: unknown key", "did you mean 'token'?"),
     ("pii:\n", "pii:\n  zzz: 1\n", "6:3: pii.zzz: unknown key; expected one of", "mode"),
     ("pii:\n", "  timeout: 5\npii:\n", "5:12: smartico.timeout: found '5', expected a duration", "200ms, 5s, 10m, 1h, 7d"),

@@ -75,6 +75,15 @@ def test_the_documented_contract_loads_as_it_is(desk):
     assert desk.warnings == []
 
 
+def test_a_state_in_a_database(desk):
+    """Its URL is taken as it is, with the password's special characters percent-encoded, and never shown."""
+    state = "state: postgresql://sync:${P}@pg1,pg2/sync?target_session_attrs=read-write\ncluster: {key_file: k}\n"
+    found = desk.load(MINIMAL.replace("version: 1\n", f"version: 1\n{state}"), ENVIRON | {"P": "p@s/"})
+    assert found.state == "postgresql://sync:p%40s%2F@pg1,pg2/sync?target_session_attrs=read-write"
+    assert (found.cluster.lease, found.cluster.key_file) == (10_000, str(desk.directory / "k"))
+    assert "p%40s" not in repr(found)
+
+
 @pytest.mark.parametrize("name", ["views.yaml", "views.minimal.yaml"])
 def test_the_examples_load(name):
     """What we publish to begin with is valid."""

@@ -10,6 +10,7 @@ import yaml
 
 from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.config import models, reference
+from smartico_sync.config.descriptions import descriptions
 from smartico_sync.config.event_schemas import event_schemas
 from smartico_sync.config.models import Configuration
 
@@ -43,7 +44,7 @@ def test_every_key_is_documented():
     every = {model for model in made if isinstance(model, type) and issubclass(model, models.Model)} - {models.Model}
     assert listed == every
     for model in listed:
-        assert all(field.description for field in model.model_fields.values()), model
+        assert all(descriptions(model).get(name) for name in model.model_fields), model
 
 
 @pytest.mark.parametrize("text", [DESIGN, (reference.ROOT / "config" / "views.yaml").read_text("utf-8")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from smartico_sync.core.late_commit.fence import SETTLE_MS, Fence
@@ -127,11 +129,11 @@ def test_an_hour_pinned_stays_small_and_cheap():
         read_time = at(second * 1_000, 100, 101 + second)
         fence, scan = fence.rescan(read_time, "caught_up")
         cost = second  # a million keys a second, a thousand rows a second
-        if scan is not None and scan.extent == "full":
-            scanning += cost
-        elif scan is not None:
+        if scan is not None and scan.extent == "recent":
             recent += 1
-            assert second - int(scan.after.cursor) < 15
+            cost = second - int(scan.after.cursor)
+            assert cost < 15
+        scanning += cost if scan is not None else 0
         fence = fence.delivered(Page(read_time, head(second, seq=second), scan=scan, cost_ms=cost))
     assert fence.watermark is None
     assert len(fence.heads.waiting) <= 64
@@ -141,6 +143,24 @@ def test_an_hour_pinned_stays_small_and_cheap():
     for second in range(HOUR_S, HOUR_S + 60):
         fence = seen(fence, at(second * 1_000, 99_999, 99_999), None)
     assert fence.watermark == head(HOUR_S - 1, seq=HOUR_S - 1)
+
+
+def test_scans_that_take_long_are_not_repeated_soon():
+    """Of a replica's time they take a tenth at most, full and recent ones together; the watermark moves all the same."""
+    fence, scanning, scans = begun(), 0, []
+    for second in range(600):
+        read_time = at(second * 1_000, second, second + 1)
+        fence, scan = fence.rescan(read_time, "caught_up")
+        if scan is not None:
+            scanning += 2_000
+            scans.append((second, scan.extent))
+        fence = fence.delivered(Page(read_time, head(second, seq=second), scan=scan, cost_ms=2_000))
+    assert scanning <= 600 * 1_000 * 0.11
+    full = [second for second, extent in scans if extent == "full"]
+    assert max(after - before for before, after in pairwise(full)) <= 40
+    assert min(after - before for before, after in pairwise(full)) >= 20
+    assert fence.watermark is not None
+    assert fence.watermark.seq > 500
 
 
 @pytest.mark.parametrize(("pin", "moves"), [("wait", 0), ("release", 1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import assemble
@@ -27,6 +28,13 @@ class TrackedView:
         self.operator, self.stack = operator, stack
         self.parts = assemble(load(operator.config), operator.home, stack)
         (self.loop,) = self.parts.loops
+
+    @classmethod
+    @contextmanager
+    def opened(cls, operator):
+        """Over what the operator has configured."""
+        with ExitStack() as stack:
+            yield cls(operator, stack)
 
     def poll(self):
         self.loop.poll(threading.Event(), checks="now")

@@ -168,7 +168,7 @@ def deposits(today, player="p"):
 
 def hurry(today):
     """The clock of everything that waits for its next try has come."""
-    today.store._connection.execute("UPDATE letter SET next_try_ms = 0 WHERE next_try_ms < 1 << 62")
+    today.store.database.connection.execute("UPDATE letter SET next_try_ms = 0 WHERE next_try_ms < 1 << 62")
 
 
 def test_what_waits_for_a_player_goes_in_order_whenever_it_came(day):

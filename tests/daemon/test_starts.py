@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from daemon.deposits import delivered, polled
 from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.errors import SourceUnreachable
 
@@ -66,11 +67,11 @@ def break_after(day, passing, monkeypatch):
     return trouble
 
 
-def poll_a_while(day):
-    """Rescans have their own pace."""
-    for _ in range(3):
-        time.sleep(0.2)
-        day.poll()
+def sent_in_the_end(day, count):
+    """The ids that are sent once so many are, and a while later."""
+    delivered(day, count)
+    polled(day, 0.2)
+    return sorted(day.sent())
 
 
 @pytest.mark.parametrize("view", [pytest.param(VIEW, marks=pytest.mark.slow), BY_ID], ids=["times", "ids"])
@@ -133,8 +134,7 @@ def test_rows_that_are_open_at_the_start_are_sent(tracked, postgresql):
         insert(postgresql, 902)
         day.poll()
         writer.commit()
-    poll_a_while(day)
-    assert sorted(day.sent()) == ["900", "902"]
+    assert sent_in_the_end(day, 2) == ["900", "902"]
 
 
 @pytest.mark.parametrize("late_commit", ["fence", "gaps"])
@@ -148,8 +148,7 @@ def test_ids_that_are_open_at_the_start_are_waited_for(tracked, postgresql, monk
     day.poll()
     day.poll()
     insert(postgresql, 202)
-    poll_a_while(day)
-    assert sorted(day.sent()) == ["200", "201", "202", "300"]
+    assert sent_in_the_end(day, 4) == ["200", "201", "202", "300"]
 
 
 def test_rows_that_share_the_heads_time_are_sent(tracked, postgresql):
@@ -160,8 +159,7 @@ def test_rows_that_share_the_heads_time_are_sent(tracked, postgresql):
     day = tracked(", start_from: now")
     day.poll()
     insert(postgresql, 5, 15, 25, at=f"'{at}'")
-    poll_a_while(day)
-    assert sorted(day.sent()) == ["15", "25", "5"]
+    assert sent_in_the_end(day, 3) == ["15", "25", "5"]
 
 
 @pytest.mark.parametrize(("late_commit", "lookback"), [("lookback", "10m"), ("fence", "10m")])
@@ -269,5 +267,4 @@ def test_a_view_without_a_key_begins_at_the_present(tracked, postgresql, monkeyp
     day = tracked(", start_from: now")
     day.poll()
     insert(postgresql, 5, 25, at=f"'{at}'")
-    poll_a_while(day)
-    assert sorted(day.sent()) == ["25", "5"]
+    assert sent_in_the_end(day, 2) == ["25", "5"]

@@ -6,6 +6,7 @@ import pytest
 
 from daemon.deposits import DEPOSITS, VIEW, TrackedView, insert
 from smartico_sync.core.reason_codes import GONE
+from smartico_sync.tracking import late_scan
 
 __all__ = ["DEPOSITS", "VIEW", "TrackedView", "insert"]
 
@@ -102,6 +103,36 @@ def test_a_row_from_the_future_is_sent_and_hides_nothing(tracked, postgresql):
     assert sorted(day.sent()) == ["1", "2", "3"]
 
 
+def test_many_rows_from_the_future_are_read_in_parts(tracked, postgresql, monkeypatch):
+    """However many rows are dated ahead, a reading brings some of them; one poll sends all, each once."""
+    monkeypatch.setattr(late_scan, "MOST_ROWS", 10)
+    monkeypatch.setattr(late_scan, "ROWS_AT_ONCE", 7)
+    insert(postgresql, 1, 2)
+    insert(postgresql, *range(100, 145), at="now() + interval '10 years'")
+    day = tracked()
+    assert day.poll().ahead == 45
+    assert sorted(map(int, day.sent())) == [1, 2, *range(100, 145)]
+    day.loop._session.reader.looked_ahead_ms = None
+    day.poll()
+    assert len(day.sent()) == 47
+
+
+def test_many_late_rows_are_read_in_parts(tracked, postgresql, monkeypatch):
+    """A bulk load that commits late arrives whole, a part at a time, and the watermark waits for the last one."""
+    monkeypatch.setattr(late_scan, "MOST_ROWS", 10)
+    monkeypatch.setattr(late_scan, "ROWS_AT_ONCE", 7)
+    day = tracked(", late_commit: lookback")
+    insert(postgresql, 1)
+    day.poll()
+    insert(postgresql, *range(100, 145), at="now() - interval '5 s'")
+    watermark = day.status.watermark
+    day.poll()
+    assert sorted(map(int, day.sent())) == [1, *range(100, 145)]
+    assert day.status.watermark == watermark
+    assert day.poll().late.late_rows == 45
+    assert len(day.sent()) == 46
+
+
 @pytest.mark.parametrize("policy", ["ignore", "warn", "resend"])
 def test_a_transaction_that_changes_is_noticed(tracked, postgresql, policy):
     """Within `lookback` a delivered row that changes is counted; with `resend` it goes again, as a new event."""
@@ -133,7 +164,7 @@ def test_events_of_unknown_players_wait_for_the_profile(tracked, postgresql):
     insert(postgresql, 3)
     assert sum(day.poll().parked.values()) == 3
     day.operator.sandbox.set_faults([])
-    day.parts.store._connection.execute("UPDATE letter SET next_try_ms = 0")
+    day.parts.store.database.connection.execute("UPDATE letter SET next_try_ms = 0")
     status = day.poll()
     assert day.sent() == ["1", "2", "3"]
     assert status.parked == {}
@@ -148,7 +179,7 @@ def test_a_parked_event_is_given_up_in_the_end(tracked, postgresql):
     insert(postgresql, 1, 2)
     day.poll()
     postgresql.execute("DELETE FROM deposits WHERE transaction_id = 2")
-    day.parts.store._connection.execute("UPDATE letter SET next_try_ms = 0, deadline_ms = 0")
+    day.parts.store.database.connection.execute("UPDATE letter SET next_try_ms = 0, deadline_ms = 0")
     status = day.poll()
     assert status.dead == {10001: 1, GONE: 1}
     assert status.counts["dead_lettered"] == 2
@@ -160,7 +191,7 @@ def test_nothing_is_sent_that_could_not_be_remembered(tracked, postgresql, monke
     day = tracked()
     insert(postgresql, 1)
     day.poll()
-    connection = day.parts.store._connection
+    connection = day.parts.store.database.connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     insert(postgresql, *range(2, 3000))

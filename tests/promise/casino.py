@@ -183,8 +183,11 @@ class View(BaseReading):
     def without_cursor(self, _limit, _after=()):
         return empty(self.relation, "rows")
 
-    def null_cursors(self):
+    def null_cursors(self, _of="cursor or key", _patience_ms=None):
         return 0
+
+    def null_scan(self):
+        return "by index"
 
     def count(self, low, high, end="through"):
         return len(self.within(low, high, None, end))

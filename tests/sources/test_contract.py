@@ -183,6 +183,9 @@ def test_rows_without_a_place_are_counted_and_never_returned(engine, walk):
     assert ids(walk(source, described, 1)) == [1, 3]
     with source.reading(described) as reading:
         assert reading.null_cursors() == 2
+        assert (reading.null_cursors("cursor"), reading.null_cursors("key")) == (1, 1)
+        assert reading.null_scan() in ("by index", "by reading all", "not at all", "unknown")
+        assert reading.null_cursors("cursor", 60_000) == 1
         assert reading.count(None, "9") == 2
 
 

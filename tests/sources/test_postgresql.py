@@ -448,3 +448,64 @@ def test_a_server_that_refuses_to_tell_its_identity_any_more(private_postgresql,
         servers_of(source, described)
     (other,) = servers_of(source, described)
     assert other not in {known, ""}
+
+
+def test_positions_are_read_without_what_is_joined(on_postgresql):
+    """A rescan and a count ask for cursor and key alone: the planner leaves out a LEFT JOIN on a key, which a page needs."""
+    on_postgresql.execute(
+        "CREATE TABLE raw (id bigint PRIMARY KEY, dt timestamptz, game int)",
+        "CREATE INDEX ON raw (dt, id)",
+        "CREATE TABLE games (id int PRIMARY KEY, name text)",
+        "CREATE VIEW bets AS SELECT raw.id, raw.dt, games.name FROM raw LEFT JOIN games ON games.id = raw.game",
+    )
+    source = on_postgresql.source()
+    with source.reading(source.describe(Relation("bets", "dt", ("id",), relation="bets"))) as reading:
+        asked = []
+        ask = reading.ask
+        reading.ask = lambda statement: asked.append(statement) or ask(statement)
+        after = Position("2026-01-01 00:00:00+00", ("5",))
+        reading.keys(after.cursor, "2026-02-01 00:00:00+00", 50_000, after)
+        reading.head()
+        reading.null_cursors("cursor")
+        reading.count(None, "2026-02-01 00:00:00+00")
+        reading.page(after, 10)
+        plans = ["\n".join(row[0] for row in ask(f"EXPLAIN {statement}").rows) for statement in asked]
+    assert [("games" in plan) for plan in plans] == [False, False, False, False, True]
+
+
+def test_how_null_cursors_would_be_found(on_postgresql):
+    """By an index for next to nothing, without one by reading the whole table; one of a few pages is no matter."""
+    on_postgresql.execute(
+        "CREATE TABLE bets (id bigint, filler text)",
+        "INSERT INTO bets SELECT number, repeat('x', 900) FROM generate_series(1, 12000) number",
+        "CREATE TABLE few AS SELECT * FROM bets LIMIT 10",
+    )
+    source = on_postgresql.source()
+
+    def scan(relation):
+        with source.reading(source.describe(relation)) as reading:
+            return reading.null_scan()
+
+    assert scan(BETS) == "by reading all"
+    assert scan(Relation("few", "id", ("id",), relation="few")) == "by index"
+    on_postgresql.execute("CREATE INDEX ON bets (id)")
+    assert scan(BETS) == "by index"
+
+
+def test_few_rows_and_many_are_the_same_rows(on_postgresql, monkeypatch):
+    """What a SELECT answers and what COPY does differ in nothing, texts of every kind and bytes that are no text included."""
+    on_postgresql.execute(
+        "CREATE TABLE bets (id bigint, note text, at timestamptz, tags text[], raw bytea)",
+        r"""INSERT INTO bets VALUES (1, E'a,"b"\n\t\\ é🎲', '2024-02-29 10:00:00.123456+02', ARRAY['a', NULL], '\xdead'),
+        (2, '', NULL, ARRAY[]::text[], ''), (3, NULL, 'infinity', NULL, NULL), (4, '\N', '0044-01-01 BC', ARRAY['1'], '\x00')""",
+    )
+    source = on_postgresql.source()
+    described = source.describe(BETS)
+    with source.reading(described) as reading:
+        few = reading.page(None, 10)
+    monkeypatch.setattr("smartico_sync.sources.postgresql.reading.FEW_ROWS", 0)
+    with source.reading(described) as reading:
+        many = reading.page(None, 10)
+    assert few.equals(many)
+    assert few.schema == many.schema
+    assert few.height == 4

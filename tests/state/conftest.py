@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import uuid
+
 import polars as pl
 import pytest
 
+from servers.postgresql import Database
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit, DeadLetter, ParkedRow, UndeliveredRow
-from smartico_sync.state.store import Store
+from smartico_sync.state.place import FilePlace, ServerPlace
+from smartico_sync.state.postgresql.tables import SCHEMA
+
+SECRET = bytes(range(32))
 
 
 @pytest.fixture
@@ -13,9 +19,33 @@ def path(tmp_path):
     return tmp_path / "state" / "sync.db"
 
 
+@pytest.fixture(scope="session")
+def state_database(postgresql_server):
+    """A database for the states of this worker's tests, one after another."""
+    name = f"state_{uuid.uuid4().hex[:12]}"
+    postgresql_server.admin(f"CREATE DATABASE {name}")
+    yield Database(postgresql_server, name)
+    postgresql_server.admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
-def store(path):
-    with Store.open(path) as opened:
+def server_place(state_database):
+    """Where no state is yet, in PostgreSQL."""
+    state_database.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+    return ServerPlace(state_database.admin_url, SECRET, 10.0, "these views")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request):
+    """Where no state is yet: each test of the store's promises runs on both databases."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("server_place")
+    return FilePlace(request.getfixturevalue("path"))
+
+
+@pytest.fixture
+def store(place):
+    with place.open() as opened:
         opened.begin("users", "definition", "first", 1)
         opened.begin("bets", "definition", "now", 2)
         yield opened

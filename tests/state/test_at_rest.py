@@ -16,6 +16,8 @@ from smartico_sync.core.records import Commit
 from smartico_sync.errors import StateDamaged, StateLocked, StateMissing
 from smartico_sync.state import key_file, recovery
 from smartico_sync.state.key_file import key_path, read_key_file
+from smartico_sync.state.place import FilePlace
+from smartico_sync.state.sqlite_statements import SqliteStatements
 from smartico_sync.state.store import Store
 
 APART = bytes(range(32))
@@ -97,14 +99,14 @@ def test_copies_are_private_from_their_first_byte(path, tmp_path, monkeypatch):
     """Whatever the umask is, nobody else can open a copy while it is being written."""
     seen = []
 
-    class Copy(sqlite3.Connection):
+    class Copy(SqliteStatements):
         def backup(self, target, **options):
             (_, _, name) = target.execute("PRAGMA database_list").fetchone()
             seen.append(Path(name).stat().st_mode & 0o777)
             super().backup(target, **options)
 
     real = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *given, **named: real(*given, **{"factory": Copy, **named}))
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **named: real(*given, **{**named, "factory": Copy}))
     before = os.umask(0)
     try:
         with Store.open(path) as store:
@@ -130,6 +132,12 @@ def commit(n, dead):
     return Commit(
         "bets", 1, Position(str(n), (f"k{n}",)), dead_letters=tuple(dead), counts={"dead_lettered": len(dead)}
     )
+
+
+@pytest.fixture
+def place(path):
+    """What is promised of files."""
+    return FilePlace(path)
 
 
 @pytest.fixture
@@ -184,8 +192,8 @@ def test_a_state_of_before_is_compacted(path, dead_letter):
     """`smartico-sync state compact` makes it small, and lets it give space back by itself from then on. Not while it is in use."""
     with Store.open(path) as store:
         store.begin("bets", "definition", "now", 2)
-        store._connection.execute("PRAGMA auto_vacuum = NONE")
-        store._connection.execute("VACUUM")
+        store.database.connection.execute("PRAGMA auto_vacuum = NONE")
+        store.database.connection.execute("VACUUM")
         fill_and_empty(store, dead_letter)
         assert store.give_back() == 0
         with pytest.raises(StateLocked):

@@ -37,6 +37,7 @@ def at(dead_letter, parked):
     return made
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 def test_what_is_kept_is_sealed_and_goes_with_its_row(store, path, at):
     """It stands nowhere in the file; once its row is delivered or dropped, it is gone."""
     store.commit(
@@ -67,6 +68,7 @@ def test_what_comes_again_is_forgotten_unless_it_is_kept(store, at):
     assert row.counts == {"read": 3, "parked": 2, "dead_lettered": 1}
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 def test_a_message_that_was_touched_is_told(store, path, at):
     """And one that was moved to another place."""
     store.commit(Commit("bets", 5, dead_letters=(at("dead", "q@1"),), bodies={"q@1": b"body"}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,6 +100,7 @@ def test_rows_without_a_place_in_the_order_are_left_out(store, rows):
     assert store.ledger_between("bets", 0, 10).rows() == [(2, 5)]
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 def test_less_than_twenty_bytes_a_row(path, store, rows):
     """A million delivered rows in pages of a thousand or more take less than 20 bytes each, indexes included."""
     n, pages = 1_000, 100
@@ -109,9 +111,9 @@ def test_less_than_twenty_bytes_a_row(path, store, rows):
     assert path.stat().st_size / (n * pages) < 20
 
 
-def test_keys_above_the_watermark_are_never_pruned(tmp_path):
+def test_keys_above_the_watermark_are_never_pruned(place):
     """What is scanned again must stay known, however long a writer keeps the watermark."""
-    with Store.open(tmp_path / "sync.db") as store:
+    with place.open() as store:
         store.begin("v", "d", "first", 0)
         for page in range(6):
             rows = pl.DataFrame({"key": [page], "cursor_ms": [page]}, schema={"key": pl.UInt64, "cursor_ms": pl.Int64})

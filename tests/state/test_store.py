@@ -28,10 +28,10 @@ def test_first_start_makes_state_and_key(path):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_everything_survives_a_restart(path, rows, profiles, dead_letter):
+def test_everything_survives_a_restart(place, rows, profiles, dead_letter):
     """What a commit wrote is there after the file was closed and opened again, to the last character."""
     head, watermark = Position("2026-01-01 00:00:00.123456789", ("ä", "7")), Position("2025-12-31", ())
-    with Store.open(path) as store:
+    with place.open() as store:
         secret, state_id = store.secret, store.state_id
         store.begin("bets", "definition", "first", 1)
         done = Commit(
@@ -46,7 +46,7 @@ def test_everything_survives_a_restart(path, rows, profiles, dead_letter):
         assert store.commit(done) == 1
         store.commit(Commit("bets", 10, dead_letters=(dead_letter(),), counts={"read": 3, "delivered": 2}))
         store.commit(Commit("bets", 11, counts={"read": 1}))
-    with Store.open(path) as store:
+    with place.open() as store:
         assert (store.secret, store.state_id) == (secret, state_id)
         row = store.view("bets")
         assert (row.head, row.watermark, row.late, row.definition) == (head, watermark, '{"gaps":[1]}', "definition")
@@ -160,7 +160,7 @@ def test_the_newest_anchors_are_kept_and_a_rewind_forgets_them(store):
     assert len(store.anchors("users")) == ANCHORS
 
 
-def test_event_ids_are_begun_anew_only_when_asked(path, store):
+def test_event_ids_are_begun_anew_only_when_asked(place, store):
     """A rewind keeps the generation of event ids unless it is told that the source gives out its ids again."""
     store.rewind("bets", None, at_ms=2)
     assert store.view("bets").generation == 0
@@ -169,7 +169,7 @@ def test_event_ids_are_begun_anew_only_when_asked(path, store):
     assert store.view("bets").generation == 1
     assert store.view("users").generation == 0
     store.close()
-    with Store.open(path) as again:
+    with place.open() as again:
         assert again.view("bets").generation == 1
 
 
@@ -237,10 +237,10 @@ def test_many_threads(store, rows):
     assert store.view("bets").counts == {"delivered": 200}
 
 
-def test_reading_beside_a_running_daemon(path, store, page):
+def test_reading_beside_a_running_daemon(place, store, page):
     """Another process may look at the state while the daemon works, and sees what was committed last."""
     store.commit(page(4))
-    with Store.open(path, access="read") as other:
+    with place.open("read") as other:
         assert other.view("bets").head == Position("4", ("k4",))
         store.commit(page(5))
         assert other.view("bets").head == Position("5", ("k5",))

@@ -18,6 +18,7 @@ from smartico_sync.core.records import Commit
 from smartico_sync.errors import StateDamaged, StateError, StateLocked, StateMissing, StateUnwritable
 from smartico_sync.state import recovery
 from smartico_sync.state.migrations import FIRST_VERSION, migrate
+from smartico_sync.state.place import FilePlace
 from smartico_sync.state.store import Store
 
 COMMITTER = """
@@ -35,6 +36,12 @@ while True:
     store.commit(Commit("v", number, head=Position(str(number)), profiles=profiles, ledger=ledger, counts={"n": 1}))
     print(number, flush=True)
 """
+
+
+@pytest.fixture
+def place(path):
+    """What is promised of files."""
+    return FilePlace(path)
 
 
 @pytest.fixture
@@ -207,7 +214,7 @@ def test_kill_leaves_a_prefix_of_the_commits(path, least):
 
 def test_a_full_disk_stops_and_resumes(store, rows, page):
     """On a full disk a commit changes nothing and says so; with space again the next one succeeds."""
-    connection = store._connection
+    connection = store.database.connection
     store.commit(page(1))
     before = store.views()
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -223,11 +230,11 @@ def test_a_full_disk_stops_and_resumes(store, rows, page):
 
 def test_a_read_only_disk_stops(path, store, page):
     """Where nothing can be written a commit says so and changes nothing."""
-    store._connection.execute("PRAGMA query_only = on")
+    store.database.connection.execute("PRAGMA query_only = on")
     before = store.views()
     with pytest.raises(StateUnwritable, match="read-only"):
         store.commit(page(1))
-    store._connection.execute("PRAGMA query_only = off")
+    store.database.connection.execute("PRAGMA query_only = off")
     assert store.views() == before
     store.commit(page(1))
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from smartico_sync import __version__
+from smartico_sync.cli.loading import loading
 from smartico_sync.cli.output import echo_lines, secho
 from smartico_sync.errors import ExitCode, SyncError, Unexpected
 
@@ -29,6 +30,7 @@ COMMANDS = {
     "dead-letters": ("dead_letters", "Rows that were given up: list, retry, drop."),
     "forget": ("forget", "Take a player out of the state, and clear his data at Smartico."),
     "watermark": ("watermark", "How far each view is, and putting one back."),
+    "cluster": ("cluster", "Which machine works with the state, and letting another one have it."),
     "state": ("state", "Back the state up, restore it, or begin anew."),
     "init": ("init", "Write a first views.yaml from what a database holds."),
     "kinds": ("kinds", "What a view's rows can become: kinds, their columns and events."),
@@ -66,7 +68,11 @@ class LazyGroup(click.Group):
         """The command, or None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
+        name = f"{__name__}.{COMMANDS[cmd_name][0]}"
+        if name not in sys.modules:
+            with loading():
+                importlib.import_module(name)
+        module = sys.modules[name]
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 

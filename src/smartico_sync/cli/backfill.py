@@ -8,14 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.output import echo
-from smartico_sync.daemon import control
+from smartico_sync.cli.output import echo, print_json
+from smartico_sync.daemon.control import Control
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.operations import Operations
 from smartico_sync.daemon.wiring import assemble
@@ -145,7 +143,7 @@ def worked(context: OperatorContext, path: Path) -> ExitCode:
             echo("the running daemon sends it; next: smartico-sync backfill --list")
             return ExitCode.FINE
         configure("console")
-        stack.callback(control.Control(parts.store.path, Operations(parts.store)).close)
+        stack.callback(Control(parts.store.path, Operations(parts.store)).close)
         return here(parts)
 
 
@@ -157,6 +155,9 @@ def here(parts: Parts) -> ExitCode:
 
 def sent(parts: Parts, stopping: threading.Event) -> ExitCode:
     """The same, until `stopping`."""
+    from rich.console import Console  # noqa: PLC0415 - drawn only here
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - likewise
+
     loops = [loop for loop in parts.loops if isinstance(loop, ViewLoop)]
     backfills = Backfills(loops, parts.store)
     mine = backfills.open()

@@ -12,9 +12,9 @@ from smartico_sync.cli.check_machine import machine_findings
 from smartico_sync.cli.check_report import ViewReport, show_report
 from smartico_sync.cli.check_view import check_view
 from smartico_sync.cli.findings import Finding, failed, show
-from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.output import echo
+from smartico_sync.cli.output import echo, print_json
 from smartico_sync.cli.stream_check import check_messages
 from smartico_sync.config.load import load
 from smartico_sync.core.encryption import STANDING, WITHIN, is_loopback
@@ -87,7 +87,7 @@ def everything(path: Path) -> Iterator[Finding | ViewReport]:
         yield Finding("advice", str(path), warning)
     reports: list[ViewReport] = []
     context = OperatorContext(path)
-    yield from machine_findings(context.state, configuration.health.listen, context.secret)
+    yield from machine_findings(context.state, configuration.health.listen)
     for name in configuration.sources:
         opened = open_stream if reads_messages(configuration.sources[name]) else open_source
         try:

@@ -7,22 +7,22 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from smartico_sync.cli.findings import Finding, failed
-from smartico_sync.daemon import control
-from smartico_sync.errors import StateUnwritable, SyncError
-from smartico_sync.state.key_file import key_path
-from smartico_sync.state.store import Store
+from smartico_sync.daemon import asking
+from smartico_sync.errors import StateMissing, StateUnwritable, SyncError
+from smartico_sync.state.place import FilePlace, ServerPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from smartico_sync.state.place import Place
 
 __all__ = ["machine_findings", "taken"]
 
 
-def machine_findings(state: Path, listen: str, apart: bytes | None) -> Iterator[Finding]:
-    """Whether the state can be read and written, and whether the page's port is free. Leaves nothing behind. `apart`: the state's secret, where it is kept elsewhere."""
+def machine_findings(state: Place, listen: str) -> Iterator[Finding]:
+    """Whether the state can be read and written, and whether the page's port is free. Leaves nothing behind."""
     try:
-        known = tried(state, apart)
+        known = tried(state) if isinstance(state, FilePlace) else asked(state)
     except SyncError as error:
         yield failed("state", error)
     else:
@@ -36,8 +36,20 @@ def machine_findings(state: Path, listen: str, apart: bytes | None) -> Iterator[
         )
 
 
-def tried(state: Path, apart: bytes | None) -> str:
+def asked(state: ServerPlace) -> str:
+    """Ask the server about the state. Raises SyncError."""
+    try:
+        with state.open("read") as store:
+            views = store.views()
+    except StateMissing:
+        return f"a state will be made in {state} at the first start"
+    holders = "".join(f"; {each.member} holds it since {each.since}" for each in state.holders() if each.live)
+    return f"{state} can be read; it knows {len(views)} view{'s' * (len(views) != 1)}{holders}"
+
+
+def tried(place: FilePlace) -> str:
     """Read the state, if there is one, and write beside it. Raises StateError."""
+    state = place.path
     folder = state.parent if state.parent.is_dir() else state.parent.parent
     try:
         with tempfile.TemporaryFile(dir=folder, prefix=".smartico-sync-") as file:
@@ -48,17 +60,17 @@ def tried(state: Path, apart: bytes | None) -> str:
             f"nothing can be written into {folder}, where {state} is to be: {(error.strerror or '').lower()}",
             hint=f"make it for the daemon's user, or name another place with `state:`: mkdir -p {state.parent}",
         ) from None
-    if not state.exists() and not key_path(state).exists():
+    if not place.there:
         return f"{state.name} will be made at the first start"
-    with Store.open(state, access="read", apart=apart) as store:
+    with place.open("read") as store:
         views = store.views()
     return f"{state.name} can be read and written; it knows {len(views)} view{'s' * (len(views) != 1)}"
 
 
-def daemon_runs(state: Path) -> bool:
+def daemon_runs(state: Place) -> bool:
     """Whether a daemon that holds this state answers."""
     try:
-        return "views" in control.ask(state, "status", {})
+        return "views" in asking.ask(state.path, "status", {})
     except (SyncError, OSError):
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from smartico_sync.cli.operator_context import print_json
+from smartico_sync.cli.output import print_json
 from smartico_sync.config.reference import as_schema
 
 __all__ = ["config"]

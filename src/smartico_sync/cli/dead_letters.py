@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smartico_sync.cli.consent import consent, yes_option
-from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.output import echo
+from smartico_sync.cli.output import echo, print_json
 from smartico_sync.core.printable import printable
 from smartico_sync.errors import ConfigError
 

@@ -26,12 +26,17 @@ from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
 from smartico_sync.cli.output import echo
 from smartico_sync.cli.status import current
+from smartico_sync.config.state_checks import shown_state
 from smartico_sync.errors import ConfigError, ExitCode, StateUnwritable, SyncError
 from smartico_sync.observe.logs import redacted
 from smartico_sync.sources.kit.url import parse
+from smartico_sync.state.place import FilePlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from smartico_sync.state.place import Place
+    from smartico_sync.state.store import Store
 
 __all__ = ["doctor"]
 
@@ -121,6 +126,7 @@ def machine(path: Path) -> dict[str, Any]:
 def configured(context: OperatorContext) -> dict[str, Any]:
     """The configuration as it is understood: secrets as stars, of sources only where they are, of queries only their form."""
     data = context.configuration.model_dump(mode="json")
+    data["state"] = shown_state(context.configuration.state)
     for name, source in context.configuration.sources.items():
         url = parse(source.url.get_secret_value())
         data["sources"][name]["url"] = f"{url.scheme}://{','.join(f'{host}:{port}' for host, port in url.hosts)}"
@@ -139,7 +145,7 @@ def remembered(context: OperatorContext) -> dict[str, Any]:
             counts = reasons.setdefault(each.row.view, {})
             counts[f"{each.code} {each.reason}"] = counts.get(f"{each.code} {each.reason}", 0) + 1
         return {
-            "bytes": sizes(context.state),
+            "bytes": sizes(context.state, store),
             "views": [
                 {
                     "view": row.view, "head": row.head.cursor if row.head else "", "watermark": row.watermark.cursor if row.watermark else "",
@@ -154,8 +160,11 @@ def remembered(context: OperatorContext) -> dict[str, Any]:
         }  # fmt: skip
 
 
-def sizes(state: Path) -> Mapping[str, int]:
-    """How large the state's files are."""
+def sizes(place: Place, store: Store) -> Mapping[str, int]:
+    """How large the state's files are, or its tables."""
+    if not isinstance(place, FilePlace):
+        return asdict(store.sizes())
+    state = place.path
     return {file.name: file.stat().st_size for file in sorted(state.parent.glob(f"{state.name}*")) if file.is_file()}
 
 

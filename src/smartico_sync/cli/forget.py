@@ -8,9 +8,9 @@ import click
 
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.cli.consent import consent, yes_option
-from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.output import echo
+from smartico_sync.cli.output import echo, print_json
 from smartico_sync.daemon import erasure
 from smartico_sync.errors import ConfigError
 

@@ -5,40 +5,30 @@ from __future__ import annotations
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from smartico_sync.cli.output import echo_lines
-from smartico_sync.config.load import load
+from smartico_sync.cli.configured import Configured
 from smartico_sync.config.source_checks import engine_of, is_broker
-from smartico_sync.daemon import control
+from smartico_sync.daemon import asking
 from smartico_sync.daemon.operations import BEGIN_VIEW, Operations
-from smartico_sync.daemon.wiring import state_path, state_secret
 from smartico_sync.errors import ConfigError, StateError, StateLocked
 from smartico_sync.sources.registry import open_source, open_stream
-from smartico_sync.state.store import Store
+from smartico_sync.state.place import ServerPlace
 from smartico_sync.tracking.prepared_stream import feed_of
 from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare_known, under_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from smartico_sync.config.models import Configuration, View
+    from smartico_sync.config.models import View
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Source
     from smartico_sync.sources.stream import Feed, Stream
+    from smartico_sync.state.store import Store
 
-__all__ = ["OperatorContext", "print_json"]
+__all__ = ["OperatorContext"]
 
 
-class OperatorContext:
+class OperatorContext(Configured):
     """A configuration and the state that belongs to it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.configuration: Configuration = load(path)
-        self.state = state_path(self.configuration, path.absolute().parent)
-        self.secret = state_secret(self.configuration, path.absolute().parent)
 
     def view(self, name: str) -> View:
         """The view of that name. ConfigError names those there are."""
@@ -59,7 +49,7 @@ class OperatorContext:
     @contextmanager
     def reading(self) -> Iterator[Store]:
         """The state, beside a running daemon, to look at."""
-        with Store.open(self.state, access="read", apart=self.secret) as store:
+        with self.state.open("read") as store:
             yield store
 
     def known_row(self, view: View) -> ViewRow | None:
@@ -115,13 +105,10 @@ class OperatorContext:
         with self.reading():
             pass
         try:
-            store = Store.open(self.state, apart=self.secret)
+            store = self.state.open()
         except StateLocked:
-            return control.ask(self.state, name, arguments)
+            if isinstance(self.state, ServerPlace) and not asking.socket_path(self.state.path).exists():
+                raise  # it is another machine's
+            return asking.ask(self.state.path, name, arguments)
         with store:
             return Operations(store).call(name, arguments)
-
-
-def print_json(value: Any) -> None:
-    """Print for a program to read."""
-    echo_lines(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

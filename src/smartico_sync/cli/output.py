@@ -8,7 +8,7 @@ import click
 
 from smartico_sync.core.printable import printable, printable_lines
 
-__all__ = ["echo", "echo_lines", "secho"]
+__all__ = ["echo", "echo_lines", "print_json", "secho"]
 
 
 def echo(line: object = "", **how: Any) -> None:
@@ -24,3 +24,10 @@ def secho(lines: object = "", **how: Any) -> None:
 def echo_lines(lines: str, **how: Any) -> None:
     """Print lines of our own making, JSON among them; all other control characters are written out."""
     click.echo(printable_lines(lines), **how)
+
+
+def print_json(value: Any) -> None:
+    """Print for a program to read."""
+    import orjson  # noqa: PLC0415 - `smartico-sync --help` prints no JSON
+
+    echo_lines(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

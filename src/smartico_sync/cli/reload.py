@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.output import echo
-from smartico_sync.daemon import control
+from smartico_sync.cli.output import echo, print_json
+from smartico_sync.daemon import asking
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def reload(path: Path, as_json: bool) -> None:
     variable of the environment. SIGHUP does the same.
     """
     context = OperatorContext(path)
-    if not control.socket_path(context.state).exists():
+    if not asking.socket_path(context.state.path).exists():
         raise ConfigError(f"no daemon works with {context.state}", hint=f"smartico-sync run --config {path}")
-    found = control.ask(context.state, "reload", {})
+    found = asking.ask(context.state.path, "reload", {})
     if as_json:
         print_json(found)
         return

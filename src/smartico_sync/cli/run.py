@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import sys
+import threading
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -14,6 +15,7 @@ import click
 import structlog
 
 from smartico_sync import __version__
+from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
 from smartico_sync.config.load import load
 from smartico_sync.daemon.control import Control, no_reload
@@ -29,7 +31,6 @@ from smartico_sync.observe.endpoint import no_letters
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.logs import configure
 from smartico_sync.observe.status_document import status_document
-from smartico_sync.observe.terminal import Progress, summary
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import Configuration
     from smartico_sync.observe.endpoint import Endpoint
+    from smartico_sync.observe.view_status import StatusBoard
 
 __all__ = ["run", "serve"]
+
+RELEASED = "an operator released it"
 
 log = structlog.get_logger()
 
@@ -67,7 +71,7 @@ def run(path: Path, once: bool, form: str) -> int:
         try:
             if once:
                 configuration = loaded(path)
-                parts = start.until(partial(assemble, configuration, base, stack, board_of(configuration)))
+                parts = start.until(partial(assembled, configuration, base, stack, board_of(configuration)))
                 scheduler = Scheduler(parts.loops, parts.store, configuration, ending.stopping)
                 ending.code = serve(scheduler, parts, None, "once", stack)
             else:
@@ -94,17 +98,39 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
             endpoint.notes, endpoint.waits_for = reload.findings, None
             endpoint.sources, endpoint.sizes, endpoint.letters = {}, None, no_letters
+        turn = Turn()
         with ExitStack() as inner:
-            parts = start.until(partial(assemble, configuration, base, inner, board))
-            scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
-            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload)
+            parts = start.until(partial(assembled, configuration, base, inner, board))
+            turn.stopping = reload.begin(configuration)
+            parts.store.when_lost(partial(turn.give_up, "the lease is another member's, or could not be renewed"))
+            scheduler = Scheduler(parts.loops, parts.store, configuration, turn.stopping)
+            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload, turn)
         following = reload.following()
-        if following is None:
+        if ending.stopping.is_set() or (following is None and not turn.over):
             return
+        following = following or configuration
+        if turn.over == RELEASED:
+            ending.stopping.wait(configuration.cluster.lease / 1000)  # another member is to be the first
         if following.health != configuration.health:
             log.warning("reload", reason="`health:` is taken up at the next restart only")
         configuration = following
+        gc.unfreeze()  # what was made for the configuration before
+        gc.collect()
         boards[0] = board = board_of(configuration)
+
+
+class Turn:
+    """A time for which this member works with the state. `over`: why it ended before the daemon does."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self.over = ""
+
+    def give_up(self, why: str) -> None:
+        """End the views, so that another member can have the state; this one stands by."""
+        log.warning("state.given_up", reason=why, hint="nothing: this member stands by")
+        self.over = why
+        self.stopping.set()
 
 
 def loaded(path: Path) -> Configuration:
@@ -116,6 +142,12 @@ def loaded(path: Path) -> Configuration:
     return configuration
 
 
+def assembled(configuration: Configuration, base: Path, stack: ExitStack, board: StatusBoard) -> Parts:
+    """The parts. They live as long as the process; looking through them for garbage again and again would cost a twentieth of the speed."""
+    with without_collector():
+        return assemble(configuration, base, stack, board)
+
+
 def serve(
     scheduler: Scheduler,
     parts: Parts,
@@ -123,6 +155,7 @@ def serve(
     mode: str,
     stack: ExitStack,
     reload: Reload | None = None,
+    turn: Turn | None = None,
 ) -> ExitCode:
     """Run the scheduler, with its endpoint if there is one, until it ends."""
     where = "no status page"
@@ -132,20 +165,22 @@ def serve(
         endpoint.letters = parts.store.newest_dead_letters
         where = endpoint.url
     if mode == "forever":
-        operations = Operations(parts.store, {loop.name: loop for loop in parts.loops}, scheduler.backfills)
+        release = partial(turn.give_up, RELEASED) if turn else None
+        loops = {loop.name: loop for loop in parts.loops}
+        operations = Operations(parts.store, loops, scheduler.backfills, give_up=release)
         look = partial(status_of, parts, now_ms(), reload)
         control = Control(parts.store.path, operations, look, reload.ask if reload else no_reload)
         stack.callback(control.close)
-    # What has been made so far lives as long as the process; looking through it again and again costs a twentieth of the speed.
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
     log.info("started", version=__version__, views=len(parts.loops), page=where)
     for name, encryption in parts.sources.items():
         if encryption:
             log.info("source", source=name, connection=encryption)
     views = parts.board.last_seen if mode == "once" else parts.board.views
-    progress = stack.enter_context(Progress(views, where)) if sys.stderr.isatty() else None
+    progress = None
+    if sys.stderr.isatty():
+        from smartico_sync.observe.terminal import Progress, summary  # noqa: PLC0415 - rich, a tenth of a start
+
+        progress = stack.enter_context(Progress(views, where))
     code = ExitCode.FINE
     if mode == "once":
         code = scheduler.once()
@@ -154,7 +189,8 @@ def serve(
     if progress is not None:
         progress.stop()
     if mode == "once":
-        summary(views())
+        if progress is not None:
+            summary(views())
         for view in views():
             log.info("view", view=view.name, state=view.state, waiting=sum(view.parked.values()), **view.counts)
         for finding in assess(views(), parts.delivery.status()).findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +13,19 @@ from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
 from smartico_sync.cli.output import echo
+from smartico_sync.config.state_checks import is_server
+from smartico_sync.daemon.state_place import secret_in, server_at
 from smartico_sync.errors import ConfigError, StateError
 from smartico_sync.state import recovery
-from smartico_sync.state.key_file import key_path, read_key_file, write_secret
-
-if TYPE_CHECKING:
-    from smartico_sync.state.key_file import SecretPlace
+from smartico_sync.state.key_file import write_secret
+from smartico_sync.state.moving import move as moved
+from smartico_sync.state.place import FilePlace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from smartico_sync.state.key_file import SecretPlace
+    from smartico_sync.state.place import Place
 
 __all__ = ["state"]
 
@@ -49,7 +54,7 @@ def backup(target: Path, place: SecretPlace, path: Path) -> None:
         echo(f"the state is in {target}, its secret in {target}.key: keep both as you keep a password file")
         return
     echo(f"the state is in {target} and {target}.key, without its secret")
-    if context.secret is None:
+    if isinstance(context.state, FilePlace) and context.state.apart is None:
         echo(
             "to restore it on another machine you need that too: `smartico-sync state key FILE` once, and keep FILE elsewhere"
         )
@@ -64,7 +69,7 @@ def key(target: Path, path: Path) -> None:
     At the next start the daemon takes it out of the file beside the state.
     """
     context = OperatorContext(path)
-    found = read_key_file(key_path(context.state), context.secret)
+    found = context.state.key()
     try:
         write_secret(target, found)
     except FileExistsError:
@@ -83,7 +88,7 @@ def restore(source: Path, path: Path) -> None:
     Says for each view where it goes on and what is sent again. Owner and mode of the files stay.
     """
     context = OperatorContext(path)
-    restored = recovery.restore(source, context.state, context.secret)
+    restored = context.state.restore(source)
     if restored.aside:
         echo(f"what was there is now {restored.aside}")
     echo(f"{context.state} is as it was when {source} was written")
@@ -116,9 +121,15 @@ def told(each: recovery.ViewRestored, kind: str) -> str:
 def compact(path: Path) -> None:
     """Make the state file as small as what it holds. The daemon must not run; it gives space back by itself afterwards."""
     context = OperatorContext(path)
-    before = context.state.stat().st_size if context.state.exists() else 0
-    recovery.compact(context.state)
-    after = context.state.stat().st_size
+    if not isinstance(context.state, FilePlace):
+        raise ConfigError(
+            f"{context.state} gives space back by itself",
+            hint="if it does not, see to its autovacuum; VACUUM FULL takes a lock",
+        )
+    file = context.state.path
+    before = file.stat().st_size if file.exists() else 0
+    recovery.compact(file)
+    after = file.stat().st_size
     echo(f"{context.state}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB now")
 
 
@@ -138,13 +149,59 @@ def new(start_from: str | None, yes: bool, path: Path) -> None:
     context = OperatorContext(path)
     views = context.configuration.views
     starts = {view.name: start_from for view in views} if start_from else {}
-    if not yes and context.state.exists():
+    if not yes and context.state.there:
         consent(f"begin anew, and put {context.state} aside", yes, *consequences(context, starts))
-    aside = recovery.renew(context.state, starts, context.secret)
+    aside = context.state.renew(starts)
     if aside:
         echo(f"what was there is now {aside}")
     for view in views:
         echo(f"view {view.name} will begin at: {starts.get(view.name, view.start_from)}")
+
+
+@state.command()
+@click.argument("target", metavar="STATE")
+@click.option(
+    "--key-file",
+    type=FILE,
+    help="For a move into a database: the file with the state's secret, written where it is not there.",
+)
+@config_option
+def move(target: str, key_file: Path | None, path: Path) -> None:
+    """Move the state to STATE: from the file into a database (postgresql://…), or from there into a file.
+
+    The daemon must not run, and STATE must be empty. Write ${NAME} for what is in the environment. The former place stays, in a way
+    that nothing goes on with it.
+    """
+    context = OperatorContext(path)
+    place = wanted(context, target, key_file, path)
+    counts = moved(context.state, place)
+    echo(f"the state is in {place}: {sum(counts.values()):,} rows of {len(counts)} tables, as many as there were")
+    if isinstance(place, FilePlace):
+        echo(f"next: write `state: {target}` into {path}, without `cluster:`, and start the daemon")
+        return
+    named = "" if key_file is None else f", and `cluster: {{key_file: {key_file.absolute()}}}`"
+    echo(f"next: write `state: {place}`, with user and password,{named} into {path}")
+    echo("next: give every member the same files; then: smartico-sync run")
+
+
+def wanted(context: OperatorContext, target: str, key_file: Path | None, path: Path) -> Place:
+    """Where the state is to go. ConfigError where that cannot be understood."""
+    text = os.path.expandvars(target)
+    if not is_server(text):
+        return FilePlace((path.absolute().parent / text).absolute())
+    key = context.state.key()
+    if key_file is not None and not key_file.exists():
+        try:
+            write_secret(key_file, key)
+        except OSError as error:
+            raise ConfigError(f"{key_file} cannot be written: {error.strerror}", hint="name another file") from None
+    elif key_file is None and context.configuration.state_key_file is None:
+        raise ConfigError(
+            "a database never holds the state's secret",
+            hint="add --key-file FILE: it is written there, and every member needs a copy of it",
+        )
+    secret = secret_in(key_file, "--key-file") if key_file is not None else key.secret
+    return server_at(text, secret, context.configuration)
 
 
 def consequences(context: OperatorContext, starts: Mapping[str, str]) -> list[str]:

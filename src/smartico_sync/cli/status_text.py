@@ -17,6 +17,7 @@ __all__ = ["Part", "folded", "status_lines"]
 
 STATE_COLOURS = {
     "delivering": "green",
+    "standing by": "green",
     "live": "green",
     "behind": "blue",
     "starting": "blue",

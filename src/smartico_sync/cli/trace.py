@@ -9,9 +9,9 @@ from uuid import UUID
 import click
 
 from smartico_sync.cli.dead_letters import moment
-from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.output import echo
+from smartico_sync.cli.output import echo, print_json
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import DATE, EID, POSITION, TYPE
 from smartico_sync.core.ledger_keys import ledger_keys

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from smartico_sync.cli.consent import consent, yes_option
-from smartico_sync.cli.operator_context import OperatorContext, print_json
+from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
-from smartico_sync.cli.output import echo, secho
+from smartico_sync.cli.output import echo, print_json, secho
 from smartico_sync.cli.rewind_consequences import counted_twice, passed_over
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes

@@ -176,7 +176,7 @@ class Reader:
         self.document.raw[loc] = text
         if node.tag == NULL:
             return None
-        userinfo = text.rfind("@") if loc[:1] == ("sources",) and loc[-1:] == ("url",) else -1
+        userinfo = text.rfind("@") if loc == ("state",) or (loc[:1] == ("sources",) and loc[-1:] == ("url",)) else -1
 
         def fill(match: re.Match[str]) -> str:
             name, default, broken = match[1], match[2], match[3]

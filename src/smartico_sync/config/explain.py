@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
+from smartico_sync.config.descriptions import descriptions
 from smartico_sync.config.models import Configuration
 from smartico_sync.config.problems import Loc, Problem, one_of
 
@@ -114,6 +115,4 @@ def about_field(loc: Loc) -> str:
     model = annotation_at(loc[:-1])
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return ""
-    known = model.model_fields.get(str(loc[-1]))
-    text = (known.description or "") if known else ""
-    return " ".join(text.split()).rstrip(".").replace("`", "'")
+    return " ".join(descriptions(model).get(str(loc[-1]), "").split()).rstrip(".").replace("`", "'")

@@ -16,6 +16,7 @@ from smartico_sync.config.explain import explained
 from smartico_sync.config.models import Configuration, Health, Pii, Smartico, SourceConfig, View
 from smartico_sync.config.problems import Loc, Problem, dotted
 from smartico_sync.config.secret_files import Shape, cleaned, password_of, read_secret, with_password
+from smartico_sync.config.state_checks import is_server, state_problems
 from smartico_sync.errors import ConfigError, SecretsMissing
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[
             configuration = Configuration.model_validate(document.data)
         except ValidationError as error:
             problems += explained(error, document)
+        if configuration is not None:
+            problems += state_problems(configuration)
         parts = valid_parts(document.data)
         problems += check(parts)
         problems += fill(parts, path.parent, warnings if warnings is not None else [])
@@ -57,7 +60,15 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[
                     "pii": parts.pii,
                     "health": parts.health or configuration.health,
                     "sources": parts.sources,
-                    "state": absolute(path.parent, configuration.state),
+                    "state": configuration.state
+                    if is_server(configuration.state)
+                    else absolute(path.parent, configuration.state),
+                    "cluster": configuration.cluster.model_copy(
+                        update={
+                            "key_file": configuration.cluster.key_file
+                            and absolute(path.parent, configuration.cluster.key_file)
+                        }
+                    ),
                     "state_key_file": configuration.state_key_file
                     and absolute(path.parent, configuration.state_key_file),
                 }

@@ -49,6 +49,7 @@ FUTURE_TOLERANCE_MS = 300_000  # clocks of one data centre differ by less
 REFUSED_SHARE = 0.5  # when most rows are refused the view is misconfigured, not poisoned
 REFUSED_COUNT = 100  # fewer refusals say nothing about a share
 RECONCILE_MS = 3_600_000  # the ledger's hours: each is compared soon after it is closed
+LEASE_MS = 10_000  # a machine that dies is replaced within seconds, and a pause of the garbage collector or the network is none
 DEAD_LETTERS_MS = 7_776_000_000  # 90 days: who has not looked at them in a quarter does not
 DEAD_LETTERS = 100_000  # of a view: 30 MB; more come of one mistake, and are found again by `smartico-sync backfill`
 LEDGER_RETENTION_MS = 604_800_000  # seven days: a weekend's trouble is still found on Monday
@@ -317,6 +318,15 @@ class DeadLetters(Model):
     """How many of each view at most; the oldest go first."""
 
 
+class Cluster(Model):
+    """How the members that share a state in PostgreSQL take turns. A member is called by the name of its machine."""
+
+    lease: Annotated[int, Milliseconds(at_least=1_000)] = LEASE_MS
+    """How long a member that says nothing more keeps its place: another one takes over after that. It is renewed every third of it."""
+    key_file: Word | None = None
+    """A file with the state's secret, 32 bytes in base64, the same for every member, relative to the configuration file; the database never holds it. `smartico-sync keys new --quiet` prints one."""
+
+
 class Configuration(Model):
     """The whole of `views.yaml`."""
 
@@ -324,10 +334,12 @@ class Configuration(Model):
     """The version of this format."""
     smartico: Smartico
     """Where events go."""
-    state: Word = "./state/sync.db"
-    """The state file; relative to the configuration file."""
+    state: Annotated[Word, Field(repr=False)] = "./state/sync.db"
+    """The state file, relative to the configuration file; or `postgresql://user:password@host:port/database` for two machines and more, of which one works and the others stand by."""
     state_key_file: Word | None = None
     """A file that holds the state's secret, 32 bytes in base64, relative to the configuration file: then it is not kept beside the state. A systemd credential, for instance; `smartico-sync state key FILE` writes it."""
+    cluster: Cluster = Cluster()
+    """Several machines with one state in PostgreSQL."""
     pii: Pii = Pii()
     """Personal data."""
     health: Health = Health()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 
 from smartico_sync.catalogue.engines import BROKERS, ENGINES
 from smartico_sync.config import models
+from smartico_sync.config.descriptions import descriptions
 from smartico_sync.config.engine_reference import SCHEME_PATTERN, broker_table, engine_table, with_parameters
 from smartico_sync.config.event_schemas import event_schemas
 from smartico_sync.config.explain import bare
@@ -59,7 +60,7 @@ Start from [config/views.minimal.yaml](../config/views.minimal.yaml), or from
 - **Durations** are a whole number and a unit: `200ms`, `5s`, `10m`, `1h`, `7d`. A number alone is refused.
 - **Sizes** likewise: `512KB`, `10MB` (thousands), `8MiB` (1024s).
 - **Variables**: `${NAME}` and `${NAME:-default}` anywhere inside a value; a missing one is an error. `$$` is a `$`.
-  Inside user and password of a source's URL special characters of the variable are percent-encoded.
+  Inside user and password of a URL of a source or the state special characters of the variable are percent-encoded.
 - **Secrets in files**: `token_file`, `key_file` and `password_file`, relative to the configuration file.
 - **Text** is taken as it is written: `bet: 1`, `listen: off` and `start_from: 2026-01-01` need no quotes.
 - Unknown keys and keys that are there twice are errors.
@@ -78,6 +79,8 @@ def as_schema() -> dict[str, Any]:
     schema = Configuration.model_json_schema()
     for model, _ in SECTIONS:
         properties = (schema if model is Configuration else schema["$defs"][model.__name__])["properties"]
+        for name, told in descriptions(model).items():
+            properties[name] = dict(sorted({**properties[name], "description": told}.items()))
         for name, described in properties.items():
             described.pop("title", None)
             if "default" not in described:
@@ -98,8 +101,8 @@ def as_markdown() -> str:
     for model, place in SECTIONS:
         parts.append(f"## {f'`{place}`' if place else 'The file'}\n\n{one_line(model.__doc__ or '')}\n")
         rows = [
-            f"| `{name}` | {type_text(model, name)} | {shown_default(model, name)} | {cell(field.description or '')} |"
-            for name, field in model.model_fields.items()
+            f"| `{name}` | {type_text(model, name)} | {shown_default(model, name)} | {cell(descriptions(model).get(name, ''))} |"
+            for name in model.model_fields
         ]
         parts.append("\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows]) + "\n")
     parts.append(f"## Databases\n\n{DATABASES_INTRODUCTION}\n\n{engine_table()}")

@@ -7,7 +7,6 @@ One request a connection: a line of JSON {"do": name, "with": {…}} and a line 
 from __future__ import annotations
 
 import json
-import os
 import pwd
 import select
 import socket
@@ -15,50 +14,27 @@ import socketserver
 import struct
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from smartico_sync.errors import ConfigError, ExitCode, StateLocked, SyncError, Unexpected
+from smartico_sync.daemon.asking import short, socket_path
+from smartico_sync.errors import ConfigError, SyncError, Unexpected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from smartico_sync.daemon.operations import Operations
 
-__all__ = ["Control", "Server", "ask", "no_reload", "socket_path"]
+__all__ = ["Control", "Server", "no_reload"]
 
 LONGEST = 64_000_000  # bytes of a request: positions of a few hundred thousand rows
 UNTOLD = frozenset({"user", "places"})  # who is to be forgotten is not written down on the way
 LOOKS = frozenset({"status"})  # requests that change nothing, and are no news in the log
-PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that says what became of it
 
 log = structlog.get_logger()
-
-
-def socket_path(state: Path) -> Path:
-    """Where a running daemon listens."""
-    return state.with_name(state.name + ".sock")
-
-
-@contextmanager
-def short(path: Path) -> Iterator[str]:
-    """A path by a name that the kernel takes for a socket, which is 108 bytes at most."""
-    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
-
-
-class Refused(SyncError):
-    """What the daemon answered, with its own exit code."""
-
-    def __init__(self, message: str, *, hint: str, code: ExitCode) -> None:
-        super().__init__(message, hint=hint)
-        self.exit_code = code  # type: ignore[misc]
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -170,23 +146,3 @@ class Control:
         self.server.shutdown()
         self.server.server_close()
         self.path.unlink(missing_ok=True)
-
-
-def ask(state: Path, name: str, arguments: dict[str, Any], *, patience_s: float = PATIENCE_S) -> Any:
-    """Ask the running daemon. Raises what it refuses with, and StateLocked when it does not listen, or not answer in time."""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
-            wire.settimeout(patience_s)
-            with short(socket_path(state)) as path:
-                wire.connect(path)
-            wire.sendall(json.dumps({"do": name, "with": arguments}).encode() + b"\n")
-            with wire.makefile("rb") as answers:
-                answer = json.loads(answers.readline())
-    except (OSError, ValueError) as error:
-        raise StateLocked(
-            f"the state {state} is in use, and the daemon that uses it does not answer ({type(error).__name__})",
-            hint="run the command as the daemon's user, or stop the daemon first",
-        ) from None
-    if "error" in answer:
-        raise Refused(answer["error"], hint=answer["hint"], code=ExitCode(answer["code"]))
-    return answer["done"]

@@ -50,23 +50,27 @@ class Operations:
         *,
         still_wanted: Callable[[], bool] = lambda: True,
         patience_s: float = PATIENCE_S,
+        give_up: Callable[[], None] | None = None,
     ) -> None:
         self.store = store
         self.loops = loops or {}
         self.backfills = backfills
         self.still_wanted = still_wanted
         self.patience_s = patience_s
+        self.give_up = give_up
 
     def asked_by(self, still_wanted: Callable[[], bool]) -> Operations:
         """The same for somebody who may go away: what has not begun by then is not done."""
-        return Operations(self.store, self.loops, self.backfills, still_wanted=still_wanted, patience_s=self.patience_s)
+        return Operations(
+            self.store, self.loops, self.backfills, still_wanted=still_wanted, patience_s=self.patience_s, give_up=self.give_up
+        )  # fmt: skip
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """Do the operation of that name."""
         known: dict[str, Callable[..., Any]] = {
             "backup": self.backup, "rewind": self.rewind, "enqueue": self.enqueue, "retry": self.retry, "drop": self.drop,
             "backfill": self.backfill, "cancel_backfill": self.cancel_backfill, "adopt": self.adopt,
-            "accept": self.accept, "forget": self.forget,
+            "accept": self.accept, "forget": self.forget, "release": self.release,
         }  # fmt: skip
         if name not in known:
             raise ConfigError(
@@ -82,6 +86,14 @@ class Operations:
         turn = OperatorTurn(what, action, self.patience_s)
         loop.mailbox.post(turn)
         return turn.result(view, self.still_wanted)
+
+    def release(self) -> None:
+        """End the views, and let another member have the state."""
+        if self.give_up is None:
+            raise ConfigError(
+                "no daemon works with the state here", hint="smartico-sync cluster show says where one does"
+            )
+        self.give_up()
 
     def backup(self, target: str, place: SecretPlace = "apart") -> str:
         """Copy the state, with its secret or without."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import structlog
 
 from smartico_sync.config.load import load
+from smartico_sync.config.state_checks import shown_state
 from smartico_sync.daemon.wiring import protection_of, sources_of
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ConfigError, SyncError, Unexpected
@@ -163,7 +164,7 @@ def same_state(before: Configuration, after: Configuration) -> None:
     """Raise ConfigError where the state is another: it is held as long as the daemon runs."""
     if before.state != after.state:
         raise ConfigError(
-            f"`state:` is another than {before.state}, with which the daemon works",
+            f"`state:` is another than {shown_state(before.state)}, with which the daemon works",
             hint="restart the daemon to work with another state, or set it back",
         )
 

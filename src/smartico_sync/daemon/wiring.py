@@ -6,12 +6,11 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smartico_sync.config.secret_files import read_secret
 from smartico_sync.config.source_checks import engine_of, is_broker
 from smartico_sync.daemon.ending import all_at_once
+from smartico_sync.daemon.state_place import state_place
 from smartico_sync.delivery.router import Router
 from smartico_sync.delivery.token import Token
-from smartico_sync.errors import ConfigError, SecretsMissing
 from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.server import Access
 from smartico_sync.observe.view_status import StatusBoard
@@ -19,12 +18,9 @@ from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create
 from smartico_sync.sources.registry import open_source, open_stream
-from smartico_sync.state.store import Store
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
-from smartico_sync.tracking.stream_loop import StreamLoop
-from smartico_sync.tracking.stream_session import StreamEquipment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,17 +30,17 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, Health, SourceConfig, View
     from smartico_sync.sources.protocol import Source
     from smartico_sync.sources.stream import Stream
+    from smartico_sync.state.store import Store
+    from smartico_sync.tracking.stream_loop import StreamLoop
+
+    Loop = ViewLoop | StreamLoop
 
 __all__ = [
-    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "state_path",
-    "state_secret", "streams_of",
+    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "streams_of",
 ]  # fmt: skip
 
 FAREWELL_MS = 1_000  # for requests under way when the daemon ends: nobody commits their answers any more
 CLOSE_S = 1.0  # to say goodbye to a database; what takes longer is left to the end of the process
-
-
-Loop = ViewLoop | StreamLoop
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +53,6 @@ class Parts:
     loops: tuple[Loop, ...]
     sources: Mapping[str, str]
     """How the connections of each source are protected, in words."""
-
-
-def state_path(configuration: Configuration, base: Path) -> Path:
-    """The state file; relative to the configuration's directory."""
-    return base / configuration.state
-
-
-def state_secret(configuration: Configuration, base: Path) -> bytes | None:
-    """The state's secret, where it is kept apart. ConfigError when its file is of no use."""
-    if configuration.state_key_file is None:
-        return None
-    file = base / configuration.state_key_file
-    found = read_secret(file, "text")
-    if found.value is None:
-        failure = SecretsMissing if found.absent else ConfigError
-        raise failure(
-            f"`state_key_file`: {found.problem}",
-            hint="`smartico-sync state key FILE` writes the secret of the state there is",
-        )
-    try:
-        return parse_key(found.value.get_secret_value())
-    except ConfigError as error:
-        raise ConfigError(f"`state_key_file` {file}: {error.message}", hint=error.hint) from None
 
 
 def protection_of(configuration: Configuration) -> Protection:
@@ -141,20 +114,22 @@ def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: 
     """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError."""
     protection = protection_of(configuration)
     sources, streams = sources_of(configuration), streams_of(configuration)
-    store = stack.enter_context(Store.open(state_path(configuration, base), apart=state_secret(configuration, base)))
+    store = stack.enter_context(state_place(configuration, base).open())
     closes = [source.close for source in sources.values()] + [stream.close for stream in streams.values()]
     stack.callback(all_at_once, closes, CLOSE_S)
     delivery = Router(configuration.smartico, base)
+    delivery.only_while(lambda: store.holding)
     stack.callback(delivery.close, FAREWELL_MS)
     board = board or StatusBoard()
     loops: list[Loop] = []
     for view in configuration.views:
         recorder = recorder_of(configuration, view, board)
         if is_broker(configuration, view):
-            stream = streams[view.source]
-            loops.append(
-                StreamLoop(StreamEquipment(configuration, view, stream, store, delivery, protection, recorder))
-            )
+            from smartico_sync.tracking.stream_loop import StreamLoop  # noqa: PLC0415 - only where there is a broker
+            from smartico_sync.tracking.stream_session import StreamEquipment  # noqa: PLC0415 - likewise
+
+            messages = StreamEquipment(configuration, view, streams[view.source], store, delivery, protection, recorder)
+            loops.append(StreamLoop(messages))
             continue
         equipment = Equipment(configuration, view, sources[view.source], store, delivery, protection, recorder)
         loops.append(ViewLoop(equipment))

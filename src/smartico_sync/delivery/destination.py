@@ -30,7 +30,7 @@ from smartico_sync.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from smartico_sync.core.batches import Batch
     from smartico_sync.core.verdicts import Verdict
@@ -78,6 +78,7 @@ class Destination:
         self.sent_bytes, self.seconds = 0, 0.0
         self.log = RequestLog()
         self.closing = False
+        self.holding: Callable[[], bool] = lambda: True
         self.threads = [
             threading.Thread(target=self.work, name=f"{name}-{number}", daemon=True) for number in range(workers)
         ]
@@ -130,7 +131,7 @@ class Destination:
                 self.backlog.hold_back(request, self.unknown_now(now, request))
                 if request.over:
                     continue
-                wait = self.rate_limit.enter(request.pending.priority)
+                wait = self.rate_limit.enter(request.pending.priority) if self.holding() else GLANCE_S
                 if wait:
                     order.again(request)
                     self.changed.wait(min(wait, GLANCE_S))

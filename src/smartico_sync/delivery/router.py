@@ -23,7 +23,7 @@ from smartico_sync.delivery.rate_limit import RateLimit
 from smartico_sync.delivery.token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
     from smartico_sync.config.models import Smartico
@@ -140,6 +140,11 @@ class Router:
     def problem(self) -> DeliveryError | None:
         """What keeps events from being delivered now; None when nothing does."""
         return next(filter(None, (destination.problem() for destination in self.destinations())), None)
+
+    def only_while(self, holding: Callable[[], bool]) -> None:
+        """Begin no request while another member may have the state."""
+        for destination in self.destinations():
+            destination.holding = holding
 
     def status(self) -> tuple[DestinationStatus, ...]:
         """Every destination as it stands."""

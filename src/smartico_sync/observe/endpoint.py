@@ -13,15 +13,11 @@ import orjson
 import structlog
 
 from smartico_sync import __version__
-from smartico_sync.errors import StateError
+from smartico_sync.errors import StateError, StateHeld
 from smartico_sync.observe.health import Finding, Health, assess
 from smartico_sync.observe.logs import dropped_lines
-from smartico_sync.observe.metrics import exposition
-from smartico_sync.observe.page_frame import asset
 from smartico_sync.observe.server import Access, Server, listening
 from smartico_sync.observe.status_document import status_document
-from smartico_sync.observe.status_page import page
-from smartico_sync.observe.view_page import no_view_page, view_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +33,7 @@ __all__ = ["Endpoint", "no_letters"]
 HTML = "text/html; charset=utf-8"
 WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # dead letters are counted by a code, which is a number
 ANYBODY = Access()
+READY = ("delivering", "standing by")  # what /readyz says yes to
 RETRY_S = 5.0  # how often an address that is taken is tried again
 RETRIED = "it is tried again; free the port, choose another, or write `health: {listen: off}`"
 Starting = Literal["yes", "no"]
@@ -118,6 +115,10 @@ class Endpoint:
         if self.starting == "no":
             return health
         waits = self.waits_for
+        if isinstance(waits, StateHeld):
+            return Health(
+                "alive", "standing by", (Finding("warning", "state", waits.message, waits.hint), *self.notes())
+            )
         findings = (Finding("critical", "start", waits.message, waits.hint),) if waits else ()
         return replace(health, alive="alive", ready="starting", findings=(*findings, *health.findings))
 
@@ -129,10 +130,12 @@ class Endpoint:
         if path == "/healthz":
             return (200 if health.alive == "alive" else 503), "application/json", brief(health, reader)
         if path == "/readyz":
-            return (200 if health.ready == "delivering" else 503), "application/json", brief(health, reader)
+            return (200 if health.ready in READY else 503), "application/json", brief(health, reader)
         if reader == "anybody":
             return 401, "text/plain", b"send Authorization: Bearer, and the token of `health:` in views.yaml\n"
         if path == "/metrics":
+            from smartico_sync.observe.metrics import exposition  # noqa: PLC0415 - not before somebody scrapes
+
             return (
                 200,
                 "text/plain; version=0.0.4; charset=utf-8",
@@ -147,7 +150,13 @@ class Endpoint:
             return 200, HTML, self.page(views, health, destinations, now)
         if path.startswith("/views/"):
             return self.view_page(unquote(path.removeprefix("/views/")), views, destinations, now)
-        if found := asset(path.removeprefix("/")):
+        return self.asset(path.removeprefix("/"))
+
+    def asset(self, name: str) -> Answer:
+        """A file that the pages are made with."""
+        from smartico_sync.observe.page_frame import asset  # noqa: PLC0415 - not before somebody looks
+
+        if found := asset(name):
             return 200, *found
         return 404, "text/plain", b"not here; try / /views/NAME /healthz /readyz /metrics /status.json\n"
 
@@ -155,12 +164,16 @@ class Endpoint:
         self, views: Sequence[ViewStatus], health: Health, destinations: Sequence[DestinationStatus], now_ms: int
     ) -> bytes:
         """The page for people."""
+        from smartico_sync.observe.status_page import page  # noqa: PLC0415 - not before somebody looks
+
         return page(views, health, destinations, __version__, now_ms, self.sources, self.state()).encode()
 
     def view_page(
         self, name: str, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], now_ms: int
     ) -> Answer:
         """The page of one view."""
+        from smartico_sync.observe.view_page import no_view_page, view_page  # noqa: PLC0415 - not before somebody looks
+
         view = next((view for view in views if view.name == name), None)
         if view is None:
             return 404, HTML, no_view_page(__version__, now_ms).encode()

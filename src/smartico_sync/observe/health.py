@@ -84,10 +84,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`alive`: the daemon turns. `ready`: it delivers."""
+    """`alive`: the daemon turns. `ready`: it delivers, or stands by and sees the state that another member works with."""
 
     alive: Literal["alive", "stuck"]
-    ready: Literal["delivering", "starting", "not delivering"]
+    ready: Literal["delivering", "standing by", "starting", "not delivering"]
     findings: tuple[Finding, ...]
 
 

@@ -57,7 +57,7 @@ def of_process(health: Health) -> list[Metric]:
         GaugeMetricFamily(
             "smartico_sync_ready",
             "1 while the daemon delivers, as /readyz says.",
-            value=float(health.ready == "delivering"),
+            value=float(health.ready in ("delivering", "standing by")),
         ),
         findings,
     ]

@@ -83,6 +83,8 @@ def connections(sources: Mapping[str, str]) -> str:
 
 def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:
     """The headline and its tone."""
+    if health.ready == "standing by":
+        return "good", "Standing by"
     broken = [view.name for view in views if view.state in ("degraded", "halted", "regressed")]
     still = [view.name for view in views if view.standstill != "no"]
     behind = [view.name for view in views if view.state == "behind"]

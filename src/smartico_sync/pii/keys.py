@@ -7,8 +7,6 @@ import binascii
 import re
 import secrets
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
 from smartico_sync.errors import ConfigError
 
 __all__ = ["KEY_BYTES", "check_key_id", "new_key", "new_pair", "parse_key"]
@@ -26,6 +24,8 @@ def new_key() -> str:
 
 def new_pair() -> tuple[str, str]:
     """Make an X25519 pair (private, public) for `hpke`, each in base64."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey  # noqa: PLC0415 - only here
+
     private = X25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw()
     return base64.b64encode(private.private_bytes_raw()).decode(), base64.b64encode(public).decode()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family, Relation, Snapshot
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
 
-__all__ = ["Encrypted", "End", "Plan", "Reading", "ServerFacts", "Source"]
+__all__ = ["Encrypted", "End", "NullScan", "Nulls", "Plan", "Reading", "ServerFacts", "Source"]
 
 End = Literal[
     "through",  # the upper bound of a range belongs to it
@@ -27,6 +27,17 @@ End = Literal[
 
 
 Encrypted = Literal["yes", "no", "none", "unknown"]
+Nulls = Literal[
+    "cursor",
+    "key",  # in some part of it, of rows that have a cursor
+    "cursor or key",
+]
+NullScan = Literal[
+    "by index",  # for next to nothing, however large the table is
+    "by reading all",  # of the column at least
+    "not at all",  # no index of the engine holds NULLs, and to read a whole table for them is too much
+    "unknown",  # the engine does not tell: how long a count takes does
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +151,15 @@ class Reading(Protocol):
     def newest(self, limit: int) -> pl.DataFrame:
         """The `limit` rows with the highest cursors, in order of the cursor, by one question; which of equal ones is open."""
 
-    def null_cursors(self) -> int:
-        """How many rows have a NULL cursor (counting stops at 10,000)."""
+    def null_cursors(self, of: Nulls = "cursor or key", patience_ms: int | None = None) -> int:
+        """How many rows no page returns, because of a NULL there (counting stops at 10,000).
+
+        `patience_ms`: where the server can be told so, it ends a longer count with SourceCancelled, and so this reading.
+        Elsewhere the source's `statement_timeout` does.
+        """
+
+    def null_scan(self) -> NullScan:
+        """How the engine would find rows with a NULL cursor. Nothing is read but the plan."""
 
     def count(self, low: str | None, high: str, end: End = "through") -> int:
         """How many rows `keys` returns for this range."""

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    import sqlite3
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["add", "drop", "prune", "read"]
 
 
-def read(connection: sqlite3.Connection, view_no: int) -> pl.Series:
+def read(connection: Statements, view_no: int) -> pl.Series:
     """The ledger keys (UInt64) of the rows, in no order."""
     found = connection.execute("SELECT key FROM ahead WHERE view_no = ?", (view_no,)).fetchall()
     return pl.Series("key", [key for (key,) in found], dtype=pl.Int64).reinterpret(signed=False)
 
 
-def add(connection: sqlite3.Connection, view_no: int, rows: pl.DataFrame) -> None:
+def add(connection: Statements, view_no: int, rows: pl.DataFrame) -> None:
     """Remember rows [key UInt64, cursor_ms Int64], inside the caller's transaction."""
     there = rows.select(pl.col("key").reinterpret(signed=True), "cursor_ms").drop_nulls()
     connection.executemany(
@@ -27,11 +27,11 @@ def add(connection: sqlite3.Connection, view_no: int, rows: pl.DataFrame) -> Non
     )
 
 
-def prune(connection: sqlite3.Connection, view_no: int, before_ms: int) -> None:
+def prune(connection: Statements, view_no: int, before_ms: int) -> None:
     """Forget those below a cursor, inside the caller's transaction."""
     connection.execute("DELETE FROM ahead WHERE view_no = ? AND cursor_ms < ?", (view_no, before_ms))
 
 
-def drop(connection: sqlite3.Connection, view_no: int) -> None:
+def drop(connection: Statements, view_no: int) -> None:
     """Forget all of a view, inside the caller's transaction."""
     connection.execute("DELETE FROM ahead WHERE view_no = ?", (view_no,))

@@ -10,13 +10,14 @@ from smartico_sync.core.restore_detection import ANCHORS
 from smartico_sync.state.dead_letters import as_position, as_text, signed
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
+
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["drop", "keep", "read"]
 
 
-def keep(connection: sqlite3.Connection, view_no: int, anchors: Sequence[Anchor]) -> None:
+def keep(connection: Statements, view_no: int, anchors: Sequence[Anchor]) -> None:
     """Add anchors, inside the caller's transaction."""
     if not anchors:
         return
@@ -31,7 +32,7 @@ def keep(connection: sqlite3.Connection, view_no: int, anchors: Sequence[Anchor]
     )
 
 
-def read(connection: sqlite3.Connection, view_no: int) -> list[Anchor]:
+def read(connection: Statements, view_no: int) -> list[Anchor]:
     """The anchors of a view, oldest first."""
     found = connection.execute(
         "SELECT position, cursor_ms, print, player FROM anchor WHERE view_no = ? ORDER BY seq", (view_no,)
@@ -42,6 +43,6 @@ def read(connection: sqlite3.Connection, view_no: int) -> list[Anchor]:
     ]
 
 
-def drop(connection: sqlite3.Connection, view_no: int) -> None:
+def drop(connection: Statements, view_no: int) -> None:
     """Forget the anchors of a view, inside the caller's transaction."""
     connection.execute("DELETE FROM anchor WHERE view_no = ?", (view_no,))

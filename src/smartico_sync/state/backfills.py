@@ -8,16 +8,15 @@ from smartico_sync.core.records import Backfill
 from smartico_sync.state.dead_letters import as_position, as_text
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from smartico_sync.core.records import BackfillState, Profiles, Step
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["add", "advance", "read", "tell"]
 
 COLUMNS = "b.id, v.name, b.low, b.high, b.rate, b.profiles, b.position, b.total, b.done, b.state, b.reason, b.asked_ms, b.updated_ms"
 
 
-def read(connection: sqlite3.Connection) -> list[Backfill]:
+def read(connection: Statements) -> list[Backfill]:
     """Read every backfill, oldest first."""
     rows = connection.execute(f"SELECT {COLUMNS} FROM backfill b JOIN view v ON v.no = b.view_no ORDER BY b.id")  # noqa: S608 - a constant
     return [made(list(row)) for row in rows]
@@ -30,7 +29,7 @@ def made(row: list[Any]) -> Backfill:
 
 
 def add(
-    connection: sqlite3.Connection,
+    connection: Statements,
     view_no: int,
     *,
     low: str,
@@ -41,14 +40,15 @@ def add(
     at_ms: int,
 ) -> int:
     """Add one, inside the caller's transaction; its id."""
-    done = connection.execute(
+    added = connection.insert(
         "INSERT INTO backfill (view_no, low, high, rate, profiles, total, asked_ms, updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (view_no, low, high, rate, profiles, total, at_ms, at_ms),
+        "id",
     )
-    return int(done.lastrowid or 0)
+    return added.number
 
 
-def advance(connection: sqlite3.Connection, step: Step, at_ms: int) -> None:
+def advance(connection: Statements, step: Step, at_ms: int) -> None:
     """Note a page, inside the caller's transaction."""
     connection.execute(
         "UPDATE backfill SET position = ?, done = done + ?, reason = '', updated_ms = ? WHERE id = ?",
@@ -56,7 +56,7 @@ def advance(connection: sqlite3.Connection, step: Step, at_ms: int) -> None:
     )
 
 
-def tell(connection: sqlite3.Connection, number: int, state: BackfillState, reason: str, at_ms: int) -> bool:
+def tell(connection: Statements, number: int, state: BackfillState, reason: str, at_ms: int) -> bool:
     """Change one that is open, inside the caller's transaction; whether there was one."""
     done = connection.execute(
         "UPDATE backfill SET state = ?, reason = ?, updated_ms = ? WHERE id = ? AND state = 'open'",

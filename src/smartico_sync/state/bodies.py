@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from smartico_sync.errors import StateDamaged
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
+
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["forget_returning", "keep", "prune", "read"]
 
@@ -26,7 +27,7 @@ PLACE = "json_extract(position, '$[0]')"  # of a letter
 PARKED = "view_no = :view AND next_try_ms IS NOT NULL AND position <> ''"
 
 
-def keep(connection: sqlite3.Connection, secret: bytes, view_no: int, bodies: Mapping[str, bytes]) -> None:
+def keep(connection: Statements, secret: bytes, view_no: int, bodies: Mapping[str, bytes]) -> None:
     """Keep messages by their places."""
     if not bodies:
         return
@@ -35,13 +36,17 @@ def keep(connection: sqlite3.Connection, secret: bytes, view_no: int, bodies: Ma
     for place, body in bodies.items():
         nonce = os.urandom(NONCE_BYTES)
         rows.append((view_no, place, nonce + cipher.encrypt(nonce, body, _bound(view_no, place))))
-    connection.executemany("INSERT OR REPLACE INTO body (view_no, place, sealed) VALUES (?, ?, ?)", rows)
+    connection.executemany(
+        "INSERT INTO body (view_no, place, sealed) VALUES (?, ?, ?) "
+        "ON CONFLICT (view_no, place) DO UPDATE SET sealed = excluded.sealed",
+        rows,
+    )
 
 
-def read(connection: sqlite3.Connection, secret: bytes, view_no: int, places: Sequence[str]) -> list[bytes]:
+def read(connection: Statements, secret: bytes, view_no: int, places: Sequence[str]) -> list[bytes]:
     """The messages of these places that are kept. Raises StateDamaged for one that is not what was written."""
     found = connection.execute(
-        "SELECT place, sealed FROM body WHERE view_no = ? AND place IN (SELECT value FROM json_each(?))",
+        "SELECT place, sealed FROM body WHERE view_no = ? AND place IN (SELECT CAST(value AS TEXT) FROM json_each(?))",
         (view_no, json.dumps(list(places))),
     ).fetchall()
     cipher = _cipher(secret)
@@ -54,7 +59,7 @@ def read(connection: sqlite3.Connection, secret: bytes, view_no: int, places: Se
         raise StateDamaged("the state is damaged: a message that it keeps does not match its seal") from None
 
 
-def prune(connection: sqlite3.Connection, view_no: int) -> None:
+def prune(connection: Statements, view_no: int) -> None:
     """Forget the messages of which nothing is undelivered any more."""
     if connection.execute("SELECT 1 FROM body WHERE view_no = ? LIMIT 1", (view_no,)).fetchone() is None:
         return
@@ -65,7 +70,7 @@ def prune(connection: sqlite3.Connection, view_no: int) -> None:
     )
 
 
-def forget_returning(connection: sqlite3.Connection, view_no: int, lanes: Iterable[str]) -> int:
+def forget_returning(connection: Statements, view_no: int, lanes: Iterable[str]) -> int:
     """Forget parked rows of lanes whose messages come again, but those whose message is kept; how many."""
     done = 0
     for lane in lanes:

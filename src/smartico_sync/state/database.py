@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.errors import StateDamaged, StateError, StateUnwritable
 from smartico_sync.state.migrations import APPLICATION_ID, FIRST_VERSION, VERSION, migrate
+from smartico_sync.state.sqlite_statements import SqliteStatements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,7 +92,7 @@ def translated(path: Path) -> Iterator[None]:
         ) from error
 
 
-def connect(path: Path, access: Access) -> sqlite3.Connection:
+def connect(path: Path, access: Access) -> SqliteStatements:
     """Open an existing file; `read` never changes it. Raises sqlite3.Error."""
     mode = "ro" if access == "read" else "rw"
     connection = sqlite3.connect(
@@ -100,6 +101,7 @@ def connect(path: Path, access: Access) -> sqlite3.Connection:
         timeout=BUSY_S,
         isolation_level=None,  # transactions are begun and ended in words
         check_same_thread=False,  # the store's lock lets one thread in at a time
+        factory=SqliteStatements,
     )
     try:
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")

@@ -9,14 +9,16 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.records import DeadLetter, ParkedRow, UndeliveredRow
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Sequence
+
+    from smartico_sync.state.statements import Statements
 
 __all__ = [
     "as_position",
     "as_text",
     "counts",
     "dead",
+    "discard",
     "due",
     "keep",
     "keep_turns",
@@ -48,14 +50,14 @@ KEEP = """
 """
 
 
-def keep(connection: sqlite3.Connection, view_no: int, dead: Iterable[DeadLetter]) -> None:
+def keep(connection: Statements, view_no: int, dead: Iterable[DeadLetter]) -> None:
     """Store dead letters; what is already there (same event type, key, position and content) is replaced and keeps its id."""
     connection.executemany(
         KEEP, [(view_no, *written(each.row), each.code, each.reason, each.at_ms, None, None, None) for each in dead]
     )
 
 
-def park(connection: sqlite3.Connection, view_no: int, parked: Iterable[ParkedRow]) -> None:
+def park(connection: Statements, view_no: int, parked: Iterable[ParkedRow]) -> None:
     """Store parked rows, in place of what is already there as in `keep`."""
     connection.executemany(
         KEEP,
@@ -70,7 +72,7 @@ def park(connection: sqlite3.Connection, view_no: int, parked: Iterable[ParkedRo
 
 
 def dead(
-    connection: sqlite3.Connection, *, view: str | None, code: int | None, key: str | None, after_id: int, limit: int
+    connection: Statements, *, view: str | None, code: int | None, key: str | None, after_id: int, limit: int
 ) -> list[DeadLetter]:
     """Read dead letters that fit every filter, in order of their ids."""
     found = connection.execute(
@@ -82,7 +84,7 @@ def dead(
     return [DeadLetter(undelivered(*row[4:]), *row[:4]) for row in found]
 
 
-def newest(connection: sqlite3.Connection, view: str, limit: int) -> list[DeadLetter]:
+def newest(connection: Statements, view: str, limit: int) -> list[DeadLetter]:
     """Read the dead letters of a view that were given up last, the newest first."""
     found = connection.execute(
         f"SELECT {STAGE}, l.id, {ROW} FROM letter l JOIN view v ON v.no = l.view_no "  # noqa: S608 - constants
@@ -93,7 +95,7 @@ def newest(connection: sqlite3.Connection, view: str, limit: int) -> list[DeadLe
 
 
 def keep_turns(
-    connection: sqlite3.Connection, view_no: int, at_ms: int, *, waiting: Iterable[int], moving: Iterable[int]
+    connection: Statements, view_no: int, at_ms: int, *, waiting: Iterable[int], moving: Iterable[int]
 ) -> None:
     """Let each player have one clock, that of the first of its parked rows.
 
@@ -103,7 +105,7 @@ def keep_turns(
     of_player = "view_no = :view AND player = :player AND next_try_ms IS NOT NULL"
     first = f"(SELECT min(id) FROM letter WHERE {of_player})"  # noqa: S608 - constants
     connection.executemany(
-        f"UPDATE letter SET next_try_ms = CASE WHEN id > {first} THEN :behind ELSE min(next_try_ms, :soon) END "  # noqa: S608 - constants
+        f"UPDATE letter SET next_try_ms = CASE WHEN id > {first} THEN :behind ELSE CASE WHEN next_try_ms < :soon THEN next_try_ms ELSE :soon END END "  # noqa: S608 - constants
         f"WHERE {of_player} AND (next_try_ms < :behind OR id = {first})",
         [
             {"view": view_no, "player": signed(player), "behind": BEHIND_MS, "soon": at_ms + LONGEST_MS}
@@ -111,21 +113,21 @@ def keep_turns(
         ],
     )
     connection.executemany(
-        f"UPDATE letter SET next_try_ms = min(next_try_ms, :at) WHERE {of_player}",  # noqa: S608 - constants
+        f"UPDATE letter SET next_try_ms = CASE WHEN next_try_ms < :at THEN next_try_ms ELSE :at END WHERE {of_player}",  # noqa: S608 - constants
         [{"view": view_no, "player": signed(player), "at": at_ms} for player in moving],
     )
 
 
-def try_now(connection: sqlite3.Connection, ids: Iterable[int], code: int, at_ms: int) -> None:
+def try_now(connection: Statements, ids: Iterable[int], code: int, at_ms: int) -> None:
     """Let these players' first rows be due that are parked for that reason, in every view."""
     connection.execute(
         "UPDATE letter SET next_try_ms = :at WHERE next_try_ms > :at AND next_try_ms < :behind AND code = :code "
-        "AND player IN (SELECT value FROM json_each(:players))",
+        "AND player IN (SELECT CAST(value AS BIGINT) FROM json_each(:players))",
         {"at": at_ms, "behind": BEHIND_MS, "code": code, "players": json.dumps([signed(player) for player in ids])},
     )
 
 
-def due(connection: sqlite3.Connection, view_no: int, due_ms: int, limit: int) -> list[ParkedRow]:
+def due(connection: Statements, view_no: int, due_ms: int, limit: int) -> list[ParkedRow]:
     """Read parked rows whose next try has come, the longest due first and each player's in their order.
 
     None waits longer than the longest pause: one that would was parked before the wall clock was set back, and is due.
@@ -142,13 +144,13 @@ def due(connection: sqlite3.Connection, view_no: int, due_ms: int, limit: int) -
     return []
 
 
-def waits(connection: sqlite3.Connection) -> bool:
+def waits(connection: Statements) -> bool:
     """Whether anything is parked in any view."""
     found = connection.execute("SELECT 1 FROM letter INDEXED BY letter_due WHERE next_try_ms IS NOT NULL LIMIT 1")
     return found.fetchone() is not None
 
 
-def oldest(connection: sqlite3.Connection, view_no: int) -> int:
+def oldest(connection: Statements, view_no: int) -> int:
     """Since when the first parked row has been waiting; 0 without any."""
     found = connection.execute(
         "SELECT min(at_ms) FROM letter WHERE view_no = ? AND next_try_ms IS NOT NULL", (view_no,)
@@ -156,7 +158,7 @@ def oldest(connection: sqlite3.Connection, view_no: int) -> int:
     return int(found[0] or 0)
 
 
-def waiting_players(connection: sqlite3.Connection, view_no: int) -> list[int]:
+def waiting_players(connection: Statements, view_no: int) -> list[int]:
     """The players of whom something is parked."""
     found = connection.execute(
         "SELECT DISTINCT player FROM letter WHERE view_no = ? AND next_try_ms IS NOT NULL AND player <> 0", (view_no,)
@@ -164,28 +166,33 @@ def waiting_players(connection: sqlite3.Connection, view_no: int) -> list[int]:
     return [player % (1 << 64) for (player,) in found]
 
 
-def players(connection: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
+def players(connection: Statements, ids: Sequence[int]) -> set[int]:
     """Whose rows these are, by their ids; rows of nobody that is known are left out."""
     found = connection.execute(
-        "SELECT DISTINCT player FROM letter WHERE player <> 0 AND id IN (SELECT value FROM json_each(?))",
+        "SELECT DISTINCT player FROM letter WHERE player <> 0 AND id IN (SELECT CAST(value AS BIGINT) FROM json_each(?))",
         (json.dumps(list(ids)),),
     )
     return {player % (1 << 64) for (player,) in found}
 
 
-def total(connection: sqlite3.Connection, view_no: int) -> int:
+def total(connection: Statements, view_no: int) -> int:
     """Count the parked rows and dead letters of a view."""
     return int(connection.execute("SELECT count(*) FROM letter WHERE view_no = ?", (view_no,)).fetchone()[0])
 
 
-def remove(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
+def discard(connection: Statements, ids: Sequence[int]) -> None:
+    """Delete parked rows or dead letters by id."""
+    connection.executemany("DELETE FROM letter WHERE id = ?", [(number,) for number in ids])
+
+
+def remove(connection: Statements, ids: Sequence[int]) -> int:
     """Delete parked rows or dead letters by id; how many there were."""
     return (
         connection.executemany("DELETE FROM letter WHERE id = ?", [(number,) for number in ids]).rowcount if ids else 0
     )
 
 
-def prune(connection: sqlite3.Connection, view_no: int, before_ms: int, most: int, limit: int) -> int:
+def prune(connection: Statements, view_no: int, before_ms: int, most: int, limit: int) -> int:
     """Delete dead letters of a view that are older, or that are more than so many, the oldest first; how many there were.
 
     At most `limit` at a time.
@@ -199,7 +206,7 @@ def prune(connection: sqlite3.Connection, view_no: int, before_ms: int, most: in
     ).rowcount
 
 
-def counts(connection: sqlite3.Connection) -> list[tuple[str, bool, int, int]]:
+def counts(connection: Statements) -> list[tuple[str, bool, int, int]]:
     """Count parked rows and dead letters as (view, parked, code, n)."""
     return connection.execute(
         "SELECT v.name, l.next_try_ms IS NOT NULL AS parked, l.code, count(*) FROM letter l "

@@ -10,9 +10,8 @@ from smartico_sync.state import bodies
 from smartico_sync.state.dead_letters import as_position, signed
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from smartico_sync.core.position import Position
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["PLACES", "Forgotten", "Identity", "forget"]
 
@@ -55,7 +54,7 @@ class Forgotten:
     places: tuple[str, ...]
 
 
-def forget(connection: sqlite3.Connection, view_no: int, who: Identity) -> Forgotten:
+def forget(connection: Statements, view_no: int, who: Identity) -> Forgotten:
     """Delete what is known of a player in a view, inside the caller's transaction; his bytes are overwritten in the file."""
     mine = (view_no, signed(who.player))
     profiles = connection.execute("DELETE FROM profile WHERE view_no = ? AND id = ?", mine).rowcount
@@ -91,7 +90,7 @@ def forget(connection: sqlite3.Connection, view_no: int, who: Identity) -> Forgo
     )
 
 
-def places(connection: sqlite3.Connection, view_no: int, who: Identity) -> tuple[str, ...]:
+def places(connection: Statements, view_no: int, who: Identity) -> tuple[str, ...]:
     """Where the key of the player's row is still needed."""
     row = connection.execute("SELECT head, watermark, start_head, late FROM view WHERE no = ?", (view_no,)).fetchone()
     *positions, late = row

@@ -9,13 +9,14 @@ from smartico_sync.core.records import LaneStep
 from smartico_sync.errors import PositionMoved, StateDamaged
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Mapping
+
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["advance", "place", "read"]
 
 
-def read(connection: sqlite3.Connection, secret: bytes, view_no: int) -> dict[str, LaneStep]:
+def read(connection: Statements, secret: bytes, view_no: int) -> dict[str, LaneStep]:
     """Return every lane of a view by its name; `expected` is `next`. Raises StateDamaged for a row that does not match its seal."""
     rows = connection.execute("SELECT name, next, epoch, seal FROM lane WHERE view_no = ?", (view_no,)).fetchall()
     for name, after, epoch, seal in rows:
@@ -24,28 +25,29 @@ def read(connection: sqlite3.Connection, secret: bytes, view_no: int) -> dict[st
     return {name: LaneStep(name, after, after, epoch) for name, after, epoch, _ in rows}
 
 
-def advance(connection: sqlite3.Connection, secret: bytes, view_no: int, view: str, steps: Iterable[LaneStep]) -> None:
+def advance(connection: Statements, secret: bytes, view_no: int, view: str, steps: Iterable[LaneStep]) -> None:
     """Move lanes on from where they are expected to be. Raises PositionMoved when one is elsewhere."""
     for step in steps:
         seal = sealed(secret, view_no, step.lane, step.next, step.epoch)
+        moved = PositionMoved(
+            f"view {view}: {step.lane} is not at {step.expected} any more: another process, or an operator, has moved it",
+            hint="nothing: it begins again where the state says; if this stays, two daemons share this state",
+        )
         if step.expected is None:
-            done = connection.execute(
+            connection.expect(
                 "INSERT INTO lane (view_no, name, next, epoch, seal) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (view_no, step.lane, step.next, step.epoch, seal),
+                moved,
             )
         else:
-            done = connection.execute(
+            connection.expect(
                 "UPDATE lane SET next = ?, epoch = ?, seal = ? WHERE view_no = ? AND name = ? AND next = ?",
                 (step.next, step.epoch, seal, view_no, step.lane, step.expected),
-            )
-        if not done.rowcount:
-            raise PositionMoved(
-                f"view {view}: {step.lane} is not at {step.expected} any more: another process, or an operator, has moved it",
-                hint="nothing: it begins again where the state says; if this stays, two daemons share this state",
+                moved,
             )
 
 
-def place(connection: sqlite3.Connection, secret: bytes, view_no: int, positions: Mapping[str, int]) -> None:
+def place(connection: Statements, secret: bytes, view_no: int, positions: Mapping[str, int]) -> None:
     """Put lanes where an operator wants them, of whatever topic has their name; those that are not named are forgotten."""
     connection.execute("DELETE FROM lane WHERE view_no = ?", (view_no,))
     for name, after in positions.items():

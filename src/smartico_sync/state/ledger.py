@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
+
+    from smartico_sync.state.statements import Inserted, Statements
 
 __all__ = [
     "BUCKET_MS",
@@ -97,31 +98,31 @@ def count_buckets(cursors: pl.Series, bucket: int = BUCKET_MS) -> pl.DataFrame:
     return floors.to_frame().group_by("bucket").agg(n=pl.len().cast(pl.Int64)).sort("bucket")
 
 
-def append(connection: sqlite3.Connection, view_no: int, at_ms: int, rows: pl.DataFrame) -> int:
-    """Add a page inside the caller's transaction; its sequence number, or 0 when there is nothing to keep."""
+def append(connection: Statements, view_no: int, at_ms: int, rows: pl.DataFrame) -> Inserted | None:
+    """Add a page inside the caller's transaction; its number is its sequence number. None when there is nothing to keep."""
     rows = rows.select(pl.col("key").cast(pl.UInt64), pl.col("cursor_ms").cast(pl.Int64)).drop_nulls()
     page = pack(rows)
     if page is None:
-        return 0
-    cursor = connection.execute(
+        return None
+    inserted = connection.insert(
         "INSERT INTO ledger (view_no, at_ms, low_ms, high_ms, n, keys) VALUES (?, ?, ?, ?, ?, ?)",
         (view_no, at_ms, page.low_ms, page.high_ms, page.n, page.blob),
+        "seq",
     )
     add_counts(connection, view_no, rows.get_column("cursor_ms"), sign=1)
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid
+    return inserted
 
 
-def add_counts(connection: sqlite3.Connection, view_no: int, cursors: pl.Series, *, sign: int) -> None:
+def add_counts(connection: Statements, view_no: int, cursors: pl.Series, *, sign: int) -> None:
     """Add rows to the counts, or take them away."""
     connection.executemany(
         "INSERT INTO ledger_count (view_no, bucket, n) VALUES (?, ?, ?) "
-        "ON CONFLICT (view_no, bucket) DO UPDATE SET n = n + excluded.n",
+        "ON CONFLICT (view_no, bucket) DO UPDATE SET n = ledger_count.n + excluded.n",
         [(view_no, bucket, sign * n) for bucket, n in count_buckets(cursors).iter_rows()],
     )
 
 
-def since(connection: sqlite3.Connection, view_no: int, seq: int) -> list[tuple[int, Page]]:
+def since(connection: Statements, view_no: int, seq: int) -> list[tuple[int, Page]]:
     """Read the next pages after a sequence number, at most READ_PAGES."""
     found = connection.execute(
         "SELECT seq, low_ms, high_ms, n, keys FROM ledger WHERE view_no = ? AND seq > ? ORDER BY seq LIMIT ?",
@@ -130,7 +131,7 @@ def since(connection: sqlite3.Connection, view_no: int, seq: int) -> list[tuple[
     return [(row[0], Page(*row[1:])) for row in found]
 
 
-def newest(connection: sqlite3.Connection, view_no: int) -> int:
+def newest(connection: Statements, view_no: int) -> int:
     """Return the newest sequence number of a view, 0 without any."""
     found = connection.execute(
         "SELECT seq FROM ledger WHERE view_no = ? ORDER BY seq DESC LIMIT 1", (view_no,)
@@ -138,7 +139,7 @@ def newest(connection: sqlite3.Connection, view_no: int) -> int:
     return int(found[0]) if found else 0
 
 
-def lowest(connection: sqlite3.Connection, view_no: int, at_ms: int) -> int | None:
+def lowest(connection: Statements, view_no: int, at_ms: int) -> int | None:
     """Return the lowest cursor among the pages delivered since; None without any."""
     (low,) = connection.execute(
         "SELECT min(low_ms) FROM ledger WHERE view_no = ? AND at_ms >= ?", (view_no, at_ms)
@@ -146,7 +147,7 @@ def lowest(connection: sqlite3.Connection, view_no: int, at_ms: int) -> int | No
     return None if low is None else int(low)
 
 
-def between(connection: sqlite3.Connection, view_no: int, low_ms: int, high_ms: int) -> Iterator[pl.DataFrame]:
+def between(connection: Statements, view_no: int, low_ms: int, high_ms: int) -> Iterator[pl.DataFrame]:
     """Yield the rows with low_ms <= cursor < high_ms, a frame per page."""
     # The page numbers come from the index alone; the blobs are read one by one.
     found = connection.execute(
@@ -162,7 +163,7 @@ def between(connection: sqlite3.Connection, view_no: int, low_ms: int, high_ms: 
         yield rows
 
 
-def acknowledged_at(connection: sqlite3.Connection, view_no: int, cursor_ms: int, key: int) -> int | None:
+def acknowledged_at(connection: Statements, view_no: int, cursor_ms: int, key: int) -> int | None:
     """Return when (epoch ms) the row of that key and cursor was acknowledged last; None where no key is kept."""
     found = connection.execute(
         "SELECT seq, at_ms FROM ledger INDEXED BY ledger_range WHERE view_no = ? AND high_ms >= ? AND low_ms <= ?",
@@ -175,7 +176,7 @@ def acknowledged_at(connection: sqlite3.Connection, view_no: int, cursor_ms: int
     return None
 
 
-def count_keys(connection: sqlite3.Connection, view_no: int, low_ms: int, high_ms: int, bucket: int) -> pl.DataFrame:
+def count_keys(connection: Statements, view_no: int, low_ms: int, high_ms: int, bucket: int) -> pl.DataFrame:
     """Count [bucket, n] from what is kept: whole hours from the counts, anything finer from the keys."""
     if low_ms % BUCKET_MS == high_ms % BUCKET_MS == bucket % BUCKET_MS == 0:
         kept = connection.execute(
@@ -192,7 +193,7 @@ def count_keys(connection: sqlite3.Connection, view_no: int, low_ms: int, high_m
     return coarse.filter(pl.col("n") != 0).sort("bucket")
 
 
-def prune(connection: sqlite3.Connection, view_no: int, before_ms: int, through_seq: int | None) -> int:
+def prune(connection: Statements, view_no: int, before_ms: int, through_seq: int | None) -> int:
     """Drop the keys of the oldest pages acknowledged before that time, at most PRUNE_PAGES; how many were dropped.
 
     `through_seq`: pages behind it stay, however old they are.
@@ -206,7 +207,7 @@ def prune(connection: sqlite3.Connection, view_no: int, before_ms: int, through_
     return len(due)
 
 
-def remove_from(connection: sqlite3.Connection, view_no: int, low_ms: int | None) -> None:
+def remove_from(connection: Statements, view_no: int, low_ms: int | None) -> None:
     """Forget every row from a cursor on (all of them for None), keys and counts, inside the caller's transaction."""
     if low_ms is None:
         connection.execute("DELETE FROM ledger WHERE view_no = ?", (view_no,))

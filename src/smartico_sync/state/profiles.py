@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 if TYPE_CHECKING:
-    import sqlite3
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["SCHEMA", "forget", "known", "remember"]
 
@@ -16,17 +16,12 @@ FORGOTTEN = b""  # no fingerprint is equal to it
 CHUNK = 20_000  # ids looked up by one statement: bounds its memory, large enough that its cost does not show
 
 
-def known(connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
+def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
     """Read the profiles with these ids, in no order; ids that are not known have no row."""
     wanted = signed(ids).drop_nulls().unique().sort()  # ascending: neighbours share a database page
     rows = []
     for start in range(0, wanted.len(), CHUNK):
-        numbers = ",".join(map(str, wanted.slice(start, CHUNK).to_list()))
-        rows += connection.execute(
-            "SELECT p.id, p.whole, p.parts, p.cursor_at FROM json_each(?) AS wanted "
-            "CROSS JOIN profile AS p ON p.view_no = ? AND p.id = wanted.value",
-            (f"[{numbers}]", view_no),
-        ).fetchall()
+        rows += connection.known_profiles(view_no, wanted.slice(start, CHUNK).to_list())
     if not rows:
         return pl.DataFrame(schema=SCHEMA)
     found, whole, parts, cursor_at = zip(*rows, strict=True)
@@ -40,19 +35,17 @@ def known(connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.Da
     )
 
 
-def remember(connection: sqlite3.Connection, view_no: int, profiles: pl.DataFrame) -> None:
+def remember(connection: Statements, view_no: int, profiles: pl.DataFrame) -> None:
     """Insert or replace profiles, inside the caller's transaction; of equal ids the last one stays."""
-    # The number of a view is a constant of the statement: binding it for every row costs a tenth of the speed.
-    connection.executemany(
-        f"INSERT INTO profile (view_no, id, whole, parts, cursor_at) VALUES ({view_no:d}, ?, ?, ?, ?) "  # noqa: S608 - an integer
-        "ON CONFLICT (view_no, id) DO UPDATE SET whole = excluded.whole, parts = excluded.parts, cursor_at = excluded.cursor_at",
-        profiles.select(signed(profiles.get_column("id")), "whole", "parts", "cursor_at")
-        .sort("id", maintain_order=True)
-        .iter_rows(),
+    connection.remember_profiles(
+        view_no,
+        profiles.select(signed(profiles.get_column("id")), "whole", "parts", "cursor_at").sort(
+            "id", maintain_order=True
+        ),
     )
 
 
-def forget(connection: sqlite3.Connection, view_no: int, what: Literal["fingerprints", "ages"]) -> None:
+def forget(connection: Statements, view_no: int, what: Literal["fingerprints", "ages"]) -> None:
     """Forget what the profiles of a view held, or how old they were, inside the caller's transaction."""
     if what == "fingerprints":
         connection.execute("DELETE FROM profile WHERE view_no = ? AND cursor_at IS NULL", (view_no,))

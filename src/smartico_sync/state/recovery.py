@@ -14,6 +14,7 @@ from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUn
 from smartico_sync.state import told_sets, view_positions
 from smartico_sync.state.database import compacted, connect, create, examine, restore_hint, transaction, translated
 from smartico_sync.state.key_file import (
+    BEGIN_STATE,
     KeyFile,
     blank,
     higher,
@@ -31,19 +32,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.core.position import Position
+    from smartico_sync.state.sqlite_statements import SqliteStatements
 
 __all__ = [
     "Restored",
     "ViewRestored",
+    "beside",
     "check_identity",
+    "check_views",
     "compact",
     "found_or_first",
     "gone",
     "mark_closed",
     "mark_opened",
+    "move_aside",
     "never_was",
+    "rename_moved",
     "renew",
     "restore",
+    "sound",
     "write_backup",
 ]
 
@@ -94,7 +101,7 @@ def never_was(path: Path) -> StateMissing:
     """No state, nor a sign that there was one."""
     return StateMissing(
         f"there is no state {path}, so nothing was sent from it yet",
-        hint="smartico-sync run begins it; if a daemon runs already, it has another `state:`: use its views.yaml",
+        hint=BEGIN_STATE,
     )
 
 
@@ -149,7 +156,15 @@ def read_identity(connection: sqlite3.Connection, path: Path) -> str:
     return state_id
 
 
-def mark_opened(connection: sqlite3.Connection) -> None:
+def check_views(connection: SqliteStatements, path: Path, key: KeyFile) -> None:
+    """Make sure that what is known of every view matches its seal. Raises StateDamaged, and sqlite3.Error."""
+    try:
+        view_positions.read(connection, key.secret)
+    except StateDamaged as error:
+        raise StateDamaged(f"{error.message} ({path})", hint=restore_hint(path)) from None
+
+
+def mark_opened(connection: SqliteStatements) -> None:
     """Note on the disk that a process works with the state. Raises sqlite3.Error.
 
     Where the last one did not end well the state may be behind what was sent: its fingerprints are doubted.
@@ -217,7 +232,7 @@ class ViewRestored:
 class Restored:
     """What a restore did. `aside`: where it put what was there. `generations` are unknown where nothing of that is readable."""
 
-    aside: Path | None
+    aside: Path | str | None
     views: tuple[ViewRestored, ...]
     generations: Literal["compared", "unknown"]
 
@@ -274,7 +289,7 @@ def restore(backup: Path, path: Path, apart: bytes | None = None) -> Restored:
     return Restored(aside, views, "unknown" if before.key is None and not before.heads else "compared")
 
 
-def behind(connection: sqlite3.Connection, key: KeyFile, before: Replaced) -> tuple[ViewRestored, ...]:
+def behind(connection: SqliteStatements, key: KeyFile, before: Replaced) -> tuple[ViewRestored, ...]:
     """Let a copy know that it is behind what was sent: its fingerprints are doubted, its generations those of what it replaces.
 
     It also learns the names that were on their way since.
@@ -374,6 +389,22 @@ def sound(backup: Path, apart: bytes | None = None, present: bytes | None = None
         examine(connection, backup)
         check_identity(connection, backup, key)
     return key
+
+
+def beside(key: KeyFile) -> KeyFile:
+    """The same key, with its secret in the key file."""
+    return replace(key, place="beside")
+
+
+def rename_moved(path: Path) -> None:
+    """Put a state file that was moved elsewhere under another name; its key file says that it was here. Raises StateUnwritable."""
+    try:
+        path.rename(path.with_name(f"{path.name}.moved-{time.time_ns() // 1_000_000}"))
+    except OSError as error:
+        raise StateUnwritable(
+            f"{path} was copied, and cannot be put under another name: {error.strerror}",
+            hint=f"rename it: mv {path} {path}.moved",
+        ) from error
 
 
 def move_aside(path: Path) -> Path | None:

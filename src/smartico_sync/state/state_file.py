@@ -6,25 +6,34 @@ import sqlite3
 import threading
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from smartico_sync.errors import StateError, StateMissing
-from smartico_sync.state import recovery, told_sets, view_positions
-from smartico_sync.state.database import INCREMENTAL, StateSizes, restore_hint, transaction, translated
+from smartico_sync.errors import StateError, StateMissing, StateUnwritable
+from smartico_sync.state import recovery
+from smartico_sync.state.database import (
+    INCREMENTAL,
+    StateSizes,
+    connect,
+    examine,
+    restore_hint,
+    transaction,
+    translated,
+)
+from smartico_sync.state.key_file import key_path, read_key_file, write_key_file
+from smartico_sync.state.lock import ProcessLock
+from smartico_sync.state.migrations import migrate
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
+    from smartico_sync.state.database import Access
     from smartico_sync.state.key_file import KeyFile, SecretPlace
-    from smartico_sync.state.lock import ProcessLock
+    from smartico_sync.state.open_state import Care
+    from smartico_sync.state.sqlite_statements import SqliteStatements
 
-__all__ = ["Care", "StateFile"]
-
-# Flushed: what is written survives a power cut, too. Overwritten: what is deleted leaves no bytes.
-Care = Literal["usual", "flushed", "overwritten"]
+__all__ = ["StateFile"]
 
 TUNED = {  # what the connection is set to for a transaction, and afterwards
     "flushed": ("synchronous = FULL", "synchronous = NORMAL"),
@@ -34,39 +43,70 @@ PAGES_AT_ONCE = 256  # a megabyte given back to the disk at a time: commits wait
 
 
 class StateFile:
-    """What every part of the store works on. Every method may be called from any thread."""
+    """A state in SQLite. Every method may be called from any thread."""
 
-    def __init__(self, path: Path, key: KeyFile, connection: sqlite3.Connection, lock: ProcessLock | None) -> None:
+    def __init__(self, path: Path, key: KeyFile, connection: SqliteStatements, lock: ProcessLock | None) -> None:
         self.path = path
         self.key = key
-        self.cipher = told_sets.Cipher(key.secret)
-        self._connection = connection
+        self.connection = connection
         self._process = lock
         self._turn = threading.RLock()
         self._files = {file: inode(file.stat()) for file in self._own_files() if file.exists()}
-        self.numbers = view_positions.numbers(connection)
-        self.begun_before = frozenset(self.numbers)  # views that an earlier process began
+
+    @classmethod
+    def open(cls, path: Path, access: Access, apart: bytes | None) -> StateFile:
+        """Open the state at `path`, making it (and its directory) at the very first start. See `Store.open`."""
+        if access == "read":
+            if not path.exists():
+                if key_path(path).exists():
+                    raise recovery.gone(path)
+                raise recovery.never_was(path)
+            return cls._opened(path, read_key_file(key_path(path), apart), access, None)
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StateUnwritable(
+                f"the directory {path.parent} cannot be made: {error.strerror}", hint=f"mkdir -p {path.parent}"
+            ) from error
+        lock = ProcessLock(path)
+        try:
+            return cls._opened(path, recovery.found_or_first(path, apart), access, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _opened(cls, path: Path, key: KeyFile, access: Access, lock: ProcessLock | None) -> StateFile:
+        with translated(path):
+            connection = connect(path, access)
+            try:
+                examine(connection, path, access)
+                if access == "write":
+                    migrate(connection)
+                recovery.check_identity(connection, path, key)
+                recovery.check_views(connection, path, key)
+                if access == "write":
+                    recovery.mark_opened(connection)
+            except BaseException:
+                connection.close()
+                raise
+            return cls(path, key, connection, lock)
 
     @property
-    def secret(self) -> bytes:
-        """What events are named and values are hidden under."""
-        return self.key.secret
+    def hint(self) -> str:
+        """What an operator types when the state is gone or damaged."""
+        return restore_hint(self.path)
 
     @property
-    def state_id(self) -> str:
-        """What tells this state from any other."""
-        return self.key.state_id
+    def holding(self) -> bool:
+        """Always: the kernel keeps the lock while the process lives."""
+        return True
 
-    def __enter__(self) -> Self:
-        return self
+    def when_lost(self, told: Callable[[], None]) -> None:
+        """Never: see `holding`."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close("well" if kind is None else "badly")
-
-    def __repr__(self) -> str:
-        return f"Store({str(self.path)!r})"
+    def __str__(self) -> str:
+        return str(self.path)
 
     def close(self, end: Literal["well", "badly"] = "well") -> None:
         """Close the file and let the next process have it; idempotent. After a bad end it is treated as after a power cut."""
@@ -74,15 +114,21 @@ class StateFile:
             if self._process and end == "well":
                 with suppress(StateError, sqlite3.Error):
                     self._check_files()
-                    recovery.mark_closed(self._connection)
-            self._connection.close()
+                    recovery.mark_closed(self.connection)
+            self.connection.close()
             if self._process:
                 self._process.release()
 
-    def probe(self) -> None:
-        """Make sure that the state can be written to, before anything is delivered that could not be remembered."""
-        with self.writing() as connection:
-            connection.execute("UPDATE identity SET state_id = state_id")
+    def note_generation(self, identity: str, generation: int) -> None:
+        """Write a generation of event ids into the key file."""
+        self.key = replace(self.key, generations={**self.key.generations, identity: generation})
+        try:
+            write_key_file(key_path(self.path), self.key)
+        except OSError as error:
+            raise StateUnwritable(
+                f"the key file {key_path(self.path)} cannot be written: {error.strerror}",
+                hint=f"check free space and permissions of {self.path.parent}",
+            ) from error
 
     def sizes(self) -> StateSizes:
         """Return how large the state is on disk."""
@@ -98,7 +144,7 @@ class StateFile:
         0 for a file made before 0.2.0, until `smartico-sync state compact`. Call it again while it returns more than 0.
         """
         with self._turn, translated(self.path):
-            connection = self._connection
+            connection = self.connection
             if connection.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
                 return 0
             connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
@@ -112,28 +158,23 @@ class StateFile:
         self._check_files()
         recovery.write_backup(self.path, replace(self.key, place=place), target)
 
-    def number(self, view: str) -> int:
-        """Return the number of a view in the tables. Raises LookupError for one that was never begun."""
-        try:
-            return self.numbers[view]
-        except KeyError:
-            raise LookupError(f"the view {view!r} was never begun in {self.path}") from None
-
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[SqliteStatements]:
         """Lend the connection, to read what was committed; nobody else has it meanwhile."""
         with self._turn, translated(self.path):
-            yield self._connection
+            yield self.connection
 
     @contextmanager
-    def writing(self, care: Care = "usual") -> Iterator[sqlite3.Connection]:
+    def writing(self, care: Care = "usual") -> Iterator[SqliteStatements]:
         """Lend the connection for one transaction: all of it is written, or nothing."""
         with self._turn:
             self._check_files()
-            tuned = nullcontext() if care == "usual" else taking_care(self._connection, care)
-            with translated(self.path), tuned, transaction(self._connection):
-                yield self._connection
+            tuned = taking_care(self.connection, care) if care in TUNED else nullcontext()
+            with translated(self.path), tuned, transaction(self.connection):
+                yield self.connection
             self._remember_files()
+
+    committing = writing
 
     def _own_files(self) -> tuple[Path, Path]:
         return self.path, self.path.with_name(self.path.name + "-wal")
@@ -159,7 +200,7 @@ class StateFile:
 
 
 @contextmanager
-def taking_care(connection: sqlite3.Connection, care: Literal["flushed", "overwritten"]) -> Iterator[None]:
+def taking_care(connection: sqlite3.Connection, care: Care) -> Iterator[None]:
     """Let the transactions of the body be committed with that care."""
     setting, usual = TUNED[care]
     connection.execute(f"PRAGMA {setting}")

@@ -23,10 +23,10 @@ from smartico_sync.state import (
 from smartico_sync.state.stored_views import StoredViews
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.records import Anchor, Commit, LaneStep
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["StoredPages"]
 
@@ -79,8 +79,10 @@ class StoredPages(StoredViews):
         not where it was expected.
         """
         number = self.number(commit.view)
-        with self.writing() as connection:
-            view_positions.advance(connection, self.secret, number, commit)
+        page = None
+        with self.committing() as connection:
+            known = self.sealed.pop(number, None)
+            sealed = view_positions.advance(connection, self.secret, number, commit, known)
             lanes.advance(connection, self.secret, number, commit.view, commit.lanes)
             view_positions.add_totals(connection, number, commit.counts)
             if commit.profiles is not None and not commit.profiles.is_empty():
@@ -94,19 +96,24 @@ class StoredPages(StoredViews):
                 ahead.add(connection, number, commit.ahead)
             if commit.step is not None:
                 backfills.advance(connection, commit.step, commit.at_ms)
-            return 0 if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
+            if commit.ledger is not None:
+                page = ledger.append(connection, number, commit.at_ms, commit.ledger)
+            self.sealed[number] = sealed
+        return 0 if page is None else page.number
 
-    def _settle_undelivered(self, connection: sqlite3.Connection, number: int, commit: Commit) -> None:
+    def _settle_undelivered(self, connection: Statements, number: int, commit: Commit) -> None:
         """Park, resolve and give up what a commit says, and keep the turns of the players it concerns."""
-        if commit.profiles is not None and not commit.profiles.is_empty() and dead_letters.waits(connection):
+        if commit.profiles is not None and not commit.profiles.is_empty() and self._waits(connection):
             # A player that is known now need not wait for the next try.
             dead_letters.try_now(connection, commit.profiles.get_column("id"), UNKNOWN_USER, commit.at_ms)
         bodies.keep(connection, self.secret, number, commit.bodies)
+        if commit.parked:
+            self.idle = "unknown"
         if not (commit.resolved or commit.parked or commit.dead_letters):
             return
         over = [*commit.resolved, *(each.id for each in commit.dead_letters if each.id)]
         moving = dead_letters.players(connection, over) if over else set()
-        dead_letters.remove(connection, commit.resolved)
+        dead_letters.discard(connection, commit.resolved)
         dead_letters.park(connection, number, commit.parked)
         dead_letters.keep(connection, number, commit.dead_letters)
         waiting = {each.row.player for each in commit.parked if each.row.player}
@@ -114,10 +121,16 @@ class StoredPages(StoredViews):
         if commit.resolved:
             bodies.prune(connection, number)
 
+    def _waits(self, connection: Statements) -> bool:
+        """Whether anything is parked in any view; not asked again while nothing was."""
+        if self.idle == "unknown" and not dead_letters.waits(connection):
+            self.idle = "yes"
+        return self.idle == "unknown"
+
     def sending(self, view: str, sent_ms: int) -> None:
         """Note that rows of the order up to this cursor, as in the ledger, are about to be sent."""
         number = self.number(view)
-        with self.writing() as connection:
+        with self.committing() as connection:
             connection.execute(
                 "UPDATE view SET sent_ms = :ms WHERE no = :no AND (sent_ms IS NULL OR sent_ms < :ms)",
                 {"ms": sent_ms, "no": number},

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from smartico_sync.errors import StateDamaged, StateUnwritable
+from smartico_sync.errors import StateDamaged
 from smartico_sync.state import ahead, anchors, lanes, ledger, profiles, told_sets, view_positions
-from smartico_sync.state.database import restore_hint
-from smartico_sync.state.key_file import key_path, write_key_file
-from smartico_sync.state.state_file import StateFile
+from smartico_sync.state.open_state import OpenState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +19,7 @@ __all__ = ["StoredViews"]
 START_ROWS = 50_000  # of the rows that were there at a view's start, in one ledger page: unpacked as a whole
 
 
-class StoredViews(StateFile):
+class StoredViews(OpenState):
     """Views of a state."""
 
     def view(self, name: str) -> ViewRow | None:
@@ -35,7 +32,7 @@ class StoredViews(StateFile):
             try:
                 return tuple(view_positions.read(connection, self.secret))
             except StateDamaged as error:
-                raise StateDamaged(f"{error.message} ({self.path})", hint=restore_hint(self.path)) from None
+                raise StateDamaged(f"{error.message} ({self.database})", hint=self.database.hint) from None
 
     def begin(
         self,
@@ -76,9 +73,9 @@ class StoredViews(StateFile):
             if start is not None:
                 view_positions.advance(connection, self.secret, number, start)
                 anchors.keep(connection, number, start.anchors)
-                seq = 0
-                for page in () if start.ledger is None else start.ledger.iter_slices(START_ROWS):
-                    seq = ledger.append(connection, number, start.at_ms, page)
+                pages = () if start.ledger is None else start.ledger.iter_slices(START_ROWS)
+                kept = [ledger.append(connection, number, start.at_ms, page) for page in pages]
+                seq = next((page.number for page in reversed(kept) if page is not None), 0)
                 view_positions.began_at(connection, number, start.head, seq)
         with self.reading() as connection:
             self.numbers = view_positions.numbers(connection)
@@ -151,7 +148,8 @@ class StoredViews(StateFile):
         """
         number = self.number(view)
         if ids == "new":
-            self._note_generation(view)
+            row = self.row(view)
+            self.database.note_generation(row.identity, row.generation + 1)
         with self.writing() as connection:
             view_positions.place(connection, self.secret, number, position, at_ms, ids)
             if definition is not None:
@@ -165,16 +163,3 @@ class StoredViews(StateFile):
                 profiles.forget(connection, number, "ages")
             if fingerprints == "forget":
                 profiles.forget(connection, number, "fingerprints")
-
-    def _note_generation(self, view: str) -> None:
-        """Write the next generation of a view's event ids down beside the state, before the first of them is made."""
-        row = self.row(view)
-        generations = {**self.key.generations, row.identity: row.generation + 1}
-        self.key = replace(self.key, generations=generations)
-        try:
-            write_key_file(key_path(self.path), self.key)
-        except OSError as error:
-            raise StateUnwritable(
-                f"the key file {key_path(self.path)} cannot be written: {error.strerror}",
-                hint=f"check free space and permissions of {self.path.parent}",
-            ) from error

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from smartico_sync.core.told_sets import marked
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
+
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["Cipher", "add_names", "known", "names", "remember"]
 
@@ -39,16 +40,14 @@ class Cipher:
         return self._cipher.decrypt(hidden, [place.encode()]).decode()
 
 
-def known(
-    connection: sqlite3.Connection, cipher: Cipher, view_no: int, ids: pl.Series, columns: Sequence[str]
-) -> pl.DataFrame:
+def known(connection: Statements, cipher: Cipher, view_no: int, ids: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
     """The sets that were accepted last of these players: [id UInt64, a column of JSON a set], without players of whom none was."""
     found: dict[int, dict[str, str]] = {}
     wanted = ids.cast(pl.UInt64).reinterpret(signed=True).drop_nulls().unique().sort().to_list()
     for start in range(0, len(wanted), CHUNK):
         rows = connection.execute(
-            "SELECT t.id, t.property, t.names FROM json_each(?) AS wanted "
-            "CROSS JOIN told_set AS t ON t.view_no = ? AND t.id = wanted.value",
+            "SELECT t.id, t.property, t.names FROM (SELECT CAST(value AS BIGINT) AS id FROM json_each(?)) AS wanted "
+            "CROSS JOIN told_set AS t WHERE t.view_no = ? AND t.id = wanted.id",
             (json.dumps(wanted[start : start + CHUNK]), view_no),
         )
         for player, name, hidden in rows:
@@ -60,7 +59,7 @@ def known(
     )
 
 
-def remember(connection: sqlite3.Connection, cipher: Cipher, view_no: int, profiles: pl.DataFrame) -> None:
+def remember(connection: Statements, cipher: Cipher, view_no: int, profiles: pl.DataFrame) -> None:
     """Insert or replace the sets of accepted profiles, inside the caller's transaction; null leaves what is there."""
     ids = profiles.get_column("id").cast(pl.UInt64).reinterpret(signed=True)
     for column in marked(profiles.columns):
@@ -76,7 +75,7 @@ def remember(connection: sqlite3.Connection, cipher: Cipher, view_no: int, profi
         )
 
 
-def names(connection: sqlite3.Connection, cipher: Cipher) -> dict[str, dict[str, set[str]]]:
+def names(connection: Statements, cipher: Cipher) -> dict[str, dict[str, set[str]]]:
     """Every name that was ever on its way, each as JSON, by identity of the view and property."""
     found: dict[str, dict[str, set[str]]] = {}
     for identity, name, hidden in connection.execute("SELECT identity, property, name FROM told_name"):
@@ -84,9 +83,9 @@ def names(connection: sqlite3.Connection, cipher: Cipher) -> dict[str, dict[str,
     return found
 
 
-def add_names(connection: sqlite3.Connection, cipher: Cipher, identity: str, new: Mapping[str, Iterable[str]]) -> None:
+def add_names(connection: Statements, cipher: Cipher, identity: str, new: Mapping[str, Iterable[str]]) -> None:
     """Note names (each as JSON) by property, inside the caller's transaction; those that are there stay."""
     connection.executemany(
-        "INSERT OR IGNORE INTO told_name (identity, property, name) VALUES (?, ?, ?)",
+        "INSERT INTO told_name (identity, property, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         [(identity, name, cipher.hidden(text, name)) for name, texts in new.items() for text in texts],
     )

@@ -12,11 +12,11 @@ from smartico_sync.errors import StateDamaged
 from smartico_sync.state.dead_letters import as_position, as_text
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import Commit, Trust
+    from smartico_sync.state.statements import Statements
 
 __all__ = [
     "add_totals",
@@ -35,12 +35,12 @@ COLUMNS = "name, identity, formats, head, watermark, late, definition, started_f
 OPEN = "level_ms, sent_ms, start_seq, start_head, fingerprints"  # not sealed: damaged they lose no row
 
 
-def numbers(connection: sqlite3.Connection) -> dict[str, int]:
+def numbers(connection: Statements) -> dict[str, int]:
     """Return the number of every view by its name."""
     return dict(connection.execute("SELECT name, no FROM view").fetchall())
 
 
-def read(connection: sqlite3.Connection, secret: bytes) -> list[ViewRow]:
+def read(connection: Statements, secret: bytes) -> list[ViewRow]:
     """Read every view. Raises StateDamaged for a row that does not match its seal."""
     totals: dict[int, dict[str, int]] = {}
     for view_no, name, n in connection.execute("SELECT view_no, name, n FROM total ORDER BY name"):
@@ -80,7 +80,7 @@ def checked(secret: bytes, seal: bytes, texts: list[Any], totals: Mapping[str, i
 
 
 def begin(
-    connection: sqlite3.Connection,
+    connection: Statements,
     secret: bytes,
     *,
     name: str,
@@ -98,13 +98,18 @@ def begin(
     connection.execute("DELETE FROM start WHERE name = ?", (name,))
 
 
-def began_at(connection: sqlite3.Connection, view_no: int, head: Position | None, seq: int) -> None:
+def began_at(connection: Statements, view_no: int, head: Position | None, seq: int) -> None:
     """Note where a view began, and the ledger page up to which its rows were there then, inside the caller's transaction."""
     connection.execute("UPDATE view SET start_head = ?, start_seq = ? WHERE no = ?", (as_text(head), seq, view_no))
 
 
-def advance(connection: sqlite3.Connection, secret: bytes, view_no: int, commit: Commit) -> None:
-    """Move a view to where a commit says, inside the caller's transaction; None leaves a column as it is."""
+def advance(
+    connection: Statements, secret: bytes, view_no: int, commit: Commit, known: Mapping[str, Any] | None = None
+) -> Mapping[str, Any]:
+    """Move a view to where a commit says, inside the caller's transaction; None leaves a column as it is.
+
+    Returns the sealed columns as they are then. `known`: as they are now, where the caller has them.
+    """
     changes: dict[str, Any] = {"updated_ms": commit.at_ms}
     if commit.head is not None:
         changes["head"] = as_text(commit.head)
@@ -112,11 +117,11 @@ def advance(connection: sqlite3.Connection, secret: bytes, view_no: int, commit:
         changes["watermark"] = as_text(commit.watermark)
     if commit.late is not None:
         changes["late"] = commit.late
-    change(connection, secret, view_no, changes)
+    return change(connection, secret, view_no, changes, known)
 
 
 def place(
-    connection: sqlite3.Connection,
+    connection: Statements,
     secret: bytes,
     view_no: int,
     position: Position | None,
@@ -136,47 +141,54 @@ def place(
     change(connection, secret, view_no, changes)
 
 
-def add_totals(connection: sqlite3.Connection, view_no: int, counts: Mapping[str, int]) -> None:
+def add_totals(connection: Statements, view_no: int, counts: Mapping[str, int]) -> None:
     """Add to a view's totals, inside the caller's transaction."""
     connection.executemany(
-        "INSERT INTO total (view_no, name, n) VALUES (?, ?, ?) ON CONFLICT (view_no, name) DO UPDATE SET n = n + excluded.n",
+        "INSERT INTO total (view_no, name, n) VALUES (?, ?, ?) ON CONFLICT (view_no, name) DO UPDATE SET n = total.n + excluded.n",
         [(view_no, name, n) for name, n in counts.items() if n],
     )
 
 
-def reached(connection: sqlite3.Connection, view_no: int, at_ms: int) -> None:
+def reached(connection: Statements, view_no: int, at_ms: int) -> None:
     """Note that a view has nothing more to read, inside the caller's transaction."""
     connection.execute("UPDATE view SET level_ms = ? WHERE no = ? AND level_ms = 0", (at_ms, view_no))
 
 
-def judge_fingerprints(connection: sqlite3.Connection, trust: Trust, view_no: int | None = None) -> None:
+def judge_fingerprints(connection: Statements, trust: Trust, view_no: int | None = None) -> None:
     """Say whether the fingerprints of a view (None: of all) may be compared with, inside the caller's transaction."""
     connection.execute(
-        "UPDATE view SET fingerprints = :trust WHERE coalesce(no = :no, 1) AND fingerprints <> :trust",
+        "UPDATE view SET fingerprints = :trust WHERE (:no IS NULL OR no = :no) AND fingerprints <> :trust",
         {"trust": trust, "no": view_no},
     )
 
 
-def raise_generation(connection: sqlite3.Connection, secret: bytes, view_no: int, generation: int) -> None:
+def raise_generation(connection: Statements, secret: bytes, view_no: int, generation: int) -> None:
     """Let event ids be of this generation at least, inside the caller's transaction."""
     if columns(connection, view_no)["generation"] < generation:
         change(connection, secret, view_no, {"generation": generation})
 
 
-def columns(connection: sqlite3.Connection, view_no: int) -> dict[str, Any]:
+def columns(connection: Statements, view_no: int) -> dict[str, Any]:
     """Read the sealed columns of a view."""
     found = connection.execute(f"SELECT {COLUMNS} FROM view WHERE no = ?", (view_no,)).fetchone()  # noqa: S608 - a constant
     return dict(zip(COLUMNS.split(", "), found, strict=True))
 
 
-def change(connection: sqlite3.Connection, secret: bytes, view_no: int, changes: Mapping[str, Any]) -> None:
-    """Change some of the sealed columns of a view, and its seal."""
-    new = {**columns(connection, view_no), **changes}
+def change(
+    connection: Statements,
+    secret: bytes,
+    view_no: int,
+    changes: Mapping[str, Any],
+    known: Mapping[str, Any] | None = None,
+) -> Mapping[str, Any]:
+    """Change some of the sealed columns of a view, and its seal; return all of them. `known`: as they are now."""
+    new = {**(known or columns(connection, view_no)), **changes}
     names = ", ".join(f"{name} = ?" for name in changes)
     connection.execute(
         f"UPDATE view SET {names}, seal = ? WHERE no = ?",  # noqa: S608 - names of columns
         (*changes.values(), sealed(secret, list(new.values())), view_no),
     )
+    return new
 
 
 def sealed(secret: bytes, texts: list[Any]) -> bytes:

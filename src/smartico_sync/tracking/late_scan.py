@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,45 +18,72 @@ if TYPE_CHECKING:
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Reading
 
-__all__ = ["find", "tied"]
+__all__ = ["Found", "find", "tied"]
 
 SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
 ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
+MOST_ROWS = 50_000  # that one scan brings: a bulk load that commits late is read in parts
+MOST_BYTES = 32_000_000  # of them in memory, as of a page
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The rows of a scan that are not known, in order of their keys, or None; `looked`: how many keys were looked at.
+
+    `behind`: where it was cut short, the position behind which there may be more.
+    """
+
+    rows: pl.DataFrame | None
+    looked: int
+    behind: Position | None = None
 
 
 def find(
-    reading: Reading,
-    mapping: ViewMapping,
-    scan: KeyScan | AskIds,
-    known: DeliveredKeys,
-    most: int | None = None,
-) -> tuple[pl.DataFrame | None, int]:
-    """The rows inside the scan that are not known, in order of their keys, or None; and how many keys were looked at.
+    reading: Reading, mapping: ViewMapping, scan: KeyScan | AskIds, known: DeliveredKeys, most: int | None = None
+) -> Found:
+    """Look for what is not known, up to `most` rows, or few more; MOST_ROWS for None.
 
     `known` must hold the rows of this reading's own page too. The rows of a keyless view are told apart by what they hold, so
-    all of them are read. `most` rows, or few more, for a scan that may be cut short.
+    all of them are read.
     """
-    keys = missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan)
-    looked = 0
+    most, looked, size = most or MOST_ROWS, 0, 0.0
     frames: list[pl.DataFrame] = []
-    for batch in keys:
+    for batch in missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan):
         looked += batch.height
-        if batch.height:
-            frames.append(unseen(reading, mapping, batch.head(most or batch.height), known))
-        if most is not None and (looked >= most or sum(frame.height for frame in frames) >= most):
-            break
+        for keys, rows in unseen(reading, mapping, batch, known):
+            frames.append(rows)
+            size += rows.estimated_size()
+            if size >= MOST_BYTES or sum(frame.height for frame in frames) >= most:
+                return Found(joined(frames), looked, positions_of(keys.tail(1))[0])
+    return Found(joined(frames), looked)
+
+
+def joined(frames: list[pl.DataFrame]) -> pl.DataFrame | None:
+    """The rows of all; None for no row."""
     found = [frame for frame in frames if frame.height]
-    return (pl.concat(found, how="diagonal_relaxed") if found else None), looked
+    return pl.concat(found, how="diagonal_relaxed") if found else None
 
 
-def unseen(reading: Reading, mapping: ViewMapping, keys: pl.DataFrame, known: DeliveredKeys) -> pl.DataFrame:
-    """The rows behind these keys that are not known, and those of which one is known and another stands in its very place."""
+def unseen(
+    reading: Reading, mapping: ViewMapping, keys: pl.DataFrame, known: DeliveredKeys
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Some of these keys at a time, with the rows behind them that are not known.
+
+    Before them the rows of which one is known and another stands in its very place.
+    """
     if mapping.relation.key:
-        new = rows_at(reading, keys.filter(known.unseen(ledger_keys(mapping, keys))))
-        both = tied(reading, mapping, keys)
-        return new if both is None else pl.concat([new, both], how="diagonal_relaxed").unique(maintain_order=True)
-    rows = rows_at(reading, keys)
-    return rows.filter(known.unseen(ledger_keys(mapping, rows))) if rows.height else rows
+        new = keys.filter(known.unseen(ledger_keys(mapping, keys)))
+        if (both := tied(reading, mapping, keys)) is not None:
+            yield keys.head(1), both
+            new = new.join(both, on=key_columns(keys), how="anti", maintain_order="left")
+        for part in new.iter_slices(ROWS_AT_ONCE):
+            if part.height:
+                yield part, rows_at(reading, part)
+        return
+    for part in keys.iter_slices(ROWS_AT_ONCE):
+        if part.height:
+            rows = rows_at(reading, part)
+            yield part, rows.filter(known.unseen(ledger_keys(mapping, rows))) if rows.height else rows
 
 
 def tied(reading: Reading, mapping: ViewMapping, keys: pl.DataFrame) -> pl.DataFrame | None:

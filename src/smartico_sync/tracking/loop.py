@@ -128,6 +128,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         if session.checks.minute_is_over:
             self._equipment.source.verify(session.prepared.relation)
         if session.checks.due:
+            session.checks.count_nulls(self._equipment.source)
             with self._equipment.source.reading(session.prepared.relation) as reading:
                 seen = session.checks.look(reading, session.reader)
             self._equipment.recorder.inspected(null_cursors=seen.null_cursors, warnings=seen.warnings)
@@ -152,7 +153,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _read(self, session: Session, pace: Pace) -> None:
         """One short transaction: the next page, and what a rescan finds below it; then send it on its way."""
-        began, limit = self._equipment.recorder.reading_began(), self._size.rows
+        began, limit = self._equipment.recorder.reading_began(), self._size.limit(self._reading)
         with self._equipment.source.reading(session.prepared.relation) as reading:
             session.checks.recognise(reading, session.reader)
             read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
@@ -166,7 +167,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         if read.has_news:
             self._flight.send(
                 lambda: self._sender.page(session, read),
-                read.page.estimated_size(),
+                read.size,
                 where="here" if level else "worker",
                 scan="part" if read.rescanned else "none",
                 level=self._level,
@@ -178,7 +179,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         """Something was committed, or there was nothing to commit. `level`: when a reading began that left nothing behind."""
         if not len(self._flight):
             level = self._level
-            if self._sender.retries_are == "to go on":
+            unfinished = self._session is not None and self._session.reader.unfinished
+            if self._sender.retries_are == "to go on" or unfinished:
                 self._mailbox.ask_to_poll()
                 level = None
         if level is None:

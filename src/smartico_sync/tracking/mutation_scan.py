@@ -22,6 +22,7 @@ SLICE_ROWS = 1_000  # read again at once: some milliseconds
 MOST_ROWS = 500_000  # remembered: 8 MB a view
 SHARE = 20  # at most a twentieth of the time goes into it
 PAUSE_MS = 1_000
+ROUND_MS = 10_000  # from one round over all that is remembered to the next: a replica has other readers
 
 
 @dataclass(slots=True)
@@ -76,7 +77,8 @@ class MutationScan:
         some = self.slice()
         known = pl.concat([page.contents for page in some]).unique("key", keep="last")
         rows = reading.page(some[0].after, 2 * known.height + SLICE_ROWS, some[-1].last.cursor)
-        self.next_ms = steady_ms() + max(PAUSE_MS, (steady_ms() - began) * SHARE)
+        pause = PAUSE_MS if self.turn < len(self.pages) else ROUND_MS
+        self.next_ms = steady_ms() + max(pause, (steady_ms() - began) * SHARE)
         if not rows.height:
             return None
         now = self.contents(rows)

@@ -33,6 +33,7 @@ __all__ = ["PageReader", "PageSize", "ReadResult"]
 
 FIRST_PAGE = 1_000  # rows, before it is known how long they are
 SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads, or where rows are huge
+LEVEL_PAGE = 2_000  # rows of a page that is read to see what is new; behind a full one a backlog is read in larger ones
 GROWTH = 4  # from page to page, while they stay small
 PAGE_BYTES = 32_000_000  # of a page in memory; three are in flight, and a request body is about as large
 MOST_WATCHED = 10_000  # rows of another range in one reading; the rest comes with the next
@@ -46,7 +47,7 @@ class ReadResult:
     `page`: rows in order; `late`: late rows that a rescan found below them; `extra`: rows out of the order, such as those
     dated ahead of the clock; `again`: rows that may have changed since they were read, and stand where they stood. `repeated` tells the rows of the page that were sent ahead of their time. `ahead` are the keys
     of such rows that `extra` holds. `after`: the position behind which the page begins. `watched`: the ids that were asked
-    for beside the mechanism's rescan.
+    for beside the mechanism's rescan. `scanned`: in part when that found more than one reading brings.
     """
 
     read_time: ReadTime
@@ -61,6 +62,13 @@ class ReadResult:
     cost_ms: int = 0
     through: str | None = None
     after: Position | None = None
+    scanned: Literal["whole", "in part"] = "whole"
+
+    @property
+    def size(self) -> float:
+        """Bytes of its rows in memory."""
+        parts = (self.page, self.late, self.extra, self.again)
+        return float(sum(part.estimated_size() for part in parts if part is not None))
 
     @property
     def has_news(self) -> bool:
@@ -80,6 +88,10 @@ class PageSize:
     def __init__(self, most: int) -> None:
         self._configured = self._most = most
         self.rows = min(FIRST_PAGE, most)
+
+    def limit(self, reading: Literal["level", "behind"]) -> int:
+        """How many rows the next page may have."""
+        return min(self.rows, LEVEL_PAGE) if reading == "level" else self.rows
 
     def fit(self, page: pl.DataFrame, reading: Literal["level", "behind"]) -> None:
         """Choose by the page that was just read."""
@@ -113,8 +125,15 @@ class PageReader:
         self.again_after: Position | None = None
         self.reopened = row.head is not None and row.head != row.start_head  # what was there at the start was not sent
         self.looked_ahead_ms: int | None = None
+        self.ahead_after: Position | None = None  # behind which a look ahead goes on that was cut short
+        self.scanned: Literal["whole", "in part"] = "whole"  # by the last rescan
         self.late_rows = 0
         self.rescanned = 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether rows out of the order are known to be left for the next reading."""
+        return self.ahead_after is not None or self.scanned == "in part"
 
     def read(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
         """The next page, and what a rescan finds below it, from one snapshot. The head moves on in memory only."""
@@ -133,6 +152,8 @@ class PageReader:
         late = self.late or self.started(read_time)
         if late is None:
             return ReadResult(read_time, reading.page(after, limit, bound), after=after)
+        if pace != "busy":
+            self.scanned = "whole"
         mechanism, scan = late.mechanism.rescan(read_time, pace)
         watch, watched = late.watch.rescan(read_time, pace) if late.watch else (None, None)
         through = mechanism.safe_upper_bound
@@ -146,7 +167,9 @@ class PageReader:
         if bound is not None and page.height < limit:
             extra = self.dated_ahead(reading, bound, read_time, [part for part in (page, found) if part is not None])
         ahead = ledger_keys(self.mapping, extra) if extra is not None else None
-        return ReadResult(read_time, page, found, extra, again, repeated, ahead, scan, watched, cost, through, after)
+        return ReadResult(
+            read_time, page, found, extra, again, repeated, ahead, scan, watched, cost, through, after, self.scanned
+        )
 
     def rescans(
         self, reading: Reading, page: pl.DataFrame, scan: KeyScan | AskIds | None, watched: AskIds | None
@@ -159,12 +182,14 @@ class PageReader:
             if each is None:
                 continue
             began = steady_ms()
-            rows, looked = late_scan.find(reading, self.mapping, each, known, most)
-            self.rescanned += looked
-            cost = steady_ms() - began if each is scan else cost
-            if rows is not None:
-                found.append(rows)
-                known = known.hold(ledger_keys(self.mapping, rows))
+            late = late_scan.find(reading, self.mapping, each, known, most)
+            self.rescanned += late.looked
+            if each is scan:
+                cost = steady_ms() - began
+                self.scanned = "whole" if late.behind is None else "in part"
+            if late.rows is not None:
+                found.append(late.rows)
+                known = known.hold(ledger_keys(self.mapping, late.rows))
         return (pl.concat(found, how="diagonal_relaxed") if found else None), cost
 
     def read_again(self, reading: Reading, page: pl.DataFrame, limit: int, read_time: ReadTime) -> pl.DataFrame | None:
@@ -209,17 +234,25 @@ class PageReader:
     def dated_ahead(
         self, reading: Reading, bound: str, read_time: ReadTime, others: list[pl.DataFrame]
     ) -> pl.DataFrame | None:
-        """Rows beyond the bound that have not been sent yet, nor are among the others; looked for now and then."""
-        if self.looked_ahead_ms is not None and read_time.steady_ms - self.looked_ahead_ms < AHEAD_EVERY_MS:
-            return None
-        self.looked_ahead_ms = read_time.steady_ms
+        """Rows beyond the bound that have not been sent yet, nor are among the others; looked for now and then, in parts."""
+        after = self.ahead_after
+        if after is None:
+            if self.looked_ahead_ms is not None and read_time.steady_ms - self.looked_ahead_ms < AHEAD_EVERY_MS:
+                return None
+            self.looked_ahead_ms = read_time.steady_ms
+            after = Position(bound)
+            if not reading.page(after, 1).height:
+                self.ahead = DeliveredKeys()
+                return None
         head = reading.head()
-        if head is None or head == reading.head(bound):
-            self.ahead = DeliveredKeys()
+        if head is None:
+            self.ahead_after = None
             return None
         # A clock that was set back makes rows of the order stand ahead of it again.
         known = self.known.hold(pl.concat([self.ahead.held, *(ledger_keys(self.mapping, rows) for rows in others)]))
-        return late_scan.find(reading, self.mapping, KeyScan(Position(bound), head, "recent", 0), known)[0]
+        found = late_scan.find(reading, self.mapping, KeyScan(after, head, "recent", 0), known)
+        self.ahead_after = found.behind
+        return found.rows
 
     def repeated(self, page: pl.DataFrame) -> pl.Series | None:
         """Which rows of the page were sent ahead of their time; None when there are none."""
@@ -249,10 +282,13 @@ class PageReader:
         """While behind, aim at the source's head, so that a first load need not remember every row."""
         if page.height < limit:
             return mechanism.with_target(read_time, None)
-        head = reading.head(bound) if mechanism.safe_upper_bound is None else None
+        dated = self.relation.dated
+        if mechanism.safe_upper_bound is not None or not mechanism.wants_target("time" if dated else "id"):
+            return mechanism
+        head = reading.head(bound)
         if head is None:
             return mechanism
-        if not self.relation.dated:
+        if not dated:
             return mechanism.with_target(read_time, Mark(Position(head), self.seq))
         # The head's own time counts too.
         top = reading.by_cursor([head])
@@ -281,7 +317,7 @@ class PageReader:
             found=late,
             # Lateness counts from the end of what a coarse value stands for.
             found_ms=self.moments(late) + self.grain.ms - 1 if late is not None and dated else None,
-            scan=read.scan,
+            scan=read.scan if read.scanned == "whole" else None,  # the rest is found before the watermark moves
             cost_ms=read.cost_ms,
             through=read.through,
         )

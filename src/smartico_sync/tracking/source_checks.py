@@ -20,6 +20,7 @@ from smartico_sync.core.restore_detection import Facts, Highest, judge, reconcil
 from smartico_sync.errors import RowsUnusable, ViewMisconfigured, ViewRegressed
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.mutation_scan import MutationScan
+from smartico_sync.tracking.null_counts import NullCounts
 from smartico_sync.tracking.redelivery import requested
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.definition import Change
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import Anchor
-    from smartico_sync.sources.protocol import Reading
+    from smartico_sync.sources.protocol import Reading, Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.page_reader import PageReader
     from smartico_sync.tracking.prepared_view import PreparedView
@@ -40,7 +41,6 @@ __all__ = ["CheckMemory", "CheckResult", "SourceChecks", "lost"]
 
 EVERY_MS = 60_000  # a restore is not noticed sooner by polls of an idle source, nor need it be
 SOON_MS = 5_000  # after something suspicious
-RARELY_MS = 3_600_000  # where counting NULL cursors takes too long
 ROWS_AT_ONCE = 1_000
 BACK_MS = 10_000  # clocks of one server are set back by less; further back it is another one
 
@@ -51,15 +51,14 @@ log = structlog.get_logger()
 class CheckMemory:
     """What a view's checks remember for as long as the process lives. Used by the view's own loop only.
 
-    `next_ms`, `next_count_ms`: when the source is looked at, and its NULLs are counted, again (steady clock).
+    `next_ms`: when the source is looked at again (steady clock). `nulls`: rows without a place in the order.
     `sent_without`: keys of rows without a cursor that were delivered. `changed`: what the view reads now that it did not
     read before. `columns`: what changed in those that are sent, and `hint` what to do about it. `servers`: those whose rows were found to be the ones delivered, each with the clock at which it was last
     read.
     """
 
     next_ms: int = 0
-    next_count_ms: int = 0
-    nulls: int = 0
+    nulls: NullCounts = field(default_factory=NullCounts)
     sent_without: DeliveredKeys = field(default_factory=DeliveredKeys)
     changed: str = ""
     columns: str = ""
@@ -160,15 +159,14 @@ class SourceChecks:
         return self.memory.changed
 
     def look(self, reading: Reading, reader: PageReader) -> CheckResult:
-        """Look at what is due. Raises ViewRegressed, and by the policy for NULL cursors RowsUnusable or ViewMisconfigured."""
+        """Look at what is due. Raises ViewRegressed, and by the policy for NULL cursors ViewMisconfigured."""
         read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
         rows = None
         if read_time.steady_ms >= self.memory.next_ms:
             self.compare_anchors(reading, reader.head, reader.watermark)
             reader.look_below(reading)
             self.memory.next_ms = read_time.steady_ms + (SOON_MS if self.doubts else EVERY_MS)
-            self.count_nulls(reading)
-            if self.memory.nulls and self.view.on_null_cursor == "send" and self.without == "none":
+            if self.memory.nulls.cursors and self.view.on_null_cursor == "send" and self.without == "none":
                 rows = self.without_cursor(reading)
                 self.without = "none" if rows is None else "in flight"
         mutated = self.mutated(reading)
@@ -180,32 +178,26 @@ class SourceChecks:
                     f"{self.memory.columns}: {self.memory.hint}" if self.memory.columns else "",
                     self.doubts,
                     reader.warning(read_time, reading),
-                    self.null_warning(),
+                    self.memory.nulls.warning(self.view),
                     ahead_warning(reader),
                     *(f"{advice.what}: {advice.hint}" for advice in self.prepared.advice),
                 ),
             )
         )
-        return CheckResult(read_time, self.memory.nulls, mutated, warnings, rows)
+        return CheckResult(read_time, self.memory.nulls.rows, mutated, warnings, rows)
 
-    def count_nulls(self, reading: Reading) -> None:
-        """Count the rows that have no place in the order; rarely, where that takes long."""
-        if steady_ms() < self.memory.next_count_ms:
+    def count_nulls(self, source: Source) -> None:
+        """Count the rows that have no place in the order, where that is due. By the view's policy RowsUnusable."""
+        if not self.minute_is_over:
             return
-        self.memory.next_count_ms = steady_ms() + RARELY_MS  # also when the count is cancelled
-        self.memory.nulls = reading.null_cursors()
-        self.memory.next_count_ms = 0
-        if self.memory.nulls and self.view.on_null_cursor == "stop":
+        nulls = self.memory.nulls
+        nulls.count(source, self.prepared.relation, self.view)
+        if nulls.rows and self.view.on_null_cursor == "stop":
+            nulls.next_cursors_ms = nulls.next_keys_ms = 0  # the next try may find them filled
             raise RowsUnusable(
-                f"view {self.view.name}: {self.memory.nulls} rows have a NULL {self.view.cursor} or key",
+                f"view {self.view.name}: {nulls.rows} rows have a NULL {self.view.cursor} or key",
                 hint="fill the cursor, or set `on_null_cursor: report`",
             )
-
-    def null_warning(self) -> str:
-        """What a person should know of them."""
-        if not self.memory.nulls or self.view.on_null_cursor == "send":
-            return ""
-        return f"{self.memory.nulls} rows have a NULL {self.view.cursor} or key and are never sent: fill it, or see `on_null_cursor`"
 
     def without_cursor(self, reading: Reading) -> pl.DataFrame | None:
         """Rows without a cursor that this process has not sent yet, some at a time."""

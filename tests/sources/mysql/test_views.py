@@ -142,3 +142,23 @@ def test_a_query_that_the_server_computes_first_is_told(engine, query):
     assert "make it a view" in plan.advice
     seen = source.describe(Relation("v", "touched", ("uid",), relation="seen"))
     assert source.plan(seen, None, 10).uses_index is True
+
+
+def test_how_null_cursors_would_be_found(engine):
+    """By an index for next to nothing, without one by reading the whole table; one of a few rows is no matter."""
+    rows = ", ".join(f"({number})" for number in range(3_000))
+    engine.execute(
+        "CREATE TABLE bets (id INT)",
+        f"INSERT INTO bets VALUES {rows}",
+        "CREATE TABLE few AS SELECT * FROM bets LIMIT 10",
+    )
+    source = engine.source()
+
+    def scan(relation):
+        with source.reading(source.describe(relation)) as reading:
+            return reading.null_scan()
+
+    assert scan(BETS) == "by reading all"
+    assert scan(Relation("few", "id", ("id",), relation="few")) == "by index"
+    engine.execute("CREATE INDEX by_id ON bets (id)", "ANALYZE TABLE bets")
+    assert scan(BETS) == "by index"

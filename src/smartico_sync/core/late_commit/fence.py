@@ -108,6 +108,10 @@ class Fence:
         stamped = [stamp.steady_ms for head in waiting for stamp in head.stamps]
         return read_time.steady_ms - min(stamped) if stamped else 0
 
+    def wants_target(self, cursor: Literal["time", "id"]) -> bool:  # noqa: ARG002  - of either
+        """See `late.Mechanism`."""
+        return self.aim is None
+
     def with_target(self, read_time: ReadTime, source_head: Mark | None) -> Fence:
         """See `late.Mechanism`. The aim becomes the safe_upper_bound when its own stamp is reached."""
         if source_head is None:

@@ -120,6 +120,10 @@ class Gaps:
         """Return how many ids are still waited for."""
         return int((self.open["high"] - self.open["low"]).sum()) + self.open.height
 
+    def wants_target(self, cursor: Literal["time", "id"]) -> bool:  # noqa: ARG002  - ids only
+        """See `late.Mechanism`."""
+        return self.aim is None
+
     def with_target(self, read_time: ReadTime, source_head: Mark | None) -> Gaps:
         """See `late.Mechanism`. Holes below the aim are at least as old as the aim."""
         if source_head is None:

@@ -130,6 +130,10 @@ class Lookback:
         """See `late.Mechanism`."""
         return self.heads.since
 
+    def wants_target(self, cursor: Literal["time", "id"]) -> bool:
+        """See `late.Mechanism`."""
+        return cursor == "id" and self.aim is None
+
     def with_target(self, read_time: ReadTime, source_head: Mark | None) -> Lookback:  # noqa: ARG002  - an aim has no age here
         """See `late.Mechanism`. Rows with a time of their own need no aim."""
         if source_head is None or source_head.cursor_ms is not None:

@@ -162,6 +162,9 @@ class Mechanism(Protocol):
         call `with_target(read_time, None)` and read on without it.
         """
 
+    def wants_target(self, cursor: Literal["time", "id"]) -> bool:
+        """Return whether `with_target` has any use for the source's head while a backlog is read: asking for it costs a query."""
+
     def with_target(self, read_time: ReadTime, source_head: Mark | None) -> Self:
         """Say how high the source reaches when a page came back full; None when level, or when the safe_upper_bound is reached.
 

@@ -19,7 +19,10 @@ __all__ = ["BEHIND_MS", "PendingHead", "PendingHeads", "Stamp", "recall"]
 
 WAITING = 64  # keeps their spacing near a tenth of each head's age; every one costs a comparison a reading
 RECENT_MS = 5_000  # most late rows come within seconds: this much is scanned in every reading
-SHARE = 10  # full scans take at most a tenth of the time
+SHARE = 10  # scans take at most a tenth of the time, full and recent ones together
+RECENT_SHARE = (
+    20  # and recent ones at most half of that, so that the full ones, which move the watermark, come to their turn
+)
 BEHIND_MS = 10_000  # a backlog wants throughput; its late rows can wait this long
 
 
@@ -67,7 +70,11 @@ class PendingHead:
 
 @dataclass(frozen=True, slots=True)
 class PendingHeads:
-    """Heads in the order in which they were committed, oldest first; `watermark` lies below all of them."""
+    """Heads in the order in which they were committed, oldest first; `watermark` lies below all of them.
+
+    `scanned_ms`: when the last full scan was read; `cost_ms`: what it took, with all recent ones since. `recent_ms`: when the
+    last recent one was read, and `recent_cost_ms` what that took.
+    """
 
     watermark: Mark | None = None
     since: int = 0
@@ -75,6 +82,8 @@ class PendingHeads:
     number: int = 0
     scanned_ms: int | None = None
     cost_ms: int = 0
+    recent_ms: int = 0
+    recent_cost_ms: int = 0
 
     @classmethod
     def start(
@@ -105,7 +114,11 @@ class PendingHeads:
         return {"since": self.since, "head_ms": self.last.cursor_ms if self.last else None, **seen}
 
     def scan(self, read_time: ReadTime, pace: Pace) -> KeyScan | None:
-        """Return the key scan that is due: full when its cost allows, else of the recent heads; None when none is."""
+        """Return the key scan that is due: full when its cost allows, else of the recent heads; None when none is.
+
+        A scan that took two seconds is not repeated for eighteen: a replica has other readers. So it is found late what such
+        a scan would find, and never less than that is found, since the watermark waits for the full scan.
+        """
         if pace == "busy" or not self.waiting:
             return None
         last, pause = self.scanned_ms, self.cost_ms * SHARE
@@ -113,6 +126,8 @@ class PendingHeads:
             last, pause = self.waiting[0].steady_ms if last is None else last, max(pause, BEHIND_MS)
         if last is None or read_time.steady_ms - last >= pause:
             return self.upto_newest(self.watermark, "full")
+        if read_time.steady_ms - self.recent_ms < self.recent_cost_ms * RECENT_SHARE:
+            return None
         old = [head.mark for head in self.waiting[:-1] if read_time.steady_ms - head.steady_ms >= RECENT_MS]
         return self.upto_newest(old[-1], "recent") if old and pace == "caught_up" else None
 
@@ -134,8 +149,11 @@ class PendingHeads:
     def settled(self, page: Page, ready: Callable[[PendingHead], bool]) -> PendingHeads:
         """Move the watermark to the newest head that is ready and that the page's full scan covered."""
         scan = page.scan
-        if not isinstance(scan, KeyScan) or scan.extent != "full":
+        if not isinstance(scan, KeyScan):
             return self
+        if scan.extent != "full":
+            cost = self.cost_ms + page.cost_ms
+            return replace(self, recent_ms=page.read_time.steady_ms, recent_cost_ms=page.cost_ms, cost_ms=cost)
         heads = replace(self, scanned_ms=page.read_time.steady_ms, cost_ms=page.cost_ms)
         covered = [i for i, head in enumerate(self.waiting) if head.number <= scan.number and ready(head)]
         return heads.moved(covered[-1] + 1) if covered else heads

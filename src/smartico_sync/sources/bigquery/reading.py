@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,7 +10,7 @@ import polars as pl
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.bigquery.session import Estimate, Session
 from smartico_sync.sources.bigquery.types import BIGQUERY, parameter
-from smartico_sync.sources.kit.positions import compared, described, labels
+from smartico_sync.sources.kit.positions import compared, described, labels, tie_breakers
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.warehouse import WarehouseReading
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from google.cloud.bigquery import ScalarQueryParameter
 
+    from smartico_sync.sources.protocol import Nulls
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["BigQueryReading"]
@@ -64,17 +64,24 @@ class BigQueryReading(WarehouseReading[Session]):
                 return found.reverse()
         return super().newest(limit)
 
-    def null_cursors(self) -> int:
+    def null_cursors(self, of: Nulls = "cursor or key", patience_ms: int | None = None) -> int:  # noqa: ARG002  - bytes are what counts here
         """How many rows have no place in the order, counted once an hour; NULL keys only where that may be paid for."""
-        counted = self.session.cache.nulls.get(self.relation)
+        counted = self.session.cache.nulls.get((self.relation, of))
         if counted is None or time.monotonic() - counted[0] > COUNTED_S:
-            statement, most = statements.null_cursors(self.adapter, self.relation), self.session.most_bytes
-            if most is not None and self.estimate(statement, {}).size > most:
-                # NULL cursors lie in a partition of their own, and are found without the rest.
-                statement = statements.null_cursors(self.adapter, replace(self.relation, key=()))
-            counted = (time.monotonic(), int(self.value(statement, {}) or 0))
-            self.session.cache.nulls[self.relation] = counted
+            counted = (time.monotonic(), self._nulls(of))
+            self.session.cache.nulls[self.relation, of] = counted
         return counted[1]
+
+    def _nulls(self, of: Nulls) -> int:
+        if of == "key" and not tie_breakers(self.relation):
+            return 0
+        statement, most = statements.null_cursors(self.adapter, self.relation, of), self.session.most_bytes
+        if of != "cursor" and most is not None and self.estimate(statement, {}).size > most:
+            if of == "key":
+                return 0
+            # NULL cursors lie in a partition of their own, and are found without the rest.
+            statement = statements.null_cursors(self.adapter, self.relation, "cursor")
+        return int(self.value(statement, {}) or 0)
 
     def estimate(self, statement: Statement, values: Mapping[str, str | int]) -> Estimate:
         """What the question would cost."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.bigquery.login import Login
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
     from smartico_sync.sources.kit.server_clock import ServerClock
+    from smartico_sync.sources.protocol import Nulls
 
 __all__ = ["NEVER", "AnswerCache", "Estimate", "Session", "Storage"]
 
@@ -70,7 +71,7 @@ class AnswerCache:
 
     def __init__(self) -> None:
         self.heads: dict[Relation, str] = {}
-        self.nulls: dict[Relation, tuple[float, int]] = {}
+        self.nulls: dict[tuple[Relation, Nulls], tuple[float, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation, Snapshot
     from smartico_sync.sources.kit.positions import Label
+    from smartico_sync.sources.protocol import NullScan
 
 __all__ = ["BaseReading", "Brought"]
 
@@ -98,6 +99,10 @@ class BaseReading(ABC):
     def pinned_by(self) -> str:
         """See `protocol.Reading`; most engines have no transaction ids to pin."""
         return ""
+
+    def null_scan(self) -> NullScan:
+        """See `protocol.Reading`; many engines would have to try."""
+        return "unknown"
 
     def most_listed(self, parts: int) -> int:  # noqa: ARG002  - for engines that count parameters
         """How many tuples of so many parts one question may list."""

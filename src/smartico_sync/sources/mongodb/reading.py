@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.kit.positions import Label
     from smartico_sync.sources.mongodb.pipelines import Stage
     from smartico_sync.sources.mongodb.session import Session
-    from smartico_sync.sources.protocol import End
+    from smartico_sync.sources.protocol import End, Nulls
 
 __all__ = ["MongoReading"]
 
@@ -102,9 +102,14 @@ class MongoReading(BaseReading):
         shown = pipelines.projection(pipelines.paths_of(self.relation, "rows"), "rows")
         return self.noted(self._frame([*stages, shown], "rows", limit).reverse())
 
-    def null_cursors(self) -> int:
-        """How many rows have no place in the order."""
-        condition = pipelines.without_position(self.relation, (self.relation.cursor, *self.relation.key))
+    def null_cursors(self, of: Nulls = "cursor or key", patience_ms: int | None = None) -> int:  # noqa: ARG002  - `statement_timeout` ends it
+        """How many rows have no place in the order; an end of its own a count has none."""
+        cursor, ties = (self.relation.cursor,), tie_breakers(self.relation)
+        if of == "key" and not ties:
+            return 0
+        condition = pipelines.without_position(self.relation, {"cursor": cursor, "key": ties}.get(of, (*cursor, *ties)))
+        if of == "key":
+            condition = {"$and": [pipelines.comparable(self.relation, cursor), condition]}
         return self._counted([{"$match": condition}, {"$limit": NULLS_COUNTED}])
 
     def count(self, low: str | None, high: str, end: End = "through") -> int:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.mysql.reading import MySQLReading
     from smartico_sync.sources.mysql.session import Answer, Session
+    from smartico_sync.sources.protocol import NullScan
 
-__all__ = ["explain"]
+__all__ = ["explain", "null_scan"]
 
 SORTS = ("Using filesort", "Using temporary")
 FOUND = ("range", "ref", "eq_ref", "const", "system")
@@ -52,6 +53,18 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
     if relation.query is not None and (first.get("table") or "").startswith("<derived"):
         return Plan(uses_index=False, text=text, advice=BUILT_FIRST)
     return Plan(uses_index=False, text=text, advice=_advice(rewritten, relation, first.get("key")))
+
+
+def null_scan(session: Session, query: str) -> NullScan:
+    """How this count of NULLs would find them; what the user may not see is unknown."""
+    try:
+        steps, _ = _explained(session, query)
+    except StatementFailed:
+        return "unknown"
+    cheap = all(
+        not step.get("table") or step.get("type") in FOUND or int(step.get("rows") or MANY) < MANY for step in steps
+    )
+    return "by index" if cheap else "by reading all"
 
 
 def _explained(session: Session, query: str) -> tuple[list[dict[str, str | None]], str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.sources.kit.frames import decoded, shortest
+from smartico_sync.sources.mysql.plan import null_scan
 from smartico_sync.sources.mysql.session import Answer, Session, literal
 from smartico_sync.sources.mysql.types import MYSQL
+from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.reading import ColumnReading
 
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from smartico_sync.core.relation import Column
+    from smartico_sync.sources.protocol import NullScan
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["MySQLReading"]
@@ -37,6 +41,23 @@ class MySQLReading(ColumnReading[Session]):
     def ask(self, statement: str) -> Answer:
         """One statement in the reading's transaction."""
         return self.session.run(statement, self.what)
+
+    def within(self, statement: Statement, patience_ms: int) -> Statement:
+        """By what each of the two knows for a single statement."""
+        match self.session.flavour:
+            case "mariadb":
+                return replace(
+                    statement, text=f"SET STATEMENT max_statement_time={patience_ms / 1000} FOR {statement.text}"
+                )
+            case "mysql":
+                hint = f"*/ SELECT /*+ MAX_EXECUTION_TIME({patience_ms}) */"
+                return replace(statement, text=statement.text.replace("*/ SELECT", hint, 1))
+            case "neither":
+                return statement
+
+    def null_scan(self) -> NullScan:
+        """See `plan`."""
+        return null_scan(self.session, statements.null_rows(self.adapter, self.relation).filled(literal, {}))
 
     def series(self, statement: Statement, values: Mapping[str, str | int]) -> list[pl.Series]:
         """Rows as columns of the text the server prints."""

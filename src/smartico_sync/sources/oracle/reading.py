@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.sources.protocol import NullScan
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["OracleReading", "bound", "filled"]
@@ -41,6 +42,10 @@ class OracleReading(ColumnReading[Session]):
         self.session.name(self.relation.name)
         self.clock_ms = self.session.clock.read(self.session, self.what)
         self.session.begin(self.what)
+
+    def null_scan(self) -> NullScan:
+        """An index leaves out the rows that are NULL in all of its columns."""
+        return "not at all"
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> pl.DataFrame:
         """One query in the reading's transaction, as columns."""

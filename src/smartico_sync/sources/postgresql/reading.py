@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import secrets
 from typing import TYPE_CHECKING, Literal
 
@@ -15,12 +16,14 @@ from smartico_sync.sources.kit.positions import compared
 from smartico_sync.sources.postgresql.facts import ask_pins
 from smartico_sync.sources.postgresql.session import Answer, Session, literal
 from smartico_sync.sources.postgresql.types import POSTGRESQL
+from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.reading import ColumnReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.relation import Column
+    from smartico_sync.sources.protocol import NullScan
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["PostgresReading"]
@@ -29,6 +32,8 @@ __all__ = ["PostgresReading"]
 ABSENT = "\\" + secrets.token_hex(4)
 NO_TEXT = secrets.token_hex(8)  # stands for bytes that are no text, until their value is left out; likewise
 MARKED = "smartico-sync-marked"
+CHEAP = 1_000  # of the planner's units, each a page read in order: 8 MB
+FEW_ROWS = 10_000  # up to so many COPY saves little; positions alone are few bytes a row, however many they are
 
 
 class PostgresReading(ColumnReading[Session]):
@@ -61,14 +66,39 @@ class PostgresReading(ColumnReading[Session]):
         rows = self.ask(statement.filled(literal, values)).rows
         return rows[0][0] if rows else None
 
+    def within(self, statement: Statement, patience_ms: int) -> Statement:
+        """The server's own timeout, for the rest of the transaction."""
+        self.ask(f"SELECT set_config('statement_timeout', '{patience_ms}', true)")
+        return statement
+
+    def null_scan(self) -> NullScan:
+        """By the planner's cost, which is that of a few pages where an index serves or the table is small."""
+        query = statements.null_rows(self.adapter, self.relation).filled(literal, {})
+        document = "\n".join(row[0] or "" for row in self.ask(f"EXPLAIN (FORMAT JSON) {query}").rows)
+        return "by index" if json.loads(document)[0]["Plan"]["Total Cost"] < CHEAP else "by reading all"
+
     def series(self, statement: Statement, values: Mapping[str, str | int]) -> list[pl.Series]:
-        """Rows by COPY, which gives each value as the text the server prints."""
+        """Rows as the texts that the server prints: many by COPY, which is faster, few by the SELECT itself.
+
+        Until PostgreSQL 16 each COPY is a statement of its own for pg_stat_statements, whose constants are not left out: one
+        for every poll would drive all others from its table.
+        """
         query = statement.filled(literal, values)
         try:
+            if int(values.get("n", 0)) <= FEW_ROWS or not statement.columns:
+                return self._decoded(self.ask(query))
             data = self.ask(f"COPY ({query}) TO STDOUT (FORMAT csv, NULL {literal(ABSENT)})").data
         except ViewBroken as broken:
             raise self._no_position(values) or broken from None
         return self._parsed(data, statement.width) if data else []
+
+    def _decoded(self, answer: Answer) -> list[pl.Series]:
+        try:
+            columns = answer.columns("strict")
+        except UnicodeDecodeError:
+            self._bytes = "some that are no text"
+            columns = answer.columns(MARKED)
+        return [pl.Series(values, dtype=pl.String) for values in columns] if answer.result.ntuples else []
 
     def typed(self, columns: Sequence[Column], series: Sequence[pl.Series]) -> pl.DataFrame:
         """As of any engine; a value with bytes that are no text spoils its own row only."""

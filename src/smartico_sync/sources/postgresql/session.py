@@ -42,13 +42,13 @@ NO_CLEAR_TEXT = "!password"  # whoever answers may ask for the password itself
 OWN_AUTHORITIES = Path("~/.postgresql/root.crt")  # where libpq looks for them
 CANCEL_TIMEOUT_S = 1.0  # asking the server to stop is a courtesy; closing the socket works anyway
 # Everything is set in the transaction, so that a pooler between us and the server does no harm.
-BEGIN = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-    "SET LOCAL TimeZone='UTC';SET LOCAL DateStyle='ISO, YMD';SET LOCAL statement_timeout={timeout_ms};"
-    "SET LOCAL IntervalStyle='postgres';SET LOCAL extra_float_digits=3;SET LOCAL bytea_output='hex';"
-)
+# By a SELECT, because each SET would be a statement of its own in the server's statistics and logs.
+BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+SETTINGS = {
+    "TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "extra_float_digits": "3", "bytea_output": "hex",
+}  # fmt: skip
 # Such a database holds bytes and no texts: to make UTF-8 of them the server would refuse a page for one that are none.
-RAW = "SET LOCAL client_encoding='SQL_ASCII';"
+RAW = {"client_encoding": "SQL_ASCII"}
 FIRST_WITH_FENCE = 100_000  # PostgreSQL 10: snapshots as documented
 FIRST_WITH_PG_SNAPSHOT = 130_000  # before 13 the same functions are called txid_*
 # A standby knows everything up to the last commit it has replayed, and no more: also when all that was received is
@@ -62,10 +62,41 @@ Row = tuple[str | None, ...]
 class Answer:
     """What one statement gave: rows as text, or the bytes of a COPY."""
 
-    rows: tuple[Row, ...] = ()
+    result: Any = None
     data: bytes = b""
-    names: tuple[str, ...] = ()
-    types: tuple[int, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows, for answers of a few."""
+        result = self.result
+        columns = range(result.nfields)
+        return tuple(
+            tuple(
+                None if (value := result.get_value(row, column)) is None else value.decode(errors="replace")
+                for column in columns
+            )
+            for row in range(result.ntuples)
+        )
+
+    def columns(self, errors: str) -> list[list[str | None]]:
+        """The values column by column. UnicodeDecodeError, or what the handler of `errors` makes of bytes that are no text."""
+        value, rows = self.result.get_value, range(self.result.ntuples)
+        return [
+            [None if (data := value(row, column)) is None else data.decode("utf-8", errors) for row in rows]
+            for column in range(self.result.nfields)
+        ]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return tuple(
+            (self.result.fname(column) or b"").decode(errors="replace") for column in range(self.result.nfields)
+        )
+
+    @property
+    def types(self) -> tuple[int, ...]:
+        """The columns' types, by oid."""
+        return tuple(self.result.ftype(column) for column in range(self.result.nfields))
 
 
 class Login(BaseLogin):
@@ -149,7 +180,9 @@ class Session:
         self._pg.nonblocking = 1
         self._poll = select.poll()
         self.version = self._pg.server_version
-        self._begin = BEGIN.format(timeout_ms=login.timeout_ms) + (RAW if self.encoding == "SQL_ASCII" else "")
+        self._settings = _settings(
+            {"statement_timeout": str(login.timeout_ms), **(RAW if self.encoding == "SQL_ASCII" else {})}
+        )
         self._identity = identity(self)
 
     @property
@@ -166,7 +199,7 @@ class Session:
 
     def begin(self, what: str) -> None:
         """Open a read-only transaction. `what` names the view for messages, here and below."""
-        self.run(self._begin, what)
+        self.run(f"{BEGIN}SELECT {self._settings}", what)
 
     def begin_reading(self, what: str) -> Row:
         """As `begin`, in the same round trip with epoch ms of the clock, xmin and xmax where they can be a fence, and the server.
@@ -175,7 +208,8 @@ class Session:
         one asks anew what it answers.
         """
         try:
-            return self.run(self._begin + _standing(self.version, self._identity), what)[0].rows[0]
+            standing = _standing(self.version, self._identity)
+            return self.run(f"{BEGIN}SELECT {standing}, {self._settings}", what)[0].rows[0][:4]
         except SourceError:
             self.close()
             raise
@@ -212,7 +246,7 @@ class Session:
                 break
             match result.status:
                 case ExecStatus.TUPLES_OK:
-                    answers.append(_table(result))
+                    answers.append(Answer(result))
                 case ExecStatus.COPY_OUT:
                     answers.append(Answer(data=self._copied()))
                 case ExecStatus.FATAL_ERROR if fault is None:
@@ -302,9 +336,9 @@ def _password_passes(required: str) -> bool:
 
 
 def _standing(version: int, identity: str) -> str:
-    """The question for a transaction's clock and snapshot, and for which server answers."""
+    """What tells a transaction's clock and snapshot, and which server answers."""
     if version < FIRST_WITH_FENCE:
-        return f"SELECT floor(extract(epoch FROM now()) * 1000)::bigint, NULL, NULL, {identity};"  # noqa: S608  - constants only
+        return f"floor(extract(epoch FROM now()) * 1000)::bigint, NULL, NULL, {identity}"
     if version < FIRST_WITH_PG_SNAPSHOT:
         xmax = "txid_snapshot_xmax(txid_current_snapshot())"
         snapshot = f"txid_snapshot_xmin(txid_current_snapshot()), {xmax} + age((({xmax}) % 4294967296)::text::xid)"
@@ -312,7 +346,12 @@ def _standing(version: int, identity: str) -> str:
         # A snapshot's xmax is one past the last id that ended; its age leads to the next one that will be given out.
         xmax = "pg_snapshot_xmax(pg_current_snapshot())"
         snapshot = f"pg_snapshot_xmin(pg_current_snapshot()), {xmax}::text::bigint + age({xmax}::xid)"
-    return f"SELECT floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot}, {identity};"  # noqa: S608  - constants only
+    return f"floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot}, {identity}"
+
+
+def _settings(more: dict[str, str]) -> str:
+    """What sets the transaction's settings."""
+    return ", ".join(f"set_config('{name}', '{value}', true)" for name, value in {**SETTINGS, **more}.items())
 
 
 def literal(value: str | int) -> str:
@@ -321,18 +360,3 @@ def literal(value: str | int) -> str:
         return str(value)
     quoted = value.replace("\0", "").replace("'", "''")
     return "E'" + quoted.replace("\\", "\\\\") + "'" if "\\" in quoted else f"'{quoted}'"
-
-
-def _table(result: Any) -> Answer:
-    columns = range(result.nfields)
-    return Answer(
-        rows=tuple(
-            tuple(
-                None if (value := result.get_value(row, column)) is None else value.decode(errors="replace")
-                for column in columns
-            )
-            for row in range(result.ntuples)
-        ),
-        names=tuple((result.fname(column) or b"").decode(errors="replace") for column in columns),
-        types=tuple(result.ftype(column) for column in columns),
-    )

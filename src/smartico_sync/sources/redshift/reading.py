@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from smartico_sync.core.relation import Column
+    from smartico_sync.sources.protocol import NullScan
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["RedshiftReading"]
@@ -34,6 +35,10 @@ class RedshiftReading(ColumnReading[Session]):
         self.session.begin(self.what)
         now = self.session.run(NOW, self.what).texts[0][0] or ""
         self.clock_ms = int(datetime.fromisoformat(now).timestamp() * 1000)
+
+    def null_scan(self) -> NullScan:
+        """There are no indexes."""
+        return "by reading all"
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """One statement in the reading's transaction."""

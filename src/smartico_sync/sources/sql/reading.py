@@ -10,7 +10,13 @@ import polars as pl
 from smartico_sync.sources.kit import keyless_pages
 from smartico_sync.sources.kit.frames import empty, from_texts
 from smartico_sync.sources.kit.pool import Link
-from smartico_sync.sources.kit.positions import among_parameters, key_parameters, position_parameters, range_parameters
+from smartico_sync.sources.kit.positions import (
+    among_parameters,
+    key_parameters,
+    position_parameters,
+    range_parameters,
+    tie_breakers,
+)
 from smartico_sync.sources.kit.reading import BaseReading
 from smartico_sync.sources.sql import statements
 
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.kit.positions import Label
-    from smartico_sync.sources.protocol import End
+    from smartico_sync.sources.protocol import End, Nulls
     from smartico_sync.sources.sql.statements import DialectAdapter, Statement
 
 __all__ = ["ColumnReading", "SqlReading", "SqlSession", "Values"]
@@ -102,9 +108,18 @@ class SqlReading(BaseReading, Generic[S]):
         statement = statements.head(self.adapter, self.relation, "open" if through is None else "through")
         return self.value(statement, range_parameters(None, through))
 
-    def null_cursors(self) -> int:
+    def null_cursors(self, of: Nulls = "cursor or key", patience_ms: int | None = None) -> int:
         """How many rows have no place in the order."""
-        return int(self.value(statements.null_cursors(self.adapter, self.relation), {}) or 0)
+        if of == "key" and not tie_breakers(self.relation):
+            return 0
+        statement = statements.null_cursors(self.adapter, self.relation, of)
+        if patience_ms is not None:
+            statement = self.within(statement, patience_ms)
+        return int(self.value(statement, {}) or 0)
+
+    def within(self, statement: Statement, patience_ms: int) -> Statement:  # noqa: ARG002  - for engines that can be told
+        """The statement as the server ends it after so long; here that is left to the source's `statement_timeout`."""
+        return statement
 
     def count(self, low: str | None, high: str, end: End = "through") -> int:
         """How many rows are in the range."""

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.kit.positions import Label
-    from smartico_sync.sources.protocol import End
+    from smartico_sync.sources.protocol import End, Nulls
 
 __all__ = [
     "Backticks", "DialectAdapter", "Expression", "Named", "Statement", "among", "count", "head", "keys",
-    "newest", "null_cursors", "page", "shape", "star", "without_cursor",
+    "newest", "null_cursors", "null_rows", "page", "shape", "star", "without_cursor",
 ]  # fmt: skip
 
 Scan = Literal["all", "from the start", "after", "after, ties by key"]
@@ -185,13 +185,28 @@ def head(
 
 
 @lru_cache(maxsize=256)
-def null_cursors(adapter: DialectAdapter, relation: Relation) -> Statement:
-    """How many rows no page returns, because their cursor or a part of their key is NULL; stops at NULLS_COUNTED."""
-    source = _source(adapter, relation)
-    absent = sa.or_(*(source.c[name].is_(None) for name in (relation.cursor, *relation.key)))
-    found: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(source).where(absent)
-    inner = found.limit(sa.literal_column(str(NULLS_COUNTED))).subquery("found")
+def null_cursors(adapter: DialectAdapter, relation: Relation, of: Nulls = "cursor or key") -> Statement:
+    """How many rows no page returns, because of a NULL there; stops at NULLS_COUNTED. Of a key only where there is one."""
+    inner = _null_rows(adapter, relation, of).subquery("found")
     return _compile(adapter, relation, sa.select(sa.func.count()).select_from(inner))
+
+
+@lru_cache(maxsize=256)
+def null_rows(adapter: DialectAdapter, relation: Relation) -> Statement:
+    """A row for each that has a NULL cursor, to ask for its plan."""
+    return _compile(adapter, relation, _null_rows(adapter, relation, "cursor"))
+
+
+def _null_rows(adapter: DialectAdapter, relation: Relation, of: Nulls) -> sa.Select[Any]:
+    source = _source(adapter, relation)
+    names = {"cursor": (relation.cursor,), "key": tuple(tie_breakers(relation))}.get(
+        of, (relation.cursor, *relation.key)
+    )
+    absent = sa.or_(*(source.c[name].is_(None) for name in names))
+    if of == "key":
+        absent = sa.and_(source.c[relation.cursor].is_not(None), absent)
+    found: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(source).where(absent)
+    return found.limit(sa.literal_column(str(NULLS_COUNTED)))
 
 
 @lru_cache(maxsize=256)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.errors import SyncError
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
     from smartico_sync.sources.kit.server_clock import ServerClock
+    from smartico_sync.sources.protocol import NullScan
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["WarehouseReading", "WarehouseSession"]
@@ -105,6 +106,10 @@ class WarehouseReading(SqlReading[S]):
     def begin(self) -> None:
         """Read the server's clock."""
         self.clock_ms = self.session.now_ms(self.what)
+
+    def null_scan(self) -> NullScan:
+        """There are no indexes."""
+        return "by reading all"
 
     @abstractmethod
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> list[pa.Table]:

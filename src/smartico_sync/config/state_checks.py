@@ -1,0 +1,51 @@
+"""What `state:` and `cluster:` say, and whether they fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smartico_sync.catalogue.engines import find
+from smartico_sync.config.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from smartico_sync.config.models import Configuration
+
+__all__ = ["is_server", "shown_state", "state_problems"]
+
+HOLDS_STATE = "postgresql"
+
+
+def is_server(state: str) -> bool:
+    """Whether `state:` is a URL, and not a path."""
+    return "://" in state
+
+
+def shown_state(state: str) -> str:
+    """`state:` without a password."""
+    scheme, separator, rest = state.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}" if separator else state
+
+
+def state_problems(configuration: Configuration) -> Iterator[Problem]:
+    """What does not fit. Nothing of a URL is shown: it may hold a password."""
+    cluster = configuration.cluster
+    if not is_server(configuration.state):
+        if cluster.key_file is not None:
+            yield Problem(
+                ("cluster", "key_file"),
+                "is for a state in PostgreSQL; the secret of a state file is named by `state_key_file`",
+            )
+        return
+    engine = find(configuration.state.partition("://")[0])
+    if engine is None or engine.scheme != HOLDS_STATE:
+        yield Problem(("state",), "expected a path, or a postgresql:// URL: no other database holds the state")
+    elif cluster.key_file is None and configuration.state_key_file is None:
+        yield Problem(
+            ("state",),
+            "a database never holds the state's secret: make it once (`smartico-sync keys new --quiet`, or `smartico-sync state key FILE` "
+            "for the state there is), put it on every member, and name its file as `cluster: {key_file: …}`",
+        )
+    elif cluster.key_file is not None and configuration.state_key_file is not None:
+        yield Problem(("state_key_file",), "`cluster.key_file` names the secret already; expected one of the two")

@@ -1,0 +1,62 @@
+"""How a command asks the running daemon: over the socket beside the state. See `control` for the other end."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from smartico_sync.errors import ExitCode, StateLocked, SyncError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["ask", "short", "socket_path"]
+
+PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that says what became of it
+
+
+def socket_path(state: Path) -> Path:
+    """Where a running daemon listens."""
+    return state.with_name(state.name + ".sock")
+
+
+@contextmanager
+def short(path: Path) -> Iterator[str]:
+    """A path by a name that the kernel takes for a socket, which is 108 bytes at most."""
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
+class Refused(SyncError):
+    """What the daemon answered, with its own exit code."""
+
+    def __init__(self, message: str, *, hint: str, code: ExitCode) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = code  # type: ignore[misc]
+
+
+def ask(state: Path, name: str, arguments: dict[str, Any], *, patience_s: float = PATIENCE_S) -> Any:
+    """Ask the running daemon. Raises what it refuses with, and StateLocked when it does not listen, or not answer in time."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
+            wire.settimeout(patience_s)
+            with short(socket_path(state)) as path:
+                wire.connect(path)
+            wire.sendall(json.dumps({"do": name, "with": arguments}).encode() + b"\n")
+            with wire.makefile("rb") as answers:
+                answer = json.loads(answers.readline())
+    except (OSError, ValueError) as error:
+        raise StateLocked(
+            f"the state {state} is in use, and the daemon that uses it does not answer ({type(error).__name__})",
+            hint="run the command as the daemon's user, or stop the daemon first",
+        ) from None
+    if "error" in answer:
+        raise Refused(answer["error"], hint=answer["hint"], code=ExitCode(answer["code"]))
+    return answer["done"]

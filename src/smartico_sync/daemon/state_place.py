@@ -1,0 +1,63 @@
+"""Where the state is, and its secret."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from smartico_sync.config.secret_files import read_secret
+from smartico_sync.config.state_checks import is_server
+from smartico_sync.errors import ConfigError, SecretsMissing
+from smartico_sync.pii.keys import parse_key
+from smartico_sync.state.place import FilePlace, Place, ServerPlace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from smartico_sync.config.models import Configuration
+
+__all__ = ["secret_in", "server_at", "state_place"]
+
+
+def state_place(configuration: Configuration, base: Path) -> Place:
+    """Where the state is; a file's path is relative to the configuration's directory. ConfigError when its secret is of no use."""
+    secret = state_secret(configuration, base)
+    if not is_server(configuration.state):
+        return FilePlace(base / configuration.state, secret)
+    assert secret is not None  # the configuration was refused without
+    return server_at(configuration.state, secret, configuration)
+
+
+def server_at(url: str, secret: bytes, configuration: Configuration) -> ServerPlace:
+    """A state in a database, for a member with this configuration."""
+    _, _, rest = url.partition("://")
+    return ServerPlace(f"postgresql://{rest}", secret, configuration.cluster.lease / 1000, views_digest(configuration))
+
+
+def views_digest(configuration: Configuration) -> str:
+    """A hash of the configured views: members that share them have the same."""
+    views = [view.model_dump_json() for view in configuration.views]
+    return hashlib.blake2b("\n".join(sorted(views)).encode(), digest_size=8).hexdigest()
+
+
+def state_secret(configuration: Configuration, base: Path) -> bytes | None:
+    """The state's secret, where it is kept apart. ConfigError when its file is of no use."""
+    if configuration.state_key_file is not None:
+        return secret_in(base / configuration.state_key_file, "state_key_file")
+    named = configuration.cluster.key_file
+    return None if named is None else secret_in(base / named, "cluster.key_file")
+
+
+def secret_in(file: Path, setting: str) -> bytes:
+    """The secret that a file holds; `setting` names it. ConfigError when it is of no use."""
+    found = read_secret(file, "text")
+    if found.value is None:
+        failure = SecretsMissing if found.absent else ConfigError
+        raise failure(
+            f"`{setting}`: {found.problem}",
+            hint="`smartico-sync state key FILE` writes the secret of the state there is, `smartico-sync keys new --quiet` prints one for a new state",
+        )
+    try:
+        return parse_key(found.value.get_secret_value())
+    except ConfigError as error:
+        raise ConfigError(f"`{setting}` {file}: {error.message}", hint=error.hint) from None

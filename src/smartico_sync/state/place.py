@@ -1,0 +1,127 @@
+"""Where a state is: a file, or a server; and how it is opened there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smartico_sync.errors import StateUnwritable
+from smartico_sync.state.key_file import key_path, read_key_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from smartico_sync.state.database import Access
+    from smartico_sync.state.key_file import KeyFile
+    from smartico_sync.state.postgresql.lease import Holder
+    from smartico_sync.state.recovery import Restored
+    from smartico_sync.state.store import Store
+
+__all__ = ["FilePlace", "Place", "ServerPlace"]
+
+# Who only asks the daemon imports none of them, and a driver need not be there for a state that is a file.
+STORE, RECOVERY = "smartico_sync.state.store", "smartico_sync.state.recovery"
+SERVER = "smartico_sync.state.postgresql.opening"
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """A state file. `apart`: its secret, where it is kept elsewhere."""
+
+    path: Path
+    apart: bytes | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def there(self) -> bool:
+        """Whether there is anything of a state, sound or not."""
+        return self.path.exists() or key_path(self.path).exists()
+
+    def open(self, access: Access = "write") -> Store:
+        """Open it; see `Store.open`."""
+        opened: Store = import_module(STORE).Store.open(self.path, access=access, apart=self.apart)
+        return opened
+
+    def key(self) -> KeyFile:
+        """Its secret and identity. Raises StateError."""
+        return read_key_file(key_path(self.path), self.apart)
+
+    def renew(self, starts: Mapping[str, str]) -> Path | str | None:
+        """Begin a new state; where the one before is now, if there was one. See `recovery.renew`."""
+        aside: Path | None = import_module(RECOVERY).renew(self.path, starts, self.apart)
+        return aside
+
+    def restore(self, backup: Path) -> Restored:
+        """Put a copy in place of the state; see `recovery.restore`."""
+        done: Restored = import_module(RECOVERY).restore(backup, self.path, self.apart)
+        return done
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlace:
+    """A state in PostgreSQL. `secret`: what it is kept under; `lease_s` and `views` as in its `Wish`."""
+
+    url: str = field(repr=False)
+    secret: bytes = field(repr=False)
+    lease_s: float
+    views: str
+
+    def __str__(self) -> str:
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+    @property
+    def path(self) -> Path:
+        """Where the daemon of this machine that works with it listens: a directory of its user's own."""
+        folder = Path(tempfile.gettempdir()) / f"smartico-sync-{os.getuid()}"
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            status = folder.lstat()
+        except OSError as error:
+            raise StateUnwritable(
+                f"the directory {folder} cannot be made: {error.strerror}",
+                hint="let the daemon's user write there, or set TMPDIR",
+            ) from None
+        if status.st_uid != os.getuid() or status.st_mode & 0o077 or folder.is_symlink():
+            raise StateUnwritable(f"{folder} is not this user's alone", hint=f"remove it, or chmod 700 {folder}")
+        return folder / hashlib.blake2b(self.url.encode(), key=self.secret, digest_size=8).hexdigest()
+
+    @property
+    def there(self) -> bool:
+        """Whether the server has a state. Raises StateUnwritable where it cannot be asked."""
+        return bool(import_module(SERVER).there(self))
+
+    def open(self, access: Access = "write") -> Store:
+        """Open it, and hold its lease. Raises what `Store.open` raises, ConfigError, and DriverMissing."""
+        opened: Store = import_module(SERVER).opened(self, access)
+        return opened
+
+    def holders(self) -> list[Holder]:
+        """Who holds each lease, or held it last. Raises StateError."""
+        found: list[Holder] = import_module(SERVER).holders(self)
+        return found
+
+    def key(self) -> KeyFile:
+        """Its secret and identity. Raises StateError."""
+        with self.open("read") as store:
+            return store.key
+
+    def renew(self, starts: Mapping[str, str]) -> Path | str | None:
+        """Begin a new state; where the one before is now, if there was one. StateLocked while a member works with it."""
+        schema: str | None = import_module(SERVER).renewed(self, starts)
+        return schema and f"the schema {schema} of {self}"
+
+    def restore(self, backup: Path) -> Restored:
+        """Put a copy in place of the state; see `recovery.restore`."""
+        done: Restored = import_module(SERVER).restored(self, backup)
+        return done
+
+
+Place = FilePlace | ServerPlace

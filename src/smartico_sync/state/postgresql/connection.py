@@ -1,0 +1,117 @@
+"""Connections to a state in PostgreSQL: how they are set, and what their errors mean."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from smartico_sync.errors import ConfigError, DriverMissing, StateDamaged, StateError, StateUnwritable
+
+try:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+except ModuleNotFoundError as missing:
+    raise DriverMissing(
+        f"`state:` names a PostgreSQL, whose driver is not installed ({missing.name})",
+        hint="pip install 'smartico-sync[postgresql]'",
+    ) from None
+
+from smartico_sync.state.postgresql.tables import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["abandon", "connect", "shown", "told"]
+
+CONNECT_S = 3  # a host that does not answer: the next of the list is tried
+SHARE = 0.4  # of the lease: what a pause may hold up; below half, so that two of them still end before it
+
+# What passes by itself, or once a person has mended the server; anything else of the server is a mistake or damage.
+PASSING = ("08", "25006", "28", "3D", "40", "42501", "53", "55", "57", "58030")
+
+
+def shown(url: str) -> str:
+    """A URL without its password and parameters."""
+    scheme, _, rest = url.partition("://")
+    place, _, _ = rest.rpartition("@")[2].partition("?")
+    return f"{scheme}://{place}"
+
+
+def connect(url: str, lease_s: float, name: str = "state") -> psycopg.Connection[Any]:
+    """Connect, in autocommit, with the tables' schema first. Raises ConfigError for a URL that is none, and psycopg's errors.
+
+    No wait is longer than a part of the lease: that of a statement, of an answer that does not come, of a transaction in which
+    nothing happens.
+    """
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise ConfigError(
+            f"`state:` {shown(url)} cannot be read as a URL",
+            hint="write it as postgresql://user:${STATE_PASSWORD}@host:5432/database; characters like @ and / in a password as %40 and %2F",
+        ) from None
+    ms = int(lease_s * 1000)
+    usual: dict[str, Any] = {
+        "connect_timeout": CONNECT_S,
+        "tcp_user_timeout": int(ms * SHARE),
+        "keepalives_idle": max(1, int(lease_s * SHARE)),
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+        "target_session_attrs": "any",
+        "application_name": f"smartico-sync {name}",
+    }
+    connection = psycopg.connect(make_conninfo("", **(usual | given)), autocommit=True, prepare_threshold=None)
+    try:
+        connection.execute(
+            f"SET search_path = {SCHEMA}; SET statement_timeout = {ms}; SET lock_timeout = {ms}; "
+            f"SET idle_in_transaction_session_timeout = {int(ms * SHARE)}; SET synchronous_commit = on; "
+            f"SET jit = off; SET client_min_messages = warning".encode()
+        )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def abandon(connection: psycopg.Connection[Any]) -> None:
+    """Let whoever waits for an answer on this connection have an error at once."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def told(url: str) -> Iterator[None]:
+    """Turn psycopg's errors into StateUnwritable (it may pass) and StateDamaged (it will not)."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise meaning(url, error) from error
+
+
+def meaning(url: str, error: psycopg.Error) -> StateError:
+    """What an error of the driver or the server means for the state."""
+    place, code = shown(url), error.sqlstate or ""
+    words = (error.diag.message_primary or str(error)).strip().splitlines()
+    reason = words[0] if words else type(error).__name__
+    if code == "25006":
+        return StateUnwritable(
+            f"the state {place} is read-only: {reason}",
+            hint="it is a standby: name the primary in `state:`, or all hosts and ?target_session_attrs=read-write",
+        )
+    if code in ("3F000", "42P01"):
+        return StateDamaged(
+            f"the state {place} is damaged: {reason}",
+            hint="bring the database back from its backup; without one, `smartico-sync state new` starts again at the configured `start_from`",
+        )
+    if code == "42501":
+        return StateUnwritable(
+            f"the state {place} cannot be used: {reason}", hint="GRANT CREATE ON DATABASE … TO the user of `state:`"
+        )
+    if not code or code.startswith(PASSING):
+        return StateUnwritable(
+            f"the state {place} cannot be used: {reason}",
+            hint="check that the server runs and that user, password and database of `state:` are right; a running daemon goes on by itself",
+        )
+    return StateDamaged(f"the state {place} cannot be used: {reason}", hint="look at the log of that server")

@@ -1,0 +1,185 @@
+"""Opening a state in PostgreSQL: its tables, whose they are, and who holds it."""
+
+from __future__ import annotations
+
+import hmac
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from smartico_sync.errors import StateDamaged, StateError, StateHeld, StateLocked, StateMissing, StateUnwritable
+from smartico_sync.state import view_positions
+from smartico_sync.state.key_file import BEGIN_STATE, KeyFile
+from smartico_sync.state.postgresql import lease
+from smartico_sync.state.postgresql.connection import shown
+from smartico_sync.state.postgresql.tables import MIGRATIONS, SCHEMA, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from smartico_sync.state.postgresql.lease import Lease
+    from smartico_sync.state.postgresql.statements import Steps
+
+__all__ = ["RESTORE", "Wish", "check_views", "looked_at", "mark_of", "taken"]
+
+RESTORE = "bring the database back from its own backup; without one, `smartico-sync state new` starts again at the configured `start_from`"
+THERE = f"SELECT to_regclass('{SCHEMA}.version') IS NOT NULL, pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'"
+TWICE = ("23505", "42P06", "42P07")  # two members made it at the same moment
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What state a member wants: where it is, the secret it is kept under, and what the member does with it.
+
+    `lease_s`: how long it is held without being renewed. `views`: a hash of the configured views; members of one group have the same.
+    """
+
+    url: str = field(repr=False)
+    secret: bytes = field(repr=False)
+    lease_s: float = 10.0
+    group: str = lease.GROUP
+    views: str = ""
+
+
+def mark_of(secret: bytes) -> bytes:
+    """What the database keeps of the secret: enough to tell whether a member has the same, and nothing else."""
+    return hmac.digest(secret, b"smartico-sync state", "sha256")
+
+
+def looked_at(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
+    """The identity of a state that is only read. Raises StateMissing, StateDamaged, StateError."""
+    there, _ = connection.execute(THERE).fetchone() or (False, False)
+    if not there:
+        raise StateMissing(f"there is no state in {shown(wish.url)}", hint=BEGIN_STATE)
+    version = known_version(connection, wish)
+    if version < VERSION:
+        raise StateError(
+            f"the state {shown(wish.url)} was written by an older smartico-sync",
+            hint="start the daemon once, which brings it up to date",
+        )
+    return identity(connection, wish)
+
+
+def taken(connection: psycopg.Connection[Any], wish: Wish) -> tuple[KeyFile, Lease]:
+    """The identity of a state that this member holds from now on. Raises StateLocked and what `looked_at` raises."""
+    there, read_only = connection.execute(THERE).fetchone() or (False, False)
+    if read_only:
+        raise StateUnwritable(
+            f"the state {shown(wish.url)} is read-only: this server is a standby, or lets nobody write",
+            hint="name the primary in `state:`, or all hosts and ?target_session_attrs=read-write",
+        )
+    if not there:
+        make(connection, wish)
+    version = known_version(connection, wish)
+    key = identity(connection, wish)
+    held = lease.take(connection, wish.group, wish.views, wish.lease_s)
+    if held is None:
+        raise locked(connection, wish)
+    if version < VERSION:
+        migrate(connection, version, held.holder, wish)
+    return key, held
+
+
+def locked(connection: psycopg.Connection[Any], wish: Wish) -> StateHeld:
+    """Why the state cannot be had now."""
+    other = lease.theirs(connection, wish.group)
+    who = f"{other.member} since {other.since}" if other else "another member"
+    if other is not None and other.configuration != wish.views:
+        return StateHeld(
+            f"the state {shown(wish.url)} is held by {who}, with other views than this configuration has",
+            hint="give all members the same `views:`; this one stands by until the other ends, and then goes by its own",
+        )
+    return StateHeld(
+        f"the state {shown(wish.url)} is held by {who}",
+        hint="this member stands by, and takes over when that one ends; run commands that change something there",
+    )
+
+
+def known_version(connection: psycopg.Connection[Any], wish: Wish) -> int:
+    """The version of the tables. Raises StateError for one that is newer."""
+    (version,) = connection.execute(f"SELECT number FROM {SCHEMA}.version").fetchone() or (0,)  # noqa: S608 - a constant
+    if version > VERSION:
+        raise StateError(
+            f"the state {shown(wish.url)} was written by a newer smartico-sync (its version is {version}, this one knows {VERSION})",
+            hint="install the newer smartico-sync on this machine, too",
+        )
+    return int(version)
+
+
+def identity(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
+    """Whose state it is. Raises StateDamaged where it is kept under another secret than this member's."""
+    row = connection.execute("SELECT state_id, mark, moved FROM identity").fetchone()
+    if row is None:
+        raise StateDamaged(f"the state {shown(wish.url)} has no identity", hint=RESTORE)
+    if not hmac.compare_digest(bytes(row[1]), mark_of(wish.secret)):
+        raise StateDamaged(
+            f"the state {shown(wish.url)} is kept under another secret than this member's: it is another installation's, or the file is wrong",
+            hint="give every member the same file as `cluster.key_file`, or name another database in `state:`",
+        )
+    if row[2]:
+        raise StateMissing(
+            f"the state {shown(wish.url)} was moved to {row[2]}",
+            hint="name that one in `state:`; `smartico-sync state move` brings it back here",
+        )
+    generations = dict(connection.execute("SELECT identity, number FROM generation").fetchall())
+    return KeyFile(str(row[0]), wish.secret, generations, "apart")
+
+
+def make(
+    connection: psycopg.Connection[Any],
+    wish: Wish,
+    starts: Mapping[str, str] | None = None,
+    before: Sequence[str] = (),
+) -> None:
+    """Make the tables, all of them or none, in one message with what comes `before`. Another member may be the first."""
+    known = not before and connection.execute(f"SELECT to_regnamespace('{SCHEMA}') IS NOT NULL").fetchone() == (True,)
+    statements = [*before, *(() if known else (f"CREATE SCHEMA {SCHEMA}",)), *steps(0, MIGRATIONS)]
+    bound = psycopg.ClientCursor(connection).mogrify
+    marked = (str(uuid.uuid4()), mark_of(wish.secret))
+    statements.append(bound("INSERT INTO identity (state_id, mark) VALUES (%s, %s)", marked))
+    statements += [
+        bound("INSERT INTO start (name, start_from) VALUES (%s, %s)", each) for each in (starts or {}).items()
+    ]
+    try:
+        psycopg.ClientCursor(connection).execute(";".join(statements).encode())
+    except psycopg.Error as error:
+        if error.sqlstate not in TWICE:
+            raise
+
+
+def steps(version: int, migrations: Sequence[Sequence[str]]) -> list[str]:
+    """The statements from a version to the newest."""
+    missing = [statement for statements in migrations[version:] for statement in statements]
+    return [*missing, f"UPDATE version SET number = {len(migrations)}"]  # noqa: S608 - a number
+
+
+def migrate(
+    connection: psycopg.Connection[Any],
+    version: int,
+    holder: uuid.UUID,
+    wish: Wish,
+    migrations: Sequence[Sequence[str]] = MIGRATIONS,
+) -> None:
+    """Bring older tables to the newest version, in one transaction, while no other member works with them. Raises StateLocked."""
+    alone = f"SELECT required(NOT EXISTS (SELECT FROM lease WHERE {lease.LIVE} AND holder <> '{holder}'), 'busy')"  # noqa: S608 - constants
+    as_read = f"SELECT required((SELECT number FROM version) = {version}, 'moved')"  # noqa: S608 - a number
+    message = ["LOCK TABLE version, lease IN EXCLUSIVE MODE", alone, as_read, *steps(version, migrations)]
+    try:
+        psycopg.ClientCursor(connection).execute(";".join(message).encode())
+    except psycopg.Error as error:
+        if error.sqlstate != "SY001":
+            raise
+        raise StateLocked(
+            f"the state {shown(wish.url)} is to be brought to a newer version, and members of the older one work with it",
+            hint="end them; this member goes on by itself",
+        ) from None
+
+
+def check_views(connection: Steps, wish: Wish, key: KeyFile) -> None:
+    """Make sure that what is known of every view matches its seal. Raises StateDamaged."""
+    try:
+        view_positions.read(connection, key.secret)
+    except StateDamaged as error:
+        raise StateDamaged(f"{error.message} ({shown(wish.url)})", hint=RESTORE) from None

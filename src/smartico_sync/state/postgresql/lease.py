@@ -1,0 +1,177 @@
+"""The lease of a state: who works with it, by the clock of the database, for as long as it is renewed.
+
+`holder` is a fresh id for each time it is taken. The fence, a token that every transaction replaces, is taken over in the same
+statement: it waits for the transaction that is under way, and refuses every later one of the member before.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import psycopg
+
+from smartico_sync.state.postgresql.connection import abandon, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["GROUP", "Holder", "Lease", "Renewal", "look", "member", "release", "take", "theirs"]
+
+GROUP = "default"  # the lease of views that name no group
+RENEWALS = 3  # in the time of a lease: two may fail
+
+LIVE = "holder IS NOT NULL AND expires > clock_timestamp()"
+TAKE = f"""WITH taken AS (
+    INSERT INTO lease AS l (name, holder, member, since, expires, configuration, ended)
+    VALUES (%(name)s, %(holder)s, %(member)s, clock_timestamp(), clock_timestamp() + %(lease)s * interval '1 s', %(views)s, 'well')
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, member = excluded.member, since = excluded.since,
+        expires = excluded.expires, configuration = excluded.configuration,
+        ended = CASE WHEN l.holder IS NULL THEN 'well' ELSE 'badly' END
+    WHERE NOT (l.{LIVE.replace("expires", "l.expires")})
+    RETURNING ended)
+, fenced AS (
+    INSERT INTO fence (name, token) SELECT %(name)s, %(token)s FROM taken
+    ON CONFLICT (name) DO UPDATE SET token = excluded.token)
+SELECT ended FROM taken"""  # noqa: S608 - constants
+RENEW = "UPDATE lease SET expires = clock_timestamp() + %s * interval '1 s' WHERE name = %s AND holder = %s"
+RELEASE = "UPDATE lease SET holder = NULL WHERE name = %s AND holder = %s"
+LOOK = (
+    f"SELECT name, member, to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS+00:00'), {LIVE}, configuration, "  # noqa: S608 - constants
+    "greatest(0, extract(epoch FROM expires - clock_timestamp()))::float FROM lease ORDER BY name"
+)
+
+
+def member() -> str:
+    """The name of this member: that of its machine."""
+    return socket.gethostname()
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lease, or held it last. `left_s`: until it may be taken, unless it is renewed."""
+
+    name: str
+    member: str
+    since: str
+    live: bool
+    configuration: str
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease that was taken. `ended`: how the holder before it ended; badly: it may have sent what the state does not know."""
+
+    name: str
+    holder: uuid.UUID
+    token: uuid.UUID
+    ended: Literal["well", "badly"]
+    deadline_s: float
+
+
+def steady_s() -> float:
+    """Seconds of a clock that nobody sets and that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def take(connection: psycopg.Connection[Any], name: str, views: str, lease_s: float) -> Lease | None:
+    """Take a lease that nobody holds; None where somebody does. Raises psycopg.Error."""
+    holder, token, asked_s = uuid.uuid4(), uuid.uuid4(), steady_s()
+    given = {"name": name, "holder": holder, "token": token, "member": member(), "views": views, "lease": lease_s}
+    found = psycopg.ClientCursor(connection).execute(TAKE, given).fetchone()
+    return None if found is None else Lease(name, holder, token, found[0], asked_s + lease_s)
+
+
+def look(connection: psycopg.Connection[Any]) -> list[Holder]:
+    """Return every lease there is. Raises psycopg.Error."""
+    return [Holder(*row) for row in psycopg.ClientCursor(connection).execute(LOOK).fetchall()]
+
+
+def theirs(connection: psycopg.Connection[Any], name: str) -> Holder | None:
+    """Return who holds a lease; None where nobody does. Raises psycopg.Error."""
+    return next((each for each in look(connection) if each.name == name and each.live), None)
+
+
+def release(connection: psycopg.Connection[Any], lease: Lease) -> None:
+    """Let another member have it at once. Raises psycopg.Error."""
+    psycopg.ClientCursor(connection).execute(RELEASE, (lease.name, lease.holder))
+
+
+class Renewal:
+    """Renews a lease from a thread and a connection of its own, until `close`, or until it is lost.
+
+    `lost` is called once, from that thread: another member has the lease, or may have it by now.
+    """
+
+    def __init__(self, url: str, lease: Lease, lease_s: float, lost: Callable[[str], None]) -> None:
+        self._url, self._lease, self._lease_s, self._lost = url, lease, lease_s, lost
+        self._ending = threading.Event()
+        self._connection: psycopg.Connection[Any] | None = None
+        self.deadline_s = lease.deadline_s
+        self._thread = threading.Thread(target=self._work, name=f"lease-{lease.name}", daemon=True)
+        self._watch = threading.Thread(target=self._watch_deadline, name=f"deadline-{lease.name}", daemon=True)
+        self._thread.start()
+        self._watch.start()
+
+    @property
+    def left_s(self) -> float:
+        """How long this member may go on, if nothing renews the lease."""
+        return self.deadline_s - steady_s()
+
+    def close(self) -> None:
+        """Stop renewing; idempotent."""
+        self._ending.set()
+        if (connection := self._connection) is not None:
+            abandon(connection)  # it may wait for an answer that does not come
+        for thread in (self._thread, self._watch):
+            if thread is not threading.current_thread():
+                thread.join(self._lease_s)
+
+    def _work(self) -> None:
+        try:
+            with suppress(psycopg.Error, OSError):
+                self._connection = connect(self._url, self._lease_s, "lease")  # before it is needed
+            while not self._ending.wait(self._lease_s / RENEWALS):
+                try:
+                    held = self._renew()
+                except (psycopg.Error, OSError):
+                    self._drop()  # the next one connects anew; the deadline stays where it was
+                    continue
+                if not held:
+                    self._end("another member has taken it over")
+                    return
+        finally:
+            self._drop()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _renew(self) -> bool:
+        if self._connection is None:
+            self._connection = connect(self._url, self._lease_s, "lease")
+        asked_s = steady_s()
+        cursor = psycopg.ClientCursor(self._connection)
+        cursor.execute(RENEW, (self._lease_s, self._lease.name, self._lease.holder))
+        if cursor.rowcount:
+            self.deadline_s = asked_s + self._lease_s
+        return bool(cursor.rowcount)
+
+    def _watch_deadline(self) -> None:
+        """A thread of its own: the one that renews may wait for an answer that does not come."""
+        while not self._ending.wait(max(0.05, min(self.left_s, self._lease_s / RENEWALS))):
+            if self.left_s <= 0:
+                self._end(f"it could not be renewed for {self._lease_s:g} s")
+                return
+
+    def _end(self, why: str) -> None:
+        if not self._ending.is_set():
+            self._ending.set()
+            self._lost(why)

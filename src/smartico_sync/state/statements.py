@@ -1,0 +1,88 @@
+"""What the tables' files need of a database: statements, and the few things that SQLite and PostgreSQL do in ways of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import polars as pl
+
+    from smartico_sync.errors import SyncError
+
+__all__ = ["Found", "Inserted", "Statements"]
+
+
+class Found(Protocol):
+    """Rows of a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next row, None after the last."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """All rows that are left, one by one."""
+        ...
+
+
+class Inserted(Protocol):
+    """A row that the database numbers."""
+
+    @property
+    def number(self) -> int:
+        """Its number; to be asked for after the transaction."""
+        ...
+
+
+class Statements(Protocol):
+    """A transaction, or what reads outside of one. Placeholders are `?` and `:name`, words those of both databases."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ..., /) -> Found:
+        """Run a statement."""
+        ...
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any] | Mapping[str, Any]], /) -> Found:
+        """Run a statement for each of the parameters."""
+        ...
+
+    def expect(self, sql: str, parameters: Sequence[Any], otherwise: SyncError) -> None:
+        """Run a statement that must change a row. Where it does not, the transaction raises, and nothing of it is written."""
+        ...
+
+    def insert(self, sql: str, parameters: Sequence[Any], numbered: str) -> Inserted:
+        """Insert a row; the database numbers it in the column `numbered`."""
+        ...
+
+    def remember_profiles(self, view_no: int, profiles: pl.DataFrame) -> None:
+        """Insert or replace profiles [id Int64, whole, parts, cursor_at], ascending by id; of equal ids the last one stays."""
+        ...
+
+    def fill(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Add many rows of another state as they are, with their numbers."""
+        ...
+
+    def every_row(self, table: str, columns: Sequence[str]) -> Iterator[Sequence[Sequence[Any]]]:
+        """Read a whole table, thousands of rows at a time, inside a transaction."""
+        ...
+
+    def last_number(self, table: str, column: str) -> int:
+        """Return the highest number that was ever given to a row of this table."""
+        ...
+
+    def go_on_after(self, table: str, column: str, number: int) -> None:
+        """Let the rows of a table be numbered from the next number on."""
+        ...
+
+    def known_profiles(self, view_no: int, ids: Sequence[int]) -> list[tuple[int, bytes, bytes | None, int | None]]:
+        """Read the profiles with these ids, signed and ascending, as (id, whole, parts, cursor_at), in no order."""
+        ...

@@ -1,0 +1,144 @@
+"""Two daemons with one state in PostgreSQL: one works, the other stands by, and takes over whatever becomes of the first."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from daemon.deposits import DEPOSITS, VIEW, insert
+from daemon.test_crashes import SCHEMA, VIEWS, write
+from smartico_sync.pii.keys import new_key
+from waiting import until
+
+LEASE_S = 2
+ROUNDS = 12
+
+
+@pytest.fixture
+def shared(operator, postgresql):
+    """An operator whose members share a state in PostgreSQL."""
+
+    def made(views, lease_s=LEASE_S, **smartico):
+        operator.configure(postgresql.url, views, **smartico)
+        secret = operator.home / "state.key"
+        secret.write_text(new_key())
+        text = operator.config.read_text()
+        there = f'state: "{postgresql.admin_url}"\ncluster: {{lease: {lease_s}s, key_file: {secret.name}}}'
+        operator.config.write_text(text.replace("state: ./state/sync.db", there))
+        return operator
+
+    return made
+
+
+def arrived(operator):
+    return Counter(event["payload"]["acc_last_transaction_id"] for event in operator.accepted())
+
+
+def test_a_member_takes_over(shared, postgresql):
+    """The second stands by while the first works; when that is killed it goes on, and every row counts once."""
+    postgresql.execute(*DEPOSITS)
+    operator = shared(f"  - {VIEW % ''}\n")
+    insert(postgresql, *range(20))
+    first = operator.start("run")
+    until(lambda: len(arrived(operator)) == 20)
+    second = operator.start("run")
+    shown = operator.sync("cluster", "show").stdout
+    assert shown.startswith("default: ")
+    assert "are left" in shown
+    insert(postgresql, *range(20, 40))
+    until(lambda: len(arrived(operator)) == 40)
+    first.kill()
+    first.wait()
+    insert(postgresql, *range(40, 60))
+    until(lambda: len(arrived(operator)) == 60)
+    assert operator.sync("status").returncode == 0
+    second.terminate()
+    assert second.wait() == 0
+    assert "nobody; " in operator.sync("cluster", "show").stdout
+    assert operator.sync("reconcile").returncode == 0
+    assert set(arrived(operator).values()) == {1}
+
+
+def test_commands_work_on_a_shared_state(shared, postgresql):
+    """Whether a daemon runs or not: status, trace, watermark, reconcile, doctor, backup, check."""
+    postgresql.execute(*DEPOSITS)
+    operator = shared(f"  - {VIEW % ''}\n", 60)
+    insert(postgresql, 1, 2, 3)
+    done = operator.sync("run", "--once")
+    assert done.returncode == 0, done.stderr
+    assert "3 delivered" in operator.sync("status").stdout
+    assert "it knows 1 view" in operator.check().stdout
+    assert operator.sync("trace", "deposits", "2").returncode == 0
+    assert operator.sync("state", "backup", "copy.db").returncode == 0
+    assert operator.sync("doctor").returncode == 0
+    assert operator.sync("watermark", "rewind", "deposits", "--to", "first", "--yes").returncode == 0
+    assert operator.sync("run", "--once").returncode == 0
+    assert set(arrived(operator).values()) == {1}
+
+
+def test_an_operator_moves_the_work(shared, postgresql):
+    """`cluster release` lets the other member have it at once, and neither ends."""
+    postgresql.execute(*DEPOSITS)
+    operator = shared(f"  - {VIEW % ''}\n", 10)
+    members = [operator.start("run")]
+    insert(postgresql, 1)
+    until(lambda: arrived(operator))
+    members.append(operator.start("run"))
+    (before,) = postgresql.execute("SELECT holder FROM smartico_sync.lease")
+    released = operator.sync("cluster", "release")
+    assert released.returncode == 0, released.stderr
+    until(lambda: postgresql.execute("SELECT holder FROM smartico_sync.lease") not in ([before], [(None,)]))
+    insert(postgresql, 2)
+    until(lambda: len(arrived(operator)) == 2)
+    for member in members:
+        member.terminate()
+        assert member.wait() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_kills_and_stops_lose_nothing_and_double_nothing(shared, postgresql):
+    """One of two members is killed, or stopped for longer than its lease, at any moment: every bet arrives under one id, and
+    every player's newest profile too."""
+    postgresql.execute(*SCHEMA)
+    operator = shared(VIEWS, timeout="2s")
+    dice, stopping = random.Random(7), threading.Event()
+    writer = threading.Thread(target=write, args=(postgresql.admin_url, stopping))
+    writer.start()
+    members = [operator.start("run"), operator.start("run")]
+    try:
+        for number in range(ROUNDS):
+            time.sleep(0.5 + dice.random())
+            place = number % 2
+            if dice.random() < 0.5:
+                members[place].kill()
+                members[place].wait()
+                members[place] = operator.start("run")
+            else:
+                members[place].send_signal(signal.SIGSTOP)
+                time.sleep(LEASE_S * (1.2 + dice.random()))
+                members[place].send_signal(signal.SIGCONT)
+    finally:
+        stopping.set()
+        writer.join()
+    for member in members:
+        member.terminate()
+        member.wait()
+    done = operator.sync("run", "--once", timeout=180)
+    assert done.returncode == 0, done.stderr
+    events = operator.accepted()
+    bets = Counter(event["payload"]["number"] for event in events if event["event_type"] == "bet")
+    assert set(bets) == {str(number) for (number,) in postgresql.execute("SELECT id FROM bets")}
+    assert set(bets.values()) == {1}
+    newest = {
+        event["user_ext_id"]: event["payload"]["level"] for event in events if event["event_type"] == "update_profile"
+    }
+    assert newest == {
+        str(player): level for player, level in postgresql.execute("SELECT user_ext_id, level FROM users")
+    }
+    assert operator.sync("reconcile").returncode == 0

@@ -1,0 +1,271 @@
+"""What the store does when its server, the network or another member is in its way."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from smartico_sync.core.position import Position
+from smartico_sync.core.records import Commit, LaneStep
+from smartico_sync.errors import (
+    ConfigError,
+    DriverMissing,
+    PositionMoved,
+    StateDamaged,
+    StateError,
+    StateHeld,
+    StateLocked,
+    StateLost,
+    StateMissing,
+    StateUnwritable,
+)
+from smartico_sync.state.postgresql.dialect import translated
+from waiting import until
+
+
+@pytest.fixture
+def place(server_place):
+    """What is promised of servers."""
+    return server_place
+
+
+@pytest.fixture
+def cut(state_database):
+    """Break every connection of a kind, as a restart of the server would."""
+
+    def ended(kind="state"):
+        state_database.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() "
+            f"AND application_name = 'smartico-sync {kind}'"
+        )
+
+    return ended
+
+
+def test_a_server_that_is_not_there(place):
+    """It is told in a sentence without the password, and may pass."""
+    with pytest.raises(StateUnwritable, match="refused") as caught:
+        replace(place, url="postgresql://me:secret@127.0.0.1:1/state").open()
+    assert "secret" not in caught.value.message + caught.value.hint
+
+
+def test_a_url_that_is_none(place):
+    """The password in it is not shown."""
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
+        replace(place, url="postgresql://me:secret@[host/state").open()
+    assert "secret" not in caught.value.message
+
+
+def test_a_missing_driver_is_told(place, monkeypatch):
+    """The extra that brings it is named."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for name in [name for name in sys.modules if name.startswith("smartico_sync.state.postgresql.")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(DriverMissing) as caught:
+        place.open()
+    assert caught.value.hint == "pip install 'smartico-sync[postgresql]'"
+
+
+def test_a_server_that_nobody_may_write_to(place, store, page):
+    """A standby, or a server set read-only, is told; nothing is written, and a later commit succeeds."""
+    store.database._connection.execute("SET default_transaction_read_only = on")
+    before = store.views()
+    with pytest.raises(StateUnwritable, match="read-only") as caught:
+        store.commit(page(1))
+    assert "target_session_attrs=read-write" in caught.value.hint
+    store.database._connection.execute("SET default_transaction_read_only = off")
+    assert store.views() == before
+    store.commit(page(1))
+    store.close()
+    with pytest.raises(StateUnwritable, match="standby"):
+        replace(place, url=f"{place.url}&options=-c%20default_transaction_read_only%3Don").open()
+
+
+def test_a_state_of_a_newer_version_is_refused(place, state_database):
+    """An older program never touches newer tables."""
+    place.open().close()
+    state_database.execute("UPDATE smartico_sync.version SET number = 99")
+    for access in ("read", "write"):
+        with pytest.raises(StateError, match="newer smartico-sync"):
+            place.open(access)
+
+
+def test_another_installation_s_state_is_refused(place):
+    """A member with another secret cannot read what the state holds, and does not try."""
+    place.open().close()
+    for access in ("read", "write"):
+        with pytest.raises(StateDamaged, match="another secret"):
+            replace(place, secret=bytes(32)).open(access)
+
+
+def test_looking_makes_nothing(place):
+    """Where no state is, who only looks says so."""
+    assert not place.there
+    with pytest.raises(StateMissing, match="no state"):
+        place.open("read")
+    place.open().close()
+    assert place.there
+
+
+def test_tables_that_are_gone_are_damage(place, store, state_database, page):
+    """It is told, with the next command."""
+    state_database.execute("DROP TABLE smartico_sync.ledger")
+    with pytest.raises(StateDamaged) as caught:
+        store.commit(page(1))
+    assert "smartico-sync state new" in caught.value.hint
+
+
+def test_a_touched_position_is_damage(place, store, state_database):
+    """A row that does not match its seal is never gone on from."""
+    store.close()
+    state_database.execute("UPDATE smartico_sync.view SET head = '[\"1\"]' WHERE name = 'bets'")
+    with pytest.raises(StateDamaged, match="seal"):
+        place.open()
+
+
+def test_one_member_at_a_time(place, store):
+    """The second is told who works, that it stands by, and whether it has the same views; after a clean end it goes on at once."""
+    with pytest.raises(StateHeld, match="is held by") as caught:
+        place.open()
+    assert "stands by" in caught.value.hint
+    with pytest.raises(StateHeld, match="other views"):
+        replace(place, views="others").open()
+    (holder,) = place.holders()
+    assert (holder.live, holder.configuration) == (True, place.views)
+    store.close()
+    assert not place.holders()[0].live
+    with place.open() as other:
+        assert other.view("bets").fingerprints == "trusted"
+
+
+def test_after_a_bad_end_the_views_are_doubted(place, store, state_database):
+    """Who takes over from a member that did not end well compares with nothing that may be behind what was sent."""
+    store.close("badly")
+    with pytest.raises(StateLocked):
+        place.open()
+    state_database.execute("UPDATE smartico_sync.lease SET expires = now()")
+    with place.open() as other:
+        assert other.view("bets").fingerprints == "doubted"
+
+
+def test_a_member_that_lost_the_lease_writes_nothing(place, store, state_database, page):
+    """Whatever it was about to write, and however it was paused: the fence has another token."""
+    state_database.execute("UPDATE smartico_sync.lease SET expires = now()")
+    with place.open() as other:
+        for write in (
+            lambda: store.commit(page(1)),
+            lambda: store.sending("bets", 5),
+            lambda: store.reached("bets", 5),
+            store.probe,
+        ):
+            with pytest.raises(StateLost):
+                write()
+        assert other.view("bets").head is None
+        told = []
+        store.when_lost(lambda: told.append(1))
+        assert (told, store.holding) == ([1], False)
+        other.commit(page(2))
+        assert other.view("bets").head == Position("2", ("k2",))
+        store.close()
+        assert place.holders()[0].live, "who lost it does not release what is another's"
+
+
+def test_a_lease_that_is_taken_is_noticed_without_a_write(place, state_database):
+    """The thread that renews it tells, so that nothing is sent that cannot be remembered."""
+    store = replace(place, lease_s=0.3).open()
+    told = []
+    store.when_lost(lambda: told.append(1))
+    assert store.holding
+    state_database.execute("UPDATE smartico_sync.lease SET holder = gen_random_uuid()")
+    until(lambda: told, 0.02)
+    assert not store.holding
+    store.close()
+
+
+def test_a_member_that_is_cut_off_stops_by_itself(place, state_database, monkeypatch):
+    """Its own clock tells when the lease is over, also when the server never answers."""
+    store = replace(place, lease_s=0.5).open()
+    told = []
+    store.when_lost(lambda: told.append(1))
+    state_database.execute(
+        "BEGIN; LOCK TABLE smartico_sync.lease IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(1.5); COMMIT"
+    )
+    until(lambda: told, 0.02)
+    assert not store.holding
+    with pytest.raises(StateLost):
+        store.probe()
+    store.close()
+
+
+def test_a_broken_connection_is_made_anew(place, store, cut, page):
+    """What was committed stays, nothing is written twice, and the daemon goes on by itself."""
+    store.commit(page(1))
+    cut()
+    with pytest.raises(StateUnwritable):
+        store.commit(page(2))
+    assert store.view("bets").head == Position("1", ("k1",))
+    store.commit(page(2))
+    assert store.view("bets").counts == {"delivered": 4}
+    assert [seq for seq, _ in store.ledger_since("bets")] == [1, 2]
+
+
+def test_a_commit_whose_answer_never_came_counts_once(place, store, cut, page, monkeypatch):
+    """Whether it happened is seen when the position is read again; the broken connection cannot bring it later."""
+    real = psycopg.ClientCursor.execute
+
+    def gone(cursor, query, *given, **named):
+        done = real(cursor, query, *given, **named)
+        if b"INSERT INTO ledger" in (query if isinstance(query, bytes) else b""):
+            cut()
+            real(cursor, "SELECT 1")
+        return done
+
+    with monkeypatch.context() as broken:
+        broken.setattr(psycopg.ClientCursor, "execute", gone)
+        with pytest.raises(StateUnwritable):
+            store.commit(page(1))
+    assert store.view("bets").head == Position("1", ("k1",))
+    store.commit(page(2))
+    assert store.view("bets").counts == {"delivered": 4}
+
+
+def test_a_lane_that_was_moved_takes_the_commit_with_it(place, store, page):
+    """The commit is one: where a part of it is refused nothing of it is written."""
+    store.commit(Commit("bets", 1, lanes=(LaneStep("topic/0", None, 5, "e"),)))
+    moved = replace(page(1), lanes=(LaneStep("topic/0", 4, 6, "e"),))
+    with pytest.raises(PositionMoved):
+        store.commit(moved)
+    assert store.view("bets").head is None
+    store.commit(replace(page(1), lanes=(LaneStep("topic/0", 5, 6, "e"),)))
+    assert store.lanes("bets")["topic/0"].next == 6
+
+
+def test_a_commit_is_one_round_trip(place, store, page, profiles, monkeypatch):
+    """Once a view is known a page costs one message to the server, whatever it holds."""
+    store.commit(Commit("users", 1, head=Position("1"), profiles=profiles([1])))
+    sent = []
+    real = psycopg.ClientCursor.execute
+    monkeypatch.setattr(
+        psycopg.ClientCursor, "execute", lambda *given, **named: (sent.append(1), real(*given, **named))[1]
+    )
+    store.commit(
+        Commit("users", 2, head=Position("2"), profiles=profiles([1, 2]), ledger=page(1).ledger, counts={"a": 1})
+    )
+    assert len(sent) == 1
+
+
+def test_text_that_a_server_does_not_take(place, store, dead_letter):
+    """A key may hold the character 0, which PostgreSQL has no place for: it is shown by its sign."""
+    store.commit(Commit("bets", 1, dead_letters=(dead_letter("a\0b"),)))
+    (found,) = store.dead_letters()
+    assert found.row.key == "a\u2400b"
+
+
+def test_statements_are_written_once():
+    """What the tables' files say to SQLite is what PostgreSQL is told, with its own placeholders."""
+    assert translated("SELECT a FROM b INDEXED BY c WHERE d = :e AND f = ? AND g::text LIKE '1%'") == (
+        "SELECT a FROM b WHERE d = %(e)s AND f = %s AND g::text LIKE '1%%'"
+    )
