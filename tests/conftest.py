@@ -25,6 +25,7 @@ from servers.rabbitmq import NAME as RABBITMQ
 from servers.rabbitmq import private_rabbitmq, rabbitmq
 from servers.redshift import redshift, redshift_server
 from servers.snowflake import private_snowflake, snowflake_schema, snowflake_server
+from servers.webhook import webhook
 
 __all__ = [
     "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "kafka_broker",
@@ -34,6 +35,7 @@ __all__ = [
     "private_clickhouse", "private_kafka_mock", "private_mariadb", "private_mongodb", "private_postgresql",
     "private_rabbitmq", "private_snowflake", "proxied", "rabbitmq",
     "redshift", "redshift_server", "replica", "secure_mssql", "snowflake_schema", "snowflake_server", "standby",
+    "webhook",
 ]  # fmt: skip
 
 # The contract of brokers is tested on them; what stands in for a broker of one's own.

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -77,6 +79,26 @@ def test_a_file_that_cannot_be_used_is_refused_and_the_old_one_goes_on(daemon, p
     daemon.config.write_text(good)
     assert "nothing differs" in daemon.sync("reload").stdout
     assert findings(daemon) == []
+
+
+@pytest.mark.slow
+def test_a_hang_up_while_the_daemon_starts_does_not_end_it(tmp_path):
+    """Whoever rotates logs, or reloads all units, may send SIGHUP before the daemon has read anything."""
+    hangs_up = (
+        "import importlib, os, signal, sys; sys.argv = ['smartico-sync', *sys.argv[1:]]; from smartico_sync import cli\n"
+        "load = importlib.import_module\n"
+        "def first(name):\n"
+        "    importlib.import_module = load\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "    return load(name)\n"
+        "importlib.import_module = first\n"
+        "cli.main()"
+    )
+    words = [sys.executable, "-c", hangs_up, "run", "--config", str(tmp_path / "none.yaml")]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert "there is no configuration" in ended.stderr
+    assert subprocess.run([*words, "--once"], capture_output=True, check=False).returncode == -signal.SIGHUP
 
 
 def test_nobody_to_reload_is_told(operator, postgresql):

@@ -148,7 +148,7 @@ def test_who_looks_later_is_told_that_the_poll_hangs(operator, postgresql):
             told = []
             for seconds in (0, 40, 360):
                 now = Instant.now()
-                later = Instant(now.wall_ms, now.steady_ms + 1_000 * seconds)
+                later = Instant(now.wall_ms + 1_000 * seconds, now.steady_ms + 1_000 * seconds)
                 view = derived(parts.board.facts("deposits"), later)
                 health = assess([view], [])
                 told.append((view.state, [each.severity for each in health.findings], health.ready))

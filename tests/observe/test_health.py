@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from observe.conftest import BEGAN, at, facts, histories
 from smartico_sync.observe.endpoint import Endpoint
-from smartico_sync.observe.health import SOURCE_STUCK_MS, STANDSTILL_MS, assess
+from smartico_sync.observe.health import assess
 from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.polls import Polls
 from smartico_sync.observe.status_page import page
 from smartico_sync.observe.terminal import table
+from smartico_sync.observe.view_findings import SOURCE_STUCK_MS, STANDSTILL_MS
 from smartico_sync.observe.view_status import BackfillStatus, StatusBoard, derived
 
 LIVE = Polls.since_now(BEGAN).poll_began(BEGAN).got_on(BEGAN).caught_up_at(BEGAN, 3, BEGAN)

@@ -357,6 +357,32 @@ def test_a_standby_is_a_source(private_postgresql, standby, configured):
     source.close()
 
 
+def test_a_standby_that_stops_says_so(private_postgresql, standby, configured):
+    """Paused, or cut off from its primary: since when, and what mends it; one with nothing to replay is not behind, nor is a primary."""
+    private_postgresql.admin("CREATE TABLE bets (id bigint PRIMARY KEY)")
+    source, primary = configured(standby.url()), configured(private_postgresql.url())
+    until(source.relations)
+    described = source.describe(BETS)
+
+    def standing(source=source):
+        with source.reading(described) as reading:
+            return reading.replication()
+
+    assert standing(primary).state == "primary"
+    until(lambda: (standing().state, standing().lag_ms) == ("replica", 0))
+    standby.admin("SELECT pg_wal_replay_pause()")
+    private_postgresql.admin("INSERT INTO bets VALUES (2)")
+    stopped = standing()
+    assert stopped.state == "stopped"
+    standby.admin(stopped.hint.partition(": ")[2])
+    until(lambda: (standing().state, standing().lag_ms) == ("replica", 0))
+    standby.admin("ALTER SYSTEM SET primary_conninfo = 'host=/nowhere'", "SELECT pg_reload_conf()")
+    until(lambda: standing().state == "stopped")
+    assert "primary_conninfo" in standing().hint
+    source.close()
+    primary.close()
+
+
 def test_statements_name_their_view(on_postgresql):
     """The database's own statistics show which view costs what."""
     on_postgresql.execute("CREATE TABLE bets (id int)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from contextlib import suppress
 from typing import NoReturn
@@ -21,6 +22,7 @@ __all__ = ["app", "main"]
 COMMANDS = {
     "run": ("run", "Watch the views and send what changed; the daemon."),
     "reload": ("reload", "Have the running daemon read its views.yaml again."),
+    "log-level": ("log_level", "Have the running daemon write down more, or less."),
     "check": ("check", "Try everything out without sending: configuration, databases, views, API."),
     "preview": ("preview", "Show the exact request body for some rows of a view; send nothing."),
     "status": ("status", "Say how every view does."),
@@ -35,6 +37,7 @@ COMMANDS = {
     "init": ("init", "Write a first views.yaml from what a database holds."),
     "kinds": ("kinds", "What a view's rows can become: kinds, their columns and events."),
     "config": ("config", "The JSON schema of views.yaml."),
+    "test-alerts": ("alert_trial", "Post a test to everybody who is alerted."),
     "doctor": ("doctor", "Write a file for support, without secrets and personal data."),
     "completion": ("completion", "Completion for bash, zsh and fish."),
     "keys": ("keys", "Make encryption keys."),
@@ -93,6 +96,7 @@ def app() -> None:
 def main() -> NoReturn:
     """Run a command and end the process with the exit code of the table; no traceback for what an operator can mend."""
     keep_standard_streams()
+    keep_from_hanging_up()
     try:
         code = app.main(standalone_mode=False)
     except SyncError as error:
@@ -123,6 +127,12 @@ def keep_standard_streams() -> None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
             if null != number:
                 os.close(null)
+
+
+def keep_from_hanging_up() -> None:
+    """Let a daemon that is about to start live through a SIGHUP: it reads its configuration anyway, and takes the next one itself."""
+    if sys.argv[1:2] == ["run"] and "--once" not in sys.argv:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def report(error: SyncError) -> None:

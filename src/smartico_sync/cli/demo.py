@@ -14,6 +14,7 @@ import click
 
 from smartico_sync.cli.check_machine import taken
 from smartico_sync.cli.run import serve
+from smartico_sync.cli.run_reports import Reports
 from smartico_sync.config import load
 from smartico_sync.config.units import Milliseconds
 from smartico_sync.daemon.ending import Ending
@@ -25,10 +26,12 @@ from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.observe.logs import configure
 from smartico_sync.pii.keys import new_key
 from smartico_sync.sandbox.api import Sandbox
+from smartico_sync.tracking.clocks import now_ms
 
 __all__ = ["demo"]
 
 PATIENCE_S = 20.0  # after the casino stands still, for the last rows to arrive
+DRAIN_S = 4.0  # the same after Ctrl-C: the process ends within 8 s, and the daemon wants some of them
 GLANCE_S = 0.1
 
 
@@ -54,7 +57,7 @@ def demo(duration: str | None, listen: str, api: str) -> int:
         path.write_text(views_yaml(replica, sandbox.url, home / "state.db", listen, new_key()))
         configuration = load(path)
         parts = assemble(configuration, home, stack)
-        scheduler = Scheduler(parts.loops, parts.store, configuration, ending.stopping)
+        scheduler = Scheduler(parts.loops, parts.store, configuration)
         endpoint = endpoint_of(configuration.health, parts.board, home)
         if endpoint is not None:
             stack.callback(endpoint.close)
@@ -63,9 +66,10 @@ def demo(duration: str | None, listen: str, api: str) -> int:
         click.echo(f"  views      {path}", err=True)
         click.echo(f"  events     {home / 'events.jsonl'}", err=True)
         casino = LiveCasino(replica)
-        director = threading.Thread(target=direct, args=(casino, sandbox, scheduler, replica, seconds), daemon=True)
+        ends = (ending.stopping, seconds)
+        director = threading.Thread(target=direct, args=(casino, sandbox, scheduler, replica, *ends), daemon=True)
         director.start()
-        serve(scheduler, parts, endpoint, "forever", stack)
+        serve(scheduler, parts, endpoint, "forever", stack, Reports(parts, None, None, now_ms()))
         casino.stop()
         return int(told(expected(replica), sandbox, "finished" if seconds is not None else "interrupted"))
 
@@ -80,26 +84,35 @@ def seconds_of(duration: str | None) -> float | None:
         raise click.BadParameter(str(error), param_hint="--for") from None
 
 
-def direct(casino: LiveCasino, sandbox: Sandbox, scheduler: Scheduler, replica: Path, seconds: float | None) -> None:
-    """Open the casino once the first load is in; close it in time, and end when all has arrived."""
+def direct(
+    casino: LiveCasino,
+    sandbox: Sandbox,
+    scheduler: Scheduler,
+    replica: Path,
+    asked: threading.Event,
+    seconds: float | None,
+) -> None:
+    """Open the casino once the first load is in; close it in time or when `asked` to end, and end when all has arrived."""
     began = time.monotonic()
-    arrived(sandbox, replica, scheduler)
-    casino.start()
-    if seconds is None:
-        return
-    scheduler.stopping.wait(max(0.0, seconds - (time.monotonic() - began)))
-    casino.stop()
-    arrived(sandbox, replica, scheduler)
-    scheduler.stop()
+    try:
+        arrived(sandbox, replica, PATIENCE_S, asked)
+        if not asked.is_set():
+            casino.start()
+            asked.wait(None if seconds is None else max(0.0, seconds - (time.monotonic() - began)))
+            casino.stop()
+        arrived(sandbox, replica, DRAIN_S if asked.is_set() else PATIENCE_S)
+    finally:
+        scheduler.stop()
 
 
-def arrived(sandbox: Sandbox, replica: Path, scheduler: Scheduler) -> None:
-    """Wait until the API has taken every event there should be, for a bounded time."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline and not scheduler.stopping.is_set():
+def arrived(sandbox: Sandbox, replica: Path, patience_s: float, asked: threading.Event | None = None) -> None:
+    """Wait until the API has taken every event there should be, for so long at most, or until `asked` to end."""
+    asked = asked or threading.Event()
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline and not asked.is_set():
         if sandbox.stats()["by_event_type"] == expected(replica):
             return
-        scheduler.stopping.wait(GLANCE_S)
+        asked.wait(GLANCE_S)
 
 
 def told(wanted: dict[str, int], sandbox: Sandbox, end: Literal["finished", "interrupted"]) -> ExitCode:

@@ -7,9 +7,8 @@ import math
 import sys
 import threading
 from contextlib import ExitStack
-from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -17,6 +16,7 @@ import structlog
 from smartico_sync import __version__
 from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
+from smartico_sync.cli.run_reports import Reports, tell_configuration, tell_outcome
 from smartico_sync.config.load import load
 from smartico_sync.daemon.control import Control, no_reload
 from smartico_sync.daemon.ending import Ending
@@ -26,11 +26,12 @@ from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.service_manager import ServiceManager
 from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
 from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
-from smartico_sync.errors import ExitCode
+from smartico_sync.errors import ExitCode, SyncError
+from smartico_sync.observe.alerts import Alerts
 from smartico_sync.observe.endpoint import no_letters
 from smartico_sync.observe.health import assess
-from smartico_sync.observe.logs import configure
-from smartico_sync.observe.status_document import status_document
+from smartico_sync.observe.journal import Journal
+from smartico_sync.observe.logs import configure, flush
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -64,7 +65,19 @@ def run(path: Path, once: bool, form: str) -> int:
     Ends with Ctrl-C or SIGTERM, after the requests under way; SIGHUP has it read its configuration again. With --once it ends by itself: 0 everything delivered,
     3 a source or 4 the API could not be used, 6 done but some rows are dead letters.
     """
-    configure(form)  # type: ignore[arg-type]
+    written = configure(form)  # type: ignore[arg-type]
+    try:
+        return begun(path, once)
+    except SyncError as error:
+        if written == "console":
+            raise
+        log.error("failed", code=int(error.exit_code), reason=error.message, hint=error.hint)  # noqa: TRY400 - a person's mistake has no traceback
+        flush()
+        return int(error.exit_code)
+
+
+def begun(path: Path, once: bool) -> int:
+    """The daemon from its start to its end; the exit code."""
     with Ending() as ending, ExitStack() as stack:
         start = Start(ending.stopping, ONCE_PATIENCE_S if once else math.inf)
         base = path.absolute().parent
@@ -84,16 +97,20 @@ def run(path: Path, once: bool, form: str) -> int:
 
 def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
     """Work until somebody says stop: with the configuration as it is now, and with each that is loaded after it."""
+    reload = stack.enter_context(Reload(path, ending))
     configuration, base = start.until(partial(loaded, path)), path.absolute().parent
     board = board_of(configuration)
     endpoint = endpoint_of(configuration.health, board, base)
     if endpoint is not None:
         stack.callback(endpoint.close)
         start.endpoint = endpoint
-    reload = stack.enter_context(Reload(path, ending))
+    alerts = Alerts()
+    stack.callback(alerts.close)
+    journal = stack.enter_context(Journal(alerts.tell))
     boards = [board]
     stack.enter_context(ServiceManager(lambda: assess(boards[0].views(), ()).alive == "alive"))
     while True:
+        alerts.use(configuration.alerts)
         if endpoint is not None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
             endpoint.notes, endpoint.waits_for = reload.findings, None
@@ -104,7 +121,8 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
             turn.stopping = reload.begin(configuration)
             parts.store.when_lost(partial(turn.give_up, "the lease is another member's, or could not be renewed"))
             scheduler = Scheduler(parts.loops, parts.store, configuration, turn.stopping)
-            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reload, turn)
+            reports = Reports(parts, reload, alerts, now_ms())
+            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reports, journal, turn)
         following = reload.following()
         if ending.stopping.is_set() or (following is None and not turn.over):
             return
@@ -154,7 +172,8 @@ def serve(
     endpoint: Endpoint | None,
     mode: str,
     stack: ExitStack,
-    reload: Reload | None = None,
+    reports: Reports | None = None,
+    journal: Journal | None = None,
     turn: Turn | None = None,
 ) -> ExitCode:
     """Run the scheduler, with its endpoint if there is one, until it ends."""
@@ -164,13 +183,12 @@ def serve(
         endpoint.sources, endpoint.sizes = parts.sources, parts.store.sizes
         endpoint.letters = parts.store.newest_dead_letters
         where = endpoint.url
-    if mode == "forever":
-        release = partial(turn.give_up, RELEASED) if turn else None
-        loops = {loop.name: loop for loop in parts.loops}
-        operations = Operations(parts.store, loops, scheduler.backfills, give_up=release)
-        look = partial(status_of, parts, now_ms(), reload)
-        control = Control(parts.store.path, operations, look, reload.ask if reload else no_reload)
-        stack.callback(control.close)
+    if reports is not None:
+        be_asked(scheduler, parts, endpoint, reports, stack, turn)
+    if reports is not None and journal is not None:
+        journal.watch(reports.look)
+        stack.callback(journal.watch, None)
+    tell_configuration(parts)
     log.info("started", version=__version__, views=len(parts.loops), page=where)
     for name, encryption in parts.sources.items():
         if encryption:
@@ -191,17 +209,23 @@ def serve(
     if mode == "once":
         if progress is not None:
             summary(views())
-        for view in views():
-            log.info("view", view=view.name, state=view.state, waiting=sum(view.parked.values()), **view.counts)
-        for finding in assess(views(), parts.delivery.status()).findings:
-            log.warning("finding", subject=finding.subject, reason=finding.message, hint=finding.hint)
+        tell_outcome(parts)
     return ExitCode(code)
 
 
-def status_of(parts: Parts, started_ms: int, reload: Reload | None) -> dict[str, Any]:
-    """How the daemon does, for whoever asks over the control socket."""
-    views, destinations = parts.board.views(), parts.delivery.status()
-    health = assess(views, destinations, reload.findings() if reload else ())
-    document = status_document(views, destinations, health, started_ms=started_ms, now_ms=now_ms())
-    connections = [{"name": name, "connection": words} for name, words in parts.sources.items() if words]
-    return {**document, "sources": connections, "state": asdict(parts.store.sizes())}
+def be_asked(
+    scheduler: Scheduler,
+    parts: Parts,
+    endpoint: Endpoint | None,
+    reports: Reports,
+    stack: ExitStack,
+    turn: Turn | None,
+) -> None:
+    """Answer commands, until the end."""
+    if endpoint is not None:
+        endpoint.notes = reports.notes
+    release = partial(turn.give_up, RELEASED) if turn else None
+    loops = {loop.name: loop for loop in parts.loops}
+    operations = Operations(parts.store, loops, scheduler.backfills, give_up=release)
+    reload = reports.reload.ask if reports.reload else no_reload
+    stack.callback(Control(parts.store.path, operations, reports.document, reload).close)

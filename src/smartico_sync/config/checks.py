@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from smartico_sync.config.models import Brand, Health, Pii, Smartico, SourceConfig, View
+    from smartico_sync.config.models import AlertReceiver, Brand, Health, Pii, Smartico, SourceConfig, View
     from smartico_sync.core.encryption import Encryption
 
-__all__ = ["Parts", "check", "key_problem", "public_key_problem"]
+__all__ = ["Parts", "check", "key_problem", "public_key_problem", "webhook"]
 
 KEY_BYTES = 32  # AES-256
 # The key of the example with Docker Compose, which anybody can read.
@@ -43,6 +43,7 @@ class Parts:
     smartico: Smartico | None = None
     pii: Pii | None = None
     health: Health | None = None
+    alerts: dict[str, AlertReceiver] = field(default_factory=dict)
     sources: dict[str, SourceConfig] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
     source_names: frozenset[str] = frozenset()
@@ -58,6 +59,8 @@ def check(parts: Parts) -> Iterator[Problem]:
         yield from pii_problems(parts.pii)
     if parts.health:
         yield from health_problems(parts.health)
+    for name, receiver in parts.alerts.items():
+        yield from alert_problems(("alerts", name), receiver)
     for name, source in parts.sources.items():
         yield from source_problems(("sources", name), source)
     engines = {name: engine_of(source.url) for name, source in parts.sources.items()}
@@ -114,6 +117,22 @@ def smartico_problems(smartico: Smartico) -> Iterator[Problem]:
         yield from either(brand, loc, "token", need="")
         if brand.url is not None:
             yield from url_problems((*loc, "url"), brand.url, smartico.encryption)
+
+
+def alert_problems(loc: Loc, receiver: AlertReceiver) -> Iterator[Problem]:
+    """A webhook's URL, which is a secret: it is not shown."""
+    yield from either(receiver, loc, "url", need="`url` or `url_file`; best as ${SLACK_WEBHOOK}")
+    if receiver.url is not None and receiver.url.get_secret_value().strip() and not webhook(receiver.url):
+        yield Problem((*loc, "url"), "expected an http or https URL with a host")
+
+
+def webhook(url: SecretStr) -> bool:
+    """Whether something can be posted to a URL."""
+    try:
+        parsed = urlsplit(url.get_secret_value())
+        return parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
+    except ValueError:
+        return False
 
 
 def url_problems(loc: Loc, url: str, encryption: Encryption) -> Iterator[Problem]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from smartico_sync.config.checks import Parts, check, key_problem, public_key_problem
+from smartico_sync.config.checks import Parts, check, key_problem, public_key_problem, webhook
 from smartico_sync.config.document import Document, parse
 from smartico_sync.config.explain import explained
-from smartico_sync.config.models import Configuration, Health, Pii, Smartico, SourceConfig, View
+from smartico_sync.config.models import AlertReceiver, Configuration, Health, Pii, Smartico, SourceConfig, View
 from smartico_sync.config.problems import Loc, Problem, dotted
 from smartico_sync.config.secret_files import Shape, cleaned, password_of, read_secret, with_password
 from smartico_sync.config.state_checks import is_server, state_problems
@@ -59,6 +59,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[
                     "smartico": parts.smartico,
                     "pii": parts.pii,
                     "health": parts.health or configuration.health,
+                    "alerts": parts.alerts,
                     "sources": parts.sources,
                     "state": configuration.state
                     if is_server(configuration.state)
@@ -81,6 +82,7 @@ def world_readable(path: Path, text: str, configuration: Configuration) -> str:
     """Say that secrets stand in the file itself and that every user of the machine can read it, or nothing."""
     smartico, pii = configuration.smartico, configuration.pii
     given = [smartico.token, pii.key, *(brand.token for brand in smartico.brands.values())]
+    given += [receiver.url for receiver in configuration.alerts.values()]
     secrets = [secret.get_secret_value() for secret in given if secret is not None]
     secrets += [password for source in configuration.sources.values() if (password := password_of(source.url))]
     try:
@@ -130,12 +132,17 @@ def valid_parts(data: Any) -> Parts:
     sources = top.get("sources")
     sources = sources if isinstance(sources, dict) else {}
     views = top.get("views")
+    alerts = top.get("alerts")
+    each_alert = {
+        name: valid(AlertReceiver, each) for name, each in (alerts if isinstance(alerts, dict) else {}).items()
+    }
     each_view = {index: valid(View, view) for index, view in enumerate(views if isinstance(views, list) else [])}
     each_source = {name: valid(SourceConfig, source) for name, source in sources.items()}
     return Parts(
         smartico=valid(Smartico, top.get("smartico")),
         pii=valid(Pii, top.get("pii")),
         health=valid(Health, top.get("health")),
+        alerts={name: receiver for name, receiver in each_alert.items() if receiver},
         sources={name: source for name, source in each_source.items() if source},
         views={index: view for index, view in each_view.items() if view},
         source_names=frozenset(sources),
@@ -215,6 +222,12 @@ def fill(parts: Parts, base: Path, warnings: list[str]) -> list[Problem]:
             files.problems.append(Problem(("pii", given), wrong))
     if parts.health:
         parts.health = files.into(parts.health, ("health",), "token")
+    for name, receiver in parts.alerts.items():
+        filled = parts.alerts[name] = files.into(receiver, ("alerts", name), "url")
+        if receiver.url is None and filled.url is not None and not webhook(filled.url):
+            files.problems.append(
+                Problem(("alerts", name, "url_file"), "expected a file that holds an http or https URL")
+            )
     for name, source in parts.sources.items():
         if source.password_file is None:
             continue

@@ -18,7 +18,7 @@ from smartico_sync.core.encryption import Encryption  # noqa: TC001  - likewise
 from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
 __all__ = [
-    "Brand", "ColumnRule", "Configuration", "DeadLetters", "FieldPath", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
+    "AlertReceiver", "Brand", "ColumnRule", "Configuration", "DeadLetters", "FieldPath", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
     "SourceConfig", "TypeColumn", "View",
 ]  # fmt: skip
 
@@ -150,6 +150,19 @@ class Health(Model):
     """A bearer token that whoever reads must send; without it `/healthz` and `/readyz` say yes or no, and nothing else answers."""
     token_file: str | None = None
     """A file that holds the token, relative to the configuration file; read again when it changes."""
+
+
+class AlertReceiver(Model):
+    """Who is told when something begins, becomes worse, and is over: a webhook."""
+
+    url: SecretStr | None = None
+    """Where alerts are posted, best as `${SLACK_WEBHOOK}`: whoever knows such a URL may post."""
+    url_file: str | None = None
+    """A file that holds the URL, relative to the configuration file."""
+    format: Literal["slack", "json"] = "slack"
+    """`slack`: a text, as Slack, Mattermost and Discord (with `/slack` behind its URL) take it. `json`: the findings as data."""
+    severity: Literal["warning", "critical"] = "warning"
+    """`critical`: only what keeps events from being delivered until somebody acts."""
 
 
 class SourceConfig(Model):
@@ -344,6 +357,8 @@ class Configuration(Model):
     """Personal data."""
     health: Health = Health()
     """The endpoint for monitoring."""
+    alerts: Annotated[dict[str, AlertReceiver], BeforeValidator(filled)] = {}
+    """Who is told when something begins, becomes worse, and is over; by a name of your choice."""
     reconcile: Reconcile = Reconcile()
     """The safety net under every late-commit mechanism."""
     dead_letters: DeadLetters = DeadLetters()

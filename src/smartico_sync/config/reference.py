@@ -39,6 +39,7 @@ SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (models.Brand, "smartico.brands.NAME"),
     (models.Pii, "pii"),
     (models.Health, "health"),
+    (models.AlertReceiver, "alerts.NAME"),
     (models.Reconcile, "reconcile"),
     (models.DeadLetters, "dead_letters"),
     (models.SourceConfig, "sources.NAME"),

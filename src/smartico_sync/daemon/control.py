@@ -21,6 +21,7 @@ import structlog
 
 from smartico_sync.daemon.asking import short, socket_path
 from smartico_sync.errors import ConfigError, SyncError, Unexpected
+from smartico_sync.observe.logs import set_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,8 @@ class Handler(socketserver.StreamRequestHandler):
         """Carry a request out, or look."""
         if request["do"] in LOOKS:
             return self.server.look()
+        if request["do"] == "log-level":
+            return set_level(**request["with"])
         if request["do"] == "reload":
             return self.server.reload()
         return self.server.operations.asked_by(self.still_there).call(request["do"], request["with"])

@@ -15,7 +15,7 @@ from smartico_sync.config.state_checks import shown_state
 from smartico_sync.daemon.wiring import protection_of, sources_of
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ConfigError, SyncError, Unexpected
-from smartico_sync.observe.health import Finding
+from smartico_sync.observe.finding import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +63,7 @@ class Reload:
         self._current: Configuration | None = None
         self._following: Configuration | None = None
         self._stopping = threading.Event()
+        self._begun = threading.Event()
         self._loaded = content(path)
         self._refused: SyncError | None = None
         self._asked, self._ask = os.pipe()
@@ -79,12 +80,16 @@ class Reload:
     ) -> None:
         signal.signal(signal.SIGHUP, self._before or signal.SIG_DFL)
         os.close(self._ask)
+        self._begun.set()
         self._thread.join()
         os.close(self._asked)
 
     def _watch(self) -> None:
-        """A signal says only that it came; what it means is done here."""
+        """A signal says only that it came; what it means is done here, once there is something at work."""
         while os.read(self._asked, 1):
+            self._begun.wait()
+            if self._current is None:
+                return
             try:
                 self.ask()
             except SyncError as error:
@@ -95,6 +100,7 @@ class Reload:
         with self._lock:
             self._current, self._following = configuration, None
             self._stopping = threading.Event()
+            self._begun.set()
         self.ending.also(self._stopping)
         return self._stopping
 
@@ -147,14 +153,14 @@ class Reload:
             return (
                 Finding(
                     "warning", self.path.name, f"it was refused, and the former one goes on: {self._refused.message}",
-                    f"correct it, then: smartico-sync reload --config {self.path}",
+                    f"correct it, then: smartico-sync reload --config {self.path}", code="configuration",
                 ),
             )  # fmt: skip
         if content(self.path) != self._loaded:
             return (
                 Finding(
                     "warning", self.path.name, "it was changed since it was loaded: the former one is at work",
-                    f"smartico-sync check --config {self.path}; then: smartico-sync reload --config {self.path}",
+                    f"smartico-sync check --config {self.path}; then: smartico-sync reload --config {self.path}", code="configuration",
                 ),
             )  # fmt: skip
         return ()

@@ -70,7 +70,14 @@ class Client:
         self.url, self.token, self.key = httpx.URL(url), token, key
         self.encoding = encoding
         self.proxy = proxy_for(url, environ)
+        self.offset_s: float | None = None
         self.transport = Transport(url, timeout_s=timeout_ms / 1000, proxy=self.proxy)
+
+    @property
+    def clock_ahead_ms(self) -> int | None:
+        """The API's clock minus ours, by the date of its last answer; None where there was none."""
+        offset = self.offset_s
+        return None if offset is None else round((offset + time.monotonic() - time.time()) * 1000)
 
     def post(self, body: bytes) -> Answer:
         """Send one body; the whole exchange ends within the timeout, after connecting."""
@@ -99,6 +106,8 @@ class Client:
             return Answer("timeout", reason=str(error))
         except httpx.HTTPError as error:
             return Answer("broken", reason=str(error))
+        if (at := moment(response.headers.get("Date", ""))) is not None:
+            self.offset_s = at - time.monotonic()  # our own clock may be set before somebody looks
         status = response.status_code
         if status == 421:
             self.drop_idle()  # this front end does not serve us, or not any more

@@ -150,6 +150,8 @@ class Destination:
 
     def post(self, request: Request) -> Answer:
         """Send a request, and give its slot back."""
+        told = {"request": request.number, "send": request.pending.number, "view": request.pending.view}
+        log.debug("request", destination=self.name, **told, events=request.frame.height, bytes=len(request.batch.body))
         try:
             return self.client.post(request.batch.body)
         finally:
@@ -159,6 +161,10 @@ class Destination:
 
     def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """Do what the verdict says, and wake those who may start now."""
+        log.debug(
+            "answer", request=request.number, status=answer.status, outcome=answer.outcome, made_of_it=verdict.decision,
+            refused=len(verdict.refused), seconds=round(answer.seconds, 3),
+        )  # fmt: skip
         with self.lock:
             request.pending.requests += 1
             request.pending.sent_bytes += len(request.batch.body)
@@ -232,7 +238,10 @@ class Destination:
         pause = self.again(request, verdict.reason, answer.retry_after_s)
         if self.breaker.unavailable:
             self.client.drop_idle()  # the name may lead elsewhere by now
-        log.warning("delivery.retry", destination=self.name, reason=verdict.reason, pause_s=round(pause, 1))
+        log.warning(
+            "delivery.retry", destination=self.name, view=request.pending.view, request=request.number, reason=verdict.reason,
+            pause_s=round(pause, 1),
+        )  # fmt: skip
 
     def again(self, request: Request, reason: str, retry_after_s: float = 0.0) -> float:
         """Let the same events go again after a pause, while their players wait; its seconds."""

@@ -30,7 +30,8 @@ class DestinationStatus:
     `halts`: what is refused, and `warnings`: what should be mended soon, each with a hint. `hint`: what to do while it backs off; empty
     where waiting is all. `circuit`: whether requests may start; `next_try_ms`: when one that failed goes again, 0 when none has to.
     `durations` counts requests by how long the answer took (`request_log.BUCKETS_S`, one more for the rest), which was `seconds` in all.
-    `recent`: the last requests of each view, the newest first.
+    `recent`: the last requests of each view, the newest first. `clock_ahead_ms`: the clock of the API's last answer
+    minus ours, None where it told none.
     """
 
     name: str
@@ -53,3 +54,4 @@ class DestinationStatus:
     halted: tuple[HaltedBrand, ...] = ()
     durations: tuple[int, ...] = ()
     recent: Mapping[str, tuple[SentRequest, ...]] = field(default_factory=dict)
+    clock_ahead_ms: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.records import Receipt, Refusal
@@ -17,14 +18,17 @@ if TYPE_CHECKING:
     from smartico_sync.delivery.protocol import Priority
     from smartico_sync.errors import DeliveryError
 
-__all__ = ["PendingReceipt"]
+__all__ = ["NUMBERS", "PendingReceipt"]
+
+
+NUMBERS = count(1)  # of sends and of requests of this process, for the log
 
 
 class PendingReceipt:
-    """Counts verdicts until every event has one. The destination holds its lock around every call."""
+    """Counts verdicts until every event has one. The destination holds its lock around every call. `number`: of the send, for the log."""
 
     def __init__(self, view: str, priority: Priority, events: Events, holds: Holds | None = None) -> None:
-        self.view = view
+        self.view, self.number = view, next(NUMBERS)
         self.priority: Priority = priority
         self.holds = holds
         self.future: Future[Receipt] = Future()

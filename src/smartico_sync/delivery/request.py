@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.catalogue.events import UPDATE_PROFILE
 from smartico_sync.core.batches import Batch, encode
 from smartico_sync.core.events import BRAND, EID, PLAYER, TYPE, USER, Events
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER
+from smartico_sync.delivery.pending_receipt import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +28,7 @@ class Request:
     """One request. `waits` counts the earlier ones that hold a player of this one, which are `followers` of those.
 
     `attempts` had no usable answer, `silences` of the latest none at all. `over`: it will not be sent again. `trip`: whether
-    its events may have been with the API before.
+    its events may have been with the API before. `number`: for the log.
     """
 
     batch: Batch
@@ -38,6 +40,7 @@ class Request:
     silences: int = 0
     trip: Literal["first", "again"] = "first"
     over: bool = False
+    number: int = field(default_factory=partial(next, NUMBERS))
 
     @classmethod
     def of(cls, batch: Batch, pending: PendingReceipt) -> Request:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
+import structlog
 
 from smartico_sync.config.models import Brand
 from smartico_sync.core.batches import batches
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from smartico_sync.errors import DeliveryError
 
 __all__ = ["Probe", "Router", "aliases_of", "under_aliases"]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class Router:
             (destination, *batches(piece, destination.batch_size.events, self.config.batch_bytes))
             for destination, piece in self.routed(events)
         ]
+        log.debug("send", view=view, send=pending.number, events=len(events), priority=priority)
         with self.order:  # sends keep their order over all views
             for destination, ready, large in cut:
                 if large:
@@ -148,7 +152,10 @@ class Router:
 
     def status(self) -> tuple[DestinationStatus, ...]:
         """Every destination as it stands."""
-        return tuple(destination.status() for destination in self.destinations())
+        return tuple(
+            replace(destination.status(), clock_ahead_ms=destination.client.clock_ahead_ms)
+            for destination in self.destinations()
+        )
 
     def destinations(self) -> list[Destination]:
         """Each destination once."""

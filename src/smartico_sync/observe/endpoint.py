@@ -117,9 +117,11 @@ class Endpoint:
         waits = self.waits_for
         if isinstance(waits, StateHeld):
             return Health(
-                "alive", "standing by", (Finding("warning", "state", waits.message, waits.hint), *self.notes())
+                "alive",
+                "standing by",
+                (Finding("warning", "state", waits.message, waits.hint, code="start"), *self.notes()),
             )
-        findings = (Finding("critical", "start", waits.message, waits.hint),) if waits else ()
+        findings = (Finding("critical", "start", waits.message, waits.hint, code="start"),) if waits else ()
         return replace(health, alive="alive", ready="starting", findings=(*findings, *health.findings))
 
     def answer(self, path: str, reader: Reader = "known") -> Answer:

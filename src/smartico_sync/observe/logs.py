@@ -23,11 +23,14 @@ from smartico_sync.core.printable import printable
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-__all__ = ["LogWriter", "configure", "dropped_lines", "flush", "redacted"]
+__all__ = ["LEVELS", "Level", "LogWriter", "configure", "dropped_lines", "flush", "redacted", "set_level"]
 
 SECRET_KEYS = re.compile(r"token|password|secret|authorization|pii_key", re.IGNORECASE)
 URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
+Level = Literal["debug", "info", "warning", "error"]
+LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
+USUAL: Level = "info"
 MOST_LINES = 10_000  # a few megabytes: a reader that is restarted misses nothing
 FLUSH_S = 1.0  # at the end, for a reader that is slow
 
@@ -120,6 +123,9 @@ class Foreign(logging.Handler):
 
 
 _writers: list[LogWriter] = []
+_lock = threading.Lock()
+_level: list[Level] = [USUAL]
+_timers: list[threading.Timer] = []
 
 
 def dropped_lines() -> int:
@@ -133,9 +139,26 @@ def flush() -> None:
         writer.flush()
 
 
-def configure(form: Literal["auto", "json", "console"]) -> None:
-    """Send logs to standard error in that form; auto: console on a terminal, else JSON."""
-    chosen = form if form != "auto" else ("console" if sys.stderr.isatty() else "json")
+def set_level(level: Level | None = None, seconds: float | None = None) -> dict[str, str]:
+    """Write down what is of that level and above, for good or for so many seconds; None only asks. The level now, and before."""
+    with _lock:
+        before = _level[0]
+        if level is not None:
+            if _timers:
+                _timers.pop().cancel()
+            _level[0] = level
+            structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+            if seconds is not None:
+                timer = threading.Timer(seconds, set_level, (USUAL,))
+                timer.daemon = True
+                timer.start()
+                _timers.append(timer)
+        return {"level": _level[0], "before": before}
+
+
+def configure(form: Literal["auto", "json", "console"]) -> Literal["json", "console"]:
+    """Send logs to standard error in that form; auto: console on a terminal, else JSON. Which it is."""
+    chosen: Literal["json", "console"] = form if form != "auto" else ("console" if sys.stderr.isatty() else "json")
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if chosen == "json"
@@ -146,15 +169,17 @@ def configure(form: Literal["auto", "json", "console"]) -> None:
     _writers[:] = [writer]
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             redact,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(_level[0]),
         logger_factory=lambda *_: writer,
         cache_logger_on_first_use=False,
     )
     logging.lastResort = Foreign(logging.WARNING)
     for name in ("httpx", "httpcore", "urllib3", "apscheduler"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    return chosen

@@ -44,5 +44,7 @@ def as_data(view: ViewStatus) -> dict[str, Any]:
     """A view without the facts that its state and ages were derived from. `stragglers` is what `late_rows` was called first, and stays."""
     data = asdict(view)
     del data["polls"]
+    if data["replica"]:
+        del data["replica"]["asked"]
     data["late"]["stragglers"] = data["late"]["late_rows"]
     return data

@@ -151,19 +151,30 @@ def of_rows(views: Sequence[ViewStatus]) -> list[Metric]:
         "Values that did not go because the API refused their property, since the start.",
         labels=["view", "property"],
     )
+    given_up = CounterMetricFamily(
+        "smartico_sync_given_up_rows", "Rows that were given up, since the start.", labels=["view", "code"]
+    )
+    put_off = CounterMetricFamily(
+        "smartico_sync_put_off_rows", "Rows that were parked for another try, since the start.", labels=["view", "code"]
+    )
     for view in views:
         for outcome, count in {**dict.fromkeys(OUTCOMES, 0), **view.counts}.items():
             if outcome not in STAGES:
                 rows.add_metric([view.name, outcome], count)
         for name in STATES:
             state.add_metric([view.name, name], 1.0 if view.state == name else 0.0)
-        for by_code, counts in ((dead, view.dead), (parked, view.parked)):
+        for by_code, counts in (
+            (dead, view.dead),
+            (parked, view.parked),
+            (given_up, view.given_up),
+            (put_off, view.put_off),
+        ):
             for code, count in counts.items():
                 by_code.add_metric([view.name, str(code)], count)
         for by_property, values in ((invalid, view.invalid), (left_out, view.left_out)):
             for name, count in values.items():
                 by_property.add_metric([view.name, name], count)
-    return [rows, state, dead, parked, invalid, left_out]
+    return [rows, state, dead, parked, given_up, put_off, invalid, left_out]
 
 
 def lateness_of(views: Sequence[ViewStatus]) -> Metric:

@@ -15,6 +15,7 @@ __all__ = [
     "BackfillStatus",
     "LaneStatus",
     "LateStatus",
+    "ReplicaStatus",
     "SentProperty",
     "State",
     "StatusBoard",
@@ -117,6 +118,28 @@ class StreamStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """How a view's server stood in its replication when it was `asked`, see `core.replication`.
+
+    `lag_ms`: how far it was behind its primary. `clock_ms`: its own clock then, 0 where it does not tell.
+    """
+
+    state: Literal["primary", "replica", "stopped", "unknown"]
+    lag_ms: int
+    clock_ms: int
+    hint: str
+    asked: Instant
+
+    def lag_now_ms(self, now: Instant) -> int:
+        """How far it is behind at a later moment: one that has stopped falls back further."""
+        return self.lag_ms + (now.ms_since(self.asked) if self.state == "stopped" else 0)
+
+    def ahead_now_ms(self, now: Instant) -> int | None:
+        """Its clock minus ours at a later moment, also when ours was set since; None where it does not tell."""
+        return self.clock_ms + now.ms_since(self.asked) - now.wall_ms if self.clock_ms else None
+
+
+@dataclass(frozen=True, slots=True)
 class ViewFacts:
     """What is known of one view.
 
@@ -127,7 +150,9 @@ class ViewFacts:
     start; `unknown_duplicates` the API had since this start, of rows that this state had never sent; `largest_tie` rows shared
     one cursor value; `skew_ms`: the source's clock minus ours, on a replica its lag included. `invalid` values broke a rule
     since this start, by property, and `left_out` values the API refused; `parked` and `dead` are waiting and given up now, by reason code, and the first of the
-    former waits since `parked_since_ms` (epoch ms, 0: none does).
+    former waits since `parked_since_ms` (epoch ms, 0: none does). `replica`: how the server stands in its replication, None
+    before it was asked.
+    `given_up` and `put_off`: how often since this start a row was given up, or parked for another try, by reason code.
     Of the last `recent_rows` rows of this process `recent_refused` were given up.
     At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
     `looked` profiles so many were `differing` from what was sent. `server_role`: what the source is, as its engine tells it; `properties`:
@@ -148,6 +173,7 @@ class ViewFacts:
     counts: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     late: LateStatus = field(default_factory=LateStatus)
+    replica: ReplicaStatus | None = None
     null_cursors: int = 0
     ahead: int = 0
     mutated: int = 0
@@ -158,6 +184,8 @@ class ViewFacts:
     parked: Mapping[int, int] = field(default_factory=dict)
     parked_since_ms: int = 0
     dead: Mapping[int, int] = field(default_factory=dict)
+    given_up: Mapping[int, int] = field(default_factory=dict)
+    put_off: Mapping[int, int] = field(default_factory=dict)
     recent_rows: int = 0
     recent_refused: int = 0
     invalid: Mapping[str, int] = field(default_factory=dict)
@@ -178,14 +206,15 @@ class ViewStatus(ViewFacts):
 
     `lag_ms`: how long ago the last poll that found nothing newer began reading: every row that the source showed before
     has been dealt with, and of what came since that is not known. So it grows between two polls, and while one hangs;
-    before the first such poll of this process it counts from the start.
+    before the first such poll of this process it counts from the start. By how much a replica says that it is behind is part of it.
+    `clock_ahead_ms`: the server's own clock minus ours, None where it does not tell.
     `state`: trouble first; `live` while the last poll caught up and the lag is within `patience_ms`, else `behind`.
     `standstill`: for longer than `patience_ms` the poll under way has not got on (`hanging`), or none has begun
     (`waiting`); trouble that is told as `error` is not told again.
     `poll_ms`: how long the poll under way has been running, 0 between polls; `still_ms`: since when no poll began, got on or
     ended; `silent_ms`: since when there was no sign of life at all, a wait for the API included. `error_ms`: since when the
     view has been in trouble without a break; `parked_oldest_ms`: for how long the first parked row has been waiting.
-    `replica_lag_ms`: how old what a replica shows may be, since the commit it replayed last; None where the source is none.
+    `replica_lag_ms`: how far a replica is behind, or how old what it shows may be where it does not tell; None where the source is none.
     """
 
     state: State
@@ -204,6 +233,7 @@ class ViewStatus(ViewFacts):
     error_ms: int
     parked_oldest_ms: int
     replica_lag_ms: int | None
+    clock_ahead_ms: int | None
 
 
 def patience_ms(every_ms: int) -> int:
@@ -215,10 +245,11 @@ def derived(facts: ViewFacts, now: Instant) -> ViewStatus:
     """How a view does at a moment that is not before the facts."""
     polls = facts.polls
     trouble = polls.trouble
+    behind_ms = facts.replica.lag_now_ms(now) if facts.replica and facts.replica.state != "unknown" else 0
     return ViewStatus(
         **{each.name: getattr(facts, each.name) for each in fields(ViewFacts)},
         state=_state(facts, now),
-        lag_ms=_lag_ms(polls, now),
+        lag_ms=_lag_ms(polls, now) + behind_ms,
         standstill=_standstill(facts, now),
         poll_ms=now.ms_since(polls.under_way) if polls.under_way else 0,
         still_ms=now.ms_since(polls.got_on_last),
@@ -232,8 +263,15 @@ def derived(facts: ViewFacts, now: Instant) -> ViewStatus:
         hint=trouble.hint if trouble else "",
         error_ms=trouble.since.wall_ms if trouble else 0,
         parked_oldest_ms=max(0, now.wall_ms - facts.parked_since_ms) if facts.parked_since_ms else 0,
-        replica_lag_ms=max(0, -facts.skew_ms) if facts.server_role in REPLICAS else None,
+        replica_lag_ms=_replica_lag_ms(facts, now),
+        clock_ahead_ms=facts.replica.ahead_now_ms(now) if facts.replica else None,
     )
+
+
+def _replica_lag_ms(facts: ViewFacts, now: Instant) -> int | None:
+    if facts.replica is not None and facts.replica.state in ("replica", "stopped"):
+        return facts.replica.lag_now_ms(now)
+    return max(0, -facts.skew_ms) if facts.server_role in REPLICAS else None
 
 
 def _lag_ms(polls: Polls, now: Instant) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Family, Relation, Snapshot
+    from smartico_sync.core.replication import Replication
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
 
 __all__ = ["Encrypted", "End", "NullScan", "Nulls", "Plan", "Reading", "ServerFacts", "Source"]
@@ -106,6 +107,9 @@ class Reading(Protocol):
 
         Empty where that cannot be known.
         """
+
+    def replication(self) -> Replication:
+        """How the server stands in its replication; UNKNOWN where the engine does not tell, or the user may not ask."""
 
     def pinned_by(self) -> str:
         """What keeps the snapshot's xmin back, in words, as far as the user may see it; empty where that is not known."""

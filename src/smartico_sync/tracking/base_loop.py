@@ -93,6 +93,7 @@ class BaseLoop(ABC, Generic[T, S]):
         self._resume_at = 0.0
         self._patience_s = math.inf
         self._refused_since: float | None = None
+        self._ill: tuple[float, str] | None = None
 
     @property
     def name(self) -> str:
@@ -211,6 +212,13 @@ class BaseLoop(ABC, Generic[T, S]):
             else:
                 return
 
+    def _well(self) -> None:
+        """All that was read is committed: say so where it was not well before."""
+        if self._ill is not None:
+            since, reason = self._ill
+            self._ill = None
+            log.info("view.recovered", view=self.name, after_s=round(time.monotonic() - since, 1), reason=reason)
+
     def _trouble(self, error: SyncError) -> None:
         """Remember what happened, and pause longer each time."""
         pause = BACKOFF.pause(self._failures)
@@ -221,6 +229,7 @@ class BaseLoop(ABC, Generic[T, S]):
         self._drop_session()
         self._resume_at = time.monotonic() + pause
         before, self._standing = self._standing.error, Standing("behind", self._standing.tries + 1, error)
+        self._ill = (self._ill[0] if self._ill else time.monotonic(), error.message)
         if before is None or before.message != error.message:
             log.error("view.trouble", view=self.name, reason=error.message, hint=error.hint, pause_s=pause)
         state: State = "halted" if self._standing.halted else "degraded"

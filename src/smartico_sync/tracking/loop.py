@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
 
+    import polars as pl
+
     from smartico_sync.core.late_commit.mechanism import Pace
     from smartico_sync.observe.polls import Instant
     from smartico_sync.tracking.session import Equipment, Session
@@ -125,6 +127,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         """Look for something new: whether the source is the same, rows that wait for another try, and the next page."""
         self._mailbox.poll_begins()
         self._equipment.recorder.poll_began()
+        if (replication := session.checks.replication(self._equipment.source)) is not None:
+            self._equipment.recorder.replicates(replication)
         if session.checks.minute_is_over:
             self._equipment.source.verify(session.prepared.relation)
         if session.checks.due:
@@ -165,6 +169,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._equipment.recorder.read(read, session.reader)
         self._level = began if level else None
         if read.has_news:
+            log.debug("page", view=self.name, page=read.number, rows=read.page.height, late=rows_of(read.late))
             self._flight.send(
                 lambda: self._sender.page(session, read),
                 read.size,
@@ -183,6 +188,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             if self._sender.retries_are == "to go on" or unfinished:
                 self._mailbox.ask_to_poll()
                 level = None
+        self._well()
         if level is None:
             self._equipment.recorder.behind()
             return
@@ -217,3 +223,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         super()._trouble(error)
         if isinstance(error, SourceCancelled):
             self._size.shrink()
+
+
+def rows_of(part: pl.DataFrame | None) -> int:
+    """How many rows there are."""
+    return 0 if part is None else part.height

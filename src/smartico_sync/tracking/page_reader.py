@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -47,7 +49,8 @@ class ReadResult:
     `page`: rows in order; `late`: late rows that a rescan found below them; `extra`: rows out of the order, such as those
     dated ahead of the clock; `again`: rows that may have changed since they were read, and stand where they stood. `repeated` tells the rows of the page that were sent ahead of their time. `ahead` are the keys
     of such rows that `extra` holds. `after`: the position behind which the page begins. `watched`: the ids that were asked
-    for beside the mechanism's rescan. `scanned`: in part when that found more than one reading brings.
+    for beside the mechanism's rescan. `number` counts the readings of this process, for the log.
+    `scanned`: in part when that found more than one reading brings.
     """
 
     read_time: ReadTime
@@ -63,6 +66,7 @@ class ReadResult:
     through: str | None = None
     after: Position | None = None
     scanned: Literal["whole", "in part"] = "whole"
+    number: int = field(default_factory=partial(next, count(1)), compare=False)
 
     @property
     def size(self) -> float:

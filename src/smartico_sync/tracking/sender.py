@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
+import structlog
+from structlog.contextvars import bound_contextvars
 
 from smartico_sync.core.pipeline import ledger_of, position_at
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from smartico_sync.tracking.session import Equipment, Session
 
 __all__ = ["Sender"]
+
+log = structlog.get_logger()
 
 
 class Sender(EventSender):
@@ -48,6 +52,10 @@ class Sender(EventSender):
 
     def page(self, session: Session, read: ReadResult) -> Sent:
         """Map, diff, protect and queue what one reading brought."""
+        with bound_contextvars(page=read.number):
+            return self._page(session, read)
+
+    def _page(self, session: Session, read: ReadResult) -> Sent:
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
         parts = [part for part in (read.late, read.extra, read.again, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
@@ -81,6 +89,7 @@ class Sender(EventSender):
         news = batch.rows or batch.repeated or head or watermark != reader.watermark
         seq = equipment.store.commit(commit) if news else 0
         reader.adopt(after, read, seq, batch.ledger.get_column("key"), watermark)
+        log.debug("commit", view=self._name, page=read.number, **commit.counts)
         session.keys.settled()
         equipment.recorder.mutated(moved + len(explained.moved))
         self._unknown(explained.unknown)

@@ -16,8 +16,9 @@ from smartico_sync.core.ledger_keys import ledger_keys, may_move
 from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import anchor_print, position_at
 from smartico_sync.core.reason_codes import MUTATED
+from smartico_sync.core.replication import UNKNOWN
 from smartico_sync.core.restore_detection import Facts, Highest, judge, reconcile
-from smartico_sync.errors import RowsUnusable, ViewMisconfigured, ViewRegressed
+from smartico_sync.errors import RowsUnusable, SourceError, ViewMisconfigured, ViewRegressed
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.mutation_scan import MutationScan
 from smartico_sync.tracking.null_counts import NullCounts
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.definition import Change
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import Anchor
+    from smartico_sync.core.replication import Replication
     from smartico_sync.sources.protocol import Reading, Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.page_reader import PageReader
@@ -41,6 +43,8 @@ __all__ = ["CheckMemory", "CheckResult", "SourceChecks", "lost"]
 
 EVERY_MS = 60_000  # a restore is not noticed sooner by polls of an idle source, nor need it be
 SOON_MS = 5_000  # after something suspicious
+REPLICATION_MS = 15_000  # a replica that stops is told within half a minute
+RARELY_MS = 3_600_000  # where it does not tell
 ROWS_AT_ONCE = 1_000
 BACK_MS = 10_000  # clocks of one server are set back by less; further back it is another one
 
@@ -51,13 +55,15 @@ log = structlog.get_logger()
 class CheckMemory:
     """What a view's checks remember for as long as the process lives. Used by the view's own loop only.
 
-    `next_ms`: when the source is looked at again (steady clock). `nulls`: rows without a place in the order.
+    `next_ms`, `next_replication_ms`: when the source is looked at, and asked how it follows its primary, again (steady clock).
+    `nulls`: rows without a place in the order.
     `sent_without`: keys of rows without a cursor that were delivered. `changed`: what the view reads now that it did not
     read before. `columns`: what changed in those that are sent, and `hint` what to do about it. `servers`: those whose rows were found to be the ones delivered, each with the clock at which it was last
     read.
     """
 
     next_ms: int = 0
+    next_replication_ms: int = 0
     nulls: NullCounts = field(default_factory=NullCounts)
     sent_without: DeliveredKeys = field(default_factory=DeliveredKeys)
     changed: str = ""
@@ -96,6 +102,24 @@ class SourceChecks:
     def minute_is_over(self) -> bool:
         """Whether the source itself is to be looked at."""
         return steady_ms() >= self.memory.next_ms
+
+    def replication(self, source: Source) -> Replication | None:
+        """How the server stands in its replication, in a reading of its own; None when it is not time to ask.
+
+        One that cannot answer is asked rarely, and the poll goes on: if there is trouble, it meets it.
+        """
+        if steady_ms() < self.memory.next_replication_ms:
+            return None
+        self.memory.next_replication_ms = steady_ms() + REPLICATION_MS
+        try:
+            with source.reading(self.prepared.relation) as reading:
+                found = reading.replication()
+        except SourceError:
+            self.memory.next_replication_ms = steady_ms() + EVERY_MS
+            return UNKNOWN
+        if found.state == "unknown":
+            self.memory.next_replication_ms = steady_ms() + RARELY_MS
+        return found
 
     def delivering(self, after: Position | None, page: pl.DataFrame) -> None:
         """A page of a level view is on its way; what it holds is remembered for a while."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from smartico_sync.observe.polls import Instant, Polls
 from smartico_sync.observe.view_status import (
     BackfillStatus,
+    ReplicaStatus,
     SentProperty,
     State,
     StatusBoard,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import View
     from smartico_sync.core.records import Commit, ViewRow
+    from smartico_sync.core.replication import Replication
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.errors import SyncError
     from smartico_sync.pii.protection import Protection
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["StatusRecorder"]
+
+N = TypeVar("N")
 
 
 class StatusRecorder:
@@ -151,6 +156,8 @@ class StatusRecorder:
             lambda facts: replace(
                 facts,
                 counts=_sum(facts.counts, commit.counts),
+                given_up=_sum(facts.given_up, Counter(each.code for each in commit.dead_letters)),
+                put_off=_sum(facts.put_off, Counter(each.code for each in commit.parked)),
                 head=commit.head.cursor if commit.head else facts.head,
                 watermark=commit.watermark.cursor if commit.watermark else facts.watermark,
                 polls=facts.polls if commit.step else facts.polls.got_on(now),
@@ -164,6 +171,12 @@ class StatusRecorder:
     def recent(self, rows: int, refused: int) -> None:
         """Of the last rows so many were given up."""
         self.change(recent_rows=rows, recent_refused=refused)
+
+    def replicates(self, replication: Replication) -> None:
+        """How the source's server stands in its replication."""
+        now = self.board.clock()
+        status = ReplicaStatus(replication.state, replication.lag_ms, replication.now_ms, replication.hint, now)
+        self.change(replica=status)
 
     def inspected(self, *, null_cursors: int, warnings: tuple[str, ...]) -> None:
         """What was looked at beside the polls."""
@@ -220,6 +233,6 @@ def _properties(mapping: ViewMapping, protection: Protection) -> tuple[SentPrope
     return (*sent, *(SentProperty("", (column.name,)) for column in mapping.unmapped))
 
 
-def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+def _sum(first: Mapping[N, int], second: Mapping[N, int]) -> dict[N, int]:
     """Both counts by name; what leaves a stage again is counted below zero, so nothing may be dropped."""
     return {name: first.get(name, 0) + second.get(name, 0) for name in (*first, *second)}

@@ -144,6 +144,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         self._look(subscription)
         if page := self._flight.take():
             self._commit(page)
+            self._well()
             if page.level is None:
                 self._equipment.recorder.behind()
             else:
@@ -190,6 +191,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
                 self._sender.finish_first_load()
                 self._failures, self._refused_since = 0, None
                 self._standing = Standing("caught up", self._standing.tries + 1)
+                self._well()
                 self._equipment.recorder.caught_up(began)
             return
         with uncollected():

@@ -32,6 +32,11 @@ def clock(source, described):
         return reading.clock_ms
 
 
+def replication(source, described):
+    with source.reading(described) as reading:
+        return reading.replication()
+
+
 def test_a_replica_is_a_source(replicated):
     """Its role and its lag; its clock is a second behind now, since the lag counts whole seconds."""
     primary, replica, source, described = replicated
@@ -39,6 +44,7 @@ def test_a_replica_is_a_source(replicated):
     assert facts.role == "logical replica"
     assert facts.replay_lag_ms == 0
     assert facts.warnings == ()
+    assert replication(source, described).state == "replica"
     begun = now_ms()
     assert begun - 5_000 < clock(source, described) < now_ms() - 900
     primary.admin("INSERT INTO casino.bets VALUES (1)")
@@ -58,8 +64,12 @@ def test_a_replica_that_does_not_replay_stands_still(replicated):
     facts = source.facts()
     assert facts.replay_lag_ms is None
     assert any("does not replay" in warning for warning in facts.warnings)
+    stopped = replication(source, described)
+    assert (stopped.state, "START REPLICA" in stopped.hint) == ("stopped", True)
+    assert stopped.lag_ms >= 1_000
     replica.admin("START SLAVE")
     arrives(replica, "SELECT count(*) FROM casino.bets", 1)
+    assert replication(source, described).state == "replica"
     assert clock(source, described) > before
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.core.replication import UNKNOWN
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.frames import UNREADABLE, empty, schema
 from smartico_sync.sources.kit.positions import exactly, labels, moment_text
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation, Snapshot
+    from smartico_sync.core.replication import Replication
     from smartico_sync.sources.kit.positions import Label
     from smartico_sync.sources.protocol import NullScan
 
@@ -95,6 +97,10 @@ class BaseReading(ABC):
     def moment(self, at_ms: int) -> str:
         """An epoch ms as a cursor's text."""
         return moment_text(self.relation, at_ms, offset=self.offset)
+
+    def replication(self) -> Replication:
+        """See `protocol.Reading`; most engines tell nothing."""
+        return UNKNOWN
 
     def pinned_by(self) -> str:
         """See `protocol.Reading`; most engines have no transaction ids to pin."""

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from smartico_sync.core.replication import Replication
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -82,6 +84,19 @@ class ReplicaClock:
     def stopped_at(self, replay: Replay, at_ms: int) -> None:
         """Say what a server has replayed that tells no lag."""
         self._replayed_ms[replay.server] = at_ms
+
+    def replication(self, replay: Replay, stopped: str) -> Replication:
+        """The same for people. `stopped`: what to do about a replica that tells no lag."""
+        match replay.state:
+            case "primary":
+                return Replication("primary", replay.now_ms)
+            case "hidden":
+                return Replication("unknown", replay.now_ms)
+            case "replica":
+                return Replication("replica", replay.now_ms, replay.lag_ms or 0)
+            case "stopped":
+                known = self.replayed_ms(replay)
+                return Replication("stopped", replay.now_ms, max(0, replay.now_ms - known) if known else 0, stopped)
 
     def complete_ms(self, replay: Replay) -> int:
         """Epoch ms up to which the server knew everything when it told how it stands."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.relation import Column
+    from smartico_sync.core.replication import Replication
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["COMMITTED", "FRESH", "SNAPSHOT", "MssqlReading", "isolation"]
@@ -30,6 +31,7 @@ ON = 1
 # A plan for these very values: one made for the first page of a long history would read the whole table at the head.
 FRESH = " OPTION (RECOMPILE)"
 MOST_PARAMETERS = 2_000  # the server takes 2,100
+STOPPED = "on the secondary replica: ALTER DATABASE … SET HADR RESUME, or look why it does not follow"
 MICROSECONDS = len("2026-01-01 00:00:00.000000")
 
 
@@ -46,7 +48,12 @@ class MssqlReading(ColumnReading[Session]):
         level = COMMITTED if self.relation.name in self.session.old_views else isolation(self.session, self.what)
         opening = f"{self.session.clock.question(self.session, self.what)}; {BEGIN.format(isolation=level)}"
         (now,) = self.session.begin(self.what, opening).rows
-        self.clock_ms = self.session.clock.complete_ms(self.session.clock.replay(self.session, now))
+        self._replay = self.session.clock.replay(self.session, now)
+        self.clock_ms = self.session.clock.complete_ms(self._replay)
+
+    def replication(self) -> Replication:
+        """Whether it is a secondary replica, and how it follows, as far as the login may ask."""
+        return self.session.clock.replication(self._replay, STOPPED)
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """One statement in the reading's transaction."""

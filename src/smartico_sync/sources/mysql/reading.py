@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     from smartico_sync.core.relation import Column
+    from smartico_sync.core.replication import Replication
     from smartico_sync.sources.protocol import NullScan
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["MySQLReading"]
+
+STOPPED = "on the replica: SHOW REPLICA STATUS says why; then START REPLICA (older servers say SLAVE)"
 
 
 class MySQLReading(ColumnReading[Session]):
@@ -37,6 +40,11 @@ class MySQLReading(ColumnReading[Session]):
         """Read the clock, then open the transaction."""
         self.clock_ms, self.server = self.session.clock.read(self.session, self.what)
         self.session.begin(self.what)
+
+    def replication(self) -> Replication:
+        """Whether it is a replica, and how it follows, as far as the login may ask."""
+        clock = self.session.clock
+        return clock.replication(clock.replay(self.session, self.what), STOPPED)
 
     def ask(self, statement: str) -> Answer:
         """One statement in the reading's transaction."""

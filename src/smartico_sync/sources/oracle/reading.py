@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartico_sync.core.replication import Replication
 from smartico_sync.sources.kit.frames import decoded, from_texts, shortest, whole
 from smartico_sync.sources.kit.positions import compared
+from smartico_sync.sources.oracle.clock import STANDBY
 from smartico_sync.sources.oracle.session import Session
 from smartico_sync.sources.oracle.types import NATIONAL, ORACLE, stamp
 from smartico_sync.sources.sql.names import constant
@@ -42,6 +44,15 @@ class OracleReading(ColumnReading[Session]):
         self.session.name(self.relation.name)
         self.clock_ms = self.session.clock.read(self.session, self.what)
         self.session.begin(self.what)
+
+    def replication(self) -> Replication:
+        """Whether it is a standby, and how far it is behind, as far as the user may ask."""
+        standing = self.session.clock.standing(self.session, self.what)
+        if standing.role != STANDBY:
+            return Replication("primary", standing.now_ms)
+        if standing.lag_ms is None:
+            return Replication("unknown", standing.now_ms)
+        return Replication("replica", standing.now_ms, standing.lag_ms)
 
     def null_scan(self) -> NullScan:
         """An index leaves out the rows that are NULL in all of its columns."""

@@ -14,6 +14,7 @@ from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources.kit.frames import with_reasons
 from smartico_sync.sources.kit.positions import compared
 from smartico_sync.sources.postgresql.facts import ask_pins
+from smartico_sync.sources.postgresql.replication import ask_replication
 from smartico_sync.sources.postgresql.session import Answer, Session, literal
 from smartico_sync.sources.postgresql.types import POSTGRESQL
 from smartico_sync.sources.sql import statements
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.relation import Column
+    from smartico_sync.core.replication import Replication
     from smartico_sync.sources.protocol import NullScan
     from smartico_sync.sources.sql.statements import Statement
 
@@ -52,6 +54,10 @@ class PostgresReading(ColumnReading[Session]):
         self.clock_ms = int(clock_ms or 0)
         self.server = server or ""
         self.snapshot = None if low is None or high is None else Snapshot(int(low), int(high))
+
+    def replication(self) -> Replication:
+        """Whether it is a standby, and how it follows."""
+        return ask_replication(self.session, self.what)
 
     def pinned_by(self) -> str:
         """The oldest writer of any database, prepared transaction or replication slot."""

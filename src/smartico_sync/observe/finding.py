@@ -1,0 +1,83 @@
+"""A finding: one thing that an operator should know. What is the same for several subjects is one finding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Code", "Finding", "Severity", "by_cause", "named"]
+
+Severity = Literal["warning", "critical"]
+Code = Literal[
+    "",
+    "advice",
+    "age",
+    "alerts",
+    "api_halted",
+    "api_unavailable",
+    "clock",
+    "configuration",
+    "dead_letters",
+    "differing",
+    "disk",
+    "invalid",
+    "left_out",
+    "missing",
+    "refused",
+    "replica",
+    "standstill",
+    "start",
+    "token",
+    "trouble",
+    "unknown_duplicates",
+    "waiting",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing an operator should know, and what to type next.
+
+    `since_ms`: since when it has been so, `last_good_ms`: when it was well last; epoch ms, 0 where that is not known. `code` says
+    what kind of thing it is, for programs.
+    """
+
+    severity: Severity
+    subject: str
+    message: str
+    hint: str = ""
+    since_ms: int = 0
+    last_good_ms: int = 0
+    code: Code = ""
+
+
+def by_cause(findings: Sequence[Finding]) -> list[Finding]:
+    """What is the same for several subjects, told once and of all of them, the longest standing; by severity, and by whether there is something to do."""
+    same: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        about = finding.message.replace(f"view {finding.subject}: ", "")
+        same.setdefault((finding.severity, about, finding.hint), []).append(finding)
+    grouped = [
+        some[0]
+        if len(some) == 1
+        else Finding(
+            some[0].severity,
+            named([each.subject for each in some]),
+            about,
+            hint,
+            min((each.since_ms for each in some if each.since_ms), default=0),
+            max(each.last_good_ms for each in some),
+            some[0].code,
+        )
+        for (_, about, hint), some in same.items()
+    ]
+    return sorted(grouped, key=lambda each: (each.severity != "critical", not each.hint))
+
+
+def named(subjects: Sequence[str]) -> str:
+    """The first three of them, and how many more."""
+    more = len(subjects) - 3
+    return ", ".join(subjects[:3]) + (f" and {more} more" if more > 0 else "")
