@@ -81,7 +81,10 @@ def test_every_declaration_is_backed():
         assert not engine.extra or PROJECT["optional-dependencies"][engine.extra]
     (everything,) = PROJECT["optional-dependencies"]["all"]
     extras = set(re.findall(r"\w+", everything.partition("[")[2]))
-    assert extras == {engine.extra for engine in DECLARED.values()} - {""} | {"socks"}  # of the way to the API
+    assert extras == {engine.extra for engine in DECLARED.values()} - {""} | {
+        "socks",
+        "otel",
+    }  # of the way to the API, and of traces
     assert EMBEDDED.extra == ""
 
 
