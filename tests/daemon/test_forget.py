@@ -95,7 +95,7 @@ def test_the_state_forgets_a_player_and_says_what_is_left(casino):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["removed"] | {"anchors": 0} == {
-        "profiles": 1, "sets": 1, "dead_letters": 0, "parked": 1, "anchors": 0, "backfills": 0,
+        "profiles": 1, "sets": 1, "outbox": 0, "dead_letters": 0, "parked": 1, "anchors": 0, "backfills": 0,
     }  # fmt: skip
     assert told["removed"]["anchors"] > 0
     assert any("ledger" in sentence for sentence in told["kept"])

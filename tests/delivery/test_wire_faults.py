@@ -78,8 +78,8 @@ def test_a_view_is_not_called_well_while_workers_stumble(plain_server, router, m
     delivery = router(plain_server(first(lambda peer: peer.write(answer()))).url)
     pending = delivery.send("deposits", some_events(10))
     until(lambda: delivery.status()[0].requests.get("internal_error", 0) >= times, 0.01)
-    assert "ZeroDivisionError" in delivery.problem().message
-    assert delivery.status()[0].state == "backing_off"
+    until(lambda: (problem := delivery.problem()) is not None and "ZeroDivisionError" in problem.message, 0.01)
+    until(lambda: delivery.status()[0].state == "backing_off", 0.01)
     assert not pending.done()
 
 

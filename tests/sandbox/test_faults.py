@@ -19,6 +19,7 @@ from smartico_sync.sandbox.faults import NONE, Fault, decide, parse, refuses
         ("429", Fault("429")),
         ("429=2s:0.25", Fault("429", "2s", 2.0, 0.25)),
         ("503:0.05", Fault("503", share=0.05)),
+        ("hold=30s", Fault("hold", "30s", 30.0)),
         ("hang-after=1m", Fault("hang-after", "1m", 60.0)),
         ("denied=200", Fault("denied", "200")),
         ("refuse=0.1", Fault("refuse", "0.1")),

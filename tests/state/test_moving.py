@@ -7,6 +7,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from smartico_sync.core.events import Events
+from smartico_sync.core.outbox import packed
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Anchor, Commit, LaneStep
 from smartico_sync.errors import ConfigError, StateDamaged, StateMissing
@@ -35,6 +37,7 @@ def filled(tmp_path, rows, profiles, parked, dead_letter):
             )
         )  # fmt: skip
         store.add_backfill("bets", low="1", high="9", rate=10, profiles="all", total=5, at_ms=4)
+        store.keep_outbox_page("users", packed(Events(pl.DataFrame({"tag": ["vip"]})), pl.DataFrame({"id": [1]})))
         store.rewind("users", Position("5"), at_ms=5, ids="new")
         return place, store.secret, told(store)
 
@@ -45,6 +48,7 @@ def told(store):
         "views": store.views(), "profiles": sorted(store.profiles("users", IDS).rows()), "dead": store.dead_letters(),
         "parked": store.parked("bets", 1 << 61), "anchors": store.anchors("bets"), "ahead": list(store.ahead("bets")),
         "lanes": store.lanes("bets"), "bodies": store.bodies("bets", ["c"]), "backfills": store.backfills(),
+        "outbox": [(each.id, each.events.frame.rows(), each.profiles.rows()) for each in store.outbox("users")],
         "ledger": [(seq, list(keys)) for seq, keys in store.ledger_since("bets")], "names": store.told_names("users"),
         "sets": store.told_sets("users", IDS, ["@tags"]).rows(), "id": store.state_id,
         "generations": dict(store.key.generations),
@@ -57,6 +61,7 @@ def test_there_and_back_again(filled, server_place, tmp_path, rows):
     there, back = replace(server_place, secret=secret), FilePlace(tmp_path / "back" / "sync.db")
     counts = move(here, there)
     assert (counts["profile"], counts["letter"], counts["told_name"], counts["body"]) == (2, 2, 1, 1)
+    assert counts["outbox"] == 1
     with pytest.raises(StateMissing, match="is gone"):
         here.open()
     with there.open() as store:
@@ -109,7 +114,8 @@ def test_a_copy_of_a_database_is_brought_back(filled, server_place, tmp_path, pa
         assert {row.fingerprints for row in store.views()} == {"doubted"}
         assert store.view("bets").generation == 1
         after = told(store)
-    assert {**after, "views": 0, "generations": 0} == {**before, "views": 0, "generations": 0}
+    assert after["outbox"] == []  # it has arrived since
+    assert {**after, "views": 0, "generations": 0} == {**before, "views": 0, "generations": 0, "outbox": []}
 
 
 def test_a_new_state_keeps_generations_and_names(filled, server_place):

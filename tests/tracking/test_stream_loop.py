@@ -405,3 +405,34 @@ def test_a_view_begins_at_its_end_and_takes_what_comes_while_it_is_down(streamed
     view.loop = view.made()
     view.poll()
     assert view.delivery.keys == ["b2"]
+
+
+def test_profiles_that_may_have_arrived_go_again_before_anything_is_taken(streamed):
+    """The answer of a player's message never came, and the loop that sent it is gone: the next one sends it first, under its id."""
+    view = streamed(USERS, ", version: v")
+
+    def player(version, status):
+        return {"user_ext_id": 1, "ext_brand_id": "b", "v": version, "core_account_status": status,
+                "core_registration_date": "2026-01-01T00:00:00Z"}  # fmt: skip
+
+    view.stream.put(player(1, "ACTIVE"))
+    view.delivery.held.add("b,1")
+    view.loop._begun = "yes"
+    view.loop._step()
+    view.loop.close()
+    assert [page.events.frame.height for page in view.store.outbox("users")] == [1]
+    view.delivery.held.clear()
+    view.stream.put(player(2, "SELF_EXCLUDED"))
+    takes = []
+    view.delivery.send = lambda *arguments, send=view.delivery.send, **more: (
+        takes.append(len(view.stream.subscriptions)),
+        send(*arguments, **more),
+    )[1]
+    view.loop = view.made()
+    view.poll()
+    sent = [(row["core_account_status"], row[EID]) for row in view.delivery.sent]
+    assert [status for status, _ in sent] == ["ACTIVE", "ACTIVE", "ACTIVE", "SELF_EXCLUDED"]
+    assert sent[0] == sent[1] == sent[2]
+    assert takes == [1, 2]
+    assert view.store.outbox("users") == []
+    assert view.counts() == {"read": 2, "delivered": 2}

@@ -23,6 +23,7 @@ __all__ = ["forget"]
 REMOVED = {
     "profiles": "fingerprints",
     "sets": "sets of names",
+    "outbox": "profiles that are on their way",
     "dead_letters": "dead letters",
     "parked": "rows that waited",
     "anchors": "rows by which the source is recognised",

@@ -17,6 +17,7 @@ __all__ = ["sandbox"]
 EPILOG = """\b
 Faults, each KIND[=VALUE][:SHARE of the requests]:
   latency=100ms       429[=2s]  500  502  503  504     denied[=401|403|200]   garbage
+  hold[=60s]          accepts it only then, or after: curl -X POST http://127.0.0.1:9000/release
   reset-before        reset-after   hang-after[=60s]   slow-drip[=2s]
   refuse=0.01         quote=0.01    unknown-users      unknown-brand[=NAME]   refuse-property=NAME
 

@@ -201,7 +201,8 @@ class Commit:
     and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`
     join those of earlier pages; the newest few are kept. `ahead`: a frame like `ledger` of rows that were sent before their
     time, remembered until the head has passed them. `step`: the page belongs to a backfill. `lanes`: how far messages
-    are dealt with. `bodies`: messages of undelivered rows that the broker does not show again, by place (`packed`).
+    are dealt with. `bodies`: messages of undelivered rows that the broker does not show again, by place (`packed`). `outbox`:
+    ids of the pages that are settled with it.
     """
 
     view: str
@@ -219,6 +220,7 @@ class Commit:
     step: Step | None = None
     lanes: tuple[LaneStep, ...] = ()
     bodies: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    outbox: tuple[int, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -24,7 +24,8 @@ class RateLimit:
     """A token bucket and a number of slots. Callers hold one lock around every call.
 
     In no 60 seconds do more requests start than `per_minute`: the bucket's size and what flows into it in a minute are
-    together no more than that.
+    together no more than that. It begins empty, so that this holds over restarts too: at 6,000 a minute the first request waits
+    for 11 ms.
     """
 
     def __init__(self, per_minute: int, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +34,7 @@ class RateLimit:
         self.rate = max(most - self.size, most / 2) / MINUTE_S if most > 1 else 1 / MINUTE_S
         self.slots = slots
         self.clock = clock
-        self.level = self.size
+        self.level = 0.0
         self.filled_at = clock()
         self.busy = 0
         self.starts: deque[float] = deque()

@@ -112,6 +112,10 @@ class Sandbox:
         """Replace the faults from now on."""
         self.ingest.faults = parsed(faults)
 
+    def release(self) -> None:
+        """Let what the fault `hold` keeps be accepted, as `POST /release` does."""
+        self.server.release()
+
     def __enter__(self) -> Self:
         return self.start()
 

@@ -3,6 +3,7 @@
 KIND[=VALUE][:SHARE]      SHARE of the requests, 0 to 1; all of them when absent
 
 latency=100ms             wait before accepting
+hold[=60s]                read the request and accept it that much later, or after `POST /release`, whether its client is there or not
 429[=2s]  500 502 503 504 refuse the request; VALUE is sent as Retry-After
 denied[=401|403|200]      access denied, with that HTTP status
 garbage                   HTTP 200 that is not JSON; nothing is accepted
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "NONE", "Decision", "Fault", "decide", "parse", "refuses"]
 
 HANG_S = 60.0  # twice the daemon's default timeout
+HOLD_S = 3600.0  # longer than any rehearsal: `POST /release` ends it
 DRIP_S = 2.0  # slow enough to see, fast enough to end
 EXAMPLES = "latency=100ms, 429=2s:0.1, 503:0.05, reset-after:0.02, refuse=0.01"
 
@@ -42,7 +44,8 @@ AFTER = frozenset({"reset-after", "hang-after", "slow-drip"})
 SHARED = frozenset({"refuse", "quote"})  # VALUE is a share of the events
 NAMED = frozenset({"refuse-property"})  # VALUE is needed, and a name
 JUDGING = SHARED | NAMED | {"unknown-users", "unknown-brand"}
-TIMED = STATUSES | {"latency", "hang-after", "slow-drip"}
+TIMED = STATUSES | {"latency", "hold", "hang-after", "slow-drip"}
+KINDS = BEFORE | AFTER | JUDGING | {"latency", "hold"}
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 Outcome = Literal["accept", "before", "after"]
@@ -65,12 +68,13 @@ class Fault:
 class Decision:
     """What happens to one request.
 
-    First `latency_s` passes. `before` then answers in place of accepting; otherwise the events are judged with `refuse` and
+    First `latency_s` passes, then `hold_s` unless what is held is released. `before` then answers in place of accepting; otherwise the events are judged with `refuse` and
     `quote` (shares of events), `users` and `brand` (None: any brand is known; empty: none is), `properties` are unknown, and `after`
     spoils the answer.
     """
 
     latency_s: float = 0.0
+    hold_s: float = 0.0
     before: Fault | None = None
     after: Fault | None = None
     refuse: float = 0.0
@@ -89,8 +93,8 @@ def parse(text: str) -> Fault:
     if match is None:
         raise ConfigError(f"not a fault: {text!r}", hint=f"KIND[=VALUE][:SHARE], for example {EXAMPLES}")
     kind, value = match["kind"], match["value"] or ""
-    if kind not in BEFORE | AFTER | JUDGING | {"latency"}:
-        known = ", ".join(sorted(BEFORE | AFTER | JUDGING | {"latency"}))
+    if kind not in KINDS:
+        known = ", ".join(sorted(KINDS))
         raise ConfigError(f"unknown fault {kind!r}", hint=f"one of {known}")
     share = part(match["share"] or "1", text)
     if kind in SHARED:
@@ -132,9 +136,9 @@ def duration(text: str, fault: str) -> float:
 def decide(faults: Iterable[Fault], draw: Callable[[], float]) -> Decision:
     """Choose what happens to one request. `draw` gives a number in [0, 1) and is asked once per fault with a share < 1.
 
-    Latencies add up; of the faults that replace the answer the first one drawn wins, likewise of those that spoil it.
+    Latencies add up, and the longest hold counts; of the faults that replace the answer the first one drawn wins, likewise of those that spoil it.
     """
-    latency, users, brand = 0.0, False, None
+    latency, hold, users, brand = 0.0, 0.0, False, None
     properties: set[str] = set()
     shares = dict.fromkeys(SHARED, 0.0)
     before: Fault | None = None
@@ -144,6 +148,8 @@ def decide(faults: Iterable[Fault], draw: Callable[[], float]) -> Decision:
             continue
         if fault.kind == "latency":
             latency += fault.seconds or 0.0
+        elif fault.kind == "hold":
+            hold = max(hold, HOLD_S if fault.seconds is None else fault.seconds)
         elif fault.kind in SHARED:
             shares[fault.kind] = max(shares[fault.kind], float(fault.value))
         elif fault.kind in NAMED:
@@ -158,6 +164,7 @@ def decide(faults: Iterable[Fault], draw: Callable[[], float]) -> Decision:
             before = before or fault
     return Decision(
         latency,
+        hold,
         before,
         after,
         shares["refuse"],

@@ -46,6 +46,7 @@ class Server(ThreadingHTTPServer):
         self.ingest = ingest
         self.token = token
         self.stopping = threading.Event()
+        self.released = threading.Event()
         self.connections: set[socket.socket] = set()
         super().__init__(address, Handler)
 
@@ -61,9 +62,15 @@ class Server(ThreadingHTTPServer):
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
+    def release(self) -> None:
+        """Let what is held be accepted; what comes later is held as before."""
+        held, self.released = self.released, threading.Event()
+        held.set()
+
     def hang_up(self) -> None:
         """End every wait and every idle connection."""
         self.stopping.set()
+        self.release()
         for connection in tuple(self.connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -114,10 +121,14 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(plain(404, f"not found; POST events to {PATH}\n"))
 
     def do_POST(self) -> None:
-        """Take events on the API's path, and faults on `/faults`; nothing else is there, as at Smartico."""
+        """Take events on the API's path, faults on `/faults` and `/release`; nothing else is there, as at Smartico."""
         path = urlsplit(self.path).path
         if path == "/faults":
             self.reply(self.switched(self.rfile.read(int(self.headers.get("Content-Length") or 0))))
+            return
+        if path == "/release":
+            self.home.release()
+            self.reply(Answer(200, orjson.dumps(self.ingest.held)))
             return
         if path.rstrip("/") != PATH:
             self.close_connection = True  # what was not read would be taken for the next request
@@ -146,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wait(decision.latency_s)
             self.instead(decision.before, ticket)
         else:
-            answer = self.ingest.judge(body, decision, ticket, self.wait)
+            answer = self.ingest.judge(body, decision, ticket, partial(self.wait, hold_s=decision.hold_s))
             if decision.after is None:
                 self.answer(answer, ticket)
             else:
@@ -182,10 +193,13 @@ class Handler(BaseHTTPRequestHandler):
             return bool(given) and not given.lower().startswith("bearer ")
         return hmac.compare_digest(given.encode(), self.home.token.encode())
 
-    def wait(self, seconds: float) -> None:
-        """Let time pass, unless the server stops."""
+    def wait(self, seconds: float, hold_s: float = 0.0) -> None:
+        """Let time pass, unless the server stops; then hold on, until what is held is released."""
         if seconds:
             self.home.stopping.wait(seconds)
+        if hold_s and not self.home.stopping.is_set():
+            with self.ingest.holding():
+                self.home.released.wait(hold_s)
 
     def instead(self, fault: Fault, ticket: Ticket) -> None:
         """Answer with a fault; nothing was accepted."""

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from operator import itemgetter
@@ -30,7 +31,7 @@ from smartico_sync.sandbox.contract import OPERATORS, Contract
 from smartico_sync.sandbox.faults import Decision, Fault, decide, refuses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from smartico_sync.sandbox.limits import Limits, Ticket
@@ -84,6 +85,7 @@ class Ingest:
         self.answers: Counter[str] = Counter()
         self.faulted: Counter[str] = Counter()
         self.bytes = 0
+        self.held = 0
         self.started = time.monotonic()
 
     def enter(self, ticket: Ticket) -> bool:
@@ -96,12 +98,25 @@ class Ingest:
         with self.lock:
             self.limits.leave(ticket)
 
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Count a request as held."""
+        with self.lock:
+            self.held += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.held -= 1
+
     def draw(self) -> Decision:
         """Decide what happens to the next request."""
         with self.lock:
             decision = decide(self.faults, self.random.random)
             if decision.latency_s:
                 self.faulted["latency"] += 1
+            if decision.hold_s:
+                self.faulted["hold"] += 1
             for fault in (decision.before, decision.after):
                 if fault is not None:
                     self.faulted[fault.kind] += 1
@@ -114,7 +129,7 @@ class Ingest:
             wait(decision.latency_s)
             if decision.users == "any" and self.glanced(body):
                 return judged(number, [], {}, self.dialect, self.error_keys)
-            decision = replace(decision, latency_s=0.0)
+            decision = replace(decision, latency_s=0.0, hold_s=0.0)
         try:
             events = orjson.loads(body)
         except ValueError:
@@ -217,6 +232,7 @@ class Ingest:
                 "bytes": self.bytes,
                 "in_flight": len(limits.tickets),
                 "max_in_flight": limits.peak,
+                "held": self.held,
                 "violations": violations,
                 "order_violations": accepted_events.misordered,
                 "faults": [str(fault) for fault in self.faults],

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["copied", "tables_of", "write_file"]
 
-NUMBERED = {"letter": "id", "ledger": "seq", "anchor": "seq", "backfill": "id"}  # by the database, never twice
+NUMBERED = {
+    "letter": "id",
+    "ledger": "seq",
+    "anchor": "seq",
+    "backfill": "id",
+    "outbox": "id",
+}  # by the database, never twice
 TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'identity' ORDER BY name"
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smartico_sync.state import bodies
+from smartico_sync.state import bodies, outbox
 from smartico_sync.state.dead_letters import as_position, signed
 
 if TYPE_CHECKING:
@@ -43,10 +43,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What of a player was taken out of one view. `places`: where his key still stands, because the view goes on from there."""
+    """What of a player was taken out of one view. `outbox`: events that may be on their way. `places`: where his key still stands, because the view goes on from there."""
 
     profiles: int
     sets: int
+    outbox: int
     dead_letters: int
     parked: int
     anchors: int
@@ -54,8 +55,9 @@ class Forgotten:
     places: tuple[str, ...]
 
 
-def forget(connection: Statements, view_no: int, who: Identity) -> Forgotten:
+def forget(connection: Statements, secret: bytes, view_no: int, who: Identity) -> Forgotten:
     """Delete what is known of a player in a view, inside the caller's transaction; his bytes are overwritten in the file."""
+    unsent = outbox.forget(connection, secret, view_no, who.player)
     mine = (view_no, signed(who.player))
     profiles = connection.execute("DELETE FROM profile WHERE view_no = ? AND id = ?", mine).rowcount
     sets = connection.execute("DELETE FROM told_set WHERE view_no = ? AND id = ?", mine).rowcount
@@ -86,7 +88,14 @@ def forget(connection: Statements, view_no: int, who: Identity) -> Forgotten:
     connection.executemany("UPDATE backfill SET position = NULL WHERE id = ?", [(number,) for number in ended])
     parked = sum(letters.values())
     return Forgotten(
-        profiles, sets, len(letters) - parked, parked, len(anchors), len(ended), places(connection, view_no, who)
+        profiles,
+        sets,
+        unsent,
+        len(letters) - parked,
+        parked,
+        len(anchors),
+        len(ended),
+        places(connection, view_no, who),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smartico_sync.state.outbox import OUTBOX
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -164,7 +166,7 @@ BODIES = (
 )
 
 # Each further element brings a file to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, SETS, ERASURE, STREAMS, BODIES)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, SETS, ERASURE, STREAMS, BODIES, OUTBOX)
 VERSION = FIRST_VERSION + len(MIGRATIONS) - 1
 
 

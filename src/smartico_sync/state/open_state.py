@@ -55,7 +55,7 @@ class Database(Protocol):
         """Lend the connection for one transaction: all of it is written, or nothing."""
         ...
 
-    def committing(self) -> AbstractContextManager[Statements]:
+    def committing(self, care: Care = "usual") -> AbstractContextManager[Statements]:
         """Lend the connection for a transaction that does not read what it wrote, and is sent as a whole at its end."""
         ...
 
@@ -136,10 +136,10 @@ class OpenState:
             yield connection
 
     @contextmanager
-    def committing(self) -> Iterator[Statements]:
+    def committing(self, care: Care = "usual") -> Iterator[Statements]:
         """Lend the connection for a transaction that does not read what it wrote, and is sent as a whole at its end."""
         try:
-            with self.database.committing() as connection:
+            with self.database.committing(care) as connection:
                 yield connection
         except BaseException:
             self._know_nothing()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from cryptography.exceptions import InvalidTag
 
 from smartico_sync.errors import StateDamaged, StateError, StateMissing, StateUnwritable
-from smartico_sync.state import told_sets, view_positions
+from smartico_sync.state import outbox, told_sets, view_positions
 from smartico_sync.state.database import compacted, connect, create, examine, restore_hint, transaction, translated
 from smartico_sync.state.key_file import (
     BEGIN_STATE,
@@ -292,11 +292,12 @@ def restore(backup: Path, path: Path, apart: bytes | None = None) -> Restored:
 def behind(connection: SqliteStatements, key: KeyFile, before: Replaced) -> tuple[ViewRestored, ...]:
     """Let a copy know that it is behind what was sent: its fingerprints are doubted, its generations those of what it replaces.
 
-    It also learns the names that were on their way since.
+    It also learns the names that were on their way since. What was on its way when it was made has arrived long ago.
     """
     migrate(connection)
     with transaction(connection):
         view_positions.judge_fingerprints(connection, "doubted")
+        outbox.drop(connection)
         numbers = view_positions.numbers(connection)
         rows = view_positions.read(connection, key.secret)
         kept = {row.view: key.generations.get(row.identity, 0) for row in rows}

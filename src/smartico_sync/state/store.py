@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.state import erasure, view_positions
 from smartico_sync.state.state_file import StateFile
 from smartico_sync.state.stored_history import StoredHistory
+from smartico_sync.state.stored_outbox import StoredOutbox
 from smartico_sync.state.stored_pages import StoredPages
 from smartico_sync.state.stored_undelivered import StoredUndelivered
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 
-class Store(StoredPages, StoredUndelivered, StoredHistory):
+class Store(StoredPages, StoredUndelivered, StoredHistory, StoredOutbox):
     """What the daemon remembers. Every method may be called from any thread.
 
     Every method raises StateUnwritable while the state cannot be written, or its server not be reached (nothing of the call has
@@ -41,7 +42,7 @@ class Store(StoredPages, StoredUndelivered, StoredHistory):
         """Take a player out of what is known of a view, and his bytes out of the file; his waiting rows count as dropped."""
         number = self.number(view)
         with self.writing("overwritten") as connection:
-            gone = erasure.forget(connection, number, who)
+            gone = erasure.forget(connection, self.secret, number, who)
             dropped = {"dead_lettered": -gone.dead_letters, "parked": -gone.parked}
             dropped["dropped"] = gone.dead_letters + gone.parked
             view_positions.add_totals(connection, number, {name: n for name, n in dropped.items() if n})

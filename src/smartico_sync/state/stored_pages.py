@@ -16,6 +16,7 @@ from smartico_sync.state import (
     dead_letters,
     lanes,
     ledger,
+    outbox,
     profiles,
     told_sets,
     view_positions,
@@ -96,6 +97,7 @@ class StoredPages(StoredViews):
                 ahead.add(connection, number, commit.ahead)
             if commit.step is not None:
                 backfills.advance(connection, commit.step, commit.at_ms)
+            outbox.remove(connection, commit.outbox)
             if commit.ledger is not None:
                 page = ledger.append(connection, number, commit.at_ms, commit.ledger)
             self.sealed[number] = sealed

@@ -9,6 +9,7 @@ import traceback
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import structlog
@@ -89,6 +90,7 @@ class BaseLoop(ABC, Generic[T, S]):
         self._sender = sender
         self._standing = Standing()
         self._committed: Literal["all", "less than was sent"] = "all"
+        self._outbox: Literal["unknown", "on its way", "empty"] = "unknown"
         self._failures = 0
         self._resume_at = 0.0
         self._patience_s = math.inf
@@ -136,9 +138,34 @@ class BaseLoop(ABC, Generic[T, S]):
     def _step(self) -> None:
         """Do the next thing there is to do, or wait for one."""
 
-    @abstractmethod
     def _drop_session(self) -> None:
         """Begin again from what the state says: what was not committed is read again, and makes the same event ids."""
+        if len(self._flight):
+            self._committed = "less than was sent"
+        self._outbox = "unknown"
+        self._flight.withdraw()
+
+    def _empty_outbox(self) -> Literal["empty", "on its way"]:
+        """Before anything is read: have the API see once more what it may have been sent, and take a step towards that.
+
+        Else a request that it comes to late could put an old profile in the place of a newer one, read by then.
+        """
+        if self._outbox == "unknown":
+            unsettled = self._sender.unsettled()
+            for each in unsettled:
+                self._flight.send(partial(self._sender.again, each), each.events.frame.estimated_size())
+            if unsettled:
+                events = sum(len(each.events) for each in unsettled)
+                log.info("view.sends_again", view=self.name, pages=len(unsettled), events=events)
+            self._outbox = "on its way"
+        if page := self._flight.take():
+            self._commit(page)
+        elif len(self._flight):
+            self._mailbox.wait(GLANCE_S)
+            self._look_at_api()
+        else:
+            self._outbox = "empty"
+        return self._outbox
 
     def _work(self, stopping: threading.Event) -> None:
         """Step by step until the daemon ends."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import polars as pl
 import structlog
 
+from smartico_sync.core.outbox import packed
 from smartico_sync.core.outcome import NOT_RETRIED, build_commit
 from smartico_sync.core.pipeline import optional_properties, prepare, without_automation
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER
 from smartico_sync.core.recent_outcomes import PageOutcome, RecentOutcomes, outcome_of
 from smartico_sync.core.records import Holds
 from smartico_sync.core.tracing import UNDER_WAY, UNTRACED, ends_with, within
-from smartico_sync.errors import RowsRefused
+from smartico_sync.errors import RowsRefused, StateError
 from smartico_sync.observe.health import REFUSED_PROPERTIES, UNKNOWN_DUPLICATES
 from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import agreed_ms, now_ms
+from smartico_sync.tracking.pages_in_flight import Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from smartico_sync.config.models import Configuration, View
+    from smartico_sync.core.outbox import OutboxPage
     from smartico_sync.core.outcome import Retried
     from smartico_sync.core.pipeline import PipelineOptions, PreparedBatch
     from smartico_sync.core.position import Position
@@ -116,6 +120,7 @@ class EventSender:
         self._name = tools.view.name
         self._waiting: frozenset[int] = frozenset()
         self._open: list[Holds] = []
+        self._outbox: dict[Holds, int] = {}
         self._retries: Retries = "none"
         self._first_load: Literal["under way", "over"] = "under way"
         self._trust: Trust = "trusted"
@@ -130,6 +135,7 @@ class EventSender:
         """A session begins from what the state holds."""
         self._first_load = "under way" if row.level_ms == 0 else "over"
         self._open.clear()
+        self._outbox.clear()
         self._retries = "none"
         self._trust, self._head = row.fingerprints, row.head
         self._tell_undelivered()
@@ -221,7 +227,9 @@ class EventSender:
         priority: Priority = "live",
         old: AbstractSet[int] = frozenset(),
     ) -> Future[Receipt]:
-        """Protect the events and queue them; profiles of a first load, or of history, may say that they start no automation.
+        """Protect the events and queue them, profiles once they are in the outbox.
+
+        Profiles of a first load, or of history, may say that they start no automation.
 
         `old`: rows that are history among others that are not.
         """
@@ -238,6 +246,9 @@ class EventSender:
                 events = replace(events, optional=optional_properties(session.prepared.mapping, events))
             if batch.profiles is not None:
                 session.fingerprints.sending(batch.profiles)
+                if len(events):
+                    page = packed(events, batch.profiles)
+                    self._outbox[batch.holds] = tools.store.keep_outbox_page(self._name, page)
             holds = batch.holds if batch.profiles is None else None
             span = UNDER_WAY.get()
             if span is UNTRACED and len(events):  # what is no page of a database is a trace of its own
@@ -249,10 +260,25 @@ class EventSender:
                 receipt = tools.delivery.send(self._name, events, priority=priority, holds=holds)
         except BaseException:
             self.release(batch)
+            with suppress(StateError):
+                self._take_out(batch)
             raise
         if batch.profiles is not None:
             session.fingerprints.sent(batch.profiles)
         return receipt
+
+    def unsettled(self) -> list[OutboxPage]:
+        """What an earlier session, or an earlier process, may have left at the API, to be given to `again` in this order."""
+        return self._tools.store.outbox(self._name)
+
+    def again(self, page: OutboxPage) -> Sent:
+        """Send a page once more, under the same ids: then the API has seen all that a late request of it can hold."""
+        receipt = self._tools.delivery.send(self._name, page.events)
+        return Sent(receipt, lambda receipt: self._settled(page, receipt))
+
+    def _settled(self, page: OutboxPage, receipt: Receipt) -> None:
+        """The API has seen a page that was sent once more."""
+        self._tools.store.commit(page.commit(self._name, receipt, now_ms()))
 
     def outcome(self, session: Working, batch: PreparedBatch, receipt: Receipt) -> Commit:
         """What the receipt changes in the state.
@@ -298,6 +324,8 @@ class EventSender:
     def built(self, session: Working, batch: PreparedBatch, receipt: Receipt, retried: Retried) -> Commit:
         """What the receipt changes in the state."""
         commit = build_commit(batch, receipt, session.options, now_ms(), retried, agreed_ms)
+        if batch.holds in self._outbox:
+            commit = replace(commit, outbox=(self._outbox[batch.holds],))
         rows = [*(each.row for each in commit.parked), *(each.row for each in commit.dead_letters)]
         waits = [row.player for row in rows if row.player]
         if self._trust == "doubted" and batch.profiles is not None and waits:
@@ -317,6 +345,7 @@ class EventSender:
 
     def committed(self, session: Working, batch: PreparedBatch, commit: Commit) -> None:
         """A commit was written: tell what it changed."""
+        self._outbox.pop(batch.holds, None)
         self._tools.recorder.broken(batch.invalid)
         self._tools.recorder.stale(batch.stale)
         self.dead_lettered += commit.counts.get("dead_lettered", 0)
@@ -326,10 +355,16 @@ class EventSender:
         self.forget(session, batch)
 
     def forget(self, session: Working, batch: PreparedBatch) -> None:
-        """A batch is settled: nothing is behind it any more."""
+        """A batch is settled, committed or not: nothing is behind it any more."""
+        self._take_out(batch)
         if batch.profiles is not None:
             session.fingerprints.settled()
         self.release(batch)
+
+    def _take_out(self, batch: PreparedBatch) -> None:
+        """Nothing of a batch that was not committed is on its way: older than what follows, it must not be sent again."""
+        if (page := self._outbox.pop(batch.holds, None)) is not None:
+            self._tools.store.empty_outbox([page])
 
     def _tell_undelivered(self) -> None:
         """Look up how many rows wait and were given up, by reason code."""

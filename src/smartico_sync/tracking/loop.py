@@ -89,6 +89,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _advance(self) -> None:
         """With the view at work: commit what was acknowledged, else carry out a turn, else read, else wait."""
+        if self._session is None and self._empty_outbox() == "on its way":
+            return
         session = self._session or self._begin()
         if page := self._flight.take():
             self._commit(page)
@@ -213,9 +215,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _drop_session(self) -> None:
         """Begin again from what the state says: whatever was not committed is read again, and makes the same event ids."""
-        if len(self._flight):
-            self._committed = "less than was sent"
-        self._flight.withdraw()
+        super()._drop_session()
         self._session, self._reading, self._level = None, "level", None
         self._standing = replace(self._standing, progress="behind")
         self._mailbox.ask_to_poll()

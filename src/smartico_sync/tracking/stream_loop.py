@@ -139,6 +139,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
     def _advance(self) -> None:
         """With the view at work: commit what was acknowledged, else look after what waits, else take messages."""
         session, subscription = self._session, self._subscription
+        if session is None and self._empty_outbox() == "on its way":
+            return
         if session is None or subscription is None:
             session, subscription = self._subscribe()
         self._look(subscription)
@@ -248,9 +250,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
 
     def _drop_session(self) -> None:
         """Begin again from what the state says: what was not committed is taken again, and makes the same event ids."""
-        if len(self._flight):
-            self._committed = "less than was sent"
-        self._flight.withdraw()
+        super()._drop_session()
         subscription, self._subscription, self._session = self._subscription, None, None
         if subscription is not None:
             with suppress(SyncError):

@@ -139,7 +139,7 @@ class PostgresqlDatabase:
             self._tokens = {token}
 
     @contextmanager
-    def committing(self) -> Iterator[Message]:
+    def committing(self, care: Care = "usual") -> Iterator[Message]:  # noqa: ARG002 - every commit is flushed
         """Collect a transaction that does not read what it wrote, and send it as one message behind the fence."""
         with self._turn, self._told():
             connection, token = self._live(), uuid.uuid4()

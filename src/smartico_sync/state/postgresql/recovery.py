@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from smartico_sync.errors import StateError, StateMissing
-from smartico_sync.state import view_positions
+from smartico_sync.state import outbox, view_positions
 from smartico_sync.state.copying import copied, tables_of
 from smartico_sync.state.database import connect as connect_file
 from smartico_sync.state.database import translated
@@ -109,7 +109,8 @@ def told_names(target: Steps, schema: str) -> list[Any]:
 def behind(
     target: Steps, secret: bytes, generations: Mapping[str, int], heads: Mapping[str, Position | None]
 ) -> tuple[ViewRestored, ...]:
-    """Let the copy know that it is behind what was sent."""
+    """Let the copy know that it is behind what was sent. What was on its way when it was made has arrived long ago."""
+    outbox.drop(target)
     view_positions.judge_fingerprints(target, "doubted")
     numbers = view_positions.numbers(target)
     rows = view_positions.read(target, secret)

@@ -123,6 +123,8 @@ FIRST = (
     "CREATE TABLE told_name (identity text NOT NULL, property text NOT NULL, name bytea NOT NULL, PRIMARY KEY (identity, property, name))",
     "CREATE TABLE lane (view_no integer NOT NULL, name text NOT NULL, next bigint NOT NULL, epoch text NOT NULL, seal bytea NOT NULL, PRIMARY KEY (view_no, name))",
     "CREATE TABLE body (view_no integer NOT NULL, place text NOT NULL, sealed bytea NOT NULL, PRIMARY KEY (view_no, place))",
+    "CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, view_no integer NOT NULL, salt bytea NOT NULL, sealed bytea NOT NULL)",
+    "ALTER TABLE outbox ALTER COLUMN sealed SET STORAGE EXTERNAL",  # what is sealed does not get smaller
 )
 
 # Each further element brings the tables to the next version.
