@@ -204,7 +204,7 @@ def test_parked_rows_without_a_row_of_the_batch_are_not_taken_for_delivered():
         build_commit(batch, answered(batch, []), chosen, NOW, more)
 
 
-@pytest.mark.parametrize("flag", ["-O", "-OO"])
+@pytest.mark.parametrize("flag", ["-O", pytest.param("-OO", marks=pytest.mark.slow)])
 def test_python_without_asserts_checks_all_the_same(flag):
     """With `python -O` a page or a retry that does not add up is told too."""
     code = (

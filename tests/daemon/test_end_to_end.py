@@ -109,6 +109,7 @@ def test_a_profile_that_changes_back_is_three_events_and_a_new_pii_key_is_none(o
     assert decrypt(email, "user_email", {"next": parse_key(key)}, player) == "new@example.com"
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_loses_nothing_and_repeats_only_the_same_ids(casino):
     """`kill -9` again and again: in the end every row has arrived, and the API has seen no second id for any of them."""
     for pause in (0.9, 1.0, 1.1, 1.2, 1.3):

@@ -76,8 +76,8 @@ def test_status_asks_the_daemon_without_what_the_daemon_works_with(imported, ope
         control.close()
     assert (done.returncode, done.stdout) == (0, "delivering\n")
     assert not modules & (DRAWING | DRIVERS | WORKING)
-    where = {"smartico_sync.state.place", "smartico_sync.state.key_file"}  # the state, and nothing that reads it
-    assert not {n for n in ours if n.startswith(("smartico_sync.tracking", "smartico_sync.state."))} - where
+    place = {"smartico_sync.state.place", "smartico_sync.state.key_file"}  # where the daemon is asked
+    assert not {name for name in ours - place if name.startswith(("smartico_sync.tracking", "smartico_sync.state."))}
 
 
 def test_run_on_sqlite_imports_no_other_engine_and_draws_nothing(imported, operator):

@@ -74,7 +74,8 @@ def sent_in_the_end(day, count):
     return sorted(day.sent())
 
 
-@pytest.mark.parametrize("view", [pytest.param(VIEW, marks=pytest.mark.slow), BY_ID], ids=["times", "ids"])
+@pytest.mark.slow
+@pytest.mark.parametrize("view", [VIEW, BY_ID], ids=["times", "ids"])
 def test_a_start_that_breaks_anywhere_never_sends_the_history(tracked, postgresql, monkeypatch, view):
     """Whatever call fails while a view begins at the present, it is asked again, and only what comes then is sent."""
     monkeypatch.setattr("daemon.deposits.VIEW", view)

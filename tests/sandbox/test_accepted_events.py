@@ -44,6 +44,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.dictionaries(st.text(), json_values), max_size=4), st.sampled_from([0, orjson.OPT_INDENT_2]))
 def test_split_keeps_every_element(elements, option):
     """A body is cut into its elements, each on one line, with the same content."""

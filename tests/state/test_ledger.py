@@ -32,6 +32,7 @@ def test_packing_loses_nothing(rows):
     assert len(page.blob) <= 16 * len(rows)
 
 
+@pytest.mark.slow
 @given(
     pages=st.lists(st.lists(st.tuples(KEYS, HOURS), max_size=8), max_size=6),
     low=HOURS,

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
@@ -224,5 +225,13 @@ def test_a_row_read_while_the_last_one_that_waits_is_on_its_way():
 
 TestOrder = Order.TestCase
 TestOrder.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=20, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+@pytest.mark.slow
+class TestMoreOrders(Order.TestCase):
+    """The same, more often."""
+
+
+TestMoreOrders.settings = settings(TestOrder.settings, max_examples=100)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
@@ -189,6 +190,7 @@ def test_an_incrementing_cursor_delivers_every_row_whatever_its_key(steps, pages
         day.stop()
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(steps=STEPS, pages=st.sampled_from([2, 100]))
 def test_a_crash_makes_no_duplicate_that_nobody_can_explain(steps, pages):

@@ -58,6 +58,6 @@ def shared(context: OperatorContext) -> ServerPlace:
     if not isinstance(context.state, ServerPlace):
         raise ConfigError(
             f"the state {context.state} is a file: one machine works with it",
-            hint="`smartico-sync state move` puts it into PostgreSQL, where several machines share it",
+            hint="`smartico-sync state move` puts it into a server that several machines share",
         )
     return context.state

@@ -89,6 +89,7 @@ def test_close_lets_the_waiting_go(emulated, configured):
         reading.page(None, 9)
 
 
+@pytest.mark.slow
 def test_a_restart_is_survived(private_mongodb, configured, proxied):
     """A server that comes back is read again by the same source."""
     first = private_mongodb()
