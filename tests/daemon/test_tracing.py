@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from structlog.testing import capture_logs
 
+from smartico_sync.cli.check_machine import tracing_findings
 from smartico_sync.config.models import Tracing
 from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.daemon.wiring import tracer_of
@@ -119,6 +120,22 @@ def test_a_collector_that_is_away_holds_up_nothing(traced):
     assert not [each for each in told if each["event"] == "library"]
 
 
+def test_check_tries_the_collector(collector):
+    """With a post that holds no span; where none is configured nothing is said."""
+    endpoint, posts = collector
+    (finding,) = tracing_findings(Tracing(endpoint=endpoint))
+    assert (finding.mark, len(posts), list(spans(posts))) == ("fine", 1, [])
+    assert list(tracing_findings(Tracing())) == []
+
+
+@pytest.mark.slow
+def test_check_says_that_no_collector_answers():
+    """As an advice: events are delivered without one."""
+    (finding,) = tracing_findings(Tracing(endpoint="http://127.0.0.1:9/v1/traces"))
+    assert finding.mark == "advice"
+    assert "tracing.endpoint" in finding.hint
+
+
 class Collector(SpanExporter):
     """One whose answers the test gives."""
 
@@ -149,6 +166,8 @@ def test_without_the_package_it_is_said_what_to_install(monkeypatch):
     with pytest.raises(DriverMissing) as caught:
         tracer_of(Tracing(endpoint="http://localhost:4318/v1/traces"))
     assert caught.value.hint == "pip install 'smartico-sync[otel]'"
+    (finding,) = tracing_findings(Tracing(endpoint="http://localhost:4318/v1/traces"))
+    assert (finding.mark, finding.hint) == ("wrong", caught.value.hint)
     assert tracer_of(Tracing()) is UNTRACED
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Tracing
     from smartico_sync.core.tracing import Fact
 
-__all__ = ["Traces"]
+__all__ = ["Traces", "taken"]
 
 TIMEOUT_S = 2.5  # of one post, its tries included
 FAREWELL_S = 3.0  # at the end, for what is not posted yet; longer than one post
@@ -41,15 +41,11 @@ class Traces:
     """Begins traces, and posts a `share` of them to `endpoint`."""
 
     def __init__(self, config: Tracing) -> None:
-        headers = {name: value.get_secret_value() for name, value in config.headers.items()}
-        exporter = ToldExporter(OTLPSpanExporter(config.endpoint, headers=headers, timeout=TIMEOUT_S))
         resource = Resource.create({"service.name": "smartico-sync", "service.version": __version__})
-        # Its own words would come once for each batch; what has to be said is said here.
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self.provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(config.share)), resource=resource, shutdown_on_exit=False
         )
-        self.provider.add_span_processor(BatchSpanProcessor(exporter))
+        self.provider.add_span_processor(BatchSpanProcessor(exporter_of(config)))
         self.tracer = self.provider.get_tracer("smartico_sync", __version__)
 
     def begin(self, name: str, **facts: Fact) -> RecordedSpan:
@@ -61,6 +57,22 @@ class Traces:
         ending = threading.Thread(target=self.provider.shutdown, name="tracing-end", daemon=True)
         ending.start()
         ending.join(FAREWELL_S)
+
+
+def taken(config: Tracing) -> bool:
+    """Whether the collector takes a post without any span."""
+    exporter = exporter_of(config)
+    try:
+        return exporter.export([]) is SpanExportResult.SUCCESS
+    finally:
+        exporter.shutdown()
+
+
+def exporter_of(config: Tracing) -> ToldExporter:
+    """What posts. The libraries' own words would come once for each batch; what has to be said is said here."""
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    headers = {name: value.get_secret_value() for name, value in config.headers.items()}
+    return ToldExporter(OTLPSpanExporter(config.endpoint, headers=headers, timeout=TIMEOUT_S))
 
 
 class RecordedSpan:
