@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import IO
 
@@ -22,12 +23,23 @@ FORKS.set_forkserver_preload(
 class Command:
     """`smartico-sync` with these words, at work in a folder; what it says goes to the files."""
 
-    def __init__(self, words: list[object], home: Path, out: IO[bytes] | None = None, err: IO[bytes] | None = None):
+    def __init__(
+        self,
+        words: list[object],
+        home: Path,
+        out: IO[bytes] | None = None,
+        err: IO[bytes] | None = None,
+        clock: Path | None = None,
+    ) -> None:
+        """`clock`: a file that holds by how many seconds the process takes it to be later than it is."""
         self.words = [str(word) for word in words]
         names = [None if file is None else file.name for file in (out, err)]
         # A daemon of this module ends with the tests, come what may.
-        self._process = FORKS.Process(target=main, args=(self.words, str(home), *names), daemon=True)
+        self._process = FORKS.Process(
+            target=main, args=(self.words, str(home), *names, clock and str(clock)), daemon=True
+        )
         self._process.start()
+        self.pid = self._process.pid
         self.terminate, self.kill = self._process.terminate, self._process.kill
 
     def send_signal(self, number: int) -> None:
@@ -54,8 +66,10 @@ def run(words: list[object], home: Path, timeout: float) -> subprocess.Completed
         return subprocess.CompletedProcess(command.words, code, out.read().decode(), err.read().decode())
 
 
-def main(words: list[str], home: str, out: str | None, err: str | None) -> None:
+def main(words: list[str], home: str, out: str | None, err: str | None, clock: str | None) -> None:
     """What the forked process does: become the command."""
+    if clock is not None:
+        set_clock(Path(clock))
     for target, name in ((1, out), (2, err)):
         file = os.open(name or os.devnull, os.O_WRONLY)
         os.dup2(file, target)
@@ -67,3 +81,14 @@ def main(words: list[str], home: str, out: str | None, err: str | None) -> None:
 
     with contextlib.closing(sys.stdin):
         command()
+
+
+def set_clock(file: Path) -> None:
+    """Have this process read a clock that is ahead by what the file says at that moment."""
+    seconds, nanoseconds = time.time, time.time_ns
+
+    def ahead() -> int:
+        return int(file.read_text() or "0")
+
+    time.time = lambda: seconds() + ahead()
+    time.time_ns = lambda: nanoseconds() + 10**9 * ahead()

@@ -24,7 +24,7 @@ PAGE = ROOT / "docs" / "metrics.md"
 NAME = re.compile(r"(?:smartico_sync|process)_[a-z_]+")
 # These are of some views, some destinations or some daemons only.
 SELDOM = re.compile(
-    r"smartico_sync_(stream_|parked_rows|dead_letters|invalid_values|left_out|given_up_rows|put_off_rows|replica_lag|lateness|compared)"
+    r"smartico_sync_(stream_|parked_rows|dead_letters|invalid_values|left_out|given_up_rows|put_off_rows|replica_lag|lateness|compared|finding_since|leader|members)"
 )
 TABLE = """
 CREATE TABLE deposits (id INTEGER PRIMARY KEY, transaction_id TEXT, ext_brand_id TEXT DEFAULT 'b', user_ext_id TEXT DEFAULT 'u',

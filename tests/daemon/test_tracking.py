@@ -6,6 +6,7 @@ import pytest
 
 from daemon.deposits import DEPOSITS, VIEW, TrackedView, insert
 from smartico_sync.core.reason_codes import GONE
+from smartico_sync.observe.health import assess
 from smartico_sync.tracking import late_scan
 
 __all__ = ["DEPOSITS", "VIEW", "TrackedView", "insert"]
@@ -96,7 +97,7 @@ def test_a_row_from_the_future_is_sent_and_hides_nothing(tracked, postgresql):
     status = day.poll()
     assert sorted(day.sent()) == ["1", "2", "3"]
     assert status.head.startswith(str(postgresql.execute("SELECT (now() AT TIME ZONE 'UTC')::date")[0][0]))
-    assert any("dated" in warning for warning in status.warnings)
+    assert any("dated" in finding.message for finding in assess([status], ()).findings)
     postgresql.execute("UPDATE deposits SET dt_finalized = dt_finalized - interval '10 years' WHERE transaction_id = 2")
     day.loop._session.reader.looked_ahead_ms = None
     assert day.poll().ahead == 0

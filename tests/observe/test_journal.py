@@ -104,3 +104,34 @@ def test_whether_it_delivers_is_told_when_it_changes():
             journal.look()
         told += [(line["before"], line["ready"]) for line in lines if line["event"] == "health"]
     assert told == [("starting", "not delivering"), ("not delivering", "delivering")]
+
+
+def test_trouble_that_a_reload_ended_has_an_end():
+    """Who was in trouble is gone with the reload, and who begins has nothing to recover from: the journal tells the end, once."""
+    journal, seen = Journal(), [view(DOWN)]
+
+    def look():
+        return assess(seen, ()), seen
+
+    journal.watch(look)
+    journal.watch(None)
+    journal.watch(look)
+    with capture_logs() as lines:
+        seen[:] = [view()]
+        journal.look()
+        journal.look()
+    (over,) = [line for line in lines if line["event"] == "finding.over"]
+    assert (over["code"], over["subject"]) == ("trouble", "deposits")
+
+
+def test_a_finding_is_dated_since_it_was_first_seen():
+    """What has no moment of its own has the one of the first look, wherever it is shown; what nobody has seen yet has none."""
+    journal = Journal()
+    health = assess([view(dead={7: 2})], ())
+    journal.watch(lambda: (health, ()))
+    assert [finding.since_ms for finding in journal.dated(health).findings] == [0]
+    with capture_logs() as lines:
+        journal.look()
+    (finding,) = journal.dated(health).findings
+    assert finding.since_ms > 0
+    assert [line["code"] for line in lines if line.get("since")] == ["dead_letters"]

@@ -23,7 +23,7 @@ def seen(scene, name="deposits"):
     views = [derived(each, NOW) for each in known]
     overview = page(views, assess(views, destinations), destinations, "1", NOW.wall_ms)
     view = next(each for each in views if each.name == name)
-    return overview, view_page(view, destinations, letters(name), "1", NOW.wall_ms)
+    return overview, view_page(view, assess([view], destinations), destinations, letters(name), "1", NOW.wall_ms)
 
 
 def colours(css):

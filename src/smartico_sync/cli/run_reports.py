@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from smartico_sync.observe.endpoint import as_it_is
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.logs import set_level
 from smartico_sync.observe.machine import of_disk
@@ -15,8 +16,9 @@ from smartico_sync.observe.status_document import status_document
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from smartico_sync.config.models import Configuration
     from smartico_sync.daemon.reload import Reload
     from smartico_sync.daemon.wiring import Parts
     from smartico_sync.observe.alerts import Alerts
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.observe.health import Health
     from smartico_sync.observe.view_status import ViewStatus
 
-__all__ = ["Reports", "tell_configuration", "tell_outcome"]
+__all__ = ["Reports", "notes_of", "tell", "tell_configuration", "tell_outcome"]
 
 LIMITS = ("max_in_flight", "requests_per_minute", "batch_events", "batch_bytes", "timeout", "park")
 
@@ -33,16 +35,17 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """How the daemon does, for everybody alike: page, probes, log, alerts and commands."""
+    """How the daemon does, for everybody alike: page, probes, log, alerts and commands. `dated` says since when a finding stands."""
 
     parts: Parts
     reload: Reload | None
     alerts: Alerts | None
     started_ms: int
+    dated: Callable[[Health], Health] = as_it_is
 
     def notes(self) -> Sequence[Finding]:
         """What is to be said of the process itself."""
-        told = [*(self.reload.findings() if self.reload else ()), *(self.alerts.findings() if self.alerts else ())]
+        told = notes_of(self.reload, self.alerts)
         file = self.parts.store.path
         return (*told, *(of_disk(file.parent) if file.exists() else ()))  # a state in PostgreSQL has no file here
 
@@ -54,15 +57,24 @@ class Reports:
     def document(self) -> dict[str, Any]:
         """The same as plain data, for whoever asks over the control socket."""
         health, views = self.look()
-        parts = self.parts
+        health, parts = self.dated(health), self.parts
         told = status_document(views, parts.delivery.status(), health, started_ms=self.started_ms, now_ms=now_ms())
         connections = [{"name": name, "connection": words} for name, words in parts.sources.items() if words]
         return {**told, "sources": connections, "state": asdict(parts.store.sizes())}
 
 
+def notes_of(reload: Reload | None, alerts: Alerts | None) -> list[Finding]:
+    """What is to be said of the configuration's file and of the receivers of alerts."""
+    return [*(reload.findings() if reload else ()), *(alerts.findings() if alerts else ())]
+
+
 def tell_configuration(parts: Parts) -> None:
     """What the daemon begins with, or goes on with after a reload."""
-    configuration = parts.loops[0].equipment.configuration
+    tell(parts.loops[0].equipment.configuration, str(parts.store.path))
+
+
+def tell(configuration: Configuration, state: str) -> None:
+    """What a daemon works with. `state`: where its state is, without a password."""
     smartico, sources = configuration.smartico, configuration.sources
     log.info(
         "configured",
@@ -71,7 +83,7 @@ def tell_configuration(parts: Parts) -> None:
         limits={name: getattr(smartico, name) for name in LIMITS},
         brands=sorted(smartico.brands),
         pii=configuration.pii.mode,
-        state=str(parts.store.path),
+        state=state,
         process=os.getpid(),
         level=set_level()["level"],
     )

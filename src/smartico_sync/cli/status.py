@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,9 @@ from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
 from smartico_sync.cli.status_text import status_lines
 from smartico_sync.daemon import asking
+from smartico_sync.daemon.asking import DaemonHangs
 from smartico_sync.errors import ExitCode, SyncError
+from smartico_sync.observe.finding import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["current", "status"]
 
-PATIENCE_S = 3.0  # socket and endpoint are on this machine, or near
+HANGS_S = 15.0  # a daemon that is busy answers in less
+PATIENCE_S = 3.0  # the endpoint is on this machine, or near
 
 
 @click.command()
@@ -54,20 +57,36 @@ def status(path: Path, as_json: bool, watched: bool) -> ExitCode:
 
 def current(context: Configured) -> dict[str, Any]:
     """How every view does: what the daemon says, else what the state knows. StateError where it cannot be read."""
-    told = asked(context) or running(context.configuration.health)
-    if told is None:
-        from smartico_sync.cli.stopped import stopped  # noqa: PLC0415 - all that reads a state, when no daemon answers
+    try:
+        told = asked(context) or running(context.configuration.health)
+    except DaemonHangs as error:
+        told = known(context)
+        views = [{**view, "state": "unknown"} for view in told["views"]]
+        return {**told, "views": views, "ready": "not answering", "findings": [asdict(hangs(error))]}
+    return known(context) if told is None else told
 
-        told = stopped(context)
-    return told
+
+def known(context: Configured) -> dict[str, Any]:
+    """What the state knows."""
+    from smartico_sync.cli.stopped import stopped  # noqa: PLC0415 - all that reads a state, when no daemon answers
+
+    return stopped(context)
+
+
+def hangs(error: DaemonHangs) -> Finding:
+    """What is to be said of a daemon that does not answer."""
+    return Finding("critical", "daemon", error.message, error.hint, code="start")
 
 
 def asked(context: Configured) -> dict[str, Any] | None:
-    """What the daemon that holds this state says over its socket, whatever `health:` is; None when it cannot be asked so."""
-    with suppress(SyncError, OSError):
-        told = asking.ask(context.state.path, "status", {}, patience_s=PATIENCE_S)
-        return told if isinstance(told, dict) and "views" in told else None
-    return None
+    """What the daemon that holds this state says over its socket, whatever `health:` is; None when it cannot be asked so. Raises DaemonHangs."""
+    try:
+        told = asking.ask(context.state.path, "status", {}, HANGS_S)
+    except DaemonHangs:
+        raise
+    except (SyncError, OSError):
+        return None
+    return told if isinstance(told, dict) and "views" in told else None
 
 
 def running(health: Health) -> dict[str, Any] | None:

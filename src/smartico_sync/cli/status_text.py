@@ -25,6 +25,7 @@ STATE_COLOURS = {
     "halted": "red",
     "regressed": "red",
     "not delivering": "red",
+    "not answering": "red",
 }
 # A row of the table is 80 columns wide with a name of up to 20; a longer one has a line of its own.
 NAME, STATE = 20, 15
@@ -54,10 +55,25 @@ def status_lines(status: dict[str, Any], width: int | None) -> Iterator[Line]:
         yield [Part(f"  {'view':<{NAME}} {'state':<{STATE}}{numbers}")]
     for view in status["views"]:
         yield from view_lines(view, width)
+    for line in cluster_lines(status.get("cluster")):
+        yield from folded(line, width, "  ")
     if size := status.get("state"):
         yield [Part(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")]
     if status["ready"] == "not running":
         yield from folded("no daemon answers; next: smartico-sync run, or look at its service", width)
+
+
+def cluster_lines(cluster: dict[str, Any] | None) -> list[str]:
+    """Which member works with which group of views, and who stands by; nothing where one machine has the state."""
+    if not cluster:
+        return []
+    groups = [
+        f"group {each['name']} ({', '.join(each['views'])}): "
+        + ("this member" if each["role"] == "works" else each["member"] if each["held"] == "yes" else "nobody")
+        for each in cluster["groups"]
+    ]
+    idle = [each["name"] for each in cluster["members"] if not each["groups"]]
+    return [*groups, *([f"stands by: {', '.join(idle)}"] if idle else [])]
 
 
 def view_lines(view: dict[str, Any], width: int | None) -> Iterator[Line]:

@@ -104,7 +104,10 @@ class Looked:
     def missing(self, alternatives: tuple[str, ...], why: str, more: str = "") -> Misfit:
         """A column that is not there, and the one that it may be under another name."""
         known = {
-            origin.column for target, origins in self.sources.items() if target in PROPERTIES for origin in origins
+            origin.column
+            for target, origins in self.sources.items()
+            if target in PROPERTIES or target in self.kind.optional
+            for origin in origins
         }
         spare = [column.name for column in self.relation.columns if column not in {*known, *self.called_envelope()}]
         close = [found for name in alternatives for found in get_close_matches(name, spare, n=1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["ask", "short", "socket_path"]
+__all__ = ["DaemonHangs", "ask", "short", "socket_path"]
 
 PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that says what became of it
 
@@ -42,16 +43,29 @@ class Refused(SyncError):
         self.exit_code = code  # type: ignore[misc]
 
 
-def ask(state: Path, name: str, arguments: dict[str, Any], *, patience_s: float = PATIENCE_S) -> Any:
-    """Ask the running daemon. Raises what it refuses with, and StateLocked when it does not listen, or not answer in time."""
+class DaemonHangs(StateLocked):
+    """A daemon is there, and does not answer in time."""
+
+
+def ask(state: Path, name: str, arguments: dict[str, Any], patience_s: float = PATIENCE_S) -> Any:
+    """Ask the running daemon. Raises what it refuses with, DaemonHangs when it does not answer in time, and StateLocked when it does not listen."""
+    holder = 0
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
             wire.settimeout(patience_s)
             with short(socket_path(state)) as path:
                 wire.connect(path)
+            holder, _, _ = struct.unpack(
+                "3i", wire.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            )
             wire.sendall(json.dumps({"do": name, "with": arguments}).encode() + b"\n")
             with wire.makefile("rb") as answers:
                 answer = json.loads(answers.readline())
+    except TimeoutError:
+        raise DaemonHangs(
+            f"the daemon (process {holder}) that uses the state {state} has not answered for {patience_s:g} s",
+            hint=f"it hangs; have it start again: systemctl restart smartico-sync, or kill -9 {holder} and then smartico-sync run",
+        ) from None
     except (OSError, ValueError) as error:
         raise StateLocked(
             f"the state {state} is in use, and the daemon that uses it does not answer ({type(error).__name__})",

@@ -286,7 +286,7 @@ class Destination:
     def halt_brand(self, brand: str, reason: str) -> None:
         """The API does not know a brand: its events are refused until it does."""
         message = f"the ingest API does not know the brand {brand}: {reason}"
-        hint = f"register {brand} with Smartico, or give it an alias under smartico.brands in views.yaml"
+        hint = f"register {brand} with Smartico; or write `smartico.brands.{brand}.alias: NAME` into views.yaml, then: smartico-sync reload"
         if brand not in self.breaker.halts:
             log.error("delivery.halted", destination=self.name, reason=message, hint=hint)
         self.breaker.halt(time.monotonic(), brand, message, hint)
@@ -331,10 +331,10 @@ class Destination:
             state: Literal["idle", "delivering", "backing_off", "halted"] = (
                 "delivering" if self.backlog.queued else "idle"
             )
-            if self.failing:
-                state = "backing_off"
             if self.breaker.halts:
                 state = "halted"
+            if self.failing and EVERYTHING not in self.breaker.halts:
+                state = "backing_off"  # whatever brands are unknown besides
             return DestinationStatus(
                 self.name,
                 state,

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Code", "Finding", "Severity", "by_cause", "named"]
+__all__ = ["NEXT", "Code", "Finding", "Severity", "by_cause", "named"]
 
 Severity = Literal["warning", "critical"]
+NEXT = "; next: "  # what divides a sentence of advice from what to do about it
 Code = Literal[
     "",
     "advice",
     "age",
+    "ahead",
     "alerts",
     "api_halted",
     "api_unavailable",
     "clock",
+    "cluster",
     "configuration",
     "dead_letters",
     "differing",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -77,9 +77,10 @@ def changes(
         grouped.setdefault(key_of(finding), []).append(finding)
     found: list[Change] = []
     for key, some in grouped.items():
-        one = by_cause(some)[0]
         known = before.get(key)
-        standing[key] = Standing(one, known.since if known else now)
+        since = known.since if known else now
+        one = begun(by_cause(some)[0], since)
+        standing[key] = Standing(one, since)
         if known is None:
             found.append(Change("began", one))
         elif one.severity == "critical" != known.finding.severity:
@@ -94,6 +95,11 @@ def changes(
     return standing, tuple(found)
 
 
+def begun(finding: Finding, since: Instant) -> Finding:
+    """The same with since when it stands: as it says itself, else since it was first seen."""
+    return finding if finding.since_ms else replace(finding, since_ms=since.wall_ms)
+
+
 class Journal:
     """A context manager that looks now and then, from a thread of its own, until its end.
 
@@ -104,6 +110,7 @@ class Journal:
         self._tell = tell
         self._look: Callable[[], Look] | None = None
         self._standing: dict[Key, Standing] = {}
+        self._before: frozenset[Key] = frozenset()  # what stood when nobody looked any more
         self._ready = ""
         self._summed: dict[str, tuple[Counter[str], int]] = {}
         self._lock = threading.Lock()
@@ -126,29 +133,49 @@ class Journal:
             self.look(at_end=True)
         with self._lock:
             self._look = look
+            if look is None:
+                self._before = frozenset(self._standing)
+
+    def dated(self, health: Health) -> Health:
+        """The same, each finding with since when it stands; one that was not seen yet is as it is."""
+        known = self._standing  # replaced as a whole, and never changed
+        each = tuple(
+            begun(finding, seen.since) if (seen := known.get(key_of(finding))) else finding for finding in health.each
+        )
+        return replace(health, each=each, findings=tuple(by_cause(each)))
 
     def _work(self) -> None:
         while not self._ended.wait(LOOK_S):
             self.look()
 
     def look(self, *, at_end: bool = False) -> None:
-        """Look once, and write down what changed; at the end only what was summed up."""
+        """Look once, and write down what changed; at the end, before a reload for instance, only what was summed up."""
         with self._lock:
             if self._look is None:
                 return
             try:
                 health, views = self._look()
                 self._sum(views, Instant.now(), 0 if at_end else SUM_MS)
-                if not at_end:
+                if at_end:
+                    self._keep(health)
+                else:
                     self._compare(health)
             except Exception as error:  # noqa: BLE001 - the log goes on, whatever the reason
                 mistake = Unexpected(error)
                 log.error("journal", reason=mistake.message, hint=mistake.hint)  # noqa: TRY400 - no traceback in the log
 
+    def _keep(self, health: Health) -> None:
+        """Trouble of views that end now has been told by them, and its end will have to be."""
+        standing, _ = changes(self._standing, health, Instant.now())
+        self._standing = self._standing | {
+            key: each for key, each in standing.items() if each.finding.code == "trouble"
+        }
+
     def _compare(self, health: Health) -> None:
         self._standing, found = changes(self._standing, health, Instant.now())
         for change in found:
-            write(change)
+            write(change, "before" if key_of(change.finding) in self._before else "now")
+        self._before &= frozenset(self._standing)
         if health.ready != self._ready:
             log.info("health", ready=health.ready, before=self._ready or "starting", findings=len(health.findings))
             self._ready = health.ready
@@ -182,12 +209,12 @@ def undelivered(view: ViewStatus) -> Counter[str]:
     return counted
 
 
-def write(change: Change) -> None:
-    """One line for what changed; none where whoever met it has written one."""
+def write(change: Change, begun_in: Literal["before", "now"] = "now") -> None:
+    """One line for what changed; none where whoever met it has written one. A view's loop of `before` a reload writes no end."""
     finding = change.finding
     told = {"code": finding.code, "subject": finding.subject, "reason": finding.message}
     if change.what == "over":
-        if finding.code != "trouble":
+        if finding.code != "trouble" or begun_in == "before":
             log.info("finding.over", **told, after_s=round(change.after_ms / 1000))
     elif change.what == "worse" or finding.code not in TOLD:
         say = log.error if finding.severity == "critical" else log.warning

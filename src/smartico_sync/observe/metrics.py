@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from smartico_sync.delivery.destination import DestinationStatus
+    from smartico_sync.observe.cluster_status import ClusterStatus
     from smartico_sync.observe.health import Health
     from smartico_sync.observe.view_status import ViewStatus
 
@@ -47,6 +48,13 @@ def of_process(health: Health) -> list[Metric]:
     )
     for severity in ("critical", "warning"):
         findings.add_metric([severity], sum(each.severity == severity for each in health.findings))
+    since = GaugeMetricFamily(
+        "smartico_sync_finding_since_timestamp_seconds",
+        "Since when a finding of the status page stands, by its code and what it is about.",
+        labels=["code", "subject", "severity"],
+    )
+    for (code, subject, severity), ms in standing_since(health).items():
+        since.add_metric([code, subject, severity], ms / 1000)
     info = GaugeMetricFamily("smartico_sync_build_info", "1, with the version.", labels=["version"])
     info.add_metric([__version__], 1.0)
     return [
@@ -60,6 +68,7 @@ def of_process(health: Health) -> list[Metric]:
             value=float(health.ready in ("delivering", "standing by")),
         ),
         findings,
+        since,
     ]
 
 
@@ -68,11 +77,37 @@ def of_state(sizes: Mapping[str, int]) -> list[Metric]:
     return [GaugeMetricFamily(name, about, value=sizes[key]) for key, name, about in STATE_SIZES if key in sizes]
 
 
+def of_cluster(cluster: ClusterStatus | None) -> list[Metric]:
+    """Which groups this member works with; nothing where the state is a file."""
+    if cluster is None:
+        return []
+    leader = GaugeMetricFamily(
+        "smartico_sync_leader", "1 for each group of views that this member works with, 0 for others.", labels=["group"]
+    )
+    for group in cluster.groups:
+        leader.add_metric([group.name], float(group.role == "works"))
+    members = GaugeMetricFamily(
+        "smartico_sync_members", "Members that are there, this one among them.", value=len(cluster.members)
+    )
+    return [leader, members]
+
+
+def standing_since(health: Health) -> dict[tuple[str, str, str], int]:
+    """The longest standing finding (epoch ms) of each code, subject and severity; one that nobody has dated yet is not told."""
+    told: dict[tuple[str, str, str], int] = {}
+    for finding in health.each or health.findings:
+        key = (finding.code, finding.subject, finding.severity)
+        if finding.since_ms:
+            told[key] = min(finding.since_ms, told.get(key, finding.since_ms))
+    return told
+
+
 def exposition(
     views: Sequence[ViewStatus],
     destinations: Sequence[DestinationStatus],
     dropped_lines: int = 0,
     health: Health | None = None,
+    cluster: ClusterStatus | None = None,
     state: Mapping[str, int] | None = None,
 ) -> bytes:
     """The metrics in Prometheus' text format.
@@ -90,6 +125,7 @@ def exposition(
         Gathered(
             [
                 *of_process(health or assess(views, destinations)),
+                *of_cluster(cluster),
                 *of_state(state or {}),
                 *of_views(views),
                 *of_destinations(destinations),

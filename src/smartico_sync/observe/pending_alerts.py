@@ -16,7 +16,9 @@ SETTLE_S = 10.0  # what is over sooner wakes nobody
 QUIET_S = 60.0  # what comes back sooner was not over
 MOST = 1_000  # changes that wait for a receiver that is away: every view of a large installation, and its causes
 Key = tuple[str, str, str]
-UNTOLD: frozenset[Code] = frozenset({"advice", "alerts"})  # of the former the page knows; the latter would tell itself
+UNTOLD: frozenset[Code] = frozenset(
+    {"advice", "ahead", "alerts"}
+)  # of the former the page knows; the last would tell itself
 
 
 class PendingAlerts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER, WAITS_BEHIND
-from smartico_sync.observe.finding import Finding
+from smartico_sync.observe.finding import NEXT, Finding
 from smartico_sync.observe.view_status import patience_ms
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ REFUSED_PROPERTIES = (
     "with: smartico-sync watermark rewind VIEW --to … --resend-profiles"
 )
 LEAST_TOLD = 0.005  # a smaller share would be told as none
+DATED_AHEAD = (
+    "correct them in the database; where its times are without a zone, is the source's `timezone` right? Correct it, then: "
+    "smartico-sync reload"
+)
 FEW_REFUSED = 10  # rows: of fewer a share says nothing
 REFUSED_WARNING, REFUSED_CRITICAL = (
     0.05,
@@ -60,7 +64,7 @@ WAITS_FOR_WHAT = {
 OTHERWISE = "they are tried again"
 WAITING_HINTS = {
     UNKNOWN_USER: "smartico-sync status: whether the view of kind `users` delivers; it must hold these players, under the same ext_brand_id and user_ext_id",
-    UNKNOWN_BRAND: "have the brand registered at Smartico, or name the one they know it by: `smartico.brands.NAME.alias`",
+    UNKNOWN_BRAND: "have the brand registered at Smartico, or name the one they know it by: `smartico.brands.NAME.alias`, then: smartico-sync reload",
     WAITS_BEHIND: "nothing: they follow by themselves when the first of their player is accepted or given up",
 }
 WAITS_FOR = {"": "", "source": "; it waits for the database", "api": "; it waits for the API"}
@@ -74,7 +78,9 @@ def of_view(view: ViewStatus, *, api_is_told: bool = False) -> list[Finding]:
         severity: Severity = "critical" if view.state in ("halted", "regressed") else "warning"
         found = Finding(severity, view.name, view.error, view.hint, view.error_ms, view.last_success_ms, "trouble")
         findings.append(found)
-    findings += [Finding("warning", view.name, warning, code="advice") for warning in view.warnings]
+    for warning in view.warnings:
+        told, _, hint = warning.partition(NEXT)
+        findings.append(Finding("warning", view.name, told, hint, code="advice"))
     findings += [*of_replica(view), *of_waiting(view), *of_refusals(view)]
     if dead := sum(view.dead.values()):
         hint = f"smartico-sync dead-letters list --view {view.name}"
@@ -91,6 +97,10 @@ def of_view(view: ViewStatus, *, api_is_told: bool = False) -> list[Finding]:
         told = f"{view.unknown_duplicates:,} rows were duplicates to the API, though this state never sent them"
         findings.append(Finding("warning", view.name, told, UNKNOWN_DUPLICATES, code="unknown_duplicates"))
     findings += of_age(view)
+    if view.ahead:
+        which = "1 row is" if view.ahead == 1 else f"{view.ahead:,} rows are"
+        told = f"{which} dated more than `future_tolerance` ahead of the database's clock, and sent before its time"
+        findings.append(Finding("warning", view.name, told, DATED_AHEAD, code="ahead"))
     if view.differing:
         told = (
             f"{view.differing} of {view.looked} profiles that were read again hold something else than was sent: a change "

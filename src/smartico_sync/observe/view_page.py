@@ -6,7 +6,6 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.late_commit.lookback import BUCKETS_MS
-from smartico_sync.observe.health import assess
 from smartico_sync.observe.page_frame import (
     bar,
     document,
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.records import DeadLetter
     from smartico_sync.delivery.destination_status import DestinationStatus
+    from smartico_sync.observe.health import Health
     from smartico_sync.observe.view_status import LateStatus, ViewStatus
 
 __all__ = ["no_view_page", "view_page"]
@@ -48,13 +48,13 @@ OUTCOMES = (
 
 def view_page(
     view: ViewStatus,
+    health: Health,
     destinations: Sequence[DestinationStatus],
     letters: Sequence[DeadLetter],
     version: str,
     now_ms: int,
 ) -> str:
     """The whole page; everything that comes from outside is escaped. `letters`: its last dead letters, the newest first."""
-    health = assess([view], destinations)
     tone, told = sentence([view], health)
     title = told if view.name in told else f"{view.name}: {told}"
     content = (

@@ -260,6 +260,7 @@ class Handler(BaseHTTPRequestHandler):
     def head(self, answer: Answer) -> None:
         """Write status line and headers."""
         self.send_response_only(answer.status)
+        self.send_header("Date", self.date_time_string())
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
         for name, value in answer.headers.items():

@@ -15,6 +15,7 @@ from smartico_sync.core.late_commit.lookback import Lookback
 from smartico_sync.core.late_commit.missing_ids import number
 from smartico_sync.core.late_commit.pending_heads import recall
 from smartico_sync.core.relation import IDS
+from smartico_sync.observe.finding import NEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +147,7 @@ def warning(late: LateRows | None, read_time: ReadTime, view: View, pinned_by: C
         case Fence() as fence if fence.broken:
             return (
                 f"the watermark was let go {fence.broken} times because a writer stayed open longer than `pin_cap`: rows may be "
-                f"missing, run smartico-sync reconcile --view {view.name}"
+                f"missing{NEXT}smartico-sync reconcile --view {view.name}"
             )
         case Lookback() as lookback:
             return lookback.lateness.warning(lookback.lookback_ms)

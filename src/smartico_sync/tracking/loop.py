@@ -22,6 +22,7 @@ from smartico_sync.errors import (
     SyncError,
     ViewAltered,
 )
+from smartico_sync.observe.finding import NEXT
 from smartico_sync.tracking.base_loop import GLANCE_S, GRACE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.page_reader import PageSize
 from smartico_sync.tracking.sender import Sender
@@ -156,7 +157,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         told = {DIGITS.sub("", warning): warning for warning in warnings}
         for gist, warning in told.items():
             if gist not in self._told:
-                log.warning("view.advice", view=self.name, reason=warning)
+                reason, _, hint = warning.partition(NEXT)
+                log.warning("view.advice", view=self.name, reason=reason, hint=hint)
         self._told = frozenset(told)
 
     def _read(self, session: Session, pace: Pace) -> None:

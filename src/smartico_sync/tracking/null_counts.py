@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
+from smartico_sync.observe.finding import NEXT
 from smartico_sync.tracking.clocks import steady_ms
 
 if TYPE_CHECKING:
@@ -77,5 +78,5 @@ class NullCounts:
     def warning(self, view: View) -> str:
         """What a person should know of them; empty when there is nothing."""
         if self.rows and view.on_null_cursor != "send":
-            return f"{self.rows} rows have a NULL {view.cursor} or key and are never sent: fill it, or see `on_null_cursor`"
+            return f"{self.rows} rows have a NULL {view.cursor} or key and are never sent{NEXT}fill it, or see `on_null_cursor`"
         return self.trouble

@@ -19,6 +19,7 @@ from smartico_sync.core.reason_codes import MUTATED
 from smartico_sync.core.replication import UNKNOWN
 from smartico_sync.core.restore_detection import Facts, Highest, judge, reconcile
 from smartico_sync.errors import RowsUnusable, SourceError, ViewMisconfigured, ViewRegressed
+from smartico_sync.observe.finding import NEXT
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.mutation_scan import MutationScan
 from smartico_sync.tracking.null_counts import NullCounts
@@ -139,7 +140,7 @@ class SourceChecks:
         if judged.state == "regressed" and self.view.on_regressed == "stop":
             raise ViewRegressed(f"view {self.view.name}: {judged.reason}", hint=judged.hint)
         if judged.state != "steady":
-            self.doubts = f"{judged.reason}; {judged.hint}"
+            self.doubts = f"{judged.reason}{NEXT}{judged.hint}"
 
     def recognise(self, reading: Reading, reader: PageReader) -> None:
         """Make sure, before anything is read from it, that a server that was not asked before is the same source.
@@ -199,12 +200,11 @@ class SourceChecks:
                 None,
                 (
                     self.memory.changed,
-                    f"{self.memory.columns}: {self.memory.hint}" if self.memory.columns else "",
+                    f"{self.memory.columns}{NEXT}{self.memory.hint}" if self.memory.columns else "",
                     self.doubts,
                     reader.warning(read_time, reading),
                     self.memory.nulls.warning(self.view),
-                    ahead_warning(reader),
-                    *(f"{advice.what}: {advice.hint}" for advice in self.prepared.advice),
+                    *(f"{advice.what}{NEXT}{advice.hint}" for advice in self.prepared.advice),
                 ),
             )
         )
@@ -257,16 +257,6 @@ class SourceChecks:
             reason = "it changed after it was sent"
             self.store.enqueue(self.view.name, requested(self.view.name, positions, MUTATED, reason))
         return rows.height
-
-
-def ahead_warning(reader: PageReader) -> str:
-    """What a person should know of rows dated ahead of the clock."""
-    if not len(reader.ahead):
-        return ""
-    return (
-        f"{len(reader.ahead)} rows are dated more than `future_tolerance` ahead of the database's clock; they are sent, but is the "
-        "source's `timezone` right?"
-    )
 
 
 def lost(reading: Reading, prepared: PreparedView, anchors: Sequence[Anchor]) -> list[Anchor]:

@@ -16,8 +16,8 @@ __all__ = [
     "alike", "failure_of", "meanings", "only_asks",
 ]  # fmt: skip
 
-COMPARE = "compare the view with views.yaml: `smartico-sync check`"
-TOO_SLOW = "raise `statement_timeout`, or see `smartico-sync check` for a missing index"
+COMPARE = "let the database have it again, or correct views.yaml and: smartico-sync reload; `smartico-sync check` compares them"
+TOO_SLOW = "where a session locks the table, end it; else raise `statement_timeout`, or see `smartico-sync check` for a missing index"
 SMALLER = "tried again, with a smaller page"
 SEE_ROW = "SELECT from the view by hand to see the row; a cast or a division in it fails"
 RUN = "run the `query:` by hand"

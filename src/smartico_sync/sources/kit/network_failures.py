@@ -52,7 +52,7 @@ class Hints:
     tls: str = f"check the certificates that the url names{LESS}"
     unknown_host: str = "check the host in the url, and this machine's DNS"
     late: str = "check host, port and firewall"
-    refused: str = "check host and port in the url; is the server running?"
+    refused: str = "is the server running? check host and port in the url; after a change: smartico-sync reload"
     broken: str = "is the server running?"
 
 

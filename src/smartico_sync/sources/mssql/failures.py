@@ -33,7 +33,7 @@ NAMED = (
 RIGHTS = "GRANT SELECT ON the view TO the user; a view over other owners' tables or databases needs rights there too"
 FULL = "is it starting up, shutting down, failing over or at its limit?"
 LOGIN = {
-    **meanings(SourceRefused, "check user, password and database in the url, and that the login has a user there", {
+    **meanings(SourceRefused, "check user, password and database in the url, and that the login has a user there; after a change: smartico-sync reload", {
         18456: "user or password is refused",
         18452: "the login is from a domain that the server does not trust",
         18470: "the account is disabled",
@@ -121,7 +121,10 @@ def connecting(state: str, number: int, message: str, place: str) -> SyncError:
     if number in LOGIN:
         return failure(state, number, message, place, "connecting")
     if state == "28000":
-        return SourceRefused(f"{place}: user or password is refused", hint="check user and password in the url")
+        return SourceRefused(
+            f"{place}: user or password is refused",
+            hint="check user and password in the url; after a change: smartico-sync reload",
+        )
     if any(word in message for word in TLS):
         return unreachable("tls", place, HINTS)
     if state.startswith("HYT"):

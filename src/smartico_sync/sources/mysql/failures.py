@@ -34,7 +34,7 @@ TABLE = {
         1041: "the server is out of memory",
         1021: "the server's disk is full",
     }),
-    **meanings(SourceRefused, "check user, password and database in the url, and the user's host", {
+    **meanings(SourceRefused, "check user, password and database in the url, and the user's host; after a change: smartico-sync reload", {
         1045: "user or password is refused",
         1044: "the user may not use this database",
         1049: "the database does not exist",

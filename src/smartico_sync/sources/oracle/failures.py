@@ -44,7 +44,7 @@ TABLE = {
         8176: "the table has just been altered",
         16456: "the standby is changing its role",
     }),
-    **meanings(SourceRefused, "check user and password in the url, and DBA_USERS.ACCOUNT_STATUS", {
+    **meanings(SourceRefused, "check user and password in the url, and DBA_USERS.ACCOUNT_STATUS; after a change: smartico-sync reload", {
         1004: "the server gives nobody in without a password",
         1005: "the url names no password",
         1017: "user or password is refused",

@@ -63,5 +63,6 @@ def connecting(error: BaseException, code: str | None, message: str, place: str)
         )
     reason = lines[-1].partition("FATAL:")[2].strip() or "the login is refused"
     return SourceRefused(
-        f"{place}: {reason}", hint="check user, password and database in the url, and the server's pg_hba.conf"
+        f"{place}: {reason}",
+        hint="check user, password and database in the url, and the server's pg_hba.conf; after a change: smartico-sync reload",
     )

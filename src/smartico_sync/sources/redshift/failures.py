@@ -37,7 +37,7 @@ TABLE = {
         "53400": "the server's configured limit is reached",
     }),
     **meanings(SourceRefused, "GRANT SELECT on the view, and USAGE on its schema, to the user", {"42501": "permission denied"}),
-    **meanings(SourceRefused, "check user, password and database in the url", {
+    **meanings(SourceRefused, "check user, password and database in the url; after a change: smartico-sync reload", {
         "3D000": "the database does not exist", "25006": "the transaction is read-only", "28": "the login is refused",
     }),
     **meanings(ViewAltered, "tried again", {ALTERED: "the view has just been altered"}),

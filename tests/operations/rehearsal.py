@@ -1,0 +1,136 @@
+"""A daemon at work, and what each of its surfaces says: status, page, readiness, metrics and log."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import socket
+from typing import TYPE_CHECKING
+
+import httpx
+
+from operations.table import said
+from waiting import until
+
+if TYPE_CHECKING:
+    from operations.table import Situation
+
+TABLE = """CREATE TABLE {name} (transaction_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', user_ext_id text DEFAULT 'p1',
+    dt_finalized timestamptz DEFAULT now(), transaction_date timestamptz DEFAULT '2026-01-01', deposit_amount numeric DEFAULT 1,
+    deposit_code text)"""
+ROWS = "INSERT INTO {name} (transaction_id{columns}) SELECT g{values} FROM generate_series({first}, {last}) g"
+VIEW = "  - {{name: {name}, source: {source}, relation: {name}, kind: deposits, cursor: dt_finalized, every: 200ms{more}}}\n"
+
+
+def view(name: str, more: str = "", source: str = "db") -> str:
+    """A view of deposits, as views.yaml has it."""
+    return VIEW.format(name=name, source=source, more=more)
+
+
+def rows(name: str, first: int, last: int, columns: str = "", values: str = "") -> str:
+    """Insert deposits with these ids."""
+    return ROWS.format(name=name, first=first, last=last, columns=columns, values=values)
+
+
+class Rehearsal:
+    """A daemon that runs, and those who look at it."""
+
+    def __init__(self, operator) -> None:
+        self.operator, self.home = operator, operator.home
+        self.log = operator.home / "daemon.log"
+        self.daemon = None
+        self.url = ""
+
+    def configure(self, views: str, **sources: str) -> None:
+        """Write views.yaml; a source is a URL, and perhaps more keys behind a comma."""
+        if not self.url:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        db = "".join(f"  {name}: {{url: {url}}}\n" for name, url in sources.items())
+        self.operator.configure("sqlite:///none.db", views)
+        self.change("  db:\n    url: sqlite:///none.db\n", db)
+        self.change("listen: off", f"listen: {self.url.removeprefix('http://')}")
+
+    def change(self, old: str, new: str) -> None:
+        """Write something else into views.yaml."""
+        text = self.operator.config.read_text()
+        assert old in text
+        self.operator.config.write_text(text.replace(old, new))
+
+    def start(self, **more: object) -> None:
+        """Start the daemon, and wait until it delivers."""
+        with self.log.open("ab") as err:
+            self.daemon = self.operator.start("run", err=err, **more)
+        until(self.is_ready)
+
+    def end(self) -> None:
+        """End it, come what may."""
+        if self.daemon is not None:
+            self.daemon.kill()
+            self.daemon.wait()
+
+    def sync(self, *words: str, code: int = 0) -> str:
+        """What a command says; it must end so."""
+        done = self.operator.sync(*words)
+        assert done.returncode == code, (words, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    def get(self, path: str) -> httpx.Response:
+        """What the endpoint answers."""
+        return httpx.get(self.url + path, trust_env=False, timeout=60)
+
+    def is_ready(self) -> bool:
+        """Whether it delivers."""
+        try:
+            return self.get("/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def findings(self) -> list[dict]:
+        """What readiness tells."""
+        return self.get("/readyz").json()["findings"]
+
+    def page(self) -> str:
+        """The text of the page's findings."""
+        text = re.sub(r"<button.*?</button>", "", self.get("/").text, flags=re.DOTALL)
+        listed = re.findall(r'<li class="finding.*?</li>', text, re.DOTALL)
+        return "\n".join(
+            " ".join(html.unescape(re.sub(r"<[^>]*>", "", item.replace("<p", " <p"))).split()) for item in listed
+        )
+
+    def lines(self) -> list[dict]:
+        """The log, so far."""
+        text = self.log.read_text("utf-8")
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines() if line.startswith("{")]
+
+    def holds(self, situation: Situation) -> bool:
+        """Whether the daemon says so, and since when."""
+        return any(said(situation.told, each["message"]) and each["since_ms"] for each in self.findings())
+
+    def is_told(self, situation: Situation) -> None:
+        """Each surface says cause, since and next command."""
+        until(lambda: self.holds(situation))
+        (found,) = [each for each in self.findings() if said(situation.told, each["message"])]
+        assert said(situation.next, found["hint"]), found
+        told = " ".join(self.operator.sync("status").stdout.split())
+        assert said(f"{situation.told}…, since 20…next: …{situation.next}", told), told
+        page = self.page()
+        assert said(f"{situation.told}…since …next: …{situation.next}", page), page
+        until(lambda: re.search(situation.series, self.get("/metrics").text, re.MULTILINE))
+        until(lambda: any(self.is_line(line, situation) for line in self.lines()))
+
+    def is_line(self, line: dict, situation: Situation) -> bool:
+        """Whether a line of the log tells it, with what to do."""
+        return line["event"] == situation.log and said(situation.told, line["reason"]) and bool(line["hint"])
+
+    def is_over(self, situation: Situation) -> None:
+        """No surface says it any more, and the log that it is over."""
+        until(lambda: not any(said(situation.told, each["message"]) for each in self.findings()))
+        until(
+            lambda: any(
+                line["event"] in ("finding.over", "view.recovered") and said(situation.told, line["reason"])
+                for line in self.lines()
+            )
+        )
