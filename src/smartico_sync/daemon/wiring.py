@@ -21,6 +21,7 @@ from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create
 from smartico_sync.sources.registry import open_source, open_stream
 from smartico_sync.tracking.loop import ViewLoop
+from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
 
@@ -150,18 +151,22 @@ def assemble(
     stack.callback(delivery.close, FAREWELL_MS)
     board = board or StatusBoard()
     loops: list[Loop] = []
+    memory = MemoryBudget()
     for view in configuration.views:
         recorder = recorder_of(configuration, view, board)
         if is_broker(configuration, view):
             from smartico_sync.tracking.stream_loop import StreamLoop  # noqa: PLC0415 - only where there is a broker
             from smartico_sync.tracking.stream_session import StreamEquipment  # noqa: PLC0415 - likewise
 
+            stream = streams[view.source]
             messages = StreamEquipment(
-                configuration, view, streams[view.source], store, delivery, protection, recorder, tracer
+                configuration, view, stream, store, delivery, protection, recorder, memory, tracer
             )
             loops.append(StreamLoop(messages))
             continue
-        equipment = Equipment(configuration, view, sources[view.source], store, delivery, protection, recorder, tracer)
+        equipment = Equipment(
+            configuration, view, sources[view.source], store, delivery, protection, recorder, memory, tracer
+        )
         loops.append(ViewLoop(equipment))
     connections = {name: source.encryption for name, source in sources.items()}
     connections |= {name: stream.encryption for name, stream in streams.items()}

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from smartico_sync.pii.protection import Protection
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.fingerprints import Fingerprints
+    from smartico_sync.tracking.memory_budget import MemoryBudget
     from smartico_sync.tracking.status_recorder import StatusRecorder
 
 __all__ = ["EventSender", "Mapped", "Retries", "Tools", "Working"]
@@ -78,6 +79,10 @@ class Tools(Protocol):
     @property
     def recorder(self) -> StatusRecorder:
         """Where facts go."""
+
+    @property
+    def memory(self) -> MemoryBudget:
+        """What it may hold, with all other views."""
 
     @property
     def tracer(self) -> Tracer:
@@ -136,8 +141,8 @@ class EventSender:
         """A session begins from what the state holds."""
         self._first_load = "under way" if row.level_ms == 0 else "over"
         self._open.clear()
-        self._outbox.clear()
         self._empty = None
+        self._outbox.clear()
         self._retries = "none"
         self._trust, self._head = row.fingerprints, row.head
         self._tell_undelivered()
@@ -186,11 +191,11 @@ class EventSender:
         """
         # Before the players that wait: what is committed in between is then in both.
         holds = instead_of.holds if instead_of is not None else self._behind(session, found)
-        if not rows.height:
-            return self._nothing(session, rows, clock_ms, holds)
         known = session.fingerprints.ages if profiles == "all" else self._known(session)
         waiting = self._waiting if found is None else self._waiting - found.players
         try:
+            if not rows.height:
+                return self._nothing(session, rows, clock_ms, holds)
             batch = prepare(rows, session.options, known, clock_ms, waiting, anew=anew, holds=holds)
             if batch.stale and (newest := self.newest(session, rows, batch)):
                 batch = prepare(rows, session.options, known, clock_ms, waiting, anew=anew, newest=newest, holds=holds)

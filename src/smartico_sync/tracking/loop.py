@@ -163,7 +163,10 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _read(self, session: Session, pace: Pace) -> None:
         """One short transaction: the next page, and what a rescan finds below it; then send it on its way."""
-        began, limit = self._equipment.recorder.reading_began(), self._size.limit(self._reading)
+        began, memory = self._equipment.recorder.reading_began(), self._equipment.memory
+        limit = self._size.limit(self._reading, memory.page_bytes(self.name))
+        if self._reading == "behind":
+            memory.reserve(self.name, limit * self._size.row_bytes)
         span = self._equipment.tracer.begin("poll", view=self.name, source=self._equipment.view.source)
         at = time.monotonic()
         with within(span), self._equipment.source.reading(session.prepared.relation) as reading:

@@ -10,6 +10,7 @@ import polars as pl
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from smartico_sync.core.batches import weight
 from smartico_sync.core.pipeline import ledger_of, position_at
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.core.tracing import UNTRACED, ends_with, within
@@ -69,7 +70,7 @@ class Sender(EventSender):
             span.past("commit", time.monotonic() - began)
             span.end()
 
-        return Sent(receipt, settle)
+        return Sent(receipt, settle, weight(batch.send))
 
     def _made(self, session: Session, read: ReadResult) -> tuple[PreparedBatch, int]:
         """The events of what one reading brought, and how many of its rows stood elsewhere before."""
@@ -121,7 +122,7 @@ class Sender(EventSender):
             sent.settle(receipt)
             session.checks.sent(rows)
 
-        return Sent(sent.receipt, settle)
+        return Sent(sent.receipt, settle, sent.size)
 
     def retries(self, session: Session, parked: Sequence[ParkedRow]) -> Sent:
         """Read parked rows again, where they are now, and queue them."""
@@ -147,4 +148,4 @@ class Sender(EventSender):
             more = commit.resolved and self._equipment.store.parked(self._name, now_ms(), 1)
             self._retries = "to go on" if more else "none"
 
-        return Sent(self.queue(session, batch), settle)
+        return Sent(self.queue(session, batch), settle, weight(batch.send))

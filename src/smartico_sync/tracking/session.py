@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,6 +16,7 @@ from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.fingerprints import Fingerprints
 from smartico_sync.tracking.key_watch import KeyWatch
 from smartico_sync.tracking.known_relation import refuse_known_relation
+from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.page_reader import PageReader
 from smartico_sync.tracking.prepared_view import identified, pipeline_options, prepare_known, stopped, under_secret
 from smartico_sync.tracking.source_checks import SourceChecks
@@ -52,6 +53,7 @@ class Equipment:
     delivery: Delivery
     protection: Protection
     recorder: StatusRecorder
+    memory: MemoryBudget = field(default_factory=MemoryBudget)
     tracer: Tracer = UNTRACED
 
 

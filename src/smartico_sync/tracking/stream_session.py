@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,6 +14,7 @@ from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.fingerprints import Fingerprints
+from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.prepared_stream import columns_in, columns_out, prepare_stream
 from smartico_sync.tracking.prepared_view import stopped
 from smartico_sync.tracking.view_identity import definition_of, recorded, replaced, row_of
@@ -48,6 +49,7 @@ class StreamEquipment:
     delivery: Delivery
     protection: Protection
     recorder: StatusRecorder
+    memory: MemoryBudget = field(default_factory=MemoryBudget)
     tracer: Tracer = UNTRACED
 
 
