@@ -33,14 +33,15 @@ def scraped(polls=GOOD, **more):
     """The exposition of one view and one destination, by family."""
     views = (derived(facts(polls, **more), at(2_000)),)
     there = (DestinationStatus("default", "delivering", "", None, 0, 0, 0, 1_000),)
-    text = exposition(views, there, 0, assess(views, there)).decode()
+    text = exposition(views, there, 0, assess(views, there), {"bytes": 4096, "free_bytes": 0}).decode()
     return text, {family.name: family for family in text_string_to_metric_families(text)}
 
 
 def names():
     """Every series, as a query writes it."""
     _, families = scraped()
-    return {f"{name}_total" if family.type == "counter" else name for name, family in families.items()}
+    buckets = {f"{name}_bucket" for name, family in families.items() if family.type == "histogram"}
+    return buckets | {f"{name}_total" if family.type == "counter" else name for name, family in families.items()}
 
 
 def rules():

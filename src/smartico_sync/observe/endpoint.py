@@ -142,7 +142,7 @@ class Endpoint:
             return (
                 200,
                 "text/plain; version=0.0.4; charset=utf-8",
-                exposition(views, destinations, dropped_lines(), health),
+                exposition(views, destinations, dropped_lines(), health, self.state()),
             )
         if path == "/status.json":
             status = status_document(views, destinations, health, started_ms=self.started_ms, now_ms=now)

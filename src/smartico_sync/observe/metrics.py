@@ -10,10 +10,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from smartico_sync import __version__
 from smartico_sync.core.late_commit.lookback import BUCKETS_MS
+from smartico_sync.delivery.request_log import BUCKETS_S
 from smartico_sync.observe.health import assess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from prometheus_client.metrics_core import Metric
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["exposition"]
 
+LATENESS_S = tuple(bound / 1000 for bound in BUCKETS_MS)
 DESTINATION_STATES = ("idle", "delivering", "backing_off", "halted")
 STATES = ("starting", "live", "behind", "degraded", "halted", "regressed")
 # What leaves its stage again is no counter; it is told by code below. The last is part of `duplicate`.
@@ -136,11 +138,13 @@ class Views:
         destinations: Sequence[DestinationStatus],
         health: Health,
         dropped_lines: int,
+        state: Mapping[str, int],
     ) -> None:
         self.views = views
         self.destinations = destinations
         self.health = health
         self.dropped_lines = dropped_lines
+        self.state = state
 
     def collect(self) -> Iterable[Metric]:
         """Yield every metric family."""
@@ -177,7 +181,7 @@ class Views:
             for name, count in view.left_out.items():
                 left_out.add_metric([view.name, name], count)
             if view.late.counts:
-                late.add_metric([view.name], buckets(view.late.counts), view.late.total_ms / 1000)
+                late.add_metric([view.name], buckets(view.late.counts, LATENESS_S), view.late.total_ms / 1000)
         flight = GaugeMetricFamily("smartico_sync_requests_in_flight", "Requests under way.", labels=["destination"])
         queued = GaugeMetricFamily(
             "smartico_sync_queued_events", "Events that wait for their turn.", labels=["destination"]
@@ -210,6 +214,8 @@ class Views:
         return [
             *of_process(self.health),
             *of_views(self.views),
+            replicas_of(self.views),
+            *of_state(self.state),
             names_of(self.views),
             states_of(self.destinations),
             *of_streams(self.views),
@@ -227,6 +233,7 @@ class Views:
             asked,
             size,
             took,
+            answers_of(self.destinations),
             CounterMetricFamily(
                 "smartico_sync_log_lines_dropped",
                 "Lines of the log that could not be written, since the start.",
@@ -254,6 +261,40 @@ def states_of(destinations: Sequence[DestinationStatus]) -> Metric:
         for name in DESTINATION_STATES:
             standing.add_metric([destination.name, name], 1.0 if destination.state == name else 0.0)
     return standing
+
+
+def answers_of(destinations: Sequence[DestinationStatus]) -> Metric:
+    """How long the API takes."""
+    took = HistogramMetricFamily(
+        "smartico_sync_request_duration_seconds", "How long answers of the API took.", labels=["destination"]
+    )
+    for each in destinations:
+        if each.durations:
+            took.add_metric([each.name], buckets(each.durations, BUCKETS_S), each.seconds)
+    return took
+
+
+def replicas_of(views: Sequence[ViewStatus]) -> Metric:
+    """How far the replicas are behind; nothing of what is none."""
+    behind = GaugeMetricFamily(
+        "smartico_sync_replica_lag_seconds", "How far a view's replica is behind its primary.", labels=["view"]
+    )
+    for view in views:
+        if view.replica_lag_ms is not None:
+            behind.add_metric([view.name], view.replica_lag_ms / 1000)
+    return behind
+
+
+def of_state(state: Mapping[str, int]) -> list[Metric]:
+    """How large the state is; nothing while that cannot be read."""
+    if not state:
+        return []
+    return [
+        GaugeMetricFamily("smartico_sync_state_bytes", "The state on its disk.", value=state["bytes"]),
+        GaugeMetricFamily(
+            "smartico_sync_state_free_bytes", "Of them those that hold nothing.", value=state["free_bytes"]
+        ),
+    ]
 
 
 def of_process(health: Health) -> list[Metric]:
@@ -341,9 +382,9 @@ def of_streams(views: Sequence[ViewStatus]) -> list[Metric]:
     return families
 
 
-def buckets(counts: Sequence[int]) -> list[tuple[str, float]]:
+def buckets(counts: Sequence[int], bounds_s: Sequence[float]) -> list[tuple[str, float]]:
     """A histogram's cumulative buckets, by their upper bound in seconds."""
-    bounds = [*(f"{bound / 1000:g}" for bound in BUCKETS_MS), "+Inf"]
+    bounds = [*(f"{bound:g}" for bound in bounds_s), "+Inf"]
     return list(zip(bounds, map(float, accumulate(counts)), strict=True))
 
 
@@ -352,8 +393,9 @@ def exposition(
     destinations: Sequence[DestinationStatus],
     dropped_lines: int = 0,
     health: Health | None = None,
+    state: Mapping[str, int] | None = None,
 ) -> bytes:
-    """The metrics in Prometheus' text format. `health`: as the page has it; None: what follows from views and destinations."""
+    """The metrics in Prometheus' text format. `health`: as the page has it; None: what follows from views and destinations. `state`: its sizes, where it has any."""
     registry = CollectorRegistry()
-    registry.register(Views(views, destinations, health or assess(views, destinations), dropped_lines))
+    registry.register(Views(views, destinations, health or assess(views, destinations), dropped_lines, state or {}))
     return generate_latest(registry)
