@@ -69,7 +69,10 @@ sbom: $(UV) ## What an installation consists of, as CycloneDX in dist/sbom.json
 
 bench: servers ## Events a second and CPU against a plain loop, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench
+	PYTHONPATH=tests $(BIN)/python -m bench.trickle
 	PYTHONPATH=tests $(BIN)/python -m bench.kafka
+	$(BIN)/python -m bench.state_size
+	PYTHONPATH=tests $(BIN)/python -m bench.rabbitmq
 	$(BIN)/python -m pytest -q -s -p conftest -p no:randomly -W ignore bench/sources.py
 
 torture: servers ## Rows lost by every way to poll, on a replica under writers that do their worst

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 import engines
 from servers.bigquery import bigquery_dataset, bigquery_server
 from servers.clickhouse import clickhouse_database, clickhouse_server, private_clickhouse
-from servers.kafka import kafka_broker, kafka_mock, private_kafka_mock
+from servers.kafka import kafka_broker, kafka_mock, kafka_mock_groups, private_kafka_mock
 from servers.mariadb import mariadb, mariadb_server, private_mariadb, replica
 from servers.mongodb import mongodb_database, mongodb_server, private_mongodb
 from servers.mssql import emulated_mssql, mssql, mssql_driver, mssql_server, mssql_url, secure_mssql
@@ -22,14 +22,14 @@ from servers.pgbouncer import pooled
 from servers.postgresql import postgresql, postgresql_server, private_postgresql, standby
 from servers.proxy import Proxy
 from servers.rabbitmq import NAME as RABBITMQ
-from servers.rabbitmq import private_rabbitmq, rabbitmq
+from servers.rabbitmq import impatient_rabbitmq, private_rabbitmq, rabbitmq
 from servers.redshift import redshift, redshift_server
 from servers.snowflake import private_snowflake, snowflake_schema, snowflake_server
 from servers.webhook import webhook
 
 __all__ = [
-    "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "kafka_broker",
-    "kafka_mock", "listener",
+    "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "impatient_rabbitmq", "kafka_broker",
+    "kafka_mock", "kafka_mock_groups", "listener",
     "mariadb", "mariadb_server", "mongodb_database", "mongodb_server", "mssql", "mssql_driver", "mssql_server",
     "mssql_url", "mysql", "mysql56", "mysql56_server", "mysql_server", "oracle", "pooled", "postgresql", "postgresql_server",
     "private_clickhouse", "private_kafka_mock", "private_mariadb", "private_mongodb", "private_postgresql",
@@ -41,6 +41,7 @@ __all__ = [
 # The contract of brokers is tested on them; what stands in for a broker of one's own.
 BROKERS = {
     "kafka_mock": "the mock cluster of its client",
+    "kafka_mock_groups": "the same, which keeps the groups itself (KIP-848)",
     "kafka_broker": "tansu, where SYNC_TEST_KAFKA_URL names none",
 }
 

@@ -80,8 +80,11 @@ def test_every_declaration_is_backed():
         assert (PACKAGE.parents[1] / "docs" / page / f"{engine.scheme}.md").exists()
         assert not engine.extra or PROJECT["optional-dependencies"][engine.extra]
     (everything,) = PROJECT["optional-dependencies"]["all"]
-    extras = set(re.findall(r"\w+", everything.partition("[")[2]))
-    assert extras == {engine.extra for engine in DECLARED.values()} - {""} | {"socks"}  # of the way to the API
+    extras = set(re.findall(r"[\w-]+", everything.partition("[")[2]))
+    assert extras == {engine.extra for engine in DECLARED.values()} - {""} | {
+        "socks",
+        "msk-iam",
+    }  # ways to reach something
     assert EMBEDDED.extra == ""
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartico_sync.core.messages.exact import Number, Undecodable, as_json, as_text, object_of
+from smartico_sync.core.messages.exact import ABSENT, Number, Undecodable, as_json, as_text, object_of, objects_of
 from smartico_sync.core.messages.layout import Layout, field_of
 from smartico_sync.core.messages.message import Message, place_of, split_place
 from smartico_sync.core.messages.rows import PLACE_KEY, frame_of, learnt, read
@@ -43,6 +43,42 @@ def test_a_number_keeps_every_digit(numbers):
     texts = [format(number, "f") for number in numbers]
     _, frame = rows([message(f'{{"n": {text}}}'.encode(), place) for place, text in enumerate(texts)])
     assert frame.get_column("n").to_list() == [str(int(text)) if "." not in text else text for text in texts]
+
+
+# Bodies that would be others together than one by one.
+PIECES = st.sampled_from([
+    b'{"a":1}', b'{"a":[1', b"2]}", b"{},{}", b'{"a":', b"1}", b"", b" ", b'{"a":"}', b'{","b":1}', b"[]", b"null", b"\xef\xbb\xbf{}",
+    b'{"a":8614502917336405927}', b"{},8614502917336405927,{}", b"8614502917336405927", b'{"n":1.50}', b"\xff", b'{"a":"\\u0041"}',
+])  # fmt: skip
+
+
+@given(st.lists(PIECES))
+def test_bodies_that_are_read_together_hold_what_each_holds(bodies):
+    """Whatever they look like side by side; where one of them is no object, none is read so."""
+    together = objects_of(bodies)
+    if together is not None:
+        assert together == [object_of(body) for body in bodies]
+    table = read([message(body, place) for place, body in enumerate(bodies)], Layout())
+    assert table.rows == len(bodies)
+    for place, body in enumerate(bodies):
+        try:
+            expected = object_of(body)
+        except Undecodable:
+            assert place in table.reasons
+            continue
+        assert place not in table.reasons
+        assert {name: cells[place] for name, cells in table.cells.items() if cells[place] is not ABSENT} == {
+            name: value for name, value in expected.items() if name != ","
+        }
+
+
+def test_ordinary_bodies_are_read_together():
+    """Also with a condition, at a root, and where the members are not the same in each."""
+    assert objects_of([b'{"a":1.50}', b'{ "b": [1]}']) == [{"a": "1.50"}, {"b": [1]}]
+    layout = Layout(root=("p",), where=((field_of("", "s"), ("yes",)),))
+    table = read([message({"p": {"s": word, "n": n}}, n) for n, word in enumerate(["yes", "no", "yes"])], layout)
+    assert table.cells["n"] == [0, 2]
+    assert table.skipped == {"where": 1}
 
 
 @given(st.lists(st.dictionaries(NAMES, SCALARS), min_size=1))

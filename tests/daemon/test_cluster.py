@@ -17,6 +17,7 @@ from waiting import until
 
 LEASE_S = 2
 ROUNDS = 12
+HELD_ROUNDS = 3
 
 
 @pytest.fixture
@@ -98,6 +99,56 @@ def test_an_operator_moves_the_work(shared, postgresql):
     for member in members:
         member.terminate()
         assert member.wait() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+def test_a_request_that_outlives_a_takeover_changes_nothing(shared, postgresql, end):
+    """A profile hangs at the API, its sender is killed or stopped, the player excludes himself, the other member takes over and
+    sends that. So it stays when the API comes to the first request, and when the stopped member wakes; then they change places."""
+    postgresql.execute(*SCHEMA[:2], "INSERT INTO users VALUES ('b', 1, now(), 'ACTIVE', 0)")
+    operator = shared(VIEWS.replace(VIEWS.splitlines()[-1], ""))
+    sandbox, told = operator.sandbox, [("ACTIVE", "0")]
+
+    def change(status, level):
+        postgresql.execute(
+            f"UPDATE users SET core_account_status = '{status}', level = {level}, dt_update = clock_timestamp()"
+        )
+        told.append((status, str(level)))
+
+    def taken():
+        payloads = [event["payload"] for event in operator.accepted()]
+        return [(payload["core_account_status"], str(payload["level"])) for payload in payloads]
+
+    members = [operator.start("run")]
+    until(lambda: taken() == told)
+    members.append(operator.start("run"))
+    for number in range(1, HELD_ROUNDS + 1):
+        working, standing_by = members
+        sandbox.set_faults(["hold"])
+        change("ACTIVE", number)
+        until(lambda: sandbox.stats()["held"] == 1, 0.05)
+        working.send_signal(signal.SIGKILL if end == "killed" else signal.SIGSTOP)
+        sandbox.set_faults([])
+        change("SELF_EXCLUDED", number)
+        until(lambda: taken() == told)
+        sandbox.release()
+        until(lambda: sandbox.stats()["in_flight"] == 0, 0.05)
+        if end == "killed":
+            working.wait()
+            working = operator.start("run")
+        else:
+            working.send_signal(signal.SIGCONT)
+        members = [standing_by, working]
+    for member in members:
+        member.terminate()
+        assert member.wait() == 0
+    assert operator.sync("run", "--once").returncode == 0
+    assert taken() == told
+    # A request of a stopped sender is still there when its page goes again: nobody can take it back.
+    assert set(sandbox.stats()["violations"]) <= {"a player in two requests at once"}
+    assert operator.sync("reconcile").returncode == 0
 
 
 @pytest.mark.slow

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import signal
+import time
 
 import pytest
 
@@ -146,11 +148,34 @@ def test_what_a_command_cannot_do_on_messages_it_says(topic, words):
     assert "messages" in done.stderr
 
 
-def test_a_first_configuration_is_written_of_databases_only(topic):
-    """A broker is told as what it is."""
-    done = run(["init", "--url", topic.server.url, "--output", "new.yaml"], topic.operator.home, 60)
+@pytest.mark.slow
+def test_a_first_configuration_is_written_from_topics(operator, private_kafka_mock):
+    """What it proposes is read, and what it does not is named with a reason; nothing of a password is in it."""
+    words = ["init", "--url", private_kafka_mock.url, "--output", operator.config, "--api", operator.sandbox.url]
+    done = run(words, operator.home, 60)
     assert done.returncode == 2
-    assert "Kafka is a broker" in done.stderr
+    assert "none may be seen" in done.stderr
+    bets, audit = private_kafka_mock.topic("game.bet-placed.v1", 2), private_kafka_mock.topic("audit", 1)
+    made = Topic(operator, private_kafka_mock)
+    made.name = bets
+    made.put(*(bet(n, n % 3) for n in range(12)))
+    private_kafka_mock.put(audit, b"text")
+    done = run(words, operator.home, 60)
+    assert done.returncode == 0, done.stderr
+    assert f"{bets}: kind casino_bets" in done.stdout
+    text = operator.config.read_text()
+    assert "audit: its messages are no JSON objects" in text
+    for asked, value in (
+        ("${SMARTICO_TOKEN}", "t"),
+        ("${SYNC_PII_KEY}", operator.key),
+        ("start_from: now", "start_from: first"),
+    ):
+        text = text.replace(asked, value)
+    operator.config.write_text(text)
+    done = operator.sync("check")
+    assert done.returncode == 0, done.stdout
+    assert operator.sync("run", "--once").returncode == 0
+    assert len(operator.accepted()) == 12
 
 
 @pytest.mark.slow
@@ -167,6 +192,7 @@ def test_a_dead_letter_is_tried_again_at_its_place(topic):
     assert len(topic.operator.accepted()) == 2
 
 
+@pytest.mark.slow
 def test_a_running_daemon_takes_what_comes(topic):
     """Soon, and ends when it is told to, with all that it sent committed."""
     daemon = topic.operator.start("run")
@@ -187,6 +213,62 @@ def test_status_and_metrics_tell_what_waits(topic):
     found = json.loads(topic.operator.sync("status", "--json").stdout)
     assert sum(lane["lag"] for lane in found["views"][0]["stream"]["lanes"]) == 7
     assert "7 messages wait" in topic.operator.sync("status").stdout
+
+
+@pytest.fixture
+def real_topic(operator, kafka_broker):
+    """The same on a broker that has times and ids of topics."""
+    made = Topic(operator, kafka_broker, partitions=1)
+    made.configure()
+    return made
+
+
+@pytest.mark.slow
+def test_a_topic_that_is_recreated_is_read_as_the_hint_says(real_topic):
+    """The next start says what happened and sends nothing; its command reads the new one, and what was sent before counts once."""
+    real_topic.put(*(bet(n) for n in range(3)))
+    assert real_topic.operator.sync("run", "--once").returncode == 0
+    real_topic.server.delete(real_topic.name)
+    real_topic.server.topic(real_topic.name)
+    real_topic.put(bet(2), bet(7))
+    done = real_topic.operator.sync("run", "--once")
+    assert done.returncode == 3
+    assert "another one than was read" in done.stderr
+    assert "smartico-sync watermark rewind bets --to first" in done.stderr
+    assert len(real_topic.operator.accepted()) == 3
+    done = real_topic.operator.sync("watermark", "rewind", "bets", "--to", "first", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert real_topic.operator.sync("run", "--once").returncode == 0
+    assert real_topic.ids() == ["b0", "b1", "b2", "b7"]
+
+
+@pytest.mark.slow
+def test_messages_of_a_time_are_compared_and_those_that_are_missing_are_sent(real_topic):
+    """What an operator went past by hand is found by key, within the time that is asked for; then nothing is missing."""
+    now = int(time.time() * 1000)
+    for n in range(8):
+        real_topic.put(bet(n), timestamp=now - 3_600_000 + n * 60_000)
+    done = real_topic.operator.sync("run", "--once")
+    assert done.returncode == 0, done.stderr
+    moments = [f"{dt.datetime.fromtimestamp(now / 1000 - 3600 + s, dt.UTC):%Y-%m-%dT%H:%M:%S}" for s in (90, 330)]
+    words = ("reconcile", "--view", "bets", "--from", moments[0], "--to", moments[1])
+    done = real_topic.operator.sync(*words)
+    assert done.returncode == 0, done.stderr
+    assert "4 rows" in done.stdout
+    for n in range(8, 12):
+        real_topic.put(bet(n), timestamp=now - 3_600_000 + n * 60_000)
+    lane = f"{real_topic.name}/0"
+    done = real_topic.operator.sync("watermark", "rewind", "bets", "--to", f"{lane}@10", "--yes")
+    assert done.returncode == 0, done.stderr
+    real_topic.operator.sync("run", "--once")
+    assert "b9" not in real_topic.ids()
+    done = real_topic.operator.sync("reconcile", "--view", "bets", "--json")
+    assert "b8" in done.stdout
+    assert "b9" in done.stdout
+    done = real_topic.operator.sync("reconcile", "--view", "bets", "--send")
+    real_topic.operator.sync("run", "--once")
+    assert sorted(set(real_topic.ids())) == sorted(f"b{n}" for n in range(12)), done.stdout + done.stderr
+    assert real_topic.operator.sync("reconcile", "--view", "bets").returncode == 0
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from daemon.conftest import Operator
 from waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -270,6 +271,58 @@ def test_a_broker_that_is_killed_and_comes_back_loses_nothing(operator, private_
     assert daemon.wait() == 0
     assert operator.sync("run", "--once").returncode == 0
     proved(operator, second)
+
+
+def test_the_api_is_away_longer_than_a_consumer_may_take(operator, impatient_rabbitmq):
+    """The broker closes the channel and says nothing: it is noticed, all comes again in its order, and arrives once."""
+    rabbitmq = impatient_rabbitmq
+    users, bets = rabbitmq.queue("quorum"), rabbitmq.queue("quorum")
+    operator.configure(rabbitmq.url(), TWO_VIEWS % (users, bets), timeout="2s")
+    operator.sandbox.set_faults(["503:1.0"])
+    writer = Writer(rabbitmq, users, bets)
+    with (operator.home / "said").open("wb") as said:
+        daemon = operator.start("run", err=said)
+    writer.start()
+    until(lambda: "consumer_timeout" in (operator.home / "said").read_text(), 0.2)
+    writer.stopping.set()
+    writer.join()
+    operator.sandbox.set_faults([])
+    until(lambda: sum(event["event_type"] == "bet" for event in operator.accepted()) == writer.number, 0.2)
+    until(lambda: rabbitmq.waiting(users) + rabbitmq.waiting(bets) == 0, 0.2)
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    proved(operator, writer)
+
+
+def test_each_player_s_order_survives_the_active_consumer_s_death(operator, rabbitmq, tmp_path):
+    """A second daemon, with a state of its own, waits as a stand-by, and goes on with what the first had open."""
+    users, bets = rabbitmq.queue("quorum"), rabbitmq.queue("quorum", single_active_consumer=True)
+    view = TWO_VIEWS.splitlines()[2] % bets
+    other = Operator(tmp_path / "other", operator.sandbox)
+    other.home.mkdir()
+    other.key = operator.key
+    for each in (operator, other):
+        each.configure(rabbitmq.url(), f"{view}\n", timeout="2s")
+    writer = Writer(rabbitmq, users, bets)
+    active = operator.start("run")
+    writer.start()
+    for waits in (other, operator):
+        arrived = len(operator.accepted())
+        until(lambda arrived=arrived: len(operator.accepted()) > arrived)
+        standby = waits.start("run")
+        time.sleep(3)
+        active.kill()
+        active.wait()
+        active = standby
+    writer.stopping.set()
+    writer.join()
+    until(lambda: len(operator.accepted()) == writer.number, 0.2)
+    active.send_signal(signal.SIGTERM)
+    assert active.wait() == 0
+    arrived = defaultdict(list)
+    for event in operator.accepted():
+        arrived[event["user_ext_id"]].append(event["payload"]["number"])
+    assert arrived == writer.wanted
 
 
 def test_a_fast_track_like_queue_by_its_type(operator, rabbitmq):

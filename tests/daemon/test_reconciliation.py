@@ -11,6 +11,7 @@ import pytest
 from daemon.test_backfill import PROFILES, USERS
 from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.config.load import load
+from smartico_sync.config.models import Reconcile
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.tracking.reconciliation import Span, compare
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds, compare_view
@@ -159,3 +160,8 @@ def test_every_view_has_its_turn(operator, postgresql, rounds):
     thread.join()
     assert sorted(order[:4]) == sorted(names)
     assert order[4:8] == order[:4]
+
+
+def test_a_daemon_of_nothing_but_messages_has_nothing_to_compare_by_itself():
+    """Its thread ends, and says nothing."""
+    ReconciliationRounds([], Reconcile(every="10ms")).work(threading.Event())

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from observe.conftest import at, ended, facts
 from smartico_sync.delivery.destination_status import DestinationStatus
+from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, MemberStatus
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.polls import Polls
@@ -26,6 +27,12 @@ PAGE = ROOT / "docs" / "metrics.md"
 NAME = re.compile(r"smartico_sync_[a-z_]+")
 BEGAN = Polls.since_now(at(0))
 GOOD = ended(BEGAN.poll_began(at(10)).reading_began(at(10)), 100, at(20))
+CLUSTER = ClusterStatus(
+    "one",
+    "yes",
+    (GroupStatus("default", ("deposits",), "works", "yes", "one", "", 9.0),),
+    (MemberStatus("one", ("default",)),),
+)
 PAGE_BEGIN, PAGE_END = "<!-- series -->\n", "<!-- /series -->"
 
 
@@ -33,7 +40,7 @@ def scraped(polls=GOOD, **more):
     """The exposition of one view and one destination, by family."""
     views = (derived(facts(polls, **more), at(2_000)),)
     there = (DestinationStatus("default", "delivering", "", None, 0, 0, 0, 1_000),)
-    text = exposition(views, there, 0, assess(views, there), {"bytes": 4096, "free_bytes": 0}).decode()
+    text = exposition(views, there, 0, assess(views, there), CLUSTER, {"bytes": 4096, "free_bytes": 0}).decode()
     return text, {family.name: family for family in text_string_to_metric_families(text)}
 
 

@@ -22,13 +22,23 @@ from waiting import until
 
 SILENT = {"log_level": 0}
 JOIN_MS = 10  # how long the mock's group waits for more members
+# A member that leaves when it is closed: the next need not wait until it counts as gone. It joins anew after half a minute without an
+# answer: the mock cluster never answers a member that it takes for gone while it is joining.
+MEMBER = (
+    "instance_id=none&session_timeout=1500&librdkafka.heartbeat.interval.ms=300&librdkafka.max.poll.interval.ms=30000"
+)
+MEMBER_OF_BROKERS = "instance_id=none&librdkafka.group.protocol=consumer"
 
 
 class Topics:
-    """What both kinds of brokers have: topics that are written to. `ends`: whether it tells the ends of topics as they are."""
+    """What both kinds of brokers have: topics that are written to.
+
+    `ends`: whether it tells the ends of topics as they are. `member`: parameters of who joins a group there.
+    """
 
     url = ""
     ends = "right"
+    member = MEMBER
 
     def __init__(self) -> None:
         self._producer = None
@@ -184,6 +194,15 @@ def started() -> Broker:
 def kafka_mock():
     """A mock cluster for this worker's whole session."""
     cluster = MockCluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_mock_groups():
+    """A mock cluster whose groups are kept by the brokers, for this worker's whole session."""
+    cluster = MockCluster()
+    cluster.member = MEMBER_OF_BROKERS
     yield cluster
     cluster.close()
 

@@ -137,9 +137,9 @@ class Rabbit:
 
 
 class Node(Rabbit):
-    """A broker in a process of its own."""
+    """A broker in a process of its own. `patience_s`: how long a consumer may take for a message, where it is not a minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: int = 0) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="sync-rabbit-"))
         self.ports = {name: free_port() for name in ("amqp", "management", "distribution", "epmd")}
         super().__init__(
@@ -151,7 +151,7 @@ class Node(Rabbit):
             "RABBITMQ_NODE_PORT": self.ports["amqp"], "RABBITMQ_DIST_PORT": self.ports["distribution"],
             "RABBITMQ_MNESIA_BASE": self.home / "data", "RABBITMQ_LOG_BASE": self.home / "log",
             "RABBITMQ_ENABLED_PLUGINS_FILE": self.home / "plugins", "RABBITMQ_CONFIG_FILE": self.home / "rabbit",
-            "RABBITMQ_ADVANCED_CONFIG_FILE": self.home / "none", "RABBITMQ_CONF_ENV_FILE": self.home / "none.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": self.home / "advanced.config", "RABBITMQ_CONF_ENV_FILE": self.home / "none.conf",
             "ERL_EPMD_ADDRESS": "127.0.0.1", "ERL_EPMD_PORT": self.ports["epmd"],
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
         }  # fmt: skip
@@ -160,6 +160,10 @@ class Node(Rabbit):
             f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.ports['management']}\n"
             "disk_free_limit.absolute = 1MB\nconsumer_timeout = 60000\n"
         )
+        if patience_s:  # which it looks at once a minute by itself
+            (self.home / "advanced.config").write_text(
+                f"[{{rabbit, [{{consumer_timeout, {patience_s * 1000}}}, {{channel_tick_interval, 500}}]}}].\n"
+            )
         self.process: subprocess.Popen | None = None
         self.start()
 
@@ -215,6 +219,16 @@ def started() -> Rabbit:
 def rabbitmq():
     """A broker for this worker's whole session."""
     broker = started()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def impatient_rabbitmq():
+    """A broker that closes the channel of whoever takes longer than three seconds for a message."""
+    if program() is None:
+        pytest.skip(MISSING)
+    broker = Node(patience_s=3)
     yield broker
     broker.close()
 

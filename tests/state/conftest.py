@@ -8,7 +8,7 @@ import pytest
 from servers.postgresql import Database
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit, DeadLetter, ParkedRow, UndeliveredRow
-from smartico_sync.state.place import FilePlace, ServerPlace
+from smartico_sync.state.place import FilePlace, Group, ServerPlace
 from smartico_sync.state.postgresql.tables import SCHEMA
 
 SECRET = bytes(range(32))
@@ -32,7 +32,7 @@ def state_database(postgresql_server):
 def server_place(state_database):
     """Where no state is yet, in PostgreSQL."""
     state_database.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
-    return ServerPlace(state_database.admin_url, SECRET, 10.0, "these views")
+    return ServerPlace(state_database.admin_url, SECRET, 10.0, (Group("default", ("users", "bets"), "these views"),))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

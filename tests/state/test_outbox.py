@@ -152,8 +152,11 @@ def test_a_state_of_0_2_0_goes_on(path, page, profiles):
     with Store.open(path) as store:
         store.begin("users", "definition", "first", 1)
         store.commit(Commit("users", 2, head=Position("7", ("k",)), profiles=profiles([ANNA])))
+        with store.writing() as connection:
+            connection.settle_profiles(1)
     with closing(sqlite3.connect(path)) as older:
         older.execute("DROP TABLE outbox")
+        older.execute("DROP TABLE profile_log")
         older.execute(f"PRAGMA user_version = {FIRST_VERSION + MIGRATIONS.index(OUTBOX) - 1}")
     with Store.open(path) as store:
         assert store.view("users").head == Position("7", ("k",))

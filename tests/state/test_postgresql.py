@@ -132,9 +132,9 @@ def test_one_member_at_a_time(place, store):
         place.open()
     assert "stands by" in caught.value.hint
     with pytest.raises(StateHeld, match="other views"):
-        replace(place, views="others").open()
+        replace(place, groups=(replace(place.groups[0], digest="others"),)).open()
     (holder,) = place.holders()
-    assert (holder.live, holder.configuration) == (True, place.views)
+    assert (holder.live, holder.configuration) == (True, place.groups[0].digest)
     store.close()
     assert not place.holders()[0].live
     with place.open() as other:

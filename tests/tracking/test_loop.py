@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smartico_sync.core.position import Position
+from smartico_sync.errors import StateDamaged
 from smartico_sync.tracking.mailbox import OperatorTurn
 from waiting import until
 
@@ -62,6 +63,22 @@ def test_standing_tells_whoever_schedules_it(tracked):
     tracked.delivery.let_go()
     until(lambda: tracked.loop.standing.settled)
     assert tracked.loop.standing.tries == 1
+
+
+def test_nothing_is_sent_once_the_state_is_found_damaged(tracked, monkeypatch):
+    """What it says of a view's place cannot be relied on."""
+    tracked.insert(1)
+    tracked.loop.mailbox.ask_to_poll()
+    until(lambda: tracked.head() == 1)
+
+    def found():
+        raise StateDamaged("the state is damaged", hint="restore a backup")
+
+    monkeypatch.setattr(tracked.store, "ensure_sound", found)
+    tracked.insert(2)
+    tracked.loop.mailbox.ask_to_poll()
+    until(lambda: isinstance(tracked.loop.standing.error, StateDamaged))
+    assert tracked.delivery.sent == ["1"]
 
 
 def test_what_is_sent_is_told(tracked):

@@ -420,7 +420,8 @@ KAFKA = Engine(
     "kafka", "Kafka", "smartico_sync.sources.kafka", "kafka", aliases={"kafkas": "tls"}, variants=("tls",), port=9092,
     abilities=frozenset({"replay"}), reads="messages", handed_on="librdkafka.",
     parameters=(
-        Parameter("sasl", "how user and password are shown: `plain`, `scram-sha-256`, `scram-sha-512`; `oidc` needs `librdkafka.sasl.oauthbearer.*`", "scram-sha-512"),
+        Parameter("sasl", "how user and password are shown: `plain`, `scram-sha-256`, `scram-sha-512`; `oidc` needs `librdkafka.sasl.oauthbearer.*`; `msk-iam` is signed with the machine's own credentials of AWS", "scram-sha-512"),
+        Parameter("region", "the AWS region of `msk-iam`, where the brokers' names do not tell it"),
         Parameter("ca", "the authority of the brokers' certificates, in a file; those of the machine unless given"),
         Parameter("certificate", "our certificate, in a file"),
         Parameter("key_file", "its key, in a file"),

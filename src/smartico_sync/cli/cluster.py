@@ -1,4 +1,4 @@
-"""`smartico-sync cluster`: which machine works with the state, and letting another one have it."""
+"""`smartico-sync cluster`: which machine works with which views, and letting another one have them."""
 
 from __future__ import annotations
 
@@ -21,36 +21,54 @@ __all__ = ["cluster"]
 
 @click.group()
 def cluster() -> None:
-    """Several machines with one state in PostgreSQL: one works, the others stand by."""
+    """Several machines with one state in PostgreSQL: each works with its share of the groups of views, the others stand by."""
 
 
 @cluster.command()
 @config_option
 @json_option
 def show(path: Path, as_json: bool) -> None:
-    """Say which member works with the state, since when, and until when it is left to it without a word."""
-    context = OperatorContext(path)
-    holders = shared(context).holders()
+    """Say which member works with which group of views, since when, until when it is left to it without a word, and who stands by."""
+    place = shared(OperatorContext(path))
+    holders, members = place.holders(), place.members()
     if as_json:
-        print_json([asdict(each) for each in holders])
+        print_json({"groups": [asdict(each) for each in holders], "members": [asdict(each) for each in members]})
         return
     for each in holders:
+        moved = f"; it is to go to {each.wanted}" if each.wanted and each.wanted != each.member else ""
         if each.live:
-            echo(f"{each.name}: {each.member} since {each.since}; {each.left_s:.1f} s of its lease are left")
+            echo(f"{each.name}: {each.member} since {each.since}; {each.left_s:.1f} s of its lease are left{moved}")
         else:
-            echo(f"{each.name}: nobody; {each.member} was the last")
+            echo(f"{each.name}: nobody; {each.member} was the last{moved}")
+    busy = {str(each.member_id) for each in holders if each.live}
+    for member in members:
+        if member.id not in busy:
+            echo(f"{member.name} stands by")
     if not holders:
         echo("nobody works with the state, and nobody ever did")
 
 
 @cluster.command()
+@click.argument("group", default="")
 @config_option
-def release(path: Path) -> None:
-    """Have the member of this machine end its views and stand by, so that another one takes over. It goes on when none does."""
+def release(path: Path, group: str) -> None:
+    """Have the member of this machine end the views of GROUP, or of all its groups, so that another one takes over. It goes on when none does."""
     context = OperatorContext(path)
     shared(context)
-    context.call("release")
+    context.call("release", group=group)
     echo("released: another member takes over; this one stands by")
+
+
+@cluster.command()
+@click.argument("group")
+@click.argument("member")
+@config_option
+def move(path: Path, group: str, member: str) -> None:
+    """Have MEMBER work with GROUP from now on, whoever does so now. It stays there until it is moved again, or the member is gone."""
+    shared(OperatorContext(path)).want(group, member)
+    echo(
+        f"{member} is to work with {group}: the member that does so now ends its page first; see smartico-sync cluster show"
+    )
 
 
 def shared(context: OperatorContext) -> ServerPlace:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import click
 
+from smartico_sync.catalogue.engines import EMBEDDED, KAFKA
 from smartico_sync.cli.check_machine import taken
 from smartico_sync.cli.run import serve
 from smartico_sync.cli.run_reports import Reports
@@ -20,7 +21,9 @@ from smartico_sync.config.units import Milliseconds
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.wiring import assemble, endpoint_of
+from smartico_sync.demo.brokers import BROKERS, open_broker
 from smartico_sync.demo.casino import LiveCasino
+from smartico_sync.demo.publisher import Publisher, topics_yaml
 from smartico_sync.demo.replica import create, expected, views_yaml
 from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.observe.logs import configure
@@ -39,7 +42,14 @@ GLANCE_S = 0.1
 @click.option("--for", "duration", default=None, help="End by itself after this long, as 20s or 2m, with a summary.")
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, help="Where the status page is.")
 @click.option("--sandbox", "api", default="127.0.0.1:8090", show_default=True, help="Where the local ingest API is.")
-def demo(duration: str | None, listen: str, api: str) -> int:
+@click.option(
+    "--source", type=click.Choice([EMBEDDED.scheme, *BROKERS]), default=EMBEDDED.scheme, show_default=True,
+    help="What the daemon reads: the casino's own views, or topics or queues that it publishes to.",
+)  # fmt: skip
+@click.option(
+    "--broker", default="", help=f"The broker's URL; without one the demo starts a small {KAFKA.title} of its own."
+)
+def demo(*, duration: str | None, listen: str, api: str, source: str, broker: str) -> int:
     """A small casino in SQLite that never stands still, the local ingest API, and the daemon between them."""
     seconds = seconds_of(duration)
     for option, address in (("--listen", listen), ("--sandbox", api)):
@@ -54,7 +64,7 @@ def demo(duration: str | None, listen: str, api: str) -> int:
         create(replica, now=datetime.now(UTC))
         sandbox = stack.enter_context(Sandbox(api, log=home / "events.jsonl"))
         path = home / "views.yaml"
-        path.write_text(views_yaml(replica, sandbox.url, home / "state.db", listen, new_key()))
+        path.write_text(written(replica, source, broker, (sandbox.url, home / "state.db", listen, new_key()), stack))
         configuration = load(path)
         parts = assemble(configuration, home, stack)
         scheduler = Scheduler(parts.loops, parts.store, configuration)
@@ -72,6 +82,22 @@ def demo(duration: str | None, listen: str, api: str) -> int:
         serve(scheduler, parts, endpoint, "forever", stack, Reports(parts, None, None, now_ms()))
         casino.stop()
         return int(told(expected(replica), sandbox, "finished" if seconds is not None else "interrupted"))
+
+
+def written(replica: Path, source: str, url: str, place: tuple[str, Path, str, str], stack: ExitStack) -> str:
+    """The configuration, of the replica itself or of a broker that the casino publishes to from now on, until `stack` ends."""
+    if source == EMBEDDED.scheme:
+        if url:
+            raise ConfigError(
+                f"--broker is for --source {' or '.join(BROKERS)}", hint=f"--source {next(iter(BROKERS))}"
+            )
+        return views_yaml(replica, *place)
+    broker = open_broker(source, url)
+    stack.callback(broker.close)
+    publisher = Publisher(replica, broker)
+    stack.callback(publisher.stop)
+    publisher.start()
+    return topics_yaml(broker, *place)
 
 
 def seconds_of(duration: str | None) -> float | None:

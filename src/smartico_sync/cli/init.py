@@ -1,4 +1,4 @@
-"""`smartico-sync init`: a first `views.yaml` from what a database holds."""
+"""`smartico-sync init`: a first `views.yaml` from what a database or a broker holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import SecretStr
 
+from smartico_sync.catalogue.engines import find
 from smartico_sync.cli.output import echo_lines, secho
+from smartico_sync.cli.stream_init import topics_proposed
 from smartico_sync.config.document import parse as parse_yaml
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Relation
@@ -20,10 +22,10 @@ from smartico_sync.proposal.propose import propose
 from smartico_sync.proposal.samples import ROWS, Samples
 from smartico_sync.proposal.secrets import without_secrets
 from smartico_sync.sources.kit.url import parse
-from smartico_sync.sources.registry import open_source
+from smartico_sync.sources.registry import open_source, open_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from smartico_sync.core.tables import IndexPlan
     from smartico_sync.proposal.propose import Proposal, Proposed
@@ -36,20 +38,22 @@ API = "https://apis6.smartico.ai/api/external/events/v2"  # its form; each envir
 
 
 @click.command()
-@click.option("--url", required=True, envvar="SYNC_SOURCE_URL", help="The database; also from $SYNC_SOURCE_URL.")
+@click.option(
+    "--url", required=True, envvar="SYNC_SOURCE_URL", help="The database or broker; also from $SYNC_SOURCE_URL."
+)
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), default=Path("views.yaml"), show_default=True,
     help="The file to write; what the database lacks goes beside it, as .sql.",
 )  # fmt: skip
-@click.option("--source", default="casino", show_default=True, help="What the configuration calls the database.")
+@click.option("--source", default="casino", show_default=True, help="What the configuration calls it.")
 @click.option("--brand", default="", help="The ext_brand_id of rows of which no column says it.")
 @click.option("--api", default=API, help="The ingest API's URL.")
 @click.option("--force", is_flag=True, help="Write over files that are there.")
 def init(*, url: str, output: Path, source: str, brand: str, api: str, force: bool) -> None:
-    """Ask a database what it has, and write a first views.yaml with the views that it still needs.
+    """Ask a database or a broker what it has, and write a first views.yaml; of a database also the views that it still needs.
 
-    Tables are found by names, types and the values of type and status columns. Only reads; nothing leaves the machine. A
-    password may be given as ${VARIABLE}, and is never written.
+    Tables and topics are found by names, types and the values of type and status columns. Only reads; nothing leaves the
+    machine. A password may be given as ${VARIABLE}, and is never written.
     """
     sql = output.with_suffix(".sql")
     if sql == output:
@@ -62,6 +66,16 @@ def init(*, url: str, output: Path, source: str, brand: str, api: str, force: bo
                 f"{path} is there already", hint="give another one with --output, or write over it with --force"
             )
     shown, variables = without_secrets(url)
+    engine = find(url.partition("://")[0])
+    if engine is not None and engine.reads == "messages":
+        stream = open_stream(source, SourceConfig(url=SecretStr(expanded(url))))
+        try:
+            text, asked = topics_proposed(Heading(api, shown, source, brand), stream)
+        finally:
+            stream.close()
+        write(output, text, force=force)
+        say_next(output, [], asked, variables)
+        return
     opened = open_source(source, SourceConfig(url=SecretStr(expanded(url))))
     try:
         proposal, problems = found(opened)
@@ -73,9 +87,13 @@ def init(*, url: str, output: Path, source: str, brand: str, api: str, force: bo
     if statements or sql.exists():
         write(sql, statements or NOTHING, force=force)
     tell(proposal, problems)
-    echo_lines(f"\nwritten: {output}" + (f", {sql}" if statements else ""))
-    steps = [f"let the database's owner read and run {sql}"] if statements else []
-    asked = needed(proposal, heading)
+    say_next(output, [sql] if statements else [], needed(proposal, heading), variables)
+
+
+def say_next(output: Path, scripts: Sequence[Path], asked: Sequence[str], variables: Collection[str]) -> None:
+    """What was written, and what comes next."""
+    echo_lines("\nwritten: " + ", ".join(map(str, (output, *scripts))))
+    steps = [f"let the database's owner read and run {script}" for script in scripts]
     steps.append(
         f"set {', '.join(asked)} in the environment" + (f" ({', '.join(variables)} as in the URL)" if variables else "")
     )

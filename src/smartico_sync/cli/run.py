@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import math
 import sys
-import threading
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,8 +15,10 @@ import structlog
 from smartico_sync import __version__
 from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
-from smartico_sync.cli.run_reports import Reports, tell_configuration, tell_outcome
+from smartico_sync.cli.run_member import take_part
+from smartico_sync.cli.run_reports import Reports, notes_of, tell_configuration, tell_outcome
 from smartico_sync.config.load import load
+from smartico_sync.config.state_checks import is_server
 from smartico_sync.daemon.control import Control, no_reload
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.operations import Operations
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "serve"]
 
-RELEASED = "an operator released it"
 
 log = structlog.get_logger()
 
@@ -111,44 +111,33 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
     stack.enter_context(ServiceManager(lambda: assess(boards[0].views(), ()).alive == "alive"))
     while True:
         alerts.use(configuration.alerts)
+        if is_server(configuration.state):
+            notes = partial(notes_of, reload, alerts)
+            following = take_part(path, configuration, start, ending, reload, board, endpoint, journal, notes)
+            if following is None:
+                return
+            configuration = following
+            boards[0] = board = board_of(configuration)
+            continue
         if endpoint is not None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
             endpoint.notes, endpoint.waits_for, endpoint.dated = reload.findings, None, journal.dated
             endpoint.sources, endpoint.sizes, endpoint.letters = {}, None, no_letters
-        turn = Turn()
         with ExitStack() as inner:
             parts = start.until(partial(assembled, configuration, base, inner, board))
-            turn.stopping = reload.begin(configuration)
-            parts.store.when_lost(partial(turn.give_up, "the lease is another member's, or could not be renewed"))
-            scheduler = Scheduler(parts.loops, parts.store, configuration, turn.stopping)
+            stopping = reload.begin(configuration)
+            scheduler = Scheduler(parts.loops, parts.store, configuration, stopping)
             reports = Reports(parts, reload, alerts, now_ms(), journal.dated)
-            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reports, journal, turn)
+            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reports, journal)
         following = reload.following()
-        if ending.stopping.is_set() or (following is None and not turn.over):
+        if following is None:
             return
-        following = following or configuration
-        if turn.over == RELEASED:
-            ending.stopping.wait(configuration.cluster.lease / 1000)  # another member is to be the first
         if following.health != configuration.health:
             log.warning("reload", reason="`health:` is taken up at the next restart only")
         configuration = following
         gc.unfreeze()  # what was made for the configuration before
         gc.collect()
         boards[0] = board = board_of(configuration)
-
-
-class Turn:
-    """A time for which this member works with the state. `over`: why it ended before the daemon does."""
-
-    def __init__(self) -> None:
-        self.stopping = threading.Event()
-        self.over = ""
-
-    def give_up(self, why: str) -> None:
-        """End the views, so that another member can have the state; this one stands by."""
-        log.warning("state.given_up", reason=why, hint="nothing: this member stands by")
-        self.over = why
-        self.stopping.set()
 
 
 def loaded(path: Path) -> Configuration:
@@ -174,7 +163,6 @@ def serve(
     stack: ExitStack,
     reports: Reports | None = None,
     journal: Journal | None = None,
-    turn: Turn | None = None,
 ) -> ExitCode:
     """Run the scheduler, with its endpoint if there is one, until it ends."""
     where = "no status page"
@@ -184,7 +172,7 @@ def serve(
         endpoint.letters = parts.store.newest_dead_letters
         where = endpoint.url
     if reports is not None:
-        be_asked(scheduler, parts, endpoint, reports, stack, turn)
+        be_asked(scheduler, parts, endpoint, reports, stack)
     if reports is not None and journal is not None:
         journal.watch(reports.look)
         stack.callback(journal.watch, None)
@@ -219,13 +207,11 @@ def be_asked(
     endpoint: Endpoint | None,
     reports: Reports,
     stack: ExitStack,
-    turn: Turn | None,
 ) -> None:
     """Answer commands, until the end."""
     if endpoint is not None:
         endpoint.notes = reports.notes
-    release = partial(turn.give_up, RELEASED) if turn else None
     loops = {loop.name: loop for loop in parts.loops}
-    operations = Operations(parts.store, loops, scheduler.backfills, give_up=release)
+    operations = Operations(parts.store, loops, scheduler.backfills)
     reload = reports.reload.ask if reports.reload else no_reload
     stack.callback(Control(parts.store.path, operations, reports.document, reload).close)

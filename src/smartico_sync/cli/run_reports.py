@@ -18,6 +18,7 @@ from smartico_sync.tracking.clocks import now_ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from smartico_sync.config.models import Configuration
     from smartico_sync.daemon.reload import Reload
     from smartico_sync.daemon.wiring import Parts
     from smartico_sync.observe.alerts import Alerts
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.observe.health import Health
     from smartico_sync.observe.view_status import ViewStatus
 
-__all__ = ["Reports", "tell_configuration", "tell_outcome"]
+__all__ = ["Reports", "notes_of", "tell", "tell_configuration", "tell_outcome"]
 
 LIMITS = ("max_in_flight", "requests_per_minute", "batch_events", "batch_bytes", "timeout", "park")
 
@@ -44,7 +45,7 @@ class Reports:
 
     def notes(self) -> Sequence[Finding]:
         """What is to be said of the process itself."""
-        told = [*(self.reload.findings() if self.reload else ()), *(self.alerts.findings() if self.alerts else ())]
+        told = notes_of(self.reload, self.alerts)
         file = self.parts.store.path
         return (
             *told,
@@ -65,9 +66,18 @@ class Reports:
         return {**told, "sources": connections, "state": asdict(parts.store.sizes())}
 
 
+def notes_of(reload: Reload | None, alerts: Alerts | None) -> list[Finding]:
+    """What is to be said of the configuration's file and of the receivers of alerts."""
+    return [*(reload.findings() if reload else ()), *(alerts.findings() if alerts else ())]
+
+
 def tell_configuration(parts: Parts) -> None:
     """What the daemon begins with, or goes on with after a reload."""
-    configuration = parts.loops[0].equipment.configuration
+    tell(parts.loops[0].equipment.configuration, str(parts.store.path))
+
+
+def tell(configuration: Configuration, state: str) -> None:
+    """What a daemon works with. `state`: where its state is, without a password."""
     smartico, sources = configuration.smartico, configuration.sources
     log.info(
         "configured",
@@ -76,7 +86,7 @@ def tell_configuration(parts: Parts) -> None:
         limits={name: getattr(smartico, name) for name in LIMITS},
         brands=sorted(smartico.brands),
         pii=configuration.pii.mode,
-        state=str(parts.store.path),
+        state=state,
         process=os.getpid(),
         level=set_level()["level"],
     )

@@ -180,7 +180,7 @@ def move(target: str, key_file: Path | None, path: Path) -> None:
         echo(f"next: write `state: {target}` into {path}, without `cluster:`, and start the daemon")
         return
     named = "" if key_file is None else f", and `cluster: {{key_file: {key_file.absolute()}}}`"
-    echo(f"next: write `state: {place}`, with user and password,{named} into {path}")
+    echo(f"next: write `state: {place}`, with user and password{named}, into {path}")
     echo("next: give every member the same files; then: smartico-sync run")
 
 

@@ -130,10 +130,25 @@ def show(live: dict[str, Any]) -> None:
         )
         if finding["hint"]:
             echo(f"    next: {finding['hint']}")
+    for line in cluster_lines(live.get("cluster")):
+        echo(line)
     if size := live.get("state"):
         echo(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")
     if live["ready"] == "not running":
         echo("no daemon answers; next: smartico-sync run, or look at its service")
+
+
+def cluster_lines(cluster: dict[str, Any] | None) -> list[str]:
+    """Which member works with which group of views, and who stands by; nothing where one machine has the state."""
+    if not cluster:
+        return []
+    groups = [
+        f"group {each['name']} ({', '.join(each['views'])}): "
+        + ("this member" if each["role"] == "works" else each["member"] if each["held"] == "yes" else "nobody")
+        for each in cluster["groups"]
+    ]
+    idle = [each["name"] for each in cluster["members"] if not each["groups"]]
+    return [*groups, *([f"stands by: {', '.join(idle)}"] if idle else [])]
 
 
 def since(ms: int) -> str:

@@ -218,6 +218,8 @@ class View(Model):
     """What the cursor's values mean: `auto` is a time where the column is one, else an id. Numbers may be seconds, milliseconds or microseconds since 1970."""
     brand: Text | None = None
     """The `ext_brand_id` of every row, when the view has no such column."""
+    group: Annotated[str | None, Field(pattern=NAME)] = None
+    """For a state that several members share: the name of the group of views that one of them works with. Views that use one token are always in one group; a brand's name, or `default`, when absent."""
     every: Annotated[int, Milliseconds(at_least=50)] = EVERY_MS
     """Pause between polls once caught up."""
     page_rows: Annotated[int, Field(ge=1, le=200_000)] = PAGE_ROWS
@@ -332,10 +334,12 @@ class DeadLetters(Model):
 
 
 class Cluster(Model):
-    """How the members that share a state in PostgreSQL take turns. A member is called by the name of its machine."""
+    """How the members that share a state in PostgreSQL share the work."""
 
     lease: Annotated[int, Milliseconds(at_least=1_000)] = LEASE_MS
     """How long a member that says nothing more keeps its place: another one takes over after that. It is renewed every third of it."""
+    member: Word | None = None
+    """What this member is called, when not by the name of its machine: `${POD_NAME}`."""
     key_file: Word | None = None
     """A file with the state's secret, 32 bytes in base64, the same for every member, relative to the configuration file; the database never holds it. `smartico-sync keys new --quiet` prints one."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.engines import find
 from smartico_sync.config.problems import Problem
+from smartico_sync.config.token_groups import group_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,3 +50,4 @@ def state_problems(configuration: Configuration) -> Iterator[Problem]:
         )
     elif cluster.key_file is not None and configuration.state_key_file is not None:
         yield Problem(("state_key_file",), "`cluster.key_file` names the secret already; expected one of the two")
+    yield from group_problems(configuration)

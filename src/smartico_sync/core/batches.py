@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,10 @@ SPREAD = 4  # parts at least: one that must wait holds up a quarter of the playe
 WORTH = 100  # events: a page is not spread into smaller parts than these
 JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
+FEW = 16  # events: looking at each text costs less than a query does
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
+ESCAPED_IN = re.compile(f"[{re.escape(''.join(ESCAPED))}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,12 @@ def batches(events: Events, most: int, most_bytes: int) -> tuple[list[Batch], li
     """
     ready: list[Batch] = []
     large: list[Events] = []
+    if not events.frame.height:
+        return ready, large
+    if events.frame.height <= FEW:
+        body = encode(events)
+        if events.frame.height <= most and len(body) <= most_bytes:
+            return [Batch(body, events)], large
     waiting = pieces(events.frame.with_columns(objects(events).alias(JSON)), most)[::-1]
     while waiting:
         piece = waiting.pop()
@@ -125,8 +134,7 @@ def wire_values(events: Events) -> Callable[[str], list[pl.Expr]]:
     """What stands after the colon, by column name: expressions to be glued."""
     frame = events.frame
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String and name not in (*events.raw, EID, KEY)]
-    found = frame.select(pl.col(texts).str.contains_any(ESCAPED).any()) if texts else pl.DataFrame()
-    escaped = {name for name in texts if found.get_column(name).item()}
+    escaped = with_escapes(frame, texts) if texts else frozenset()
 
     def value(name: str) -> list[pl.Expr]:
         column = pl.col(name)
@@ -139,3 +147,13 @@ def wire_values(events: Events) -> Callable[[str], list[pl.Expr]]:
         return [column.cast(pl.String)]
 
     return value
+
+
+def with_escapes(frame: pl.DataFrame, texts: list[str]) -> frozenset[str]:
+    """Which of these columns hold something that JSON escapes."""
+    if frame.height <= FEW:
+        return frozenset(
+            name for name in texts if any(ESCAPED_IN.search(text) for text in frame.get_column(name).to_list() if text)
+        )
+    found = frame.select(pl.col(texts).str.contains_any(ESCAPED).any()).row(0, named=True)
+    return frozenset(name for name in texts if found[name])

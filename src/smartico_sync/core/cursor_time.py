@@ -46,9 +46,11 @@ class Grain:
 def cursor_ms(cursor: pl.Series, cursor_is: CursorIs = "auto") -> pl.Series:
     """A cursor as a whole number for the ledger (Int64): epoch ms of a time, or the id itself; 0 where it is neither."""
     if cursor.dtype.is_temporal():
-        return cursor.cast(pl.Datetime("ms")).to_physical().fill_null(0)
+        moments = cursor.cast(pl.Datetime("ms")).to_physical()
+        return moments.fill_null(0) if moments.null_count() else moments
     if cursor_is not in PER_MS:
-        return cursor.cast(pl.Int64, strict=False).fill_null(0)
+        ids = cursor.cast(pl.Int64, strict=False)
+        return ids.fill_null(0) if ids.null_count() else ids
     if cursor_is == "epoch_ms" and cursor.dtype.is_integer():
         return cursor.cast(pl.Int64, strict=False).fill_null(0)
     # 53 bits hold microseconds until the year 2255.

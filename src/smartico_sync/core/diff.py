@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Events
 from smartico_sync.core.folding import ALL
-from smartico_sync.core.identity import contents, eids, extended, fingerprints
+from smartico_sync.core.identity import content_prints, eids, extended, fingerprints
 from smartico_sync.core.partial import kept
 from smartico_sync.core.told_sets import MARK, differences, marked
 from smartico_sync.core.validation import IMMUTABLE
@@ -83,7 +84,7 @@ def diff(
     apart = names if payload == "changed" else [name for name in names if name in IMMUTABLE]
     clearable = [name for name in names if clears & {name, ALL} and name not in IMMUTABLE and name[0] not in OPERATORS]
     told_apart = "\n".join([*apart, *(f"!{name}" for name in clearable)])
-    layout = fingerprints(pl.Series([told_apart]), secret).item()
+    layout = layout_of(told_apart, secret)
     parts = {name: keyed(frame, [name], secret) for name in apart}
     digits = there(frame, clearable)
     if absent:
@@ -140,6 +141,8 @@ def diff(
     }
     if moves == "hold":
         for name, mask in moved.items():
+            if not mask.any():
+                continue
             state = state.with_columns(held(state, last.get_column("known_parts"), apart.index(name), mask))
     moved = {name: mask.filter(worth) for name, mask in moved.items()}
     return Diffed(
@@ -152,14 +155,19 @@ def diff(
     )
 
 
+@lru_cache(maxsize=1024)
+def layout_of(names: str, secret: bytes) -> str:
+    """The fingerprint of what is told apart, the same for every page of a view."""
+    made: str = fingerprints(pl.Series([names]), secret).item()
+    return made
+
+
 def there(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, pl.Series]:
     """A digit for each of these properties, 1 where it has a value."""
-    return {
-        name: frame.select(
-            pl.when(pl.col(name).is_not_null()).then(pl.lit("1")).otherwise(pl.lit("0")).alias(name)
-        ).to_series()
-        for name in names
-    }
+    if not names:
+        return {}
+    filled = pl.when(pl.col(names).is_not_null()).then(pl.lit("1")).otherwise(pl.lit("0")).name.keep()
+    return {column.name: column for column in frame.select(filled).get_columns()}
 
 
 def joined(digits: dict[str, pl.Series]) -> pl.Series:
@@ -238,7 +246,7 @@ def held(state: pl.DataFrame, known: pl.Series, place: int, mask: pl.Series) -> 
 
 def keyed(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> pl.Series:
     """The keyed fingerprint of some properties, those that are NULL left out, bound to the player."""
-    return fingerprints(contents(frame, names, PLAYER), secret)
+    return content_prints(frame, names, secret, PLAYER)
 
 
 def together(layout: str, parts: dict[str, pl.Series]) -> pl.Series:

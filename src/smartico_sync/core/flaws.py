@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.core.view_mapping import Property, ViewMapping
 
-__all__ = ["Flaws", "unreadable"]
+__all__ = ["Flaws", "moments_in", "unreadable"]
 
+NO_REJECTS = pl.DataFrame(schema={POSITION: pl.UInt32, KEY: pl.String, "reason": pl.String})
 UNREADABLE = "@unreadable"
 NOBODYS = ""  # what is unreadable in no column that is known by name
 
@@ -39,6 +40,14 @@ def unreadable(relation: Relation, page: pl.DataFrame) -> dict[str, pl.Series]:
         )
         for name in names
     }  # fmt: skip
+
+
+def moments_in(
+    mapping: ViewMapping, page: pl.DataFrame, columns: Sequence[Column]
+) -> tuple[tuple[Column, Conversion], ...]:
+    """The columns that may say when it happened, as moments."""
+    hints = Hints(timezone=mapping.relation.timezone)
+    return tuple((column, conversion(column, "date", page.schema[column.name], hints)) for column in columns)
 
 
 def reasons(text: str, relation: Relation) -> Iterator[tuple[str, str]]:
@@ -96,22 +105,20 @@ class Flaws:
         if self.rows.get_column(DATE).null_count():
             self.add(self.rows.get_column(DATE).is_null(), "no column says when it happened")
 
-    def moments(self) -> None:
-        """When it happened: the first column that says so must be readable."""
-        for role, columns in self.mapping.dates.items():
-            self.moments_of(role, columns)
+    def moments(self, dates: Mapping[str, Sequence[tuple[Column, Conversion]]]) -> None:
+        """When it happened: the first column that says so must be readable. `dates`: those that may say it, by role."""
+        for role, made in dates.items():
+            self.moments_of(role, made)
 
-    def moments_of(self, role: str, columns: Sequence[Column]) -> None:
+    def moments_of(self, role: str, made: Sequence[tuple[Column, Conversion]]) -> None:
         """Take a second look at the dates of rows of one role."""
-        hints = Hints(timezone=self.mapping.relation.timezone)
-        made = [(column, conversion(column, "date", self.rows.schema[column.name], hints)) for column in columns]
         loose = [
             each.given & each.expr.is_null()
             for column, each in made
-            if self.rows.schema[column.name] in (pl.String, pl.Float64)
+            if self.rows.get_column(column.name).dtype in (pl.String, pl.Float64)
         ]
         lossy = bool(loose) and self.rows.select(pl.any_horizontal(loose).any()).item()
-        if not lossy and not any(column.name in self.unread for column in columns):
+        if not lossy and not any(column.name in self.unread for column, _ in made):
             return
         undecided = self.roles() == role if role else ~self.roles().is_in([name for name in self.mapping.dates if name])
         values = self.rows.get_column(DATE)
@@ -132,8 +139,10 @@ class Flaws:
         """What each property is, on a second look where the first one lost something."""
         for known, made in self.suspects(conversions):
             self.look_again(known, made)
-        for known, _ in conversions:
-            self.complete(known)
+        filled = [value for known, _ in conversions if (value := self.filled(known)) is not None]
+        if filled:
+            self.rows = self.rows.with_columns(filled)
+        self.complete([known for known, _ in conversions])
 
     def suspects(self, conversions: Sequence[tuple[Property, Conversion]]) -> list[tuple[Property, Conversion]]:
         """The properties of which some value is null though the source has one."""
@@ -189,36 +198,45 @@ class Flaws:
         self.rows = self.rows.with_columns(own.zip_with(own.is_not_null() | ~lost, text).alias(name))
         return lost & text.is_null()
 
-    def complete(self, known: Property) -> None:
-        """Fill in what the event itself says, and hold it against what the kind cannot do without."""
+    def filled(self, known: Property) -> pl.Expr | None:
+        """A property with what the event itself says of it, in rows of its roles; None where that adds nothing."""
         name = f"@@{known.name}"
+        value = pl.col(name)
+        roles = None
         if known.dated is not None and self.rows.get_column(name).null_count():
-            moment = self.rows.get_column(DATE)
-            here = self.within(known.dated)
-            value = self.rows.get_column(name)
-            lost = self.left_out.get(known.name)
-            empty = value.is_null() & here & (~lost if lost is not None else True)
-            self.rows = self.rows.with_columns(value.zip_with(~empty, moment).alias(name))
+            roles, lost = known.dated, self.left_out.get(known.name)
+            empty = value.is_null() if lost is None else value.is_null() & ~pl.lit(lost)
+            value = pl.when(self.among(roles) & empty).then(pl.col(DATE)).otherwise(value)
         if known.true_in is not None:
-            value = self.rows.get_column(name)
-            yes = pl.Series([True]).new_from_index(0, self.rows.height)
-            self.rows = self.rows.with_columns(value.zip_with(~self.within(known.true_in), yes).alias(name))
-        if known.demand == "there" and self.rows.get_column(name).null_count():
-            missing = self.rows.get_column(name).is_null() & self.within(known.needed_in)
-            self.add(missing, f"column {known.said} is NULL, and {self.mapping.kind.name} needs it as {known.name}")
+            roles = known.true_in
+            value = pl.when(self.among(roles)).then(pl.lit(value=True)).otherwise(value)
+        return None if roles is None else value.alias(name)
 
-    def within(self, roles: frozenset[str]) -> pl.Series:
-        """Rows of these roles; all where none is named."""
-        if roles:
-            return self.roles().is_in(sorted(roles)).fill_null(value=False)
-        return pl.Series([True]).new_from_index(0, self.rows.height)
+    def complete(self, properties: Sequence[Property]) -> None:
+        """Hold the properties against what the kind cannot do without."""
+        lacking = {
+            known: pl.col(f"@@{known.name}").is_null() & self.among(known.needed_in)
+            for known in properties
+            if known.demand == "there" and self.rows.get_column(f"@@{known.name}").null_count()
+        }
+        if not lacking:
+            return
+        missing = self.rows.select(mask.alias(f"@@{known.name}") for known, mask in lacking.items())
+        for known, mask in zip(lacking, missing.get_columns(), strict=True):
+            self.add(mask, f"column {known.said} is NULL, and {self.mapping.kind.name} needs it as {known.name}")
+
+    def among(self, roles: frozenset[str]) -> pl.Expr:
+        """Whether a row has one of these roles; all have where none is named."""
+        if not roles:
+            return pl.lit(value=True)
+        role = pl.col(ROLE) if ROLE in self.rows.columns else role_of(self.mapping, self.rows.schema)
+        return role.is_in(sorted(roles)).fill_null(value=False)
 
     def sorted_out(self) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
         """The rows without a flaw, `@row`, `@key` and `reason` of the others, and how many values were left out."""
         rows = self.rows
         if not self.found:
-            rejects = rows.clear().select(POSITION, KEY, pl.lit(None, pl.String).alias("reason"))
-            return rows, rejects, {name: int(mask.sum()) for name, mask in self.left_out.items()}
+            return rows, NO_REJECTS, {name: int(mask.sum()) for name, mask in self.left_out.items()}
         said = pl.select(
             pl.coalesce(pl.when(mask).then(pl.lit(reason)) for mask, reason in self.found).alias("reason")
         ).to_series()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
@@ -49,7 +49,10 @@ def written(values: pl.Expr, fold: Fold) -> pl.Expr:
     return capitals.str.replace(r"[-_].*$", "") if fold == "language" else capitals
 
 
-def fits(values: pl.Series, known: Property) -> pl.Series:
+Texts = TypeVar("Texts", pl.Series, pl.Expr)
+
+
+def fits(values: Texts, known: Property) -> Texts:
     """Where texts keep the property's rule (Boolean, null where they are null)."""
     if known.values:
         return values.is_in(sorted(known.values))

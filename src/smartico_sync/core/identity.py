@@ -13,30 +13,53 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import polars as pl
 import polars_hash as plh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["FORMATS", "contents", "eids", "extended", "fingerprints", "keyed_hash", "player_hash", "seeds"]
+__all__ = [
+    "FORMATS",
+    "content_prints",
+    "contents",
+    "eids",
+    "extended",
+    "fingerprints",
+    "keyed_hash",
+    "player_hash",
+    "row_hashes",
+    "row_ids",
+    "seeds",
+]
 
 FORMATS = 2  # of event ids, ledger keys and fingerprints; golden values in tests/golden/formats freeze them
 SEPARATOR, MARK = "\x1f", "\x1e"
 NULL = f"{MARK}-"
+SEPARATORS = f"[{SEPARATOR}{MARK}]"
+CODED = 1024  # lists of names: a view has a handful
+FEW = 16  # rows: looking at each text costs less than a query does
 CODE = 3  # characters that stand for a property's name: of 40 names, two share them once in 330 views
 
 
-def seeds(frame: pl.DataFrame, parts: Iterable[pl.Expr]) -> pl.Series:
-    """One seed for each row (String, never null); different parts never make the same one."""
-    columns = frame.select(part.alias(str(place)) for place, part in enumerate(parts))
+def seeds(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> pl.Series:
+    """One seed for each row (String, never null), of columns by name or of expressions; different parts never make the same one."""
+    return seeded(frame, parts, lambda seed: seed)
+
+
+def seeded(frame: pl.DataFrame, parts: Iterable[str | pl.Expr], made: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
+    """What is made of the seed of each row; seed and hash in one go, because of a page of one row every step is felt."""
+    named = [part if isinstance(part, str) else part.alias(f"@{place}") for place, part in enumerate(parts)]
+    columns = frame if all(isinstance(part, str) for part in named) else frame.select(named)
+    names = [part if isinstance(part, str) else f"@{place}" for place, part in enumerate(named)]
     written = [
         text.fill_null(NULL) if columns.get_column(name).null_count() else text
-        for name, text in zip(columns.columns, framed(columns, columns.columns), strict=True)
+        for name, text in zip(names, framed(columns, names), strict=True)
     ]
-    return columns.select(pl.concat_str(written, separator=SEPARATOR).alias("seed")).to_series()
+    return columns.select(made(pl.concat_str(written, separator=SEPARATOR)).alias("seed")).to_series()
 
 
 def extended(seed: pl.Series, part: pl.Series) -> pl.Series:
@@ -50,26 +73,34 @@ def extended(seed: pl.Series, part: pl.Series) -> pl.Series:
 
 def framed(frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:
     """The values of these columns as parts of a seed; NULL stays null."""
-    texts = [name for name in names if frame.schema[name] == pl.String]
-    odd = {name: pl.col(name).str.contains(f"[{SEPARATOR}{MARK}]") for name in texts}
-    # Hardly ever: then nothing need be written another way.
-    found = frame.select(mask.any() for mask in odd.values()).row(0, named=True) if texts and frame.height else {}
+    dtypes = {name: frame.get_column(name).dtype for name in names}
+    texts = [name for name, dtype in dtypes.items() if dtype == pl.String]
+    found = with_separators(frame, texts) if texts and frame.height else frozenset()
     return [
-        pl.when(odd[name]).then(marked(pl.col(name))).otherwise(pl.col(name))
-        if found.get(name)
-        else text_of(frame, name)
+        pl.when(pl.col(name).str.contains(SEPARATORS)).then(marked(pl.col(name))).otherwise(pl.col(name))
+        if name in found
+        else pl.col(name)
+        if dtypes[name] == pl.String
+        else pl.col(name).cast(pl.String)
         for name in names
     ]
+
+
+def with_separators(frame: pl.DataFrame, texts: Sequence[str]) -> frozenset[str]:
+    """Which of these columns hold a separator. Hardly ever one does: then nothing need be written another way."""
+    if frame.height <= FEW:
+        return frozenset(
+            name
+            for name in texts
+            if any(SEPARATOR in text or MARK in text for text in frame.get_column(name).to_list() if text)
+        )
+    found = frame.select(pl.col(texts).str.contains(SEPARATORS).any()).row(0, named=True)
+    return frozenset(name for name in texts if found[name])
 
 
 def marked(text: pl.Expr) -> pl.Expr:
     """A text that holds a separator, so that it can be told where it ends."""
     return pl.concat_str(pl.lit(MARK), text.str.len_bytes().cast(pl.String), pl.lit(":"), text)
-
-
-def text_of(frame: pl.DataFrame, name: str) -> pl.Expr:
-    """A column as text."""
-    return pl.col(name) if frame.schema[name] == pl.String else pl.col(name).cast(pl.String)
 
 
 def contents(frame: pl.DataFrame, names: Sequence[str], *before: str) -> pl.Series:
@@ -78,16 +109,32 @@ def contents(frame: pl.DataFrame, names: Sequence[str], *before: str) -> pl.Seri
     A value stands after its column's code. What is NULL leaves no trace, so a row reads the same whether or not it has a
     further, empty column.
     """
+    return frame.select(content(frame, names, before).alias("seed")).to_series()
+
+
+def content_prints(frame: pl.DataFrame, names: Sequence[str], secret: bytes, *before: str) -> pl.Series:
+    """The fingerprints of such seeds, in one go."""
+    return frame.select(printed(content(frame, names, before), secret).alias("seed")).to_series()
+
+
+def content(frame: pl.DataFrame, names: Sequence[str], before: Sequence[str]) -> pl.Expr:
+    """The seed of what rows hold."""
     code = codes(names)
     glued: list[pl.Expr] = [part for name in before for part in (pl.col(name).cast(pl.String), pl.lit(SEPARATOR))]
     for name, value in zip(names, framed(frame, names), strict=True):
         part = [pl.lit(code[name]), value, pl.lit(SEPARATOR)]
         glued += [pl.concat_str(part)] if frame.get_column(name).null_count() else part
-    return frame.select(pl.concat_str(glued or [pl.lit("")], ignore_nulls=True).alias("seed")).to_series()
+    return pl.concat_str(glued or [pl.lit("")], ignore_nulls=True)
 
 
-def codes(names: Sequence[str]) -> dict[str, str]:
+def codes(names: Sequence[str]) -> Mapping[str, str]:
     """A few characters for each name, the same in every page; names of one view that share them are written out."""
+    return coded(tuple(names))
+
+
+@lru_cache(maxsize=CODED)
+def coded(names: tuple[str, ...]) -> Mapping[str, str]:
+    """The same, worked out once for each view."""
     short = {name: base64.b64encode(hashlib.sha256(name.encode()).digest())[:CODE].decode() for name in names}
     shared = list(short.values())
     return {name: text if shared.count(text) == 1 else f"{MARK}{name}{MARK}" for name, text in short.items()}
@@ -95,9 +142,23 @@ def codes(names: Sequence[str]) -> dict[str, str]:
 
 def eids(seed: pl.Series) -> pl.Series:
     """UUIDs of version 8 (String) from the SHA-256 of the seeds: 120 of its bits in order, around version and variant."""
-    digest = seed.to_frame("seed").select(plh.col("seed").chash.sha2_256())
+    return uuids(seed.to_frame("seed").select(digest(pl.col("seed")).alias("seed")))
+
+
+def row_ids(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> pl.Series:
+    """The same of each row's seed, as `seeds` makes it."""
+    return uuids(seeded(frame, parts, digest).to_frame("seed"))
+
+
+def digest(seed: pl.Expr) -> pl.Expr:
+    """SHA-256 in hexadecimal digits."""
+    return plh.CryptographicHashingNameSpace(seed).sha2_256()
+
+
+def uuids(digests: pl.DataFrame) -> pl.Series:
+    """The UUIDs of digests [seed String]."""
     hexes = pl.col("seed").str
-    return digest.select(
+    return digests.select(
         pl.concat_str(
             hexes.slice(0, 8), pl.lit("-"), hexes.slice(8, 4), pl.lit("-8"), hexes.slice(12, 3), pl.lit("-8"),
             hexes.slice(15, 3), pl.lit("-"), hexes.slice(18, 12),
@@ -111,17 +172,31 @@ def fingerprints(seed: pl.Series, secret: bytes) -> pl.Series:
     Keyed, so that nobody who reads the state file can try out values; 64 bits, because a change is missed only when two
     states of one player collide.
     """
-    hashed = seed.to_frame("seed").select(plh.col("seed").chash.hmac_sha256(key=secret.hex()))
-    return hashed.to_series().str.slice(0, 16)
+    return seed.to_frame("seed").select(printed(pl.col("seed"), secret)).to_series()
+
+
+def printed(seed: pl.Expr, secret: bytes) -> pl.Expr:
+    """The fingerprint of a seed."""
+    return plh.CryptographicHashingNameSpace(seed).hmac_sha256(key=secret.hex()).str.slice(0, 16)
 
 
 def player_hash(brand: str, user: str, secret: bytes) -> int:
     """What a player is called in the state (64 bits, unsigned), the same in every view."""
     named = pl.DataFrame({"brand": [brand], "user": [user]})
-    return int(keyed_hash(seeds(named, [pl.col("brand"), pl.col("user")]), secret).item())
+    return int(row_hashes(named, ["brand", "user"], secret).item())
 
 
 def keyed_hash(seed: pl.Series, secret: bytes) -> pl.Series:
     """XXH64 (UInt64) of the secret in hexadecimal digits and the seed."""
-    keyed = seed.to_frame("seed").select(plh.concat_str([pl.lit(secret.hex()), pl.col("seed")]).nchash.xxhash64())
-    return keyed.to_series()
+    return seed.to_frame("seed").select(keyed(secret)(pl.col("seed"))).to_series()
+
+
+def row_hashes(frame: pl.DataFrame, parts: Iterable[str | pl.Expr], secret: bytes) -> pl.Series:
+    """The same of each row's seed, as `seeds` makes it."""
+    return seeded(frame, parts, keyed(secret))
+
+
+def keyed(secret: bytes) -> Callable[[pl.Expr], pl.Expr]:
+    """How a seed is hashed under the secret."""
+    before = pl.lit(secret.hex())
+    return lambda seed: plh.NonCryptographicHashingNameSpace(pl.concat_str([before, seed])).xxhash64()

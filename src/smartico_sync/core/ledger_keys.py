@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import polars as pl
-
-from smartico_sync.core.identity import contents, keyed_hash, seeds
+from smartico_sync.core.identity import contents, keyed_hash, row_hashes
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from smartico_sync.core.view_mapping import ViewMapping
 
 __all__ = ["WHERE_BITS", "ledger_keys", "may_move", "which"]
@@ -27,13 +27,13 @@ def ledger_keys(mapping: ViewMapping, rows: pl.DataFrame) -> pl.Series:
 
     Rows with a key need no other columns. Of a keyless view they need all of the relation's.
     """
-    secret, cursor = mapping.options.secret, pl.col("@cursor")
-    keys = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))]
+    secret, cursor = mapping.options.secret, "@cursor"
+    keys = [f"@key.{index}" for index in range(len(mapping.relation.key))]
     if not keys:
-        return keyed_hash(contents(rows, mapping.content, "@cursor"), secret).alias("key")
+        return keyed_hash(contents(rows, mapping.content, cursor), secret).alias("key")
     if not may_move(mapping):
-        return keyed_hash(seeds(rows, [cursor, *keys]), secret).alias("key")
-    who, where = keyed_hash(seeds(rows, keys), secret), keyed_hash(seeds(rows, [cursor]), secret)
+        return row_hashes(rows, [cursor, *keys], secret).alias("key")
+    who, where = row_hashes(rows, keys, secret), row_hashes(rows, [cursor], secret)
     return ((who - (who & WHERE)) | (where & WHERE)).alias("key")
 
 

@@ -9,11 +9,12 @@ import polars as pl
 
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, SEED, TYPE, USER, Events
-from smartico_sync.core.flaws import Flaws, unreadable
-from smartico_sync.core.identity import contents, eids, fingerprints, keyed_hash, seeds
+from smartico_sync.core.flaws import Flaws, moments_in, unreadable
+from smartico_sync.core.identity import contents, fingerprints, row_hashes, row_ids, seeds
 from smartico_sync.core.row_values import converted, envelope
 from smartico_sync.core.selection import chosen
 from smartico_sync.core.told_sets import MARK
+from smartico_sync.core.view_mapping import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Mapped", "events", "keys_of", "told_by_difference", "wire_name"]
 
+SHAPES = 16  # pages of one view differ in how a value had to be carried, hardly ever in more ways
 PREFIXES = {"replace": "", "add": "+", "sync": MARK}
 
 
@@ -71,23 +73,47 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
     skipped = page.height - frame.height
     if skipped:
         unread = unreadable(mapping.relation, frame)
-    conversions = [(known, converted(known, frame)) for known in mapping.properties]
-    rows = frame.with_columns(envelope(mapping, frame.schema))
-    rows = rows.with_columns(made.expr.alias(f"@@{known.name}") for known, made in conversions)
+    steps = steps_for(mapping, frame)
+    rows = frame.with_columns(steps.envelope).with_columns(steps.payload)
     flaws = Flaws(mapping, rows, unread)
-    flaws.moments()
+    flaws.moments(steps.moments)
     flaws.envelope()
-    flaws.values(conversions)
+    flaws.values(steps.conversions)
     good, rejects, invalid = flaws.sorted_out()
-    columns = [pl.col(f"@@{known.name}").alias(wire_name(mapping, known)) for known, _ in conversions]
-    raw = {wire_name(mapping, known) for known, made in conversions if made.form == "json"}
-    kept = good.select(DATE, BRAND, USER, TYPE, KEY, POSITION, *columns)
-    player = keyed_hash(seeds(good, [pl.col(BRAND), pl.col(USER)]), mapping.options.secret)
-    named = seeds(good, seed_parts(mapping, good))
-    profile = mapping.kind.role == "profile"
-    ids = [pl.lit("").alias(EID), named.alias(SEED)] if profile else [eids(named).alias(EID)]
-    made = Events(kept.with_columns(player.alias(PLAYER), *ids), frozenset(raw))
+    kept = good.select(steps.kept)
+    player = row_hashes(good, [BRAND, USER], mapping.options.secret)
+    parts = seed_parts(mapping, good)
+    if mapping.kind.role == "profile":
+        ids = [pl.Series(EID, [""]).new_from_index(0, good.height), seeds(good, parts).alias(SEED)]
+    else:
+        ids = [row_ids(good, parts).alias(EID)]
+    made = Events(kept.hstack([player.alias(PLAYER), *ids]), steps.raw)
     return Mapped(made, rejects, skipped, invalid)
+
+
+def steps_for(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
+    """The expressions for pages with such columns, built once: for a page of one row they cost more than running them."""
+    shape = (tuple(page.columns), tuple(page.dtypes))
+    found = mapping.steps.get(shape)
+    if found is None:
+        if len(mapping.steps) >= SHAPES:
+            mapping.steps.clear()
+        found = mapping.steps[shape] = steps_of(mapping, page)
+    return found
+
+
+def steps_of(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
+    """Build them."""
+    conversions = [(known, converted(known, page)) for known in mapping.properties]
+    columns = [pl.col(f"@@{known.name}").alias(wire_name(mapping, known)) for known, _ in conversions]
+    return Steps(
+        tuple(envelope(mapping, page.schema)),
+        tuple(made.expr.alias(f"@@{known.name}") for known, made in conversions),
+        tuple(conversions),
+        {role: moments_in(mapping, page, columns) for role, columns in mapping.dates.items()},
+        (*(pl.col(name) for name in (DATE, BRAND, USER, TYPE, KEY, POSITION)), *columns),
+        frozenset(wire_name(mapping, known) for known, made in conversions if made.form == "json"),
+    )
 
 
 def wire_name(mapping: ViewMapping, known: Property) -> str:

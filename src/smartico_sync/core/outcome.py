@@ -173,12 +173,13 @@ def failures(
     batch: PreparedBatch, receipt: Receipt, options: PipelineOptions, doubtful: pl.DataFrame
 ) -> Iterator[tuple[int, UndeliveredRow, int, str]]:
     """The rows that were not delivered, each with its index in the batch and why: a reason code and words."""
-    places = batch.places[batch.rejects.get_column(POSITION)]
-    named = zip(batch.rejects.iter_rows(), positions_of(places), contents(places), strict=True)
-    for (place, key, reason), position, content in named:
-        mark = fingerprint(options.secret, key, reason)
-        row = UndeliveredRow(options.mapping.view, key, position, "", "", mark, content=content)
-        yield place, row, INVALID_ROW, reason
+    if batch.rejects.height:
+        places = batch.places[batch.rejects.get_column(POSITION)]
+        named = zip(batch.rejects.iter_rows(), positions_of(places), contents(places), strict=True)
+        for (place, key, reason), position, content in named:
+            mark = fingerprint(options.secret, key, reason)
+            row = UndeliveredRow(options.mapping.view, key, position, "", "", mark, content=content)
+            yield place, row, INVALID_ROW, reason
     for place, row in undelivered(batch, batch.behind, options):
         yield place, row, WAITS_BEHIND, "an earlier event of this player waits"
     for place, row in undelivered(batch, doubtful, options):
@@ -194,6 +195,8 @@ def undelivered(
     batch: PreparedBatch, frame: pl.DataFrame, options: PipelineOptions
 ) -> Iterator[tuple[int, UndeliveredRow]]:
     """What can be known of these events of the batch, each with its row's index."""
+    if not frame.height:
+        return
     places = batch.places[frame.get_column(POSITION)]
     named = zip(
         frame.select(POSITION, KEY, EID, TYPE, PLAYER).iter_rows(), positions_of(places), contents(places), strict=True

@@ -13,7 +13,7 @@ from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
 from smartico_sync.core.folding import folded
-from smartico_sync.core.identity import eids, keyed_hash, seeds
+from smartico_sync.core.identity import row_hashes, row_ids
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events, told_by_difference
 from smartico_sync.core.partial import absences
@@ -129,7 +129,9 @@ def prepare(
     holds = holds or Holds()
     mapping = options.mapping
     mapped = events(mapping, rows)
-    places = rows.select(name for name in rows.columns if name == "@cursor" or name.startswith("@key."))
+    places = pl.DataFrame(
+        [column for column in rows.get_columns() if column.name == "@cursor" or column.name[:5] == "@key."]
+    )
     ledger = ledger_of(rows, mapping)
     if not mapping.relation.key:
         places = places.with_columns(contents_of(ledger))
@@ -179,6 +181,8 @@ def prepare(
 
 def in_turn(sent: Events, cursors: pl.Series, mapping: ViewMapping) -> Events:
     """The events, those of neighbours at one cursor value in the order of their moments, and a bet before its win."""
+    if sent.frame.height < 2:
+        return sent
     cursor = cursors.gather(sent.frame.get_column(POSITION))
     new = cursor.ne_missing(cursor.shift())
     if new.all():
@@ -279,8 +283,12 @@ def ledger_of(rows: pl.DataFrame, mapping: ViewMapping) -> pl.DataFrame:
     """What the ledger keeps of rows: [key UInt64, cursor_ms Int64]; the cursor of a row without one is null."""
     moments = cursor_ms(rows.get_column(mapping.relation.cursor), mapping.relation.cursor_is)
     ledger = pl.DataFrame({"key": ledger_keys(mapping, rows), "cursor_ms": moments})
-    there = rows.get_column("@cursor").is_not_null()
-    return ledger if there.all() else ledger.with_columns(pl.when(there).then("cursor_ms").alias("cursor_ms"))
+    cursors = rows.get_column("@cursor")
+    return (
+        ledger
+        if not cursors.null_count()
+        else ledger.with_columns(pl.when(cursors.is_not_null()).then("cursor_ms").alias("cursor_ms"))
+    )
 
 
 def with_new_ids(sent: Events, cursors: pl.Series, anew: pl.Series, secret: bytes) -> Events:
@@ -288,7 +296,7 @@ def with_new_ids(sent: Events, cursors: pl.Series, anew: pl.Series, secret: byte
     names = sorted(name for name in sent.frame.columns if name not in ENVELOPE)
     frame = sent.frame.with_columns(keyed(sent.frame, names, secret).alias("@content"))
     where = cursors.gather(frame.get_column(POSITION)).alias("@cursor")
-    ids = eids(seeds(frame.with_columns(where), [pl.col(EID), pl.col("@cursor"), pl.col("@content")]))
+    ids = row_ids(frame.with_columns(where), [EID, "@cursor", "@content"])
     chosen = anew.gather(frame.get_column(POSITION))
     return Events(
         frame.with_columns(frame.get_column(EID).zip_with(~chosen, ids).alias(EID)).drop("@content"), sent.raw
@@ -324,7 +332,7 @@ def anchored(frame: pl.DataFrame, mapping: ViewMapping, places: pl.DataFrame, mo
 def anchor_print(frame: pl.DataFrame, mapping: ViewMapping) -> pl.Series:
     """What never changes in a row, hashed (Int64): whose it is, and for a transaction also what it is and when it was."""
     names = (BRAND, USER) if mapping.kind.role == "profile" else (BRAND, USER, TYPE, DATE)
-    return keyed_hash(seeds(frame, [pl.col(name) for name in names]), mapping.options.secret).reinterpret(signed=True)
+    return row_hashes(frame, names, mapping.options.secret).reinterpret(signed=True)
 
 
 def position_at(rows: pl.DataFrame, row: int) -> Position:

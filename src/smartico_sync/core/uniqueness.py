@@ -43,7 +43,7 @@ def repeats(mapping: ViewMapping, rows: pl.DataFrame, keys: pl.Series) -> Repeat
 
     Profiles are not compared: a player may well be read several times, and equal rows are unchanged.
     """
-    if mapping.kind.role == "profile":
+    if mapping.kind.role == "profile" or rows.height == 1:
         return None
     again = which(mapping, keys).is_duplicated()
     if not again.any():

@@ -40,22 +40,23 @@ def broken(frame: pl.DataFrame, now_ms: int, tolerance_ms: int = FUTURE_MS) -> d
         early, late = moments.min(), moments.max()
         if isinstance(early, int) and isinstance(late, int) and (early < EARLIEST_MS or late > now_ms + tolerance_ms):
             found[EVENT_DATE] = ~moments.is_between(EARLIEST_MS, now_ms + tolerance_ms), "between the year 2000 and now"
-    for name in frame.columns:
+    rules: dict[str, tuple[pl.Expr, str]] = {}
+    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
         known = PROPERTIES.get(name)
         if known is None:
             continue
-        values = frame.get_column(name)
-        if known.values and values.dtype == pl.String:
-            wrong, rule = ~fits(values, known), f"one of {', '.join(sorted(known.values))}"
-        elif known.pattern and values.dtype == pl.String:
-            wrong, rule = ~fits(values, known), known.rule or f"written as {known.pattern}"
-        elif known.past == "must be past" and values.dtype == pl.Int64:
-            wrong, rule = values > now_ms, "in the past"
-        else:
-            continue
-        wrong = wrong.fill_null(value=False)
-        if wrong.any():
-            found[name] = (wrong, rule)
+        if known.values and dtype == pl.String:
+            rules[name] = ~fits(pl.col(name), known), f"one of {', '.join(sorted(known.values))}"
+        elif known.pattern and dtype == pl.String:
+            rules[name] = ~fits(pl.col(name), known), known.rule or f"written as {known.pattern}"
+        elif known.past == "must be past" and dtype == pl.Int64:
+            rules[name] = pl.col(name) > now_ms, "in the past"
+    # All in one go, and hardly ever is one broken.
+    any_wrong = frame.select(wrong.any().alias(name) for name, (wrong, _) in rules.items()) if rules else frame.clear()
+    broke = [name for name in rules if any_wrong.height and any_wrong.get_column(name)[0]]
+    if broke:
+        masks = frame.select(rules[name][0].fill_null(value=False).alias(name) for name in broke)
+        found |= {name: (masks.get_column(name), rules[name][1]) for name in broke}
     return found
 
 

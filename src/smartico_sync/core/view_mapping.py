@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from smartico_sync.core.conversion import PLAIN, Hints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import polars as pl
+
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.catalogue.properties import PropertyType
+    from smartico_sync.core.conversion import Conversion
     from smartico_sync.core.relation import Column, Relation
 
 __all__ = [
@@ -22,6 +25,7 @@ __all__ = [
     "Options",
     "Origin",
     "Property",
+    "Steps",
     "ViewMapping",
     "identity_columns",
 ]
@@ -122,13 +126,28 @@ class Misfit:
 
 
 @dataclass(frozen=True, slots=True)
+class Steps:
+    """How pages of one shape become events: expressions for the envelope, the properties, and the frame that is kept.
+
+    `payload` hangs on `envelope`. `moments`: the columns that may say when, by role; `raw` as in Events.
+    """
+
+    envelope: tuple[pl.Expr, ...]
+    payload: tuple[pl.Expr, ...]
+    conversions: tuple[tuple[Property, Conversion], ...]
+    moments: Mapping[str, tuple[tuple[Column, Conversion], ...]]
+    kept: tuple[pl.Expr, ...]
+    raw: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ViewMapping:
     """How rows of one described relation become events.
 
     `called`: the column that has a name of the catalogue, by its own name or because `columns:` says so. `dates`: the columns that
     may say when, by role; those of "" are for roles that have none of their own, and `named_dates` are those that the kind or the
     configuration names: where one is unreadable, no other stands in. `unmapped`: columns that are sent nowhere.
-    A mapping with misfits must not be used.
+    A mapping with misfits must not be used. `steps` are kept here by the columns and dtypes of pages: they hang on all the rest.
     """
 
     view: str
@@ -141,6 +160,7 @@ class ViewMapping:
     named_dates: frozenset[str]
     unmapped: tuple[Column, ...]
     misfits: tuple[Misfit, ...]
+    steps: dict[Any, Steps] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def problems(self) -> tuple[str, ...]:

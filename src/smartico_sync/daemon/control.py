@@ -15,7 +15,7 @@ import struct
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -36,6 +36,14 @@ UNTOLD = frozenset({"user", "places"})  # who is to be forgotten is not written 
 LOOKS = frozenset({"status"})  # requests that change nothing, and are no news in the log
 
 log = structlog.get_logger()
+
+
+class Asked(Protocol):
+    """What may be asked for."""
+
+    def asked_by(self, still_wanted: Callable[[], bool]) -> Operations:
+        """For somebody who may go away."""
+        ...
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -112,7 +120,7 @@ class Server(socketserver.ThreadingUnixStreamServer):
     """Answers from threads that never keep the process alive."""
 
     daemon_threads = True
-    operations: Operations
+    operations: Asked
     look: Callable[[], dict[str, Any]]
     reload: Callable[[], dict[str, Any]]
 
@@ -134,7 +142,7 @@ class Control:
     def __init__(
         self,
         state: Path,
-        operations: Operations,
+        operations: Asked,
         look: Callable[[], dict[str, Any]] = dict,
         reload: Callable[[], dict[str, Any]] = no_reload,
     ) -> None:
@@ -143,12 +151,15 @@ class Control:
         with short(self.path) as name:
             self.server = Server(name, Handler)
         self.path.chmod(0o600)
+        self.node = self.path.lstat().st_ino
         self.server.operations, self.server.look, self.server.reload = operations, look, reload
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.2,), name="control", daemon=True)
         self.thread.start()
 
     def close(self) -> None:
-        """Stop serving, and take the socket away."""
+        """Stop serving, and take the socket away, unless it is another daemon's by now."""
         self.server.shutdown()
         self.server.server_close()
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if self.path.lstat().st_ino == self.node:
+                self.path.unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from smartico_sync.core.identity import player_hash
 from smartico_sync.core.outcome import revived
@@ -21,21 +21,28 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.records import DeadLetter, Profiles
     from smartico_sync.daemon.wiring import Loop
+    from smartico_sync.state.erasure import Forgotten
     from smartico_sync.state.key_file import SecretPlace
     from smartico_sync.state.store import Store
-    from smartico_sync.tracking.backfill import Backfills
 
 __all__ = ["Operations"]
 
 PATIENCE_S = 60.0  # how long a view may take to come to the end of its page: a query that runs is not interrupted
 
-
 T = TypeVar("T")
+
+
+class Wakes(Protocol):
+    """What works at backfills."""
+
+    def wake(self) -> None:
+        """Look at them now."""
 
 
 class Operations:
     """Changes to the state, each by name and plain values, so that they can come from another process.
 
+    `store_of`: where a view's changes go, when each group of views has a store of its own; it raises where another member has the view.
     `loops` are those of a running daemon: what concerns a view is a turn of its loop, between two of its pages, and the
     view goes on from what the state then says. What fails, also because the view does not come to it in time, is not done
     later. Every method raises SyncError and returns something that JSON can hold.
@@ -45,13 +52,15 @@ class Operations:
         self,
         store: Store,
         loops: Mapping[str, Loop] | None = None,
-        backfills: Backfills | None = None,
+        backfills: Wakes | None = None,
         *,
         still_wanted: Callable[[], bool] = lambda: True,
         patience_s: float = PATIENCE_S,
-        give_up: Callable[[], None] | None = None,
+        give_up: Callable[[str], None] | None = None,
+        store_of: Callable[[str], Store] | None = None,
     ) -> None:
         self.store = store
+        self.store_of = store_of or (lambda _: store)
         self.loops = loops or {}
         self.backfills = backfills
         self.still_wanted = still_wanted
@@ -61,7 +70,8 @@ class Operations:
     def asked_by(self, still_wanted: Callable[[], bool]) -> Operations:
         """The same for somebody who may go away: what has not begun by then is not done."""
         return Operations(
-            self.store, self.loops, self.backfills, still_wanted=still_wanted, patience_s=self.patience_s, give_up=self.give_up
+            self.store, self.loops, self.backfills, still_wanted=still_wanted, patience_s=self.patience_s, give_up=self.give_up,
+            store_of=self.store_of,
         )  # fmt: skip
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
@@ -77,22 +87,22 @@ class Operations:
             )
         return known[name](**arguments)
 
-    def between_pages(self, view: str, what: str, action: Callable[[], T]) -> T:
+    def between_pages(self, view: str, what: str, action: Callable[[Store], T]) -> T:
         """Do something while the view's loop does nothing else. TurnWithdrawn when it does not come to it in time."""
-        loop = self.loops.get(view)
+        store, loop = self.store_of(view), self.loops.get(view)
         if loop is None:
-            return action()
-        turn = OperatorTurn(what, action, self.patience_s)
+            return action(store)
+        turn = OperatorTurn(what, partial(action, store), self.patience_s)
         loop.mailbox.post(turn)
         return turn.result(view, self.still_wanted)
 
-    def release(self) -> None:
-        """End the views, and let another member have the state."""
+    def release(self, group: str = "") -> None:
+        """End the views of a group, or of all, and let another member have them."""
         if self.give_up is None:
             raise ConfigError(
                 "no daemon works with the state here", hint="smartico-sync cluster show says where one does"
             )
-        self.give_up()
+        self.give_up(group)
 
     def backup(self, target: str, place: SecretPlace = "apart") -> str:
         """Copy the state, with its secret or without."""
@@ -114,7 +124,7 @@ class Operations:
         self.between_pages(
             view,
             "the rewind",
-            lambda: self.store.rewind(
+            lambda store: store.rewind(
                 view,
                 place,
                 at_ms=now_ms(),
@@ -128,7 +138,7 @@ class Operations:
 
     def accept(self, view: str, definition: str, rows: Literal["recognised", "forgotten"] = "forgotten") -> None:
         """Let a view go on where it is, as what it is now; `rows` as in `Store.redefine`."""
-        self.between_pages(view, "the change", lambda: self.store.redefine(view, definition, rows))
+        self.between_pages(view, "the change", lambda store: store.redefine(view, definition, rows))
 
     def adopt(self, view: str, source: str, identity: str | None) -> str:
         """Let a view that was renamed go on where `source`, its former name, stands; the identity it keeps."""
@@ -151,21 +161,21 @@ class Operations:
                 f"view {source} has the identity {row.identity}, and `identity:` of view {view} says {identity}",
                 hint=f"write `identity: {row.identity}`, or take `identity:` out",
             )
-        self.between_pages(view, "the adoption", lambda: self.store.rename(source, view))
+        self.between_pages(view, "the adoption", lambda store: store.rename(source, view))
         return row.identity
 
     def enqueue(self, view: str, rows: Sequence[Sequence[str]], code: int, reason: str) -> int:
         """Have rows read and sent by their positions, each cursor and key."""
         parked = requested(view, [Position(cursor, tuple(key)) for cursor, *key in rows], code, reason)
-        self.between_pages(view, "the sending of missing rows", lambda: self.store.enqueue(view, parked))
+        self.between_pages(view, "the sending of missing rows", lambda store: store.enqueue(view, parked))
         return len(parked)
 
     def retry(self, ids: Sequence[int]) -> int:
         """Have dead letters tried again; how many."""
         now = now_ms()
 
-        def revive(view: str, dead_letters: Sequence[DeadLetter]) -> int:
-            self.store.revive(view, [revived(dead_letter, now) for dead_letter in dead_letters])
+        def revive(view: str, dead_letters: Sequence[DeadLetter], store: Store) -> int:
+            store.revive(view, [revived(dead_letter, now) for dead_letter in dead_letters])
             return len(dead_letters)
 
         return self.each_view(ids, "the retry", revive)
@@ -173,10 +183,12 @@ class Operations:
     def drop(self, ids: Sequence[int]) -> int:
         """Forget dead letters for good; how many."""
         return self.each_view(
-            ids, "the drop", lambda view, dead_letters: self.store.drop(view, [each.id for each in dead_letters])
+            ids, "the drop", lambda view, dead_letters, store: store.drop(view, [each.id for each in dead_letters])
         )
 
-    def each_view(self, ids: Sequence[int], what: str, action: Callable[[str, Sequence[DeadLetter]], int]) -> int:
+    def each_view(
+        self, ids: Sequence[int], what: str, action: Callable[[str, Sequence[DeadLetter], Store], int]
+    ) -> int:
         """Do something with the dead letters of these ids, view by view. A failure says what was done before it."""
         done: dict[str, int] = {}
         for view, dead_letters in self.by_view(ids).items():
@@ -193,11 +205,14 @@ class Operations:
         """Take a player out of every view; what was taken out of each. `places` as in erasure.key_places."""
         player = player_hash(brand, user, self.store.secret)
         done: dict[str, dict[str, Any]] = {}
-        for row in self.store.views():
+        views = self.store.views()
+        for row in views:
+            self.store_of(row.view)  # nothing is begun where another member has a view of it
+        for row in views:
             user_at, brand_at = places.get(row.view, (-1, -1))
             who = Identity(player, brand, user, user_at, brand_at)
             try:
-                gone = self.between_pages(row.view, "the forgetting", partial(self.store.forget, row.view, who))
+                gone = self.between_pages(row.view, "the forgetting", partial(forgotten, row.view, who))
             except SyncError as error:
                 if done:
                     error.message = f"{error.message}; done before: {', '.join(done)}"
@@ -209,7 +224,7 @@ class Operations:
         """Have a part of a view's history sent; the backfill's id."""
         if self.store.view(view) is None:
             raise ConfigError(f"view {view} was never tracked", hint="start the daemon first: smartico-sync run")
-        number = self.store.add_backfill(
+        number = self.store_of(view).add_backfill(
             view, low=low, high=high, rate=rate, profiles=profiles, total=total, at_ms=now_ms()
         )
         self.wake()
@@ -218,7 +233,7 @@ class Operations:
     def cancel_backfill(self, number: int) -> str:
         """End an open backfill where it is; its view's name."""
         view = next((each.view for each in self.store.backfills() if each.id == number), "")
-        if not self.store.tell_backfill(number, "cancelled", "", now_ms()):
+        if not view or not self.store_of(view).tell_backfill(number, "cancelled", "", now_ms()):
             raise ConfigError(f"there is no open backfill {number}", hint="smartico-sync backfill --list")
         self.wake()
         return view
@@ -236,3 +251,8 @@ class Operations:
             if dead_letter.id in wanted:
                 found.setdefault(dead_letter.row.view, []).append(dead_letter)
         return found
+
+
+def forgotten(view: str, who: Identity, store: Store) -> Forgotten:
+    """Take a player out of a view."""
+    return store.forget(view, who)

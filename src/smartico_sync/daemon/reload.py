@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration
     from smartico_sync.daemon.ending import Ending
 
-__all__ = ["Changes", "Reload", "changes"]
+__all__ = ["Changes", "Reload", "changes", "tried"]
 
 log = structlog.get_logger()
 
@@ -135,10 +135,7 @@ class Reload:
         try:
             found = load(self.path, warnings=warnings)
             same_state(current, found)
-            protection_of(found)
-            for source in sources_of(found).values():
-                source.close()
-            Router(found.smartico, self.path.absolute().parent).close(0)
+            tried(found, self.path.absolute().parent)
         except SyncError:
             raise
         except Exception as error:
@@ -164,6 +161,14 @@ class Reload:
                 ),
             )  # fmt: skip
         return ()
+
+
+def tried(configuration: Configuration, base: Path) -> None:
+    """Make what can be made without the state, and let it go. Raises what keeps the configuration from being used."""
+    protection_of(configuration)
+    for source in sources_of(configuration).values():
+        source.close()
+    Router(configuration.smartico, base).close(0)
 
 
 def same_state(before: Configuration, after: Configuration) -> None:

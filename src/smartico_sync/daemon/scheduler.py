@@ -13,7 +13,7 @@ from smartico_sync.core.late_commit.pending_heads import recall
 from smartico_sync.daemon.ending import all_at_once
 from smartico_sync.daemon.start import ONCE_PATIENCE_S
 from smartico_sync.daemon.timetable import Timetable
-from smartico_sync.errors import ExitCode, SourceRefused, StateError, SyncError, ViewBroken
+from smartico_sync.errors import ExitCode, SourceRefused, StateDamaged, StateError, SyncError, ViewBroken
 from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import agreed_ms
 from smartico_sync.tracking.loop import ViewLoop
@@ -21,7 +21,7 @@ from smartico_sync.tracking.profile_sweeps import ProfileSweeps
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from smartico_sync.config.models import Configuration
     from smartico_sync.daemon.wiring import Loop
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Scheduler"]
 
 POLLING_THREADS = 16  # views polled at one moment; a poll mostly waits for the database or the API
-LASTING = (SourceRefused, ViewBroken)  # a person must mend it: `--once` does not wait for him
+LASTING = (SourceRefused, StateDamaged, ViewBroken)  # a person must mend it: `--once` does not wait for him
 PRUNE_EVERY_S = 600  # a retention of days need not be kept to the second
 PRUNE_BREATH_S = 0.02  # between two transactions, so that commits go first
 ABORT_AFTER_S = 4.0  # the loops' own farewell is over by then: whoever still waits waits for a database
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 class Scheduler:
     """Runs the views' loops, a thread each, and tells them when it is time to poll.
 
-    Profiles go first: transactions wait until every profile view has caught up once or has failed.
+    `elsewhere`: views of other groups, which are not looked after here. Profiles go first: transactions wait until every profile view has caught up once or has failed.
     """
 
     def __init__(
@@ -52,8 +52,10 @@ class Scheduler:
         store: Store,
         configuration: Configuration,
         stopping: threading.Event | None = None,
+        elsewhere: Collection[str] = (),
     ) -> None:
         self.loops = tuple(loops)
+        self.elsewhere = elsewhere
         self.store, self.reconcile = store, configuration.reconcile
         self.dead_letters = configuration.dead_letters
         self.profiles = tuple(loop for loop in self.loops if loop.role == "profile")
@@ -64,7 +66,10 @@ class Scheduler:
         self.comparisons = ReconciliationRounds(polled, configuration.reconcile)
 
     def forever(self) -> None:
-        """Poll every view on its schedule until `stop`. Trouble of one view never touches another."""
+        """Poll every view on its schedule until `stop`. Trouble of one view never touches another.
+
+        Raises StateDamaged, with everything ended, when the state is found to be: nothing of it can be relied on.
+        """
         timetable = Timetable()
         for loop in self.loops:
             timetable.every(loop.equipment.view.every / 1000, loop.name, self.ask, loop)
@@ -85,6 +90,7 @@ class Scheduler:
             while not self.stopping.wait(WATCH_S):
                 agreed_ms(0)  # it notes how far the wall clock is ahead
                 timetable.correct()
+                self.store.ensure_sound()
         finally:
             self.stop()
             timetable.stop()
@@ -116,6 +122,8 @@ class Scheduler:
         before = agreed_ms(kept_ms) - kept_ms
         try:
             for row in self.store.views():
+                if row.view in self.elsewhere:
+                    continue
                 known_from = recall(row.late).get("since")
                 while self.store.prune_ledger(row.view, before, known_from) and not self.stopping.is_set():
                     self.stopping.wait(PRUNE_BREATH_S)
@@ -138,7 +146,10 @@ class Scheduler:
             log.warning("dead_letters.dropped", view=view, count=dropped, hint="see `dead_letters:` in views.yaml")
 
     def once(self) -> ExitCode:
-        """Poll every view until it has caught up; the code of what remained after a bounded time of retries."""
+        """Poll every view until it has caught up; the code of what remained after a bounded time of retries.
+
+        Raises StateDamaged when the state is found to be; it is looked through to its end.
+        """
         others = [loop for loop in self.loops if loop not in self.profiles]
         deadline = time.monotonic() + ONCE_PATIENCE_S
         for group in (self.profiles, others):
@@ -146,6 +157,7 @@ class Scheduler:
                 continue
             with ThreadPoolExecutor(min(POLLING_THREADS, len(group)), thread_name_prefix="once") as threads:
                 wait([threads.submit(self.catch_up, loop, deadline) for loop in group])
+        self.store.look_through()
         return self.verdict()
 
     def catch_up(self, loop: Loop, deadline: float) -> None:

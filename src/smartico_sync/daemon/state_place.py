@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.config.secret_files import read_secret
 from smartico_sync.config.state_checks import is_server
+from smartico_sync.config.token_groups import token_groups
 from smartico_sync.errors import ConfigError, SecretsMissing
 from smartico_sync.pii.keys import parse_key
-from smartico_sync.state.place import FilePlace, Place, ServerPlace
+from smartico_sync.state.place import FilePlace, Group, Place, ServerPlace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from smartico_sync.config.models import Configuration
+    from smartico_sync.config.models import Configuration, View
 
 __all__ = ["secret_in", "server_at", "state_place"]
 
@@ -31,13 +33,18 @@ def state_place(configuration: Configuration, base: Path) -> Place:
 def server_at(url: str, secret: bytes, configuration: Configuration) -> ServerPlace:
     """A state in a database, for a member with this configuration."""
     _, _, rest = url.partition("://")
-    return ServerPlace(f"postgresql://{rest}", secret, configuration.cluster.lease / 1000, views_digest(configuration))
+    groups = tuple(
+        Group(each.name, tuple(view.name for view in each.views), views_digest(each.views))
+        for each in token_groups(configuration)
+    )
+    cluster = configuration.cluster
+    return ServerPlace(f"postgresql://{rest}", secret, cluster.lease / 1000, groups, cluster.member or "")
 
 
-def views_digest(configuration: Configuration) -> str:
-    """A hash of the configured views: members that share them have the same."""
-    views = [view.model_dump_json() for view in configuration.views]
-    return hashlib.blake2b("\n".join(sorted(views)).encode(), digest_size=8).hexdigest()
+def views_digest(views: Sequence[View]) -> str:
+    """A hash of configured views: members that share them have the same."""
+    told = [view.model_dump_json() for view in views]
+    return hashlib.blake2b("\n".join(sorted(told)).encode(), digest_size=8).hexdigest()
 
 
 def state_secret(configuration: Configuration, base: Path) -> bytes | None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, Health, SourceConfig, View
     from smartico_sync.sources.protocol import Source
     from smartico_sync.sources.stream import Stream
+    from smartico_sync.state.place import Place
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.stream_loop import StreamLoop
 
@@ -110,15 +111,26 @@ def endpoint_of(health: Health, board: StatusBoard, base: Path) -> Endpoint | No
     return Endpoint(health.listen, board, lambda: (), access)
 
 
-def assemble(configuration: Configuration, base: Path, stack: ExitStack, board: StatusBoard | None = None) -> Parts:
-    """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError."""
+def assemble(
+    configuration: Configuration,
+    base: Path,
+    stack: ExitStack,
+    board: StatusBoard | None = None,
+    place: Place | None = None,
+) -> Parts:
+    """Open the state and make every part; the stack closes them in the right order. Raises StateError and ConfigError.
+
+    `place`: where the state is, when only a part of its views is worked with.
+    """
     protection = protection_of(configuration)
     sources, streams = sources_of(configuration), streams_of(configuration)
-    store = stack.enter_context(state_place(configuration, base).open())
+    store = stack.enter_context((place or state_place(configuration, base)).open())
     closes = [source.close for source in sources.values()] + [stream.close for stream in streams.values()]
     stack.callback(all_at_once, closes, CLOSE_S)
     delivery = Router(configuration.smartico, base)
     delivery.only_while(lambda: store.holding)
+    if store.before == "badly":
+        delivery.halve_for(configuration.smartico.timeout / 1000)  # requests of the member before may be under way
     stack.callback(delivery.close, FAREWELL_MS)
     board = board or StatusBoard()
     loops: list[Loop] = []

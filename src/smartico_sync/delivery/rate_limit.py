@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -36,8 +37,13 @@ class RateLimit:
         self.clock = clock
         self.level = 0.0
         self.filled_at = clock()
+        self.halved_until = -math.inf
         self.busy = 0
         self.starts: deque[float] = deque()
+
+    def halve_for(self, seconds: float) -> None:
+        """Use half the slots for so long: whoever used them before may not have given them back."""
+        self.halved_until = self.clock() + seconds
 
     def enter(self, priority: Priority) -> float:
         """Take a slot and a request and return 0, or how many seconds until it is worth asking again."""
@@ -45,7 +51,8 @@ class RateLimit:
         self.level = min(self.size, self.level + (now - self.filled_at) * self.rate)
         self.filled_at = now
         reserve = RESERVE if priority == "backfill" else 0.0
-        if self.busy >= max(1, int(self.slots * (1 - reserve))):
+        slots = self.slots if now >= self.halved_until else self.slots // 2
+        if self.busy >= max(1, int(slots * (1 - reserve))):
             return GLANCE_S
         wanted = 1 + self.size * reserve
         if self.level < min(wanted, self.size):

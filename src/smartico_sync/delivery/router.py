@@ -150,6 +150,12 @@ class Router:
         for destination in self.destinations():
             destination.holding = holding
 
+    def halve_for(self, seconds: float) -> None:
+        """Use half the slots of each token for so long."""
+        with self.lock:
+            for limit in self.rate_limits.values():
+                limit.halve_for(seconds)
+
     def status(self) -> tuple[DestinationStatus, ...]:
         """Every destination as it stands."""
         return tuple(

@@ -17,7 +17,7 @@ from smartico_sync.demo.players import BRANDS, GAMES, METHODS, fake_player
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PLAYERS", "VIEWS", "connect", "create", "expected", "register", "stamp", "views_yaml"]
+__all__ = ["PLAYERS", "VIEWS", "connect", "create", "expected", "heading", "register", "stamp", "views_yaml"]
 
 PLAYERS = 2_000
 DEPOSITS = 1_000
@@ -199,21 +199,9 @@ def expected(path: Path | str) -> dict[str, int]:
 
 def views_yaml(path: Path | str, sandbox_url: str, state: Path | str, listen: str, key: str) -> str:
     """Write the demo's `views.yaml`: five views of the replica at `path`. `key` is a PII key, `listen` the health endpoint."""
+    url = f"{EMBEDDED.scheme}:///{quote(str(Path(path).absolute()))}"
     return f"""\
-version: 1
-smartico:
-  url: {sandbox_url}
-  token: demo
-state: {quoted(state)}
-pii:
-  mode: encrypt
-  key: {key}
-  properties: [user_email, user_phone]
-health:
-  listen: {listen}
-sources:
-  casino:
-    url: {EMBEDDED.scheme}:///{quote(str(Path(path).absolute()))}
+{heading(sandbox_url, state, listen, key, url)}
 views:
   - name: users
     source: casino
@@ -250,6 +238,25 @@ views:
     key: id
     every: 500ms
 """
+
+
+def heading(sandbox_url: str, state: Path | str, listen: str, key: str, source_url: str) -> str:
+    """What stands before the views, whatever they are read of."""
+    return f"""\
+version: 1
+smartico:
+  url: {sandbox_url}
+  token: demo
+state: {quoted(state)}
+pii:
+  mode: encrypt
+  key: {key}
+  properties: [user_email, user_phone]
+health:
+  listen: {listen}
+sources:
+  casino:
+    url: {json.dumps(source_url)}"""
 
 
 def quoted(path: Path | str) -> str:

@@ -14,6 +14,7 @@ import structlog
 
 from smartico_sync import __version__
 from smartico_sync.errors import StateError, StateHeld
+from smartico_sync.observe.cluster_status import with_cluster
 from smartico_sync.observe.health import Finding, Health, assess
 from smartico_sync.observe.logs import dropped_lines
 from smartico_sync.observe.server import Access, Server, listening
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import DeadLetter
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.errors import SyncError
+    from smartico_sync.observe.cluster_status import ClusterStatus
     from smartico_sync.observe.server import Answer, Reader
     from smartico_sync.observe.view_status import StatusBoard, ViewStatus
 
@@ -71,11 +73,12 @@ class Endpoint:
     ) -> None:
         self.listen, self.board, self.destinations, self.access = listen, board, destinations, access
         self.sources: Mapping[str, str] = {}
-        self.sizes: Callable[[], Sizes] | None = None
+        self.sizes: Callable[[], Sizes | None] | None = None
         self.letters: Callable[[str], Sequence[DeadLetter]] = no_letters
         self.started_ms = time.time_ns() // 1_000_000
         self.starting: Starting = "no"
         self.waits_for: SyncError | None = None
+        self.cluster: Callable[[], ClusterStatus | None] = lambda: None
         self.notes: Callable[[], Sequence[Finding]] = tuple
         self.dated: Callable[[Health], Health] = as_it_is
         self.problem = ""
@@ -114,7 +117,8 @@ class Endpoint:
         """How the daemon does; before its views are at work, what it waits for, which is life."""
         health = self.dated(assess(views, destinations, self.notes()))
         if self.starting == "no":
-            return health
+            cluster = self.cluster()
+            return health if cluster is None else with_cluster(health, cluster)
         waits = self.waits_for
         if isinstance(waits, StateHeld):
             return Health(
@@ -142,12 +146,14 @@ class Endpoint:
             return (
                 200,
                 "text/plain; version=0.0.4; charset=utf-8",
-                exposition(views, destinations, dropped_lines(), health, self.state()),
+                exposition(views, destinations, dropped_lines(), health, self.cluster(), self.state()),
             )
         if path == "/status.json":
             status = status_document(views, destinations, health, started_ms=self.started_ms, now_ms=now)
             status["sources"] = [{"name": name, "connection": words} for name, words in self.sources.items() if words]
             status["state"] = self.state()
+            if (cluster := self.cluster()) is not None:
+                status["cluster"] = asdict(cluster)
             return 200, "application/json", orjson.dumps(status, option=WRITTEN)
         if path == "/":
             return 200, HTML, self.page(views, health, destinations, now)
@@ -169,7 +175,9 @@ class Endpoint:
         """The page for people."""
         from smartico_sync.observe.status_page import page  # noqa: PLC0415 - not before somebody looks
 
-        return page(views, health, destinations, __version__, now_ms, self.sources, self.state()).encode()
+        return page(
+            views, health, destinations, __version__, now_ms, self.sources, self.state(), self.cluster()
+        ).encode()
 
     def view_page(
         self, name: str, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus], now_ms: int

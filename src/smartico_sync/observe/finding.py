@@ -21,6 +21,7 @@ Code = Literal[
     "api_halted",
     "api_unavailable",
     "clock",
+    "cluster",
     "configuration",
     "dead_letters",
     "differing",

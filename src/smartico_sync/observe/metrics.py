@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from smartico_sync.delivery.destination import DestinationStatus
+    from smartico_sync.observe.cluster_status import ClusterStatus
     from smartico_sync.observe.health import Health
     from smartico_sync.observe.view_status import StreamStatus, ViewStatus
 
@@ -138,13 +139,14 @@ class Views:
         destinations: Sequence[DestinationStatus],
         health: Health,
         dropped_lines: int,
-        state: Mapping[str, int],
+        cluster: ClusterStatus | None = None,
+        state: Mapping[str, int] | None = None,
     ) -> None:
         self.views = views
         self.destinations = destinations
         self.health = health
         self.dropped_lines = dropped_lines
-        self.state = state
+        self.cluster, self.state = cluster, state or {}
 
     def collect(self) -> Iterable[Metric]:
         """Yield every metric family."""
@@ -213,6 +215,7 @@ class Views:
             minute.add_metric([destination.name], destination.requests_last_minute)
         return [
             *of_process(self.health),
+            *of_cluster(self.cluster),
             *of_views(self.views),
             replicas_of(self.views),
             *of_state(self.state),
@@ -328,6 +331,21 @@ def of_process(health: Health) -> list[Metric]:
     ]
 
 
+def of_cluster(cluster: ClusterStatus | None) -> list[Metric]:
+    """Which groups this member works with; nothing where the state is a file."""
+    if cluster is None:
+        return []
+    leader = GaugeMetricFamily(
+        "smartico_sync_leader", "1 for each group of views that this member works with, 0 for others.", labels=["group"]
+    )
+    for group in cluster.groups:
+        leader.add_metric([group.name], float(group.role == "works"))
+    members = GaugeMetricFamily(
+        "smartico_sync_members", "Members that are there, this one among them.", value=len(cluster.members)
+    )
+    return [leader, members]
+
+
 def standing_since(health: Health) -> dict[tuple[str, str, str], int]:
     """The longest standing finding (epoch ms) of each code, subject and severity; one that nobody has dated yet is not told."""
     told: dict[tuple[str, str, str], int] = {}
@@ -393,9 +411,10 @@ def exposition(
     destinations: Sequence[DestinationStatus],
     dropped_lines: int = 0,
     health: Health | None = None,
+    cluster: ClusterStatus | None = None,
     state: Mapping[str, int] | None = None,
 ) -> bytes:
     """The metrics in Prometheus' text format. `health`: as the page has it; None: what follows from views and destinations. `state`: its sizes, where it has any."""
     registry = CollectorRegistry()
-    registry.register(Views(views, destinations, health or assess(views, destinations), dropped_lines, state or {}))
+    registry.register(Views(views, destinations, health or assess(views, destinations), dropped_lines, cluster, state))
     return generate_latest(registry)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.delivery.destination import DestinationStatus
+    from smartico_sync.observe.cluster_status import ClusterStatus
     from smartico_sync.observe.health import Health
     from smartico_sync.observe.view_status import ViewStatus
 
@@ -56,12 +57,14 @@ def page(
     now_ms: int,
     sources: Mapping[str, str] | None = None,
     state: Mapping[str, int] | None = None,
+    cluster: ClusterStatus | None = None,
 ) -> str:
     """The whole page; everything that comes from outside is escaped."""
     tone, told = sentence(views, health)
     content = (
         section("To do", finding_list(health.findings, now_ms))
         + section("Views", view_table(views, now_ms))
+        + section("Cluster", cluster_table(cluster))
         + section("Ingest API", "".join(destination(each, now_ms) for each in destinations))
         + section("Sources", connections(sources or {}))
     )
@@ -79,6 +82,31 @@ def connections(sources: Mapping[str, str]) -> str:
             if words
         ),
     )
+
+
+def cluster_table(cluster: ClusterStatus | None) -> str:
+    """Which member works with which group of views."""
+    if cluster is None:
+        return ""
+    groups = table(
+        "Groups of views",
+        (("Group", ""), ("Worked with by", ""), ("Since", ""), ("Views", "")),
+        (
+            (
+                each.name,
+                (
+                    escape(each.name),
+                    escape(each.member if each.held == "yes" else "nobody")
+                    + (" (this member)" if each.role == "works" else ""),
+                    escape(each.since if each.held == "yes" else ""),
+                    escape(", ".join(each.views)),
+                ),
+            )
+            for each in cluster.groups
+        ),
+    )
+    members = (f"{each.name}: {', '.join(each.groups) if each.groups else 'stands by'}" for each in cluster.members)
+    return groups + f'<p class="sub">{" · ".join(escape(each) for each in members)}</p>'
 
 
 def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from smartico_sync.observe.polls import Instant, Polls, State, WaitsFor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
     "BackfillStatus",
@@ -305,11 +305,18 @@ class StatusBoard:
         self.clock = clock
         self._lock = threading.Lock()
         self._facts: dict[str, ViewFacts] = {}
+        self._left: frozenset[str] = frozenset()
 
     def put(self, facts: ViewFacts) -> None:
         """Begin with a view, or anew."""
         with self._lock:
             self._facts[facts.name] = facts
+            self._left -= {facts.name}
+
+    def leave(self, names: Iterable[str]) -> None:
+        """Tell no more of views that another member works with, until they are begun with again."""
+        with self._lock:
+            self._left |= set(names)
 
     def change(self, name: str, changed: Callable[[ViewFacts], ViewFacts]) -> None:
         """Replace the facts of a view by what follows from them. `changed` is called with the lock held, and calls nobody."""
@@ -332,4 +339,4 @@ class StatusBoard:
 
     def _all(self) -> tuple[ViewFacts, ...]:
         with self._lock:
-            return tuple(self._facts.values())
+            return tuple(facts for facts in self._facts.values() if facts.name not in self._left)

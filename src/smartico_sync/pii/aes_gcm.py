@@ -47,7 +47,10 @@ class AesGcm:
 
     def encrypt_for(self, prop: str, values: Sequence[str], players: Sequence[Player]) -> list[str]:
         """One text per value, in order, bound to its player (`sc2`)."""
-        data = [associated(VERSION, self._key_id, prop, player) for player in players]
+        brands = {
+            brand: associated(VERSION, self._key_id, prop, (brand, "")) for brand in {brand for brand, _ in players}
+        }
+        data = [brands[brand] + user.encode() for brand, user in players]
         return self._sealed(VERSION, values, data)
 
     def _sealed(self, version: str, values: Sequence[str], data: Sequence[bytes]) -> list[str]:

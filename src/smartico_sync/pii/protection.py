@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -45,25 +46,33 @@ class Protection:
             return Events(events.frame.drop(present, cleared), events.raw - {*present, *cleared})
         if self.encryptor is None:
             raise ConfigError("`pii.mode: encrypt` has no encryptor", hint="set `pii.key`")
-        protected = [self.encrypted(name, events.frame, self.encryptor) for name in present]
-        return Events(events.frame.with_columns(protected), events.raw - set(present))
+        whose = self.players(events.frame) if isinstance(self.encryptor, BindingEncryptor) else []
+        protected = [encrypted(name, events.frame.get_column(name), self.encryptor, whose) for name in present]
+        return Events(replaced(events.frame, protected), events.raw - set(present))
 
-    def encrypted(self, name: str, frame: pl.DataFrame, encryptor: Encryptor) -> pl.Series:
-        """One column, encrypted under its property's name and for its players."""
-        texts = frame.get_column(name).cast(pl.String)
-        filled = texts.drop_nulls()
-        cipher = pl.Series(
-            name, self._texts(name, filled, frame.filter(texts.is_not_null()), encryptor), dtype=pl.String
-        )
-        if filled.len() == texts.len():
-            return cipher
-        places = texts.is_not_null().arg_true()
-        return pl.Series(name, [None] * texts.len(), dtype=pl.String).scatter(places, cipher)
-
-    def _texts(self, name: str, values: pl.Series, frame: pl.DataFrame, encryptor: Encryptor) -> list[str]:
-        if not isinstance(encryptor, BindingEncryptor):
-            return encryptor.encrypt(name, values.to_list())
+    def players(self, frame: pl.DataFrame) -> Sequence[Player]:
+        """Whose each event is."""
         brands = frame.get_column(BRAND)
         renamed = brands.replace(self.aliases) if self.aliases else brands
-        players: Sequence[Player] = list(zip(renamed.to_list(), frame.get_column(USER).to_list(), strict=True))
-        return encryptor.encrypt_for(name, values.to_list(), players)
+        return list(zip(renamed.to_list(), frame.get_column(USER).to_list(), strict=True))
+
+
+def encrypted(name: str, values: pl.Series, encryptor: Encryptor, players: Sequence[Player]) -> pl.Series:
+    """One column, encrypted under its property's name and, where the encryptor binds to them, for its players."""
+    texts = values.cast(pl.String)
+    filled = texts.drop_nulls() if texts.null_count() else texts
+    if isinstance(encryptor, BindingEncryptor):
+        whose = players if filled is texts else list(compress(players, texts.is_not_null()))
+        sealed = encryptor.encrypt_for(name, filled.to_list(), whose)
+    else:
+        sealed = encryptor.encrypt(name, filled.to_list())
+    cipher = pl.Series(name, sealed, dtype=pl.String)
+    if filled is texts:
+        return cipher
+    return pl.Series(name, [None] * texts.len(), dtype=pl.String).scatter(texts.is_not_null().arg_true(), cipher)
+
+
+def replaced(frame: pl.DataFrame, columns: Sequence[pl.Series]) -> pl.DataFrame:
+    """The frame with these columns in the place of those of their names."""
+    new = {column.name: column for column in columns}
+    return pl.DataFrame([new.get(column.name, column) for column in frame.get_columns()])

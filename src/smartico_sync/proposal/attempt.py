@@ -79,8 +79,10 @@ def attempt(recipe: Recipe, table: Table, tables: Mapping[str, Table], values: V
 
 
 def _choose_cursor(tried: Attempt, _: Values) -> str:
-    """Take the best of the recipe's cursors that the table has."""
+    """Take the best of the recipe's cursors that the table has; a recipe without any needs none."""
     table = tried.table
+    if not tried.recipe.cursor:
+        return ""
     for word in (tried.recipe.cursor_name, *tried.recipe.cursor) if tried.made_for_it else tried.recipe.cursor:
         for column in table.columns:
             if word == ID:

@@ -11,11 +11,11 @@ from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.proposal.names import last_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from smartico_sync.proposal.propose import Proposal, Proposed
 
-__all__ = ["Heading", "configuration", "needed", "script"]
+__all__ = ["BRAND", "Heading", "comment", "configuration", "needed", "needed_in", "scalar", "script", "top"]
 
 WIDTH = 110
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
@@ -44,7 +44,7 @@ class Heading:
 
 def configuration(heading: Heading, proposal: Proposal) -> str:
     """The whole `views.yaml`."""
-    parts = ["\n".join(_top(heading, proposal)), "views:"]
+    parts = ["\n".join(top(heading, [name for each in proposal.views for name in each.personal])), "views:"]
     parts += ["\n".join(_view(heading, each)) for each in proposal.views]
     if told := list(_missing(proposal.missing)):
         parts.append("\n".join(told))
@@ -60,29 +60,34 @@ def script(proposal: Proposal, ddl: Callable[[Proposed], Sequence[str]], grantee
         if not statements:
             continue
         if each.recipe.use == "propose":
-            parts.append("\n".join((*_comment(each.recipe.about, "-- "), *statements)))
+            parts.append("\n".join((*comment(each.recipe.about, "-- "), *statements)))
         else:
             told = f"{each.recipe.about}, left out: {each.recipe.why}"
-            parts.append("\n".join((*_comment(told, "-- "), *_comment_out(statements))))
+            parts.append("\n".join((*comment(told, "-- "), *_comment_out(statements))))
     if not parts:
         return ""
     top = [WHOSE]
     if grantee:
         names = ", ".join(each.relation for each in proposal.views if each.plan and each.recipe.use == "propose")
         top.append(f"The daemon's user needs SELECT on each view, and nothing else: {grantee} on {names}.")
-    return "\n\n".join(["\n--\n".join("\n".join(_comment(each, "-- ")) for each in top), *parts]) + "\n"
+    return "\n\n".join(["\n--\n".join("\n".join(comment(each, "-- ")) for each in top), *parts]) + "\n"
 
 
 def needed(proposal: Proposal, heading: Heading) -> tuple[str, ...]:
     """Variables of the environment that the configuration asks for."""
-    text = configuration(heading, proposal)
+    return needed_in(configuration(heading, proposal))
+
+
+def needed_in(text: str) -> tuple[str, ...]:
+    """The same of a configuration's text."""
     live = "\n".join(line.partition(" # ")[0] for line in text.splitlines() if not line.lstrip().startswith("#"))
     return tuple(dict.fromkeys(re.findall(r"\$\{([A-Z_0-9]+)\}", live)))
 
 
-def _top(heading: Heading, proposal: Proposal) -> Iterator[str]:
-    personal = tuple(dict.fromkeys(name for each in proposal.views for name in each.personal))
-    yield from _comment(
+def top(heading: Heading, names: Iterable[str]) -> Iterator[str]:
+    """What stands before the views. `names`: properties that say who somebody is."""
+    personal = tuple(dict.fromkeys(names))
+    yield from comment(
         "A first configuration, made by `smartico-sync init` from names, types and a few values. Read each view before you trust "
         "it. `smartico-sync check` tries everything and sends nothing; `smartico-sync preview NAME` shows what would be sent.",
         "# ",
@@ -97,7 +102,7 @@ def _top(heading: Heading, proposal: Proposal) -> Iterator[str]:
     yield "  key: ${SYNC_PII_KEY} # `smartico-sync keys new` prints one"
     yield "  properties: [user_email, user_phone]"
     if personal:
-        yield from _comment(
+        yield from comment(
             "These say who somebody is and leave in the clear. Decide: list them here, or in `properties` (texts only), or "
             "leave them out with `columns: {name: null}`.",
             "  # ",
@@ -112,30 +117,30 @@ def _top(heading: Heading, proposal: Proposal) -> Iterator[str]:
 def _view(heading: Heading, view: Proposed) -> Iterator[str]:
     recipe, kind = view.recipe, KINDS[view.recipe.kind]
     mark = "  " if recipe.use == "propose" else "  # "
-    yield from _comment(f"{recipe.about}. {_made_of(heading, view)}", "  # ")
+    yield from comment(f"{recipe.about}. {_made_of(heading, view)}", "  # ")
     if recipe.use == "comment":
-        yield from _comment(f"Left out: {recipe.why}.", "  # ")
+        yield from comment(f"Left out: {recipe.why}.", "  # ")
     yield f"{mark}- name: {recipe.name}"
     yield f"{mark}  source: {heading.source}"
-    yield f"{mark}  relation: {_scalar(view.relation)}"
+    yield f"{mark}  relation: {scalar(view.relation)}"
     yield f"{mark}  kind: {recipe.kind}"
     if recipe.event_type:
         yield f"{mark}  event_type: {recipe.event_type}"
-    yield f"{mark}  cursor: {_scalar(view.cursor)}"
+    yield f"{mark}  cursor: {scalar(view.cursor)}"
     if view.key:
-        yield f"{mark}  key: [{', '.join(map(_scalar, view.key))}]"
+        yield f"{mark}  key: [{', '.join(map(scalar, view.key))}]"
     if view.type_column:
-        roles = (f"{role}: [{', '.join(_scalar(value) for value in values)}]" for role, values in view.roles.items())
-        yield f"{mark}  type: {{column: {_scalar(view.type_column)}, {', '.join(roles)}}}"
+        roles = (f"{role}: [{', '.join(scalar(value) for value in values)}]" for role, values in view.roles.items())
+        yield f"{mark}  type: {{column: {scalar(view.type_column)}, {', '.join(roles)}}}"
     if view.test:
-        yield f"{mark}  where: {{{_scalar(view.test)}: false}} # test players are left out"
+        yield f"{mark}  where: {{{scalar(view.test)}: false}} # test players are left out"
     if not view.brand:
         yield f"{mark}  brand: {heading.brand or BRAND}" + ("" if heading.brand else " # no column says it")
     if view.columns:
-        named = (f"{_scalar(column)}: {target or 'null'}" for column, target in view.columns.items())
+        named = (f"{scalar(column)}: {target or 'null'}" for column, target in view.columns.items())
         yield f"{mark}  columns: {{{', '.join(named)}}}"
     if view.whole:
-        scales = ", ".join(f"{_scalar(name)}: {{scale: 2}}" for name in view.whole)
+        scales = ", ".join(f"{scalar(name)}: {{scale: 2}}" for name in view.whole)
         yield f"{mark}  # columns: {{{scales}}} # if these whole numbers are cents"
     yield f"{mark}  every: {EVERY[kind.role]}"
 
@@ -159,10 +164,11 @@ def _missing(missing: Mapping[str, str]) -> Iterator[str]:
     if missing:
         yield "  # Looked for, and not found:"
         for name, why in missing.items():
-            yield from _comment(f"{name}: {why}", "  #   ")
+            yield from comment(f"{name}: {why}", "  #   ")
 
 
-def _comment(text: str, mark: str) -> Iterator[str]:
+def comment(text: str, mark: str) -> Iterator[str]:
+    """A sentence in lines of a comment."""
     line = mark
     for word in text.replace("\n", " ").split():
         if len(line) + len(word) > WIDTH and line != mark:
@@ -176,7 +182,7 @@ def _comment_out(statements: Sequence[str]) -> Iterator[str]:
     return (f"-- {line}" for each in statements for line in each.splitlines())
 
 
-def _scalar(value: str | int) -> str:
+def scalar(value: str | int) -> str:
     """A name or value as YAML takes it for the text that it is."""
     text = str(value)
     plain = PLAIN.fullmatch(text) and text.lower() not in WORDS

@@ -26,7 +26,10 @@ NUMBERED = {
     "backfill": "id",
     "outbox": "id",
 }  # by the database, never twice
-TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'identity' ORDER BY name"
+TABLES = (
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
+    "AND name NOT IN ('identity', 'profile_log') ORDER BY name"
+)
 
 
 def tables_of(connection: SqliteStatements) -> dict[str, tuple[str, ...]]:

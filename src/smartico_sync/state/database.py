@@ -29,6 +29,8 @@ __all__ = [
     "connect",
     "create",
     "examine",
+    "look_through",
+    "recognise",
     "restore_hint",
     "transaction",
     "translated",
@@ -38,8 +40,7 @@ Access = Literal["write", "read"]
 
 BUSY_S = 5.0  # an operator's sqlite3 shell may hold the file for a moment
 CACHE_KIB = 32_768  # holds the fingerprints of half a million profiles
-CHECKPOINT_PAGES = 4_000  # 16 MB of log: few flushes, and a log that is read quickly after a crash
-LOG_LIMIT_BYTES = 64 * 1024 * 1024  # a log that grew during a backup shrinks again
+CHECKPOINT_PAGES = 4_000  # 16 MB of log: if nobody has brought it into the file by then, a commit does
 
 INCREMENTAL = 2  # SQLite's number of the way to give free pages back a few at a time
 
@@ -110,7 +111,7 @@ def connect(path: Path, access: Access) -> SqliteStatements:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-            connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
+            connection.execute("PRAGMA journal_size_limit = 0")  # so that its length says how much is in it
             connection.execute("PRAGMA secure_delete = FAST")  # no key is secret: pruned pages need no overwriting
     except BaseException:
         connection.close()
@@ -137,8 +138,14 @@ def compacted(path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def examine(connection: sqlite3.Connection, path: Path, access: Access = "write") -> None:
+def examine(connection: sqlite3.Connection, path: Path) -> None:
     """Make sure that the file is ours, sound and of a version that can be used. Raises StateError, StateDamaged, sqlite3.Error."""
+    recognise(connection, path)
+    look_through(connection, path)
+
+
+def recognise(connection: sqlite3.Connection, path: Path, access: Access = "write") -> None:
+    """Make sure that the file is ours and of a version that can be used. Raises StateError, StateDamaged, sqlite3.Error."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
@@ -159,8 +166,10 @@ def examine(connection: sqlite3.Connection, path: Path, access: Access = "write"
             f"the state {path} was written by an older smartico-sync",
             hint="start the daemon once, which brings it up to date",
         )
-    if access == "read":
-        return  # the daemon has looked; a person who asks for the status does not wait for all pages to be read
+
+
+def look_through(connection: sqlite3.Connection, path: Path) -> None:
+    """Read every page of the file. Raises StateDamaged, and sqlite3.Error."""
     for (finding,) in connection.execute("PRAGMA quick_check(1)"):
         if finding != "ok":
             raise StateDamaged(f"the state {path} is damaged: {finding}", hint=restore_hint(path))

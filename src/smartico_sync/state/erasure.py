@@ -59,7 +59,7 @@ def forget(connection: Statements, secret: bytes, view_no: int, who: Identity) -
     """Delete what is known of a player in a view, inside the caller's transaction; his bytes are overwritten in the file."""
     unsent = outbox.forget(connection, secret, view_no, who.player)
     mine = (view_no, signed(who.player))
-    profiles = connection.execute("DELETE FROM profile WHERE view_no = ? AND id = ?", mine).rowcount
+    profiles = connection.erase_profile(*mine)
     sets = connection.execute("DELETE FROM told_set WHERE view_no = ? AND id = ?", mine).rowcount
     letters = {
         number: due is not None

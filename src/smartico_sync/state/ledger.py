@@ -11,7 +11,7 @@ import sys
 from array import array
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
@@ -66,7 +66,7 @@ def pack(rows: pl.DataFrame) -> Page | None:
         return None
     rows = rows.sort("key")
     cursors = rows.get_column("cursor_ms")
-    low, high = bound(cursors.min()), bound(cursors.max())
+    low, high = bounds(cursors)
     width = next(width for width in (0, 1, 2, 4, 8) if high - low < 1 << 8 * width)
     blob = little("Q", rows.get_column("key").to_list())
     if width:
@@ -91,7 +91,7 @@ def count_buckets(cursors: pl.Series, bucket: int = BUCKET_MS) -> pl.DataFrame:
     """Count [bucket Int64 (its lowest cursor), n Int64], ascending; buckets of negative cursors are floored too."""
     if cursors.is_empty():
         return pl.DataFrame(schema=COUNTS)
-    low, high = bound(cursors.min()) // bucket, bound(cursors.max()) // bucket
+    low, high = (each // bucket for each in bounds(cursors))
     if low == high:  # nearly every page: grouping costs more than packing it
         return pl.DataFrame({"bucket": [low * bucket], "n": [cursors.len()]}, schema=COUNTS)
     floors = (cursors.rename("bucket") // bucket) * bucket
@@ -228,11 +228,11 @@ def remove_from(connection: Statements, view_no: int, low_ms: int | None) -> Non
     connection.execute("DELETE FROM ledger WHERE view_no = ? AND low_ms >= ?", (view_no, low_ms))
     for seq, *fields in straddling:
         kept = pack(unpack(Page(*fields)).filter(pl.col("cursor_ms") < low_ms))
-        assert kept is not None
-        connection.execute(
-            "UPDATE ledger SET low_ms = ?, high_ms = ?, n = ?, keys = ? WHERE seq = ?",
-            (kept.low_ms, kept.high_ms, kept.n, kept.blob, seq),
-        )
+        if kept is not None:  # always: its lowest stays
+            connection.execute(
+                "UPDATE ledger SET low_ms = ?, high_ms = ?, n = ?, keys = ? WHERE seq = ?",
+                (kept.low_ms, kept.high_ms, kept.n, kept.blob, seq),
+            )
 
 
 def little(code: str, values: list[int]) -> bytes:
@@ -248,7 +248,6 @@ def numbers(blob: bytes, dtype: type[pl.DataType], n: int) -> pl.Series:
     return pl.Series([blob]).bin.reinterpret(dtype=pl.Array(dtype, n), endianness="little").explode()
 
 
-def bound(value: object) -> int:
-    """Narrow what polars says of a minimum or maximum."""
-    assert isinstance(value, int)
-    return value
+def bounds(cursors: pl.Series) -> tuple[int, int]:
+    """Return the lowest and the highest of integers; there is one."""
+    return cast("tuple[int, int]", (cursors.min(), cursors.max()))

@@ -165,8 +165,31 @@ BODIES = (
     ) STRICT, WITHOUT ROWID""",
 )
 
+PROFILE_LOG = (
+    # Profiles that came last, on their way into the table `profile`; see state/profile_log.py.
+    """CREATE TABLE profile_log (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        view_no INTEGER NOT NULL,
+        n INTEGER NOT NULL,
+        sum INTEGER NOT NULL,
+        page BLOB NOT NULL
+    ) STRICT""",
+    "CREATE INDEX profile_log_view ON profile_log (view_no, seq, n)",  # the pages of a view and their sizes, without reading them
+)
+
 # Each further element brings a file to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, STARTS, RESTORES, ORDER, SETS, ERASURE, STREAMS, BODIES, OUTBOX)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    FIRST,
+    STARTS,
+    RESTORES,
+    ORDER,
+    SETS,
+    ERASURE,
+    STREAMS,
+    BODIES,
+    OUTBOX,
+    PROFILE_LOG,
+)
 VERSION = FIRST_VERSION + len(MIGRATIONS) - 1
 
 

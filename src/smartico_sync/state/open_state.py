@@ -43,6 +43,11 @@ class Database(Protocol):
         """Whether nobody else can work with the state for now: a request may start."""
         ...
 
+    @property
+    def before(self) -> Literal["well", "badly"]:
+        """How another member that had it before ended; badly: requests of his may be under way."""
+        ...
+
     def when_lost(self, told: Callable[[], None]) -> None:
         """Have it told, from any thread, that another member may have the state; at once when that is so already."""
         ...
@@ -57,6 +62,18 @@ class Database(Protocol):
 
     def committing(self, care: Care = "usual") -> AbstractContextManager[Statements]:
         """Lend the connection for a transaction that does not read what it wrote, and is sent as a whole at its end."""
+        ...
+
+    def tidy(self, view_no: int, added: int) -> None:
+        """So many profiles of a view were committed: bring in order what that leaves behind. Never raises StateError."""
+        ...
+
+    def ensure_sound(self) -> None:
+        """Raise StateDamaged, if damage was found so far."""
+        ...
+
+    def look_through(self) -> None:
+        """Wait until the state is looked through for damage. Raises StateDamaged."""
         ...
 
     def note_generation(self, identity: str, generation: int) -> None:
@@ -154,6 +171,11 @@ class OpenState:
         """Whether nobody else can work with the state for now: a request may start."""
         return self.database.holding
 
+    @property
+    def before(self) -> Literal["well", "badly"]:
+        """How another member that had it before ended; badly: requests of his may be under way."""
+        return self.database.before
+
     def when_lost(self, told: Callable[[], None]) -> None:
         """Have it told, from any thread, that another member may have the state; at once when that is so already."""
         self.database.when_lost(told)
@@ -162,6 +184,14 @@ class OpenState:
         """Make sure that the state can be written to, before anything is delivered that could not be remembered."""
         with self.writing() as connection:
             connection.execute("UPDATE identity SET state_id = state_id")
+
+    def ensure_sound(self) -> None:
+        """Raise StateDamaged, if damage was found so far; a large file is looked through while the work goes on."""
+        self.database.ensure_sound()
+
+    def look_through(self) -> None:
+        """Wait until the state is looked through for damage. Raises StateDamaged."""
+        self.database.look_through()
 
     def sizes(self) -> StateSizes:
         """Return how large the state is on disk."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +15,17 @@ from smartico_sync.state.key_file import key_path, read_key_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from uuid import UUID
 
     from smartico_sync.state.database import Access
+    from smartico_sync.state.fair_share import Member
     from smartico_sync.state.key_file import KeyFile
     from smartico_sync.state.postgresql.lease import Holder
+    from smartico_sync.state.postgresql.membership import Membership
     from smartico_sync.state.recovery import Restored
     from smartico_sync.state.store import Store
 
-__all__ = ["FilePlace", "Place", "ServerPlace"]
+__all__ = ["FilePlace", "Group", "Place", "ServerPlace"]
 
 # Who only asks the daemon imports none of them, and a driver need not be there for a state that is a file.
 STORE, RECOVERY = "smartico_sync.state.store", "smartico_sync.state.recovery"
@@ -65,13 +68,31 @@ class FilePlace:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Views that one member works with. `digest`: a hash of their configuration, which members of one group share."""
+
+    name: str
+    views: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServerPlace:
-    """A state in PostgreSQL. `secret`: what it is kept under; `lease_s` and `views` as in its `Wish`."""
+    """A state in PostgreSQL. `secret`: what it is kept under; `lease_s`: how long it is held without being renewed.
+
+    Who opens it to write holds all of `groups`. `member`: what this member is called; `id`: what tells its daemon from others of the name.
+    """
 
     url: str = field(repr=False)
     secret: bytes = field(repr=False)
     lease_s: float
-    views: str
+    groups: tuple[Group, ...]
+    member: str = ""
+    id: UUID | None = None
+
+    def only(self, group: str) -> ServerPlace:
+        """The same for one group."""
+        return replace(self, groups=tuple(each for each in self.groups if each.name == group))
 
     def __str__(self) -> str:
         scheme, _, rest = self.url.partition("://")
@@ -91,7 +112,8 @@ class ServerPlace:
             ) from None
         if status.st_uid != os.getuid() or status.st_mode & 0o077 or folder.is_symlink():
             raise StateUnwritable(f"{folder} is not this user's alone", hint=f"remove it, or chmod 700 {folder}")
-        return folder / hashlib.blake2b(self.url.encode(), key=self.secret, digest_size=8).hexdigest()
+        told = f"{self.url} {self.member}".encode()
+        return folder / hashlib.blake2b(told, key=self.secret, digest_size=8).hexdigest()
 
     @property
     def there(self) -> bool:
@@ -99,7 +121,7 @@ class ServerPlace:
         return bool(import_module(SERVER).there(self))
 
     def open(self, access: Access = "write") -> Store:
-        """Open it, and hold its lease. Raises what `Store.open` raises, ConfigError, and DriverMissing."""
+        """Open it, and hold the leases of its groups. Raises what `Store.open` raises, ConfigError, and DriverMissing."""
         opened: Store = import_module(SERVER).opened(self, access)
         return opened
 
@@ -107,6 +129,20 @@ class ServerPlace:
         """Who holds each lease, or held it last. Raises StateError."""
         found: list[Holder] = import_module(SERVER).holders(self)
         return found
+
+    def members(self) -> list[Member]:
+        """Who is there, working or standing by. Raises StateError."""
+        found: list[Member] = import_module(SERVER).members(self)
+        return found
+
+    def membership(self) -> Membership:
+        """Be there as a member, which may be given groups; makes the tables at the very first start. Raises what `open` raises."""
+        joined: Membership = import_module(SERVER).joined(self)
+        return joined
+
+    def want(self, group: str, member: str) -> None:
+        """Have a member hold a group, as soon as the one that holds it has let it go. Raises ConfigError where there is no such group or member."""
+        import_module(SERVER).wanted(self, group, member)
 
     def key(self) -> KeyFile:
         """Its secret and identity. Raises StateError."""

@@ -37,16 +37,13 @@ def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
 
 def remember(connection: Statements, view_no: int, profiles: pl.DataFrame) -> None:
     """Insert or replace profiles, inside the caller's transaction; of equal ids the last one stays."""
-    connection.remember_profiles(
-        view_no,
-        profiles.select(signed(profiles.get_column("id")), "whole", "parts", "cursor_at").sort(
-            "id", maintain_order=True
-        ),
-    )
+    page = profiles.select(signed(profiles.get_column("id")), "whole", "parts", pl.col("cursor_at").cast(pl.Int64))
+    connection.remember_profiles(view_no, page.sort("id", maintain_order=True))
 
 
 def forget(connection: Statements, view_no: int, what: Literal["fingerprints", "ages"]) -> None:
     """Forget what the profiles of a view held, or how old they were, inside the caller's transaction."""
+    connection.settle_profiles(view_no)
     if what == "fingerprints":
         connection.execute("DELETE FROM profile WHERE view_no = ? AND cursor_at IS NULL", (view_no,))
         connection.execute("UPDATE profile SET whole = ?, parts = NULL WHERE view_no = ?", (FORGOTTEN, view_no))

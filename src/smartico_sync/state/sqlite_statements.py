@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
+from smartico_sync.state import profile_log
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import polars as pl
 
     from smartico_sync.errors import SyncError
 
@@ -26,7 +28,11 @@ class Row:
 
 
 class SqliteStatements(sqlite3.Connection):
-    """A connection that does what the tables' files ask for; see `Statements`."""
+    """A connection that does what the tables' files ask for; see `Statements`. Profiles go through the log before their table."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.profile_log = profile_log.ProfileLog()
 
     def expect(self, sql: str, parameters: Sequence[Any], otherwise: SyncError) -> None:
         """Run a statement that must change a row, or raise."""
@@ -38,13 +44,17 @@ class SqliteStatements(sqlite3.Connection):
         return Row(self.execute(sql, parameters).lastrowid or 0)
 
     def remember_profiles(self, view_no: int, profiles: pl.DataFrame) -> None:
-        """Insert or replace profiles, in the order of their ids: neighbours share a page."""
-        # The number of a view is a constant of the statement: binding it for every row costs a tenth of the speed.
-        self.executemany(
-            f"INSERT INTO profile (view_no, id, whole, parts, cursor_at) VALUES ({view_no:d}, ?, ?, ?, ?) "  # noqa: S608 - an integer
-            "ON CONFLICT (view_no, id) DO UPDATE SET whole = excluded.whole, parts = excluded.parts, cursor_at = excluded.cursor_at",
-            profiles.iter_rows(),
-        )
+        """Insert or replace profiles."""
+        profile_log.append(self, view_no, profiles)
+
+    def erase_profile(self, view_no: int, number: int) -> int:
+        """Delete a profile by its id."""
+        moved = self.execute("DELETE FROM profile WHERE view_no = ? AND id = ?", (view_no, number)).rowcount
+        return max(moved, int(self.profile_log.erase(self, view_no, number)))
+
+    def settle_profiles(self, view_no: int) -> None:
+        """Bring all there are of a view into the table."""
+        self.profile_log.empty(self, view_no)
 
     def fill(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Add many rows."""
@@ -53,6 +63,9 @@ class SqliteStatements(sqlite3.Connection):
 
     def every_row(self, table: str, columns: Sequence[str]) -> Iterator[Sequence[Sequence[Any]]]:
         """Read a whole table."""
+        if table == "profile":
+            yield from self.profile_log.every(self, ROWS)
+            return
         cursor = self.execute(f"SELECT {', '.join(columns)} FROM {table}")  # noqa: S608 - names of ours
         while some := cursor.fetchmany(ROWS):
             yield some
@@ -69,9 +82,4 @@ class SqliteStatements(sqlite3.Connection):
 
     def known_profiles(self, view_no: int, ids: Sequence[int]) -> list[tuple[int, bytes, bytes | None, int | None]]:
         """Read profiles by their ids."""
-        numbers = ",".join(map(str, ids))
-        return self.execute(
-            "SELECT p.id, p.whole, p.parts, p.cursor_at FROM json_each(?) AS wanted "
-            "CROSS JOIN profile AS p ON p.view_no = ? AND p.id = wanted.value",
-            (f"[{numbers}]", view_no),
-        ).fetchall()
+        return self.profile_log.known(self, view_no, pl.Series("id", ids, dtype=pl.Int64)).rows()

@@ -9,12 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.errors import StateError, StateMissing, StateUnwritable
-from smartico_sync.state import recovery
+from smartico_sync.state import opening, recovery
 from smartico_sync.state.database import (
     INCREMENTAL,
     StateSizes,
     connect,
-    examine,
+    look_through,
+    recognise,
     restore_hint,
     transaction,
     translated,
@@ -22,6 +23,8 @@ from smartico_sync.state.database import (
 from smartico_sync.state.key_file import key_path, read_key_file, write_key_file
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
+from smartico_sync.state.profile_log import SLICE
+from smartico_sync.state.upkeep import AT_ONCE_BYTES, CHECKPOINT_BYTES, Upkeep
 
 if TYPE_CHECKING:
     import os
@@ -45,11 +48,19 @@ PAGES_AT_ONCE = 256  # a megabyte given back to the disk at a time: commits wait
 class StateFile:
     """A state in SQLite. Every method may be called from any thread."""
 
-    def __init__(self, path: Path, key: KeyFile, connection: SqliteStatements, lock: ProcessLock | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        key: KeyFile,
+        connection: SqliteStatements,
+        lock: ProcessLock | None,
+        upkeep: Upkeep | None,
+    ) -> None:
         self.path = path
         self.key = key
         self.connection = connection
         self._process = lock
+        self._upkeep = upkeep
         self._turn = threading.RLock()
         self._files = {file: inode(file.stat()) for file in self._own_files() if file.exists()}
 
@@ -59,7 +70,7 @@ class StateFile:
         if access == "read":
             if not path.exists():
                 if key_path(path).exists():
-                    raise recovery.gone(path)
+                    raise opening.gone(path)
                 raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
             return cls._opened(path, read_key_file(key_path(path), apart), access, None)
         try:
@@ -70,7 +81,7 @@ class StateFile:
             ) from error
         lock = ProcessLock(path)
         try:
-            return cls._opened(path, recovery.found_or_first(path, apart), access, lock)
+            return cls._opened(path, opening.found_or_first(path, apart), access, lock)
         except BaseException:
             lock.release()
             raise
@@ -80,17 +91,22 @@ class StateFile:
         with translated(path):
             connection = connect(path, access)
             try:
-                examine(connection, path, access)
+                recognise(connection, path, access)
+                small = path.stat().st_size <= AT_ONCE_BYTES
+                if access == "write" and small:
+                    look_through(connection, path)  # a reader does not: the daemon has
                 if access == "write":
                     migrate(connection)
-                recovery.check_identity(connection, path, key)
-                recovery.check_views(connection, path, key)
+                opening.check_identity(connection, path, key)
+                opening.check_views(connection, path, key)
+                upkeep = None
                 if access == "write":
-                    recovery.mark_opened(connection)
+                    opening.mark_opened(connection)
+                    upkeep = Upkeep(path, None if small else connect(path, "read"))
             except BaseException:
                 connection.close()
                 raise
-            return cls(path, key, connection, lock)
+            return cls(path, key, connection, lock, upkeep)
 
     @property
     def hint(self) -> str:
@@ -102,6 +118,11 @@ class StateFile:
         """Always: the kernel keeps the lock while the process lives."""
         return True
 
+    @property
+    def before(self) -> Literal["well", "badly"]:
+        """Well: nobody else has it; what this machine's daemon left is judged at the opening."""
+        return "well"
+
     def when_lost(self, told: Callable[[], None]) -> None:
         """Never: see `holding`."""
 
@@ -110,14 +131,56 @@ class StateFile:
 
     def close(self, end: Literal["well", "badly"] = "well") -> None:
         """Close the file and let the next process have it; idempotent. After a bad end it is treated as after a power cut."""
+        if self._upkeep:
+            self._upkeep.close()
         with self._turn:
             if self._process and end == "well":
                 with suppress(StateError, sqlite3.Error):
+                    self.ensure_sound()
                     self._check_files()
-                    recovery.mark_closed(self.connection)
+                    opening.mark_closed(self.connection)
             self.connection.close()
             if self._process:
                 self._process.release()
+
+    def ensure_sound(self) -> None:
+        """Raise StateDamaged, if damage was found so far; a large file is looked through while the work goes on."""
+        if self._upkeep:
+            self._upkeep.ensure_sound()
+
+    def look_through(self) -> None:
+        """Wait until the file is looked through. Raises StateDamaged."""
+        if self._upkeep:
+            self._upkeep.wait_for_look()
+        self.ensure_sound()
+
+    def tidy(self, view_no: int, added: int) -> None:
+        """Have moved what the log of profiles holds too much of: beside the work, and where that is too slow, here.
+
+        What fails here does not concern the commit before it, and is tried again after the next one.
+        """
+        with suppress(StateError):
+            with self.reading() as connection:
+                fill = connection.profile_log.fill(connection, view_no)
+            if fill != "little" and self._upkeep:
+                self._upkeep.move(self._move_slice)
+            if fill == "too much":
+                for _ in range(1 + added // SLICE):
+                    self._move_slice()
+
+    def _move_slice(self) -> Literal["more", "nothing"]:
+        """Move a slice of what the log of profiles holds too much of."""
+        try:
+            with self.writing() as connection:
+                return connection.profile_log.move(connection)
+        except BaseException:
+            self.connection.profile_log.drop()
+            raise
+
+    def _checkpoint(self) -> None:
+        """Bring the log of writes into the file; through this connection only, because SQLite is not safe with two that do it."""
+        with self._turn, translated(self.path):
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def note_generation(self, identity: str, generation: int) -> None:
         """Write a generation of event ids into the key file."""
@@ -162,12 +225,16 @@ class StateFile:
     def reading(self) -> Iterator[SqliteStatements]:
         """Lend the connection, to read what was committed; nobody else has it meanwhile."""
         with self._turn, translated(self.path):
+            self.ensure_sound()
             yield self.connection
 
     @contextmanager
     def writing(self, care: Care = "usual") -> Iterator[SqliteStatements]:
         """Lend the connection for one transaction: all of it is written, or nothing."""
+        if care == "overwritten" and self._upkeep:
+            self._upkeep.wait_for_look()  # the log could not be emptied meanwhile
         with self._turn:
+            self.ensure_sound()
             self._check_files()
             tuned = taking_care(self.connection, care) if care in TUNED else nullcontext()
             with translated(self.path), tuned, transaction(self.connection):
@@ -180,10 +247,15 @@ class StateFile:
         return self.path, self.path.with_name(self.path.name + "-wal")
 
     def _remember_files(self) -> None:
+        """Note files that are new, and have the log brought into the file when it is long."""
+        log_bytes = 0
         for file in self._own_files():
-            if file not in self._files:
-                with suppress(OSError):
-                    self._files[file] = inode(file.stat())
+            with suppress(OSError):
+                status = file.stat()
+                self._files.setdefault(file, inode(status))
+                log_bytes = status.st_size
+        if self._upkeep and log_bytes >= CHECKPOINT_BYTES:
+            self._upkeep.checkpoint(self._checkpoint)
 
     def _check_files(self) -> None:
         """Notice that the file, or its log, was removed or replaced: what is written then goes nowhere."""

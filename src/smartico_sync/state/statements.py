@@ -67,6 +67,14 @@ class Statements(Protocol):
         """Insert or replace profiles [id Int64, whole, parts, cursor_at], ascending by id; of equal ids the last one stays."""
         ...
 
+    def erase_profile(self, view_no: int, number: int) -> int:
+        """Delete the profile with this id, signed; how many there were."""
+        ...
+
+    def settle_profiles(self, view_no: int) -> None:
+        """Have all profiles of a view in the table `profile`, as they came last, so that statements about it see all of them."""
+        ...
+
     def fill(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Add many rows of another state as they are, with their numbers."""
         ...

@@ -101,6 +101,8 @@ class StoredPages(StoredViews):
             if commit.ledger is not None:
                 page = ledger.append(connection, number, commit.at_ms, commit.ledger)
             self.sealed[number] = sealed
+        if commit.profiles is not None and not commit.profiles.is_empty():
+            self.database.tidy(number, commit.profiles.height)
         return 0 if page is None else page.number
 
     def _settle_undelivered(self, connection: Statements, number: int, commit: Commit) -> None:

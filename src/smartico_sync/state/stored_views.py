@@ -109,9 +109,10 @@ class StoredViews(OpenState):
         return str(found[0]) if found else ""
 
     def row(self, view: str) -> ViewRow:
-        """Return what is known of a view that was begun."""
+        """Return what is known of a view that was begun. Raises LookupError."""
         row = self.view(view)
-        assert row is not None
+        if row is None:
+            raise LookupError(f"the view {view!r} was never begun in {self.database}")
         return row
 
     def reached(self, view: str, at_ms: int) -> None:

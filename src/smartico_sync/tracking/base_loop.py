@@ -190,6 +190,7 @@ class BaseLoop(ABC, Generic[T, S]):
     def _attempt(self, action: Callable[[], None]) -> None:
         """Do something; whatever goes wrong is remembered and told."""
         try:
+            self._equipment.store.ensure_sound()  # whatever a damaged state says is not acted on
             action()
         except DeliveryStopped:
             self._drop_session()

@@ -122,6 +122,7 @@ class EventSender:
         self._head: Position | None = None
         self._left_out: set[str] = set()
         self._recent = RecentOutcomes()
+        self._empty: PreparedBatch | None = None
         self.dead_lettered = 0
         self.unregistered = 0
 
@@ -130,6 +131,7 @@ class EventSender:
         self._first_load = "under way" if row.level_ms == 0 else "over"
         self._open.clear()
         self._outbox.clear()
+        self._empty = None
         self._retries = "none"
         self._trust, self._head = row.fingerprints, row.head
         self._tell_undelivered()
@@ -178,6 +180,8 @@ class EventSender:
         """
         # Before the players that wait: what is committed in between is then in both.
         holds = instead_of.holds if instead_of is not None else self._behind(session, found)
+        if not rows.height:
+            return self._nothing(session, rows, clock_ms, holds)
         known = session.fingerprints.ages if profiles == "all" else self._known(session)
         waiting = self._waiting if found is None else self._waiting - found.players
         try:
@@ -188,6 +192,12 @@ class EventSender:
             self._open.remove(holds)
             raise
         return batch
+
+    def _nothing(self, session: Working, rows: pl.DataFrame, clock_ms: int, holds: Holds) -> PreparedBatch:
+        """The batch of no rows: a rescan that found nothing commits one, many times a minute."""
+        if self._empty is None:
+            self._empty = prepare(rows, session.options, session.fingerprints.known, clock_ms)
+        return replace(self._empty, holds=holds)
 
     def _behind(self, session: Working, found: redelivery.Found | None) -> Holds:
         """What the next batch must not overtake: all that is on its way, but for transactions that were parked before it."""

@@ -179,6 +179,8 @@ class PageReader:
         self, reading: Reading, page: pl.DataFrame, scan: KeyScan | AskIds | None, watched: AskIds | None
     ) -> tuple[pl.DataFrame | None, int]:
         """The rows that rescans find below the page, and how many ms the mechanism's own took."""
+        if scan is None and watched is None:
+            return None, 0
         known = self.known.hold(ledger_keys(self.mapping, page)) if page.height else self.known
         found: list[pl.DataFrame] = []
         cost = 0

@@ -48,7 +48,7 @@ class ReconciliationRounds:
     def work(self, stopping: threading.Event) -> None:
         """Until the daemon ends, compare what is due."""
         every_s = (self.policy.every or 0) / 1000
-        while every_s and not stopping.wait(min(LOOK_S, every_s)):
+        while every_s and self.done and not stopping.wait(min(LOOK_S, every_s)):
             name = min(self.done, key=self.done.__getitem__)
             if time.monotonic() - self.done[name] >= every_s:
                 self.done[name] = time.monotonic()

@@ -200,7 +200,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
             table = read(messages, session.prepared.layout)
         session = self._session = session.learning(table)
         self._reached.update({step.lane: replace(step, expected=step.next) for step in steps})
-        taken, size = Taken(page, table, steps), sum(len(message.value or b"") for message in messages)
+        taken, size = Taken(page, table, steps), sum(map(len, filter(None, [message.value for message in messages])))
         self._standing = replace(self._standing, progress="behind")
         self._flight.send(
             lambda: self._sender.page(session, taken, subscription),

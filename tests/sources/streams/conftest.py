@@ -14,11 +14,11 @@ from smartico_sync.errors import SyncError
 from smartico_sync.sources.registry import open_stream
 from smartico_sync.sources.stream import Feed
 
-BROKERS = [pytest.param("kafka_mock"), pytest.param("kafka_broker", marks=pytest.mark.slow)]
-
-
-# A member that leaves when it is closed: the next need not wait until it counts as gone.
-MEMBER = "instance_id=none&session_timeout=1500&librdkafka.heartbeat.interval.ms=300"
+BROKERS = [
+    pytest.param("kafka_mock"),
+    pytest.param("kafka_mock_groups", marks=pytest.mark.slow),
+    pytest.param("kafka_broker", marks=pytest.mark.slow),
+]
 
 
 class Book:
@@ -53,7 +53,7 @@ class Bus:
     def __init__(self, server, partitions=1):
         self.server = server
         self.topic = server.topic(new_name(), partitions)
-        self.stream = open_stream("bus", SourceConfig.model_validate({"url": f"{server.url}?{MEMBER}"}))
+        self.stream = open_stream("bus", SourceConfig.model_validate({"url": f"{server.url}?{server.member}"}))
         self.book, self.open = Book(), []
 
     def put(self, *values, partition=0, **more):

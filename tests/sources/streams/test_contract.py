@@ -165,6 +165,7 @@ def test_nobody_there_is_said(monkeypatch):
         stream.facts()
 
 
+@pytest.mark.slow
 def test_lanes_go_to_a_second_member_after_a_drain(bus):
     """Both read, each message once, and what the first had is drained first."""
     made = bus(2)
@@ -183,6 +184,7 @@ def test_lanes_go_to_a_second_member_after_a_drain(bus):
     assert found == {f"{made.topic}/0@0", f"{made.topic}/1@0"}
 
 
+@pytest.mark.slow
 def test_profiles_are_not_shared(bus):
     """With a state of its own, a member that is given some of the lanes halts."""
     made = bus(2)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import time
 
 import pytest
 
+from servers.kafka import MEMBER
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.records import LaneStep
-from smartico_sync.errors import ConfigError, MessagesLost, SourceUnreachable, ViewRegressed
+from smartico_sync.errors import (
+    ConfigError,
+    MessagesLost,
+    SourceRefused,
+    SourceUnreachable,
+    ViewMisconfigured,
+    ViewRegressed,
+)
 from smartico_sync.sources.kafka import assignment
 from smartico_sync.sources.kafka.assignment import Committed
+from smartico_sync.sources.kafka.lanes import Lanes
 from smartico_sync.sources.kafka.settings import settings_of
 from smartico_sync.sources.registry import open_stream
 from smartico_sync.sources.stream import Feed, Page
 
-from .conftest import MEMBER, Book, Bus, drained, failure, places, taken
+from .conftest import Book, Bus, drained, failure, places, taken
 
 FEED = Feed("bets", ("t",), "g", state="mine")
 
@@ -79,7 +89,7 @@ def test_messages_that_were_deleted_unread_stop_the_view_or_are_told(mock_bus, m
     bus.put(*({"n": n} for n in range(10)))
     lane = f"{bus.topic}/0"
     bus.book.lanes[lane] = LaneStep(lane, 2, 2)
-    monkeypatch.setattr("smartico_sync.sources.kafka.subscription.ends", lambda *_: (6, 10))
+    monkeypatch.setattr("smartico_sync.sources.kafka.membership.ends", lambda *_: (6, 10))
     error = failure(bus.subscribe())
     assert isinstance(error, MessagesLost)
     assert "messages 2 to 5" in error.message
@@ -96,7 +106,7 @@ def test_another_topic_under_the_same_name_is_said(mock_bus, monkeypatch):
     lane = f"{bus.topic}/0"
     bus.book.lanes[lane] = LaneStep(lane, 0, 0, "old-id")
     monkeypatch.setattr(
-        "smartico_sync.sources.kafka.subscription.TopicIds.told", lambda _, wait_s=0: {bus.topic: "new-id"}
+        "smartico_sync.sources.kafka.membership.TopicIds.told", lambda _, wait_s=0: {bus.topic: "new-id"}
     )
     error = failure(bus.subscribe())
     assert isinstance(error, ViewRegressed)
@@ -112,6 +122,84 @@ def test_partitions_that_are_added_wait_for_those_that_were_there(mock_bus):
     bus.book.lanes[lane] = LaneStep(lane, 5, 5)
     found = places(taken(bus.subscribe(start="now"), 55))
     assert found == [f"{lane}@{n}" for n in range(5, 30)] + [f"{bus.topic}/1@{n}" for n in range(30)]
+
+
+def test_a_partition_that_is_added_waits_again_when_it_comes_back():
+    """Also where the state knows it by now, and where those that were there have been read already."""
+    lanes = Lanes(FEED)
+    old, new = LaneStep("t/0", 5, 5), LaneStep("t/1", None, 0)
+    lanes.give([old, new], ["t/0"], "all")
+    assert lanes.stopped == {"t/1"}
+    assert not lanes.level(lambda _: 5)
+    lanes.forget(["t/0", "t/1"])
+    lanes.give([old, LaneStep("t/1", 0, 0)], ["t/0", "t/1"], "all")
+    assert lanes.stopped == {"t/1"}
+    assert lanes.end("t/0") == {"t/1"}
+    assert lanes.stopped == set()
+    lanes.give([LaneStep("t/2", None, 0)], ["t/0", "t/1"], "more")  # t/1 was not read to its end
+    assert lanes.stopped == {"t/2"}
+    assert lanes.end("t/1") == {"t/2"}
+    lanes.end("t/2")
+    lanes.give([LaneStep("t/3", None, 0)], ["t/0", "t/1", "t/2"], "more")  # nothing is left to wait for
+    assert lanes.stopped == set()
+
+
+@pytest.mark.parametrize("cluster", ["kafka_mock", pytest.param("kafka_mock_groups", marks=pytest.mark.slow)])
+def test_a_pause_ends_for_lanes_that_went_and_came_back(mock_bus, cluster, request):
+    """The client itself remembers it for as long as it runs: nothing would ever come of them, and nothing would say so."""
+    bus = mock_bus(2, request.getfixturevalue(cluster))
+    subscription = bus.subscribe()
+    drained(subscription)
+    places = subscription._consumer.assignment()
+    subscription.pause()
+    subscription._member.taken(subscription._consumer, places)
+    subscription.resume()
+    subscription._member.given(subscription._consumer, places)
+    bus.put({"n": 1}, partition=0)
+    bus.put({"n": 1}, partition=1)
+    assert len(taken(subscription, 2)) == 2
+
+
+def test_lanes_that_are_taken_are_drained_first(mock_bus):
+    """And those that were lost are not; either way the broker hears of nothing that was not committed."""
+    bus = mock_bus(2)
+    subscription = bus.subscribe()
+    drained(subscription)
+    places = subscription._consumer.assignment()
+    subscription._member.taken(subscription._consumer, places)
+    assert (bus.book.drained, bus.book.gone) == (1, 0)
+    subscription._member.given(subscription._consumer, places)
+    subscription._member.lost(subscription._consumer, places)
+    assert (bus.book.drained, bus.book.gone) == (1, 1)
+    assert subscription._lanes.next == {}
+
+
+def test_a_part_of_the_lanes_is_refused_where_profiles_are_compared_with_one_state(mock_bus):
+    """Another member has the rest, and would compare them with another state."""
+    bus = mock_bus(2)
+    subscription = bus.subscribe(members="alone")
+    drained(subscription)
+    places = subscription._consumer.assignment()
+    subscription._member.taken(subscription._consumer, places)
+    subscription._member.given(subscription._consumer, places[:1])
+    error = failure(subscription)
+    assert isinstance(error, ViewMisconfigured)
+    assert "1 of 2 partitions" in error.message
+
+
+def test_messages_of_a_lane_that_was_taken_are_not_handed_over(mock_bus):
+    """Whoever has it now reads them."""
+    bus = mock_bus(2)
+    subscription = bus.subscribe()
+    drained(subscription)
+    bus.put({"n": 1}, partition=0)
+    bus.put({"n": 1}, partition=1)
+    received = []
+    while len(received) < 2:
+        received += [each for each in subscription._consumer.consume(2, 0.2) if each.error() is None]
+    subscription._lanes.forget([f"{bus.topic}/0"])
+    assert places(subscription._read(received)) == [f"{bus.topic}/1@0"]
+    assert [lag.lane for lag in subscription._lanes.lags(lambda _: -1)] == [f"{bus.topic}/1"]
 
 
 def test_the_broker_hears_of_commits_with_the_state_s_name(mock_bus):
@@ -181,6 +269,7 @@ def test_what_waits_is_counted_beside_a_daemon(mock_bus):
 
 
 def settings(url, encryption=None, **options):
+    url = url.replace("kafkas://", "kafka+tls://")  # as it is opened
     return settings_of("bus", SourceConfig.model_validate({"url": url, "options": options, "encryption": encryption}))
 
 
@@ -214,6 +303,71 @@ def test_the_way_to_another_machine_is_encrypted_unless_words_say_otherwise():
 
 
 @pytest.mark.parametrize(
+    ("url", "options", "expected"),
+    [
+        (
+            "kafkas://sync:secret@b-1.casino.abc.c2.kafka.eu-west-1.amazonaws.com:9096", {},
+            {"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "sync"},
+        ),
+        (
+            "kafkas://%24ConnectionString:Endpoint%3Dsb%3A%2F%2Fn%2F@n.servicebus.windows.net:9093", {"sasl": "plain"},
+            {"sasl.mechanism": "PLAIN", "sasl.username": "$ConnectionString", "sasl.password": "Endpoint=sb://n/"},
+        ),
+        (
+            "kafkas://KEY:SECRET@pkc-1.eu-west-1.aws.confluent.cloud:9092", {"sasl": "plain"},
+            {"bootstrap.servers": "pkc-1.eu-west-1.aws.confluent.cloud:9092", "sasl.mechanism": "PLAIN", "sasl.username": "KEY"},
+        ),
+        (
+            "kafkas://client:secret@b1", {"sasl": "oidc", "librdkafka.sasl.oauthbearer.token.endpoint.url": "https://idp/token"},
+            {"sasl.mechanism": "OAUTHBEARER", "sasl.oauthbearer.method": "oidc", "sasl.oauthbearer.client.id": "client"},
+        ),
+    ],
+    ids=["MSK by SCRAM", "Event Hubs", "Confluent Cloud", "OAuth"],
+)  # fmt: skip
+def test_services_are_reached_as_the_docs_say(url, options, expected):
+    """And the client takes what is made of it."""
+    made = settings(url, **options)
+    assert expected.items() <= made.common.items()
+    made.reader("g").close()
+
+
+def test_iam_signs_with_the_credentials_of_the_machine(monkeypatch):
+    """For the region that the brokers' names tell; the client gets a token that ends."""
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_EC2_METADATA_DISABLED", "true"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    host = "kafkas://b-1.casino.abc.c2.kafka.eu-west-1.amazonaws.com:9098"
+    made = settings(host, sasl="msk-iam")
+    assert made.common["security.protocol"] == "SASL_SSL"
+    assert made.common["sasl.mechanism"] == "OAUTHBEARER"
+    token, ends = made.common["oauth_cb"]("")
+    signed = base64.urlsafe_b64decode(token + "==").decode()
+    assert signed.startswith("https://kafka.eu-west-1.amazonaws.com/?Action=kafka-cluster%3AConnect")
+    assert "hunter2" not in signed
+    assert time.time() < ends < time.time() + 3600
+    made.reader("g").close()
+    told = base64.urlsafe_b64decode(
+        settings("kafkas://b1:9098", sasl="msk-iam", region="eu-north-1").common["oauth_cb"]("")[0] + "=="
+    )
+    assert told.startswith(b"https://kafka.eu-north-1.")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("kafkas://b1:9098", "do not tell the region"),
+        ("kafkas://u:p@b-1.x.kafka.eu-west-1.amazonaws.com:9098", "has no user"),
+        ("kafka://localhost", "with TLS only"),
+    ],
+)
+def test_iam_says_what_it_lacks(url, said):
+    """And never the password."""
+    with pytest.raises(ConfigError, match=said):
+        settings(url, sasl="msk-iam")
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"librdkafka.auto.offset.reset": "latest"}, "auto.offset.reset is set by the daemon"),
@@ -236,12 +390,19 @@ def test_a_setting_that_the_client_refuses_is_named():
     assert "hunter2" not in str(caught.value)
 
 
+def test_what_is_set_for_members_is_not_for_readers():
+    """Else the client refuses it there, for what it has by itself."""
+    made = settings("kafka://localhost", **{"librdkafka.max.poll.interval.ms": "31000"})
+    assert made.common["max.poll.interval.ms"] == "31000"
+    made.reader("g").close()
+
+
 def test_no_secret_is_logged(kafka_mock, capfd, monkeypatch):
     """Also where the client is told to debug: its own lines go nowhere."""
     monkeypatch.setattr("smartico_sync.sources.kafka.topics.ASK_S", 0.5)
     url = kafka_mock.url.replace("://", "://user:hunter2@")
     stream = open_stream("bus", SourceConfig.model_validate({"url": f"{url}?{MEMBER}&librdkafka.debug=all"}))
-    with pytest.raises(SourceUnreachable):
+    with pytest.raises((SourceUnreachable, SourceRefused)):
         stream.sample(Feed("v", ("t",), "g"), 1)
     said = capfd.readouterr()
     assert "hunter2" not in said.out + said.err

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
+import threading
 import time
 
 import pytest
 
 from servers.certificates import Authority
+from servers.gateway import pump
 from servers.plain import PlainServer
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.messages.message import place_of
@@ -453,6 +457,44 @@ class TestBroken:
             stream.facts()
         front.close()
         assert any("daemon" in str(each) for each in seen)
+
+    def test_messages_come_through_tls(self, rabbits, rabbitmq, tmp_path):
+        """A whole session, which shows a certificate of ours; nobody comes in without one, or believes another authority's."""
+        authority, other = Authority(tmp_path), Authority(tmp_path, "other")
+        context = authority.issue("broker", address="127.0.0.1").tls()
+        context.load_verify_locations(authority.certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
+        own = authority.issue("daemon")
+        front = Gate(rabbitmq.port, context)
+        made = rabbits()
+        made.put(*({"n": n} for n in range(30)))
+        shown = {"ca": str(authority.certificate), "certificate": str(own.certificate), "key_file": str(own.key)}
+
+        def stream(options):
+            url = f"amqps://{rabbitmq.user}@127.0.0.1:{front.port}"
+            return open_stream("mq", SourceConfig.model_validate({"url": url, "options": options}))
+
+        subscription = stream(shown).subscribe(made.feed(), Kept())
+        assert numbers(drained(subscription)) == list(range(30))
+        subscription.close()
+        for options in ({"ca": shown["ca"]}, {**shown, "ca": str(other.certificate)}):
+            with pytest.raises(SyncError) as caught:
+                stream(options).facts()
+            assert rabbitmq.address.password not in caught.value.message
+        front.close()
+
+
+class Gate(PlainServer):
+    """TLS before a broker on a port of this machine."""
+
+    def __init__(self, target, context):
+        super().__init__(lambda peer: self._join(peer, target), context)
+
+    def _join(self, peer, target):
+        broker = socket.create_connection(("127.0.0.1", target))
+        self._open.append(broker)
+        threading.Thread(target=pump, args=(broker, peer.sock), daemon=True).start()
+        pump(peer.sock, broker)
 
 
 class TestStreams:

@@ -64,11 +64,16 @@ class DeliveredKeys:
     def unseen(self, keys: pl.Series) -> pl.Series:
         """Return a Boolean Series, as long as `keys`: true where the key is not known."""
         wanted = keys.cast(pl.UInt64)
-        known = pl.repeat(value=False, n=wanted.len(), dtype=pl.Boolean, eager=True)
-        for chunk in (*(chunk.keys for chunk in self.chunks), self.held):
-            if chunk.len():
-                known = known | found(chunk, wanted)
-        return ~known
+        known: pl.Series | None = None
+        parts = [part for part in (*(chunk.keys for chunk in self.chunks), self.held) if part.len()]
+        small = [part for part in parts if part.len() < wanted.len() * SEARCH]
+        for part in (
+            *(part for part in parts if part.len() >= wanted.len() * SEARCH),
+            *([pl.concat(small)] if small else []),
+        ):
+            there = found(part, wanted)
+            known = there if known is None else known | there
+        return pl.repeat(value=True, n=wanted.len(), dtype=pl.Boolean, eager=True) if known is None else ~known
 
     def same(self, rows: pl.Series, bits: int) -> pl.Series:
         """Return a Boolean Series: true where a key is known that is this one but for its lowest bits, which are 0 in `rows`."""

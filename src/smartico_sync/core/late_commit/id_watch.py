@@ -96,10 +96,11 @@ class IdWatch:
     def memory(self, read_time: ReadTime) -> dict[str, Any]:
         """Return what `start` needs."""
         waited = (read_time.steady_ms - pl.col("steady")).clip(lower_bound=0)
+        holes = self.holes.select("low", "high", "step", waited).rows() if self.holes.height else []
         kept = {
             "blocks": self.blocks,
             "ranges": [(each.low, each.high) for each in self.ranges],
-            "holes": [list(row) for row in self.holes.select("low", "high", "step", waited).iter_rows()],
+            "holes": [list(row) for row in holes],
             "usual": round(self.usual, 3),
             "found": self.found,
             "floor": self.floor,
@@ -127,6 +128,9 @@ class IdWatch:
     def left(self, ids: pl.Series, before: int | None) -> tuple[Wide, ...]:
         """Return the holes in ascending ids that lead to another range, rather than to rows that come late."""
         known = whole(ids)
+        if before is not None and known.len() == 1:
+            gap = float(int(known[0]) - before)
+            return ((before + 1, int(known[0]) - 1),) if gap > max(FAR, self.usual * UNUSUAL) else ()
         edges = known if before is None else pl.concat([pl.Series([before], dtype=pl.Int128), known])
         gaps = edges.diff().drop_nulls().cast(pl.Float64)
         if not gaps.len():

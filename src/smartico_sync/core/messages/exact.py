@@ -6,11 +6,16 @@ msgspec reads it: a number with a point or an exponent is given as its own text,
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-__all__ = ["ABSENT", "LONGEST", "Number", "Undecodable", "as_json", "as_text", "decode", "object_of", "unbounded"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "ABSENT", "LONGEST", "Number", "Undecodable", "as_json", "as_text", "decode", "object_of", "objects_of", "unbounded",
+]  # fmt: skip
 
 BOM = b"\xef\xbb\xbf"
 WHOLE_BITS = 63  # what msgspec writes itself
@@ -64,6 +69,15 @@ def object_of(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Undecodable("it is no JSON object")
     return found
+
+
+def objects_of(bodies: Iterable[bytes]) -> list[dict[str, Any]] | None:
+    """What bodies hold, without a step of ours for each, which costs half; None where any of them has to be looked at by itself."""
+    try:
+        objects: list[dict[str, Any]] = [*map(_decoder.decode, bodies)]
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+        return None
+    return objects if set(map(type, objects)) == {dict} else None
 
 
 def unbounded(value: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -20,6 +20,7 @@ from smartico_sync.core.messages.exact import (
     as_json,
     as_text,
     object_of,
+    objects_of,
     unbounded,
 )
 from smartico_sync.core.messages.layout import value_at, walk
@@ -65,13 +66,15 @@ class Table:
 
 def read(messages: Sequence[Message], layout: Layout) -> Table:
     """Read messages by a layout. None of them is lost: each is a row, maybe one that cannot be read, or is skipped and counted."""
+    parts = (layout.early, layout.late)
+    if (quick := read_at_once(messages, layout, parts)) is not None:
+        return quick
     kept: list[Message] = []
     wholes: list[dict[str, Any]] = []
     records: list[dict[str, Any]] = []
     reasons: dict[int, str] = {}
     skipped: Counter[str] = Counter()
     snapshot: set[int] = set()
-    parts = (layout.early, layout.late)
     for message in messages:
         try:
             fate, whole, record = parsed(message, layout, parts)
@@ -88,6 +91,30 @@ def read(messages: Sequence[Message], layout: Layout) -> Table:
         records.append(record)
     cells = columns_of(kept, wholes, records, layout, reasons)
     return Table(kept, cells, reasons, dict(skipped), frozenset(snapshot))
+
+
+def read_at_once(messages: Sequence[Message], layout: Layout, parts: tuple[Conditions, Conditions]) -> Table | None:
+    """The same of JSON that is all as it should be; None where it may not be, or has to be looked at message by message."""
+    early, late = parts
+    bodies = [message.value for message in messages]
+    if layout.format != "json" or early or None in bodies:
+        return None
+    wholes = objects_of(cast("list[bytes]", bodies))
+    if wholes is None:
+        return None
+    records = [walk(whole, layout.root) for whole in wholes] if layout.root else wholes
+    if set(map(type, records)) != {dict}:
+        return None
+    if not late:
+        reasons: dict[int, str] = {}
+        return Table(messages, columns_of(messages, wholes, records, layout, reasons), reasons)
+    every = [*zip(messages, wholes, records, strict=True)]
+    chosen = [each for each in every if meant(late, *each)]
+    kept = [message for message, _, _ in chosen]
+    skipped = {"where": len(every) - len(chosen)} if len(chosen) < len(every) else {}
+    reasons = {}
+    cells = columns_of(kept, [whole for _, whole, _ in chosen], [record for _, _, record in chosen], layout, reasons)
+    return Table(kept, cells, reasons, skipped)
 
 
 def parsed(
@@ -164,6 +191,11 @@ def columns_of(
 
 def bounded(name: str, values: list[Any], reasons: dict[int, str]) -> list[Any]:
     """The cells without numbers beyond all bounds, whose messages cannot be read."""
+    if DOCUMENTS.isdisjoint(map(type, values)):
+        numbers = [value for value in values if type(value) is Number]
+        together = "".join(numbers)
+        if "e" not in together and "E" not in together and max(map(len, numbers), default=0) <= LONGEST:
+            return values
     odd = [
         row
         for row, value in enumerate(values)
@@ -245,7 +277,7 @@ def of_cells(table: Table, name: str, family: Family) -> pl.Series:
         types = (types - {Absent}) | {type(None)}
     if family == "boolean" and types <= {bool, type(None)}:
         return pl.Series(name, values, dtype=dtype)
-    if types <= {str, type(None)}:
+    if types <= {str, Number, type(None)}:
         return pl.Series(name, values, dtype=pl.String)
     if types <= {int, type(None)}:
         try:

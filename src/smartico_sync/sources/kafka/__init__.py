@@ -46,7 +46,7 @@ class KafkaStream:
 
     @contextmanager
     def _asking(self) -> Iterator[Consumer]:
-        with closing(self._settings.reader(NOBODY)) as consumer:
+        with closing(self._settings.reader(NOBODY)) as consumer, consumer.asked(self._place):
             yield consumer
 
     def facts(self) -> ServerFacts:

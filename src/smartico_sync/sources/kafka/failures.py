@@ -27,6 +27,11 @@ MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC
 def failure_of(error: KafkaError, place: str, what: str = "") -> SourceError:
     """The failure that an error stands for; `what`: a topic or group, for the message."""
     code, about = error.code(), f"{place}{': ' + what if what else ''}"
+    if code == KafkaError._SSL:  # noqa: SLF001 - the client's name
+        return SourceRefused(
+            f"{about}: no TLS with the broker: its certificate is not believed, or ours is not",
+            hint="check `ca`, `certificate` and `key_file`, and that the port is the one with TLS",
+        )
     if code in REFUSED:
         return SourceRefused(
             f"{about}: the broker refuses the login ({error.name()})",

@@ -43,7 +43,8 @@ class Replay:
 
     def lanes(self) -> list[str]:
         """Every lane of the feed."""
-        counts = partitions_of(self._consumer, self._feed, self._place)
+        with self._consumer.asked(self._place):
+            counts = partitions_of(self._consumer, self._feed, self._place)
         return [lane_of(topic, number) for topic, count in counts.items() for number in range(count)]
 
     def at(self, places: Sequence[str]) -> list[Message]:

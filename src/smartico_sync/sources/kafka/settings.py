@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from smartico_sync.catalogue.engines import KAFKA
 from smartico_sync.errors import ConfigError
+from smartico_sync.sources.kafka.client import QUIET, Client
+from smartico_sync.sources.kafka.iam import region_of, token_source
 from smartico_sync.sources.kit.broker_login import BrokerLogin
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ MECHANISMS = {
     "scram-sha-256": "SCRAM-SHA-256",
     "scram-sha-512": "SCRAM-SHA-512",
     "oidc": "OAUTHBEARER",
+    "msk-iam": "OAUTHBEARER",
 }
+IAM = "msk-iam"  # the one login without a user: the machine has it
 HANDED_ON = KAFKA.handed_on
 FILES = {
     "ca": "ssl.ca.location", "certificate": "ssl.certificate.location", "key_file": "ssl.key.location",
@@ -51,11 +54,7 @@ READING = {  # beside a group: what is read again, sampled or compared
     **CONSUMING,
     "queued.max.messages.kbytes": 4_096,
 }
-QUIET = logging.getLogger("smartico_sync.sources.client")
-QUIET.addHandler(logging.NullHandler())
-QUIET.propagate = (
-    False  # the client's own lines name hosts, and settings where it is told to debug; failures are told by us
-)
+OF_MEMBERS = frozenset({"group.protocol", "group.remote.assignor", "max.poll.interval.ms", "heartbeat.interval.ms"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Settings:
         """Whether the group is kept by the brokers (`group.protocol` consumer)."""
         return str(self.common.get("group.protocol", "classic")).lower() == "consumer"
 
-    def member(self, group: str, state: str, more: Mapping[str, Any]) -> Consumer:
+    def member(self, group: str, state: str, more: Mapping[str, Any]) -> Client:
         """A member of a group; `state` names the daemon. ConfigError for settings that the client refuses."""
         own: dict[str, Any] = {**CONSUMING, "group.id": group, "session.timeout.ms": self.session_ms}
         if self.new_protocol:
@@ -84,15 +83,15 @@ class Settings:
             own["group.instance.id"] = instance
         return self.made({**own, **self.common, **more})
 
-    def reader(self, group: str, more: Mapping[str, Any] | None = None) -> Consumer:
+    def reader(self, group: str, more: Mapping[str, Any] | None = None) -> Client:
         """A client that reads without being a member of the group."""
-        common = {name: value for name, value in self.common.items() if name != "group.protocol"}
+        common = {name: value for name, value in self.common.items() if name not in OF_MEMBERS}
         return self.made({**READING, **common, "group.id": group, **(more or {})})
 
-    def made(self, settings: dict[str, Any]) -> Consumer:
+    def made(self, settings: dict[str, Any]) -> Client:
         """A client of these settings."""
         try:
-            return Consumer(settings, logger=QUIET)
+            return Client(settings)
         except (KafkaException, ValueError, TypeError) as error:
             raise ConfigError(
                 f"{self.place}: the client refuses a setting: {setting_in(error, settings)}",
@@ -122,16 +121,33 @@ class Login(BrokerLogin):
         return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts())
 
     def user(self) -> dict[str, Any]:
-        """User and password in the way that the brokers want; nothing without a user."""
+        """User and password in the way that the brokers want; nothing without a user, unless the machine is one."""
+        sasl = self.one_of([*MECHANISMS], "sasl", self.given("sasl").lower())
+        known = MECHANISMS[sasl]
+        if sasl == IAM:
+            return {"sasl.mechanism": known, "oauth_cb": token_source(self.place, self.region())}
         if not self.url.user:
             return {}
-        known = MECHANISMS[self.one_of([*MECHANISMS], "sasl", self.given("sasl").lower())]
         if known == "OAUTHBEARER":
             return {
                 "sasl.mechanism": known, "sasl.oauthbearer.method": "oidc", "sasl.oauthbearer.client.id": self.url.user,
                 "sasl.oauthbearer.client.secret": self.url.password,
             }  # fmt: skip
         return {"sasl.mechanism": known, "sasl.username": self.url.user, "sasl.password": self.url.password}
+
+    def region(self) -> str:
+        """Where a login by IAM is signed for. ConfigError for what cannot be one."""
+        if self.url.user:
+            raise self.wrong(
+                f"`sasl: {IAM}` has no user: the machine's own credentials sign",
+                "take user and password out of the url",
+            )
+        if not self.secure:
+            raise self.wrong(f"`sasl: {IAM}` is with TLS only", f"write {KAFKA.scheme}s:// and the port of IAM, 9098")
+        region = self.parameters.get("region") or region_of(self.machines())
+        if not region:
+            raise self.wrong("the brokers' names do not tell the region", "write it: `region: eu-central-1`")
+        return region
 
     def client_s_own(self) -> dict[str, str]:
         """Settings of the client itself, those that the promises rest on excepted."""
@@ -155,14 +171,14 @@ def settings_of(name: str, config: SourceConfig) -> Settings:
     """Read the source. ConfigError for what cannot be meant."""
     login = Login(config)
     login.check()
-    tls = login.secure
+    tls, user = login.secure, login.user()
     common: dict[str, Any] = {
         "bootstrap.servers": login.servers,
         "client.id": login.given("client_id"),
         "socket.timeout.ms": max(1_000, round(login.silence_s * 1000)),
-        "security.protocol": f"{'SASL_' if login.url.user else ''}{'SSL' if tls else 'PLAINTEXT'}",
+        "security.protocol": f"{'SASL_' if user else ''}{'SSL' if tls else 'PLAINTEXT'}",
         **({"enable.ssl.certificate.verification": False} if login.encryption == "unverified" else {}),
-        **login.user(),
+        **user,
         **{theirs: login.parameters[ours] for ours, theirs in FILES.items() if ours in login.parameters},
         **login.client_s_own(),
     }

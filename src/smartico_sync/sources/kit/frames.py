@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import polars as pl
 
@@ -29,6 +29,10 @@ CODE = r"^-?[0-9]+$"
 WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.f"
 WHOLE_CLOCK = "%Y-%m-%d %H:%M:%S.%6f"
 WHOLE, SECONDS = len("2026-01-01 00:00:00.000000"), len("2026-01-01 00:00:00")
+FEW = 16  # rows: looking at each text costs less than a query does
+NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+BOOLEANS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
+Writing = Literal["plain", "odd"]
 REASONS: dict[str, str] = {
     "integer": "not a whole number of 64 bits",
     "decimal": "not a finite number",
@@ -87,16 +91,24 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
 
     `timezone` is the zone of `timestamp` columns. Adds `@unreadable` when some value does not fit.
     """
+    printed = pl.DataFrame([text.alias(str(place)) for place, text in enumerate(texts)])
+    odd = odd_columns(columns, printed)
+    # All columns in one go: of a page of one row every step is felt.
+    first = printed.select(
+        parsed(column.family, pl.col(name), timezone, odd.get(name, "plain")) if dtype == pl.String else name
+        for column, (name, dtype) in zip(columns, printed.schema.items(), strict=True)
+    )
     series = []
     unfit: list[tuple[Column, pl.Series]] = []
-    for column, printed in zip(columns, texts, strict=True):
-        text = printed
-        parsed = (_parse(column.family, text, timezone) if text.dtype == pl.String else text).alias(column.name)
-        if parsed.null_count() != text.null_count():
-            text, parsed = _closer_look(column, text, parsed)
-        if parsed.null_count() != text.null_count():
-            unfit.append((column, parsed.is_null() & text.is_not_null()))
-        series.append(parsed)
+    for column, made, given in zip(columns, first.get_columns(), texts, strict=True):
+        text, values = given, made.alias(column.name)
+        if values.null_count() != text.null_count():
+            values = second_look(column.family, text, values, timezone).alias(column.name)
+        if values.null_count() != text.null_count():
+            text, values = _closer_look(column, text, values)
+        if values.null_count() != text.null_count():
+            unfit.append((column, values.is_null() & text.is_not_null()))
+        series.append(values)
     return with_reasons(pl.DataFrame(series), unfit)
 
 
@@ -137,27 +149,78 @@ def with_reasons(data: pl.DataFrame, unfit: Sequence[tuple[Column, pl.Series]], 
     return data.with_columns(joined.to_series())
 
 
-def _parse(family: Family, text: pl.Series, timezone: str) -> pl.Series:
+def odd_columns(columns: Sequence[Column], printed: pl.DataFrame) -> dict[str, Writing]:
+    """Which columns hold numbers that are none, or times without a fraction."""
+    if printed.height <= FEW:
+        return {
+            name: "odd"
+            for column, (name, kind) in zip(columns, printed.schema.items(), strict=True)
+            if kind == pl.String
+            and column.family in ("decimal", "timestamp", "instant")
+            and any(is_odd(column.family, text) for text in printed.get_column(name).to_list() if text is not None)
+        }
+    checks = []
+    for column, (name, kind) in zip(columns, printed.schema.items(), strict=True):
+        if kind == pl.String and column.family == "decimal":
+            checks.append(pl.col(name).is_in(NO_NUMBERS).any())
+        elif kind == pl.String and column.family in ("timestamp", "instant"):
+            checks.append((clock(column.family, pl.col(name)).str.len_bytes() == SECONDS).any())
+    found = printed.select(checks).row(0, named=True) if checks else {}
+    return {name: "odd" for name, yes in found.items() if yes}
+
+
+def is_odd(family: Family, text: str) -> bool:
+    """The same of one text."""
+    return text in NO_NUMBERS if family == "decimal" else len(text.removesuffix("+00")) == SECONDS
+
+
+def parsed(family: Family, text: pl.Expr, timezone: str, writing: Writing) -> pl.Expr:
+    """Texts as values of the family, null where they are none at first sight."""
     match family:
         case "integer":
-            return whole(text)
+            return text.cast(pl.Int64, strict=False)
         case "decimal":
-            unfit = text.is_in(["NaN", "Infinity", "-Infinity"])
-            return text.set(unfit, None) if unfit.any() else text
+            return pl.when(~text.is_in(NO_NUMBERS)).then(text) if writing == "odd" else text
         case "float":
-            return finite(text.cast(pl.Float64, strict=False))
+            number = text.cast(pl.Float64, strict=False)
+            return pl.when(number.is_finite()).then(number)
         case "boolean":
-            return _booleans(text)
-        case "timestamp":
-            return to_utc(_wall_clock(text), timezone)
-        case "instant":
-            return _wall_clock(text.str.strip_suffix("+00")).dt.replace_time_zone("UTC")
+            return text.str.to_lowercase().replace_strict(BOOLEANS, default=None, return_dtype=pl.Boolean)
+        case "timestamp" | "instant":
+            # A pattern of one length is read four times as fast, so whatever is shorter is filled up.
+            wall = clock(family, text)
+            if writing == "odd":
+                wall = pl.when(wall.str.len_bytes() == SECONDS).then(wall + ".").otherwise(wall)
+            full = wall.str.pad_end(WHOLE, "0").str.to_datetime(WHOLE_CLOCK, time_unit="us", strict=False)
+            return zoned(family, full, timezone)
         case "date":
             return text.str.to_date("%Y-%m-%d", strict=False)
         case "binary":
             return text.str.strip_prefix("\\x").str.decode("hex", strict=False)
         case _:
             return text
+
+
+def clock(family: Family, text: pl.Expr) -> pl.Expr:
+    """The wall clock of a time."""
+    return text.str.strip_suffix("+00") if family == "instant" else text
+
+
+def zoned(family: Family, wall: pl.Expr, timezone: str) -> pl.Expr:
+    """Wall clocks as the family has them."""
+    return wall.dt.replace_time_zone("UTC") if family == "instant" else to_utc(wall, timezone)
+
+
+def second_look(family: Family, text: pl.Series, values: pl.Series, timezone: str) -> pl.Series:
+    """The values where the first look lost something: integers of 64 bits without a sign, times of other lengths."""
+    if text.dtype != pl.String:
+        return values
+    if family == "integer":
+        return whole(text)
+    if family in ("timestamp", "instant"):
+        wall = clock(family, pl.lit(text)).str.to_datetime(WALL_CLOCK, time_unit="us", strict=False)
+        return pl.select(pl.coalesce(pl.lit(values), zoned(family, wall, timezone))).to_series()
+    return values
 
 
 def _closer_look(column: Column, text: pl.Series, parsed: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -181,16 +244,6 @@ def whole(numbers: pl.Series) -> pl.Series:
     return unsigned if unsigned.null_count() == numbers.null_count() else signed
 
 
-def _wall_clock(text: pl.Series) -> pl.Series:
-    """Times to the microsecond. A pattern of one length is read four times as fast, so whatever is shorter is filled up."""
-    seconds = text.str.len_bytes() == SECONDS
-    pointed = text.zip_with(~seconds, text + ".") if seconds.any() else text
-    full = pointed.str.pad_end(WHOLE, "0").str.to_datetime(WHOLE_CLOCK, time_unit="us", strict=False)
-    if full.null_count() == text.null_count():
-        return full
-    return full.fill_null(text.str.to_datetime(WALL_CLOCK, time_unit="us", strict=False))
-
-
 def finite(numbers: pl.Series) -> pl.Series:
     """Floats; null for those that are no number."""
     unfit = ~numbers.is_finite()
@@ -212,14 +265,10 @@ def decoded(values: Sequence[bytes | None] | pl.Series) -> pl.Series:
         return pl.Series(data.name, texts, dtype=pl.String)
 
 
-def _booleans(text: pl.Series) -> pl.Series:
-    lower = text.str.to_lowercase()
-    return lower.replace_strict(
-        {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}, default=None, return_dtype=pl.Boolean
-    )
+Wall = TypeVar("Wall", pl.Series, pl.Expr)
 
 
-def to_utc(wall: pl.Series, timezone: str) -> pl.Series:
+def to_utc(wall: Wall, timezone: str) -> Wall:
     """Wall clocks of a zone to naive UTC."""
     if timezone == "UTC":
         return wall

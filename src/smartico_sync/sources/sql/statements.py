@@ -218,6 +218,7 @@ def count(adapter: DialectAdapter, relation: Relation, low: Literal["open", "low
     return _compile(adapter, relation, query)
 
 
+@lru_cache(maxsize=256)
 def star(adapter: DialectAdapter, relation: Relation) -> str:
     """Every column of no row, to learn names and types."""
     source = _source(adapter, relation)

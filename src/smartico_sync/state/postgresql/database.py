@@ -16,7 +16,7 @@ from smartico_sync.state.copying import write_file
 from smartico_sync.state.database import StateSizes
 from smartico_sync.state.postgresql import first_start
 from smartico_sync.state.postgresql.connection import abandon, connect, shown, told
-from smartico_sync.state.postgresql.lease import Lease, Renewal, release
+from smartico_sync.state.postgresql.lease import Renewal, release
 from smartico_sync.state.postgresql.statements import Message, Steps, required
 
 if TYPE_CHECKING:
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from smartico_sync.state.key_file import KeyFile, SecretPlace
     from smartico_sync.state.open_state import Care
     from smartico_sync.state.postgresql.first_start import Wish
+    from smartico_sync.state.postgresql.lease import Lease
 
 __all__ = ["PostgresqlDatabase"]
 
 MARGIN = 0.1  # of the lease, before its end: no request starts any more
 GENERATION = "INSERT INTO generation (identity, number) VALUES (?, ?) ON CONFLICT (identity) DO UPDATE SET number = excluded.number"
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
-FENCE = "UPDATE fence SET token = '{to}' WHERE name = '{name}' AND token IN ({among})"
+FENCE = "UPDATE fence SET token = ? WHERE name = ANY(?::text[]) AND token = ANY(?::uuid[])"
 SIZE = (
     "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
     "WHERE n.nspname = current_schema() AND c.relkind = 'r'"
@@ -67,7 +68,7 @@ class PostgresqlDatabase:
     def open(cls, wish: Wish, path: Path, access: Access) -> PostgresqlDatabase:
         """Open the state, making its tables at the very first start, and take its lease. `path`: see `Database`.
 
-        Raises StateLocked while another member holds it, StateUnwritable, StateMissing, StateDamaged, and StateError for tables of a
+        Raises StateLocked while another member holds a group of it, StateUnwritable, StateMissing, StateDamaged, and StateError for tables of a
         newer version.
         """
         with told(wish.url):
@@ -79,10 +80,8 @@ class PostgresqlDatabase:
                     key, lease = first_start.taken(connection, wish)
                 try:
                     first_start.check_views(Steps(connection), wish, key)
-                    if lease is not None and lease.ended == "badly":
-                        view_positions.judge_fingerprints(
-                            Steps(connection), "doubted"
-                        )  # it may have sent more than it noted
+                    if lease is not None:
+                        doubt(Steps(connection), wish, lease)
                 except BaseException:
                     if lease is not None:
                         release(connection, lease)
@@ -96,6 +95,11 @@ class PostgresqlDatabase:
     def hint(self) -> str:
         """What an operator types when the state is gone or damaged."""
         return first_start.RESTORE
+
+    @property
+    def before(self) -> Literal["well", "badly"]:
+        """How whoever held it before ended; badly: requests of his may be under way."""
+        return "badly" if self._lease is not None and "badly" in self._lease.ended.values() else "well"
 
     @property
     def holding(self) -> bool:
@@ -127,7 +131,7 @@ class PostgresqlDatabase:
             connection, token = self._live(), uuid.uuid4()
             steps = Steps(connection)
             try:
-                steps.run(f"BEGIN;{self._fence(token)}", self._lost)
+                steps.run(f"BEGIN;{self._fence(steps, token)}", self._lost)
                 if care == "patient":
                     connection.execute("SET LOCAL statement_timeout = 0")
                 yield steps
@@ -143,7 +147,7 @@ class PostgresqlDatabase:
         """Collect a transaction that does not read what it wrote, and send it as one message behind the fence."""
         with self._turn, self._told():
             connection, token = self._live(), uuid.uuid4()
-            message = Message(connection, self._fence(token))
+            message = Message(connection, self._fence(Steps(connection), token))
             yield message
             self._tokens.add(token)
             try:
@@ -171,11 +175,11 @@ class PostgresqlDatabase:
                 raise self._lost() from None
             raise
 
-    def _fence(self, to: uuid.UUID) -> str:
+    def _fence(self, steps: Steps, to: uuid.UUID) -> str:
         if self._lease is None:
             raise StateError(f"the state {self} is open to be read only")
-        among = ", ".join(f"'{token}'" for token in self._tokens)
-        return required(FENCE.format(to=to, name=self._lease.name, among=among), "lost")
+        names = list(self._lease.names)
+        return required(steps.bound(FENCE, (to, names, list(self._tokens))), "lost", len(names))
 
     def _live(self) -> psycopg.Connection[Any]:
         """The connection; a new one where the last one broke, after which nothing that was sent on it can happen any more."""
@@ -188,7 +192,8 @@ class PostgresqlDatabase:
             try:
                 if self._lease is not None:
                     self._tokens.add(token)
-                    Steps(connection).run(self._fence(token), self._lost)
+                    steps = Steps(connection)
+                    steps.run(self._fence(steps, token), self._lost)
                     self._tokens = {token}
             except BaseException:
                 connection.close()
@@ -219,6 +224,15 @@ class PostgresqlDatabase:
             if self._connection is not None:
                 abandon(self._connection)  # whoever waits for an answer on it waits no longer
             self._told_of_loss()
+
+    def tidy(self, view_no: int, added: int) -> None:
+        """Leave it to the server."""
+
+    def ensure_sound(self) -> None:
+        """Leave it to the server."""
+
+    def look_through(self) -> None:
+        """Leave it to the server."""
 
     def note_generation(self, identity: str, generation: int) -> None:
         """Write a generation of event ids down; a new state takes it over."""
@@ -252,3 +266,11 @@ class PostgresqlDatabase:
             self._closed = True
             if self._connection is not None:
                 self._connection.close()
+
+
+def doubt(steps: Steps, wish: Wish, lease: Lease) -> None:
+    """Compare with nothing of the groups whose holder ended badly: it may have sent more than it noted."""
+    badly = {view for group in wish.groups if lease.ended[group.name] == "badly" for view in group.views}
+    for name, number in view_positions.numbers(steps).items() if badly else ():
+        if name in badly:
+            view_positions.judge_fingerprints(steps, "doubted", number)

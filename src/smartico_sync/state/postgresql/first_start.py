@@ -19,28 +19,34 @@ from smartico_sync.state.postgresql.tables import MIGRATIONS, SCHEMA, VERSION
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from smartico_sync.state.postgresql.lease import Lease
+    from smartico_sync.state.place import Group
+    from smartico_sync.state.postgresql.lease import Lease, Who
     from smartico_sync.state.postgresql.statements import Steps
 
-__all__ = ["RESTORE", "Wish", "check_views", "looked_at", "mark_of", "taken"]
+__all__ = ["ALONE", "RESTORE", "Wish", "check_views", "looked_at", "mark_of", "ready", "taken"]
 
 RESTORE = "bring the database back from its own backup; without one, `smartico-sync state new` starts again at the configured `start_from`"
 THERE = f"SELECT to_regclass('{SCHEMA}.version') IS NOT NULL, pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'"
+ALONE = (  # nobody holds anything, and nobody takes anything before the end of the transaction
+    f"SET LOCAL search_path = {SCHEMA}",
+    "LOCK TABLE lease IN ACCESS EXCLUSIVE MODE",
+    f"SELECT required(NOT EXISTS (SELECT FROM lease WHERE {lease.LIVE}), 'busy')",  # noqa: S608 - constants
+)
 TWICE = ("23505", "42P06", "42P07")  # two members made it at the same moment
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What state a member wants: where it is, the secret it is kept under, and what the member does with it.
+    """What state a member wants: where it is, the secret it is kept under, and which groups of views it works with.
 
-    `lease_s`: how long it is held without being renewed. `views`: a hash of the configured views; members of one group have the same.
+    `lease_s`: how long they are held without being renewed.
     """
 
     url: str = field(repr=False)
     secret: bytes = field(repr=False)
-    lease_s: float = 10.0
-    group: str = lease.GROUP
-    views: str = ""
+    lease_s: float
+    groups: tuple[Group, ...]
+    who: Who = field(default_factory=lease.Who)
 
 
 def mark_of(secret: bytes) -> bytes:
@@ -63,7 +69,17 @@ def looked_at(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
 
 
 def taken(connection: psycopg.Connection[Any], wish: Wish) -> tuple[KeyFile, Lease]:
-    """The identity of a state that this member holds from now on. Raises StateLocked and what `looked_at` raises."""
+    """The identity of a state that this member holds from now on. Raises StateLocked and what `ready` raises."""
+    key = ready(connection, wish)
+    groups = {group.name: group.digest for group in wish.groups}
+    held = lease.take(connection, groups, wish.lease_s, version=VERSION, who=wish.who)
+    if held is None:
+        raise locked(connection, wish)
+    return key, held
+
+
+def ready(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
+    """The identity of a state whose tables are there, and are those of this version. Raises what `looked_at` raises, and StateLocked."""
     there, read_only = connection.execute(THERE).fetchone() or (False, False)
     if read_only:
         raise StateUnwritable(
@@ -74,25 +90,24 @@ def taken(connection: psycopg.Connection[Any], wish: Wish) -> tuple[KeyFile, Lea
         make(connection, wish)
     version = known_version(connection, wish)
     key = identity(connection, wish)
-    held = lease.take(connection, wish.group, wish.views, wish.lease_s)
-    if held is None:
-        raise locked(connection, wish)
     if version < VERSION:
-        migrate(connection, version, held.holder, wish)
-    return key, held
+        migrate(connection, version, wish)
+    return key
 
 
 def locked(connection: psycopg.Connection[Any], wish: Wish) -> StateHeld:
     """Why the state cannot be had now."""
-    other = lease.theirs(connection, wish.group)
+    other = lease.theirs(connection, [group.name for group in wish.groups])
     who = f"{other.member} since {other.since}" if other else "another member"
-    if other is not None and other.configuration != wish.views:
+    mine = {group.name: group.digest for group in wish.groups}
+    part = f"group {other.name} of " if other is not None and len(mine) > 1 else ""
+    if other is not None and other.configuration != mine.get(other.name, other.configuration):
         return StateHeld(
-            f"the state {shown(wish.url)} is held by {who}, with other views than this configuration has",
+            f"{part}the state {shown(wish.url)} is held by {who}, with other views than this configuration has",
             hint="give all members the same `views:`; this one stands by until the other ends, and then goes by its own",
         )
     return StateHeld(
-        f"the state {shown(wish.url)} is held by {who}",
+        f"{part}the state {shown(wish.url)} is held by {who}",
         hint="this member stands by, and takes over when that one ends; run commands that change something there",
     )
 
@@ -158,18 +173,19 @@ def steps(version: int, migrations: Sequence[Sequence[str]]) -> list[str]:
 def migrate(
     connection: psycopg.Connection[Any],
     version: int,
-    holder: uuid.UUID,
     wish: Wish,
     migrations: Sequence[Sequence[str]] = MIGRATIONS,
 ) -> None:
-    """Bring older tables to the newest version, in one transaction, while no other member works with them. Raises StateLocked."""
-    alone = f"SELECT required(NOT EXISTS (SELECT FROM lease WHERE {lease.LIVE} AND holder <> '{holder}'), 'busy')"  # noqa: S608 - constants
+    """Bring older tables to the newest version, in one transaction, while no member works with them. Raises StateLocked.
+
+    Whoever takes a lease meanwhile waits for it, and then finds that the version is another.
+    """
     as_read = f"SELECT required((SELECT number FROM version) = {version}, 'moved')"  # noqa: S608 - a number
-    message = ["LOCK TABLE version, lease IN EXCLUSIVE MODE", alone, as_read, *steps(version, migrations)]
+    message = [*ALONE, as_read, *steps(version, migrations)]
     try:
         psycopg.ClientCursor(connection).execute(";".join(message).encode())
     except psycopg.Error as error:
-        if error.sqlstate != "SY001":
+        if error.sqlstate != lease.REFUSED:
             raise
         raise StateLocked(
             f"the state {shown(wish.url)} is to be brought to a newer version, and members of the older one work with it",

@@ -1,6 +1,6 @@
-"""The lease of a state: who works with it, by the clock of the database, for as long as it is renewed.
+"""The leases of a state: who works with which group of views, by the clock of the database, for as long as it is renewed.
 
-`holder` is a fresh id for each time it is taken. The fence, a token that every transaction replaces, is taken over in the same
+`holder` is a fresh id for each time one is taken, or several together. The fence, a token that every transaction replaces, is taken over in the same
 statement: it waits for the transaction that is under way, and refuses every later one of the member before.
 """
 
@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
@@ -19,42 +19,53 @@ import psycopg
 from smartico_sync.state.postgresql.connection import abandon, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["GROUP", "Holder", "Lease", "Renewal", "look", "member", "release", "take", "theirs"]
+__all__ = ["LIVE", "REFUSED", "Holder", "Lease", "Renewal", "Who", "look", "release", "take", "theirs"]
 
-GROUP = "default"  # the lease of views that name no group
+REFUSED = "SY001"  # what the function `required` raises
 RENEWALS = 3  # in the time of a lease: two may fail
 
 LIVE = "holder IS NOT NULL AND expires > clock_timestamp()"
+# All of them or none, and none of tables that are of another version than the one who takes them knows.
 TAKE = f"""WITH taken AS (
-    INSERT INTO lease AS l (name, holder, member, since, expires, configuration, ended)
-    VALUES (%(name)s, %(holder)s, %(member)s, clock_timestamp(), clock_timestamp() + %(lease)s * interval '1 s', %(views)s, 'well')
-    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, member = excluded.member, since = excluded.since,
-        expires = excluded.expires, configuration = excluded.configuration,
+    INSERT INTO lease AS l (name, holder, member, member_id, since, expires, configuration, ended)
+    SELECT wanted.name, %(holder)s, %(member)s, %(member_id)s, clock_timestamp(), clock_timestamp() + %(lease)s * interval '1 s',
+        wanted.configuration, 'well'
+    FROM unnest(%(names)s::text[], %(configurations)s::text[]) AS wanted(name, configuration) ORDER BY wanted.name
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, member = excluded.member, member_id = excluded.member_id,
+        since = excluded.since, expires = excluded.expires, configuration = excluded.configuration,
         ended = CASE WHEN l.holder IS NULL THEN 'well' ELSE 'badly' END
     WHERE NOT (l.{LIVE.replace("expires", "l.expires")})
-    RETURNING ended)
+    RETURNING name, ended)
 , fenced AS (
-    INSERT INTO fence (name, token) SELECT %(name)s, %(token)s FROM taken
+    INSERT INTO fence (name, token) SELECT name, %(token)s FROM taken
     ON CONFLICT (name) DO UPDATE SET token = excluded.token)
-SELECT ended FROM taken"""  # noqa: S608 - constants
-RENEW = "UPDATE lease SET expires = clock_timestamp() + %s * interval '1 s' WHERE name = %s AND holder = %s"
-RELEASE = "UPDATE lease SET holder = NULL WHERE name = %s AND holder = %s"
+SELECT name, ended, required((SELECT count(*) FROM taken) = %(many)s AND (SELECT number FROM version) = %(version)s, 'held')::text
+FROM taken"""  # noqa: S608 - constants
+RENEW = "UPDATE lease SET expires = clock_timestamp() + %s * interval '1 s' WHERE holder = %s"
+RELEASE = "UPDATE lease SET holder = NULL, expires = clock_timestamp() WHERE holder = %s"
 LOOK = (
     f"SELECT name, member, to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS+00:00'), {LIVE}, configuration, "  # noqa: S608 - constants
-    "greatest(0, extract(epoch FROM expires - clock_timestamp()))::float FROM lease ORDER BY name"
+    "greatest(0, extract(epoch FROM expires - clock_timestamp()))::float, member_id, "
+    "greatest(0, extract(epoch FROM clock_timestamp() - expires))::float, wanted FROM lease ORDER BY name"
 )
 
 
-def member() -> str:
-    """The name of this member: that of its machine."""
-    return socket.gethostname()
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A member. `id`: of the daemon; a command has none."""
+
+    name: str = field(default_factory=socket.gethostname)
+    id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease, or held it last. `left_s`: until it may be taken, unless it is renewed."""
+    """Who holds a lease, or held it last. `left_s`: until it may be taken, unless it is renewed; `free_s`: since when it may be.
+
+    `wanted`: the member that is to hold it, where an operator said so.
+    """
 
     name: str
     member: str
@@ -62,17 +73,24 @@ class Holder:
     live: bool
     configuration: str
     left_s: float
+    member_id: uuid.UUID | None
+    free_s: float
+    wanted: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease that was taken. `ended`: how the holder before it ended; badly: it may have sent what the state does not know."""
+    """Leases of groups that were taken together. `ended`: how the holder of each before it ended; badly: it may have sent what the state does not know."""
 
-    name: str
     holder: uuid.UUID
     token: uuid.UUID
-    ended: Literal["well", "badly"]
+    ended: Mapping[str, Literal["well", "badly"]]
     deadline_s: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The groups."""
+        return tuple(self.ended)
 
 
 def steady_s() -> float:
@@ -80,12 +98,27 @@ def steady_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def take(connection: psycopg.Connection[Any], name: str, views: str, lease_s: float) -> Lease | None:
-    """Take a lease that nobody holds; None where somebody does. Raises psycopg.Error."""
-    holder, token, asked_s = uuid.uuid4(), uuid.uuid4(), steady_s()
-    given = {"name": name, "holder": holder, "token": token, "member": member(), "views": views, "lease": lease_s}
-    found = psycopg.ClientCursor(connection).execute(TAKE, given).fetchone()
-    return None if found is None else Lease(name, holder, token, found[0], asked_s + lease_s)
+def take(
+    connection: psycopg.Connection[Any],
+    groups: Mapping[str, str],
+    lease_s: float,
+    *,
+    version: int,
+    who: Who | None = None,
+) -> Lease | None:
+    """Take the leases of groups, each with a hash of its configuration, that nobody holds; None where somebody does. Raises psycopg.Error."""
+    holder, token, asked_s, who = uuid.uuid4(), uuid.uuid4(), steady_s(), who or Who()
+    given = {
+        "names": list(groups), "configurations": list(groups.values()), "many": len(groups), "version": version,
+        "holder": holder, "token": token, "member": who.name, "member_id": who.id, "lease": lease_s,
+    }  # fmt: skip
+    try:
+        found = psycopg.ClientCursor(connection).execute(TAKE, given).fetchall()
+    except psycopg.Error as error:
+        if error.sqlstate != REFUSED:
+            raise
+        return None
+    return Lease(holder, token, {name: ended for name, ended, _ in found}, asked_s + lease_s) if found else None
 
 
 def look(connection: psycopg.Connection[Any]) -> list[Holder]:
@@ -93,14 +126,14 @@ def look(connection: psycopg.Connection[Any]) -> list[Holder]:
     return [Holder(*row) for row in psycopg.ClientCursor(connection).execute(LOOK).fetchall()]
 
 
-def theirs(connection: psycopg.Connection[Any], name: str) -> Holder | None:
-    """Return who holds a lease; None where nobody does. Raises psycopg.Error."""
-    return next((each for each in look(connection) if each.name == name and each.live), None)
+def theirs(connection: psycopg.Connection[Any], names: Collection[str]) -> Holder | None:
+    """Return who holds one of these leases; None where nobody does. Raises psycopg.Error."""
+    return next((each for each in look(connection) if each.name in names and each.live), None)
 
 
 def release(connection: psycopg.Connection[Any], lease: Lease) -> None:
-    """Let another member have it at once. Raises psycopg.Error."""
-    psycopg.ClientCursor(connection).execute(RELEASE, (lease.name, lease.holder))
+    """Let other members have them at once. Raises psycopg.Error."""
+    psycopg.ClientCursor(connection).execute(RELEASE, (lease.holder,))
 
 
 class Renewal:
@@ -114,8 +147,8 @@ class Renewal:
         self._ending = threading.Event()
         self._connection: psycopg.Connection[Any] | None = None
         self.deadline_s = lease.deadline_s
-        self._thread = threading.Thread(target=self._work, name=f"lease-{lease.name}", daemon=True)
-        self._watch = threading.Thread(target=self._watch_deadline, name=f"deadline-{lease.name}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"lease-{lease.names[0]}", daemon=True)
+        self._watch = threading.Thread(target=self._watch_deadline, name=f"deadline-{lease.names[0]}", daemon=True)
         self._thread.start()
         self._watch.start()
 
@@ -159,10 +192,11 @@ class Renewal:
             self._connection = connect(self._url, self._lease_s, "lease")
         asked_s = steady_s()
         cursor = psycopg.ClientCursor(self._connection)
-        cursor.execute(RENEW, (self._lease_s, self._lease.name, self._lease.holder))
-        if cursor.rowcount:
+        cursor.execute(RENEW, (self._lease_s, self._lease.holder))
+        held = cursor.rowcount == len(self._lease.names)
+        if held:
             self.deadline_s = asked_s + self._lease_s
-        return bool(cursor.rowcount)
+        return held
 
     def _watch_deadline(self) -> None:
         """A thread of its own: the one that renews may wait for an answer that does not come."""

@@ -9,7 +9,8 @@ from smartico_sync.state.postgresql.connection import connect, told  # isort: sk
 from smartico_sync.state.postgresql import first_start, recovery
 from smartico_sync.state.postgresql.database import PostgresqlDatabase
 from smartico_sync.state.postgresql.first_start import Wish
-from smartico_sync.state.postgresql.lease import look
+from smartico_sync.state.postgresql.lease import Who, look
+from smartico_sync.state.postgresql.membership import Membership, present, want
 from smartico_sync.state.store import Store
 
 if TYPE_CHECKING:
@@ -18,18 +19,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.state.database import Access
+    from smartico_sync.state.fair_share import Member
     from smartico_sync.state.open_state import Database
     from smartico_sync.state.place import ServerPlace
     from smartico_sync.state.postgresql.lease import Holder
     from smartico_sync.state.postgresql.statements import Steps
     from smartico_sync.state.recovery import Restored
 
-__all__ = ["cleared", "holders", "opened", "renewed", "restored", "snapshot", "there"]
+__all__ = ["cleared", "holders", "joined", "members", "opened", "renewed", "restored", "snapshot", "there", "wanted"]
 
 
 def wished(place: ServerPlace) -> Wish:
     """The place as its own files know it."""
-    return Wish(place.url, place.secret, place.lease_s, views=place.views)
+    who = Who(place.member, place.id) if place.member else Who(id=place.id)
+    return Wish(place.url, place.secret, place.lease_s, place.groups, who)
 
 
 def opened(place: ServerPlace, access: Access) -> Store:
@@ -76,3 +79,24 @@ def holders(place: ServerPlace) -> list[Holder]:
     with told(wish.url), closing(connect(wish.url, wish.lease_s, "look")) as connection:
         first_start.looked_at(connection, wish)
         return look(connection)
+
+
+def members(place: ServerPlace) -> list[Member]:
+    """Who is there."""
+    wish = wished(place)
+    with told(wish.url), closing(connect(wish.url, wish.lease_s, "look")) as connection:
+        first_start.looked_at(connection, wish)
+        return present(connection)
+
+
+def joined(place: ServerPlace) -> Membership:
+    """Be there as a member; see `Membership.join`."""
+    return Membership.join(wished(place))
+
+
+def wanted(place: ServerPlace, group: str, member: str) -> None:
+    """Have a member hold a group; see `Membership.want`."""
+    wish = wished(place)
+    with told(wish.url), closing(connect(wish.url, wish.lease_s, "look")) as connection:
+        first_start.looked_at(connection, wish)
+        want(connection, group, member)

@@ -48,12 +48,17 @@ def renew(wish: Wish, starts: Mapping[str, str] | None = None) -> str | None:
         if not there:
             first_start.make(connection, wish, starts)
             return None
-        with suppress(psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):  # damaged: nobody works with it
-            if lease.take(connection, wish.group, wish.views, wish.lease_s) is None:
-                raise first_start.locked(connection, wish)
         same = readable(connection, wish)
         old = f"{SCHEMA}_replaced_{time.time_ns() // 1_000_000}"
-        first_start.make(connection, wish, starts, before=(f"ALTER SCHEMA {SCHEMA} RENAME TO {old}",))
+        rename = f"ALTER SCHEMA {SCHEMA} RENAME TO {old}"
+        try:
+            first_start.make(connection, wish, starts, before=(*first_start.ALONE, rename))
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction):
+            first_start.make(connection, wish, starts, before=(rename,))  # damaged: nobody works with it
+        except psycopg.Error as error:
+            if error.sqlstate != lease.REFUSED:
+                raise
+            raise first_start.locked(connection, wish) from None
         for statement in (GENERATIONS, NAMES) if same else (GENERATIONS,):
             with suppress(psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
                 connection.execute(statement.format(old=old).encode())

@@ -73,6 +73,13 @@ class Steps:
         """Insert or replace profiles."""
         self._cursor.execute(profiles.upsert(view_no, profiles_).encode())
 
+    def erase_profile(self, view_no: int, number: int) -> int:
+        """Delete a profile by its id."""
+        return self.execute("DELETE FROM profile WHERE view_no = ? AND id = ?", (view_no, number)).rowcount
+
+    def settle_profiles(self, view_no: int) -> None:
+        """They are there already."""
+
     def known_profiles(self, view_no: int, ids: Sequence[int]) -> list[tuple[int, bytes, bytes | None, int | None]]:
         """Read profiles by their ids."""
         with self._connection.cursor(binary=True) as cursor:
@@ -207,9 +214,9 @@ class Later:
 LATER = Later()
 
 
-def required(changing: str, otherwise: str) -> str:
-    """A statement that raises `otherwise`, a word of ours, where what it does changes no row."""
-    return f"WITH done AS ({changing} RETURNING 1) SELECT required(count(*) > 0, '{otherwise}') FROM done"  # noqa: S608 - made here
+def required(changing: str, otherwise: str, rows: int = 1) -> str:
+    """A statement that raises `otherwise`, a word of ours, where what it does changes fewer rows."""
+    return f"WITH done AS ({changing} RETURNING 1) SELECT required(count(*) >= {rows:d}, '{otherwise}') FROM done"  # noqa: S608 - made here
 
 
 def clean(parameters: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any] | Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """The tables of a state in PostgreSQL, and how older ones become newer ones.
 
-They are those of state/migrations.py, in a schema of their own; `member` and `fence` come on top. All changes of a version are one
+They are those of state/migrations.py, in a schema of their own; `lease`, `fence` and `member` come on top. All changes of a version are one
 transaction, and the version is a row of it.
 """
 
@@ -127,6 +127,19 @@ FIRST = (
     "ALTER TABLE outbox ALTER COLUMN sealed SET STORAGE EXTERNAL",  # what is sealed does not get smaller
 )
 
+GROUPS = (
+    # Who is there, working or standing by, and by which configuration of each group: `groups` maps a group's name to a hash of it.
+    """CREATE TABLE member (
+        id uuid PRIMARY KEY,
+        name text NOT NULL,
+        since timestamptz NOT NULL,
+        expires timestamptz NOT NULL,
+        groups jsonb NOT NULL
+    )""",
+    # `member_id`: which of them holds it. `wanted`: the name of the member that an operator wants to hold it.
+    "ALTER TABLE lease ADD member_id uuid, ADD wanted text NOT NULL DEFAULT ''",
+)
+
 # Each further element brings the tables to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, GROUPS)
 VERSION = len(MIGRATIONS)

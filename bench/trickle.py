@@ -1,0 +1,115 @@
+"""What many quiet views cost: CPU of the daemon with 50 views polled each second, idle and with one row a second each.
+
+Usage: python -m bench.trickle; BENCH_VIEWS and BENCH_SECONDS say how many views, and how long each is looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import httpx
+
+from bench.data import CASINO, USERS, casino_sql, users_sql
+from servers.postgresql import Server, free_port
+from smartico_sync.pii.keys import new_key
+
+COMMAND = Path(sys.executable).parent / "smartico-sync"
+VIEWS = int(os.environ.get("BENCH_VIEWS", "50"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "20"))
+ROWS = 1000  # there at the start
+SETTLE_S = 12.0  # what is done once, and what is put off until the start is over, is no part of it
+TICKS = os.sysconf("SC_CLK_TCK")
+CASINO_VIEW = (
+    f"  - {{{{name: casino{{}}, source: db, relation: {CASINO}, kind: casino_bets_and_wins, cursor: id, key: bet_id, every: 1s, "
+    "type: {{column: tx_type, bet: BET, win: WIN}}}}\n"
+)
+USERS_VIEW = f"  - {{{{name: users{{}}, source: db, relation: {USERS}, kind: users, cursor: dt_update, every: 1s}}}}\n"
+ONE_BET = (
+    "INSERT INTO casino_base SELECT max(id) + 1, 'brand1', 7, 'BET', 'n' || max(id), now(), 1, 1, 0, NULL, NULL, "
+    "'Book', 'game-1', 'slots', 'p' FROM casino_base"
+)
+ONE_PROFILE = (
+    "UPDATE user_base SET dt_update = now(), user_country = CASE user_country WHEN 'MT' THEN 'DE' ELSE 'MT' END "
+    "WHERE user_ext_id = 7"
+)
+
+
+def spent(process: subprocess.Popen[bytes]) -> float:
+    """CPU seconds of a process until now."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def looked_at(daemon: subprocess.Popen[bytes], page: str) -> tuple[float, float, float]:
+    """Percent of a core over a while, and of it ms a poll and ms a row."""
+    before, began, counts = spent(daemon), time.monotonic(), totals(page)
+    time.sleep(SECONDS)
+    cpu, took, after = spent(daemon) - before, time.monotonic() - began, totals(page)
+    polls, rows = (new - old for new, old in zip(after, counts, strict=True))
+    return cpu / took * 100, cpu / max(1, polls) * 1000, cpu / rows * 1000 if rows else 0.0
+
+
+def totals(page: str) -> tuple[int, int]:
+    """Polls expected until now, and events delivered."""
+    views = httpx.get(f"{page}/status.json").raise_for_status().json()["views"]
+    delivered = sum(view["counts"].get("delivered", 0) for view in views)
+    return round(time.monotonic() * VIEWS), delivered
+
+
+def main() -> None:
+    """Start the daemon, let it settle, and look at it: first idle, then with a row a second in each view."""
+    server = Server.create()
+    home = Path(tempfile.mkdtemp(prefix="smartico-sync-trickle-"))
+    listen, health = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    api = subprocess.Popen(
+        [COMMAND, "sandbox", "--listen", listen, "--check", "count", "--requests-per-minute", "1000000"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    over = threading.Event()
+    try:
+        server.admin(*casino_sql(ROWS), *users_sql(ROWS))
+        views = (USERS_VIEW.format(number) if number % 2 else CASINO_VIEW.format(number) for number in range(VIEWS))
+        config = home / "views.yaml"
+        config.write_text(
+            f"version: 1\nsmartico: {{url: 'http://{listen}/api/external/events/v2', token: bench, requests_per_minute: 1000000}}\n"
+            f"state: ./state.db\npii: {{key: {new_key()}}}\nhealth: {{listen: '{health}'}}\n"
+            f"sources: {{db: {{url: '{server.url()}'}}}}\nviews:\n{''.join(views)}"
+        )
+        errors = (home / "log").open("wb")
+        daemon = subprocess.Popen(
+            [COMMAND, "run", "--config", str(config)], cwd=home, stdout=subprocess.DEVNULL, stderr=errors
+        )
+        try:
+            time.sleep(SETTLE_S)
+            print(f"{VIEWS} views, {SECONDS:.0f} s each; until then {spent(daemon):.2f} s CPU", flush=True)
+            share, poll, _ = looked_at(daemon, f"http://{health}")
+            print(f"  idle     {share:6.1f} % of a core, {poll:5.2f} ms a poll", flush=True)
+
+            def trickle() -> None:
+                while not over.wait(1.0):
+                    server.admin(ONE_BET, ONE_PROFILE)
+
+            writer = threading.Thread(target=trickle)
+            writer.start()
+            time.sleep(3)
+            share, poll, row = looked_at(daemon, f"http://{health}")
+            print(f"  trickle  {share:6.1f} % of a core, {poll:5.2f} ms a poll, {row:5.2f} ms a row", flush=True)
+            over.set()
+            writer.join()
+        finally:
+            daemon.terminate()
+            daemon.wait()
+    finally:
+        over.set()
+        api.terminate()
+        server.remove()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""A member of a cluster: it sees who is there, and works with its share of the groups of views, each apart from the others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import structlog
+
+from smartico_sync.config.token_groups import token_groups
+from smartico_sync.daemon.group_work import GroupWork
+from smartico_sync.errors import ConfigError, StateError, StateHeld
+from smartico_sync.observe.cluster_status import ANSWERS, ClusterStatus, GroupStatus, MemberStatus
+from smartico_sync.observe.finding import Finding
+from smartico_sync.state.fair_share import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from smartico_sync.config.models import Configuration
+    from smartico_sync.daemon.wiring import Parts
+    from smartico_sync.errors import SyncError
+    from smartico_sync.observe.view_status import StatusBoard
+    from smartico_sync.state.fair_share import Plan
+    from smartico_sync.state.place import ServerPlace
+    from smartico_sync.state.postgresql.membership import Membership, Seen
+    from smartico_sync.state.store import Store
+
+__all__ = ["Member"]
+
+BEATS = 3  # in the time of a lease
+SKEW_S = 60.0  # clocks of one data centre differ by less; retentions and `max_age` go by the member's own
+
+log = structlog.get_logger()
+
+
+class Member:
+    """Takes groups and lets them go, until `stopping` is set. Its views are on `board` while it works with them.
+
+    `join` has to go well first. Safe to ask from any thread.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        base: Path,
+        place: ServerPlace,
+        board: StatusBoard,
+        stopping: threading.Event,
+    ) -> None:
+        self.configuration, self.base, self.board, self.stopping = configuration, base, board, stopping
+        self.place = replace(place, id=uuid4())
+        self.groups = {group.name: group for group in token_groups(configuration)}
+        self.digests = {group.name: group.digest for group in place.groups}
+        self.work: dict[str, GroupWork] = {}
+        self.resting: dict[str, float] = {}  # groups that are left to others, until when
+        self.failed: dict[
+            str, tuple[float, SyncError]
+        ] = {}  # groups that could not be worked with, and when they are tried again
+        self.attend: Callable[[], None] = lambda: (
+            None
+        )  # called by `forever` now and then, and whenever a group comes or goes
+        self._membership: Membership | None = None
+        self._seen: Seen | None = None
+        self._seen_at = time.monotonic()
+        self._plan: Plan | None = None
+        self._trouble: StateError | None = None
+        self._looks = threading.Event()
+        self._lock = threading.Lock()
+        board.leave(view.name for view in configuration.views)
+
+    def join(self) -> None:
+        """Be there, making the tables at the very first start. Raises StateError."""
+        self._membership = self.place.membership()
+        try:
+            self._seen = self._membership.beat(self.able())
+        except BaseException:
+            self._membership.leave()
+            raise
+
+    def forever(self) -> None:
+        """Work until `stopping`; every group is let go by then."""
+        assert self._membership is not None  # `join` went well
+        threading.Thread(target=self._wake_in_the_end, name="member-end", daemon=True).start()
+        try:
+            while not self.stopping.is_set():
+                self._looks.clear()
+                self.look()
+                self.attend()
+                self._looks.wait(self.place.lease_s / BEATS)
+        finally:
+            for work in self.at_work():
+                work.stop("the daemon ends")
+            for work in tuple(self.work.values()):
+                work.join()
+            self.attend()
+            self._membership.leave()
+
+    def _wake_in_the_end(self) -> None:
+        self.stopping.wait()
+        self._looks.set()
+
+    def look(self) -> None:
+        """Say that this member is there, see the others, and do what follows."""
+        self.collect()
+        try:
+            seen = self._membership.beat(self.able()) if self._membership else None
+        except StateError as error:
+            self._trouble = error
+            return
+        if seen is None:
+            return
+        now = time.monotonic()
+        resting = [name for name, until in self.resting.items() if until > now]
+        planned = plan(str(self.place.id), seen.members, seen.seats(), self.place.lease_s, resting)
+        if self._plan is None or planned.refused != self._plan.refused:
+            for name, other in planned.refused.items():
+                log.warning(
+                    "cluster.refused", group=name, reason=f"{other} was there before, with other views", hint=ANSWERS
+                )
+        self._seen, self._seen_at, self._plan, self._trouble = seen, now, planned, None
+        for name in planned.release:
+            if name in self.work:
+                self.work[name].stop("another member is to have it")
+        for name in planned.take:
+            self.take(name)
+
+    def take(self, name: str) -> None:
+        """Begin to work with a group, in a thread of its own."""
+        if name in self.work or self.stopping.is_set():
+            return
+        group = self.groups[name]
+        elsewhere = frozenset(view.name for other in self.groups.values() if other is not group for view in other.views)
+        work = GroupWork(
+            group, self.configuration, self.base, self.place.only(name), self.board, elsewhere, self._looks.set
+        )
+        with self._lock:
+            self.work[name] = work
+        work.start()
+
+    def collect(self) -> None:
+        """Forget the groups whose work is over; one that failed is left to others for a while."""
+        for name, work in tuple(self.work.items()):
+            if work.over:
+                with self._lock:
+                    del self.work[name]
+                if work.error is None:
+                    self.failed.pop(name, None)
+                elif not isinstance(work.error, StateHeld):
+                    self.failed[name] = (time.monotonic() + self.place.lease_s, work.error)
+
+    def able(self) -> dict[str, str]:
+        """The groups that this member can work with, as far as it knows; those that failed are left to others for the time of a lease."""
+        now = time.monotonic()
+        return {name: digest for name, digest in self.digests.items() if self.failed.get(name, (now,))[0] <= now}
+
+    def at_work(self) -> list[GroupWork]:
+        """The groups that are worked with here."""
+        with self._lock:
+            return [work for work in self.work.values() if not work.over]
+
+    def parts(self) -> list[Parts]:
+        """What works here now."""
+        return [work.parts for work in self.at_work() if work.parts is not None]
+
+    def release(self, group: str) -> None:
+        """Let a group go, or all, and leave it to others for the time of a lease. Raises ConfigError where it is not held here."""
+        mine = [work for work in self.at_work() if group in ("", work.group.name)]
+        if not mine:
+            raise ConfigError(
+                f"this member does not work with {f'a group {group}' if group else 'any group'}",
+                hint="smartico-sync cluster show says who does",
+            )
+        for work in mine:
+            self.resting[work.group.name] = time.monotonic() + self.place.lease_s
+            self.place.want(work.group.name, "")
+            work.stop("an operator released it")
+
+    def store_of(self, view: str) -> Store:
+        """The store to which a view's changes go. Raises StateHeld where another member works with it."""
+        works = self.at_work()
+        for work in works:
+            if work.parts is not None and view in [each.name for each in work.group.views]:
+                return work.parts.store
+        group = next((group for group in self.groups.values() if view in [each.name for each in group.views]), None)
+        if group is None and (parts := self.parts()):
+            return parts[0].store  # it is not configured any more, and nobody works with it
+        seen = self._seen.holders if self._seen else ()
+        holder = next(
+            (each.member for each in seen if group and each.name == group.name and each.live), "nobody for now"
+        )
+        raise StateHeld(
+            f"view {view} is worked with by {holder}, not here",
+            hint="run it on that machine; smartico-sync cluster show says who works with what",
+        )
+
+    def status(self) -> ClusterStatus:
+        """How the cluster stands, as this member sees it."""
+        seen = self._seen
+        fresh = time.monotonic() - self._seen_at <= self.place.lease_s
+        works = {work.group.name: work for work in self.at_work() if work.parts is not None}
+        holders = {each.name: each for each in seen.holders} if seen else {}
+        groups = []
+        for name, group in self.groups.items():
+            holder, here = holders.get(name), name in works
+            groups.append(
+                GroupStatus(
+                    name,
+                    tuple(view.name for view in group.views),
+                    "works" if here else "stands by",
+                    "yes" if here or (holder is not None and holder.live) else "no",
+                    (self.name if here else holder.member if holder else ""),
+                    holder.since if holder else "",
+                    holder.left_s if holder else 0.0,
+                )
+            )
+        members = [
+            MemberStatus(
+                each.name,
+                tuple(holder.name for holder in holders.values() if holder.live and str(holder.member_id) == each.id),
+            )
+            for each in (seen.members if seen else ())
+        ]
+        return ClusterStatus(
+            self.name, "yes" if fresh else "no", tuple(groups), tuple(members), tuple(self.findings(fresh=fresh))
+        )
+
+    @property
+    def name(self) -> str:
+        """What this member is called."""
+        seen = self._seen.members if self._seen else ()
+        return next((each.name for each in seen if each.id == str(self.place.id)), self.place.member)
+
+    def findings(self, *, fresh: bool) -> list[Finding]:
+        """What is not as it should be."""
+        found = []
+        if not fresh and self._trouble is not None:
+            found.append(Finding("critical", "state", self._trouble.message, self._trouble.hint, code="cluster"))
+        for name, other in (self._plan.refused if self._plan else {}).items():
+            told = f"group {name}: {other} was there before, with other views than this configuration has"
+            found.append(Finding("warning", "state", told, ANSWERS, code="cluster"))
+        skew = self._seen.skew_s if self._seen else 0.0
+        if abs(skew) >= SKEW_S:
+            told = f"the clock of this machine is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} that of the state's database"
+            hint = "set both by NTP; leases go by the database's clock, and what is kept for a time by this machine's"
+            found.append(Finding("warning", "clock", told, hint, code="clock"))
+        at_work = {work.group.name for work in self.at_work() if work.parts is not None}
+        for name, (_, error) in tuple(self.failed.items()):
+            if name not in at_work:
+                found.append(Finding("critical", f"group {name}", error.message, error.hint, code="cluster"))
+        return found

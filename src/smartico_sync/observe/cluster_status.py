@@ -1,0 +1,60 @@
+"""How the members of a cluster stand: who is there, who works with which group of views, and what this one makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from smartico_sync.observe.health import Health
+
+if TYPE_CHECKING:
+    from smartico_sync.observe.finding import Finding
+
+__all__ = ["ClusterStatus", "GroupStatus", "MemberStatus", "with_cluster"]
+
+ANSWERS = "give all members the same `views:`; until then the others work with it"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """A group of views. `role`: whether this member works with it; `member`: who does, or did last; `since` is a time of the state's clock."""
+
+    name: str
+    views: tuple[str, ...]
+    role: Literal["works", "stands by"]
+    held: Literal["yes", "no"]
+    member: str
+    since: str
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """A member that is there, and the groups it works with."""
+
+    name: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """What this member knows. `sees`: whether it saw the state within the time of a lease; `findings`: what is not as it should be."""
+
+    member: str
+    sees: Literal["yes", "no"]
+    groups: tuple[GroupStatus, ...]
+    members: tuple[MemberStatus, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+def with_cluster(health: Health, cluster: ClusterStatus) -> Health:
+    """Health of a member: it is ready when it delivers what it holds, or stands by and sees the state."""
+    findings = (*cluster.findings, *health.findings)
+    if cluster.sees == "no":
+        return Health(health.alive, "not delivering", findings)
+    if any(group.role == "works" for group in cluster.groups):
+        return Health(health.alive, health.ready, findings)
+    free = [group.name for group in cluster.groups if group.held == "no"]
+    if free or not cluster.groups:
+        return Health("alive", "starting", findings)
+    return Health("alive", "standing by", findings)

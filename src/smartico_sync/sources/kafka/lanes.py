@@ -1,0 +1,109 @@
+"""The partitions that a member has now: how far each was taken, which were read to their end, and which have to wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from smartico_sync.sources.kafka import assignment
+from smartico_sync.sources.stream import Lag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from smartico_sync.core.messages.message import Message
+    from smartico_sync.core.records import LaneStep
+    from smartico_sync.sources.stream import Feed
+
+__all__ = ["Lanes"]
+
+BEYOND = 5  # looks at which a position lies behind the end: the first may be before the broker's first answer
+
+
+class Lanes:
+    """Asks nobody: where a lane ends is told by whoever calls, as `end`, below 0 before it is known."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self.next: dict[str, int] = {}
+        self.flow: Literal["on", "paused"] = "on"
+        self.waiting: list[Message] = []  # what came while nothing was wanted
+        self._given: Literal["not yet", "once"] = "not yet"
+        self._times: dict[str, int] = {}
+        self._ended: set[str] = set()
+        self._heard_of: set[str] = set()  # those of which something came since they were given
+        self._added: set[str] = set()  # new in their topic, until those that were there are read to their end
+        self._suspects: dict[str, int] = {}
+
+    def give(self, steps: Sequence[LaneStep], known: Collection[str], how: Literal["all", "more"]) -> None:
+        """The group gives lanes, in place of those before (`all`) or beside them. `known`: lanes that the state knew before."""
+        self._given = "once"
+        if how == "all":
+            self.next.clear()
+        given = {step.lane for step in steps}
+        self.next |= {step.lane: step.next for step in steps}
+        self._ended -= given
+        self._heard_of -= given
+        self._added |= given.difference(known)
+        if self._added >= self.next.keys():  # nobody is there whom they would have to wait for
+            self._added -= self.next.keys()
+        self.let_come()
+
+    def forget(self, names: Collection[str]) -> None:
+        """The group takes lanes. One that waited does so again when it comes back."""
+        self.next = {lane: at for lane, at in self.next.items() if lane not in names}
+        self._ended.difference_update(names)
+        self.waiting = [message for message in self.waiting if message.lane not in names]
+
+    @property
+    def stopped(self) -> set[str]:
+        """Lanes of which nothing is to come: all in a pause, else those that wait for others."""
+        return set(self.next) if self.flow == "paused" else self._added & self.next.keys()
+
+    def took(self, lane: str, offset: int, moment_ms: int) -> None:
+        """A message came."""
+        self._ended.discard(lane)
+        self.next[lane], self._times[lane] = offset + 1, moment_ms
+        self._heard_of.add(lane)
+
+    def end(self, lane: str) -> set[str]:
+        """A lane is read to its end. Returns those that waited for it."""
+        if lane in self.next:
+            self._ended.add(lane)
+        return self.let_come()
+
+    def let_come(self) -> set[str]:
+        """Lanes that wait no more: a player may have moved to them, and what the others hold of him is read."""
+        waiting = self._added & self.next.keys()
+        if not waiting or not self._ended >= self.next.keys() - waiting:
+            return set()
+        self._added -= waiting
+        return waiting
+
+    def level(self, end: Callable[[str], int]) -> bool:
+        """Whether every lane's end was seen, and nothing has come since."""
+        if self._given == "not yet" or self.waiting or self._added & self.next.keys():
+            return False
+        return all(
+            lane in self._ended or (lane in self._heard_of and 0 <= end(lane) <= at) for lane, at in self.next.items()
+        )
+
+    def lags(self, end: Callable[[str], int]) -> tuple[Lag, ...]:
+        """What waits in each. Raises ViewRegressed for one that ends before what was read."""
+        return tuple(Lag(lane, self._left(lane, end(lane)), self._times.get(lane, 0)) for lane in sorted(self.next))
+
+    def _left(self, lane: str, end: int) -> int:
+        at = self.next[lane]
+        if end < 0 or lane in self._ended:
+            self._suspects.pop(lane, None)
+            return 0 if end <= at else end - at
+        if end < at:
+            self._suspects[lane] = self._suspects.get(lane, 0) + 1
+            if self._suspects[lane] >= BEYOND:
+                raise assignment.beyond(self._feed, lane, at, end)
+            return 0
+        self._suspects.pop(lane, None)
+        return end - at
+
+    def topics(self) -> set[str]:
+        """The topics that they belong to."""
+        return {lane.rpartition("/")[0] for lane in self.next}

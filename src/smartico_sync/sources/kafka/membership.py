@@ -1,0 +1,214 @@
+"""Being a member of a group: lanes are given and taken by it, and each goes on where the state says."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+from confluent_kafka import KafkaException, TopicPartition
+
+from smartico_sync.errors import SyncError, ViewMisconfigured
+from smartico_sync.sources.kafka import assignment
+from smartico_sync.sources.kafka.assignment import Committed
+from smartico_sync.sources.kafka.failures import failure_of, translated
+from smartico_sync.sources.kafka.topics import ASK_S, TopicIds, at_time, ends, lane_of, parted, partitions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from confluent_kafka import Consumer
+
+    from smartico_sync.core.records import LaneStep
+    from smartico_sync.sources.kafka.client import Client
+    from smartico_sync.sources.kafka.lanes import Lanes
+    from smartico_sync.sources.kafka.settings import Settings
+    from smartico_sync.sources.stream import Feed, Keeper
+
+__all__ = ["Membership", "partitions"]
+
+IDENTITY_WAIT_S = 0.3  # how long the first messages wait for it; an answer that is later is looked at then
+
+log = structlog.get_logger()
+
+
+class Membership:
+    """What the client calls back, inside `take`: it never raises there, `failed` is what went wrong."""
+
+    def __init__(self, settings: Settings, feed: Feed, keeper: Keeper, lanes: Lanes) -> None:
+        self._settings, self._feed, self._keeper, self._lanes = settings, feed, keeper, lanes
+        self._place = settings.place
+        self._ids = TopicIds(settings)
+        self._mirror: dict[str, int] = {}
+        self.epochs: dict[str, str] = {}
+        self.failed: SyncError | None = None
+        self.rebalances = self.gap = 0
+        self.notes: tuple[str, ...] = ()
+
+    def join(self, consumer: Client) -> None:
+        """Ask to be given lanes. Raises ViewBroken for topics that are not there."""
+        with consumer.asked(self._place):
+            partitions_of(consumer, self._feed, self._place)
+        topics = [f"^{self._feed.names[0]}"] if self._feed.named_by == "pattern" else list(self._feed.names)
+        with translated(self._place):
+            consumer.subscribe(topics, on_assign=self.given, on_revoke=self.taken, on_lost=self.lost)
+
+    def fail(self, error: SyncError) -> None:
+        """Something went wrong where nobody can hear it; the first counts."""
+        self.failed = self.failed or error
+
+    # What the client calls
+
+    def given(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        """The group gives lanes."""
+        try:
+            self.rebalances += 1
+            self._give(consumer, places)
+        except SyncError as error:
+            self.fail(error)
+        except KafkaException as error:
+            self.fail(failure_of(error.args[0], self._place))
+        if self.failed is not None and not self._settings.new_protocol:  # there the client ends the process for it
+            with suppress(KafkaException, RuntimeError):
+                consumer.assign([])
+
+    def taken(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        """The group takes lanes: first what is in flight is committed."""
+        try:
+            self._keeper.drain()
+            self.tell(consumer, "wait")
+        except SyncError as error:
+            self.failed = error
+        self._forget(consumer, places)
+
+    def lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        """The group has given lanes to another member already."""
+        try:
+            self._keeper.lost()
+        except SyncError as error:
+            self.failed = error
+        self._mirror.clear()
+        self._forget(consumer, places)
+
+    # Lanes
+
+    def _give(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        topics = {each.topic for each in places}
+        if self._feed.members == "alone":
+            self._refuse_part(consumer, places)
+        self._ids.ask(topics)
+        self.epochs |= self._ids.told(IDENTITY_WAIT_S)
+        known = self._keeper.known()
+        told = consumer.committed(places, timeout=ASK_S) if places else []
+        committed = {lane_of(each.topic, each.partition): Committed(each.offset, each.metadata or "") for each in told}
+        steps, asked = [], []
+        for each in places:
+            lane = lane_of(each.topic, each.partition)
+            before, epoch = known.get(lane), self.epochs.get(each.topic, "")
+            if before is not None and (another := assignment.reborn(self._feed, lane, before, epoch)):
+                raise another
+            at = assignment.reconciled(self._feed, before, committed[lane])
+            if at is None:
+                start = assignment.begin_at(self._feed, lane, known)
+                if start == "time":
+                    asked.append(lane)
+                    continue
+                low, high = ends(consumer, lane, self._place)
+                at = low if start == "first" else high
+            elif before is not None:
+                at = self._behind_gap(lane, at, ends(consumer, lane, self._place)[0])
+            steps.append(assignment.step(lane, before, at, epoch))
+        if asked and isinstance(self._feed.start, int):
+            found = at_time(consumer, asked, self._feed.start, self._place)
+            steps += [
+                assignment.step(lane, None, at, self.epochs.get(parted(lane)[0], "")) for lane, at in found.items()
+            ]
+        self._keeper.begin(steps)
+        self._start(consumer, steps, known.keys())
+
+    def _refuse_part(self, consumer: Consumer, places: Sequence[TopicPartition]) -> None:
+        """Profiles are compared with what this state knows: all lanes, or none."""
+        there = sum(partitions_of(consumer, self._feed, self._place).values())
+        mine = len(places) + (len(self._lanes.next) if self._settings.new_protocol else 0)
+        if mine < there:
+            raise ViewMisconfigured(
+                f"view {self._feed.view}: {mine} of {there} partitions are given to this daemon: another member of group "
+                f"{self._feed.group} reads the rest, and profiles are compared with one state",
+                hint="stop the other daemon, or give this one another `group:`",
+            )
+
+    def _behind_gap(self, lane: str, at: int, low: int) -> int:
+        """Where a lane goes on whose first message is `low`."""
+        if at >= low:
+            return at
+        lost = assignment.gap(self._feed, lane, at, low)
+        if lost is not None:
+            raise lost
+        self.gap += low - at
+        self.notes = (
+            *self.notes,
+            f"{lane}: messages {at} to {low - 1} were deleted before they were read, and are lost",
+        )
+        log.error("view.gap", view=self._feed.view, lane=lane, first=at, last=low - 1)
+        return low
+
+    def _start(self, consumer: Consumer, steps: Sequence[LaneStep], known: Collection[str]) -> None:
+        """Read each lane from its step on; lanes that were added wait until the others are read to their end."""
+        places = [TopicPartition(*parted(step.lane), step.next) for step in steps]
+        if self._settings.new_protocol:
+            consumer.incremental_assign(places)
+        else:
+            consumer.assign(places)
+        self._lanes.give(steps, known, "more" if self._settings.new_protocol else "all")
+        stopped = self._lanes.stopped
+        consumer.pause(partitions(stopped))
+        # The client remembers pauses of lanes that went and come back.
+        consumer.resume(partitions(self._lanes.next.keys() - stopped))
+
+    def _forget(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self._lanes.forget({lane_of(each.topic, each.partition) for each in places})
+        with suppress(KafkaException, RuntimeError):
+            if self._settings.new_protocol:
+                consumer.incremental_unassign(places)
+            else:
+                consumer.unassign()
+
+    # Now and then
+
+    def ask_identity(self) -> None:
+        """Ask whether the topics are still the same."""
+        if topics := self._lanes.topics():
+            self._ids.ask(topics)
+
+    def identify(self) -> None:
+        """A topic that was recreated under its name sends nothing, and says nothing. Raises ViewRegressed for one."""
+        found = self._ids.told()
+        if not found:
+            return
+        known = self._keeper.known()
+        for lane in self._lanes.next:
+            epoch = found.get(parted(lane)[0], "")
+            if lane in known and (another := assignment.reborn(self._feed, lane, known[lane], epoch)):
+                raise another
+        self.epochs |= found
+
+    def committed(self, lane: str, at: int) -> None:
+        """The state holds what a lane's messages before this one changed."""
+        self._mirror[lane] = at
+
+    def tell(self, consumer: Consumer, how: Literal["go on", "wait"]) -> None:
+        """Mirror what the state holds; metadata name the state."""
+        if not self._mirror:
+            return
+        offsets = [TopicPartition(*parted(lane), at, self._feed.state) for lane, at in self._mirror.items()]
+        self._mirror = {}
+        with suppress(KafkaException, RuntimeError):  # the state is what counts
+            if how == "go on":
+                consumer.commit(offsets=offsets, asynchronous=True)
+            else:
+                consumer.commit(offsets=offsets, asynchronous=False)
+
+
+def partitions(lanes: Iterable[str]) -> list[TopicPartition]:
+    """Lanes as the client calls them."""
+    return [TopicPartition(*parted(lane)) for lane in lanes]

@@ -1,0 +1,112 @@
+"""The members of a cluster: each says now and then that it is there, and sees who else is, and who holds what."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from smartico_sync.errors import ConfigError
+from smartico_sync.state.fair_share import Member, Seat
+from smartico_sync.state.postgresql import first_start
+from smartico_sync.state.postgresql.connection import connect, told
+from smartico_sync.state.postgresql.lease import look
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from smartico_sync.state.postgresql.first_start import Wish
+    from smartico_sync.state.postgresql.lease import Holder
+
+__all__ = ["Membership", "Seen", "present", "want"]
+
+FORGOTTEN_S = 3600  # who was gone for longer is no news
+HERE = f"""INSERT INTO member (id, name, since, expires, groups)
+VALUES (%s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 s', %s)
+ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, groups = excluded.groups;
+DELETE FROM member WHERE expires < clock_timestamp() - interval '{FORGOTTEN_S} s'"""  # noqa: S608 - a number
+MEMBERS = "SELECT id::text, name, extract(epoch FROM now() - since)::float, groups FROM member WHERE expires > clock_timestamp() ORDER BY since, id"
+NOW = "SELECT extract(epoch FROM clock_timestamp())::float"
+WANT = "UPDATE lease SET wanted = %s WHERE name = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a member sees at one moment. `skew_s`: its own clock minus that of the database."""
+
+    members: tuple[Member, ...]
+    holders: tuple[Holder, ...]
+    skew_s: float
+
+    def seats(self) -> tuple[Seat, ...]:
+        """Who holds which group, by the ids of members."""
+        return tuple(
+            Seat(each.name, str(each.member_id) if each.live else "", each.free_s, each.wanted) for each in self.holders
+        )
+
+
+class Membership:
+    """A member that is there until `leave`, or until it says nothing for the time of a lease. For one thread."""
+
+    def __init__(self, wish: Wish, connection: psycopg.Connection[Any]) -> None:
+        self._wish = wish
+        self._connection: psycopg.Connection[Any] | None = connection
+
+    @classmethod
+    def join(cls, wish: Wish) -> Membership:
+        """Make the tables where they are not there, or are older. Raises StateError."""
+        with told(wish.url):
+            connection = connect(wish.url, wish.lease_s, "member")
+            try:
+                first_start.ready(connection, wish)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(wish, connection)
+
+    def beat(self, groups: Mapping[str, str]) -> Seen:
+        """Say that this member is there and can work with these groups, each with a hash of its configuration; see the others. Raises StateError."""
+        with told(self._wish.url):
+            if self._connection is None or self._connection.closed:
+                self._connection = connect(self._wish.url, self._wish.lease_s, "member")
+                first_start.ready(self._connection, self._wish)
+            who, cursor = self._wish.who, psycopg.ClientCursor(self._connection)
+            try:
+                cursor.execute(HERE, (who.id, who.name, self._wish.lease_s, json.dumps(dict(groups))))
+                members = tuple(present(self._connection))
+                before = time.time()
+                (now,) = cursor.execute(NOW).fetchone() or (before,)
+                skew = (before + time.time()) / 2 - now
+                return Seen(members, tuple(look(self._connection)), skew)
+            except psycopg.Error:
+                self._connection.close()
+                raise
+
+    def leave(self) -> None:
+        """Have the others know at once that this member is gone; idempotent."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                psycopg.ClientCursor(connection).execute("DELETE FROM member WHERE id = %s", (self._wish.who.id,))
+            connection.close()
+
+
+def present(connection: psycopg.Connection[Any]) -> list[Member]:
+    """Who is there. Raises psycopg.Error."""
+    return [Member(*row) for row in psycopg.ClientCursor(connection).execute(MEMBERS).fetchall()]
+
+
+def want(connection: psycopg.Connection[Any], group: str, member: str) -> None:
+    """Have a member hold a group; "": whoever comes. Raises ConfigError where there is no such group or no such member, and psycopg.Error."""
+    cursor = psycopg.ClientCursor(connection)
+    members = present(connection)
+    if member and member not in [each.name for each in members]:
+        names = ", ".join(sorted({each.name for each in members})) or "none"
+        raise ConfigError(f"no member {member} is there", hint=f"those that are: {names}")
+    if not cursor.execute(WANT, (member, group)).rowcount:
+        names = ", ".join(each.name for each in look(connection)) or "none"
+        raise ConfigError(f"nobody ever held a group {group}", hint=f"use one of: {names}")

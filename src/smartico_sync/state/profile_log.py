@@ -1,0 +1,289 @@
+"""The log in front of the tree of profiles: pages as they came, moved over a slice at a time.
+
+Ids are keyed hashes, so a page of profiles touches a leaf of the tree for nearly each of them once the tree has grown. The
+log takes the page in one piece, in the transaction of its commit; later, thousands that are neighbours in the tree go over
+together. What the log holds goes before what the tree holds until it is deleted from the log, which is after it is in the
+tree: to be stopped anywhere loses nothing and doubles nothing. Only the file counts: what is in memory is read from it,
+and may be dropped at any time.
+"""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from smartico_sync.state.profile_tree import NOTHING, complete, framed, read, upsert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["SLICE", "DamagedLog", "ProfileLog", "append"]
+
+PIECE = 4_096  # profiles in one row of the log at most: some 150 KB, read and deleted as a whole
+SLICE = 4_096  # profiles moved in one transaction: some 20 ms
+SLICE_ROWS = 16  # rows of the log deleted in one transaction: 2 MB
+RUN = 262_144  # profiles sorted as one in memory: merging two takes less than a commit may
+SHARE = 16  # the log may take this part of the file: some ten profiles then go to one leaf of the tree, or more
+LEAST_BYTES = 4 * 1024 * 1024  # in memory; below it the tree fits SQLite's cache anyway
+MOST_BYTES = 64 * 1024 * 1024  # in memory; while it is moved there may be twice as much
+
+SECURE_DELETE = ("OFF", "ON", "FAST")  # SQLite answers with the number, and takes the word
+
+
+class DamagedLog(sqlite3.DatabaseError):
+    """A row of the log is not what was written: the file is damaged, though SQLite does not notice."""
+
+
+@dataclass(slots=True)
+class Held:
+    """What memory holds of a view's log: runs, each in ascending order of its ids; a later run goes before an earlier one.
+
+    `fresh` is what came after row `through` of the log, up to row `loaded`; `moving` is what came before, and is in the tree
+    up to the id `after`.
+    """
+
+    loaded: int = 0
+    through: int = 0
+    after: int | None = None
+    moving: list[pl.DataFrame] = field(default_factory=list)
+    fresh: list[pl.DataFrame] = field(default_factory=list)
+
+    def add(self, page: pl.DataFrame) -> None:
+        """Take what came last; small runs are merged, so that there are few."""
+        self.fresh.append(page)
+        while len(self.fresh) > 1:
+            before, last = self.fresh[-2:]
+            if before.height > 2 * last.height or before.height + last.height > RUN:
+                return
+            self.fresh[-2:] = [newest([before, last])]
+
+    def begin(self) -> None:
+        """Let all there is be moved from now on."""
+        self.through, self.after, self.moving, self.fresh = self.loaded, None, self.fresh, []
+
+    @property
+    def fresh_bytes(self) -> int:
+        """How much memory holds that is not being moved."""
+        return int(sum(run.estimated_size() for run in self.fresh))
+
+
+class ProfileLog:
+    """The log of one connection. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._views: dict[int, Held] = {}
+        self._version = -1
+
+    def known(self, connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
+        """Return the profiles among `ids` (Int64, ascending), as they came last; in no order."""
+        logged = self.logged(connection, view_no, ids)
+        if logged.height:
+            ids = ids.filter(~ids.is_in(logged.get_column("id").implode()))
+        return pl.concat([read(connection, view_no, ids), logged])
+
+    def every(self, connection: sqlite3.Connection, some: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield all profiles of all views, (view_no, id, whole, parts, cursor_at), so many at a time."""
+        cursor = connection.execute("SELECT view_no, id, whole, parts, cursor_at FROM profile")
+        while rows := cursor.fetchmany(some):
+            for view_no in {row[0] for row in rows}:
+                moved = framed([row[1:] for row in rows if row[0] == view_no])
+                newer = self.logged(connection, view_no, moved.get_column("id"))
+                yield numbered(view_no, newest([moved, newer]))
+        for (view_no,) in connection.execute("SELECT DISTINCT view_no FROM profile_log").fetchall():
+            held = self._held(connection, view_no)
+            for logged in newest([*held.moving, *held.fresh]).iter_slices(some):
+                moved = read(connection, view_no, logged.get_column("id"))
+                yield numbered(view_no, complete(logged.join(moved, on="id", how="anti")))
+
+    def logged(self, connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
+        """Return the profiles among `ids` (Int64, ascending) that are in the log, as they came last; in no order."""
+        held = self._held(connection, view_no)
+        wanted, found = ids.alias("id").to_frame(), []
+        for run in (*reversed(held.fresh), *reversed(held.moving)):
+            hits = run.join(wanted, on="id", how="inner")
+            if hits.height:
+                found.append(complete(hits))
+                wanted = wanted.join(hits, on="id", how="anti", maintain_order="left").set_sorted("id")
+        return pl.concat(found) if found else NOTHING
+
+    def fill(self, connection: sqlite3.Connection, view_no: int) -> Literal["little", "enough", "too much"]:
+        """Whether the log has outgrown its share of the file, with what was written to this view's; or even to twice that."""
+        self._held(connection, view_no)
+        fresh = sum(held.fresh_bytes for held in self._views.values())
+        share = capacity(connection)
+        return "little" if fresh < share else "enough" if fresh < 2 * share else "too much"
+
+    def move(self, connection: sqlite3.Connection) -> Literal["more", "nothing"]:
+        """Move a slice, inside the caller's transaction, if one is due; if that fails, the caller calls `drop`.
+
+        A move is due once the log has outgrown its share of the file; then it goes on until all that was there is moved.
+        """
+        views = self._views
+        under_way = [no for no, held in views.items() if held.through]
+        if not under_way:
+            if sum(held.fresh_bytes for held in views.values()) < capacity(connection):
+                return "nothing"
+            under_way = [max(views, key=lambda no: views[no].fresh_bytes)]
+            views[under_way[0]].begin()
+        move(connection, under_way[0], views[under_way[0]])
+        return "more"
+
+    def empty(self, connection: sqlite3.Connection, view_no: int) -> None:
+        """Move all there is of a view, inside the caller's transaction."""
+        held = self._held(connection, view_no)
+        upsert(connection, view_no, newest([*held.moving, *held.fresh]))
+        with overwriting(connection):
+            connection.execute("DELETE FROM profile_log WHERE view_no = ?", (view_no,))
+        self.drop()
+
+    def erase(self, connection: sqlite3.Connection, view_no: int, number: int) -> bool:
+        """Delete the profile with this id wherever it is in the log, inside the caller's transaction; whether it was there."""
+        with_it = [(seq, page) for seq, page in pages(connection, view_no, 0) if number in page.get_column("id")]
+        for seq, page in with_it:
+            connection.execute(
+                "UPDATE profile_log SET n = ?, sum = ?, page = ? WHERE seq = ?",
+                (*packed(page.filter(pl.col("id") != number)), seq),
+            )
+        self.drop()
+        return bool(with_it)
+
+    def drop(self) -> None:
+        """Forget what is in memory: it is read again, and a move that was under way begins again."""
+        self._views = {}
+
+    def _held(self, connection: sqlite3.Connection, view_no: int) -> Held:
+        """What memory holds of a view, as the file has it now."""
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if version != self._version:  # another process has written
+            self.drop()
+            self._version = version
+        held = self._views.setdefault(view_no, Held())
+        some: list[pl.DataFrame] = []
+        loaded = held.loaded
+        for loaded, page in pages(connection, view_no, held.loaded):  # noqa: B007 - the last one counts
+            if some and sum(each.height for each in some) + page.height > RUN:
+                held.add(newest(some))
+                some = []
+            some.append(page)
+        if some:
+            held.add(newest(some))
+        held.loaded = loaded
+        return held
+
+
+def append(connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> None:
+    """Add profiles [id Int64, whole, parts, cursor_at] inside the caller's transaction; of equal ids the last one stays.
+
+    Small rows at the end of the log are taken into the new one, so that there are few however small the pages are.
+    """
+    page = newest([page.with_columns(pl.col("whole", "parts").cast(pl.Binary))])
+    last = connection.execute(
+        "SELECT seq, n FROM profile_log WHERE view_no = ? ORDER BY seq DESC LIMIT ?", (view_no, PIECE.bit_length())
+    ).fetchall()
+    n, absorbed = page.height, []
+    for seq, held in last:
+        if held > n or held + n > PIECE:
+            break
+        absorbed.append(seq)
+        n += held
+    if absorbed:
+        page = newest([*(before for _, before in pages(connection, view_no, absorbed[-1] - 1)), page])
+        with overwriting(connection):
+            connection.execute("DELETE FROM profile_log WHERE view_no = ? AND seq >= ?", (view_no, absorbed[-1]))
+    connection.executemany(
+        "INSERT INTO profile_log (view_no, n, sum, page) VALUES (?, ?, ?, ?)",
+        [(view_no, *packed(piece)) for piece in page.iter_slices(PIECE)],
+    )
+
+
+def move(connection: sqlite3.Connection, view_no: int, held: Held) -> None:
+    """Write the next profiles into the tree in its order, or delete from the log what is all moved: the oldest first."""
+    pieces = [following(run, held.after).head(SLICE) for run in held.moving]
+    piece = newest([each for each in pieces if each.height]).head(SLICE)
+    if piece.height:
+        upsert(connection, view_no, piece)
+        held.after = int(piece.item(-1, "id"))
+        return
+    held.moving = []
+    with overwriting(connection):
+        deleted = connection.execute(
+            "DELETE FROM profile_log WHERE seq IN "
+            "(SELECT seq FROM profile_log WHERE view_no = ? AND seq <= ? ORDER BY seq LIMIT ?)",
+            (view_no, held.through, SLICE_ROWS),
+        )
+    if deleted.rowcount < SLICE_ROWS:
+        held.through = 0
+
+
+@contextmanager
+def overwriting(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let what is deleted leave no bytes: who is erased later could not be found there."""
+    (before,) = connection.execute("PRAGMA secure_delete").fetchone()
+    connection.execute("PRAGMA secure_delete = ON").fetchall()
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA secure_delete = {SECURE_DELETE[before]}").fetchall()
+
+
+def numbered(view_no: int, profiles: pl.DataFrame) -> list[tuple[Any, ...]]:
+    """Profiles as rows, with the number of their view before each."""
+    return [(view_no, *row) for row in complete(profiles).iter_rows()]
+
+
+def pages(connection: sqlite3.Connection, view_no: int, seq: int) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Yield the pages of a view's log after a sequence number, in order, each with its own. Raises DamagedLog."""
+    found = connection.execute(
+        "SELECT seq, n, sum, page FROM profile_log WHERE view_no = ? AND seq > ? ORDER BY seq", (view_no, seq)
+    )
+    for number, n, check, blob in found:
+        yield number, unpacked(number, n, check, blob)
+
+
+def capacity(connection: sqlite3.Connection) -> int:
+    """How much memory the log may take."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return min(max(LEAST_BYTES, int(pages * size) // SHARE), MOST_BYTES)
+
+
+def packed(page: pl.DataFrame) -> tuple[int, int, bytes]:
+    """Profiles as a row of the log: how many, a checksum, and the columns as an Arrow stream, a column of nulls left out."""
+    stream = io.BytesIO()
+    slim(page).write_ipc_stream(stream, compression="lz4", compat_level=pl.CompatLevel.newest())
+    blob = stream.getvalue()
+    return page.height, zlib.crc32(blob), blob
+
+
+def unpacked(seq: int, n: int, check: int, blob: bytes) -> pl.DataFrame:
+    """The profiles in a row of the log, ascending by id. Raises DamagedLog."""
+    if zlib.crc32(blob) != check:
+        raise DamagedLog(f"row {seq} of the log of profiles")
+    page = pl.read_ipc_stream(blob)
+    if page.height != n:
+        raise DamagedLog(f"row {seq} of the log of profiles")
+    return page.set_sorted("id")
+
+
+def newest(runs: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Merge runs into one, ascending by id; of equal ids the last one of the last run stays."""
+    merged = pl.concat([complete(run) for run in runs] or [NOTHING]).sort("id", maintain_order=True)
+    ids = merged.get_column("id")
+    return slim(merged.filter(ids.ne_missing(ids.shift(-1)))).set_sorted("id")
+
+
+def following(run: pl.DataFrame, after: int | None) -> pl.DataFrame:
+    """What of a run comes after an id."""
+    return run if after is None else run.slice(int(run.get_column("id").search_sorted(after, side="right")))
+
+
+def slim(page: pl.DataFrame) -> pl.DataFrame:
+    """Profiles without a column that holds nothing."""
+    empty = "parts" in page.columns and page.get_column("parts").null_count() == page.height
+    return page.drop("parts") if empty else page

@@ -1,0 +1,168 @@
+"""Several tokens and several members: each has its share, and every row counts once whoever works with its view."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections import Counter
+
+import psycopg
+import pytest
+
+from daemon.deposits import DEPOSITS
+from smartico_sync.pii.keys import new_key
+from waiting import until
+
+TOKENS = ("lions", "tigers", "bears", "wolves")
+VIEW = "  - {{name: {0}, source: db, relation: {0}, kind: deposits, cursor: dt_finalized, every: 50ms, brand: {0}, settle: 50ms}}\n"
+HOLDERS = "SELECT name, member FROM smartico_sync.lease WHERE holder IS NOT NULL AND expires > clock_timestamp()"
+
+
+class Cluster:
+    """Members with names of their own that share a state and the views of several brands, each with a token."""
+
+    def __init__(self, operator, postgresql, tokens, lease_s):
+        self.operator, self.postgresql, self.tokens = operator, postgresql, tokens
+        for name in tokens:
+            postgresql.execute(*(each.replace("deposits", name) for each in DEPOSITS))
+        brands = ", ".join(f"{name}: {{token: {name}}}" for name in tokens)
+        views = "".join(VIEW.format(name) for name in tokens)
+        operator.configure(postgresql.url, views, brands=f"{{{brands}}}", timeout="3s")
+        (operator.home / "state.key").write_text(new_key())
+        there = f'state: "{postgresql.admin_url}"\ncluster: {{lease: {lease_s}s, key_file: state.key, member: NAME}}'
+        self.text = operator.config.read_text().replace("state: ./state/sync.db", there)
+        self.at_work = {}
+
+    def config(self, member):
+        file = self.operator.home / f"{member}.yaml"
+        file.write_text(self.text.replace("NAME", member))
+        return file
+
+    def start(self, member):
+        self.operator.config = self.config(member)
+        with (self.operator.home / f"{member}.log").open("wb") as log:
+            self.at_work[member] = self.operator.start("run", err=log)
+
+    def sync(self, member, *words):
+        self.operator.config = self.config(member)
+        return self.operator.sync(*words)
+
+    def holders(self):
+        if self.postgresql.execute("SELECT to_regclass('smartico_sync.lease')") == [(None,)]:
+            return {}
+        return dict(self.postgresql.execute(HOLDERS))
+
+    def shares(self):
+        return sorted(Counter(self.holders().values()).values())
+
+    def insert(self, table, *numbers):
+        with psycopg.connect(self.postgresql.admin_url) as connection:
+            connection.cursor().executemany(
+                f"INSERT INTO {table} (transaction_id, ext_brand_id, dt_finalized) VALUES (%s, %s, clock_timestamp())",
+                [(number, table) for number in numbers],
+            )
+
+    def arrived(self):
+        return Counter(
+            (event["ext_brand_id"], int(event["payload"]["acc_last_transaction_id"]))
+            for event in self.operator.accepted()
+        )
+
+    def end(self):
+        for member in self.at_work.values():
+            member.terminate()
+        return [member.wait() for member in self.at_work.values()]
+
+
+@pytest.fixture
+def cluster(operator, postgresql):
+    return lambda tokens, lease_s: Cluster(operator, postgresql, tokens, lease_s)
+
+
+def test_members_share_groups(cluster):
+    """One that joins gets its share, an operator moves a group, one that ends leaves its groups to the others; each row counts once."""
+    pair = cluster(TOKENS[:2], 2)
+    pair.start("one")
+    until(lambda: pair.shares() == [2])
+    for name in pair.tokens:
+        pair.insert(name, 1)
+    until(lambda: len(pair.arrived()) == 2)
+    pair.start("two")
+    until(lambda: pair.shares() == [1, 1])
+    here = pair.holders()
+    (mine,) = [group for group, member in here.items() if member == "one"]
+    (other,) = [group for group, member in here.items() if member == "two"]
+    until(lambda: pair.sync("two", "status", "--json").returncode == 0)
+    told = json.loads(pair.sync("two", "status", "--json").stdout)
+    assert [view["name"] for view in told["views"]] == [other]
+    assert {group["name"]: group["member"] for group in told["cluster"]["groups"]} == here
+    assert [each["name"] for each in told["destinations"]] == [other]
+    refused = pair.sync("two", "watermark", "rewind", mine, "--to", "first", "--yes")
+    assert "worked with by one" in refused.stderr
+    assert "cluster show" in refused.stderr
+    moved = pair.sync("one", "cluster", "move", other, "one")
+    assert moved.returncode == 0, moved.stderr
+    until(lambda: pair.shares() == [2])
+    assert "two stands by" in pair.sync("one", "cluster", "show").stdout
+    pair.at_work["one"].terminate()
+    assert pair.at_work["one"].wait() == 0
+    until(lambda: set(pair.holders().values()) == {"two"})
+    for name in pair.tokens:
+        pair.insert(name, 2)
+    until(lambda: len(pair.arrived()) == 4)
+    assert pair.end() == [0, 0]
+    assert set(pair.arrived().values()) == {1}
+
+
+def test_a_member_with_other_views_stands_by(cluster):
+    """For the group that differs, which it says; and takes over the day the other member is gone."""
+    pair = cluster(TOKENS[:1], 1)
+    pair.start("one")
+    until(lambda: pair.holders() == {"lions": "one"})
+    pair.text = pair.text.replace("every: 50ms", "every: 60ms")
+    pair.start("two")
+    until(lambda: "one was there before, with other views" in (pair.operator.home / "two.log").read_text())
+    assert pair.holders() == {"lions": "one"}
+    pair.at_work["one"].terminate()
+    pair.at_work["one"].wait()
+    until(lambda: pair.holders() == {"lions": "two"})
+    pair.end()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_members_come_and_go(cluster):
+    """Three members and four tokens; one is killed or ends every few seconds, and comes back: no row is lost, none counts twice."""
+    three, dice, stopping = cluster(TOKENS, 2), random.Random(11), threading.Event()
+    written = Counter()
+
+    def write():
+        while not stopping.wait(0.02):
+            name = TOKENS[sum(written.values()) % 4]
+            written[name] += 1
+            three.insert(name, written[name])
+
+    for name in ("one", "two", "three"):
+        three.start(name)
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        until(lambda: three.shares() == [1, 1, 2])
+        for _ in range(4):
+            name = dice.choice(["one", "two", "three"])
+            member = three.at_work[name]
+            member.kill() if dice.random() < 0.5 else member.terminate()
+            member.wait()
+            until(lambda: sum(three.shares()) == 4 and len(three.shares()) == 2)
+            time.sleep(dice.random())
+            three.start(name)
+            until(lambda: three.shares() == [1, 1, 2])
+    finally:
+        stopping.set()
+        writer.join()
+    expected = {(name, number + 1) for name in TOKENS for number in range(written[name])}
+    until(lambda: set(three.arrived()) == expected)
+    three.end()
+    assert set(three.arrived().values()) == {1}

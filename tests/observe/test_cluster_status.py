@@ -1,0 +1,49 @@
+"""What a member of a cluster says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, MemberStatus, with_cluster
+from smartico_sync.observe.finding import Finding
+from smartico_sync.observe.health import assess
+from smartico_sync.observe.metrics import exposition
+from smartico_sync.observe.status_page import page
+
+LOST = Finding("critical", "state", "it cannot be reached", "look at the server", code="cluster")
+
+
+def standing(role="stands by", held="yes", sees="yes", findings=()):
+    groups = (GroupStatus("lions", ("deposits",), role, held, "two<", "2026-11-29 01:02:03+00:00", 8.0),)
+    return ClusterStatus("one", sees, groups, (MemberStatus("one", ()), MemberStatus("two<", ("lions",))), findings)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "ready"),
+    [
+        (standing(), "standing by"),
+        (standing("works"), "delivering"),
+        (standing(held="no"), "starting"),
+        (standing(sees="no", findings=(LOST,)), "not delivering"),
+    ],
+)
+def test_ready_is_who_holds_what_it_should_or_stands_by_and_sees_the_state(cluster, ready):
+    """And whoever cannot see the state is not ready, whatever it held."""
+    health = with_cluster(assess((), ()), cluster)
+    assert (health.alive, health.ready) == ("alive", ready)
+    assert health.findings == cluster.findings, "standing by is no trouble"
+
+
+def test_the_page_says_who_works_with_what():
+    """Also of a member that stands by, which has no view and no destination of its own; names are escaped."""
+    health = with_cluster(assess((), ()), standing())
+    shown = page((), health, (), "1", 0, cluster=standing())
+    assert "Standing by" in shown
+    assert "two&lt;" in shown
+    assert "one: stands by" in shown
+
+
+@pytest.mark.parametrize(("role", "value"), [("works", "1.0"), ("stands by", "0.0")])
+def test_monitoring_knows_who_leads(role, value):
+    """By group."""
+    assert f'smartico_sync_leader{{group="lions"}} {value}'.encode() in exposition((), (), cluster=standing(role))
