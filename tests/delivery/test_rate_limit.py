@@ -105,3 +105,12 @@ def test_who_starts_again_and_again_sends_no_more_than_who_goes_on(sandbox):
         sent[0].result(60)
         delivery.close(0)
     assert 4 <= sandbox.stats()["requests"] <= 10 * (time.monotonic() - began) + 1
+
+
+def test_half_the_slots_for_a_while():
+    """Whoever used the token before may have requests under way: the other half is free once they must be over."""
+    rate_limit, clock = full(6000, 12)
+    rate_limit.halve_for(30)
+    assert [rate_limit.enter("live") for _ in range(7)].count(0.0) == 6
+    clock.now += 30
+    assert [rate_limit.enter("live") for _ in range(7)].count(0.0) == 6

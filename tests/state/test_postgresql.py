@@ -22,6 +22,7 @@ from smartico_sync.errors import (
     StateMissing,
     StateUnwritable,
 )
+from smartico_sync.state.place import Group
 from smartico_sync.state.postgresql.dialect import translated
 from waiting import until
 
@@ -91,6 +92,46 @@ def test_a_state_of_a_newer_version_is_refused(place, state_database):
     for access in ("read", "write"):
         with pytest.raises(StateError, match="newer smartico-sync"):
             place.open(access)
+
+
+OLDER = (
+    "DROP TABLE smartico_sync.member",
+    "ALTER TABLE smartico_sync.lease DROP member_id, DROP wanted",
+    "UPDATE smartico_sync.version SET number = 1",
+)
+
+
+def test_older_tables_are_brought_up_while_nobody_works(place, store, state_database):
+    """A member of the newer version waits until none of the older ones works, and loses nothing of theirs."""
+    state_database.execute(*OLDER)
+    with pytest.raises(StateLocked, match="newer version"):
+        place.open()
+    with pytest.raises(StateError, match="older smartico-sync"):
+        place.open("read")
+    store.close()
+    with place.open() as other:
+        assert {row.view for row in other.views()} == {"users", "bets"}
+    assert place.members() == []
+
+
+def test_a_member_holds_the_groups_it_was_given(place, store, state_database):
+    """Each group is apart: what becomes of one doubts no view of another, and whoever wants all of them is told what is held."""
+    store.close()
+    groups = (Group("lions", ("users",), "a"), Group("tigers", ("bets",), "b"))
+    both = replace(place, groups=groups)
+    lions, tigers = both.only("lions").open(), both.only("tigers").open()
+    with pytest.raises(StateHeld, match="group lions of"):
+        both.open()
+    assert (lions.before, tigers.before) == ("well", "well")
+    lions.close("badly")
+    state_database.execute("UPDATE smartico_sync.lease SET expires = now() WHERE name = 'lions'")
+    with both.only("lions").open() as taken:
+        assert taken.before == "badly"
+        assert {row.view: row.fingerprints for row in taken.views()} == {"users": "doubted", "bets": "trusted"}
+    tigers.close()
+    with both.open() as store:
+        store.probe()
+        assert {each.name for each in both.holders() if each.live} == {"lions", "tigers"}
 
 
 def test_another_installation_s_state_is_refused(place):

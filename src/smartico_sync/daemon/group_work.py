@@ -66,7 +66,7 @@ class GroupWork:
     def stop(self, why: str) -> None:
         """End the views, and let another member have the group. Safe from any thread."""
         if not self.stopping.is_set():
-            log.info("cluster.lets_go", group=self.group.name, reason=why)
+            log.warning("state.given_up", group=self.group.name, reason=why)
             self.stopping.set()
 
     def join(self) -> None:
