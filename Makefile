@@ -74,6 +74,8 @@ bench: servers ## Events a second and CPU against a plain loop, in one run
 	$(BIN)/python -m bench.state_size
 	PYTHONPATH=tests $(BIN)/python -m bench.rabbitmq
 	$(BIN)/python -m pytest -q -s -p conftest -p no:randomly -W ignore bench/sources.py
+	PYTHONPATH=tests $(BIN)/python -m bench.slow_player
+	PYTHONPATH=tests $(BIN)/python -m bench.memory
 
 torture: servers ## Rows lost by every way to poll, on a replica under writers that do their worst
 	PYTHONPATH=tests $(BIN)/python -m bench.torture

@@ -144,3 +144,11 @@ def test_the_changelog_tells_of_this_version():
     named = [line.partition(" - ")[0] for line in spoken if line.startswith("[")]
     assert named[0] == "[Unreleased]"
     assert f"[{__version__}]" in named
+
+
+def test_the_chart_installs_this_version():
+    """Whoever names no image tag has the program that the chart lies beside; the plain manifests name it too."""
+    chart = yaml.safe_load((ROOT / "docker" / "helm" / "Chart.yaml").read_text("utf-8"))
+    assert chart["appVersion"] == __version__
+    for manifests in sorted((ROOT / "docker" / "kubernetes").glob("*.yaml")):
+        assert f"/smartico-sync:{__version__}" in manifests.read_text("utf-8")

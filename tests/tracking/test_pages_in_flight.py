@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from smartico_sync.core.records import Receipt
 from smartico_sync.tracking import pages_in_flight
+from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.pages_in_flight import PagesInFlight, Sent
 
 DONE = Receipt(1, 0, (), 1, 1)
@@ -22,14 +23,14 @@ def quiet():
 class Pages:
     """Pages whose answers the test gives, and the order in which they are committed."""
 
-    def __init__(self):
-        self.flight = PagesInFlight("deposits", quiet)
+    def __init__(self, memory=None):
+        self.flight = PagesInFlight("deposits", quiet, memory or MemoryBudget())
         self.receipts: dict[int, Future[Receipt]] = {}
         self.committed: list[int] = []
 
     def work(self, number):
         self.receipts[number] = Future()
-        return Sent(self.receipts[number], lambda _: self.committed.append(number))
+        return Sent(self.receipts[number], lambda _: self.committed.append(number), 2)
 
     def send(self, number, **more):
         self.flight.send(lambda: self.work(number), 1, **more)
@@ -69,14 +70,32 @@ def test_a_page_that_is_not_answered_holds_no_later_one_up_until_the_bound(monke
     assert not pages.flight.full
 
 
-def test_what_is_large_is_bounded_by_its_size(monkeypatch):
-    """Three large pages are as many as memory is meant for."""
-    monkeypatch.setattr(pages_in_flight, "MOST_BYTES", 3)
-    pages = Pages()
+def test_what_is_large_is_bounded_by_its_size():
+    """Three large pages are as many as memory is meant for, with the events and bodies that are made of them."""
+    pages = Pages(MemoryBudget(9))
     for number in range(3):
         assert not pages.flight.full
         pages.send(number)
     assert pages.flight.full
+    pages.receipts[0].set_result(DONE)
+    pages.settle()
+    assert not pages.flight.full
+
+
+def test_whatever_others_hold_each_view_may_have_one_page():
+    """All share one budget; who holds nothing may still read, and the less is left the smaller are pages."""
+    memory = MemoryBudget(100)
+    whole = memory.page_bytes("users")
+    memory.hold("users", 1e9)
+    pages = Pages(memory)
+    assert not pages.flight.full
+    pages.send(1)
+    assert pages.flight.full
+    assert 0 < memory.page_bytes("deposits") <= whole
+    pages.flight.close()
+    assert not Pages(memory).flight.full
+    memory.hold("users", 0)
+    assert not pages.flight.full
 
 
 def test_history_of_transactions_is_committed_when_it_is_answered():

@@ -23,6 +23,7 @@ from smartico_sync.core.late_commit.mechanism import ReadTime
 from smartico_sync.core.pipeline import PipelineOptions, positions_of
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
+from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.core.verdicts import Refused, Verdict
 from smartico_sync.core.view_mapping import Options
 from smartico_sync.delivery.backlog import Backlog
@@ -73,13 +74,18 @@ class Router:
         return pending.future
 
     def start(self):
-        """Send the next request that may start."""
-        request = self.backlog.player_order.take()
+        """Send the next request that may start; one that failed goes in parts."""
+        order = self.backlog.player_order
+        order.release(1)
+        request = order.take()
         if request is None:
             return
         if request.pending.over:
             self.backlog.drop(request)
             return
+        if request.attempts:
+            order.scatter(request, 2)
+        request.pace = "usual"
         self.backlog.hold_back(request, {})
         if not request.over:
             self.under_way.append(request)
@@ -89,6 +95,33 @@ class Router:
         if not self.under_way:
             return
         request = self.under_way.pop(which % len(self.under_way))
+        refused, duplicates = self.judged(request, known)
+        if request.pending.over:
+            self.backlog.drop(request)
+        else:
+            self.backlog.settle(request, Verdict("done", refused=refused, duplicates=frozenset(duplicates)))
+
+    def takes_long(self, which):
+        """One of the requests under way takes long: others may go before its players."""
+        if self.under_way:
+            self.backlog.player_order.stuck(self.under_way[which % len(self.under_way)])
+
+    def fail(self, which, known, outcome):
+        """One of the requests under way has no answer, whether the API took it or not, and goes again."""
+        if not self.under_way:
+            return
+        request = self.under_way.pop(which % len(self.under_way))
+        if outcome == "taken":
+            self.judged(request, known)
+        if request.pending.over:
+            self.backlog.drop(request)
+            return
+        request.attempts, request.trip = request.attempts + 1, "again"
+        self.backlog.player_order.postpone(request, 0)
+        self.backlog.player_order.stuck(request)
+
+    def judged(self, request, known):
+        """What the API makes of the events: the refused, and the duplicates."""
         refused, duplicates = {}, set()
         for place, event in enumerate(request.frame.select(EID, KEY, PLAYER, "@user").iter_rows(named=True)):
             if event[EID] in self.taken:
@@ -98,10 +131,7 @@ class Router:
             else:
                 self.taken.add(event[EID])
                 self.accepted[event["@user"]].append(int(event[KEY]))
-        if request.pending.over:
-            self.backlog.drop(request)
-        else:
-            self.backlog.settle(request, Verdict("done", refused=refused, duplicates=frozenset(duplicates)))
+        return refused, duplicates
 
 
 class Order(RuleBasedStateMachine):
@@ -120,6 +150,7 @@ class Order(RuleBasedStateMachine):
         equipment = SimpleNamespace(
             view=view, store=self.store, delivery=self.router, recorder=Deaf(), source=self,
             protection=SimpleNamespace(apply=lambda events: events),
+            tracer=UNTRACED,
         )  # fmt: skip
         reader = SimpleNamespace(after=lambda *_: None, adopt=lambda *_: None, also=lambda *_: None, watermark=None)
         self.session = SimpleNamespace(
@@ -162,6 +193,14 @@ class Order(RuleBasedStateMachine):
         for _ in range(starts):
             self.router.start()
         self.router.answer(which, known)
+
+    @rule(which=st.integers(0, 9))
+    def takes_long(self, which):
+        self.router.takes_long(which)
+
+    @rule(which=st.integers(0, 9), outcome=st.sampled_from(["taken", "lost"]))
+    def fail(self, which, outcome):
+        self.router.fail(which, "pqr", outcome)
 
     @rule()
     def commit(self):

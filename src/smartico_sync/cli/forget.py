@@ -58,8 +58,8 @@ def forget(brand: str, user: str, tell: bool, status: str | None, yes: bool, pat
     clearing = f", and clear {', '.join(names)}" if tell else ""
     consent(f"forget player {user} of {brand} in {context.state}{clearing}", yes)
     told = []
-    configure("console")  # what is answered stays alone on the standard output
     if tell:
+        configure("console")  # what is logged on the way is not part of the answer
         told = erasure.tell(context.configuration, path.absolute().parent, brand, user, names, status or "")
     places = erasure.key_places(context.configuration, rows, brand)
     done: dict[str, dict[str, Any]] = context.call("forget", brand=brand, user=user, places=places)

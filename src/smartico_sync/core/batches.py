@@ -13,13 +13,16 @@ from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, T
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
 
-__all__ = ["Batch", "batches", "encode", "parts"]
+__all__ = ["CALM_WORTH", "WORTH", "Batch", "batches", "encode", "parts", "weight"]
 
 # Groups of players, of about twenty events in a full page: what a part lacks to its limit is half a group.
 SLICES = 1024
 SPREAD = 4  # parts at least: one that must wait holds up a quarter of the players
 WORTH = 100  # events: a page is not spread into smaller parts than these
+CALM_WORTH = 25  # the same while the API would take many more requests: fewer share one with a player it is slow with
+APART = 8  # parts at most of what is sent apart
 JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
 FEW = 16  # events: looking at each text costs less than a query does
@@ -44,11 +47,11 @@ def parts(events: Events, most: int) -> list[Events]:
     return [Events(piece, events.raw) for piece in pieces(events.frame, most)]
 
 
-def pieces(frame: pl.DataFrame, most: int) -> list[pl.DataFrame]:
-    """The frames of `parts`."""
+def pieces(frame: pl.DataFrame, most: int, worth: int = WORTH, spread: int = SPREAD) -> list[pl.DataFrame]:
+    """The frames of `parts`; at least `spread` of them, if they hold as many events as are `worth` a part."""
     if not frame.height:
         return []
-    limit = min(most, -(-frame.height // max(1, min(SPREAD, frame.height // WORTH))) + frame.height // SLICES + 1)
+    limit = min(most, -(-frame.height // max(1, min(spread, frame.height // worth))) + frame.height // SLICES + 1)
     if frame.height <= limit:
         return [frame]
     # Each part is a range of the same slices, in every page: a request that waits has the same players as few others.
@@ -67,20 +70,35 @@ def ranges(sizes: list[int], most: int) -> Iterator[tuple[int, int]]:
         length += size
 
 
-def batches(events: Events, most: int, most_bytes: int) -> tuple[list[Batch], list[Events]]:
+def weight(events: Events) -> float:
+    """Bytes that events take until they are acknowledged, about: their columns, and bodies that name each property."""
+    frame = events.frame
+    names = sum(len(name) + len('"":"",') for name in frame.columns)
+    return 2.0 * frame.estimated_size() + frame.height * names
+
+
+def batches(
+    events: Events, most: int, most_bytes: int, *, worth: int = WORTH, apart: AbstractSet[int] = frozenset()
+) -> tuple[list[Batch], list[Events]]:
     """Requests of at most `most` events and `most_bytes` bytes, and the single events that are larger than that.
 
-    Requests that share players stand in their order, as in `parts`. Each event is encoded once.
+    Requests that share players stand in their order, as in `parts`. The players `apart` are in a few requests without any
+    other. Each event is encoded once.
     """
     ready: list[Batch] = []
     large: list[Events] = []
     if not events.frame.height:
         return ready, large
-    if events.frame.height <= FEW:
+    if events.frame.height <= FEW and apart.isdisjoint(events.frame.get_column(PLAYER)):
         body = encode(events)
         if events.frame.height <= most and len(body) <= most_bytes:
             return [Batch(body, events)], large
-    waiting = pieces(events.frame.with_columns(objects(events).alias(JSON)), most)[::-1]
+    frame = events.frame.with_columns(objects(events).alias(JSON))
+    theirs = frame.clear()
+    if apart:
+        chosen = frame.get_column(PLAYER).is_in(pl.Series(list(apart), dtype=pl.UInt64).implode())
+        frame, theirs = frame.filter(~chosen), frame.filter(chosen)
+    waiting = [*pieces(frame, most, worth), *pieces(theirs, most, 1, APART)][::-1]
     while waiting:
         piece = waiting.pop()
         texts = piece.get_column(JSON)

@@ -29,3 +29,8 @@ class BatchSize:
             return False
         self.events = max(SMALLEST, min(self.events, events) // 2)
         return True
+
+    def divided(self, events: int) -> None:
+        """A request of so many events goes in parts because no answer came: if it was a large one, it may have been too large."""
+        if 2 * events > self.events:
+            self.silent(events, PATIENCE)

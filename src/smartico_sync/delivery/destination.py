@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from smartico_sync.core.batches import CALM_WORTH, WORTH, batches
 from smartico_sync.core.events import BRAND
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND
 from smartico_sync.core.verdicts import Refused
@@ -20,6 +21,7 @@ from smartico_sync.delivery.circuit_breaker import BACKOFF, EVERYTHING, CircuitB
 from smartico_sync.delivery.destination_status import DestinationStatus, HaltedBrand
 from smartico_sync.delivery.request import Request
 from smartico_sync.delivery.request_log import RequestLog
+from smartico_sync.delivery.slow_players import SlowPlayers
 from smartico_sync.errors import (
     DeliveryError,
     DeliveryStopped,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from smartico_sync.core.batches import Batch
+    from smartico_sync.core.events import Events
     from smartico_sync.core.verdicts import Verdict
     from smartico_sync.delivery.client import Answer, Client
     from smartico_sync.delivery.pending_receipt import PendingReceipt
@@ -41,7 +44,10 @@ if TYPE_CHECKING:
 __all__ = ["Destination", "DestinationStatus"]
 
 ENDING = "the daemon is ending"
+UNANSWERED = ("retry", "unknown", "halt")  # decisions by which a request has failed
 GLANCE_S = 1.0  # how long a worker waits at most for what nobody tells it of
+STUBBORN = 4  # failures in a row of one request, where no other tells whether the API answers
+PIECES = 8  # of a request that failed alone: three tries find the one player of a full request whom the API fails with
 
 log = structlog.get_logger()
 
@@ -49,7 +55,8 @@ log = structlog.get_logger()
 class Destination:
     """Sends requests with `workers` threads. Thread-safe; `lock` is shared by all that share a rate limit.
 
-    A request that fails goes again after a pause, and only its players wait for it; the circuit breaker tells when all wait. While the
+    A request that fails goes again after a pause, in parts when the API answered others meanwhile, and only its players wait for it;
+    so it is with one that takes long. The circuit breaker tells when all wait. While the
     token or the URL is wrong, what is sent fails with DeliveryHalted, and events of a brand that the API does not know are refused, but
     for one request now and then that finds out whether that is over. A worker ends only with `close`: what nobody foresaw counts as a failed request.
     """
@@ -69,8 +76,11 @@ class Destination:
         self.changed = threading.Condition(lock)
         self.batch_size = BatchSize(batch_events)
         self.backlog = Backlog()
+        self.slow = SlowPlayers()
         self.breaker = CircuitBreaker(pauses_s)
-        self.in_flight = 0
+        self.under_way: dict[Request, float] = {}  # and when each began
+        self.answered_at = 0.0
+        self.watched_until = math.inf
         self.trouble: DeliveryError | None = None
         self.last_error = ""
         self.last_success_ms: int | None = None
@@ -95,8 +105,21 @@ class Destination:
             if error is not None:
                 pending.fail(error)
                 return
+            self.look_for_stuck(time.monotonic())
             self.backlog.add(requests, pending)
             self.changed.notify(len(requests))
+
+    def cut(self, events: Events, most_bytes: int) -> tuple[list[Batch], list[Events]]:
+        """The requests of some events, as the API takes them now, and the events that no request can hold."""
+        with self.lock:
+            most, worth = self.batch_size.events, CALM_WORTH if self.rate_limit.calm else WORTH
+            apart = frozenset(self.slow.suspected)
+        return batches(events, most, most_bytes, worth=worth, apart=apart)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return len(self.under_way)
 
     def work(self) -> None:
         """One worker. Whatever happens to a request, it goes on with the next."""
@@ -121,9 +144,10 @@ class Destination:
                     self.changed.wait(GLANCE_S if wait == math.inf else wait)
                     continue
                 order.release(now)
-                request, due = order.take(), order.next_release
+                self.look_for_stuck(now)
+                request = order.take()
                 if request is None:
-                    self.changed.wait(None if due is None else due - now)
+                    self.watch(now)
                     continue
                 if request.pending.over:
                     self.backlog.drop(request)
@@ -136,13 +160,55 @@ class Destination:
                     order.again(request)
                     self.changed.wait(min(wait, GLANCE_S))
                     continue
-                self.in_flight += 1
+                if request.attempts:
+                    self.in_parts(request)
+                request.pace = "usual"
+                self.under_way[request] = now
                 if self.breaker.halts:
                     self.breaker.probes(now, request.brands)
-                if due is not None:
-                    self.changed.notify()  # somebody must look when its time comes
+                if self.due() < self.watched_until:
+                    self.changed.notify()  # somebody must look when one that waits may start, or this one has taken long
                 return request
         return None
+
+    def in_parts(self, request: Request) -> None:
+        """Divide a request that goes again, if that may help: not where the API answers nobody."""
+        others_are_answered = self.answered_at > request.failed_at
+        stubborn = request.attempts >= STUBBORN and not request.silences and not self.breaker.unavailable
+        if not others_are_answered and not stubborn:
+            return
+        if request.silences:
+            self.batch_size.divided(request.frame.height)
+        self.changed.notify(self.backlog.player_order.scatter(request, PIECES))
+
+    def watch(self, now: float) -> None:
+        """Wait for a change; one worker also until something has to be done."""
+        due = self.due()
+        if due >= self.watched_until:
+            self.changed.wait()
+            return
+        self.watched_until = due
+        self.changed.wait(max(0.0, due - now))
+        if self.watched_until == due:
+            self.watched_until = math.inf
+
+    def due(self) -> float:
+        """When the next postponed request may start, or one that is under way has taken long; infinite when neither will be."""
+        limit, release = self.slow.limit_s, self.backlog.player_order.next_release
+        began = [at + limit for request, at in self.under_way.items() if request.pace == "usual"]
+        return min([math.inf if release is None else release, *began])
+
+    def look_for_stuck(self, now: float) -> None:
+        """Nobody waits for a request that takes long who need not."""
+        limit = self.slow.limit_s
+        for request, began in self.under_way.items():
+            if request.pace == "usual" and now - began >= limit:
+                self.stuck(request)
+
+    def stuck(self, request: Request) -> None:
+        """Let others go before this request's players, now and in what is sent next."""
+        self.slow.suspect(request.players)
+        self.backlog.player_order.stuck(request)
 
     def unknown_now(self, now: float, request: Request) -> dict[str, str]:
         """Brands of the request that the API does not know, as far as it was asked."""
@@ -156,7 +222,7 @@ class Destination:
             return self.client.post(request.batch.body)
         finally:
             with self.lock:
-                self.in_flight -= 1
+                self.under_way.pop(request, None)
                 self.rate_limit.leave()
 
     def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
@@ -164,6 +230,10 @@ class Destination:
         log.debug(
             "answer", request=request.number, status=answer.status, outcome=answer.outcome, made_of_it=verdict.decision,
             refused=len(verdict.refused), seconds=round(answer.seconds, 3),
+        )  # fmt: skip
+        request.pending.span.past(
+            "request", answer.seconds, verdict.decision if verdict.decision in UNANSWERED else "", destination=self.name,
+            events=request.frame.height, bytes=len(request.batch.body), status=answer.status, decision=verdict.decision,
         )  # fmt: skip
         with self.lock:
             request.pending.requests += 1
@@ -181,17 +251,19 @@ class Destination:
                 self.halt(verdict)
                 self.backlog.drop(request)
             else:
-                self.answered(request, verdict)
+                self.answered(request, verdict, answer)
             # Another worker is woken when there is something for it to do; this one looks for itself.
             if before and not self.breaker.unavailable:
                 self.changed.notify_all()
             else:
                 self.changed.notify(max(0, self.backlog.player_order.startable - 1))
 
-    def answered(self, request: Request, verdict: Verdict) -> None:
+    def answered(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """The API looked at the events. Called with the lock held, as all below."""
         self.breaker.answered()
         self.batch_size.answered()
+        self.slow.answered(request.players, answer.seconds)
+        self.answered_at = time.monotonic()
         if verdict.decision == "brand" or verdict.brands:
             self.unknown_brands(request, verdict)
             return
@@ -249,12 +321,14 @@ class Destination:
         pause = self.breaker.failed(
             now, attempts=request.attempts, in_flight=self.in_flight, retry_after_s=retry_after_s
         )
-        request.attempts, request.trip = request.attempts + 1, "again"
+        request.attempts, request.failed_at, request.trip = request.attempts + 1, now, "again"
         self.last_error = reason
         if request.pending.over:
             self.backlog.drop(request)
         else:
             self.backlog.player_order.postpone(request, now + pause)
+            if not self.breaker.unavailable:
+                self.stuck(request)
         return pause
 
     def surprised(self, request: Request | None, error: Exception) -> None:

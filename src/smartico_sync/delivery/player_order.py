@@ -7,10 +7,12 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.events import PLAYER
 from smartico_sync.delivery.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from smartico_sync.core.batches import Batch
     from smartico_sync.delivery.protocol import Priority
@@ -37,13 +39,14 @@ class PlayerOrder:
 
     def add(self, request: Request) -> None:
         """Queue a request behind the unfinished ones that share a player with it."""
-        before = {tail for tail in map(self.tails.get, request.players) if tail is not None}
-        for tail in before:
-            tail.followers.append(request)
-        request.waits = len(before)
+        request.ahead = {tail for tail in map(self.tails.get, request.players) if tail is not None}
+        for tail in request.ahead:
+            tail.followers[request] = None
         self.tails.update(dict.fromkeys(request.players, request))
-        if not request.waits:
+        if not request.ahead:
             self.offer(request)
+        elif any(tail.pace == "stuck" for tail in request.ahead):
+            self.set_apart(request)
 
     def offer(self, request: Request) -> None:
         """Make a request ready to start, in its view's queue."""
@@ -95,17 +98,88 @@ class PlayerOrder:
             if tails.get(player) is request:
                 del tails[player]
         for follower in request.followers:
-            follower.waits -= 1
-            if not follower.waits:
+            follower.ahead.discard(request)
+            if not follower.ahead:
+                follower.pace = "usual"
                 self.offer(follower)
+        request.followers.clear()
+
+    def stuck(self, request: Request) -> None:
+        """A request takes long: let those behind it go, all but the events of its own players."""
+        request.pace = "stuck"
+        waiting, seen = [request], set[Request]()
+        while waiting:
+            for follower in list(waiting.pop().followers):
+                if follower not in seen:
+                    apart = self.set_apart(follower)
+                    seen.update((follower, *apart))
+                    waiting += apart
+
+    def set_apart(self, request: Request) -> list[Request]:
+        """Divide a request behind stuck ones: what has to wait for those, and all others, which may go before.
+
+        What is stuck itself now, for those behind it: at most one.
+        """
+        held = {player for each in request.ahead if each.pace == "stuck" for player in each.players & request.players}
+        parted = request.parted(held)
+        if parted is None and not held.issuperset(request.frame.get_column(PLAYER)):
+            return []
+        apart = request if parted is None else self.part(request, held, *parted)
+        request.pace = "usual"
+        apart.pace = "stuck"
+        if not request.ahead:
+            self.offer(request)
+        return [apart]
+
+    def part(self, request: Request, players: AbstractSet[int], theirs: Batch, others: Batch) -> Request:
+        """Take the events of some players out of a request, as one of their own. Each waits for what holds its own players only."""
+        apart = Request(
+            theirs, request.pending, request.players & players, attempts=request.attempts, silences=request.silences,
+            failed_at=request.failed_at, trip=request.trip,
+        )  # fmt: skip
+        request.batch, request.players = others, request.players - players
+        for earlier in list(request.ahead):
+            if not earlier.players.isdisjoint(apart.players):
+                earlier.followers[apart] = None
+                apart.ahead.add(earlier)
+            if earlier.players.isdisjoint(request.players):
+                earlier.followers.pop(request, None)
+                request.ahead.discard(earlier)
+        for follower in list(request.followers):
+            if not follower.players.isdisjoint(apart.players):
+                apart.followers[follower] = None
+                follower.ahead.add(apart)
+            if follower.players.isdisjoint(request.players):
+                del request.followers[follower]
+                follower.ahead.discard(request)
+        for player in apart.players:
+            if self.tails.get(player) is request:
+                self.tails[player] = apart
+        return apart
+
+    def scatter(self, request: Request, pieces: int) -> int:
+        """Divide a request that may start by player into so many at most, which may all start; how many there are beside it."""
+        players = sorted(set(request.frame.get_column(PLAYER).to_list()))
+        size = -(-len(players) // pieces)
+        made = 0
+        for start in range(size, len(players), size):
+            group = frozenset(players[start : start + size])
+            parted = request.parted(group)
+            if parted is not None:
+                self.offer(self.part(request, group, *parted))
+                made += 1
+        return made
 
     def cut(self, request: Request, batches: Sequence[Batch]) -> None:
         """Divide a request into several, each behind the one before: they may share players. The first is the caller's to offer."""
         first, *rest = batches
         for batch in reversed(rest):
             # Whoever waited for the whole waits for the last part.
-            later = Request(batch, request.pending, request.players, waits=1, trip="again")
-            later.followers, request.followers = request.followers, [later]
+            later = Request(batch, request.pending, request.players, {request}, request.followers, trip="again")
+            for follower in later.followers:
+                follower.ahead.discard(request)
+                follower.ahead.add(later)
+            request.followers = {later: None}
             for player in request.players:
                 if self.tails.get(player) is request:
                     self.tails[player] = later

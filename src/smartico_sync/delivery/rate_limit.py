@@ -18,6 +18,7 @@ MINUTE_S = 60.0
 HEADROOM = 0.98  # the API's minute and ours do not begin together
 BURST = 10  # a tenth of a minute's requests may go at once; a bucket that held a whole minute's would leave the rest waiting
 RESERVE = 0.2  # of the bucket and of the slots, which a backfill leaves to what is live
+CALM = 0.25  # of the requests of a minute: below it more of them may be made of the same events
 GLANCE_S = 0.05  # how soon a free slot is noticed
 
 
@@ -33,7 +34,7 @@ class RateLimit:
         most = max(1.0, per_minute * HEADROOM)
         self.size = max(1.0, most / BURST)
         self.rate = max(most - self.size, most / 2) / MINUTE_S if most > 1 else 1 / MINUTE_S
-        self.slots = slots
+        self.per_minute, self.slots = per_minute, slots
         self.clock = clock
         self.level = 0.0
         self.filled_at = clock()
@@ -65,6 +66,11 @@ class RateLimit:
     def leave(self) -> None:
         """Give the slot back."""
         self.busy -= 1
+
+    @property
+    def calm(self) -> bool:
+        """Whether the limit is far away."""
+        return self.used() < self.per_minute * CALM
 
     def used(self) -> int:
         """Requests of the last minute."""

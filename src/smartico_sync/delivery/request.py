@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+import polars as pl
+
 from smartico_sync.catalogue.events import UPDATE_PROFILE
 from smartico_sync.core.batches import Batch, encode
 from smartico_sync.core.events import BRAND, EID, PLAYER, TYPE, USER, Events
@@ -15,8 +17,6 @@ from smartico_sync.delivery.pending_receipt import NUMBERS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    import polars as pl
-
     from smartico_sync.core.verdicts import Refused
     from smartico_sync.delivery.pending_receipt import PendingReceipt
 
@@ -25,19 +25,22 @@ __all__ = ["Request"]
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """One request. `waits` counts the earlier ones that hold a player of this one, which are `followers` of those.
+    """One request. `ahead` are the unfinished ones before it that hold a player of this one, `followers` those behind it.
 
-    `attempts` had no usable answer, `silences` of the latest none at all. `over`: it will not be sent again. `trip`: whether
-    its events may have been with the API before. `number`: for the log.
+    `attempts` had no usable answer, the last at `failed_at` (steady clock); `silences` of the latest none at all. `pace`:
+    "stuck" when it, or one ahead of it, takes so long that nobody should wait for it who need not. `over`: it will not be
+    sent again. `trip`: whether its events may have been with the API before. `number`: for the log.
     """
 
     batch: Batch
     pending: PendingReceipt
     players: frozenset[int]
-    waits: int = 0
-    followers: list[Request] = field(default_factory=list)
+    ahead: set[Request] = field(default_factory=set)
+    followers: dict[Request, None] = field(default_factory=dict)  # in the order in which they came
     attempts: int = 0
     silences: int = 0
+    failed_at: float = 0.0
+    pace: Literal["usual", "stuck"] = "usual"
     trip: Literal["first", "again"] = "first"
     over: bool = False
     number: int = field(default_factory=partial(next, NUMBERS))
@@ -71,6 +74,15 @@ class Request:
         """Parts of the request as requests of their own."""
         parts = [Events(frame, self.batch.events.raw) for frame in frames]
         return [Batch(encode(part), part) for part in parts]
+
+    def parted(self, players: Collection[int]) -> tuple[Batch, Batch] | None:
+        """The events of these players, and those of all others; None when either are none."""
+        wanted = pl.Series(list(players), dtype=pl.UInt64)
+        theirs = self.frame.get_column(PLAYER).is_in(wanted.implode())
+        if not theirs.any() or theirs.all():
+            return None
+        mine, others = self.batches([self.frame.filter(theirs), self.frame.filter(~theirs)])
+        return mine, others
 
     def halves(self) -> list[Batch]:
         """The request divided in the middle."""

@@ -12,7 +12,6 @@ import polars as pl
 import structlog
 
 from smartico_sync.config.models import Brand
-from smartico_sync.core.batches import batches
 from smartico_sync.core.events import BRAND, EID, POSITION, Events
 from smartico_sync.core.reason_codes import TOO_LARGE
 from smartico_sync.core.records import Receipt, Refusal
@@ -108,7 +107,7 @@ class Router:
         """See the protocol."""
         pending = PendingReceipt(view, priority, events, holds)
         cut = [
-            (destination, *batches(piece, destination.batch_size.events, self.config.batch_bytes))
+            (destination, *destination.cut(piece, self.config.batch_bytes))
             for destination, piece in self.routed(events)
         ]
         log.debug("send", view=view, send=pending.number, events=len(events), priority=priority)

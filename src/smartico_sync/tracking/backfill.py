@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import structlog
 
+from smartico_sync.core.batches import weight
 from smartico_sync.core.pipeline import ledger_of, position_at
 from smartico_sync.core.records import Step
 from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, Unexpected, ViewHalted
@@ -201,7 +202,7 @@ class Backfills:
                 else:
                     done.set_result(rows.height)
 
-            return Sent(workplace.sender.queue(session, batch, "backfill"), settle)
+            return Sent(workplace.sender.queue(session, batch, "backfill"), settle, weight(batch.send))
 
         workplace.flight.send_history(
             work,

@@ -80,13 +80,13 @@ class Standing:
 class BaseLoop(ABC, Generic[T, S]):
     """Tracks one view. One thread at a time is in `run` or `poll`; all others use `mailbox` and `standing`.
 
-    `most_bytes` of rows in flight; the usual bound where it is None.
+    `most_bytes` of rows in flight, beside the bound of all views together.
     """
 
-    def __init__(self, equipment: T, sender: S, most_bytes: int | None = None) -> None:
+    def __init__(self, equipment: T, sender: S, most_bytes: float = math.inf) -> None:
         self._equipment = equipment
         self._mailbox = Mailbox()
-        self._flight = PagesInFlight(equipment.view.name, self._mailbox.wake, most_bytes)
+        self._flight = PagesInFlight(equipment.view.name, self._mailbox.wake, equipment.memory, most_bytes)
         self._sender = sender
         self._standing = Standing()
         self._committed: Literal["all", "less than was sent"] = "all"

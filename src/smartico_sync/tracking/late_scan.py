@@ -10,6 +10,7 @@ import polars as pl
 from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.position import Position
+from smartico_sync.tracking.memory_budget import PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +24,6 @@ __all__ = ["Found", "find", "tied"]
 SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
 ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
 MOST_ROWS = 50_000  # that one scan brings: a bulk load that commits late is read in parts
-MOST_BYTES = 32_000_000  # of them in memory, as of a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def find(
         for keys, rows in unseen(reading, mapping, batch, known):
             frames.append(rows)
             size += rows.estimated_size()
-            if size >= MOST_BYTES or sum(frame.height for frame in frames) >= most:
+            if size >= PAGE_BYTES or sum(frame.height for frame in frames) >= most:
                 return Found(joined(frames), looked, positions_of(keys.tail(1))[0])
     return Found(joined(frames), looked)
 

@@ -21,6 +21,7 @@ from smartico_sync.observe.view_status import LateStatus
 from smartico_sync.tracking import late_rows, late_scan
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.late_rows import LateRows, whole_numbers
+from smartico_sync.tracking.memory_budget import PAGE_BYTES
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["PageReader", "PageSize", "ReadResult"]
 
 
-FIRST_PAGE = 1_000  # rows, before it is known how long they are
-SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads, or where rows are huge
+FIRST_PAGE = 250  # rows, before it is known how long they are
+SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads
 LEVEL_PAGE = 2_000  # rows of a page that is read to see what is new; behind a full one a backlog is read in larger ones
+FEWEST = 10  # rows: what is left of a page where rows are larger than that
 GROWTH = 4  # from page to page, while they stay small
-PAGE_BYTES = 32_000_000  # of a page in memory; three are in flight, and a request body is about as large
 MOST_WATCHED = 10_000  # rows of another range in one reading; the rest comes with the next
 AHEAD_EVERY_MS = 5_000  # rows dated ahead of the clock are rare, and a few seconds are nothing to them
 
@@ -92,16 +93,20 @@ class PageSize:
     def __init__(self, most: int) -> None:
         self._configured = self._most = most
         self.rows = min(FIRST_PAGE, most)
+        self.row_bytes = 0.0
 
-    def limit(self, reading: Literal["level", "behind"]) -> int:
-        """How many rows the next page may have."""
-        return min(self.rows, LEVEL_PAGE) if reading == "level" else self.rows
+    def limit(self, reading: Literal["level", "behind"], most_bytes: float = PAGE_BYTES) -> int:
+        """How many rows the next page may have, if they are as long as those of the last."""
+        rows = min(self.rows, LEVEL_PAGE) if reading == "level" else self.rows
+        return rows if rows * self.row_bytes <= most_bytes else max(min(FEWEST, rows), int(most_bytes / self.row_bytes))
 
     def fit(self, page: pl.DataFrame, reading: Literal["level", "behind"]) -> None:
         """Choose by the page that was just read."""
         size = page.estimated_size()
+        if page.height:
+            self.row_bytes = size / page.height
         if size > PAGE_BYTES:
-            self.rows = max(min(SMALLEST_PAGE, self._most), self.rows * PAGE_BYTES // int(size))
+            self.rows = max(min(FEWEST, self._most), int(PAGE_BYTES / self.row_bytes))
         elif page.height >= self.rows and size * GROWTH <= PAGE_BYTES:
             self.rows = min(self.rows * GROWTH, self._most)
         if reading == "level":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,16 +10,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from smartico_sync.tracking.memory_budget import COPIES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from smartico_sync.core.records import Receipt
     from smartico_sync.observe.polls import Instant
+    from smartico_sync.tracking.memory_budget import MemoryBudget
 
 __all__ = ["InFlight", "PagesInFlight", "Sent"]
 
-MOST_BYTES = 96_000_000  # of rows in flight: three full pages, so that reading, working and sending overlap
-MOST_PAGES = 64  # small ones of polls that did not wait; beyond it an API that hangs holds up the polls too
+MOST_PAGES = 512  # small ones of polls that did not wait for a player whom the API is slow with: minutes of them
 Where = Literal["here", "worker"]
 Scan = Literal["none", "part"]
 FULL_PAGES = 4  # of a backlog: they keep reading, working and sending busy, and more of them only cost memory
@@ -26,17 +29,21 @@ FULL_PAGES = 4  # of a backlog: they keep reading, working and sending busy, and
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Rows whose events are queued. `settle` writes what their receipt changes; the loop calls it with the receipt."""
+    """Rows whose events are queued. `settle` writes what their receipt changes; the loop calls it with the receipt.
+
+    `size`: bytes of the events and of the bodies made of them.
+    """
 
     receipt: Future[Receipt]
     settle: Callable[[Receipt], None]
+    size: float = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InFlight:
     """One page, or other rows that are committed together. `sent` resolves when its events are made and queued.
 
-    `size` in bytes; `scan`: whether a rescan for late rows is part of it; `level`: when the reading began that
+    `size` of the rows in bytes; `scan`: whether a rescan for late rows is part of it; `level`: when the reading began that
     left nothing behind it, None when it did; `until`: when it is given up (steady clock).
     `failed` hears of it when it fails, or with None when it is withdrawn.
     """
@@ -53,6 +60,14 @@ class InFlight:
     def settled(self) -> bool:
         """Whether it can be committed, or has failed."""
         return self.sent.done() and (self.sent.exception() is not None or self.sent.result().receipt.done())
+
+    @property
+    def held(self) -> float:
+        """Bytes of its rows and of all that is made of them."""
+        if not self.sent.done():
+            return self.size * COPIES
+        made = not self.sent.cancelled() and self.sent.exception() is None
+        return self.size + (self.sent.result().size if made else 0)
 
     def settle(self) -> None:
         """Commit it, once settled. Raises what went wrong on the way."""
@@ -74,12 +89,18 @@ class InFlight:
 class PagesInFlight:
     """Used by the view's own loop only. `changed` is called, from any thread, when something may have settled.
 
+    `memory` is shared with other views; `most_bytes` of rows are the bound of this one, if it has one.
+
     Pages are made ready by one thread beside the loop while there is a backlog, and in the loop itself otherwise: for a
     page of a few rows a second thread only costs time.
     """
 
-    def __init__(self, view: str, changed: Callable[[], None], most_bytes: int | None = None) -> None:
+    def __init__(
+        self, view: str, changed: Callable[[], None], memory: MemoryBudget, most_bytes: float = math.inf
+    ) -> None:
+        self._view = view
         self._changed = changed
+        self._memory = memory
         self._most_bytes = most_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"work-{view}")
         self._broken: BaseException | None = None
@@ -94,9 +115,17 @@ class PagesInFlight:
         """Whether no further page should be read now: nothing goes behind one that could not be made."""
         size = sum(page.size for page in self._ordered)
         backlog = sum(page.level is None for page in self._ordered)
-        most_bytes = self._most_bytes or MOST_BYTES
-        bounds = (len(self._ordered) >= MOST_PAGES, size >= most_bytes, backlog >= FULL_PAGES)
+        self._tell_memory()
+        bounds = (
+            len(self._ordered) >= MOST_PAGES,
+            size >= self._most_bytes,
+            backlog >= FULL_PAGES,
+            len(self) > 0 and self._memory.spent,
+        )
         return self._broken is not None or any(bounds)
+
+    def _tell_memory(self) -> None:
+        self._memory.hold(self._view, sum(page.held for page in (*self._ordered, *self._beside)))
 
     @property
     def scanning(self) -> bool:
@@ -191,7 +220,9 @@ class PagesInFlight:
         for page in reversed(pages):
             page.withdraw()
         self._broken = None
+        self._tell_memory()
 
     def close(self) -> None:
         """End the thread."""
+        self._memory.hold(self._view, 0)
         self._worker.shutdown(wait=False, cancel_futures=True)

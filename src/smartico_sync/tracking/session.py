@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,11 +10,13 @@ import structlog
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import changes
 from smartico_sync.core.mapping import told_by_difference
+from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.errors import ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.fingerprints import Fingerprints
 from smartico_sync.tracking.key_watch import KeyWatch
 from smartico_sync.tracking.known_relation import refuse_known_relation
+from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.page_reader import PageReader
 from smartico_sync.tracking.prepared_view import identified, pipeline_options, prepare_known, stopped, under_secret
 from smartico_sync.tracking.source_checks import SourceChecks
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.definition import Change
     from smartico_sync.core.pipeline import PipelineOptions
     from smartico_sync.core.records import ViewRow
+    from smartico_sync.core.tracing import Tracer
     from smartico_sync.delivery.protocol import Delivery
     from smartico_sync.pii.protection import Protection
     from smartico_sync.sources.protocol import Source
@@ -50,6 +53,8 @@ class Equipment:
     delivery: Delivery
     protection: Protection
     recorder: StatusRecorder
+    memory: MemoryBudget = field(default_factory=MemoryBudget)
+    tracer: Tracer = UNTRACED
 
 
 @dataclass(frozen=True, slots=True)

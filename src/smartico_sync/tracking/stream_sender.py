@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.batches import weight
 from smartico_sync.core.messages.kept import packed, unpacked
 from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.messages.rows import read
@@ -82,7 +83,7 @@ class StreamSender(EventSender):
             self.skipped.update(taken.table.skipped)
             self.committed(session, batch, commit)
 
-        return Sent(self.queue(session, batch, old=taken.table.snapshot), settle)
+        return Sent(self.queue(session, batch, old=taken.table.snapshot), settle, weight(batch.send))
 
     def with_lanes(self, commit: Commit, taken: Taken, session: StreamSession) -> Commit:
         """The commit with how far the lanes are, and with the messages that became no rows."""
@@ -117,7 +118,7 @@ class StreamSender(EventSender):
             more = commit.resolved and self._equipment.store.parked(self._name, now_ms(), 1)
             self._retries = "to go on" if more else "none"
 
-        return Sent(self.queue(session, batch), settle)
+        return Sent(self.queue(session, batch), settle, weight(batch.send))
 
     def look_again(self) -> None:
         """What waits is not what it was."""

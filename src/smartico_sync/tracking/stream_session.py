@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,8 +11,10 @@ from smartico_sync.core.definition import changes
 from smartico_sync.core.mapping import told_by_difference
 from smartico_sync.core.messages.rows import frame_of, learnt
 from smartico_sync.core.pipeline import PipelineOptions
+from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.fingerprints import Fingerprints
+from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.prepared_stream import columns_in, columns_out, prepare_stream
 from smartico_sync.tracking.prepared_view import stopped
 from smartico_sync.tracking.view_identity import definition_of, recorded, replaced, row_of
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.messages.rows import Table
     from smartico_sync.core.records import ViewRow
+    from smartico_sync.core.tracing import Tracer
     from smartico_sync.delivery.protocol import Delivery
     from smartico_sync.pii.protection import Protection
     from smartico_sync.sources.stream import Stream
@@ -46,6 +49,8 @@ class StreamEquipment:
     delivery: Delivery
     protection: Protection
     recorder: StatusRecorder
+    memory: MemoryBudget = field(default_factory=MemoryBudget)
+    tracer: Tracer = UNTRACED
 
 
 @dataclass(frozen=True, slots=True)

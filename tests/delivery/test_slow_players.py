@@ -1,0 +1,188 @@
+"""Nobody waits for a player whom the API is slow with, but that player; and what is slow with everybody is slow with nobody."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.conftest import some_events
+from servers.plain import answer
+from smartico_sync.core.batches import batches
+from smartico_sync.core.events import EID, PLAYER
+from smartico_sync.delivery.backlog import Backlog
+from smartico_sync.delivery.pending_receipt import PendingReceipt
+from smartico_sync.delivery.request import Request
+from smartico_sync.delivery.slow_players import LEAST_S, MOST, SlowPlayers
+from waiting import until
+
+SLOW = "u0"
+
+
+class Api:
+    """Takes everything, but for one player's requests: they have no answer, or an error, until the test lets them go."""
+
+    def __init__(self, fault):
+        self.fault, self.released = fault, threading.Event()
+        self.accepted = {}
+        self.lock = threading.Lock()
+
+    def serve(self, peer):
+        while (body := peer.read()) is not None:
+            events = json.loads(body)
+            slow = any(event["user_ext_id"] == SLOW for event in events)
+            if slow and not self.released.is_set():
+                if self.fault == "refused":
+                    peer.write(answer(status="503 Later"))
+                    continue
+                self.released.wait()
+            with self.lock:
+                self.accepted.update((event["eid"], event["user_ext_id"]) for event in events)
+            peer.write(answer())
+
+    def of_others(self):
+        with self.lock:
+            return sum(user != SLOW for user in self.accepted.values())
+
+    def of(self, user):
+        with self.lock:
+            return [int(eid[-12:]) for eid, owner in self.accepted.items() if owner == user]
+
+
+@pytest.fixture
+def api(request, plain_server):
+    """The API, and its URL."""
+    made = Api(request.param)
+    yield made, plain_server(made.serve).url
+    made.released.set()
+
+
+@pytest.mark.parametrize("api", ["refused"], indirect=True)
+def test_a_request_that_fails_alone_goes_again_without_the_others(api, router):
+    """All others of a request that fails for one player arrive while it still fails, and so do those of later sends."""
+    api, url = api
+    delivery = router(url)
+    sends = [delivery.send("deposits", some_events(40, players=20))]
+    others = 38
+    for start in range(100, 600, 100):
+        sends.append(delivery.send("deposits", some_events(40, players=20, start=start)))
+        others += 38
+        until(lambda others=others: api.of_others() == others)
+    assert not any(send.done() for send in sends)
+    api.released.set()
+    assert all(send.result(60).delivered == 40 for send in sends)
+    assert api.of(SLOW) == sorted(api.of(SLOW))
+
+
+@pytest.mark.parametrize("api", ["held"], indirect=True)
+def test_a_request_that_is_held_holds_up_its_own_players_only(api, router):
+    """What is sent later of all others arrives, also where it shares requests with the held player's events."""
+    api, url = api
+    delivery = router(url, timeout=60_000)
+    first = delivery.send("deposits", some_events(1))  # of the slow player alone
+    until(lambda: delivery.status()[0].in_flight == 1)
+    others, sends = 0, []
+    for start in range(100, 600, 100):
+        sends.append(delivery.send("deposits", some_events(40, players=20, start=start)))
+        others += 38
+        until(lambda others=others: api.of_others() == others)
+    assert not first.done()
+    api.released.set()
+    assert first.result(60).delivered == 1
+    assert all(send.result(60).delivered == 40 for send in sends)
+    assert api.of(SLOW) == sorted(api.of(SLOW))
+
+
+def queued(backlog, players, start=0):
+    """Requests of one event each player, in one send."""
+    events = some_events(len(players), start=start)
+    events = type(events)(events.frame.with_columns(pl.Series(PLAYER, players, dtype=pl.UInt64)), events.raw)
+    pending = PendingReceipt("deposits", "live", events)
+    backlog.add([Request.of(batch, pending) for batch in batches(events, 1000, 10**6)[0]], pending)
+
+
+def taken(backlog):
+    """Who may go now, by request."""
+    found = []
+    while request := backlog.player_order.take():
+        found.append(sorted(request.frame.get_column(PLAYER).to_list()))
+    return found
+
+
+def test_what_waits_behind_a_stuck_request_goes_but_for_its_players():
+    """Through any number of requests in a row, whenever they came."""
+    backlog = Backlog()
+    queued(backlog, [1, 2])
+    stuck = backlog.player_order.take()
+    queued(backlog, [2, 3], 10)
+    queued(backlog, [3, 4, 2], 20)
+    assert taken(backlog) == []
+    backlog.player_order.stuck(stuck)
+    (first,) = [backlog.player_order.take()]
+    assert first.frame.get_column(PLAYER).to_list() == [3]
+    assert taken(backlog) == []
+    backlog.finish(first)
+    assert taken(backlog) == [[3, 4]]
+    queued(backlog, [1, 5], 30)
+    assert taken(backlog) == [[5]]
+    backlog.finish(stuck)
+    assert taken(backlog) == [[2], [1]]
+
+
+def test_a_request_in_parts_keeps_whoever_waits_behind_its_own_part():
+    """Those behind one part go when that is done, whatever becomes of the others."""
+    backlog = Backlog()
+    queued(backlog, [1, 2, 3, 4])
+    first = backlog.player_order.take()
+    queued(backlog, [4], 10)
+    queued(backlog, [1], 20)
+    assert backlog.player_order.scatter(first, 2) == 1
+    second = backlog.player_order.take()
+    assert sorted(first.frame.get_column(PLAYER)) == [1, 2]
+    assert sorted(second.frame.get_column(PLAYER)) == [3, 4]
+    assert taken(backlog) == []
+    backlog.finish(second)
+    assert taken(backlog) == [[4]]
+    backlog.finish(first)
+    assert taken(backlog) == [[1]]
+
+
+def test_an_answer_in_time_clears_its_players_and_a_late_one_none():
+    """Who was in a slow request is suspected until the API was quick with them."""
+    slow = SlowPlayers()
+    slow.answered({1, 2, 3}, LEAST_S)
+    assert slow.suspected.keys() == {1, 2, 3}
+    slow.answered({2, 3, 4}, LEAST_S / 100)
+    assert slow.suspected.keys() == {1}
+    slow.answered({1}, 10.0)
+    assert slow.suspected.keys() == {1}
+
+
+def test_what_is_slow_with_everybody_becomes_usual():
+    """After some answers nobody is suspected for it any more; so it is when too many are at once."""
+    slow = SlowPlayers()
+    for player in range(200):
+        slow.answered({player % 4}, 3.0)
+    assert not slow.suspected
+    assert 3.0 < slow.limit_s < 60
+    slow.suspect(range(MOST + 1))
+    assert not slow.suspected
+
+
+@given(st.lists(st.integers(0, 9), max_size=40), st.sets(st.integers(0, 9)), st.sampled_from([1, 25, 100]))
+def test_players_apart_share_no_request_with_others(players, apart, worth):
+    """Nothing is lost by it, and each player's events keep their order."""
+    events = some_events(len(players))
+    events = type(events)(events.frame.with_columns(pl.Series(PLAYER, players, dtype=pl.UInt64)), events.raw)
+    ready, large = batches(events, 10, 10**6, worth=worth, apart=apart)
+    assert not large
+    made = [list(batch.events.frame.select(PLAYER, EID).iter_rows()) for batch in ready]
+    assert not any({player in apart for player, _ in request} == {True, False} for request in made)
+    assert sorted(eid for request in made for _, eid in request) == sorted(events.frame.get_column(EID))
+    for player in set(players):
+        mine = [eid for request in made for owner, eid in request if owner == player]
+        assert mine == sorted(mine)
