@@ -7,6 +7,7 @@ tree, as without its log.
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import tempfile
@@ -141,6 +142,7 @@ def main() -> None:
                 fill(store, n)
             chance = random.Random(7)
             for name, measure in (("straight", straight), ("with the log", logged)):
+                os.sync()  # what was written before is not flushed by these commits
                 with Store.open(Path(home) / "sync.db") as store:
                     store.look_through()
                     cost, look = measure(store, chance), looked_up(store, chance)

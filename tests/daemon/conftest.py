@@ -44,8 +44,14 @@ class Operator:
         done.stdout = re.sub(r"\n {4,}(?!next: )(?=\S)", " ", done.stdout)
         return done
 
-    def start(self, *arguments: str, err: IO[bytes] | None = None, clock: Path | None = None) -> Command:
-        self.running = Command([*arguments, "--config", self.config], self.home, err=err, clock=clock)
+    def start(
+        self,
+        *arguments: str,
+        out: IO[bytes] | None = None,
+        err: IO[bytes] | None = None,
+        clock: Path | None = None,
+    ) -> Command:
+        self.running = Command([*arguments, "--config", self.config], self.home, out=out, err=err, clock=clock)
         return self.running
 
     def accepted(self) -> list[dict]:

@@ -71,3 +71,18 @@ def test_a_share_that_is_refused_is_a_finding():
     health = assess([nearly_all], ())
     assert (health.findings[0].severity, health.ready) == ("critical", "not delivering")
     assert sentence([nearly_all], health)[0] == "bad"
+
+
+def test_a_small_share_is_not_told_as_none():
+    """`0%` of two million would say that no row waits."""
+    view = derived(facts(GOOD, parked={10001: 522}, counts={"delivered": 1_999_000}), at(2_000))
+    (finding,) = assess((view,), ()).findings
+    assert finding.message.startswith("522 rows wait (less than 1% of all that was read)")
+
+
+def test_what_keeps_events_from_arriving_is_read_first():
+    """Before values that break a rule, and before what was given up earlier."""
+    view = derived(facts(GOOD, invalid={"user_email": 12}, dead={20001: 9}), at(2_000))
+    api = DestinationStatus("default", "backing_off", "HTTP 503", None, 0, 0, 0, 1_000)
+    findings = assess((view,), (api,)).findings
+    assert findings[0].code == "api_unavailable"

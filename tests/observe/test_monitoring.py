@@ -18,13 +18,13 @@ from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, Mem
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.polls import Polls
-from smartico_sync.observe.view_status import derived
+from smartico_sync.observe.view_status import LaneStatus, StreamStatus, derived
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "config" / "smartico-sync.alerts.yaml"
 DASHBOARD = ROOT / "config" / "smartico-sync.dashboard.json"
 PAGE = ROOT / "docs" / "metrics.md"
-NAME = re.compile(r"smartico_sync_[a-z_]+")
+NAME = re.compile(r"smartico_sync_[a-z_]+|process_[a-z]+_[a-z_]+")
 BEGAN = Polls.since_now(at(0))
 GOOD = ended(BEGAN.poll_began(at(10)).reading_began(at(10)), 100, at(20))
 CLUSTER = ClusterStatus(
@@ -40,14 +40,21 @@ def scraped(polls=GOOD, **more):
     """The exposition of one view and one destination, by family."""
     views = (derived(facts(polls, **more), at(2_000)),)
     there = (DestinationStatus("default", "delivering", "", None, 0, 0, 0, 1_000),)
-    text = exposition(views, there, 0, assess(views, there), CLUSTER).decode()
+    sizes = {"bytes": 8_500_000, "free_bytes": 100}
+    text = exposition(views, there, 0, assess(views, there), CLUSTER, sizes).decode()
     return text, {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def everything():
+    """The families of a view of messages too."""
+    _, families = scraped(stream=StreamStatus(lanes=(LaneStatus("bets-0", 7, 900),)))
+    return families
 
 
 def names():
     """Every series, as a query writes it."""
-    _, families = scraped()
-    return {f"{name}_total" if family.type == "counter" else name for name, family in families.items()}
+    endings = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
+    return {f"{name}{ending}" for name, family in everything().items() for ending in endings.get(family.type, ("",))}
 
 
 def rules():
@@ -66,10 +73,10 @@ def test_alerts_dashboard_and_page_name_series_that_exist():
 
 def test_the_page_has_every_series_and_every_alert():
     """With its type and meaning, as the exposition has them."""
-    _, families = scraped()
     rows = [
         f"| `{name.removeprefix('smartico_sync_')}{'_total' if family.type == 'counter' else ''}` | {family.type} | {family.documentation} |"
-        for name, family in sorted(families.items())
+        for name, family in sorted(everything().items())
+        if name.startswith("smartico_sync_")
     ]
     page = PAGE.read_text("utf-8")
     assert page.partition(PAGE_BEGIN)[2].partition(PAGE_END)[0].splitlines()[2:] == rows
@@ -114,6 +121,43 @@ def test_what_never_was_has_no_moment():
     }
 
 
+def test_what_counts_is_there_from_the_start():
+    """With 0, so that the first of it is an increase; nothing is known of a replica where there is none."""
+    _, families = scraped(BEGAN)
+    for name, label, known in (
+        ("rows", "outcome", {"read", "delivered", "duplicate", "unchanged", "skipped", "dropped"}),
+        ("events", "verdict", {"delivered", "duplicate", "refused"}),
+        ("requests", "decision", {"done", "retry", "unknown", "halt", "brand", "bisect"}),
+    ):
+        samples = [each for each in families[f"smartico_sync_{name}"].samples if each.name.endswith("_total")]
+        assert {each.labels[label]: each.value for each in samples} == dict.fromkeys(known, 0.0)
+    assert families["smartico_sync_request_duration_seconds"].samples[-1].value == 0.0
+    assert families["smartico_sync_replica_lag_seconds"].samples == []
+
+
+def test_answers_are_counted_by_how_long_they_took():
+    """A histogram: each bucket holds those before it, and its sum is the time that was waited."""
+    views = (derived(facts(GOOD), at(2_000)),)
+    there = DestinationStatus(
+        "default", "delivering", "", None, 0, 0, 0, 1_000, seconds=4.5, durations=(3, 0, 0, 2, 0, 0, 1, 0, 0, 0, 0)
+    )
+    lines = exposition(views, (there,)).decode().splitlines()
+    named = "smartico_sync_request_duration_seconds"
+    assert f'{named}_bucket{{destination="default",le="0.1"}} 3.0' in lines
+    assert f'{named}_bucket{{destination="default",le="0.25"}} 5.0' in lines
+    assert f'{named}_bucket{{destination="default",le="+Inf"}} 6.0' in lines
+    assert f'{named}_count{{destination="default"}} 6.0' in lines
+    assert f'{named}_sum{{destination="default"}} 4.5' in lines
+
+
+def test_the_size_of_the_state_and_a_replicas_age_are_series():
+    """In bytes and in seconds."""
+    text, _ = scraped(server_role="physical standby", skew_ms=-850)
+    assert "smartico_sync_state_bytes 8.5e+06" in text
+    assert "smartico_sync_state_free_bytes 100.0" in text
+    assert 'smartico_sync_replica_lag_seconds{view="deposits"} 0.85' in text
+
+
 def test_health_and_states_are_series():
     """Whether it delivers, how many findings, how the destination stands, which version."""
     _, families = scraped(parked={10001: 522}, parked_since_ms=at(0).wall_ms)
@@ -125,6 +169,8 @@ def test_health_and_states_are_series():
     }
     states = {each.labels["state"]: each.value for each in families["smartico_sync_destination_state"].samples}
     assert states == {"idle": 0, "delivering": 1, "backing_off": 0, "halted": 0}
+    states = {each.labels["state"]: each.value for each in families["smartico_sync_view_state"].samples}
+    assert states == {"starting": 0, "live": 1, "behind": 0, "degraded": 0, "halted": 0, "regressed": 0}
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")

@@ -23,6 +23,7 @@ from smartico_sync.core.late_commit.mechanism import ReadTime
 from smartico_sync.core.pipeline import PipelineOptions, positions_of
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
+from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.core.verdicts import Refused, Verdict
 from smartico_sync.core.view_mapping import Options
 from smartico_sync.delivery.backlog import Backlog
@@ -149,6 +150,7 @@ class Order(RuleBasedStateMachine):
         equipment = SimpleNamespace(
             view=view, store=self.store, delivery=self.router, recorder=Deaf(), source=self,
             protection=SimpleNamespace(apply=lambda events: events),
+            tracer=UNTRACED,
         )  # fmt: skip
         reader = SimpleNamespace(after=lambda *_: None, adopt=lambda *_: None, also=lambda *_: None, watermark=None)
         self.session = SimpleNamespace(

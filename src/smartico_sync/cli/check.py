@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.cli.check_machine import machine_findings
+from smartico_sync.cli.check_machine import machine_findings, tracing_findings
 from smartico_sync.cli.check_report import ViewReport, show_report
 from smartico_sync.cli.check_view import check_view
 from smartico_sync.cli.findings import Finding, failed, show
@@ -88,6 +88,7 @@ def everything(path: Path) -> Iterator[Finding | ViewReport]:
     reports: list[ViewReport] = []
     context = OperatorContext(path)
     yield from machine_findings(context.state, configuration.health.listen)
+    yield from tracing_findings(configuration.tracing)
     for name in configuration.sources:
         opened = open_stream if reads_messages(configuration.sources[name]) else open_source
         try:

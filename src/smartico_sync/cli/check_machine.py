@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.cli.findings import Finding, failed
 from smartico_sync.daemon import asking
+from smartico_sync.daemon.wiring import tracer_of
 from smartico_sync.errors import StateMissing, StateUnwritable, SyncError
 from smartico_sync.state.place import FilePlace, ServerPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from smartico_sync.config.models import Tracing
     from smartico_sync.state.place import Place
 
-__all__ = ["machine_findings", "taken"]
+__all__ = ["machine_findings", "taken", "tracing_findings"]
 
 
 def machine_findings(state: Place, listen: str) -> Iterator[Finding]:
@@ -34,6 +36,24 @@ def machine_findings(state: Place, listen: str) -> Iterator[Finding]:
             f"cannot listen on {listen}: {reason}; the daemon would deliver, without page and metrics",
             "free it, choose another port in `health.listen`, or write `health: {listen: off}`",
         )
+
+
+def tracing_findings(tracing: Tracing) -> Iterator[Finding]:
+    """Whether traces can be made, and whether their collector takes a post without any span. Nothing where none are wanted."""
+    try:
+        tracer_of(tracing).close()
+    except SyncError as error:
+        yield failed("tracing", error)
+        return
+    if tracing.endpoint is None:
+        return
+    from smartico_sync.observe import tracing as traces  # noqa: PLC0415 - only where they are wanted
+
+    if traces.taken(tracing):
+        yield Finding("fine", "tracing", "the collector takes spans")
+    else:
+        hint = "look whether it listens at `tracing.endpoint`, and at `headers`; nothing but spans is lost meanwhile"
+        yield Finding("advice", "tracing", "the collector does not take spans", hint)
 
 
 def asked(state: ServerPlace) -> str:

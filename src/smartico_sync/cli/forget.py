@@ -13,6 +13,7 @@ from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json
 from smartico_sync.daemon import erasure
 from smartico_sync.errors import ConfigError
+from smartico_sync.observe.logs import configure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,7 @@ def forget(brand: str, user: str, tell: bool, status: str | None, yes: bool, pat
     consent(f"forget player {user} of {brand} in {context.state}{clearing}", yes)
     told = []
     if tell:
+        configure("console")  # what is logged on the way is not part of the answer
         told = erasure.tell(context.configuration, path.absolute().parent, brand, user, names, status or "")
     places = erasure.key_places(context.configuration, rows, brand)
     done: dict[str, dict[str, Any]] = context.call("forget", brand=brand, user=user, places=places)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from smartico_sync.cli.configured import Configured
 from smartico_sync.config.source_checks import engine_of, is_broker
 from smartico_sync.daemon import asking
-from smartico_sync.daemon.operations import Operations
+from smartico_sync.daemon.operations import BEGIN_VIEW, Operations
 from smartico_sync.errors import ConfigError, StateError, StateLocked
 from smartico_sync.sources.registry import open_source, open_stream
 from smartico_sync.state.place import ServerPlace
@@ -43,7 +43,7 @@ class OperatorContext(Configured):
         with self.reading() as store:
             row = store.view(name)
         if row is None:
-            raise ConfigError(f"view {name} was never tracked", hint="start the daemon first: smartico-sync run")
+            raise ConfigError(f"view {name} was never tracked", hint=BEGIN_VIEW)
         return row
 
     @contextmanager

@@ -212,8 +212,13 @@ def consequences(context: OperatorContext, starts: Mapping[str, str]) -> list[st
     sentences = []
     for view in context.configuration.views:
         row, start = rows.get(view.name), starts.get(view.name, view.start_from)
-        sent = 0 if row is None else row.counts.get("delivered", 0) + row.counts.get("duplicate", 0)
-        known = f"{sent:,} rows delivered, up to {row.head.cursor}" if row and row.head else "nothing delivered"
+        known = "nothing delivered"
+        if row is not None and row.head is not None:
+            again = row.counts.get("duplicate", 0)
+            known = f"{row.counts.get('delivered', 0):,} rows delivered" + (
+                f" and {again:,} known before" if again else ""
+            )
+            known += f", up to {row.head.cursor}"
         then = {
             "now": "what is not delivered by then is never sent",
             "first": "all of them are read and sent again, under the same event ids",

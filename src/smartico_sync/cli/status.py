@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +13,7 @@ import click
 from smartico_sync.cli.configured import Configured
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
+from smartico_sync.cli.status_text import status_lines
 from smartico_sync.daemon import asking
 from smartico_sync.daemon.asking import DaemonHangs
 from smartico_sync.errors import ExitCode, SyncError
@@ -25,30 +28,30 @@ __all__ = ["current", "status"]
 
 HANGS_S = 15.0  # a daemon that is busy answers in less
 PATIENCE_S = 3.0  # the endpoint is on this machine, or near
-COLOURS = {
-    "live": "green",
-    "behind": "blue",
-    "starting": "blue",
-    "degraded": "yellow",
-    "halted": "red",
-    "regressed": "red",
-}
 
 
 @click.command()
 @config_option
 @json_option
-def status(path: Path, as_json: bool) -> ExitCode:
+@click.option(
+    "--watch",
+    "watched",
+    is_flag=True,
+    help="Go on looking until Ctrl-C; where the output is no terminal, a line for each change.",
+)
+def status(path: Path, as_json: bool, watched: bool) -> ExitCode:
     """Say how every view does: from the running daemon, or from the state when it does not run.
 
     Ends with 0 when the daemon delivers, as `/readyz` says it, and with 1 when it does not, has not begun yet, or does not run.
     """
     context = Configured(path)
-    live = current(context)
-    if as_json:
-        print_json(live)
+    if watched:
+        from smartico_sync.cli.status_watch import is_terminal, watch  # noqa: PLC0415 - what draws
+
+        live = watch(partial(current, context), "json" if as_json else "picture" if is_terminal() else "lines")
     else:
-        show(live)
+        live = current(context)
+        (print_json if as_json else show)(live)
     return ExitCode.FINE if live["ready"] in ("delivering", "standing by") else ExitCode.INTERNAL
 
 
@@ -106,52 +109,9 @@ def running(health: Health) -> dict[str, Any] | None:
 
 
 def show(live: dict[str, Any]) -> None:
-    """For a person."""
-    secho(live["ready"], bold=True)
-    for view in live["views"]:
-        counts = view["counts"]
-        again = counts.get("duplicate", 0)
-        echo(f"  {view['name']:<20}", nl=False)
-        secho(f"{view['state']:<15}", fg=COLOURS.get(view["state"], "yellow"), nl=False)
-        echo(
-            f"{counts.get('delivered', 0):>14,} delivered"
-            + (f", {again:,} known to Smartico before" if again else "")
-            + f"   up to {view['head'] or 'nothing yet'}"
-            + (f"   lag {view['lag_ms'] / 1000:,.1f} s" if "lag_ms" in view else "")
-        )
-        if stream := view.get("stream"):
-            for lane in stream["lanes"]:
-                echo(f"    {lane['name']}: {lane['lag']:,} messages wait, for {lane['lag_ms'] / 1000:,.1f} s")
-        if history := view.get("backfill"):
-            echo(f"    backfill: {history['done']:,} of {history['total']:,} rows; smartico-sync backfill --list")
-    for finding in live["findings"]:
-        secho(
-            f"! {finding['subject']}: {finding['message']}" + since(finding.get("since_ms", 0)),
-            fg="red" if finding["severity"] == "critical" else "yellow",
-        )
-        if finding["hint"]:
-            echo(f"    next: {finding['hint']}")
-    for line in cluster_lines(live.get("cluster")):
-        echo(line)
-    if size := live.get("state"):
-        echo(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")
-    if live["ready"] == "not running":
-        echo("no daemon answers; next: smartico-sync run, or look at its service")
-
-
-def cluster_lines(cluster: dict[str, Any] | None) -> list[str]:
-    """Which member works with which group of views, and who stands by; nothing where one machine has the state."""
-    if not cluster:
-        return []
-    groups = [
-        f"group {each['name']} ({', '.join(each['views'])}): "
-        + ("this member" if each["role"] == "works" else each["member"] if each["held"] == "yes" else "nobody")
-        for each in cluster["groups"]
-    ]
-    idle = [each["name"] for each in cluster["members"] if not each["groups"]]
-    return [*groups, *([f"stands by: {', '.join(idle)}"] if idle else [])]
-
-
-def since(ms: int) -> str:
-    """From when on, for a person."""
-    return f", since {datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}" if ms else ""
+    """For a person; where it is no terminal nothing is folded, so that lines can be searched."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in status_lines(live, width):
+        for part in line:
+            secho(part.text, fg=part.colour, nl=False)
+        echo()

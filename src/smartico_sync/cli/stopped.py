@@ -10,6 +10,8 @@ from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.errors import SyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.cli.configured import Configured
     from smartico_sync.state.store import Store
 
@@ -19,12 +21,13 @@ __all__ = ["stopped"]
 def stopped(configured: Configured) -> dict[str, Any]:
     """What the state knows, while no daemon runs: views as they are configured, then those that are not any more."""
     context = OperatorContext(configured.path)
-    rows, lanes, sizes = {}, {}, {}
+    rows, lanes, sizes, parked, dead = {}, {}, {}, {}, {}
     if context.state.there:
         with context.reading() as store:
             rows = {row.view: row for row in store.views()}
             sizes = asdict(store.sizes())
             lanes = {name: waiting(context, store, name) for name in rows}
+            parked, dead = store.parked_counts(), store.dead_letter_counts()
     names = [view.name for view in context.configuration.views]
     views = []
     for name in [*names, *(name for name in rows if name not in names)]:
@@ -35,10 +38,17 @@ def stopped(configured: Configured) -> dict[str, Any]:
                 "state": "not configured" if name not in names else "not running" if row else "never started",
                 "head": row.head.cursor if row and row.head else "",
                 "counts": dict(row.counts) if row else {},
+                "parked": coded(parked.get(name, {})),
+                "dead": coded(dead.get(name, {})),
                 **lanes.get(name, {}),
             }
         )
     return {"ready": "not running", "views": views, "findings": [], "state": sizes}
+
+
+def coded(counts: Mapping[int, int]) -> dict[str, int]:
+    """Counts by reason code as JSON has them."""
+    return {str(code): count for code, count in counts.items()}
 
 
 def waiting(context: OperatorContext, store: Store, name: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.core.messages.message import split_place
 from smartico_sync.core.printable import printable
+from smartico_sync.daemon.operations import BEGIN_VIEW
 from smartico_sync.errors import ConfigError, ExitCode
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.prepared_view import pipeline_options
@@ -142,7 +143,7 @@ def messages_of(context: OperatorContext, view: View, store: Store, key: tuple[s
     """The messages of a key as broker and state know them."""
     row = store.view(view.name)
     if row is None:
-        raise ConfigError(f"view {view.name} was never tracked", hint="start the daemon first: smartico-sync run")
+        raise ConfigError(f"view {view.name} was never tracked", hint=BEGIN_VIEW)
     again: Literal["replay", "never"] = "replay" if context.can_replay(view) else "never"
     with context.broker(view) as (stream, feed):
         prepared = sampled(context.configuration, view, [], row, store).prepared

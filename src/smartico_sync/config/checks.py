@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from smartico_sync.config.models import AlertReceiver, Brand, Health, Pii, Smartico, SourceConfig, View
+    from smartico_sync.config.models import AlertReceiver, Brand, Health, Pii, Smartico, SourceConfig, Tracing, View
     from smartico_sync.core.encryption import Encryption
 
 __all__ = ["Parts", "check", "key_problem", "public_key_problem", "webhook"]
@@ -44,6 +44,7 @@ class Parts:
     pii: Pii | None = None
     health: Health | None = None
     alerts: dict[str, AlertReceiver] = field(default_factory=dict)
+    tracing: Tracing | None = None
     sources: dict[str, SourceConfig] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
     source_names: frozenset[str] = frozenset()
@@ -61,6 +62,8 @@ def check(parts: Parts) -> Iterator[Problem]:
         yield from health_problems(parts.health)
     for name, receiver in parts.alerts.items():
         yield from alert_problems(("alerts", name), receiver)
+    if parts.tracing:
+        yield from tracing_problems(parts.tracing)
     for name, source in parts.sources.items():
         yield from source_problems(("sources", name), source)
     engines = {name: engine_of(source.url) for name, source in parts.sources.items()}
@@ -126,10 +129,28 @@ def alert_problems(loc: Loc, receiver: AlertReceiver) -> Iterator[Problem]:
         yield Problem((*loc, "url"), "expected an http or https URL with a host")
 
 
+def tracing_problems(tracing: Tracing) -> Iterator[Problem]:
+    """Where spans go."""
+    if tracing.endpoint is None and (tracing.headers or tracing.share < 1):
+        yield Problem(
+            ("tracing", "endpoint"), "missing: where spans go, such as http://localhost:4318/v1/traces", "key"
+        )
+    if tracing.endpoint is not None and not postable(tracing.endpoint):
+        yield Problem(
+            ("tracing", "endpoint"),
+            "expected an http or https URL with a host, such as http://localhost:4318/v1/traces",
+        )
+
+
 def webhook(url: SecretStr) -> bool:
+    """Whether something can be posted to a URL that is a secret."""
+    return postable(url.get_secret_value())
+
+
+def postable(url: str) -> bool:
     """Whether something can be posted to a URL."""
     try:
-        parsed = urlsplit(url.get_secret_value())
+        parsed = urlsplit(url)
         return parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
     except ValueError:
         return False

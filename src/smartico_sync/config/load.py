@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from smartico_sync.config.checks import Parts, check, key_problem, public_key_problem, webhook
 from smartico_sync.config.document import Document, parse
 from smartico_sync.config.explain import explained
-from smartico_sync.config.models import AlertReceiver, Configuration, Health, Pii, Smartico, SourceConfig, View
+from smartico_sync.config.models import AlertReceiver, Configuration, Health, Pii, Smartico, SourceConfig, Tracing, View
 from smartico_sync.config.problems import Loc, Problem, dotted
 from smartico_sync.config.secret_files import Shape, cleaned, password_of, read_secret, with_password
 from smartico_sync.config.state_checks import is_server, state_problems
@@ -83,6 +83,7 @@ def world_readable(path: Path, text: str, configuration: Configuration) -> str:
     smartico, pii = configuration.smartico, configuration.pii
     given = [smartico.token, pii.key, *(brand.token for brand in smartico.brands.values())]
     given += [receiver.url for receiver in configuration.alerts.values()]
+    given += configuration.tracing.headers.values()
     secrets = [secret.get_secret_value() for secret in given if secret is not None]
     secrets += [password for source in configuration.sources.values() if (password := password_of(source.url))]
     try:
@@ -143,6 +144,7 @@ def valid_parts(data: Any) -> Parts:
         pii=valid(Pii, top.get("pii")),
         health=valid(Health, top.get("health")),
         alerts={name: receiver for name, receiver in each_alert.items() if receiver},
+        tracing=valid(Tracing, top.get("tracing")) if top.get("tracing") else None,
         sources={name: source for name, source in each_source.items() if source},
         views={index: view for index, view in each_view.items() if view},
         source_names=frozenset(sources),

@@ -19,7 +19,7 @@ from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic read
 
 __all__ = [
     "AlertReceiver", "Brand", "ColumnRule", "Configuration", "DeadLetters", "FieldPath", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
-    "SourceConfig", "TypeColumn", "View",
+    "SourceConfig", "Tracing", "TypeColumn", "View",
 ]  # fmt: skip
 
 KindName = Literal[
@@ -163,6 +163,17 @@ class AlertReceiver(Model):
     """`slack`: a text, as Slack, Mattermost and Discord (with `/slack` behind its URL) take it. `json`: the findings as data."""
     severity: Literal["warning", "critical"] = "warning"
     """`critical`: only what keeps events from being delivered until somebody acts."""
+
+
+class Tracing(Model):
+    """OpenTelemetry traces of polls and their requests; needs the extra `otel`."""
+
+    endpoint: str | None = None
+    """Where spans are posted, OTLP over HTTP, such as `http://localhost:4318/v1/traces`. None: nothing is traced."""
+    headers: Annotated[dict[str, SecretStr], BeforeValidator(filled), Field(repr=False)] = {}
+    """Headers of each post, such as `Authorization`; best as `${OTEL_TOKEN}`."""
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The share of polls that is traced. A poll that finds nothing never is."""
 
 
 class SourceConfig(Model):
@@ -363,6 +374,8 @@ class Configuration(Model):
     """The endpoint for monitoring."""
     alerts: Annotated[dict[str, AlertReceiver], BeforeValidator(filled)] = {}
     """Who is told when something begins, becomes worse, and is over; by a name of your choice."""
+    tracing: Tracing = Tracing()
+    """Traces for OpenTelemetry."""
     reconcile: Reconcile = Reconcile()
     """The safety net under every late-commit mechanism."""
     dead_letters: DeadLetters = DeadLetters()

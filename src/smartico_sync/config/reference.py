@@ -40,6 +40,7 @@ SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (models.Pii, "pii"),
     (models.Health, "health"),
     (models.AlertReceiver, "alerts.NAME"),
+    (models.Tracing, "tracing"),
     (models.Reconcile, "reconcile"),
     (models.DeadLetters, "dead_letters"),
     (models.SourceConfig, "sources.NAME"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -16,13 +16,14 @@ from smartico_sync.core.told_sets import MARK, differences, marked
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 __all__ = ["NOTHING_KNOWN", "UNSURE", "Diffed", "diff", "keyed"]
 
 NOTHING_KNOWN = pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary})
 OPERATORS = "!+-^"
+MANY = 3  # properties told apart, from which on it pays to look which rows are as they were
 DIGITS = 16  # hexadecimal digits of one fingerprint: 8 bytes
 # A property of which several states may be the last that was accepted: it always counts as news, and as one that had a value.
 UNSURE = "1" * DIGITS
@@ -85,7 +86,7 @@ def diff(
     clearable = [name for name in names if clears & {name, ALL} and name not in IMMUTABLE and name[0] not in OPERATORS]
     told_apart = "\n".join([*apart, *(f"!{name}" for name in clearable)])
     layout = layout_of(told_apart, secret)
-    parts = {name: keyed(frame, [name], secret) for name in apart}
+    parts = apart_of(frame, apart, secret, whole, decoded(known) if known.height and not absent else None, layout)
     digits = there(frame, clearable)
     if absent:
         parts, digits = carried(frame, known, layout, (parts, digits), absent)
@@ -134,7 +135,7 @@ def diff(
         names += [column.name for column in cleared]
         worth = changed & sent.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
     fixed = [name for name in apart if name in IMMUTABLE]
-    nothing = keyed(frame, [], secret) if fixed else whole
+    nothing = cache(lambda: keyed(frame, [], secret))
     moved = {
         name: different(last.get_column("known_parts"), layout, apart.index(name), parts[name], nothing)
         for name in fixed
@@ -146,7 +147,10 @@ def diff(
             state = state.with_columns(held(state, last.get_column("known_parts"), apart.index(name), mask))
     moved = {name: mask.filter(worth) for name, mask in moved.items()}
     return Diffed(
-        Events(sent.filter(worth), events.raw.difference(sets) | {column.name for column in cleared}),
+        Events(
+            sent if worth.all() else sent.filter(worth),
+            events.raw.difference(sets) | {column.name for column in cleared},
+        ),
         frame.height - int(worth.sum()),
         state.with_columns(
             pl.col("whole", "parts").str.decode("hex"), frame.get_column(POSITION), changed.alias("changed")
@@ -228,13 +232,41 @@ def gone(
     return found
 
 
-def different(known: pl.Series, layout: str, place: int, part: pl.Series, nothing: pl.Series) -> pl.Series:
-    """Where the property at this place had a value and has another one now."""
-    before = known.str.slice(DIGITS * (place + 1), DIGITS)
-    told = (
-        known.str.starts_with(layout) & (before != nothing) & (part != nothing) & (before != part) & (before != UNSURE)
-    )
-    return told.fill_null(value=False)
+def apart_of(
+    frame: pl.DataFrame, names: Sequence[str], secret: bytes, whole: pl.Series, known: pl.DataFrame | None, layout: str
+) -> dict[str, pl.Series]:
+    """The fingerprint of each of these properties. Those of a row that holds what is `known` of its player are known too.
+
+    Where several rows are of one player, or a fingerprint is UNSURE, they are made anew.
+    """
+    if known is None or len(names) < MANY or frame.get_column(PLAYER).n_unique() < frame.height:
+        return {name: keyed(frame, [name], secret) for name in names}
+    seen = frame.select(id=PLAYER).join(known, on="id", how="left", maintain_order="left")
+    marks = seen.get_column("known_parts")
+    fits = pl.col("known_parts").str.starts_with(layout) & ~pl.col("known_parts").str.contains(UNSURE, literal=True)
+    long = pl.col("known_parts").str.len_bytes() >= DIGITS * (len(names) + 1)
+    same = seen.select(((pl.col("known_whole") == pl.lit(whole)) & fits & long).fill_null(value=False)).to_series()
+    if not same.any():
+        return {name: keyed(frame, [name], secret) for name in names}
+    rest, places = frame.filter(~same), (~same).arg_true()
+    parts = {name: marks.str.slice(DIGITS * (place + 1), DIGITS) for place, name in enumerate(names)}
+    if not rest.height:
+        return parts
+    return {name: part.scatter(places, keyed(rest, [name], secret)) for name, part in parts.items()}
+
+
+def different(
+    known: pl.Series, layout: str, place: int, part: pl.Series, nothing: Callable[[], pl.Series]
+) -> pl.Series:
+    """Where the property at this place had a value and has another one now. `nothing`: the mark of a property without a value."""
+    before = pl.col("known").str.slice(DIGITS * (place + 1), DIGITS)
+    other = pl.col("known").str.starts_with(layout) & (before != pl.col("part")) & (before != UNSURE)
+    marks = pl.DataFrame({"known": known, "part": part})
+    told = marks.select(other.fill_null(value=False)).to_series()
+    if not told.any():  # nearly always, and then nobody need know what nothing looks like
+        return told
+    empty = pl.lit(nothing())
+    return told & marks.select((before != empty) & (pl.col("part") != empty)).to_series().fill_null(value=False)
 
 
 def held(state: pl.DataFrame, known: pl.Series, place: int, mask: pl.Series) -> pl.Series:

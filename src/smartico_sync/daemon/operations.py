@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from smartico_sync.state.key_file import SecretPlace
     from smartico_sync.state.store import Store
 
-__all__ = ["Operations"]
+__all__ = ["BEGIN_VIEW", "Operations"]
 
+BEGIN_VIEW = "smartico-sync run begins it; where a daemon runs already: smartico-sync reload"
 PATIENCE_S = 60.0  # how long a view may take to come to the end of its page: a query that runs is not interrupted
 
 T = TypeVar("T")
@@ -223,7 +224,7 @@ class Operations:
     def backfill(self, view: str, low: str, high: str, rate: int, profiles: Profiles, total: int) -> int:
         """Have a part of a view's history sent; the backfill's id."""
         if self.store.view(view) is None:
-            raise ConfigError(f"view {view} was never tracked", hint="start the daemon first: smartico-sync run")
+            raise ConfigError(f"view {view} was never tracked", hint=BEGIN_VIEW)
         number = self.store_of(view).add_backfill(
             view, low=low, high=high, rate=rate, profiles=profiles, total=total, at_ms=now_ms()
         )

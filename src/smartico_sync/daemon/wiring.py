@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smartico_sync.config.source_checks import engine_of, is_broker
+from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.daemon.ending import all_at_once
 from smartico_sync.daemon.state_place import state_place
 from smartico_sync.delivery.router import Router
 from smartico_sync.delivery.token import Token
+from smartico_sync.errors import DriverMissing
 from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.server import Access
 from smartico_sync.observe.view_status import StatusBoard
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from smartico_sync.config.models import Configuration, Health, SourceConfig, View
+    from smartico_sync.config.models import Configuration, Health, SourceConfig, Tracing, View
+    from smartico_sync.core.tracing import Tracer
     from smartico_sync.sources.protocol import Source
     from smartico_sync.sources.stream import Stream
     from smartico_sync.state.place import Place
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     Loop = ViewLoop | StreamLoop
 
 __all__ = [
-    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "streams_of",
+    "Loop", "Parts", "assemble", "board_of", "endpoint_of", "protection_of", "reads_messages", "sources_of", "streams_of", "tracer_of",
 ]  # fmt: skip
 
 FAREWELL_MS = 1_000  # for requests under way when the daemon ends: nobody commits their answers any more
@@ -86,6 +89,17 @@ def reads_messages(source: SourceConfig) -> bool:
     return engine is not None and engine.reads == "messages"
 
 
+def tracer_of(config: Tracing) -> Tracer:
+    """What begins traces. DriverMissing where they are wanted and the package is not there."""
+    if config.endpoint is None:
+        return UNTRACED
+    try:
+        from smartico_sync.observe.tracing import Traces  # noqa: PLC0415 - only where traces are wanted
+    except ImportError:
+        raise DriverMissing("`tracing:` needs OpenTelemetry", hint="pip install 'smartico-sync[otel]'") from None
+    return Traces(config)
+
+
 def board_of(configuration: Configuration) -> StatusBoard:
     """A board with every view on it, of which nothing has happened yet."""
     board = StatusBoard()
@@ -123,6 +137,8 @@ def assemble(
 
     `place`: where the state is, when only a part of its views is worked with.
     """
+    tracer = tracer_of(configuration.tracing)
+    stack.callback(tracer.close)
     protection = protection_of(configuration)
     sources, streams = sources_of(configuration), streams_of(configuration)
     store = stack.enter_context((place or state_place(configuration, base)).open())
@@ -143,10 +159,14 @@ def assemble(
             from smartico_sync.tracking.stream_session import StreamEquipment  # noqa: PLC0415 - likewise
 
             stream = streams[view.source]
-            messages = StreamEquipment(configuration, view, stream, store, delivery, protection, recorder, memory)
+            messages = StreamEquipment(
+                configuration, view, stream, store, delivery, protection, recorder, memory, tracer
+            )
             loops.append(StreamLoop(messages))
             continue
-        equipment = Equipment(configuration, view, sources[view.source], store, delivery, protection, recorder, memory)
+        equipment = Equipment(
+            configuration, view, sources[view.source], store, delivery, protection, recorder, memory, tracer
+        )
         loops.append(ViewLoop(equipment))
     connections = {name: source.encryption for name, source in sources.items()}
     connections |= {name: stream.encryption for name, stream in streams.items()}

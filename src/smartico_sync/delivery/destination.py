@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Destination", "DestinationStatus"]
 
 ENDING = "the daemon is ending"
+UNANSWERED = ("retry", "unknown", "halt")  # decisions by which a request has failed
 GLANCE_S = 1.0  # how long a worker waits at most for what nobody tells it of
 STUBBORN = 4  # failures in a row of one request, where no other tells whether the API answers
 PIECES = 8  # of a request that failed alone: three tries find the one player of a full request whom the API fails with
@@ -229,6 +230,10 @@ class Destination:
         log.debug(
             "answer", request=request.number, status=answer.status, outcome=answer.outcome, made_of_it=verdict.decision,
             refused=len(verdict.refused), seconds=round(answer.seconds, 3),
+        )  # fmt: skip
+        request.pending.span.past(
+            "request", answer.seconds, verdict.decision if verdict.decision in UNANSWERED else "", destination=self.name,
+            events=request.frame.height, bytes=len(request.batch.body), status=answer.status, decision=verdict.decision,
         )  # fmt: skip
         with self.lock:
             request.pending.requests += 1

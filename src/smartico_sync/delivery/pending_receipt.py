@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.records import Receipt, Refusal
+from smartico_sync.core.tracing import UNDER_WAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ class PendingReceipt:
 
     def __init__(self, view: str, priority: Priority, events: Events, holds: Holds | None = None) -> None:
         self.view, self.number = view, next(NUMBERS)
+        self.span = UNDER_WAY.get()
         self.priority: Priority = priority
         self.holds = holds
         self.future: Future[Receipt] = Future()

@@ -146,7 +146,7 @@ class Endpoint:
             return (
                 200,
                 "text/plain; version=0.0.4; charset=utf-8",
-                exposition(views, destinations, dropped_lines(), health, self.cluster()),
+                exposition(views, destinations, dropped_lines(), health, self.cluster(), self.state()),
             )
         if path == "/status.json":
             status = status_document(views, destinations, health, started_ms=self.started_ms, now_ms=now)

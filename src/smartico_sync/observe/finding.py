@@ -39,6 +39,11 @@ Code = Literal[
     "waiting",
 ]
 
+# Kinds by which events do not arrive now: they are read first.
+STOPPING: frozenset[Code] = frozenset(
+    {"age", "api_halted", "api_unavailable", "disk", "replica", "standstill", "start", "trouble"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -58,7 +63,7 @@ class Finding:
 
 
 def by_cause(findings: Sequence[Finding]) -> list[Finding]:
-    """What is the same for several subjects, told once and of all of them, the longest standing; by severity, and by whether there is something to do."""
+    """What is the same for several subjects, told once and of all of them, the longest standing; by severity, by whether events arrive, and by whether there is something to do."""
     same: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
         about = finding.message.replace(f"view {finding.subject}: ", "")
@@ -77,7 +82,7 @@ def by_cause(findings: Sequence[Finding]) -> list[Finding]:
         )
         for (_, about, hint), some in same.items()
     ]
-    return sorted(grouped, key=lambda each: (each.severity != "critical", not each.hint))
+    return sorted(grouped, key=lambda each: (each.severity != "critical", each.code not in STOPPING, not each.hint))
 
 
 def named(subjects: Sequence[str]) -> str:

@@ -2,262 +2,43 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from smartico_sync import __version__
-from smartico_sync.core.late_commit.lookback import BUCKETS_MS
+from smartico_sync.observe.destination_metrics import of_destinations
 from smartico_sync.observe.health import assess
+from smartico_sync.observe.view_metrics import of_views
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from prometheus_client.metrics_core import Metric
 
     from smartico_sync.delivery.destination import DestinationStatus
     from smartico_sync.observe.cluster_status import ClusterStatus
     from smartico_sync.observe.health import Health
-    from smartico_sync.observe.view_status import StreamStatus, ViewStatus
+    from smartico_sync.observe.view_status import ViewStatus
 
 __all__ = ["exposition"]
 
-DESTINATION_STATES = ("idle", "delivering", "backing_off", "halted")
-STATES = ("starting", "live", "behind", "degraded", "halted", "regressed")
-# What leaves its stage again is no counter; it is told by code below. The last is part of `duplicate`.
-STAGES = ("dead_lettered", "parked", "duplicate_unknown")
-# Gauges of a view: name, what it says, and where it is.
-GAUGES: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
-    (
-        "lag_seconds",
-        "Seconds since the last poll that found nothing newer began to read.",
-        lambda view: view.lag_ms / 1000,
-    ),
-    (
-        "poll_running_seconds",
-        "How long the poll under way has been running, 0 between polls.",
-        lambda view: view.poll_ms / 1000,
-    ),
-    (
-        "standstill_seconds",
-        "Seconds since a poll last began, read, committed or ended.",
-        lambda view: view.still_ms / 1000,
-    ),
-    (
-        "caught_up_timestamp_seconds",
-        "When the last poll that found nothing newer began to read.",
-        lambda view: view.caught_up_ms / 1000,
-    ),
-    (
-        "last_success_timestamp_seconds",
-        "When a poll last went well.",
-        lambda view: view.last_success_ms / 1000,
-    ),
-    (
-        "watermark_pinned_seconds",
-        "How long a writer that stays open has been keeping the watermark (fence).",
-        lambda view: view.late.pinned_ms / 1000,
-    ),
-    ("missing_ids", "Ids below the head that are waited for (gaps).", lambda view: view.late.missing_ids),
-    ("window_keys", "Keys of delivered rows above the watermark, in memory.", lambda view: view.late.window_keys),
-    ("null_cursor_rows", "Rows without a place in the order.", lambda view: view.null_cursors),
-    ("future_rows", "Rows dated ahead of the clock, sent before their time.", lambda view: view.ahead),
-    ("largest_tie_rows", "Most rows seen that share one cursor value.", lambda view: view.largest_tie),
-    (
-        "clock_skew_seconds",
-        "The source's clock minus ours; on a replica its lag is part of it.",
-        lambda view: view.skew_ms / 1000,
-    ),
-    (
-        "parked_oldest_seconds",
-        "For how long the first row that waits for a try has been waiting, 0 while none does.",
-        lambda view: view.parked_oldest_ms / 1000,
-    ),
-    (
-        "recent_refused_ratio",
-        "Of the last thousand rows of this process, the share that was given up.",
-        lambda view: view.recent_refused / view.recent_rows if view.recent_rows else 0.0,
-    ),
-    ("unacknowledged_rows", "Rows the last comparison found in the source only.", lambda view: view.missing),
-    (
-        "differing_profiles",
-        "Profiles of the last comparison's sample that hold something else than was sent.",
-        lambda view: view.differing,
-    ),
-    (
-        "backfill_rows_left",
-        "Rows of the view's history that are still to be sent.",
-        lambda view: max(0, view.backfill.total - view.backfill.done) if view.backfill else 0,
-    ),
-    ("compared_timestamp_seconds", "When the source was last compared.", lambda view: view.compared_ms / 1000),
-)
-COUNTERS: tuple[tuple[str, str, Callable[[ViewStatus], float]], ...] = (
-    ("late_rows", "Rows found below the head, because they became visible late.", lambda view: view.late.late_rows),
-    (
-        "rescanned_keys",
-        "Keys read again in search of late rows, since the start.",
-        lambda view: view.late.rescanned_keys,
-    ),
-    ("given_up_ids", "Missing ids that never came (gaps).", lambda view: view.late.given_up_ids),
-    (
-        "unknown_duplicates",
-        "Rows the API had already though this state never sent them, since the start.",
-        lambda view: view.unknown_duplicates,
-    ),
-    ("mutated_rows", "Delivered rows found changed, since the start.", lambda view: view.mutated),
-)
-# The same of views of messages only.
-STREAM_GAUGES: tuple[tuple[str, str, Callable[[StreamStatus], float]], ...] = (
-    ("stream_partitions", "Partitions or queues that this daemon reads now.", lambda stream: len(stream.lanes)),
-    (
-        "stream_deliveries",
-        "How often the message that was delivered most often has been.",
-        lambda stream: stream.deliveries,
-    ),
-)
-STREAM_COUNTERS: tuple[tuple[str, str, Callable[[StreamStatus], float]], ...] = (
-    ("stream_rebalances", "Assignments of partitions, since the start.", lambda stream: stream.rebalances),
-    ("stream_reconnects", "Connections that were made anew, since the start.", lambda stream: stream.reconnects),
-    (
-        "stream_gap_messages",
-        "Messages that the broker deleted before they were read, since the start.",
-        lambda stream: stream.gap_messages,
-    ),
+STATE_SIZES = (
+    ("bytes", "smartico_sync_state_bytes", "Size of the state on the disk."),
+    ("free_bytes", "smartico_sync_state_free_bytes", "Of it what holds nothing any more."),
 )
 
 
-class Views:
-    """Collects what is known of views and destinations at one moment."""
+class Gathered:
+    """Metric families as a registry collects them."""
 
-    def __init__(
-        self,
-        views: Sequence[ViewStatus],
-        destinations: Sequence[DestinationStatus],
-        health: Health,
-        dropped_lines: int,
-        cluster: ClusterStatus | None = None,
-    ) -> None:
-        self.views = views
-        self.destinations = destinations
-        self.health = health
-        self.dropped_lines = dropped_lines
-        self.cluster = cluster
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self.families = families
 
     def collect(self) -> Iterable[Metric]:
-        """Yield every metric family."""
-        rows = CounterMetricFamily(
-            "smartico_sync_rows", "Rows by what became of them, since the first start.", labels=["view", "outcome"]
-        )
-        state = GaugeMetricFamily("smartico_sync_view_state", "1 for the state a view is in.", labels=["view", "state"])
-        dead = GaugeMetricFamily("smartico_sync_dead_letters", "Rows that were given up.", labels=["view", "code"])
-        parked = GaugeMetricFamily("smartico_sync_parked_rows", "Rows that wait for a try.", labels=["view", "code"])
-        invalid = CounterMetricFamily(
-            "smartico_sync_invalid_values",
-            "Values that broke a rule or could not be read, since the start.",
-            labels=["view", "property"],
-        )
-        left_out = CounterMetricFamily(
-            "smartico_sync_left_out_values",
-            "Values that did not go because the API refused their property, since the start.",
-            labels=["view", "property"],
-        )
-        late = HistogramMetricFamily(
-            "smartico_sync_lateness_seconds", "How late rows became visible (lookback).", labels=["view"]
-        )
-        for view in self.views:
-            for outcome, count in view.counts.items():
-                if outcome not in STAGES:
-                    rows.add_metric([view.name, outcome], count)
-            for name in STATES:
-                state.add_metric([view.name, name], 1.0 if view.state == name else 0.0)
-            for family, counts in ((dead, view.dead), (parked, view.parked)):
-                for code, count in counts.items():
-                    family.add_metric([view.name, str(code)], count)
-            for name, count in view.invalid.items():
-                invalid.add_metric([view.name, name], count)
-            for name, count in view.left_out.items():
-                left_out.add_metric([view.name, name], count)
-            if view.late.counts:
-                late.add_metric([view.name], buckets(view.late.counts), view.late.total_ms / 1000)
-        flight = GaugeMetricFamily("smartico_sync_requests_in_flight", "Requests under way.", labels=["destination"])
-        queued = GaugeMetricFamily(
-            "smartico_sync_queued_events", "Events that wait for their turn.", labels=["destination"]
-        )
-        minute = GaugeMetricFamily(
-            "smartico_sync_requests_last_minute", "Requests of the last 60 seconds.", labels=["destination"]
-        )
-        sent = CounterMetricFamily(
-            "smartico_sync_events",
-            "Events by what the API said of them, since the start.",
-            labels=["destination", "verdict"],
-        )
-        asked = CounterMetricFamily(
-            "smartico_sync_requests", "Requests by what was made of the answer.", labels=["destination", "decision"]
-        )
-        size = CounterMetricFamily("smartico_sync_sent_bytes", "Bytes of request bodies.", labels=["destination"])
-        took = CounterMetricFamily(
-            "smartico_sync_request_seconds", "Time spent waiting for answers.", labels=["destination"]
-        )
-        for destination in self.destinations:
-            for verdict, count in destination.events.items():
-                sent.add_metric([destination.name, verdict], count)
-            for decision, count in destination.requests.items():
-                asked.add_metric([destination.name, decision], count)
-            size.add_metric([destination.name], destination.sent_bytes)
-            took.add_metric([destination.name], destination.seconds)
-            flight.add_metric([destination.name], destination.in_flight)
-            queued.add_metric([destination.name], destination.queued_events)
-            minute.add_metric([destination.name], destination.requests_last_minute)
-        return [
-            *of_process(self.health),
-            *of_cluster(self.cluster),
-            *of_views(self.views),
-            names_of(self.views),
-            states_of(self.destinations),
-            *of_streams(self.views),
-            rows,
-            state,
-            dead,
-            parked,
-            invalid,
-            left_out,
-            late,
-            flight,
-            queued,
-            minute,
-            sent,
-            asked,
-            size,
-            took,
-            CounterMetricFamily(
-                "smartico_sync_log_lines_dropped",
-                "Lines of the log that could not be written, since the start.",
-                value=self.dropped_lines,
-            ),
-        ]
-
-
-def names_of(views: Sequence[ViewStatus]) -> Metric:
-    """Each view with its source and kind, to join with."""
-    known = GaugeMetricFamily(
-        "smartico_sync_view_info", "1 for each view, with its source and kind.", labels=["view", "source", "kind"]
-    )
-    for view in views:
-        known.add_metric([view.name, view.source, view.kind], 1.0)
-    return known
-
-
-def states_of(destinations: Sequence[DestinationStatus]) -> Metric:
-    """How each destination stands."""
-    standing = GaugeMetricFamily(
-        "smartico_sync_destination_state", "1 for the state a destination is in.", labels=["destination", "state"]
-    )
-    for destination in destinations:
-        for name in DESTINATION_STATES:
-            standing.add_metric([destination.name, name], 1.0 if destination.state == name else 0.0)
-    return standing
+        """Every family."""
+        return self.families
 
 
 def of_process(health: Health) -> list[Metric]:
@@ -291,6 +72,11 @@ def of_process(health: Health) -> list[Metric]:
     ]
 
 
+def of_state(sizes: Mapping[str, int]) -> list[Metric]:
+    """How large the state is; nothing while its disk is in trouble, which is told as a finding."""
+    return [GaugeMetricFamily(name, about, value=sizes[key]) for key, name, about in STATE_SIZES if key in sizes]
+
+
 def of_cluster(cluster: ClusterStatus | None) -> list[Metric]:
     """Which groups this member works with; nothing where the state is a file."""
     if cluster is None:
@@ -316,64 +102,36 @@ def standing_since(health: Health) -> dict[tuple[str, str, str], int]:
     return told
 
 
-def of_views(views: Sequence[ViewStatus]) -> list[Metric]:
-    """The families with one number a view."""
-    families: list[Metric] = []
-    for kind, table in ((GaugeMetricFamily, GAUGES), (CounterMetricFamily, COUNTERS)):
-        for name, about, value in table:
-            family = kind(f"smartico_sync_{name}", about, labels=["view"])
-            for view in views:
-                number = value(view)
-                if number or not name.endswith("_timestamp_seconds"):  # what never was has no moment, and not 1970
-                    family.add_metric([view.name], number)
-            families.append(family)
-    return families
-
-
-def of_streams(views: Sequence[ViewStatus]) -> list[Metric]:
-    """The families of views of messages; none where there are none."""
-    streams = [(view.name, view.stream) for view in views if view.stream is not None]
-    if not streams:
-        return []
-    lag = GaugeMetricFamily("smartico_sync_stream_lag_messages", "Messages that wait.", labels=["view", "lane"])
-    age = GaugeMetricFamily(
-        "smartico_sync_stream_lag_seconds",
-        "For how long the first message that waits has been.",
-        labels=["view", "lane"],
-    )
-    skipped = CounterMetricFamily(
-        "smartico_sync_stream_skipped", "Messages that became no rows, since the start.", labels=["view", "reason"]
-    )
-    families: list[Metric] = [lag, age, skipped]
-    for name, stream in streams:
-        for lane in stream.lanes:
-            lag.add_metric([name, lane.name], lane.lag)
-            age.add_metric([name, lane.name], lane.lag_ms / 1000)
-        for reason, count in stream.skipped.items():
-            skipped.add_metric([name, reason], count)
-    for kind, table in ((GaugeMetricFamily, STREAM_GAUGES), (CounterMetricFamily, STREAM_COUNTERS)):
-        for what, about, value in table:
-            family = kind(f"smartico_sync_{what}", about, labels=["view"])
-            for name, stream in streams:
-                family.add_metric([name], value(stream))
-            families.append(family)
-    return families
-
-
-def buckets(counts: Sequence[int]) -> list[tuple[str, float]]:
-    """A histogram's cumulative buckets, by their upper bound in seconds."""
-    bounds = [*(f"{bound / 1000:g}" for bound in BUCKETS_MS), "+Inf"]
-    return list(zip(bounds, map(float, accumulate(counts)), strict=True))
-
-
 def exposition(
     views: Sequence[ViewStatus],
     destinations: Sequence[DestinationStatus],
     dropped_lines: int = 0,
     health: Health | None = None,
     cluster: ClusterStatus | None = None,
+    state: Mapping[str, int] | None = None,
 ) -> bytes:
-    """The metrics in Prometheus' text format. `health`: as the page has it; None: what follows from views and destinations."""
+    """The metrics in Prometheus' text format.
+
+    `health`: as the page has it; None: what follows from views and destinations. `state`: its `bytes` and `free_bytes`, as far as
+    they are known.
+    """
+    dropped = CounterMetricFamily(
+        "smartico_sync_log_lines_dropped",
+        "Lines of the log that could not be written, since the start.",
+        value=dropped_lines,
+    )
     registry = CollectorRegistry()
-    registry.register(Views(views, destinations, health or assess(views, destinations), dropped_lines, cluster))
+    registry.register(
+        Gathered(
+            [
+                *of_process(health or assess(views, destinations)),
+                *of_cluster(cluster),
+                *of_state(state or {}),
+                *of_views(views),
+                *of_destinations(destinations),
+                dropped,
+            ]
+        )
+    )
+    ProcessCollector(registry=registry)
     return generate_latest(registry)

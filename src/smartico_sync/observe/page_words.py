@@ -16,12 +16,14 @@ WORD = re.compile(r"`([^`]+)`")
 
 
 def seconds(ms: float) -> str:
-    """A duration: `0.4 s`, `28 s`, `400 s`; from an hour on in hours and minutes, then in days."""
+    """A duration: `0.4 s`, `28 s`, `6 min 40 s`; from an hour on in hours and minutes, then in days."""
     if ms < 10_000:
         return f"{ms / 1000:,.1f} s"
     whole = int(ms // 1000)
+    if whole < 2 * MINUTE:
+        return f"{whole} s"
     if whole < HOUR:
-        return f"{whole:,} s"
+        return f"{whole // MINUTE} min {whole % MINUTE:02} s"
     if whole < 2 * DAY:
         return f"{whole // HOUR} h {whole % HOUR // MINUTE:02} min"
     return f"{whole // DAY:,} days"

@@ -116,13 +116,11 @@ def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:
     broken = [view.name for view in views if view.state in ("degraded", "halted", "regressed")]
     still = [view.name for view in views if view.standstill != "no"]
     behind = [view.name for view in views if view.state == "behind"]
+    tone, answer = ("bad", "Not delivering: ") if health.ready == "not delivering" else ("warn", "")
     if broken:
-        return (
-            "bad" if health.ready == "not delivering" else "warn"
-        ), f"{named(broken)} {'needs' if len(broken) == 1 else 'need'} attention"
+        return tone, f"{answer}{named(broken)} {'needs' if len(broken) == 1 else 'need'} attention"
     if still:
-        tone = "bad" if health.ready == "not delivering" else "warn"
-        return tone, f"{named(still)} {'stands' if len(still) == 1 else 'stand'} still"
+        return tone, f"{answer}{named(still)} {'stands' if len(still) == 1 else 'stand'} still"
     if health.ready == "not delivering":
         return "bad", "Not delivering"
     if behind:
@@ -236,4 +234,5 @@ def next_try(at_ms: int, now_ms: int) -> str:
         return ""
     if at_ms <= now_ms:
         return "with the next events"
-    return f"in {-(-(at_ms - now_ms) // 1000):,} s, at {time_of_day(at_ms, now_ms)}"
+    whole_s = -(-(at_ms - now_ms) // 1000)
+    return f"in {seconds(whole_s * 1000).replace('.0', '')}, at {time_of_day(at_ms, now_ms)}"

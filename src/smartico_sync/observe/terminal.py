@@ -14,7 +14,7 @@ from smartico_sync.core.printable import printable, printable_lines
 from smartico_sync.observe.health import standstill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from smartico_sync.observe.view_status import ViewStatus
@@ -48,13 +48,19 @@ def table(views: Sequence[ViewStatus], title: str) -> Table:
             f"[{COLOURS[view.state]}]{view.state}[/]",
             f"{view.lag_ms / 1000:,.1f} s",
             f"{view.per_second:,.0f}",
-            f"{counts.get('delivered', 0) + counts.get('duplicate', 0):,}",
+            delivered(counts),
             f"{counts.get('unchanged', 0):,}",
             f"{counts.get('dead_lettered', 0):,}",
             escape(printable(view.head)),
             escape(printable_lines(f"{view.error}\n→ {view.hint}" if view.error else standstill(view))),
         )
     return made
+
+
+def delivered(counts: Mapping[str, int]) -> str:
+    """Rows that Smartico took as new; below them those that it knew before."""
+    again = counts.get("duplicate", 0)
+    return f"{counts.get('delivered', 0):,}" + (f"\n+ {again:,} known before" if again else "")
 
 
 def summary(views: Sequence[ViewStatus]) -> None:

@@ -42,6 +42,7 @@ REFUSED_PROPERTIES = (
     "register the properties with Smartico, or leave their columns out with `columns: {name: null}`; what was left out goes again "
     "with: smartico-sync watermark rewind VIEW --to … --resend-profiles"
 )
+LEAST_TOLD = 0.005  # a smaller share would be told as none
 DATED_AHEAD = (
     "correct them in the database; where its times are without a zone, is the source's `timezone` right? Correct it, then: "
     "smartico-sync reload"
@@ -159,7 +160,9 @@ def of_waiting(view: ViewStatus) -> list[Finding]:
     often = max(view.parked, key=view.parked.__getitem__)
     first = view.parked_oldest_ms // 1000
     settled = sum(view.counts.get(name, 0) for name in DELIVERED)
-    share = f" ({waiting / (waiting + settled):.0%} of all that was read)" if settled else ", and none was delivered"
+    part = waiting / (waiting + settled)
+    told_part = f"{part:.0%}" if part >= LEAST_TOLD else "less than 1%"
+    share = f" ({told_part} of all that was read)" if settled else ", and none was delivered"
     told = f"{waiting:,} row{'s wait' if waiting > 1 else ' waits'}{share}, the first for {first:,} s: {WAITS_FOR_WHAT.get(often, OTHERWISE)}"
     critical = waiting >= MANY_WAITING and waiting > settled
     hint = WAITING_HINTS.get(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "BEGIN_STATE",
     "SECRET_BYTES",
     "KeyFile",
     "SecretPlace",
@@ -31,6 +32,7 @@ __all__ = [
     "write_secret",
 ]
 
+BEGIN_STATE = "smartico-sync run begins it; if a daemon runs already, it has another `state:`: use its views.yaml"
 SECRET_BYTES = 32  # the key size of every keyed hash in use
 SecretPlace = Literal[
     "beside",  # in the key file

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
 from smartico_sync.state import view_positions
 from smartico_sync.state.database import connect, create, examine, restore_hint, transaction, translated
-from smartico_sync.state.key_file import KeyFile, key_path, new_key_file, own_like, read_key_file, write_key_file
+from smartico_sync.state.key_file import (
+    BEGIN_STATE,
+    KeyFile,
+    key_path,
+    new_key_file,
+    own_like,
+    read_key_file,
+    write_key_file,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,6 +34,7 @@ __all__ = [
     "make",
     "mark_closed",
     "mark_opened",
+    "never_was",
 ]
 
 
@@ -67,6 +76,11 @@ def gone(path: Path) -> StateMissing:
     return StateMissing(
         f"the state {path} is gone; its key file {key_path(path).name} says that it was there", hint=restore_hint(path)
     )
+
+
+def never_was(path: Path) -> StateMissing:
+    """No state, nor a sign that there was one."""
+    return StateMissing(f"there is no state {path}, so nothing was sent from it yet", hint=BEGIN_STATE)
 
 
 def make(path: Path, key: KeyFile, starts: Mapping[str, str] | None = None, like: Path | None = None) -> KeyFile:

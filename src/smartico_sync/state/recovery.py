@@ -25,7 +25,7 @@ from smartico_sync.state.key_file import (
 )
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
-from smartico_sync.state.opening import check_identity, make
+from smartico_sync.state.opening import check_identity, make, never_was
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,7 +175,7 @@ def behind(connection: SqliteStatements, key: KeyFile, before: Replaced) -> tupl
 def compact(path: Path) -> None:
     """Make the state at `path` as small as what it holds. Raises StateLocked while a daemon runs, StateMissing and StateUnwritable."""
     if not path.exists():
-        raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
+        raise never_was(path)
     lock = ProcessLock(path)
     try:
         with translated(path):

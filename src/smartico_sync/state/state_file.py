@@ -71,7 +71,7 @@ class StateFile:
             if not path.exists():
                 if key_path(path).exists():
                     raise opening.gone(path)
-                raise StateMissing(f"there is no state {path}", hint="start the daemon once: smartico-sync run")
+                raise opening.never_was(path)
             return cls._opened(path, read_key_file(key_path(path), apart), access, None)
         try:
             path.parent.mkdir(exist_ok=True)

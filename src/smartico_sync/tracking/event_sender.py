@@ -15,6 +15,7 @@ from smartico_sync.core.pipeline import optional_properties, prepare, without_au
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER
 from smartico_sync.core.recent_outcomes import PageOutcome, RecentOutcomes, outcome_of
 from smartico_sync.core.records import Holds
+from smartico_sync.core.tracing import UNDER_WAY, UNTRACED, ends_with, within
 from smartico_sync.errors import RowsRefused, StateError
 from smartico_sync.observe.health import REFUSED_PROPERTIES, UNKNOWN_DUPLICATES
 from smartico_sync.tracking import redelivery
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.pipeline import PipelineOptions, PreparedBatch
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
+    from smartico_sync.core.tracing import Tracer
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.delivery.protocol import Delivery, Priority
     from smartico_sync.pii.protection import Protection
@@ -81,6 +83,10 @@ class Tools(Protocol):
     @property
     def memory(self) -> MemoryBudget:
         """What it may hold, with all other views."""
+
+    @property
+    def tracer(self) -> Tracer:
+        """Where traces begin."""
 
 
 class Mapped(Protocol):
@@ -135,8 +141,8 @@ class EventSender:
         """A session begins from what the state holds."""
         self._first_load = "under way" if row.level_ms == 0 else "over"
         self._open.clear()
-        self._outbox.clear()
         self._empty = None
+        self._outbox.clear()
         self._retries = "none"
         self._trust, self._head = row.fingerprints, row.head
         self._tell_undelivered()
@@ -185,11 +191,11 @@ class EventSender:
         """
         # Before the players that wait: what is committed in between is then in both.
         holds = instead_of.holds if instead_of is not None else self._behind(session, found)
-        if not rows.height:
-            return self._nothing(session, rows, clock_ms, holds)
         known = session.fingerprints.ages if profiles == "all" else self._known(session)
         waiting = self._waiting if found is None else self._waiting - found.players
         try:
+            if not rows.height:
+                return self._nothing(session, rows, clock_ms, holds)
             batch = prepare(rows, session.options, known, clock_ms, waiting, anew=anew, holds=holds)
             if batch.stale and (newest := self.newest(session, rows, batch)):
                 batch = prepare(rows, session.options, known, clock_ms, waiting, anew=anew, newest=newest, holds=holds)
@@ -259,7 +265,14 @@ class EventSender:
                     page = packed(events, batch.profiles)
                     self._outbox[batch.holds] = tools.store.keep_outbox_page(self._name, page)
             holds = batch.holds if batch.profiles is None else None
-            receipt = tools.delivery.send(self._name, events, priority=priority, holds=holds)
+            span = UNDER_WAY.get()
+            if span is UNTRACED and len(events):  # what is no page of a database is a trace of its own
+                span = tools.tracer.begin("send", view=self._name, priority=priority, events=len(events))
+                with within(span):
+                    receipt = tools.delivery.send(self._name, events, priority=priority, holds=holds)
+                ends_with(span, receipt, "over")
+            else:
+                receipt = tools.delivery.send(self._name, events, priority=priority, holds=holds)
         except BaseException:
             self.release(batch)
             with suppress(StateError):

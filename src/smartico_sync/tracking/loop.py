@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from smartico_sync.core.tracing import UNTRACED, within
 from smartico_sync.errors import (
     SourceCancelled,
     StateError,
@@ -165,7 +167,9 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         limit = self._size.limit(self._reading, memory.page_bytes(self.name))
         if self._reading == "behind":
             memory.reserve(self.name, limit * self._size.row_bytes)
-        with self._equipment.source.reading(session.prepared.relation) as reading:
+        span = self._equipment.tracer.begin("poll", view=self.name, source=self._equipment.view.source)
+        at = time.monotonic()
+        with within(span), self._equipment.source.reading(session.prepared.relation) as reading:
             session.checks.recognise(reading, session.reader)
             read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
         level = read.page.height < limit and read.through is None
@@ -177,8 +181,9 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._level = began if level else None
         if read.has_news:
             log.debug("page", view=self.name, page=read.number, rows=read.page.height, late=rows_of(read.late))
+            span.past("read", time.monotonic() - at, rows=read.page.height, late=rows_of(read.late))
             self._flight.send(
-                lambda: self._sender.page(session, read),
+                lambda: self._sender.page(session, read, span if read.size else UNTRACED),
                 read.size,
                 where="here" if level else "worker",
                 scan="part" if read.rescanned else "none",

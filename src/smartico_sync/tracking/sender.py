@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from structlog.contextvars import bound_contextvars
 from smartico_sync.core.batches import weight
 from smartico_sync.core.pipeline import ledger_of, position_at
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
+from smartico_sync.core.tracing import UNTRACED, ends_with, within
 from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.event_sender import EventSender
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import ReadTime
     from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.records import ParkedRow, Receipt
+    from smartico_sync.core.tracing import Span
     from smartico_sync.tracking.event_sender import Working
     from smartico_sync.tracking.session import Equipment, Session
 
@@ -51,12 +54,26 @@ class Sender(EventSender):
         with self._equipment.source.reading(mapping.relation) as reading:
             return redelivery.newest(reading, mapping, rows, batch.quiet)
 
-    def page(self, session: Session, read: ReadResult) -> Sent:
-        """Map, diff, protect and queue what one reading brought."""
-        with bound_contextvars(page=read.number):
-            return self._page(session, read)
+    def page(self, session: Session, read: ReadResult, span: Span = UNTRACED) -> Sent:
+        """Map, diff, protect and queue what one reading brought; the span of its poll ends with its commit."""
+        began = time.monotonic()
+        with bound_contextvars(page=read.number), within(span):
+            batch, moved = self._made(session, read)
+            receipt = self.queue(session, batch)
+        span.past("prepare", time.monotonic() - began, events=len(batch.send))
+        ends_with(span, receipt, "failed")
 
-    def _page(self, session: Session, read: ReadResult) -> Sent:
+        def settle(receipt: Receipt) -> None:
+            began = time.monotonic()
+            with within(span):
+                self._commit_page(session, read, batch, receipt, moved)
+            span.past("commit", time.monotonic() - began)
+            span.end()
+
+        return Sent(receipt, settle, weight(batch.send))
+
+    def _made(self, session: Session, read: ReadResult) -> tuple[PreparedBatch, int]:
+        """The events of what one reading brought, and how many of its rows stood elsewhere before."""
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
         parts = [part for part in (read.late, read.extra, read.again, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
@@ -72,11 +89,7 @@ class Sender(EventSender):
             # What was sent before is in the ledger too; rows out of the order enter it when their time comes.
             ordered = [ledger_of(part, mapping) for part in (read.late, read.page) if part is not None]
             batch = replace(batch, ledger=pl.concat(ordered), repeated=repeated)
-        return Sent(
-            self.queue(session, batch),
-            lambda receipt: self._commit_page(session, read, batch, receipt, moved),
-            weight(batch.send),
-        )
+        return batch, moved
 
     def _commit_page(
         self, session: Session, read: ReadResult, batch: PreparedBatch, receipt: Receipt, moved: int

@@ -10,6 +10,7 @@ import structlog
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import changes
 from smartico_sync.core.mapping import told_by_difference
+from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.errors import ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.fingerprints import Fingerprints
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.definition import Change
     from smartico_sync.core.pipeline import PipelineOptions
     from smartico_sync.core.records import ViewRow
+    from smartico_sync.core.tracing import Tracer
     from smartico_sync.delivery.protocol import Delivery
     from smartico_sync.pii.protection import Protection
     from smartico_sync.sources.protocol import Source
@@ -52,6 +54,7 @@ class Equipment:
     protection: Protection
     recorder: StatusRecorder
     memory: MemoryBudget = field(default_factory=MemoryBudget)
+    tracer: Tracer = UNTRACED
 
 
 @dataclass(frozen=True, slots=True)

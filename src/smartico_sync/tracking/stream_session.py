@@ -11,6 +11,7 @@ from smartico_sync.core.definition import changes
 from smartico_sync.core.mapping import told_by_difference
 from smartico_sync.core.messages.rows import frame_of, learnt
 from smartico_sync.core.pipeline import PipelineOptions
+from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.fingerprints import Fingerprints
 from smartico_sync.tracking.memory_budget import MemoryBudget
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.messages.rows import Table
     from smartico_sync.core.records import ViewRow
+    from smartico_sync.core.tracing import Tracer
     from smartico_sync.delivery.protocol import Delivery
     from smartico_sync.pii.protection import Protection
     from smartico_sync.sources.stream import Stream
@@ -48,6 +50,7 @@ class StreamEquipment:
     protection: Protection
     recorder: StatusRecorder
     memory: MemoryBudget = field(default_factory=MemoryBudget)
+    tracer: Tracer = UNTRACED
 
 
 @dataclass(frozen=True, slots=True)

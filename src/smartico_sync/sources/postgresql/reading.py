@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import csv
-import io
 import json
 import secrets
 from typing import TYPE_CHECKING, Literal
@@ -35,7 +33,6 @@ __all__ = ["PostgresReading"]
 # What COPY prints for NULL: nobody can have stored it, so it never hides a value.
 ABSENT = "\\" + secrets.token_hex(4)
 NO_TEXT = secrets.token_hex(8)  # stands for bytes that are no text, until their value is left out; likewise
-FEW_BYTES = 4_096  # of CSV: a dozen rows
 MARKED = "smartico-sync-marked"
 CHEAP = 1_000  # of the planner's units, each a page read in order: 8 MB
 FEW_ROWS = 10_000  # up to so many COPY saves little; positions alone are few bytes a row, however many they are
@@ -152,8 +149,6 @@ class PostgresReading(ColumnReading[Session]):
 
 
 def _csv(data: bytes, width: int) -> pl.DataFrame:
-    if len(data) <= FEW_BYTES and (few := _few(data, width)) is not None:
-        return few
     return pl.read_csv(
         data,
         has_header=False,
@@ -161,18 +156,6 @@ def _csv(data: bytes, width: int) -> pl.DataFrame:
         null_values=[ABSENT],
         empty_string_is_null=False,
     )
-
-
-def _few(data: bytes, width: int) -> pl.DataFrame | None:
-    """A page of a few rows, for which starting to read CSV would cost more than reading it; None when it is no such text."""
-    try:
-        rows = [row or [""] for row in csv.reader(io.StringIO(data.decode(), newline=""), strict=True)]
-    except (UnicodeDecodeError, csv.Error):
-        return None
-    if any(len(row) != width for row in rows):
-        return None
-    columns = ([None if text == ABSENT else text for text in column] for column in zip(*rows, strict=True))
-    return pl.DataFrame([pl.Series(str(place), column, dtype=pl.String) for place, column in enumerate(columns)])
 
 
 def _marked(error: UnicodeError) -> tuple[str, int]:

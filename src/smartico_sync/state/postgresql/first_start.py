@@ -11,7 +11,7 @@ import psycopg
 
 from smartico_sync.errors import StateDamaged, StateError, StateHeld, StateLocked, StateMissing, StateUnwritable
 from smartico_sync.state import view_positions
-from smartico_sync.state.key_file import KeyFile
+from smartico_sync.state.key_file import BEGIN_STATE, KeyFile
 from smartico_sync.state.postgresql import lease
 from smartico_sync.state.postgresql.connection import shown
 from smartico_sync.state.postgresql.tables import MIGRATIONS, SCHEMA, VERSION
@@ -58,7 +58,7 @@ def looked_at(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
     """The identity of a state that is only read. Raises StateMissing, StateDamaged, StateError."""
     there, _ = connection.execute(THERE).fetchone() or (False, False)
     if not there:
-        raise StateMissing(f"there is no state in {shown(wish.url)}", hint="start the daemon once: smartico-sync run")
+        raise StateMissing(f"there is no state in {shown(wish.url)}", hint=BEGIN_STATE)
     version = known_version(connection, wish)
     if version < VERSION:
         raise StateError(
