@@ -12,7 +12,7 @@ from observe.conftest import at, ended, facts
 from smartico_sync.delivery.destination_status import DestinationStatus
 from smartico_sync.observe import machine
 from smartico_sync.observe.health import assess
-from smartico_sync.observe.machine import of_disk
+from smartico_sync.observe.machine import of_disk, of_size
 from smartico_sync.observe.polls import Polls
 from smartico_sync.observe.view_status import ReplicaStatus, derived
 
@@ -90,3 +90,17 @@ def test_a_disk_that_is_nearly_full_is_told_before_it_is(monkeypatch, tmp_path):
         found = of_disk(tmp_path)
         assert [each.severity for each in found] == severities
         assert all("smartico-sync state compact" in each.hint for each in found)
+
+
+def test_a_state_that_has_outgrown_its_disk_is_told(monkeypatch, tmp_path):
+    """When no copy of it fits there any more; a small one is no news, nor is one that is not there."""
+    state = tmp_path / "sync.db"
+    assert of_size(state) == []
+    with state.open("wb") as file:
+        file.truncate(2 * machine.LITTLE)
+    for free, count in ((3 * machine.LITTLE, 0), (machine.LITTLE, 1)):
+        asked = type("Room", (), {"f_bavail": free, "f_frsize": 1})
+        monkeypatch.setattr(os, "statvfs", lambda _, asked=asked: asked)
+        found = of_size(state)
+        assert len(found) == count
+        assert all("1,000 MB" in each.message and "ledger_retention" in each.hint for each in found)

@@ -105,19 +105,19 @@ class Rehearsal:
         text = self.log.read_text("utf-8")
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines() if line.startswith("{")]
 
-    def holds(self, situation: Situation) -> bool:
-        """Whether the daemon says so, and since when."""
-        return any(said(situation.told, each["message"]) and each["since_ms"] for each in self.findings())
+    def finding(self, situation: Situation) -> dict | None:
+        """What the daemon says of it, and since when; None when it says nothing."""
+        told = (each for each in self.findings() if said(situation.told, each["message"]) and each["since_ms"])
+        return next(told, None)
 
     def is_told(self, situation: Situation) -> None:
         """Each surface says cause, since and next command."""
-        until(lambda: self.holds(situation))
-        (found,) = [each for each in self.findings() if said(situation.told, each["message"])]
-        assert said(situation.next, found["hint"]), found
-        told = " ".join(self.operator.sync("status").stdout.split())
-        assert said(f"{situation.told}…, since 20…next: …{situation.next}", told), told
-        page = self.page()
-        assert said(f"{situation.told}…since …next: …{situation.next}", page), page
+        found: list[dict] = []
+        until(lambda: found.extend(filter(None, [self.finding(situation)])) or found)
+        assert said(situation.next, found[0]["hint"]), found
+        shown = f"{situation.told}…since…next: …{situation.next}"
+        until(lambda: said(shown, " ".join(self.operator.sync("status").stdout.split())), 0.5)
+        until(lambda: said(shown, self.page()), 0.5)
         until(lambda: re.search(situation.series, self.get("/metrics").text, re.MULTILINE))
         until(lambda: any(self.is_line(line, situation) for line in self.lines()))
 

@@ -90,7 +90,7 @@ def tried(place: FilePlace) -> str:
 def daemon_runs(state: Place) -> bool:
     """Whether a daemon that holds this state answers."""
     try:
-        return "views" in asking.ask(state.path, "status", {})
+        return "views" in asking.ask(state.path, "status", {}, asking.LOOK_S)
     except (SyncError, OSError):
         return False
 

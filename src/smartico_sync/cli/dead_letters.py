@@ -147,7 +147,7 @@ def change(context: OperatorContext, name: str, found: Sequence[DeadLetter], sai
     """Do something with dead letters."""
     if len(found) > MANY:
         echo(f"{dead(len(found))} of {len(counted(found))} views: this may take a while", err=True)
-    done = context.call(name, ids=[each.id for each in found]) if found else 0
+    done = context.call(name, counted(found), ids=[each.id for each in found]) if found else 0
     echo(f"{dead(done)} {'is' if done == 1 else 'are'} {said}" if found else "no dead letters fit: nothing is done")
 
 

@@ -16,7 +16,7 @@ from smartico_sync.tracking.prepared_stream import feed_of
 from smartico_sync.tracking.prepared_view import PreparedView, identified, prepare_known, under_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from smartico_sync.config.models import View
     from smartico_sync.core.records import ViewRow
@@ -100,8 +100,11 @@ class OperatorContext(Configured):
         with self.reading() as store:
             return identified(prepared, row, store)
 
-    def call(self, name: str, **arguments: Any) -> Any:
-        """Have the state changed: by the daemon that runs, or here when none does. Never makes a state that is not there."""
+    def call(self, name: str, plan: Sequence[str] = (), **arguments: Any) -> Any:
+        """Have the state changed: by the daemon that runs, or here when none does. Never makes a state that is not there.
+
+        `plan`: what the operator was told would follow.
+        """
         with self.reading():
             pass
         try:
@@ -109,6 +112,6 @@ class OperatorContext(Configured):
         except StateLocked:
             if isinstance(self.state, ServerPlace) and not asking.socket_path(self.state.path).exists():
                 raise  # it is another machine's
-            return asking.ask(self.state.path, name, arguments)
+            return asking.ask(self.state.path, name, arguments, plan=plan)
         with store:
             return Operations(store).call(name, arguments)

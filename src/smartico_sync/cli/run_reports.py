@@ -11,7 +11,7 @@ import structlog
 from smartico_sync.observe.endpoint import as_it_is
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.logs import set_level
-from smartico_sync.observe.machine import of_disk
+from smartico_sync.observe.machine import of_disk, of_size
 from smartico_sync.observe.status_document import status_document
 from smartico_sync.tracking.clocks import now_ms
 
@@ -47,7 +47,10 @@ class Reports:
         """What is to be said of the process itself."""
         told = notes_of(self.reload, self.alerts)
         file = self.parts.store.path
-        return (*told, *(of_disk(file.parent) if file.exists() else ()))  # a state in PostgreSQL has no file here
+        return (
+            *told,
+            *((*of_disk(file.parent), *of_size(file)) if file.exists() else ()),
+        )  # a state in PostgreSQL has no file here
 
     def look(self) -> tuple[Health, tuple[ViewStatus, ...]]:
         """How it does now, and its views."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["current", "status"]
 
-HANGS_S = 15.0  # a daemon that is busy answers in less
 PATIENCE_S = 3.0  # the endpoint is on this machine, or near
 
 
@@ -81,7 +80,7 @@ def hangs(error: DaemonHangs) -> Finding:
 def asked(context: Configured) -> dict[str, Any] | None:
     """What the daemon that holds this state says over its socket, whatever `health:` is; None when it cannot be asked so. Raises DaemonHangs."""
     try:
-        told = asking.ask(context.state.path, "status", {}, HANGS_S)
+        told = asking.ask(context.state.path, "status", {}, asking.LOOK_S)
     except DaemonHangs:
         raise
     except (SyncError, OSError):

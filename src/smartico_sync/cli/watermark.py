@@ -153,6 +153,7 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
     ids: Literal["same", "new"] = "new" if new_ids else "same"
     context.call(
         "rewind",
+        [f"from {text(row.head)} to {place}", *warnings],
         view=name,
         position=position,
         from_ms=from_ms,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from smartico_sync.errors import ExitCode, StateLocked, SyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["DaemonHangs", "ask", "short", "socket_path"]
+__all__ = ["LOOK_S", "DaemonHangs", "ask", "short", "socket_path"]
 
+LOOK_S = 15.0  # a daemon that is busy lets somebody look sooner
 PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that says what became of it
 
 
@@ -47,8 +48,10 @@ class DaemonHangs(StateLocked):
     """A daemon is there, and does not answer in time."""
 
 
-def ask(state: Path, name: str, arguments: dict[str, Any], patience_s: float = PATIENCE_S) -> Any:
-    """Ask the running daemon. Raises what it refuses with, DaemonHangs when it does not answer in time, and StateLocked when it does not listen."""
+def ask(
+    state: Path, name: str, arguments: dict[str, Any], patience_s: float = PATIENCE_S, plan: Sequence[str] = ()
+) -> Any:
+    """Ask the running daemon; `plan`, what the operator was told would follow, is for its log. Raises what it refuses with, DaemonHangs when it does not answer in time, and StateLocked when it does not listen."""
     holder = 0
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
@@ -58,7 +61,7 @@ def ask(state: Path, name: str, arguments: dict[str, Any], patience_s: float = P
             holder, _, _ = struct.unpack(
                 "3i", wire.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
             )
-            wire.sendall(json.dumps({"do": name, "with": arguments}).encode() + b"\n")
+            wire.sendall(json.dumps({"do": name, "with": arguments, "plan": list(plan)}).encode() + b"\n")
             with wire.makefile("rb") as answers:
                 answer = json.loads(answers.readline())
     except TimeoutError:

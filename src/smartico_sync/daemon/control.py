@@ -54,9 +54,12 @@ class Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         """Do what is asked."""
         what, result = "nothing", "done"
+        plan: dict[str, str] = {}
         try:
             request = json.loads(self.rfile.readline(LONGEST))
             what = told(request)
+            if request.get("plan"):
+                plan["plan"] = "; ".join(request["plan"])
             answer: dict[str, Any] = {"done": self.done(request)}
         except SyncError as error:
             result = error.message
@@ -66,7 +69,7 @@ class Handler(socketserver.StreamRequestHandler):
             result = mistake.message
             answer = {"error": mistake.message, "hint": mistake.hint, "code": int(mistake.exit_code)}
         if what not in LOOKS or result != "done":
-            log.info("operator", who=caller(self.connection), what=what, result=result)
+            log.info("operator", who=caller(self.connection), what=what, **plan, result=result)
         with suppress(OSError):
             self.wfile.write(json.dumps(answer).encode() + b"\n")
 

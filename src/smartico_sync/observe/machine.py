@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smartico_sync.observe.finding import Severity
     from smartico_sync.observe.view_status import ViewStatus
 
-__all__ = ["of_clock", "of_disk"]
+__all__ = ["of_clock", "of_disk", "of_size"]
 
 CLOCK_MS = 60_000  # machines that ask a time server differ by milliseconds, and an HTTP date counts whole seconds
 LITTLE, NOTHING = 500_000_000, 50_000_000  # bytes: a day of a busy casino, and the journal of a few transactions
@@ -61,3 +61,18 @@ def of_disk(folder: Path) -> list[Finding]:
     told = f"the disk of the state has {free / 1e6:,.0f} MB left; once it is full, nothing is delivered"
     hint = f"make room on the disk of {folder}; smartico-sync state compact, with the daemon stopped, gives back what the state does not need"
     return [Finding(severity, "state", told, hint, code="disk")]
+
+
+def of_size(state: Path) -> list[Finding]:
+    """That the state has outgrown its disk: no copy of it fits beside it, so it can neither be backed up there nor be compacted."""
+    try:
+        size = sum(file.stat().st_size for file in (state, state.with_name(state.name + "-wal")) if file.exists())
+        room = os.statvfs(state.parent)
+    except OSError:
+        return []
+    free = room.f_bavail * room.f_frsize
+    if size < LITTLE or size <= free:
+        return []
+    told = f"the state has {size / 1e6:,.0f} MB and its disk {free / 1e6:,.0f} MB left: no copy of it fits there"
+    hint = f"make room on the disk of {state.parent}, or keep keys for less long: `reconcile.ledger_retention`, then: smartico-sync reload"
+    return [Finding("warning", "state", told, hint, code="disk")]

@@ -97,9 +97,10 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     mapping = planned(configuration, view, source)
     relation = mapping.relation
     if mapping.misfits:
+        place = "" if where(view) == view.name else f"{where(view)}: "
         first, others = mapping.misfits[0], len(mapping.misfits) - 1
         raise ViewBroken(
-            f"view {view.name}: {where(view)}: {first.what}{f' (and {others} more)' if others else ''}",
+            f"view {view.name}: {place}{first.what}{f' (and {others} more)' if others else ''}",
             hint=f"{first.hint}{'; smartico-sync check names the others' if others else ''}",
         )
     if open_names := unprotected_pii(configuration, view, [known.name for known in mapping.properties]):

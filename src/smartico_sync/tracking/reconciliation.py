@@ -134,6 +134,11 @@ def first_id(prepared: PreparedView, source: Source) -> int:
 def units(prepared: PreparedView, text: str) -> int:
     """A cursor, or a moment as a person writes it, in the ledger's units. ConfigError when it is neither."""
     cursor = prepared.relation.cursor_column
+    if cursor.family == "text" and not is_time(prepared) and not NUMBER.fullmatch(text):
+        raise ConfigError(
+            f"the cursor {cursor.name} of {prepared.relation.name} is a text, of which no range can be counted",
+            hint="give the view an incrementing id or a time as its cursor; smartico-sync check says more",
+        )
     try:
         if not is_time(prepared) and NUMBER.fullmatch(text):
             return int(text.partition(".")[0])
