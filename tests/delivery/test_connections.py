@@ -19,7 +19,7 @@ from waiting import until
 def one_by_one(delivery, count, pause_s=0.0):
     """Several sends, one after the other."""
     for number in range(count):
-        receipt = delivery.send("deposits", some_events(10, start=10 * number)).result(30)
+        receipt = delivery.send("deposits", some_events(10, players=1, start=10 * number)).result(30)
         assert receipt.delivered + receipt.duplicates == 10
         time.sleep(pause_s)
 

@@ -30,7 +30,7 @@ class SteppedLoop(ViewLoop):
     def __init__(self, equipment, casino):
         super().__init__(equipment)
         self.casino, self.idle = casino, False
-        self._size = SimpleNamespace(limit=lambda _: PAGE, fit=lambda *_: None, shrink=lambda: None)
+        self._size = SimpleNamespace(row_bytes=0, limit=lambda *_: PAGE, fit=lambda *_: None, shrink=lambda: None)
         self._flight._made = made
 
     def _wait(self):

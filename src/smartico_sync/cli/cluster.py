@@ -64,7 +64,7 @@ def release(path: Path, group: str) -> None:
 @click.argument("member")
 @config_option
 def move(path: Path, group: str, member: str) -> None:
-    """Have MEMBER work with GROUP from now on, whoever does so now. It stays there until it is moved again, or the member is gone."""
+    """Have MEMBER work with GROUP from now on, whoever does so now. It stays there until it is moved again, or the member is gone; the other groups are evened out."""
     shared(OperatorContext(path)).want(group, member)
     echo(
         f"{member} is to work with {group}: the member that does so now ends its page first; see smartico-sync cluster show"

@@ -57,14 +57,17 @@ def pieces(frame: pl.DataFrame, most: int, worth: int = WORTH, spread: int = SPR
     # Each part is a range of the same slices, in every page: a request that waits has the same players as few others.
     sliced = frame.with_columns((pl.col(PLAYER) % SLICES).alias("@slice")).sort("@slice", maintain_order=True)
     sizes = sliced.get_column("@slice").rle().struct.field("len").to_list()
-    return [sliced.slice(start, length).drop("@slice") for start, length in ranges(sizes, limit)]
+    return [sliced.slice(start, length).drop("@slice") for start, length in ranges(sizes, limit, most)]
 
 
-def ranges(sizes: list[int], most: int) -> Iterator[tuple[int, int]]:
-    """Start and length of parts of at most `most` rows that end between groups of these sizes; a larger group fills several."""
+def ranges(sizes: list[int], limit: int, most: int) -> Iterator[tuple[int, int]]:
+    """Start and length of parts that end between groups of these sizes, of at most `limit` rows or one group.
+
+    A group of more than `most` rows fills several.
+    """
     start = length = 0
-    for size in [*sizes, most + 1]:
-        if length and length + size > most:
+    for size in [*sizes, limit + 1]:
+        if length and length + size > limit:
             yield from ((at, min(most, start + length - at)) for at in range(start, start + length, most))
             start, length = start + length, 0
         length += size
