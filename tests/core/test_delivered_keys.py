@@ -30,6 +30,18 @@ def test_it_is_a_set(commits, asked, forgotten):
         assert not unseen or key not in kept
 
 
+@settings(max_examples=100)
+@given(st.lists(KEYS, min_size=1, max_size=8), KEYS, st.data())
+def test_few_keys_are_known_among_many(commits, held, data):
+    """Whether chunks are searched or hashed, alone or several as one, does not change what is known."""
+    known = DeliveredKeys().hold(series(held))
+    for seq, keys in enumerate(commits):
+        known = known.append(seq, series(keys))
+    every = sorted({*held, *(key for keys in commits for key in keys)})
+    asked = data.draw(st.lists(st.sampled_from(every), max_size=5)) if every else []
+    assert not known.unseen(series(asked)).any()
+
+
 def test_what_is_held_is_never_forgotten():
     """Rows sent before their time stay known whatever the watermark does."""
     known = DeliveredKeys().append(1, series([1, 2])).hold(series([9, 9])).hold(series([])).forget(5)

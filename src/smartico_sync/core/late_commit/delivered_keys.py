@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import polars as pl
 
@@ -64,15 +66,12 @@ class DeliveredKeys:
     def unseen(self, keys: pl.Series) -> pl.Series:
         """Return a Boolean Series, as long as `keys`: true where the key is not known."""
         wanted = keys.cast(pl.UInt64)
-        known: pl.Series | None = None
         parts = [part for part in (*(chunk.keys for chunk in self.chunks), self.held) if part.len()]
         small = [part for part in parts if part.len() < wanted.len() * SEARCH]
-        for part in (
-            *(part for part in parts if part.len() >= wanted.len() * SEARCH),
-            *([pl.concat(small)] if small else []),
-        ):
-            there = found(part, wanted)
-            known = there if known is None else known | there
+        # Small ones are hashed as one; what they make together is not sorted, and must not be searched.
+        masks = [wanted.is_in(pl.concat(small).implode())] if small else []
+        masks += [found(part, wanted) for part in parts if part.len() >= wanted.len() * SEARCH]
+        known = reduce(operator.or_, masks) if masks else None
         return pl.repeat(value=True, n=wanted.len(), dtype=pl.Boolean, eager=True) if known is None else ~known
 
     def same(self, rows: pl.Series, bits: int) -> pl.Series:
