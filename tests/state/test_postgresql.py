@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from smartico_sync.errors import (
 )
 from smartico_sync.state.place import Group
 from smartico_sync.state.postgresql.dialect import translated
+from smartico_sync.state.postgresql.tables import SCHEMA
 from waiting import until
 
 
@@ -310,3 +312,18 @@ def test_statements_are_written_once():
     assert translated("SELECT a FROM b INDEXED BY c WHERE d = :e AND f = ? AND g::text LIKE '1%'") == (
         "SELECT a FROM b WHERE d = %(e)s AND f = %s AND g::text LIKE '1%%'"
     )
+
+
+def test_a_state_that_a_member_has_seen_is_not_begun_anew(server_place, state_database):
+    """Tables that vanish under a member are lost, and a new state would skip all that lies before `start_from`: it says so and begins none."""
+    member = replace(server_place, id=uuid4()).membership()
+    member.beat({})
+    state_database.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+    with pytest.raises(StateError):
+        member.beat({})
+    with pytest.raises(StateMissing, match="it was there when this member started"):
+        member.beat({})
+    with pytest.raises(StateMissing, match="it was there when this member started"):
+        replace(server_place, first="was there").open()
+    member.leave()
+    assert not server_place.there

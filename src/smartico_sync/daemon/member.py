@@ -135,9 +135,8 @@ class Member:
             return
         group = self.groups[name]
         elsewhere = frozenset(view.name for other in self.groups.values() if other is not group for view in other.views)
-        work = GroupWork(
-            group, self.configuration, self.base, self.place.only(name), self.board, elsewhere, self._looks.set
-        )
+        place = replace(self.place.only(name), first="was there")  # since this member joined
+        work = GroupWork(group, self.configuration, self.base, place, self.board, elsewhere, self._looks.set)
         with self._lock:
             self.work[name] = work
         work.start()

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.errors import StateUnwritable
 from smartico_sync.state.key_file import key_path, read_key_file
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from smartico_sync.state.recovery import Restored
     from smartico_sync.state.store import Store
 
-__all__ = ["FilePlace", "Group", "Place", "ServerPlace"]
+__all__ = ["FilePlace", "First", "Group", "Place", "ServerPlace"]
+
+First = Literal[
+    "may begin",  # where there is no state yet, this is its very first start
+    "was there",  # this process has seen it: one that is gone now was lost, and is not begun anew
+]
 
 # Who only asks the daemon imports none of them, and a driver need not be there for a state that is a file.
 STORE, RECOVERY = "smartico_sync.state.store", "smartico_sync.state.recovery"
@@ -89,6 +94,7 @@ class ServerPlace:
     groups: tuple[Group, ...]
     member: str = ""
     id: UUID | None = None
+    first: First = "may begin"
 
     def only(self, group: str) -> ServerPlace:
         """The same for one group."""

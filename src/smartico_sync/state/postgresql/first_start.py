@@ -19,7 +19,7 @@ from smartico_sync.state.postgresql.tables import MIGRATIONS, SCHEMA, VERSION
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from smartico_sync.state.place import Group
+    from smartico_sync.state.place import First, Group
     from smartico_sync.state.postgresql.lease import Lease, Who
     from smartico_sync.state.postgresql.statements import Steps
 
@@ -47,6 +47,7 @@ class Wish:
     lease_s: float
     groups: tuple[Group, ...]
     who: Who = field(default_factory=lease.Who)
+    first: First = "may begin"
 
 
 def mark_of(secret: bytes) -> bytes:
@@ -85,6 +86,11 @@ def ready(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
         raise StateUnwritable(
             f"the state {shown(wish.url)} is read-only: this server is a standby, or lets nobody write",
             hint="name the primary in `state:`, or all hosts and ?target_session_attrs=read-write",
+        )
+    if not there and wish.first == "was there":
+        raise StateMissing(
+            f"the state {shown(wish.url)} is gone: it was there when this member started, and a new one would begin at `start_from`",
+            hint=RESTORE,
         )
     if not there:
         make(connection, wish)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -66,7 +66,7 @@ class Membership:
             except BaseException:
                 connection.close()
                 raise
-        return cls(wish, connection)
+        return cls(replace(wish, first="was there"), connection)
 
     def beat(self, groups: Mapping[str, str]) -> Seen:
         """Say that this member is there and can work with these groups, each with a hash of its configuration; see the others. Raises StateError."""

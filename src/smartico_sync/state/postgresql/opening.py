@@ -32,7 +32,7 @@ __all__ = ["cleared", "holders", "joined", "members", "opened", "renewed", "rest
 def wished(place: ServerPlace) -> Wish:
     """The place as its own files know it."""
     who = Who(place.member, place.id) if place.member else Who(id=place.id)
-    return Wish(place.url, place.secret, place.lease_s, place.groups, who)
+    return Wish(place.url, place.secret, place.lease_s, place.groups, who, place.first)
 
 
 def opened(place: ServerPlace, access: Access) -> Store:
