@@ -36,6 +36,9 @@ class SteppedLoop(ViewLoop):
     def _wait(self):
         self.idle = True
 
+    def _await_answers(self):
+        self.idle = True
+
     def _begin(self):
         self.casino.sessions.setdefault(self._equipment.view.relation, []).append([])
         return super()._begin()

@@ -161,11 +161,15 @@ class BaseLoop(ABC, Generic[T, S]):
         if page := self._flight.take():
             self._commit(page)
         elif len(self._flight):
-            self._mailbox.wait(GLANCE_S)
-            self._look_at_api()
+            self._await_answers()
         else:
             self._outbox = "empty"
         return self._outbox
+
+    def _await_answers(self) -> None:
+        """Nothing is to be done before the API has answered."""
+        self._mailbox.wait(GLANCE_S)
+        self._look_at_api()
 
     def _work(self, stopping: threading.Event) -> None:
         """Step by step until the daemon ends."""
