@@ -162,7 +162,7 @@ class Destination:
                     continue
                 if request.attempts:
                     self.in_parts(request)
-                request.pace = "usual"
+                request.pace, request.sent_at = "usual", now
                 self.under_way[request] = now
                 if self.breaker.halts:
                     self.breaker.probes(now, request.brands)
@@ -173,7 +173,7 @@ class Destination:
 
     def in_parts(self, request: Request) -> None:
         """Divide a request that goes again, if that may help: not where the API answers nobody."""
-        others_are_answered = self.answered_at > request.failed_at
+        others_are_answered = self.answered_at > request.sent_at  # also while this one was under way: it is the odd one
         stubborn = request.attempts >= STUBBORN and not request.silences and not self.breaker.unavailable
         if not others_are_answered and not stubborn:
             return
@@ -321,7 +321,7 @@ class Destination:
         pause = self.breaker.failed(
             now, attempts=request.attempts, in_flight=self.in_flight, retry_after_s=retry_after_s
         )
-        request.attempts, request.failed_at, request.trip = request.attempts + 1, now, "again"
+        request.attempts, request.trip = request.attempts + 1, "again"
         self.last_error = reason
         if request.pending.over:
             self.backlog.drop(request)

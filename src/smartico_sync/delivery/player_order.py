@@ -135,7 +135,7 @@ class PlayerOrder:
         """Take the events of some players out of a request, as one of their own. Each waits for what holds its own players only."""
         apart = Request(
             theirs, request.pending, request.players & players, attempts=request.attempts, silences=request.silences,
-            failed_at=request.failed_at, trip=request.trip,
+            sent_at=request.sent_at, trip=request.trip,
         )  # fmt: skip
         request.batch, request.players = others, request.players - players
         for earlier in list(request.ahead):

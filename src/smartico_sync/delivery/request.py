@@ -27,7 +27,7 @@ __all__ = ["Request"]
 class Request:
     """One request. `ahead` are the unfinished ones before it that hold a player of this one, `followers` those behind it.
 
-    `attempts` had no usable answer, the last at `failed_at` (steady clock); `silences` of the latest none at all. `pace`:
+    `attempts` had no usable answer, the last was sent at `sent_at` (steady clock); `silences` of the latest none at all. `pace`:
     "stuck" when it, or one ahead of it, takes so long that nobody should wait for it who need not. `over`: it will not be
     sent again. `trip`: whether its events may have been with the API before. `number`: for the log.
     """
@@ -39,7 +39,7 @@ class Request:
     followers: dict[Request, None] = field(default_factory=dict)  # in the order in which they came
     attempts: int = 0
     silences: int = 0
-    failed_at: float = 0.0
+    sent_at: float = 0.0
     pace: Literal["usual", "stuck"] = "usual"
     trip: Literal["first", "again"] = "first"
     over: bool = False
