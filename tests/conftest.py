@@ -26,6 +26,7 @@ from servers.rabbitmq import impatient_rabbitmq, private_rabbitmq, rabbitmq
 from servers.redshift import redshift, redshift_server
 from servers.snowflake import private_snowflake, snowflake_schema, snowflake_server
 from servers.webhook import webhook
+from smartico_sync.tracking import clocks
 
 __all__ = [
     "bigquery_dataset", "bigquery_server", "clickhouse_database", "clickhouse_server", "emulated_mssql", "impatient_rabbitmq", "kafka_broker",
@@ -49,6 +50,12 @@ settings.register_profile(
     "suite", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def fresh_clock(monkeypatch):
+    """A test that sets a clock forward leaves no memory of it: the next one would wait for time that never passed."""
+    monkeypatch.setattr(clocks, "clock", clocks.WallClock())
 
 
 @pytest.fixture
