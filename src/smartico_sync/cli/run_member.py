@@ -73,9 +73,7 @@ def take_part(
             raise StateError(
                 f"the state {place} is a file: one machine works with it", hint="name a server as `state:`"
             )
-        member = Member(configuration, base, place, board, ending.stopping)
-        member.join()
-        return member
+        return Member.join(configuration, base, place, board, ending.stopping)
 
     member = start.until(joined)
     member.stopping = reload.begin(configuration)
