@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["RabbitSubscription"]
 
 LOOK_S = 1.0  # how often queues are counted, and the channel looked at: after a timeout of the broker nothing comes, and nothing is said
-AWAY_S = 600.0  # what waits longer for the API is given back: the broker's own patience is 30 minutes by default
+GIVEN_BACK_S = 600.0  # what waits longer for the API is given back: the broker's own patience is 30 minutes by default
 HELD_S = 600.0  # what is parked longer is kept by the state, for the same reason
 FREED_S = 3.0  # a consumer that was killed is gone by then
 STREAM_QUIET_S = 1.0  # a stream that sends nothing for so long behind its end is level
@@ -294,7 +294,7 @@ class RabbitSubscription:
         if old:
             self._keeper.keep([held.message for held in old])
             self.settled([place_of(held.message) for held in old])
-        if self._open and now - self._open[0][1] > AWAY_S:
+        if self._open and now - self._open[0][1] > GIVEN_BACK_S:
             self._given_back = "yes"
             log.warning(
                 "view.given_back", view=self._feed.view, hint="nothing: it consumes again once the API takes events"
