@@ -27,14 +27,10 @@ class PlayerOrder:
 
     Views take turns, so that one view's backlog does not starve another; a backfill has a turn in five while there is
     something live. `now` and `until` are seconds of a steady clock.
-
-    `tails` holds the last request of each player, also of some whose last one is over: those are taken out together, when
-    they may be half of it.
     """
 
     def __init__(self) -> None:
         self.tails: dict[int, Request] = {}
-        self.ended = 0  # players of requests that were over since then
         self.ready: dict[Priority, dict[str, deque[Request]]] = {"live": {}, "backfill": {}}
         self.postponed: list[tuple[float, int, Request]] = []
         self.numbers = count()
@@ -43,8 +39,7 @@ class PlayerOrder:
 
     def add(self, request: Request) -> None:
         """Queue a request behind the unfinished ones that share a player with it."""
-        tails = set(map(self.tails.get, request.players))
-        request.ahead = {tail for tail in tails if tail is not None and not tail.over}
+        request.ahead = {tail for tail in map(self.tails.get, request.players) if tail is not None}
         for tail in request.ahead:
             tail.followers[request] = None
         self.tails.update(dict.fromkeys(request.players, request))
@@ -98,10 +93,10 @@ class PlayerOrder:
     def finish(self, request: Request) -> None:
         """Let those behind the request go."""
         request.over = True
-        self.ended += len(request.players)
-        if self.ended * 2 >= len(self.tails):
-            self.tails = {player: tail for player, tail in self.tails.items() if not tail.over}
-            self.ended = 0
+        tails = self.tails
+        for player in request.players:
+            if tails.get(player) is request:
+                del tails[player]
         for follower in request.followers:
             follower.ahead.discard(request)
             if not follower.ahead:
@@ -209,7 +204,6 @@ class PlayerOrder:
     def clear(self) -> None:
         """Forget everything."""
         self.tails.clear()
-        self.ended = 0
         self.ready = {"live": {}, "backfill": {}}
         self.postponed.clear()
         self.startable = 0
