@@ -110,9 +110,9 @@ def batches(
         chosen = frame.get_column(PLAYER).is_in(pl.Series(list(apart), dtype=pl.UInt64).implode())
         frame, theirs = frame.filter(~chosen), frame.filter(chosen)
     for ordered, cuts in (sliced(frame, most, worth), sliced(theirs, most, 1, APART)):
-        texts = ordered.get_column(JSON)
+        texts, bare = ordered.get_column(JSON), ordered.drop(JSON)
         for start, length, body in bodies(texts, cuts, most_bytes):
-            each = Events(ordered.slice(start, length).drop(JSON), events.raw)
+            each = Events(bare.slice(start, length), events.raw)
             if body:
                 ready.append(Batch(body, each))
             else:
@@ -136,7 +136,7 @@ def bodies(texts: pl.Series, cuts: list[tuple[int, int]], most_bytes: int) -> It
                 rows = max(length, int((ends.slice(start) <= low + AT_ONCE_BYTES).sum()))
                 first, until = low, ends[start + rows - 1]
                 joined = memoryview(joined_bytes(texts.slice(start, rows)))
-            yield start, length, b"[%b]" % joined[low - first : high - 1 - first]
+            yield start, length, b"".join((b"[", joined[low - first : high - 1 - first], b"]"))
         elif length == 1:
             yield start, length, b""
         else:
