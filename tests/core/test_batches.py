@@ -153,20 +153,12 @@ def test_the_requests_of_a_full_page_are_full(players):
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 300)), max_size=30),
-    st.integers(1, 9),
-    st.integers(200, 900),
-    st.integers(0, 3000),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 300)), max_size=30), st.integers(1, 9), st.integers(200, 900)
 )
-def test_every_request_stays_within_the_bytes(rows, most, most_bytes, at_once):
-    """No body is larger than allowed; an event that is larger alone is handed back; the rest goes, in a player's order.
-
-    However many bodies are made at once.
-    """
+def test_every_request_stays_within_the_bytes(rows, most, most_bytes):
+    """No body is larger than allowed; an event that is larger alone is handed back; the rest goes, in a player's order."""
     events = made([{"@player": player, "a": "é" * (size // 2)} for player, size in rows], {"a": pl.String})
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("smartico_sync.core.batches.AT_ONCE_BYTES", at_once)
-        ready, large = batches(events, most, most_bytes)
+    ready, large = batches(events, most, most_bytes)
     assert all(len(batch.body) <= most_bytes and 0 < len(batch.events) <= most for batch in ready)
     assert all(batch.body == encode(batch.events) for batch in ready)
     assert all(len(one) == 1 and len(encode(one)) > most_bytes for one in large)

@@ -25,7 +25,6 @@ CALM_WORTH = 25  # the same while the API would take many more requests: fewer s
 APART = 8  # parts at most of what is sent apart
 JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
-AT_ONCE_BYTES = 4_000_000  # of bodies that are joined at once: eight requests or so, and no second copy of a page
 FEW = 16  # events: looking at each text costs less than a query does
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
@@ -45,27 +44,20 @@ def parts(events: Events, most: int) -> list[Events]:
 
     A player with more than that fills several consecutive parts; parts that share players stand in their order.
     """
-    frame, cuts = sliced(events.frame, most)
-    return [Events(frame.slice(start, length), events.raw) for start, length in cuts]
+    return [Events(piece, events.raw) for piece in pieces(events.frame, most)]
 
 
-def sliced(
-    frame: pl.DataFrame, most: int, worth: int = WORTH, spread: int = SPREAD
-) -> tuple[pl.DataFrame, list[tuple[int, int]]]:
-    """The frame in the order of `parts`, and where each part starts in it and how long it is.
-
-    At least `spread` of them, if they hold as many events as are `worth` a part.
-    """
-    height = frame.height
-    if not height:
-        return frame, []
-    limit = min(most, -(-height // max(1, min(spread, height // worth))) + height // SLICES + 1)
-    if height <= limit:
-        return frame, [(0, height)]
+def pieces(frame: pl.DataFrame, most: int, worth: int = WORTH, spread: int = SPREAD) -> list[pl.DataFrame]:
+    """The frames of `parts`; at least `spread` of them, if they hold as many events as are `worth` a part."""
+    if not frame.height:
+        return []
+    limit = min(most, -(-frame.height // max(1, min(spread, frame.height // worth))) + frame.height // SLICES + 1)
+    if frame.height <= limit:
+        return [frame]
     # Each part is a range of the same slices, in every page: a request that waits has the same players as few others.
-    ordered = frame.with_columns((pl.col(PLAYER) % SLICES).alias("@slice")).sort("@slice", maintain_order=True)
-    sizes = ordered.get_column("@slice").rle().struct.field("len").to_list()
-    return ordered.drop("@slice"), list(ranges(sizes, limit, most))
+    sliced = frame.with_columns((pl.col(PLAYER) % SLICES).alias("@slice")).sort("@slice", maintain_order=True)
+    sizes = sliced.get_column("@slice").rle().struct.field("len").to_list()
+    return [sliced.slice(start, length).drop("@slice") for start, length in ranges(sizes, limit, most)]
 
 
 def ranges(sizes: list[int], limit: int, most: int) -> Iterator[tuple[int, int]]:
@@ -109,39 +101,18 @@ def batches(
     if apart:
         chosen = frame.get_column(PLAYER).is_in(pl.Series(list(apart), dtype=pl.UInt64).implode())
         frame, theirs = frame.filter(~chosen), frame.filter(chosen)
-    for ordered, cuts in (sliced(frame, most, worth), sliced(theirs, most, 1, APART)):
-        texts, bare = ordered.get_column(JSON), ordered.drop(JSON)
-        for start, length, body in bodies(texts, cuts, most_bytes):
-            each = Events(bare.slice(start, length), events.raw)
-            if body:
-                ready.append(Batch(body, each))
-            else:
-                large.append(each)
-    return ready, large
-
-
-def bodies(texts: pl.Series, cuts: list[tuple[int, int]], most_bytes: int) -> Iterator[tuple[int, int, bytes]]:
-    """The body of each range of texts, halved until it has its size; an empty one for a single text that is larger.
-
-    Neighbours are cut out of one text: to join each by itself would cost a query a request.
-    """
-    ends = (texts.str.len_bytes().cast(pl.Int64) + 1).cum_sum()
-    waiting = cuts[::-1]
-    joined, first, until = memoryview(b""), 0, 0  # the texts from one byte to another, as if all were joined
+    waiting = [*pieces(frame, most, worth), *pieces(theirs, most, 1, APART)][::-1]
     while waiting:
-        start, length = waiting.pop()
-        low, high = (ends[start - 1] if start else 0), ends[start + length - 1]
-        if high - low - 1 + BRACKETS <= most_bytes:
-            if high > until:
-                rows = max(length, int((ends.slice(start) <= low + AT_ONCE_BYTES).sum()))
-                first, until = low, ends[start + rows - 1]
-                joined = memoryview(joined_bytes(texts.slice(start, rows)))
-            yield start, length, b"".join((b"[", joined[low - first : high - 1 - first], b"]"))
-        elif length == 1:
-            yield start, length, b""
+        piece = waiting.pop()
+        texts = piece.get_column(JSON)
+        if int(texts.str.len_bytes().sum()) + texts.len() - 1 + BRACKETS <= most_bytes:
+            ready.append(Batch(array(texts), Events(piece.drop(JSON), events.raw)))
+        elif piece.height == 1:
+            large.append(Events(piece.drop(JSON), events.raw))
         else:
-            half = length // 2
-            waiting += [(start + half, length - half), (start, half)]
+            half = piece.height // 2
+            waiting += [piece.slice(half), piece.slice(0, half)]
+    return ready, large
 
 
 def encode(events: Events) -> bytes:
@@ -151,13 +122,8 @@ def encode(events: Events) -> bytes:
 
 def array(texts: pl.Series) -> bytes:
     """The body that holds these JSON texts."""
-    return b"[%b]" % joined_bytes(texts)
-
-
-def joined_bytes(texts: pl.Series) -> bytes:
-    """The texts with commas between."""
-    whole: bytes = texts.str.join(",").cast(pl.Binary).item()
-    return whole
+    body: bytes = texts.str.join(",").cast(pl.Binary).item()
+    return b"[%s]" % body
 
 
 def objects(events: Events) -> pl.Series:
