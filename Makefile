@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-all check docs audit sbom bench torture soak format reference clean
+.PHONY: help setup run test test-slow test-all check docs audit sbom bench bench-guard torture soak format reference clean
 
 UV_VERSION := 0.13.9
 PIP_AUDIT_VERSION := 2.9.0
@@ -82,6 +82,9 @@ bench: servers ## Events a second and CPU against a plain loop, in one run
 	$(BIN)/python -m pytest -q -s -p conftest -p no:randomly -W ignore bench/sources.py
 	PYTHONPATH=tests $(BIN)/python -m bench.slow_player
 	PYTHONPATH=tests $(BIN)/python -m bench.memory
+
+bench-guard: servers ## Two minutes of it: fails where the daemon costs more CPU than it may, against a loop
+	BENCH_ROWS=200000 BENCH_PROFILES=80000 BENCH_RUNS=3 PYTHONPATH=tests $(BIN)/python -m bench guard
 
 torture: servers ## Rows lost by every way to poll, on a replica under writers that do their worst
 	PYTHONPATH=tests $(BIN)/python -m bench.torture

@@ -87,7 +87,7 @@ def main() -> None:
         print(f"rabbitmq: {MESSAGES:,} messages in a classic queue")
         words = [sys.executable, "-m", "bench.rabbitmq", "plain", broker.url(), one, url, str(MESSAGES)]
         loop = timed(words, Path.cwd())
-        line("plain loop, no guarantees", MESSAGES, loop, None)
+        line("plain loop, no guarantees", MESSAGES, [loop], [loop])
         config = home / "views.yaml"
         config.write_text(
             f"version: 1\nsmartico: {{url: '{url}', token: bench, requests_per_minute: 1000000}}\n"
@@ -99,8 +99,8 @@ def main() -> None:
         line(
             "smartico-sync, state and order",
             MESSAGES,
-            timed([*SYNC, "run", "--once", "--config", str(config)], home),
-            loop,
+            [timed([*SYNC, "run", "--once", "--config", str(config)], home)],
+            [loop],
         )
     finally:
         api.terminate()

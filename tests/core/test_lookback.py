@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import polars as pl
 import pytest
 
@@ -40,8 +42,21 @@ def test_fresh_rows_wait_for_the_lookback():
         assert scan.extent == "full"
         back = back.delivered(Page(read_time, scan=scan))
         assert back.watermark is None
-    back, scan = back.rescan(at(1_600_001), "caught_up")
-    assert back.delivered(Page(at(1_600_001), scan=scan)).watermark == head(1_000_000)
+    back, scan = back.rescan(at(1_605_000), "caught_up")
+    assert back.delivered(Page(at(1_605_000), scan=scan)).watermark == head(1_000_000)
+
+
+def test_a_long_window_is_scanned_every_few_seconds_and_what_is_fresh_in_every_reading():
+    """Views polled each second scan the whole lookback every five seconds, and only while rows come also their newest in between."""
+    back, scans = begun(at(0)), {"rows come": [], "quiet": []}
+    for second in range(60):
+        read_time, what = at(second * 1000), "rows come" if second < 30 else "quiet"
+        back, scan = back.rescan(read_time, "caught_up")
+        scans[what].append(scan.extent if scan else None)
+        fresh = head(second * 1000) if second < 30 else None
+        back = back.delivered(Page(read_time, fresh, scan=scan))
+    assert Counter(scans["rows come"][10:20]) == {"full": 2, "recent": 8}
+    assert Counter(scans["quiet"][10:20]) == {"full": 2, None: 8}
 
 
 def test_a_clock_that_jumps_ahead_releases_nothing():

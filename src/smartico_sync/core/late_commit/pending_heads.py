@@ -19,6 +19,9 @@ __all__ = ["BEHIND_MS", "PendingHead", "PendingHeads", "Stamp", "recall"]
 
 WAITING = 64  # keeps their spacing near a tenth of each head's age; every one costs a comparison a reading
 RECENT_MS = 5_000  # most late rows come within seconds: this much is scanned in every reading
+FULL_EVERY_MS = (
+    5_000  # what comes later than that can wait as long again; a window of minutes costs more than the poll itself
+)
 SHARE = 10  # scans take at most a tenth of the time, full and recent ones together
 RECENT_SHARE = (
     20  # and recent ones at most half of that, so that the full ones, which move the watermark, come to their turn
@@ -117,19 +120,24 @@ class PendingHeads:
         """Return the key scan that is due: full when its cost allows, else of the recent heads; None when none is.
 
         A scan that took two seconds is not repeated for eighteen: a replica has other readers. So it is found late what such
-        a scan would find, and never less than that is found, since the watermark waits for the full scan.
+        a scan would find, and never less than that is found, since the watermark waits for the full scan. Where nothing new
+        has come for a while, nothing recent is there to be scanned.
         """
         if pace == "busy" or not self.waiting:
             return None
+        now, oldest_ms = read_time.steady_ms, self.waiting[0].steady_ms
         last, pause = self.scanned_ms, self.cost_ms * SHARE
         if pace == "behind":
-            last, pause = self.waiting[0].steady_ms if last is None else last, max(pause, BEHIND_MS)
-        if last is None or read_time.steady_ms - last >= pause:
+            last, pause = oldest_ms if last is None else last, max(pause, BEHIND_MS)
+        elif now - oldest_ms >= RECENT_MS:
+            pause = max(pause, FULL_EVERY_MS)
+        if last is None or now - last >= pause:
             return self.upto_newest(self.watermark, "full")
-        if read_time.steady_ms - self.recent_ms < self.recent_cost_ms * RECENT_SHARE:
+        quiet = now - self.waiting[-1].steady_ms >= RECENT_MS
+        if pace == "behind" or quiet or now - self.recent_ms < self.recent_cost_ms * RECENT_SHARE:
             return None
-        old = [head.mark for head in self.waiting[:-1] if read_time.steady_ms - head.steady_ms >= RECENT_MS]
-        return self.upto_newest(old[-1], "recent") if old and pace == "caught_up" else None
+        old = [head.mark for head in self.waiting[:-1] if now - head.steady_ms >= RECENT_MS]
+        return self.upto_newest(old[-1], "recent") if old else None
 
     def upto_newest(self, after: Mark | None, extent: Literal["full", "recent"]) -> KeyScan:
         """Return the scan from a mark to the newest head."""
