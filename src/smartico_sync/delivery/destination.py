@@ -173,7 +173,8 @@ class Destination:
 
     def in_parts(self, request: Request) -> None:
         """Divide a request that goes again, if that may help: not where the API answers nobody."""
-        others_are_answered = self.answered_at > request.sent_at  # also while this one was under way: it is the odd one
+        # Also while this one was under way: it is the odd one. Not where many fail: the parts would fail as often, and be divided again.
+        others_are_answered = self.answered_at > request.sent_at and self.slow.failures_are_rare
         stubborn = request.attempts >= STUBBORN and not request.silences and not self.breaker.unavailable
         if not others_are_answered and not stubborn:
             return
@@ -243,6 +244,8 @@ class Destination:
             self.seconds += answer.seconds
             self.log.note(request, answer, verdict.decision, int(time.time() * 1000))
             before = self.breaker.unavailable
+            if request.trip == "first" and not before:
+                self.slow.went("failed" if verdict.decision in UNANSWERED else "answered")
             if verdict.decision in ("retry", "unknown") and not (
                 verdict.refused or verdict.duplicates or verdict.vague
             ):
@@ -327,8 +330,10 @@ class Destination:
             self.backlog.drop(request)
         else:
             self.backlog.player_order.postpone(request, now + pause)
+            if not self.breaker.unavailable and self.slow.failures_are_rare:
+                self.slow.suspect(request.players)
             if not self.breaker.unavailable:
-                self.stuck(request)
+                self.backlog.player_order.stuck(request)
         return pause
 
     def surprised(self, request: Request | None, error: Exception) -> None:
