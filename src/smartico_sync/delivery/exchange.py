@@ -117,7 +117,8 @@ class FinalAnswer(http.client.HTTPResponse):
                 self.headers = None  # type: ignore[assignment] # else the next head is not looked at
                 super().begin()
         finally:
-            self.fp = stream
+            if self.fp is not None:  # else it is closed: what came is no answer
+                self.fp = stream
 
 
 class Head:
