@@ -19,7 +19,7 @@ __all__ = ["Configured"]
 class Configured:
     """A configuration, and where its state is. ConfigError when one is of no use."""
 
-    def __init__(self, path: Path, *, secret_files: SecretFiles = "needed") -> None:
+    def __init__(self, path: Path, *, secrets: SecretFiles = "needed") -> None:
         self.path = path
-        self.configuration: Configuration = load(path, secret_files=secret_files)
+        self.configuration: Configuration = load(path, secrets=secrets)
         self.state = state_place(self.configuration, path.absolute().parent)

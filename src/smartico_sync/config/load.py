@@ -36,12 +36,12 @@ def load(
     environ: Mapping[str, str] = os.environ,
     *,
     warnings: list[str] | None = None,
-    secret_files: SecretFiles = "needed",
+    secrets: SecretFiles = "needed",
 ) -> Configuration:
     """Read, check and complete a configuration.
 
     Promised of the result: every secret is filled in (`token`, `key`, `sources.*.url`), also those that files hold, unless
-    `secret_files` of no use are passed over;
+    `secrets` in files of no use are passed over;
     `state` and the `*_file` paths are absolute. `warnings` collects what is worth telling and stops nothing, one
     sentence each. Raises SecretsMissing where only files of secrets are not there yet, and ConfigError, with one line per problem, `file:line:column: path: found, expected`; no line holds
     a secret.
@@ -62,7 +62,7 @@ def load(
         parts = valid_parts(document.data)
         problems += check(parts)
         of_files = fill(parts, path.parent, warnings if warnings is not None else [])
-        problems += [each for each in of_files if secret_files == "needed" or each.kind == "mistake"]
+        problems += [each for each in of_files if secrets == "needed" or each.kind == "mistake"]
         if configuration is not None and not problems:
             if warnings is not None and (warning := world_readable(path, text, configuration)):
                 warnings.append(warning)
