@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pika
 import pytest
 from confluent_kafka import KafkaError
@@ -10,6 +12,7 @@ from pymongo.errors import ServerSelectionTimeoutError
 
 from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.kafka import failures as kafka
+from smartico_sync.sources.kit.network_failures import unreachable
 from smartico_sync.sources.mongodb import failures as mongodb
 from smartico_sync.sources.rabbitmq import failures as rabbitmq
 
@@ -60,3 +63,13 @@ def test_rabbitmq(host, told):
     found = rabbitmq.failure_of(caught.value, "source db")
     assert isinstance(found, SourceUnreachable)
     assert found.message.endswith(told)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EMFILE, "x"), RuntimeError("could not create socket: Too many open files")]
+)
+def test_a_process_without_descriptors(error):
+    """It is told as what it is, whatever the driver makes of it: the network is well."""
+    found = unreachable(error, "source db")
+    assert "may open no more files" in found.message
+    assert "LimitNOFILE" in found.hint

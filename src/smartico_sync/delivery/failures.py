@@ -116,6 +116,8 @@ def unconnected(error: Exception, host: str) -> tuple[str, Cause]:
         late = isinstance(each, exceptions.ConnectTimeoutError) and not isinstance(each, exceptions.NewConnectionError)
         if late or isinstance(each, TimeoutError):
             return f"no connection to {host}: nobody answers in time", "network"
+        if isinstance(each, OSError) and each.errno in (errno.EMFILE, errno.ENFILE):
+            return f"no connection to {host}: this process may open no more files", "descriptors"
         if isinstance(each, OSError) and each.errno:
             return f"no connection to {host}: {WORDS.get(each.errno, (each.strerror or '').lower())}", "network"
     return f"no connection to {host}", "network"
