@@ -53,7 +53,7 @@ class NotConnected(httpx.ConnectError):
 
 
 class TurnedAway(httpx.ProxyError):
-    """The proxy refuses us, for a reason in words; `status` is its answer in HTTP, 0 for one that speaks SOCKS."""
+    """The proxy rejected the request, for a reason in words; `status` is its answer in HTTP, 0 for one that speaks SOCKS."""
 
     def __init__(self, reason: str, status: int, request: httpx.Request) -> None:
         super().__init__(reason, request=request)
