@@ -240,6 +240,21 @@ def test_a_daemon_without_a_page_is_found(operator, postgresql):
     assert still["ready"] == "not running"
 
 
+@pytest.mark.parametrize("content", [None, "", "two\nlines\n"], ids=["no file", "empty", "two lines"])
+def test_status_needs_no_secret(operator, content):
+    """While a rotation went wrong it is asked most; what would send is still refused."""
+    operator.configure("sqlite:///replica.db", f"  - {VIEW % ''}\n")
+    operator.config.write_text(operator.config.read_text().replace("token: test", "token_file: token"))
+    if content is not None:
+        (operator.home / "token").write_text(content)
+    told = operator.sync("status")
+    assert "deposits" in told.stdout
+    assert "never started" in told.stdout
+    refused = operator.sync("preview", "deposits")
+    assert refused.returncode == 2
+    assert "token_file" in refused.stderr
+
+
 def test_check_tries_the_state_and_the_port(operator, postgresql):
     """A directory that cannot be made and a port that is taken are told before the daemon meets them."""
     postgresql.execute(*DEPOSITS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -88,3 +89,23 @@ def test_check_refuses_what_is_no_value(operator, postgresql):
     assert "bigint" in checked.stdout
     operator.configure(postgresql.url, f"  - {BY_ID % ', start_from: 1000'}\n")
     assert "no row lies at or after `start_from: 1000`" in operator.sync("check").stdout
+
+
+def test_no_number_is_asked_for_where_the_cursor_is_a_text(operator):
+    """Neither a number nor a time is a place in it; `first` is."""
+    with sqlite3.connect(operator.home / "replica.db") as replica:
+        replica.execute(
+            "CREATE TABLE users (ext_brand_id text, user_ext_id text PRIMARY KEY, core_username text, changed text)"
+        )
+        replica.execute("INSERT INTO users VALUES ('b', '1', 'p', '2026-01-31 11:00:00')")
+    operator.configure(
+        f"sqlite:///{operator.home}/replica.db",
+        "  - {name: users, source: db, relation: users, kind: users, cursor: changed, start_from: first}\n",
+    )
+    assert operator.sync("run", "--once").returncode == 0
+    for words in (("watermark", "rewind", "users", "--to", "2026-01-31"), ("backfill", "users", "--from", "12")):
+        told = operator.sync(*words)
+        assert told.returncode == 2
+        assert "changed of users is a text" in told.stderr
+        assert "whole number" not in told.stderr
+    assert operator.sync("watermark", "rewind", "users", "--to", "first", "--yes").returncode == 0

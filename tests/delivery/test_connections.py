@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import threading
@@ -216,6 +217,11 @@ def test_an_early_answer_is_read_over_tls_too(plain_server, router, authority, v
     assert set(delivery.status()[0].requests) == {"bisect", "done"}
 
 
-def test_every_failure_has_words():
-    """Also one that nobody foresaw."""
+def test_every_failure_has_words(router):
+    """Also one that nobody foresaw; that of this process is not looked for in the network."""
+    full = OSError(errno.EMFILE, "Too many open files")
+    assert failures.unconnected(full, "host:1") == (
+        "no connection to host:1: this process may open no more files", "descriptors",
+    )  # fmt: skip
+    assert "LimitNOFILE" in router("http://127.0.0.1:1/").default.client.hint("descriptors")
     assert failures.unconnected(OSError(), "host:1") == ("no connection to host:1", "network")

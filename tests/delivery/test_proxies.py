@@ -240,3 +240,32 @@ def test_a_proxy_that_opens_tls_is_told_by_its_certificate(
     (probe,) = router(server.url).probe()
     assert "unknown authority" in probe.wrong
     assert "SSL_CERT_FILE" in probe.hint
+
+
+@pytest.mark.parametrize(
+    ("reply", "told", "state"),
+    [
+        (None, "the proxy: no connection to 127.0.0.1:1: the connection is refused", "backing_off"),
+        (b"\x05\xff", "does not let us through: it does not accept the login", "halted"),
+        (b"\x05\x00" + b"\x05\x02\x00\x01" + bytes(6), "does not let us through: its rules do not allow it", "halted"),
+        (b"\x05\x00" + b"\x05\x04\x00\x01" + bytes(6), "does not reach api.invalid:80: no route", "backing_off"),
+        (b"\x05\x00" + b"\x05\x05\x00\x01" + bytes(6), "api.invalid:80: the connection is refused", "backing_off"),
+    ],
+    ids=["nobody there", "login", "rules", "no route", "refused"],
+)
+def test_a_socks_proxy_says_why(router, plain_server, monkeypatch, reply, told, state):
+    """Its answers are told in words: who refuses, the proxy or the host behind it."""
+
+    def serve(peer):
+        peer.sock.recv(3)
+        peer.write(reply[:2])
+        peer.sock.recv(64)
+        peer.write(reply[2:])
+
+    port = 1 if reply is None else plain_server(serve).port
+    monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{port}")
+    delivery = router("http://api.invalid/events")
+    (probe,) = delivery.probe()
+    assert told in probe.wrong
+    delivery.send("deposits", some_events(10))
+    until(lambda: delivery.status()[0].state == state, 0.01)

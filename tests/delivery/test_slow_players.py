@@ -186,3 +186,20 @@ def test_players_apart_share_no_request_with_others(players, apart, worth):
     for player in set(players):
         mine = [eid for request in made for owner, eid in request if owner == player]
         assert mine == sorted(mine)
+
+
+def test_an_api_that_fails_often_gets_no_more_requests_for_it(plain_server, router):
+    """Where each fourth request fails, whoever is in it, none is divided until each player has one of their own."""
+    lock, count = threading.Lock(), [0]
+
+    def serve(peer):
+        while peer.read() is not None:
+            with lock:
+                count[0] += 1
+                fails = count[0] % 4 == 0
+            peer.write(answer(status="503 Later") if fails else answer())
+
+    delivery = router(plain_server(serve).url, max_in_flight=4, batch_events=1000)
+    for number in range(12):
+        assert delivery.send("deposits", some_events(400, players=100, start=1000 * number)).result(60).delivered == 400
+    assert count[0] < 5 * 4 * 12

@@ -256,3 +256,21 @@ def test_connections_are_kept_alive_as_many_as_were_in_flight(plain_server, rout
         ]
         assert sum(send.result(30).delivered for send in sends) == 12
     assert server.connections == 12
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"", "the connection was closed without an answer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "the answer is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "the connection broke before the answer was complete"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{", "before the answer was complete"),
+    ],
+    ids=["nothing", "another protocol", "half a body", "half a chunk"],
+)
+def test_what_was_no_answer_is_told_as_what_it_was(plain_server, router, said, told):
+    """Silence, another protocol and half an answer send an operator to different places."""
+    delivery = router(plain_server(lambda peer: peer.read() and peer.write(said)).url)
+    delivery.send("deposits", some_events(10))
+    until(delivery.problem, 0.01)
+    assert told in delivery.problem().message

@@ -10,6 +10,7 @@ from smartico_sync.daemon.state_place import state_place
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from smartico_sync.config.load import SecretFiles
     from smartico_sync.config.models import Configuration
 
 __all__ = ["Configured"]
@@ -18,7 +19,7 @@ __all__ = ["Configured"]
 class Configured:
     """A configuration, and where its state is. ConfigError when one is of no use."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, secrets: SecretFiles = "needed") -> None:
         self.path = path
-        self.configuration: Configuration = load(path)
+        self.configuration: Configuration = load(path, secrets=secrets)
         self.state = state_place(self.configuration, path.absolute().parent)

@@ -30,7 +30,7 @@ def log_level(level: str | None, duration: str | None, path: Path, as_json: bool
 
     With debug each page that was read, each request and each answer has a line, with numbers that lead from one to the other.
     """
-    context = OperatorContext(path)
+    context = OperatorContext(path, secrets="passed over")
     try:
         seconds = (Milliseconds().parse(duration) or 0) / 1000 if duration is not None else None
     except ValueError as error:

@@ -43,7 +43,7 @@ def status(path: Path, as_json: bool, watched: bool) -> ExitCode:
 
     Ends with 0 when the daemon delivers, as `/readyz` says it, and with 1 when it does not, has not begun yet, or does not run.
     """
-    context = Configured(path)
+    context = Configured(path, secrets="passed over")
     if watched:
         from smartico_sync.cli.status_watch import is_terminal, watch  # noqa: PLC0415 - what draws
 

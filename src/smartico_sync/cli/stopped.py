@@ -20,7 +20,7 @@ __all__ = ["stopped"]
 
 def stopped(configured: Configured) -> dict[str, Any]:
     """What the state knows, while no daemon runs: views as they are configured, then those that are not any more."""
-    context = OperatorContext(configured.path)
+    context = OperatorContext(configured.path, secrets="passed over")
     rows, lanes, sizes, parked, dead = {}, {}, {}, {}, {}
     if context.state.there:
         with context.reading() as store:

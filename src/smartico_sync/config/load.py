@@ -6,7 +6,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -22,15 +22,26 @@ from smartico_sync.errors import ConfigError, SecretsMissing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["load"]
+__all__ = ["SecretFiles", "load"]
 
 M = TypeVar("M", bound=BaseModel)
+SecretFiles = Literal[
+    "needed",
+    "passed over",  # where they are of no use: for who only asks what is, also while a rotation went wrong
+]
 
 
-def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[str] | None = None) -> Configuration:
+def load(
+    path: Path,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    warnings: list[str] | None = None,
+    secrets: SecretFiles = "needed",
+) -> Configuration:
     """Read, check and complete a configuration.
 
-    Promised of the result: every secret is filled in (`token`, `key`, `sources.*.url`), also those that files hold;
+    Promised of the result: every secret is filled in (`token`, `key`, `sources.*.url`), also those that files hold, unless
+    `secrets` in files of no use are passed over;
     `state` and the `*_file` paths are absolute. `warnings` collects what is worth telling and stops nothing, one
     sentence each. Raises SecretsMissing where only files of secrets are not there yet, and ConfigError, with one line per problem, `file:line:column: path: found, expected`; no line holds
     a secret.
@@ -50,7 +61,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, warnings: list[
             problems += state_problems(configuration)
         parts = valid_parts(document.data)
         problems += check(parts)
-        problems += fill(parts, path.parent, warnings if warnings is not None else [])
+        of_files = fill(parts, path.parent, warnings if warnings is not None else [])
+        problems += [each for each in of_files if secrets == "needed" or each.kind == "mistake"]
         if configuration is not None and not problems:
             if warnings is not None and (warning := world_readable(path, text, configuration)):
                 warnings.append(warning)
@@ -201,7 +213,7 @@ class Files:
         file = absolute(self.base, name)
         found = read_secret(Path(file), shape)
         if found.problem:
-            self.problems.append(Problem(loc, found.problem, kind="absent" if found.absent else "mistake"))
+            self.problems.append(Problem(loc, found.problem, kind="absent" if found.absent else "no secret"))
         if found.warning:
             self.warnings.append(f"{dotted(loc)}: {found.warning}")
         return found.value, file

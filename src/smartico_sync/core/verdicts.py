@@ -51,6 +51,7 @@ Cause = Literal[
     "certificate expired",
     "certificate of another host",
     "unknown authority",
+    "descriptors",  # this process may open no more files
 ]
 
 

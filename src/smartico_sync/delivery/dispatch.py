@@ -110,7 +110,8 @@ class Dispatch:
 
     def in_parts(self, request: Request) -> None:
         """Divide a request that goes again, if that may help: not where the API answers nobody."""
-        others_are_answered = self.answered_at > request.sent_at  # also while this one was under way: it is the odd one
+        # Also while this one was under way: it is the odd one. Not where many fail: the parts would fail as often, and be divided again.
+        others_are_answered = self.answered_at > request.sent_at and self.slow.failures_are_rare
         stubborn = request.attempts >= STUBBORN and not request.silences and not self.breaker.unavailable
         if not others_are_answered and not stubborn:
             return
@@ -141,6 +142,12 @@ class Dispatch:
         for request, began in self.under_way.items():
             if request.pace == "usual" and now - began >= limit:
                 self.stuck(request)
+
+    def failed(self, request: Request) -> None:
+        """As `stuck`, of a request that failed; its players are suspected only where that is rare."""
+        if self.slow.failures_are_rare:
+            self.slow.suspect(request.players)
+        self.backlog.player_order.stuck(request)
 
     def stuck(self, request: Request) -> None:
         """Let others go before this request's players, now and in what is sent next."""

@@ -117,21 +117,30 @@ class FinalAnswer(http.client.HTTPResponse):
                 self.headers = None  # type: ignore[assignment] # else the next head is not looked at
                 super().begin()
         finally:
-            self.fp = stream
+            if self.fp is not None:  # else it is closed: what came is no answer
+                self.fp = stream
 
 
 class Head:
-    """The lines of a head without those that are no header: after one of them, http.client would take none of the others."""
+    """The lines of a head without those that are no header: after one of them, http.client would take none of the others.
+
+    The first line is as it came: one of another protocol is told as such.
+    """
 
     def __init__(self, stream: Any) -> None:
-        self.stream = stream
+        self.stream, self.begun = stream, False
 
     def readline(self, limit: int) -> bytes:
         """The next line that says something."""
         while True:
             line: bytes = self.stream.readline(limit)
-            if HEAD_LINE.match(line):
+            if HEAD_LINE.match(line) or not self.begun:
+                self.begun = True
                 return line
+
+    def close(self) -> None:
+        """Close what is read from; http.client does so with an answer that is none."""
+        self.stream.close()
 
 
 class Exchange(HTTPConnection):

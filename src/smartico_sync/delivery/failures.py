@@ -6,7 +6,7 @@ import errno
 import re
 import socket
 import ssl
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import TYPE_CHECKING
 
 import httpx
@@ -24,6 +24,19 @@ TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 DENIED = frozenset({401, 403, 407})  # of a proxy: trying again helps nobody
 EXPIRED = frozenset({9, 10})  # OpenSSL's numbers: not valid yet, not valid any more
 OTHER_HOST = frozenset({62, 64})
+# What a SOCKS proxy answers, by the numbers that PySocks begins its messages with: those of SOCKS 5 (RFC 1928) and of SOCKS 4.
+SOCKS_ANSWER = re.compile(r"(0x[0-9a-f]{2}): ", re.IGNORECASE)
+SOCKS_DENIED = {
+    "0x02": "its rules do not allow it",
+    "0x5c": "it cannot tell who we are",
+    "0x5d": "it does not know the user",
+}
+SOCKS_WORDS = {
+    "0x03": "no network leads there",
+    "0x04": "no route leads there, or the name is not known",
+    "0x05": "the connection is refused",
+    "0x06": "nobody answers in time",
+}
 WORDS = {
     errno.ECONNREFUSED: "the connection is refused",
     errno.EHOSTUNREACH: "no route leads there",
@@ -40,10 +53,10 @@ class NotConnected(httpx.ConnectError):
 
 
 class TurnedAway(httpx.ProxyError):
-    """The proxy rejected the request; `status` is its answer."""
+    """The proxy rejected the request, for a reason in words; `status` is its answer in HTTP, 0 for one that speaks SOCKS."""
 
-    def __init__(self, status: int, request: httpx.Request) -> None:
-        super().__init__(f"HTTP {status}", request=request)
+    def __init__(self, reason: str, status: int, request: httpx.Request) -> None:
+        super().__init__(reason, request=request)
         self.status = status
 
 
@@ -53,23 +66,40 @@ def failure(error: Exception, request: httpx.Request, proxy: Proxy | None) -> ht
     if isinstance(error, exceptions.ProxyError) and proxy is not None:
         refused = next((found for each in chain(error) if (found := TUNNEL.search(str(each)))), None)
         if refused is not None and int(refused[1]) in DENIED:
-            return TurnedAway(int(refused[1]), request)
+            return TurnedAway(f"HTTP {refused[1]}", int(refused[1]), request)
         if refused is not None:
             return NotConnected(f"the proxy does not reach {host}: HTTP {refused[1]}", "network", request)
         why, _ = unconnected(error, f"{proxy.host}:{proxy.port}")
         return NotConnected(f"the proxy: {why}", "proxy", request)
     if isinstance(error, exceptions.NewConnectionError | exceptions.ConnectTimeoutError) and proxy is not None:
-        why, _ = unconnected(error, f"{proxy.host}:{proxy.port}")
-        return NotConnected(f"through the proxy {why}", "proxy", request)
+        return by_socks(error, request, host, f"{proxy.host}:{proxy.port}")
     if isinstance(error, exceptions.NewConnectionError | exceptions.ConnectTimeoutError | exceptions.SSLError):
         return NotConnected(*unconnected(error, host), request)
     if isinstance(error, exceptions.LocationParseError):
         return NotConnected("the URL holds no name of a host", "url", request)
     if any(isinstance(each, TimeoutError | exceptions.TimeoutError) for each in chain(error)):
         return httpx.ReadTimeout("no answer in time", request=request)
-    if any(isinstance(each, HTTPException) for each in chain(error)):
+    if any(isinstance(each, RemoteDisconnected) for each in chain(error)):
+        return httpx.ReadError("the connection was closed without an answer", request=request)
+    if any(isinstance(each, HTTPException) and not isinstance(each, IncompleteRead) for each in chain(error)):
         return httpx.RemoteProtocolError("the answer is not HTTP", request=request)
-    return httpx.ReadError("the connection broke before the answer", request=request)
+    return httpx.ReadError("the connection broke before the answer was complete", request=request)
+
+
+def by_socks(error: Exception, request: httpx.Request, host: str, proxy: str) -> NotConnected | TurnedAway:
+    """Why a SOCKS proxy, which is no part of HTTP, connects us to nobody."""
+    for each in chain(error):
+        if type(each).__name__ == "SOCKS5AuthError":
+            return TurnedAway("it does not accept the login", 0, request)
+        if answer := SOCKS_ANSWER.match(str(each)):
+            number = answer[1].lower()
+            if number in SOCKS_DENIED:
+                return TurnedAway(SOCKS_DENIED[number], 0, request)
+            return NotConnected(
+                f"the proxy does not reach {host}: {SOCKS_WORDS.get(number, f'SOCKS {number}')}", "network", request
+            )
+    why, _ = unconnected(error, proxy)
+    return NotConnected(f"the proxy: {why}", "proxy", request)
 
 
 def unconnected(error: Exception, host: str) -> tuple[str, Cause]:
@@ -83,8 +113,11 @@ def unconnected(error: Exception, host: str) -> tuple[str, Cause]:
         if isinstance(each, socket.gaierror):
             known = "is not known" if each.errno == socket.EAI_NONAME else "cannot be looked up"
             return f"the name {host.rpartition(':')[0]} {known}", "network"
-        if isinstance(each, TimeoutError | exceptions.ConnectTimeoutError):
+        late = isinstance(each, exceptions.ConnectTimeoutError) and not isinstance(each, exceptions.NewConnectionError)
+        if late or isinstance(each, TimeoutError):
             return f"no connection to {host}: nobody answers in time", "network"
+        if isinstance(each, OSError) and each.errno in (errno.EMFILE, errno.ENFILE):
+            return f"no connection to {host}: this process may open no more files", "descriptors"
         if isinstance(each, OSError) and each.errno:
             return f"no connection to {host}: {WORDS.get(each.errno, (each.strerror or '').lower())}", "network"
     return f"no connection to {host}", "network"
@@ -102,7 +135,11 @@ def certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, Ca
 
 def chain(error: BaseException) -> Iterator[BaseException]:
     """The errors that an error was made of, the first cause first."""
-    inner = [each for each in (error.__cause__, *error.args) if isinstance(each, BaseException)]
+    # PySocks keeps what the socket said; urllib3 raises its own error while it handles that one, and names no cause.
+    first = error.__cause__ or (error.__context__ if isinstance(error, exceptions.NewConnectionError) else None)
+    inner = [
+        each for each in (first, getattr(error, "socket_err", None), *error.args) if isinstance(each, BaseException)
+    ]
     for each in inner:
         yield from chain(each)
     yield error

@@ -37,6 +37,8 @@ class Settlement:
     def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
         """Do what the verdict says, and wake those who may start now."""
         before = self.dispatch.breaker.unavailable
+        if request.trip == "first" and not before:
+            self.dispatch.slow.went("failed" if verdict.decision in ("retry", "unknown", "halt") else "answered")
         if verdict.decision in ("retry", "unknown") and not (verdict.refused or verdict.duplicates or verdict.vague):
             self.unanswered(request, verdict, answer)
         elif verdict.decision == "halt":
@@ -116,7 +118,7 @@ class Settlement:
         else:
             self.dispatch.backlog.player_order.postpone(request, now + pause)
             if not self.dispatch.breaker.unavailable:
-                self.dispatch.stuck(request)
+                self.dispatch.failed(request)
         return pause
 
     def halt(self, verdict: Verdict) -> None:

@@ -135,10 +135,7 @@ def units(prepared: PreparedView, text: str) -> int:
     """A cursor, or a moment as a person writes it, in the ledger's units. ConfigError when it is neither."""
     cursor = prepared.relation.cursor_column
     if cursor.family == "text" and not is_time(prepared) and not NUMBER.fullmatch(text):
-        raise ConfigError(
-            f"the cursor {cursor.name} of {prepared.relation.name} is a text, of which no range can be counted",
-            hint="give the view an incrementing id or a time as its cursor; smartico-sync check says more",
-        )
+        raise uncountable(prepared)
     try:
         if not is_time(prepared) and NUMBER.fullmatch(text):
             return int(text.partition(".")[0])
@@ -150,6 +147,14 @@ def units(prepared: PreparedView, text: str) -> int:
     except (ValueError, OverflowError, pl.exceptions.PolarsError):
         kind = "a time, such as 2026-01-31T12:00:00" if is_time(prepared) else "a whole number"
         raise ConfigError(f"{text!r} is no cursor of {prepared.relation.name}", hint=f"expected {kind}") from None
+
+
+def uncountable(prepared: PreparedView) -> ConfigError:
+    """The cursor is neither a time nor a number: there is nothing between two of its values."""
+    return ConfigError(
+        f"the cursor {prepared.relation.cursor} of {prepared.relation.name} is a text, of which no range can be counted",
+        hint="give the view an incrementing id or a time as its cursor; smartico-sync check says more; `first` needs neither",
+    )
 
 
 def is_time(prepared: PreparedView) -> bool:

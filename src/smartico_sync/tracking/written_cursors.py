@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.core.relation import IDS
 from smartico_sync.errors import ConfigError, SourceError, SourceRefused, SourceUnreachable
-from smartico_sync.tracking.reconciliation import is_time, units
+from smartico_sync.tracking.reconciliation import is_time, uncountable, units
 
 if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Reading
@@ -25,6 +25,8 @@ def written(prepared: PreparedView, text: str) -> int:
     """A written cursor in the ledger's units; a time may name its offset. ConfigError, with what is expected, for anything else."""
     if is_time(prepared):
         return units(prepared, text)
+    if prepared.relation.cursor_column.family == "text":
+        raise uncountable(prepared)
     whole = WHOLE.fullmatch(text) if prepared.relation.cursor_column.family in IDS else None
     number = int(whole[1]) if whole else None
     kind = prepared.relation.cursor_column.type.lower()

@@ -6,15 +6,13 @@ import logging
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from smartico_sync.errors import SourceUnreachable
-from smartico_sync.sources.kafka.failures import REFUSED, failure_of
+from smartico_sync.sources.kafka.failures import REFUSED, UNREACHED, failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-    from confluent_kafka import KafkaError
 
 __all__ = ["QUIET", "Client"]
 
@@ -31,11 +29,14 @@ class Heard:
     def __init__(self, also: Callable[[KafkaError], None] | None) -> None:
         self._also = also
         self.refused: KafkaError | None = None
+        self.unreached: KafkaError | None = None
 
     def __call__(self, error: KafkaError) -> None:
         """The client says something, inside `poll`."""
         if error.code() in REFUSED:
             self.refused = error
+        elif error.code() in UNREACHED and (self.unreached is None or error.code() != KafkaError._ALL_BROKERS_DOWN):  # noqa: SLF001 - the client's name
+            self.unreached = error
         if self._also is not None:
             self._also(error)
 
@@ -49,12 +50,13 @@ class Client(Consumer):
 
     @contextmanager
     def asked(self, place: str) -> Iterator[None]:
-        """Questions before anything is read: SourceRefused in place of SourceUnreachable where a refusal is why no answer came."""
+        """Questions before anything is read: why no answer came, where a broker refused or was not reached, in place of SourceUnreachable."""
         try:
             yield
         except SourceUnreachable:
             with suppress(KafkaException, RuntimeError):
                 self.poll(0)  # where the client says what it has not said yet
-            if self._heard.refused is not None:
-                raise failure_of(self._heard.refused, place) from None
+            told = self._heard.refused or self._heard.unreached
+            if told is not None:
+                raise failure_of(told, place) from None
             raise

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException
 
 from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.sources.kit.network_failures import unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["failure_of", "translated"]
+    from smartico_sync.sources.kit.network_failures import Fault
+
+__all__ = ["REFUSED", "UNREACHED", "failure_of", "translated"]
 
 REFUSED = frozenset({
     KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL,  # noqa: SLF001 - the client's names
@@ -22,6 +26,14 @@ FORBIDDEN = frozenset({
     KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 })  # fmt: skip
 MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001 - as above
+UNREACHED = frozenset({KafkaError._RESOLVE, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT})  # noqa: SLF001 - as above
+SAID: tuple[tuple[Fault, re.Pattern[str]], ...] = (
+    ("unknown_host", re.compile("Failed to resolve")),
+    ("refused", re.compile("Connection refused")),
+    ("late", re.compile("[Tt]imed out")),
+    ("broken", re.compile("Disconnected|reset by peer|closed")),
+)
+REACH = "check that the brokers run and can be reached from here"
 
 
 def failure_of(error: KafkaError, place: str, what: str = "") -> SourceError:
@@ -47,10 +59,10 @@ def failure_of(error: KafkaError, place: str, what: str = "") -> SourceError:
             f"{about}: there is no such topic",
             hint="check `relation`; smartico-sync check names the topics that are there",
         )
-    return SourceUnreachable(
-        f"{about}: {error.name().strip('_').lower().replace('_', ' ')}",
-        hint="check that the brokers run and can be reached from here",
-    )
+    if code in UNREACHED:
+        fault = next((fault for fault, words in SAID if words.search(error.str())), None)
+        return unreachable(fault, about) if fault else SourceUnreachable(f"{about}: no broker answers", hint=REACH)
+    return SourceUnreachable(f"{about}: {error.name().strip('_').lower().replace('_', ' ')}", hint=REACH)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import ssl
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LESS", "Fault", "Hints", "broken", "fault_of", "first_that_answers", "silent", "unreachable"]
 
-Fault = Literal["tls", "unknown_host", "late", "refused", "broken"]
+Fault = Literal["tls", "unknown_host", "late", "refused", "broken", "descriptors"]
 H = TypeVar("H")
 T = TypeVar("T")
 SAID: dict[Fault, str] = {
@@ -24,6 +25,7 @@ SAID: dict[Fault, str] = {
     "late": "nobody answered in time",
     "refused": "nobody answers",
     "broken": "the connection broke",
+    "descriptors": "this process may open no more files",
 }
 KINDS: tuple[tuple[Fault, type[BaseException]], ...] = (
     ("tls", ssl.SSLError),
@@ -34,6 +36,7 @@ KINDS: tuple[tuple[Fault, type[BaseException]], ...] = (
 )
 # Drivers that tell no more than words: HTTP clients and libpq.
 WORDS: tuple[tuple[Fault, re.Pattern[str]], ...] = (
+    ("descriptors", re.compile("[Tt]oo many open files")),
     ("tls", re.compile("SSL|TLS|[Cc]ertificate")),
     ("unknown_host", re.compile("resolve|[Nn]ame or service|translate host|[Nn]ame ?[Rr]esolution")),
     ("late", re.compile("[Tt]ime(d )?-?out")),
@@ -54,6 +57,7 @@ class Hints:
     late: str = "check host, port and firewall"
     refused: str = "is the server running? check host and port in the url; after a change: smartico-sync reload"
     broken: str = "is the server running?"
+    descriptors: str = "allow it more: LimitNOFILE= of the service, or `ulimit -n`; then a restart"
 
 
 USUAL = Hints()
@@ -73,6 +77,8 @@ def unreachable(why: BaseException | Fault, where: str, hints: Hints = USUAL) ->
 def fault_of(error: BaseException) -> Fault:
     """What kind of fault it was, by the exceptions behind it, or else by their words."""
     causes = _causes(error)
+    if any(isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE) for cause in causes):
+        return "descriptors"
     for fault, kind in KINDS:
         if any(isinstance(cause, kind) for cause in causes):
             return fault

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 from bson.errors import BSONError
 from pymongo.errors import (
     ConfigurationError,
@@ -15,6 +18,9 @@ from pymongo.errors import (
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import Meaning, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import LESS, Hints, fault_of, unreachable
+
+if TYPE_CHECKING:
+    from smartico_sync.sources.kit.network_failures import Fault
 
 __all__ = ["FAILURES", "NO_SNAPSHOT", "failure"]
 
@@ -52,6 +58,11 @@ HINTS = Hints(
     tls=f"tls=true, and tlsCAFile for the CA that signed the server's certificate{LESS}",
     unknown_host=NETWORK, late=NETWORK, refused=NETWORK, broken=NETWORK,
 )  # fmt: skip
+SAID: tuple[tuple[Fault, re.Pattern[str]], ...] = (
+    ("unknown_host", re.compile("Name or service|nodename|name resolution")),
+    ("refused", re.compile("Connection refused")),
+    ("late", re.compile("timed out")),
+)
 
 
 def failure(error: Exception, place: str, what: str) -> SourceError:
@@ -86,6 +97,11 @@ def _operation(error: OperationFailure, place: str, what: str) -> SourceError:
 def _silent(error: PyMongoError, place: str, what: str) -> SourceError:
     """Nobody answers, or nobody that we understand."""
     if isinstance(error, ServerSelectionTimeoutError) and fault_of(error) != "tls":
+        # It quotes what each server's connection said, where none is known at all; behind that stands what was waited for.
+        said = str(error).partition(" (configured timeouts")[0]
+        for fault, words in SAID:
+            if words.search(said):
+                return unreachable(fault, f"{place}: {what}", HINTS)
         hint = f"{NETWORK}; replicaSet and readPreference must fit"
         return SourceUnreachable(f"{place}: {what}: no server answers that may be read", hint=hint)
     return unreachable(error, f"{place}: {what}", HINTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,15 +16,24 @@ from pika.exceptions import (
 )
 
 from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.sources.kit.network_failures import unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from smartico_sync.sources.kit.network_failures import Fault
 
 __all__ = ["failure_of", "translated"]
 
 # Reply codes of AMQP.
 FORBIDDEN, MISSING, PRECONDITION, NO_VHOST = 403, 404, 406, 530
 REACH = "check that the broker runs and can be reached from here"
+KINDS: tuple[tuple[Fault, type[BaseException]], ...] = (
+    ("unknown_host", socket.gaierror),
+    ("refused", ConnectionRefusedError),
+    ("late", TimeoutError),
+    ("broken", ConnectionError),
+)
 
 
 def failure_of(error: Exception, place: str, queue: str = "") -> SourceError:
@@ -40,6 +50,9 @@ def failure_of(error: Exception, place: str, queue: str = "") -> SourceError:
             hint="amqps:// is with TLS, amqp:// without; `ca` names the authority of the broker's certificate",
         )
     if not isinstance(error, ChannelClosedByBroker | ConnectionClosedByBroker):
+        fault = next((fault for fault, kind in KINDS if any(isinstance(each, kind) for each in behind(error))), None)
+        if fault is not None:
+            return unreachable(fault, about)
         return SourceUnreachable(f"{about}: nobody answers, or the connection broke", hint=REACH)
     match error.reply_code:
         case 404:
@@ -61,6 +74,14 @@ def failure_of(error: Exception, place: str, queue: str = "") -> SourceError:
                 hint="raise consumer_timeout of the broker to an hour at least",
             )
     return SourceUnreachable(f"{about}: the broker ended it ({error.reply_code})", hint="look at the broker's log")
+
+
+def behind(error: BaseException) -> Iterator[BaseException]:
+    """The exception, and those that it holds: the client puts what the socket said inside its own."""
+    yield error
+    for each in (error.__cause__, getattr(error, "exception", None), *error.args):
+        if isinstance(each, BaseException):
+            yield from behind(each)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -76,7 +77,8 @@ class Management:
                 address,
                 auth=(settings.user, settings.password),
                 timeout=ASK_S,
-                verify=settings.tls if settings.tls is not None else True,
+                verify=settings.tls if settings.tls is not None else ssl.create_default_context(),
+                trust_env=False,  # the broker itself is reached without a proxy too
             )
         except httpx.HTTPError:
             raise SourceUnreachable(
