@@ -115,8 +115,8 @@ class SqliteReading(SqlReading[Session]):
         ]
         if not statement.columns:
             return pl.DataFrame(positions)
-        columns, rows = as_stored(statement.columns, rows)
-        return frame(columns, rows, self.relation.timezone).hstack(positions)
+        columns, values_of = as_stored(statement.columns, rows)
+        return frame(columns, values_of, self.relation.timezone).hstack(positions)
 
     def _told(self, statement: Statement, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
         return self.ask(statement.text, self._bound(values) | dict(statement.constants))
