@@ -57,6 +57,19 @@ def test_a_value_of_another_type_spoils_only_its_row(on_sqlite):
     assert [part.split(":")[0] for part in page["@unreadable"][1].split("; ")] == ["n", "at", "name"]
 
 
+@pytest.mark.parametrize("first", ["1", "1.0"])
+def test_a_column_of_no_type_holds_whatever_is_stored(on_sqlite, first):
+    """A number that comes first promises nothing: texts arrive, and so does each digit of a long id."""
+    on_sqlite.execute(
+        "CREATE TABLE bets (id INTEGER PRIMARY KEY, player, odds)",
+        f"INSERT INTO bets VALUES (1, {first}, 1), (2, 12345678901234567, 2.5), (3, 'p-3', 3), (4, NULL, NULL)",
+    )
+    page = read(on_sqlite)
+    assert page.get_column("player").to_list() == ["1", "12345678901234567", "p-3", None]
+    assert "@unreadable" not in page.columns
+    assert [float(odd) for odd in page.get_column("odds").to_list()[:3]] == [1, 2.5, 3]
+
+
 @pytest.mark.parametrize(
     "values", [["1.5", "2.25", "1e3"], ["'2024-01-01 00:00:00'", "'2024-01-02 00:00:00'"], ["1704103200", "1704103201"]]
 )

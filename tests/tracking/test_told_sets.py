@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -40,12 +41,15 @@ class Smartico:
 
     def __init__(self):
         self.ids, self.sets, self.said = set(), {}, []
-        self.answers = "given"
+        self.answers, self.ways = "given", ["sync"]
 
     def send(self, _view, events, *, priority="live", holds=None):
         duplicates, refused = 0, []
         for row in events.frame.to_dicts():
-            assert not {SET, f"^{SET}", f"!{SET}"} & {name for name, value in row.items() if value is not None}
+            said = {name for name, value in row.items() if value is not None}
+            assert (
+                not {SET, f"^{SET}", f"!{SET}"} & said or "replace" in self.ways
+            )  # also what waits for its answer since
             if row[EID] in self.ids:
                 duplicates += 1
             elif self.answers == "refused":
@@ -53,6 +57,8 @@ class Smartico:
             else:
                 self.ids.add(row[EID])
                 there = self.sets.setdefault(row[USER], {THEIRS})
+                if row.get(SET) is not None:
+                    there = set(json.loads(row[SET]))
                 added, taken = (set(json.loads(row.get(f"{sign}{SET}") or "[]")) for sign in "+-")
                 self.said.append((row[USER], added, taken))
                 self.sets[row[USER]] = (there | added) - taken
@@ -106,6 +112,15 @@ class Players:
                 StatusRecorder(view, StatusBoard()),
             )
         )  # fmt: skip
+
+    def tell_by(self, way):
+        """Another policy, and a new start."""
+        self.end()
+        config = self.home / "views.yaml"
+        config.write_text(re.sub(r"(arrays: \{\w+): \w+", rf"\1: {way}", config.read_text()))
+        self.configuration = load(config)
+        self.api.ways.append(way)
+        self.begin()
 
     def put(self, player, names):
         self.version += 1
@@ -227,6 +242,45 @@ def test_sent_again_on_request_everything_is_told(players):
     players.begin()
     players.poll()
     assert players.api.said[1:] == [("1", {"b"}, {"a"})]
+
+
+@pytest.mark.parametrize(("way", "theirs"), [("replace", set()), ("add", {THEIRS})])
+def test_what_was_told_in_another_way_was_told(players, way, theirs):
+    """Between two times of `sync`: also of a player of whom nothing was told before, also in two rows of one page, and
+    also where nobody knows what arrived."""
+    players.put(1, ["a"])
+    players.put(3, ["a"])
+    players.poll()
+    players.tell_by(way)
+    players.put(1, ["b", "c"])
+    players.put(2, ["b"])
+    players.poll()
+    players.put(1, ["c", "e"])
+    players.put(3, ["e"])
+    players.poll("refused")
+    players.put(2, ["f"])
+    players.poll("lost")
+    players.tell_by("sync")
+    for player in (1, 2, 3):
+        players.put(player, ["c", "d"])
+    players.poll()
+    assert players.api.sets["1"] == {"c", "d"} | theirs
+    assert players.api.sets["2"] == {"c", "d"} | theirs
+    assert players.api.sets["3"] == {"c", "d", THEIRS}
+
+
+def test_a_property_that_is_no_set_any_more_is_sent_as_it_is(players):
+    """Its text is no set of names, and nothing is remembered of it."""
+    players.put(1, ["a"])
+    players.poll()
+    players.tell_by("replace")
+    players.put(1, None)
+    players.poll()
+    assert players.loop.standing.error is None
+    players.tell_by("sync")
+    players.put(1, ["b"])
+    players.poll()
+    assert players.api.said[-1] == ("1", {"b"}, {"a"})
 
 
 def test_the_state_holds_no_name_in_the_clear(players):

@@ -12,7 +12,7 @@ from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Eve
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.identity import content_prints, eids, extended, fingerprints
 from smartico_sync.core.partial import kept
-from smartico_sync.core.told_sets import MARK, differences, marked
+from smartico_sync.core.told_sets import EMPTY, MARK, differences, marked, told_otherwise
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def diff(
 
     A set whose column has told_sets.MARK before its name leaves as `+name` and `-name`, by difference with those that `known`
     holds in a column of the same name (List of JSON: each may be what Smartico has), and is a column of `states`, as it is now.
-    One that is NULL says nothing, or is empty where its name is in `clears`.
+    One that is NULL says nothing, or is empty where its name is in `clears`. A set of which `known` has such a column and the
+    events have none is told as a whole, or only added to: `states` then has the column, as Smartico holds the set afterwards.
 
     A profile's eid is made here, of its SEED (which leaves the frame) and its keyed fingerprint: two contents at one cursor
     value are two events, and nobody can try out an encrypted phone number against an eid.
@@ -123,6 +124,7 @@ def diff(
         told, there_now = differences(name, state.get_column("id"), frame.get_column(name), possible, unknown, null)
         cleared += [column for column in told if column.null_count() < len(column)]
         state = state.with_columns(there_now)
+    state = state.with_columns(whole_sets(frame, before, sets, cleared))
     if payload == "changed":
         # Also what differs from the state, or changed in a row between: each of them may yet be refused.
         earlier = [last.get_column("known_parts"), before.get_column("known_parts")]
@@ -156,6 +158,35 @@ def diff(
             pl.col("whole", "parts").str.decode("hex"), frame.get_column(POSITION), changed.alias("changed")
         ),
         {name: mask for name, mask in moved.items() if mask.any()},
+    )
+
+
+def whole_sets(
+    frame: pl.DataFrame, before: pl.DataFrame, differing: Sequence[str], cleared: Sequence[pl.Series]
+) -> list[pl.Series]:
+    """As Smartico holds them afterwards: the sets that `before` has a column of and that are not told by difference."""
+    made = []
+    for name in marked(before.columns):
+        if name not in differing and (told := otherwise(name, frame, cleared)) is not None:
+            way: Literal["replaced", "added"] = "added" if told.name.startswith("+") else "replaced"
+            sets = told_otherwise(frame.get_column(PLAYER), told, before.get_column(name), way)
+            made.append(pl.Series(name, sets, dtype=pl.String))
+    return made
+
+
+def otherwise(name: str, frame: pl.DataFrame, cleared: Sequence[pl.Series]) -> pl.Series | None:
+    """What is sent of a set that is not told by difference, under its name on the wire; None where it is not in the view."""
+    bare = name.removeprefix(MARK)
+    if f"+{bare}" in frame.columns:
+        return frame.get_column(f"+{bare}")
+    if bare not in frame.columns:
+        return None
+    emptied = next((column.is_not_null() for column in cleared if column.name == f"!{bare}"), None)
+    told = frame.get_column(bare)
+    return (
+        told
+        if emptied is None
+        else pl.select(pl.when(emptied).then(pl.lit(EMPTY)).otherwise(told).alias(bare)).to_series()
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.core.view_mapping import Property, ViewMapping
 
-__all__ = ["Mapped", "events", "keys_of", "told_by_difference", "wire_name"]
+__all__ = ["Mapped", "events", "keys_of", "told_by_difference", "told_whole", "wire_name"]
 
 SHAPES = 16  # pages of one view differ in how a value had to be carried, hardly ever in more ways
 PREFIXES = {"replace": "", "add": "+", "sync": MARK}
@@ -124,6 +124,12 @@ def wire_name(mapping: ViewMapping, known: Property) -> str:
 def told_by_difference(mapping: ViewMapping) -> list[str]:
     """The sets of the view that leave as what was added and taken away."""
     return [known.name for known in mapping.properties if mapping.options.arrays.get(known.name) == "sync"]
+
+
+def told_whole(mapping: ViewMapping) -> list[str]:
+    """The sets of the view that leave as they are, to replace what is there or to be added to it."""
+    differing = told_by_difference(mapping)
+    return [known.name for known in mapping.properties if known.target == "array" and known.name not in differing]
 
 
 def seed_parts(mapping: ViewMapping, rows: pl.DataFrame) -> list[pl.Expr]:

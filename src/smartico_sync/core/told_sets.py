@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Literal
 
-__all__ = ["ANY", "EMPTY", "MARK", "differences", "items", "marked", "written"]
+__all__ = ["ANY", "EMPTY", "MARK", "differences", "items", "marked", "told_otherwise", "written"]
 
 MARK = "±"  # begins the name of such a set between mapping and diff; no property's name can
 EMPTY = "[]"
@@ -74,6 +74,30 @@ def differences(
     added, taken = (pl.Series(each[place] for each in told) for place in (0, 1))
     columns = [added.cast(pl.String).alias(f"+{bare}"), taken.cast(pl.String).alias(f"-{bare}")]
     return pl.DataFrame(columns), pl.Series(name, kept, dtype=pl.String)
+
+
+def told_otherwise(
+    ids: pl.Series, told: pl.Series, possible: pl.Series, way: Literal["replaced", "added"]
+) -> list[str | None]:
+    """The sets to be remembered where they are not told by difference now, so that they can be again.
+
+    `told`: what leaves (JSON, null for nothing), by row; `possible` as in `differences`. What is added to several possible sets
+    makes ANY.
+    """
+    if way == "replaced":
+        return told.to_list()
+    before: dict[int, set[str]] = {}
+    kept: list[str | None] = []
+    for player, now, sets in zip(ids, told, possible.to_list(), strict=True):
+        there = before.setdefault(player, set(sets or ()))
+        made = now
+        if now is not None and there:
+            made = written(items(now) | items(next(iter(there)))) if len(there) == 1 else ANY
+            there.add(made)
+        elif now is not None:
+            there.update((EMPTY, now))  # the first one may not arrive
+        kept.append(made)
+    return kept
 
 
 def difference(possible: Iterable[str], wanted: str) -> tuple[str | None, str | None]:

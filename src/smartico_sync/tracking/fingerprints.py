@@ -26,15 +26,22 @@ class Fingerprints:
     """Pages come in order from one thread and are settled in the same order by another.
 
     `payload` as of the view: where only what changed is sent, each property is compared with every state that may be the last
-    accepted one. `sets`: properties that are told by difference, which is measured by every set that may be there.
+    accepted one. `sets`: properties that are told by difference, which is measured by every set that may be there; `whole`: sets
+    that are not. Of these only what was told by difference before is followed, so that it can be again.
     """
 
     def __init__(
-        self, store: Store, view: str, payload: Literal["full", "changed"] = "full", sets: Sequence[str] = ()
+        self,
+        store: Store,
+        view: str,
+        payload: Literal["full", "changed"] = "full",
+        sets: Sequence[str] = (),
+        whole: Sequence[str] = (),
     ) -> None:
         self.store, self.view, self.payload = store, view, payload
-        self.sets = [f"{MARK}{name}" for name in sets]
-        self.names = {name: items(written(dict.fromkeys(found, ""))) for name, found in self._names().items()}
+        names = store.told_names(view) if sets or whole else {}
+        self.sets = [f"{MARK}{name}" for name in (*sets, *(name for name in whole if name in names))]
+        self.names = {name: items(written(dict.fromkeys(found, ""))) for name, found in names.items()}
         self.pending: deque[pl.DataFrame] = deque()
 
     def known(self, ids: pl.Series) -> pl.DataFrame:
@@ -49,8 +56,7 @@ class Fingerprints:
         found = self._newest(ids, pending)
         if not self.sets:
             return found
-        sets = self._possible(ids, pending)
-        return found.join(sets, on="id", how="full", coalesce=True) if sets.height else found
+        return found.join(self._possible(ids, pending), on="id", how="full", coalesce=True)
 
     def _newest(self, ids: pl.Series, pending: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """The newest fingerprints, with `pending` above those of the state."""
@@ -91,7 +97,8 @@ class Fingerprints:
         new: dict[str, set[str]] = {}
         for column in marked(profiles.columns):
             there = self.names.setdefault(column.removeprefix(MARK), {})
-            for text in profiles.get_column(column).drop_nulls().unique():
+            texts = profiles.get_column(column).drop_nulls().unique()
+            for text in texts.filter(texts != ANY):
                 new.setdefault(column.removeprefix(MARK), set()).update(items(text).keys() - there.keys())
         new = {name: found for name, found in new.items() if found}
         if new:
@@ -103,13 +110,24 @@ class Fingerprints:
         """A page is on its way."""
         self.pending.append(profiles.select(*COLUMNS, *marked(profiles.columns)))
 
-    def _names(self) -> dict[str, set[str]]:
-        """Every name that was ever on its way."""
-        return self.store.told_names(self.view) if self.sets else {}
-
     def _possible(self, ids: pl.Series, pending: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """The sets that may be there: that of the state, and those on their way [id, a column (List of JSON) a set]."""
-        stored = self.store.told_sets(self.view, ids, self.sets).with_columns(
+        stored = self._listed(self.store.told_sets(self.view, ids, self.sets))
+        if not pending:
+            return stored
+        wanted, none = ids.unique().implode(), pl.lit([EMPTY], pl.List(pl.String))
+        # A set that is not in the view any more is in no page.
+        pages = pl.concat((page.select("id", *marked(page.columns)) for page in pending), how="diagonal")
+        absent = (pl.lit(None, pl.String).alias(name) for name in self.sets if name not in pages.columns)
+        on_the_way = pages.with_columns(absent).filter(pl.col("id").is_in(wanted))
+        before = on_the_way.select("id").unique().join(stored, on="id", how="left")
+        stored = pl.concat([stored, before]).with_columns(pl.col(self.sets).fill_null(none))
+        of_all = pl.concat([stored, self._listed(on_the_way)], how="diagonal").group_by("id")
+        return of_all.agg(pl.col(name).explode().drop_nulls().unique() for name in self.sets)
+
+    def _listed(self, sets: pl.DataFrame) -> pl.DataFrame:
+        """One set each as the list of those that it may be; null where there is none."""
+        return sets.with_columns(
             pl.when(pl.col(name) == ANY)
             .then(self._any(name))
             .when(pl.col(name).is_not_null())
@@ -117,15 +135,6 @@ class Fingerprints:
             .alias(name)
             for name in self.sets
         )
-        if not pending:
-            return stored
-        wanted, none = ids.unique().implode(), pl.lit([EMPTY], pl.List(pl.String))
-        on_the_way = pl.concat(page.select("id", *self.sets) for page in pending).filter(pl.col("id").is_in(wanted))
-        before = on_the_way.select("id").unique().join(stored, on="id", how="left")
-        stored = pl.concat([stored, before]).with_columns(pl.col(self.sets).fill_null(none))
-        on_the_way = on_the_way.with_columns(pl.concat_list(name).alias(name) for name in self.sets)
-        of_all = pl.concat([stored, on_the_way]).group_by("id")
-        return of_all.agg(pl.col(name).explode().drop_nulls().unique() for name in self.sets)
 
     def _any(self, name: str) -> pl.Expr:
         """That any of the names may be there."""

@@ -9,7 +9,7 @@ import structlog
 
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import changes
-from smartico_sync.core.mapping import told_by_difference
+from smartico_sync.core.mapping import told_by_difference, told_whole
 from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.errors import ViewMisconfigured
 from smartico_sync.tracking.clocks import now_ms
@@ -96,7 +96,9 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
         pipeline_options(equipment.configuration, view, prepared),
         reader,
         checks,
-        Fingerprints(store, view.name, view.payload, told_by_difference(prepared.mapping)),
+        Fingerprints(
+            store, view.name, view.payload, told_by_difference(prepared.mapping), told_whole(prepared.mapping)
+        ),
         KeyWatch(view, prepared.mapping, equipment.source, store, reader, row.sent_ms),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from smartico_sync.core.definition import changes
-from smartico_sync.core.mapping import told_by_difference
+from smartico_sync.core.mapping import told_by_difference, told_whole
 from smartico_sync.core.messages.rows import frame_of, learnt
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.tracing import UNTRACED
@@ -127,8 +127,8 @@ def open_stream_session(equipment: StreamEquipment) -> StreamSession:
         park_ms=configuration.smartico.park,
         ahead_ms=view.future_tolerance,
     )
-    sets = told_by_difference(prepared.mapping)
-    return StreamSession(equipment, prepared, row, options, Fingerprints(store, view.name, view.payload, sets))
+    sets = told_by_difference(prepared.mapping), told_whole(prepared.mapping)
+    return StreamSession(equipment, prepared, row, options, Fingerprints(store, view.name, view.payload, *sets))
 
 
 def known_stream(prepared: PreparedStream, row: ViewRow, store: Store) -> PreparedStream:

@@ -37,10 +37,13 @@ CREATE VIEW sys.objects AS SELECT CAST(table_oid AS INT) AS object_id, table_nam
  FROM duckdb_views() WHERE NOT temporary;
 CREATE TABLE stand_in.indexes(table_name TEXT, name TEXT, index_id INT, first_column TEXT);
 CREATE VIEW sys.columns AS SELECT CAST(table_oid AS INT) AS object_id, column_index AS column_id, column_name AS name FROM duckdb_columns();
-CREATE VIEW sys.indexes AS SELECT object_id, NULL AS name, 0 AS index_id, false AS is_disabled, false AS has_filter FROM sys.objects WHERE type = 'U'
- UNION ALL SELECT o.object_id, i.name, i.index_id, false, false FROM stand_in.indexes i JOIN sys.objects o ON o.name = i.table_name;
+CREATE VIEW sys.indexes AS SELECT object_id, NULL AS name, 0 AS index_id, false AS is_disabled, false AS has_filter, false AS is_unique, false AS is_primary_key FROM sys.objects WHERE type = 'U'
+ UNION ALL SELECT o.object_id, i.name, i.index_id, false, false, false, false FROM stand_in.indexes i JOIN sys.objects o ON o.name = i.table_name;
 CREATE VIEW sys.index_columns AS SELECT o.object_id, i.index_id, c.column_id, 1 AS key_ordinal
  FROM stand_in.indexes i JOIN sys.objects o ON o.name = i.table_name JOIN sys.columns c ON c.object_id = o.object_id AND c.name = i.first_column;
+CREATE TABLE sys.foreign_keys(object_id INT, name TEXT, parent_object_id INT, referenced_object_id INT);
+CREATE TABLE sys.foreign_key_columns(constraint_object_id INT, constraint_column_id INT, parent_object_id INT, parent_column_id INT,
+ referenced_object_id INT, referenced_column_id INT);
 CREATE MACRO object_id(wanted) AS (SELECT o.object_id FROM sys.objects o JOIN sys.schemas s ON s.schema_id = o.schema_id
  WHERE s.name || '.' || o.name = replace(replace(wanted, '[', ''), ']', '') LIMIT 1);
 CREATE MACRO object_definition(id) AS (SELECT sql FROM duckdb_views() WHERE CAST(view_oid AS INT) = id);

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BigQuerySource", "connect"]
 
+SORT_KEY = """-- BigQuery has no indexes, and a poll of a table that is not partitioned by {cursor} is billed for all of it. Partitions are
+-- given when a table is made: CREATE TABLE … PARTITION BY TIMESTAMP_TRUNC({cursor}, DAY), for {table}."""
+
 
 class BigQuerySource(PooledSource[Session, BigQueryReading]):
     """A pool of clients of one project."""
@@ -37,6 +40,7 @@ class BigQuerySource(PooledSource[Session, BigQueryReading]):
     _listed = staticmethod(listed)
     _selects = staticmethod(selects)
     adapter = BIGQUERY
+    create_index = SORT_KEY
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login = Login(config)

@@ -22,11 +22,11 @@ from smartico_sync.sources.mssql.login import Login
 from smartico_sync.sources.mssql.plan import explain
 from smartico_sync.sources.mssql.reading import MssqlReading
 from smartico_sync.sources.mssql.session import Session
+from smartico_sync.sources.mssql.tables import ask_structures
 from smartico_sync.sources.mssql.types import MSSQL, column_of
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.source import PooledSource
-from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,8 +44,6 @@ UNFIT = {UNTOLD: ("the server cannot tell its types", "select from plain tables 
 STAR = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
 TYPES = """SELECT name, system_type_name, user_type_name, collation_name
  FROM sys.dm_exec_describe_first_result_set(@statement, NULL, 0) ORDER BY column_ordinal"""
-VIEWS = """SELECT s.name AS place, o.name AS called FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id
- WHERE o.type = 'V' AND o.is_ms_shipped = 0"""
 SELECTS = """SELECT o.name AS called, OBJECT_DEFINITION(o.object_id) AS told
  FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id
  WHERE o.type = 'V' AND s.name = {place}"""
@@ -86,7 +84,7 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
         return {name: select or "" for name, select in rows}
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
-        return views(dotted(row) for row in session.run(VIEWS, "the server").rows)
+        return ask_structures(session)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         return tuple(dotted(row) for row in session.run(RELATIONS, "the server").rows)

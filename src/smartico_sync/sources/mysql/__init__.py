@@ -28,7 +28,6 @@ __all__ = ["MySQLSource", "connect"]
 
 RELATIONS = """SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES
  WHERE TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys') ORDER BY 1, 2"""
-INDEX = "CREATE INDEX {name} ON {table} ({columns});"
 
 
 class MySQLSource(PooledSource[Session, MySQLReading]):
@@ -39,7 +38,6 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
     explain = staticmethod(explain)
     _defined = staticmethod(ask_definition)
     adapter = MYSQL
-    create_index = INDEX
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login, clock = Login(config), Clock(TICK_MS)

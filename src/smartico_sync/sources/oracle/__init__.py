@@ -11,11 +11,11 @@ from smartico_sync.sources.oracle.login import Login
 from smartico_sync.sources.oracle.plan import explain
 from smartico_sync.sources.oracle.reading import OracleReading
 from smartico_sync.sources.oracle.session import Session
+from smartico_sync.sources.oracle.tables import THEIRS, ask_structures
 from smartico_sync.sources.oracle.types import OBJECT, ORACLE, column_of
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.names import constant, written
 from smartico_sync.sources.sql.source import PooledSource
-from smartico_sync.sources.sql.structure import views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +28,6 @@ __all__ = ["OracleSource", "connect"]
 
 LEAVE_OUT = "select the parts that matter as columns of their own, or leave it out"
 UNFIT = {OBJECT: ("{column} holds objects, which are no values", LEAVE_OUT)}
-THEIRS = "SELECT USERNAME FROM ALL_USERS WHERE ORACLE_MAINTAINED = 'Y'"
-VIEWS = f"SELECT OWNER, VIEW_NAME FROM ALL_VIEWS WHERE OWNER NOT IN ({THEIRS})"  # noqa: S608  - constants only
 SELECTS = "SELECT VIEW_NAME, TEXT FROM ALL_VIEWS WHERE UPPER(OWNER) = UPPER({place})"
 RELATIONS = f"""SELECT OWNER, TABLE_NAME FROM ALL_TABLES
  WHERE DROPPED = 'NO' AND NESTED = 'NO' AND OWNER NOT IN ({THEIRS})
@@ -59,8 +57,7 @@ class OracleSource(PooledSource[Session, OracleReading]):
         return {name: select or "" for name, select in rows}
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
-        _, rows = session.execute(VIEWS, "the server")
-        return views(".".join(written(ORACLE.dialect, part) for part in row) for row in rows)
+        return ask_structures(session)
 
     def _listed(self, session: Session) -> tuple[str, ...]:
         _, rows = session.execute(RELATIONS, "the server")

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SnowflakeSource", "connect"]
 
+SORT_KEY = """-- Snowflake has no indexes. Rows that are loaded in the order of {cursor} lie well; of a large table that is not, this
+-- makes polls cheaper, and costs credits of its own:
+-- ALTER TABLE {table} CLUSTER BY ({cursor});"""
+
 
 class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     """A pool of sessions with one account."""
@@ -36,6 +40,7 @@ class SnowflakeSource(PooledSource[Session, SnowflakeReading]):
     _listed = staticmethod(listed)
     _selects = staticmethod(selects)
     adapter = SNOWFLAKE
+    create_index = SORT_KEY
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login, clock, unattended = Login(config), ServerClock(), UnattendedCalls()

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.tables import Condition, IndexPlan, ViewPlan
 
-__all__ = ["index", "relation", "view"]
+__all__ = ["INDEX", "index", "relation", "view"]
 
+INDEX = "CREATE INDEX {name} ON {table} ({columns});"
 LONGEST = 60  # PostgreSQL keeps 63 bytes of a name, MySQL 64 characters
 
 
@@ -41,8 +42,10 @@ def index(dialect: sa.Dialect, plan: IndexPlan, template: str) -> str:
     """The statement that makes the index, by the engine's `template`."""
     prepare = dialect.identifier_preparer
     called = f"smartico_{names_of(plan.table)[-1]}_{plan.columns[0]}"[:LONGEST].lower()
-    columns = ", ".join(prepare.quote(column) for column in plan.columns)
-    return template.format(name=prepare.quote(called), table=relation(dialect, plan.table), columns=columns)
+    columns = [prepare.quote(column) for column in plan.columns]
+    return template.format(
+        name=prepare.quote(called), table=relation(dialect, plan.table), columns=", ".join(columns), cursor=columns[0]
+    )
 
 
 def relation(dialect: sa.Dialect, written: str) -> str:

@@ -55,8 +55,9 @@ class PooledSource(BaseSource[S, R]):
     """How the engine writes names."""
     cursor_names: Literal["free", "kept"] = "free"
     """Whether a view may call its cursor otherwise than its table does, and still be read by the table's index."""
-    create_index = ""
-    """The statement for an index, of `name`, `table` and `columns`; empty where the engine has none."""
+    create_index = ddl.INDEX
+    """The statement for an index, of `name`, `table`, `columns` and `cursor`, the first of these; where the engine has none, a
+    comment that says so and what serves a poll there."""
 
     home = ""
     """The schema that the URL names, where the engine calls it a database; relations of others are not proposed."""
@@ -112,10 +113,8 @@ class PooledSource(BaseSource[S, R]):
     def ddl(self, views: Sequence[ViewPlan], indexes: Sequence[IndexPlan]) -> tuple[str, ...]:
         """`CREATE VIEW` and `CREATE INDEX`, in the engine's dialect."""
         dialect = self.adapter.dialect
-        made = [ddl.view(dialect, each) for each in views]
-        if self.create_index:
-            made += [ddl.index(dialect, each, self.create_index) for each in indexes]
-        return tuple(made)
+        made = (ddl.view(dialect, each) for each in views)
+        return (*made, *(ddl.index(dialect, each, self.create_index) for each in indexes))
 
     def definition(self, relation: Relation) -> ViewDefinition:
         """What the relation is made of."""

@@ -9,7 +9,7 @@ from smartico_sync.core.tables import Reference, Structure
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Fact", "structures", "views"]
+__all__ = ["Fact", "FactKind", "structures", "views"]
 
 FactKind = Literal["view", "primary", "unique", "index", "reference"]
 # (relation, what, name of the index or constraint, column, relation that is referred to, its column); what belongs to one name

@@ -34,7 +34,6 @@ NO_FENCE = "SQLite has no snapshot ids: it has one writer"
 VIEWS = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
 RELATIONS = """SELECT name FROM sqlite_master
  WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1"""
-INDEX = "CREATE INDEX {name} ON {table} ({columns});"
 
 
 def ask_facts(_: Session) -> ServerFacts:
@@ -69,7 +68,6 @@ class SqliteSource(PooledSource[Session, SqliteReading]):
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
     adapter = SQLITE
-    create_index = INDEX
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login = Login(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -16,15 +17,49 @@ from smartico_sync.sources.sqlite.session import Session
 from smartico_sync.sources.sqlite.types import SQLITE, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.position import Position
+    from smartico_sync.core.relation import Column, Family
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["SqliteReading"]
 
+EXACT = 2**53  # whole numbers up to here are the same as a double
 # How a time is written in text; what stands there decides how texts compare.
 FORM = re.compile(r"\d{4}-\d\d-\d\d(?P<between>[ T])\d\d:\d\d:\d\d(?P<fraction>(?:\.\d+)?)(?P<zone>Z|(?:[+-][\d:]+)?)")
+
+
+def as_stored(
+    columns: Sequence[Column], rows: list[tuple[Any, ...]]
+) -> tuple[Sequence[Column], Sequence[Sequence[Any]]]:
+    """Columns and rows; a column of no declared type that holds more than the numbers its first value promised is text."""
+    told = list(columns)
+    texts: dict[int, list[str | bytes | None]] = {}
+    for place, column in enumerate(columns):
+        if column.type or column.family not in ("integer", "float"):
+            continue
+        values = [row[place] for row in rows]
+        if any(isinstance(value, str) or exact_only_as_text(column.family, value) for value in values):
+            told[place], texts[place] = replace(column, family="text"), [as_written(value) for value in values]
+    if not texts:
+        return columns, rows
+    return told, [
+        tuple(texts[place][n] if place in texts else row[place] for place in range(len(told)))
+        for n, row in enumerate(rows)
+    ]
+
+
+def exact_only_as_text(family: Family, value: object) -> bool:
+    """Whether a whole number would lose digits among floating-point ones."""
+    return family == "float" and isinstance(value, int) and abs(value) > EXACT
+
+
+def as_written(value: float | str | bytes | None) -> str | bytes | None:
+    """A number as text, a whole one without its point."""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    return str(value) if isinstance(value, int) else value
 
 
 class SqliteReading(SqlReading[Session]):
@@ -80,7 +115,8 @@ class SqliteReading(SqlReading[Session]):
         ]
         if not statement.columns:
             return pl.DataFrame(positions)
-        return frame(statement.columns, rows, self.relation.timezone).hstack(positions)
+        columns, values_of = as_stored(statement.columns, rows)
+        return frame(columns, values_of, self.relation.timezone).hstack(positions)
 
     def _told(self, statement: Statement, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
         return self.ask(statement.text, self._bound(values) | dict(statement.constants))
