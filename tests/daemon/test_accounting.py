@@ -101,6 +101,20 @@ def test_an_id_below_the_first_one_is_compared_too(operator, replica):
     assert "not acknowledged" in traced.stdout
 
 
+@pytest.mark.parametrize(("cursor", "value"), [("dt", "'2026-01-03 10:00:00'"), ("id", "100")])
+def test_a_late_row_at_the_watermarks_own_value_is_not_called_acknowledged(operator, replica, cursor, value):
+    """Where nothing newer comes, the last value is compared like all below it."""
+    execute = replica(DEPOSITS, BY_TIME if cursor == "dt" else BY_ID)
+    insert = f"INSERT INTO deposits ({cursor}, transaction_id) VALUES ({value}, '%s')"
+    execute(insert % "m")
+    assert operator.sync("run", "--once").returncode == 0
+    assert "1 rows from" in operator.sync("reconcile").stdout
+    execute(insert % "a")
+    done = operator.sync("reconcile")
+    assert done.returncode == 6
+    assert "missing: a at" in done.stdout
+
+
 def test_another_row_in_the_very_place_of_an_acknowledged_one_is_not_called_acknowledged(operator, replica):
     """Two rows with one time and one key are never both acknowledged, whatever the ledger says of the key."""
     execute = replica(DEPOSITS.replace("transaction_id TEXT PRIMARY KEY", "transaction_id TEXT"), BY_TIME)
@@ -131,3 +145,18 @@ def test_what_is_only_counted_is_not_called_acknowledged(operator, replica):
     assert "by count alone" not in operator.sync("reconcile").stdout
     counted = json.loads(operator.sync("reconcile", "--counts", "--json").stdout)[0]["compared"]["counted"]
     assert counted == 8
+
+
+def test_keys_that_a_collation_takes_for_equal_are_all_sent(operator, mariadb):
+    """No row hides behind the end of a page because the database tells no letter case and no trailing blanks."""
+    mariadb.execute(
+        "CREATE TABLE deposits (dt datetime(6), transaction_id varchar(40) COLLATE utf8mb4_general_ci, ext_brand_id varchar(9)"
+        " DEFAULT 'b', user_ext_id varchar(9) DEFAULT 'u', transaction_date datetime DEFAULT '2026-01-01', deposit_amount int DEFAULT 1)",
+        "CREATE INDEX deposits_dt ON deposits (dt, transaction_id)",
+        "INSERT INTO deposits (dt, transaction_id) VALUES "
+        + ", ".join(f"('2026-01-03 10:00:00', '{key}')" for key in ("abc", "ABC", "Abc", "abc ", "abd")),
+    )
+    operator.configure(mariadb.url, BY_TIME.replace("}", ", page_rows: 2}"))
+    assert operator.sync("run", "--once").returncode == 0
+    sent = sorted(event["payload"]["acc_last_transaction_id"] for event in operator.accepted())
+    assert sent == ["ABC", "Abc", "abc", "abc ", "abd"]

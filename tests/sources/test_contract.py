@@ -125,6 +125,14 @@ def test_text_keys_keep_the_databases_own_order(engine, walk):
     assert sorted(ids(walk(source, relation(engine, source), 3))) == sorted(words)
 
 
+def test_keys_that_the_database_takes_for_equal_are_on_one_page(engine, walk):
+    """A collation may tell no letter case and no trailing blanks: no such row hides behind the end of a page."""
+    words = ["a", "abc", "ABC", "Abc", "abd", "b"]
+    table(engine, [(1, word, "n") for word in words], key="text")
+    source = engine.source()
+    assert sorted(ids(walk(source, relation(engine, source), 2))) == sorted(words)
+
+
 def test_a_query_is_read_like_a_view(engine, walk):
     """`query:` may hold percent signs, colons, casts, comments and a semicolon."""
     without(engine, "query")

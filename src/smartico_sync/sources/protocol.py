@@ -117,7 +117,9 @@ class Reading(Protocol):
     def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
         """Up to `limit` rows after the position (all rows from the start for None), in order `(cursor, *key)`.
 
-        Rows with a NULL cursor are never returned. `through` is an inclusive upper bound of the cursor.
+        Rows with a NULL cursor are never returned. `through` is an inclusive upper bound of the cursor. Rows that the database
+        takes for the last one's position, since its collation tells no letter case, come with it, beyond the limit:
+        the next page begins behind all of them.
         """
 
     def keys(
@@ -125,7 +127,7 @@ class Reading(Protocol):
     ) -> pl.DataFrame:
         """`@cursor` and `@key.*` only, for `low <= cursor <= high` (from the start for None), in order, up to `limit` rows.
 
-        With `end` below, for `cursor < high`. `after` continues a previous answer.
+        With `end` below, for `cursor < high`. `after` continues a previous answer. Rows at the last position as for `page`.
         """
 
     def rows(self, positions: Iterable[Position]) -> pl.DataFrame:

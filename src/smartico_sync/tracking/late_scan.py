@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Reading
 
-__all__ = ["Found", "find", "tied"]
+__all__ = ["Found", "find", "key_columns", "rows_at", "tied"]
 
 SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
 ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor

@@ -215,7 +215,7 @@ class PageReader:
         elif over:
             after = self.again_after or Position(reading.moment(over.low_ms - 1))
             again = reading.page(after, limit, over.through)
-            more = again.height == limit
+            more = again.height >= limit
             self.again_after = position_at(again, again.height - 1) if more else None
             self.open = self.open if more else rest
         for part in (again, page):

@@ -52,10 +52,14 @@ SLACK_MS = 7_200_000  # a wall clock of the autumn hour may stand in a neighbour
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What is compared: from `low` up to and without `high`, in the ledger's units (epoch ms, or ids)."""
+    """What is compared: from `low` up to and without `high`, in the ledger's units (epoch ms, or ids).
+
+    `top`: the watermark where `high` is its own value; rows of that value that do not stand behind it are compared, too.
+    """
 
     low: int
     high: int
+    top: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,9 @@ def span(
     if row.watermark is None:
         return None
     closed = units(prepared, row.watermark.cursor)
+    # What was there at the start was not sent, and without a key it is not known how far a watermark of one reaches.
+    whole = bool(row.watermark.key) == bool(prepared.relation.key) and row.watermark != row.start_head
+    top = row.watermark if whole and (high is None or high > closed) else None
     high = closed if high is None else min(high, closed)
     first = store.ledger_low(row.view, 0)
     if low is None and is_time(prepared):
@@ -121,7 +128,7 @@ def span(
             low = lowest if first is None else min(lowest, first)
     if row.started_from != "first" and first is not None:
         low = max(low, first)
-    return Span(low, high) if low < high else None
+    return Span(low, high, top) if low < high or (top is not None and low == high) else None
 
 
 def first_id(prepared: PreparedView, source: Source) -> int:
@@ -210,6 +217,18 @@ def compare(
         if lost or extra:
             differing.append(Bucket(low, high, there, kept, lost, extra))
             missing += found
+    if over.top is not None and not stopping():
+        with source.reading(prepared.relation) as reading:
+            known = store.ledger_between(view, *widened(prepared, over.high, over.high + 1)).get_column("key")
+            tops = up_to(reading, prepared, over.top)
+            missed = tops.filter(~ledger_keys(prepared.mapping, tops).is_in(known.implode())) if tops.height else tops
+        if not pruned(store, view, over.high, over.high + 1):
+            sources, ledgers = sources + tops.height, ledgers + tops.height - missed.height
+            if missed.height:
+                differing.append(
+                    Bucket(over.high, over.high + 1, tops.height, tops.height - missed.height, missed.height, 0)
+                )
+                missing += names_of(prepared, missed.head(LISTED))
     unit: Unit = "ms" if is_time(prepared) else "id"
     return Reconciliation(
         view,
@@ -287,6 +306,25 @@ def unacknowledged(
             found += places[: LISTED - len(found)]
         if keys.height < KEYS_AT_ONCE:
             return found, count
+        after = position_at(keys, keys.height - 1)
+
+
+def up_to(reading: Reading, prepared: PreparedView, top: Position) -> pl.DataFrame:
+    """The keys of the rows that share the cursor of `top` and do not stand behind it; of a keyless view the rows."""
+    here = every(reading, top.cursor, None)
+    if not prepared.relation.key:
+        return late_scan.rows_at(reading, here) if here.height else here
+    return here.join(every(reading, top.cursor, top), on=late_scan.key_columns(here), how="anti", maintain_order="left")
+
+
+def every(reading: Reading, cursor: str, after: Position | None) -> pl.DataFrame:
+    """The keys of all rows of one cursor value, behind a position."""
+    frames: list[pl.DataFrame] = []
+    while True:
+        keys = reading.keys(cursor, cursor, KEYS_AT_ONCE, after)
+        frames.append(keys)
+        if keys.height < KEYS_AT_ONCE:
+            return pl.concat(frames)
         after = position_at(keys, keys.height - 1)
 
 

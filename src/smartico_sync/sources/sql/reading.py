@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from smartico_sync.sources.kit.pool import Link
 from smartico_sync.sources.kit.positions import (
     among_parameters,
     key_parameters,
+    labels,
     position_parameters,
     range_parameters,
     tie_breakers,
@@ -29,9 +30,13 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import End, Nulls
     from smartico_sync.sources.sql.statements import DialectAdapter, Statement
 
-__all__ = ["ColumnReading", "SqlReading", "SqlSession", "Values"]
+__all__ = ["ColumnReading", "SqlReading", "SqlSession", "Ties", "Values"]
 
 Values = dict[str, str | int]
+Ties = Literal[
+    "by collation",  # the engine may take keys for equal that differ in letter case, accents or trailing blanks
+    "exact",  # two keys are equal where their texts are: a question at each edge of a page would cost too much
+]
 
 
 class SqlSession(Link, Protocol):
@@ -54,6 +59,7 @@ class SqlReading(BaseReading, Generic[S]):
     """
 
     adapter: DialectAdapter
+    ties: Ties = "by collation"
 
     def __init__(self, session: S, relation: Relation) -> None:
         super().__init__(relation)
@@ -133,8 +139,27 @@ class SqlReading(BaseReading, Generic[S]):
 
     def _whole_groups(self, statement: Statement, values: Mapping[str, str | int], limit: int) -> pl.DataFrame:
         if self.relation.key:
-            return self.frame(statement, {**values, "n": limit})
+            return self._whole_ties(self.frame(statement, {**values, "n": limit + 1}), limit)
         return keyless_pages.complete(lambda rows: self.frame(statement, {**values, "n": rows}), limit)
+
+    def _whole_ties(self, found: pl.DataFrame, limit: int) -> pl.DataFrame:
+        """The first `limit` rows, and those whose position the database takes for the last one's: the next page passes them over.
+
+        `found` holds one row more, where there is one: what is taken for equal stands side by side.
+        """
+        if found.height <= limit:
+            return found
+        page, wanted = found.head(limit), labels(self.relation)
+        last, following = (tuple(found.select(name for name, _ in wanted).row(at)) for at in (limit - 1, limit))
+        if last[0] != following[0] or last == following or self.ties == "exact":
+            return page
+        tied = self.among(wanted, [last])
+        if tied.height == 1:
+            return page
+        places = [name for name, _ in wanted]
+        rest = tied.select(page.columns if set(page.columns) <= set(tied.columns) else places)
+        rest = rest.join(page.tail(tied.height), on=places, how="anti")
+        return pl.concat([page.head(limit - 1), rest, page.tail(1)], how="diagonal_relaxed") if rest.height else page
 
 
 class ColumnReading(SqlReading[S]):

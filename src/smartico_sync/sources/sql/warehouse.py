@@ -12,7 +12,7 @@ from smartico_sync.errors import SourceError, SourceUnreachable
 from smartico_sync.sources.kit.abandonable import AbandonableCalls
 from smartico_sync.sources.kit.arrow import from_arrow, position_texts
 from smartico_sync.sources.kit.frames import empty
-from smartico_sync.sources.sql.reading import SqlReading
+from smartico_sync.sources.sql.reading import SqlReading, Ties
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,6 +102,7 @@ class WarehouseReading(SqlReading[S]):
     """
 
     offset = "+00:00"
+    ties: Ties = "exact"
 
     def begin(self) -> None:
         """Read the server's clock."""
