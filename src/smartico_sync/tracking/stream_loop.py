@@ -48,7 +48,9 @@ WAIT_S = 0.25  # an idle view asks the broker four times a second
 BUSY_WAIT_S = 0.01  # with pages in flight: their receipts are looked at that often
 PAUSE_AFTER_S = 2.0  # pages that wait longer do so for the API: shorter waits are the work itself, and a pause throws away what is fetched
 DRAIN_S = 10.0  # lanes that go to another member: what is in flight may still be acknowledged
-SELDOM = 100_000  # new objects until Python searches for cycles: a page of messages is tens of thousands, and holds none
+SELDOM = (
+    100_000  # new objects until Python searches for cycles: a page of messages is tens of thousands, and holds none
+)
 LOOK_S = 1.0  # how often lag and trouble are told
 RECONNECT = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0))  # a broker that is back has a queue that grew all the while
 PARKED_S = 1.0  # how often rows that wait for another try are looked up
