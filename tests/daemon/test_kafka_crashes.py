@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
 import time
@@ -12,7 +13,7 @@ import pytest
 
 from servers.kafka import new_name
 
-KILLS = 25
+KILLS = int(os.environ.get("SYNC_TEST_KILLS", "25"))  # 50 are the long form
 FAULTS = ["503:0.08", "429=1s:0.02", "reset-before:0.08", "reset-after:0.08", "garbage:0.05", "latency=30ms"]
 # A member that was killed is replaced soon: the mock cluster waits for it, whatever its name.
 MEMBER = "instance_id=none&session_timeout=1500&librdkafka.heartbeat.interval.ms=300"

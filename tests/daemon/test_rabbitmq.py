@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import sqlite3
@@ -12,12 +13,13 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from daemon.command import run
 from daemon.conftest import Operator
 from waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 VIEW = "  - {name: bets, source: db, relation: %s, kind: casino_bets%s}\n"
-KILLS = 12
+KILLS = int(os.environ.get("SYNC_TEST_KILLS", "12"))  # on each kind of queue; 50 are the long form
 BREAKS = 8
 FAULTS = ["503:0.08", "429=1s:0.02", "reset-before:0.08", "reset-after:0.08", "garbage:0.05", "latency=30ms"]
 PLAYERS = 40
@@ -135,6 +137,32 @@ def test_commands_say_what_they_can_and_cannot_do(queue):
         done = queue.sync(*words)
         assert done.returncode == 2, words
         assert "messages" in done.stderr
+
+
+def test_a_first_configuration_is_written_from_what_can_be_looked_at(queue):
+    """A stream is; of another queue it is said why not, and nothing of it is moved. Without the management API nobody tells its name."""
+    server, home = queue.server, queue.operator.home
+    name = server.queue(queue.kind, f"game.bets.{queue.name}")
+    server.put(name, *(json.dumps(bet(n)).encode() for n in range(6)))
+
+    until(lambda: server.waiting(name) == 6)
+
+    def init(url):
+        return run(["init", "--url", url, "--output", home / "first.yaml", "--force"], home, 60)
+
+    done = init(server.url(management=server.management))
+    if queue.kind == "stream":
+        assert done.returncode == 0, done.stderr
+        assert f"{name}: kind casino_bets" in done.stdout
+    else:
+        assert done.returncode == 2
+        assert f"{name}: 6 messages wait in it, which cannot be looked at without taking them" in done.stderr
+        assert "bind a stream queue to the same exchange" in done.stderr
+        assert [each["bet_id"] for each in map(json.loads, server.bodies(name))] == [f"b{n}" for n in range(6)]
+    server.owner().queue_delete(name)
+    done = init(server.url())
+    assert done.returncode == 2
+    assert "?management=" in done.stderr
 
 
 def test_a_player_who_is_not_known_yet_is_waited_for(queue):

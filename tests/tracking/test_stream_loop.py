@@ -332,6 +332,17 @@ def test_a_broker_that_is_gone_degrades_the_view_and_loses_nothing(streamed):
     assert len(view.stream.subscriptions) == 2
 
 
+def test_a_broker_is_asked_again_within_half_a_minute_however_long_it_is_away(streamed):
+    """After 1 second, and each time after twice as long, up to 32."""
+    view, pauses = streamed(), []
+    for _ in range(8):
+        view.stream.failing.append(SourceUnreachable("nobody answers"))
+        view.loop._resume_at = 0.0
+        view.loop.poll(view.stopping)
+        pauses.append(round(view.loop.pause_s))
+    assert pauses == [1, 2, 4, 8, 16, 32, 32, 32]
+
+
 def test_a_profile_that_says_only_what_changed_clears_nothing(streamed):
     """What a message says nothing of stays; what it says is null is cleared; what changed is sent."""
     view = streamed(USERS)

@@ -20,6 +20,11 @@ __all__ = ["topics_proposed"]
 SAMPLE = 200  # messages of a topic: enough to see what is optional, and what a type says
 TOPICS = 200  # looked at; a cluster with more has them for others too
 SHOWN = 10
+NOT_SHOWN = "cannot be looked at without taking them"
+OF_QUEUES = (
+    "a queue shows no message without giving it away, and counts that as a delivery: bind a stream queue to the same exchange, "
+    "publish for a while and look at that; or write views.yaml by hand: docs/streams has one to begin with"
+)
 
 
 def topics_proposed(heading: Heading, stream: Stream) -> tuple[str, tuple[str, ...]]:
@@ -35,7 +40,9 @@ def topics_proposed(heading: Heading, stream: Stream) -> tuple[str, tuple[str, .
         seen = ", ".join(f"{name}: {why}" for name, why in list(others.items())[:SHOWN]) or "none may be seen"
         raise ConfigError(
             f"no topic or queue looks like players, payments, bets or bonuses ({seen})",
-            hint="let the user read them, or write views.yaml by hand: docs/streams has one to begin with",
+            hint=OF_QUEUES
+            if any(NOT_SHOWN in why for why in others.values())
+            else "let the user read them, or write views.yaml by hand: docs/streams has one to begin with",
         )
     others |= dict.fromkeys(names[TOPICS:], "not looked at: there are too many")
     for each in views:
@@ -50,8 +57,12 @@ def topics_proposed(heading: Heading, stream: Stream) -> tuple[str, tuple[str, .
 
 def looked_at(stream: Stream, name: str) -> ProposedTopic | str:
     """What a topic is proposed as, or why it is not."""
+    feed = Feed("init", (name,), "smartico-sync-init")
     try:
-        messages = stream.sample(Feed("init", (name,), "smartico-sync-init"), SAMPLE)
+        messages = stream.sample(feed, SAMPLE)
+        waiting = 0 if messages else sum(each.messages for each in stream.lags(feed, {}))
     except SyncError as error:
         return error.message
+    if waiting:
+        return f"{waiting} messages wait in it, which {NOT_SHOWN}"
     return propose_topic(name, messages)

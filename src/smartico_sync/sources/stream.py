@@ -183,7 +183,7 @@ class Stream(Protocol):
         """Ask the broker what it is."""
 
     def names(self) -> tuple[str, ...]:
-        """Topics or queues that the user may read."""
+        """Topics or queues that the user may read. ConfigError where the broker does not tell them as it is configured."""
 
     def subscribe(self, feed: Feed, keeper: Keeper) -> Subscription:
         """Begin to read. Connects; lanes may be given later, inside `take`."""

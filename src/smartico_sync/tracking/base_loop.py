@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 import structlog
 
@@ -82,6 +82,9 @@ class BaseLoop(ABC, Generic[T, S]):
 
     `most_bytes` of rows in flight, beside the bound of all views together.
     """
+
+    backoff: ClassVar[Backoff] = BACKOFF
+    """How long it pauses after trouble."""
 
     def __init__(self, equipment: T, sender: S, most_bytes: float = math.inf) -> None:
         self._equipment = equipment
@@ -253,7 +256,7 @@ class BaseLoop(ABC, Generic[T, S]):
 
     def _trouble(self, error: SyncError) -> None:
         """Remember what happened, and pause longer each time."""
-        pause = BACKOFF.pause(self._failures)
+        pause = self.backoff.pause(self._failures)
         self._failures += 1
         if isinstance(error, SourceError) and not isinstance(error, PositionMoved):
             with suppress(SyncError):  # what the API has is not touched by it

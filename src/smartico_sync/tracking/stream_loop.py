@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from smartico_sync.core.backoff import Backoff
 from smartico_sync.core.messages.kept import packed
 from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.messages.rows import read
@@ -47,7 +48,11 @@ WAIT_S = 0.25  # an idle view asks the broker four times a second
 BUSY_WAIT_S = 0.01  # with pages in flight: their receipts are looked at that often
 PAUSE_AFTER_S = 2.0  # pages that wait longer do so for the API: shorter waits are the work itself, and a pause throws away what is fetched
 DRAIN_S = 10.0  # lanes that go to another member: what is in flight may still be acknowledged
+SELDOM = (
+    100_000  # new objects until Python searches for cycles: a page of messages is tens of thousands, and holds none
+)
 LOOK_S = 1.0  # how often lag and trouble are told
+RECONNECT = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0))  # a broker that is back has a queue that grew all the while
 PARKED_S = 1.0  # how often rows that wait for another try are looked up
 HOW = "the position of each lane is written with what it changed, and moves only from where it was"
 
@@ -67,8 +72,11 @@ def uncollected() -> Iterator[None]:
 class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
     """Tracks one view of messages, see BaseLoop."""
 
+    backoff = RECONNECT
+
     def __init__(self, equipment: StreamEquipment) -> None:
         super().__init__(equipment, StreamSender(equipment), MOST_BYTES)
+        gc.set_threshold(SELDOM, *gc.get_threshold()[1:])
         self._session: StreamSession | None = None
         self._subscription: Subscription | None = None
         self._reached: dict[str, LaneStep] = {}

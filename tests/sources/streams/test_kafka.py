@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -70,6 +71,9 @@ def test_a_partition_that_is_added_begins_at_its_first_message():
     assert assignment.begin_at(now, "t/0", {}) == "now"
     assert assignment.begin_at(now, "t/1", {"t/0": LaneStep("t/0", 1, 1)}) == "first"
     assert assignment.begin_at(now, "u/0", {"t/0": LaneStep("t/0", 1, 1)}) == "now"
+    found = replace(now, names=("[tu]",), named_by="pattern")
+    assert assignment.begin_at(found, "u/0", {}) == "now"
+    assert assignment.begin_at(found, "u/0", {"t/0": LaneStep("t/0", 1, 1)}) == "first"
 
 
 def test_a_position_behind_the_end_is_said(mock_bus):

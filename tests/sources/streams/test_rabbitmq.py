@@ -308,7 +308,7 @@ class TestQueues:
 
     def test_the_next_consumer_goes_on_in_order(self, rabbits, kind):
         """With a single active consumer: what the first had open comes to the second before all that is behind it."""
-        made = rabbits(kind, single_active_consumer=True)
+        made = rabbits(kind, single_active_consumer=True, options={"prefetch": "3000"})
         subscription, standby = made.subscribe(), made.subscribe(Kept())
         made.put(*({"n": n} for n in range(3000)))
         found = committed(subscription, 100)

@@ -16,7 +16,7 @@ RABBITMQ = Engine(
         # A connection that broke without a word is noticed within two of them.
         Parameter("heartbeat", "seconds between two signs of life", "30"),
         # Three requests of a thousand events; each broken connection counts as a delivery of every one of them.
-        Parameter("prefetch", "messages that may be on their way at once", "3000"),
+        Parameter("prefetch", "messages that may be on their way at once", "10000"),
         Parameter("delivery_limit", "the limit of the policy of quorum queues, for the warning at half of it; RabbitMQ 4 has `20` of its own"),
         Parameter("management", "the address of the management API (`https://mq1:15672`): `smartico-sync check` asks it what AMQP does not tell"),
         Parameter("client_name", "what the broker shows of our connection", "smartico-sync"),

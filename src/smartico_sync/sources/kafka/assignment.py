@@ -37,8 +37,14 @@ def reconciled(feed: Feed, known: LaneStep | None, committed: Committed) -> int 
 
 
 def begin_at(feed: Feed, lane: str, known: Mapping[str, LaneStep]) -> str:
-    """Where a lane begins that nobody has read: `first`, `now` or `time`; one that is added to a topic later at its first message."""
+    """Where a lane begins that nobody has read: `first`, `now` or `time`.
+
+    One that is added later begins at its first message: to a topic, or with a topic to those that a pattern finds. What it
+    holds came while the view was there.
+    """
     topic = lane.rpartition("/")[0]
+    if feed.named_by == "pattern" and known:
+        return "first"
     if any(name.rpartition("/")[0] == topic for name in known):
         return "first"
     return feed.start if isinstance(feed.start, str) else "time"

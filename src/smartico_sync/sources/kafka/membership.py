@@ -134,7 +134,8 @@ class Membership:
             raise ViewMisconfigured(
                 f"view {self._feed.view}: {mine} of {there} partitions are given to this daemon: another member of group "
                 f"{self._feed.group} reads the rest, and profiles are compared with one state",
-                hint="stop the other daemon, or give this one another `group:`",
+                hint="stop the other daemon, or give this one another `group:`; members of a cluster (`state: postgresql://…`) hand the "
+                "topic over to each other",
             )
 
     def _behind_gap(self, lane: str, at: int, low: int) -> int:

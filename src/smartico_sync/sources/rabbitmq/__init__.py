@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from smartico_sync.catalogue.engines import RABBITMQ
-from smartico_sync.errors import ViewMisconfigured
+from smartico_sync.errors import ConfigError, ViewMisconfigured
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.rabbitmq.beginning import refuse
 from smartico_sync.sources.rabbitmq.management import Management
@@ -59,8 +59,13 @@ class RabbitStream:
             )
 
     def names(self) -> tuple[str, ...]:
-        """The queues of the virtual host; none where no management API may be asked: AMQP does not tell."""
-        return self._management.names() if self._management else ()
+        """The queues of the virtual host. ConfigError where no management API may be asked: AMQP does not tell."""
+        if self._management is None:
+            raise ConfigError(
+                f"{self._place}: AMQP does not tell which queues there are",
+                hint="add the management API to the URL: ?management=http://HOST:15672 (the user needs the tag `monitoring`)",
+            )
+        return self._management.names()
 
     def subscribe(self, feed: Feed, keeper: Keeper) -> Subscription:
         """Begin to read."""

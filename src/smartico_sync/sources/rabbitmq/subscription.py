@@ -41,6 +41,9 @@ LOOK_S = 1.0  # how often queues are counted, and the channel looked at: after a
 GIVEN_BACK_S = 600.0  # what waits longer for the API is given back: the broker's own patience is 30 minutes by default
 HELD_S = 600.0  # what is parked longer is kept by the state, for the same reason
 FREED_S = 3.0  # a consumer that was killed is gone by then
+PAGES = 3  # in the prefetch: one comes while one is worked with and one is at the API
+BUSY = 100  # messages that came at once: more are coming
+GATHER_S = 0.005  # which are waited for then, as behind messages that are on their way: they share what a page costs
 STREAM_QUIET_S = 1.0  # a stream that sends nothing for so long behind its end is level
 
 log = structlog.get_logger()
@@ -223,13 +226,13 @@ class RabbitSubscription:
     # Messages
 
     def _pump(self, wait_s: float, limit: int) -> None:
-        """Take what the network holds, up to a page."""
+        """Take what the network holds, up to a page; behind messages that are on their way, also what comes in a moment."""
         with translated(self._place):
             self._connection.process_data_events(wait_s)
-            before = -1
-            while before < len(self._received) < limit:
+            enough, before = min(limit, self._settings.prefetch // PAGES), -1
+            while before < len(self._received) < enough:
                 before = len(self._received)
-                self._connection.process_data_events(0)
+                self._connection.process_data_events(GATHER_S if self._open or before >= BUSY else 0.0)
 
     def _page(self, limit: int, now: float) -> Page:
         """The next messages, as a page."""
