@@ -91,3 +91,11 @@ def test_what_was_let_go_on_purpose_is_left_to_others():
     there = [member("u", groups={"a": "one"})]
     assert plan("u", there, free, LEASE_S, resting=["a"]).take == ()
     assert plan("u", there, free, LEASE_S).take == ("a",)
+
+
+def test_nobody_waits_for_the_member_that_let_a_group_go():
+    """It has the least now, and yet the others take what is free at once."""
+    there = [member("u", groups={"a": "one"}), member("v", groups={"a": "one"})]
+    released = [Seat("a", "", 0.1, before="u")]
+    assert plan("v", there, released, LEASE_S).take == ("a",)
+    assert plan("u", there, released, LEASE_S, resting=["a"]).take == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Member"]
 
 BEATS = 3  # in the time of a lease
+GLANCE_S = 1.0  # how soon it is noticed that a group was let go
 SKEW_S = 60.0  # clocks of one data centre differ by less; retentions and `max_age` go by the member's own
 
 log = structlog.get_logger()
@@ -91,7 +93,7 @@ class Member:
                 self._looks.clear()
                 self.look()
                 self.attend()
-                self._looks.wait(self.place.lease_s / BEATS)
+                self.rest()
         finally:
             for work in self.at_work():
                 work.stop("the daemon ends")
@@ -99,6 +101,22 @@ class Member:
                 work.join()
             self.attend()
             self._membership.leave()
+
+    def rest(self) -> None:
+        """Wait for the next beat, or until a group comes or goes: nobody waits for a beat to take over what was let go."""
+        until = time.monotonic() + self.place.lease_s / BEATS
+        while (left_s := until - time.monotonic()) > 0 and not self._looks.wait(min(GLANCE_S, left_s)):
+            if self._moved():
+                return
+
+    def _moved(self) -> bool:
+        """Whether there is anything to do before the next beat."""
+        seen, membership = self._seen, self._membership
+        if seen is None or membership is None:
+            return False
+        with suppress(StateError):  # the next beat tells
+            return membership.moved(seen, self.able())
+        return False
 
     def _wake_in_the_end(self) -> None:
         self.stopping.wait()

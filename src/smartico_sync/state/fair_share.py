@@ -31,12 +31,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A group. `holder`: a member's id, or "" while it is free, which it has been for `free_s`; `wanted`: the name of the member that is to hold it."""
+    """A group. `holder`: a member's id, or "" while it is free, which it has been for `free_s`; `wanted`: the name of the member that is to hold it.
+
+    `before`: the id of the member that held it last.
+    """
 
     group: str
     holder: str
     free_s: float
     wanted: str = ""
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ def plan(
         seat, theirs = at[group], claims[group]
         if group in resting or (theirs not in (None, me) and seat.free_s < lease_s):
             continue
-        ahead = sum((count, other) < (load[me], me) for other, count in load.items())
+        # Whoever let it go does not want it back: nobody waits for him.
+        ahead = sum((count, other) < (load[me], me) for other, count in load.items() if other != seat.before)
         fair = load[me] < share and seat.free_s >= ahead * lease_s * TURN
         if theirs == me or fair or min(seat.free_s, together_s) >= ABANDONED * lease_s:
             take.append(group)

@@ -14,10 +14,10 @@ from smartico_sync.errors import ConfigError
 from smartico_sync.state.fair_share import Member, Seat
 from smartico_sync.state.postgresql import first_start
 from smartico_sync.state.postgresql.connection import connect, told
-from smartico_sync.state.postgresql.lease import look
+from smartico_sync.state.postgresql.lease import LIVE, look
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from smartico_sync.state.postgresql.first_start import Wish
     from smartico_sync.state.postgresql.lease import Holder
@@ -30,6 +30,7 @@ VALUES (%s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 s', %s)
 ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, groups = excluded.groups;
 DELETE FROM member WHERE expires < clock_timestamp() - interval '{FORGOTTEN_S} s'"""  # noqa: S608 - a number
 MEMBERS = "SELECT id::text, name, extract(epoch FROM now() - since)::float, groups FROM member WHERE expires > clock_timestamp() ORDER BY since, id"
+GLANCE = f"SELECT name, {LIVE}, wanted FROM lease ORDER BY name"  # noqa: S608 - a constant
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float"
 WANT = "UPDATE lease SET wanted = %s WHERE name = %s"
 
@@ -45,7 +46,8 @@ class Seen:
     def seats(self) -> tuple[Seat, ...]:
         """Who holds which group, by the ids of members."""
         return tuple(
-            Seat(each.name, str(each.member_id) if each.live else "", each.free_s, each.wanted) for each in self.holders
+            Seat(each.name, str(each.member_id) if each.live else "", each.free_s, each.wanted, str(each.member_id))
+            for each in self.holders
         )
 
 
@@ -85,6 +87,16 @@ class Membership:
             except psycopg.Error:
                 self._connection.close()
                 raise
+
+    def moved(self, seen: Seen, groups: Collection[str]) -> bool:
+        """Whether one of these groups was let go, taken or promised since that was seen, or is free; one short statement. Raises StateError."""
+        if self._connection is None or self._connection.closed:
+            return True
+        with told(self._wish.url):
+            rows = psycopg.ClientCursor(self._connection).execute(GLANCE).fetchall()
+        found = {name: (live, wanted) for name, live, wanted in rows if name in groups}
+        before = {each.name: (each.live, each.wanted) for each in seen.holders if each.name in groups}
+        return found != before or not all(live for live, _ in found.values())
 
     def leave(self) -> None:
         """Have the others know at once that this member is gone; idempotent."""
