@@ -126,15 +126,14 @@ class Member:
         """Say that this member is there, see the others, and do what follows."""
         self.collect()
         try:
-            seen = self._membership.beat(self.able()) if self._membership else None
+            seen = self._membership.beat(self.able(), self.rests()) if self._membership else None
         except StateError as error:
             self._trouble = error
             return
         if seen is None:
             return
         now = time.monotonic()
-        resting = [name for name, until in self.resting.items() if until > now]
-        planned = plan(str(self.place.id), seen.members, seen.seats(), self.place.lease_s, resting)
+        planned = plan(str(self.place.id), seen.members, seen.seats(), self.place.lease_s)
         if self._plan is None or planned.refused != self._plan.refused:
             for name, other in planned.refused.items():
                 log.warning(
@@ -174,6 +173,11 @@ class Member:
         """The groups that this member can work with, as far as it knows; those that failed are left to others for the time of a lease."""
         now = time.monotonic()
         return {name: digest for name, digest in self.digests.items() if self.failed.get(name, (now,))[0] <= now}
+
+    def rests(self) -> set[str]:
+        """The groups that are left to others for now."""
+        now = time.monotonic()
+        return {name for name, until in tuple(self.resting.items()) if until > now}
 
     def at_work(self) -> list[GroupWork]:
         """The groups that are worked with here."""

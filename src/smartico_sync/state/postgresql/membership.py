@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Membership", "Seen", "present", "want"]
 
+RESTS = "rests "  # before the hash of a group that its member leaves to others
 FORGOTTEN_S = 3600  # who was gone for longer is no news
 HERE = f"""INSERT INTO member (id, name, since, expires, groups)
 VALUES (%s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 s', %s)
@@ -70,15 +71,19 @@ class Membership:
                 raise
         return cls(replace(wish, first="was there"), connection)
 
-    def beat(self, groups: Mapping[str, str]) -> Seen:
-        """Say that this member is there and can work with these groups, each with a hash of its configuration; see the others. Raises StateError."""
+    def beat(self, groups: Mapping[str, str], resting: Collection[str] = ()) -> Seen:
+        """Say that this member is there and can work with these groups, each with a hash of its configuration; see the others. Raises StateError.
+
+        `resting`: groups that it leaves to others for now.
+        """
         with told(self._wish.url):
             if self._connection is None or self._connection.closed:
                 self._connection = connect(self._wish.url, self._wish.lease_s, "member")
                 first_start.ready(self._connection, self._wish)
             who, cursor = self._wish.who, psycopg.ClientCursor(self._connection)
+            told_groups = {name: RESTS * (name in resting) + digest for name, digest in groups.items()}
             try:
-                cursor.execute(HERE, (who.id, who.name, self._wish.lease_s, json.dumps(dict(groups))))
+                cursor.execute(HERE, (who.id, who.name, self._wish.lease_s, json.dumps(told_groups)))
                 members = tuple(present(self._connection))
                 before = time.time()
                 (now,) = cursor.execute(NOW).fetchone() or (before,)
@@ -109,7 +114,14 @@ class Membership:
 
 def present(connection: psycopg.Connection[Any]) -> list[Member]:
     """Who is there. Raises psycopg.Error."""
-    return [Member(*row) for row in psycopg.ClientCursor(connection).execute(MEMBERS).fetchall()]
+    return [
+        Member(
+            number, name, here_s,
+            {group: digest.removeprefix(RESTS) for group, digest in groups.items()},
+            frozenset(group for group, digest in groups.items() if digest.startswith(RESTS)),
+        )
+        for number, name, here_s, groups in psycopg.ClientCursor(connection).execute(MEMBERS).fetchall()
+    ]  # fmt: skip
 
 
 def want(connection: psycopg.Connection[Any], group: str, member: str) -> None:
