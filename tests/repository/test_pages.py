@@ -67,12 +67,12 @@ def test_a_push_and_a_pull_request_run_the_gate_as_a_developer_does():
 
 
 def test_every_night_the_long_tests_run():
-    """Torture and soak are no part of the gate; they run by the clock and by hand."""
+    """Torture, soak and failover are no part of the gate; they run by the clock and by hand."""
     workflow = loaded("workflows/nightly.yml")
     assert {"schedule", "workflow_dispatch"} <= set(triggers(workflow))
     (job,) = workflow["jobs"].values()
     assert job["container"] == "debian:12"
-    assert job["strategy"]["matrix"]["target"] == ["torture", "soak"]
+    assert job["strategy"]["matrix"]["target"] == ["torture", "soak", "failover-long"]
     assert 'make "$TARGET"' in runs(job)
     made = (ROOT / "Makefile").read_text("utf-8")
     assert all(f"\n{target}: " in made for target in job["strategy"]["matrix"]["target"])

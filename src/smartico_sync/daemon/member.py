@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Member"]
 
 BEATS = 3  # in the time of a lease
-GLANCE_S = 1.0  # how soon it is noticed that a group was let go
+GLANCE_S = (
+    1.5  # how soon it is noticed that a group was let go; with the beats of a lease of 10 s two statements a second
+)
 SKEW_S = 60.0  # clocks of one data centre differ by less; retentions and `max_age` go by the member's own
 
 log = structlog.get_logger()

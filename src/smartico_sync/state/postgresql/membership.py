@@ -26,10 +26,10 @@ __all__ = ["Membership", "Seen", "present", "want"]
 
 RESTS = "rests "  # before the hash of a group that its member leaves to others
 FORGOTTEN_S = 3600  # who was gone for longer is no news
-HERE = f"""INSERT INTO member (id, name, since, expires, groups)
+HERE = """INSERT INTO member (id, name, since, expires, groups)
 VALUES (%s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 s', %s)
-ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, groups = excluded.groups;
-DELETE FROM member WHERE expires < clock_timestamp() - interval '{FORGOTTEN_S} s'"""  # noqa: S608 - a number
+ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, groups = excluded.groups"""
+FORGET = f"DELETE FROM member WHERE expires < clock_timestamp() - interval '{FORGOTTEN_S} s'"  # noqa: S608 - a number
 MEMBERS = "SELECT id::text, name, extract(epoch FROM now() - since)::float, groups FROM member WHERE expires > clock_timestamp() ORDER BY since, id"
 GLANCE = f"SELECT name, {LIVE}, wanted FROM lease ORDER BY name"  # noqa: S608 - a constant
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float"
@@ -66,6 +66,7 @@ class Membership:
             connection = connect(wish.url, wish.lease_s, "member")
             try:
                 first_start.ready(connection, wish)
+                connection.execute(FORGET.encode())
             except BaseException:
                 connection.close()
                 raise
