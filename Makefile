@@ -72,6 +72,7 @@ bench: servers ## Events a second and CPU against a plain loop, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench.trickle
 	PYTHONPATH=tests $(BIN)/python -m bench.kafka
 	$(BIN)/python -m bench.state_size
+	PYTHONPATH=tests $(BIN)/python -m bench.shared_state
 	PYTHONPATH=tests $(BIN)/python -m bench.rabbitmq
 	$(BIN)/python -m pytest -q -s -p conftest -p no:randomly -W ignore bench/sources.py
 	PYTHONPATH=tests $(BIN)/python -m bench.slow_player
