@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-all check audit sbom bench torture soak failover failover-long format reference clean
+.PHONY: help setup run test test-slow test-all check docs audit sbom bench torture soak failover failover-long format reference clean
 
 UV_VERSION := 0.13.9
 PIP_AUDIT_VERSION := 2.9.0
@@ -20,7 +20,7 @@ $(UV):
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv==$(UV_VERSION)
 
 .venv/.ready: pyproject.toml uv.lock | $(UV)
-	@$(UV) sync --quiet --frozen --all-extras --python $(PYTHON)
+	@$(UV) sync --quiet --frozen --all-extras --all-groups --python $(PYTHON)
 	@touch $@
 
 setup: .venv/.ready ## Make the environment in .venv
@@ -47,13 +47,19 @@ test-slow: setup ## The slow tests, and those on stand-ins of about 2 GB, which 
 
 test-all: test test-slow ## Every test, on every database that can be had
 
-check: setup ## The gates: style, types, import rules, generated references
+check: setup ## The gates: style, types, import rules, generated references, links of the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m smartico_sync.config.reference
 	$(BIN)/python -m smartico_sync.cli.manual
+	$(BIN)/sphinx-build $(SITE)
+
+SITE := --quiet --fresh-env --write-all --fail-on-warning --keep-going --doctree-dir .sphinx docs site
+
+docs: setup ## The documentation as a site, in site/: open site/index.html
+	$(BIN)/sphinx-build $(SITE)
 
 # What an installation consists of: every dependency of every extra, at the version and with the hashes of uv.lock.
 EXPORT := $(UV) export --quiet --frozen --no-dev --all-extras --no-emit-project
@@ -100,4 +106,4 @@ reference: setup ## Write the schema, the references and the manual page again f
 	$(BIN)/python -m smartico_sync.cli.manual --write
 
 clean: ## Remove what the targets made
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .tools .sphinx site .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
--- The views that smartico-sync reads. Columns are named as its catalogue knows them; `sync check` says what is missing.
+-- The views that smartico-sync reads. Columns are named as its catalogue knows them; `smartico-sync check` says what is missing.
 CREATE SCHEMA crm;
 
 -- Tracked by dt_update: indexed (players_updated), never NULL.

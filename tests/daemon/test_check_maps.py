@@ -203,6 +203,17 @@ def test_everything_that_is_missing_is_listed_with_what_mends_it(engine, operato
     ]
 
 
+def test_a_hint_is_whole_where_no_column_is_left(lite, operator):
+    """A view whose every column has its use lacks one: nothing else is there to choose from, and nothing is promised."""
+    rest = {name: type_ for name, type_ in DEPOSITS.items() if name not in {"deposit_amount", "dt_finalized"}}
+    lite.table("deposits", rest)
+    operator.configure(
+        lite.url, "  - {name: deposits, source: db, relation: deposits, kind: deposits, cursor: transaction_date}\n"
+    )
+    (missing,) = by_name(json.loads(operator.sync("check", "--json").stdout), "deposits")["missing"]
+    assert missing["hint"].endswith("`columns: {YOUR_COLUMN: deposit_amount}`")
+
+
 def test_one_wrong_row_in_a_good_view_stops_nothing(lite, operator):
     """What the daemon would deliver ends with 0, whatever single rows hold; where nearly all are refused it ends as the daemon would."""
     rows = [(f"D{n}", "B", n, at(n), at(n), None if n == 7 else 5) for n in range(1, 150)]

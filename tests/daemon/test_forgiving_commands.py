@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -58,6 +59,14 @@ def test_a_rewind_that_loses_nothing_does_not_ask(stopped):
     assert refused.returncode == 2
     assert "delivered rows get new event ids" in refused.stderr
     assert stopped.sync("watermark", "rewind", "deposits", "--to", "first").returncode == 0
+
+
+def test_how_far_a_view_is_can_be_read(stopped):
+    """A person sees places and counts; what the view was tracked as is for programs, and in `--json`."""
+    shown = stopped.sync("watermark", "show").stdout
+    assert re.search(r"counts +read 20, delivered 20$", shown, re.MULTILINE)
+    assert "{" not in shown
+    assert json.loads(stopped.sync("watermark", "show", "--json").stdout)[0]["definition"]
 
 
 def test_a_new_state_asks_and_says_what_begins_where(stopped):

@@ -97,8 +97,7 @@ def members():
             configuration = load(config)
             home, stopping = config.parent, threading.Event()
             place = state_place(configuration, home)
-            member = Member(configuration, home, place, board_of(configuration), stopping)
-            member.join()
+            member = Member.join(configuration, home, place, board_of(configuration), stopping)
 
             def end():
                 stopping.set()

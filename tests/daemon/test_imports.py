@@ -6,8 +6,11 @@ import os
 import sqlite3
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from smartico_sync.daemon.control import Control
 
@@ -89,3 +92,47 @@ def test_run_on_sqlite_imports_no_other_engine_and_draws_nothing(imported, opera
     assert not {
         name for name in ours if name.startswith(("smartico_sync.tracking.stream", "smartico_sync.core.messages"))
     }
+
+
+WITHOUT_EXTRAS = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in %r:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+import click
+from smartico_sync.cli import app, main
+def loaded(group, context):
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            loaded(command, context)
+loaded(app, click.Context(app))
+main()
+"""
+
+
+def optional():
+    """The top names of what only an extra installs: all that extras ask for, less what everybody gets."""
+    owners = metadata.packages_distributions()
+    plain, extras = set(), set()
+    for text in metadata.requires("smartico-sync"):
+        wanted = Requirement(text)
+        (extras if wanted.marker and "extra" in str(wanted.marker) else plain).add(canonicalize_name(wanted.name))
+    found = {
+        name
+        for name, of in owners.items()
+        if {canonicalize_name(each) for each in of} & (extras - plain - {"smartico-sync"})
+    }
+    return found | {"numpy", "pandas", "pyarrow", "bson", "grpc", "requests"}
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("run", "--once")])
+def test_every_command_works_where_no_extra_is_installed(imported, operator, arguments):
+    """What `pip install smartico-sync` brings is enough for every command to begin, and for SQLite altogether."""
+    assert {"psycopg", "pika"} <= optional()
+    command = [sys.executable, "-c", WITHOUT_EXTRAS % optional(), *arguments, "--config", str(operator.config)]
+    done = subprocess.run(command, cwd=operator.home, capture_output=True, text=True, check=False, timeout=90)
+    assert "internal error" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr

@@ -281,7 +281,7 @@ def test_a_brand_that_nobody_registered_waits_and_holds_up_nobody(day):
     today.poll()
     assert deposits(today)[-1] == 11
     today.operator.sandbox.set_faults([])
-    for halt in today.parts.delivery.default.breaker.halts.values():
+    for halt in today.parts.delivery.default.dispatch.breaker.halts.values():
         halt.probe_at = 0
     hurry(today)
     today.poll()

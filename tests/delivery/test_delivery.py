@@ -134,7 +134,7 @@ def test_an_unknown_brand_stops_itself_and_nothing_else(sandbox, ingest):
     assert status.state == "halted"
     assert "nobody" in status.halts[0][0]
     sandbox.set_faults([])
-    ingest.default.breaker.halts["nobody"].probe_at = 0
+    ingest.default.dispatch.breaker.halts["nobody"].probe_at = 0
     receipt = ingest.send("mixed", with_brands(some_events(40), ["b", "nobody"])).result(30)
     assert receipt.delivered + receipt.duplicates == 40
     assert ingest.status()[0].state == "idle"
@@ -168,8 +168,8 @@ def test_brands_have_their_own_url_token_and_name(sandbox):
         assert receipt.delivered == 60
         assert {event["ext_brand_id"] for event in second.events()} == {"own-there"}
         assert {event["ext_brand_id"] for event in sandbox.events()} == {"b", "Near"}
-        assert delivery.brands["Near"].rate_limit is delivery.default.rate_limit
-        assert delivery.brands["Own"].rate_limit is not delivery.default.rate_limit
+        assert delivery.brands["Near"].dispatch.rate_limit is delivery.default.dispatch.rate_limit
+        assert delivery.brands["Own"].dispatch.rate_limit is not delivery.default.dispatch.rate_limit
         assert {status.name: status.events["delivered"] for status in delivery.status()} == {
             "smartico": 20, "Own": 20, "Near": 20,
         }  # fmt: skip
@@ -185,7 +185,7 @@ def test_a_token_file_is_read_again_when_it_changes(sandbox, tmp_path):
         delivery.send("deposits", some_events(10)).result(30)
     file.write_text("secret\n")
     os.utime(file, (0, 1))
-    delivery.default.breaker.halts[""].probe_at = 0
+    delivery.default.dispatch.breaker.halts[""].probe_at = 0
     assert delivery.send("deposits", some_events(10)).result(30).delivered == 10
     delivery.close(1000)
 

@@ -52,7 +52,7 @@ def delivered(ingest, events, mend):
         events = events.take(events.frame[POSITION].is_in(list(waits)))
         if time.monotonic() > began + MENDED_AFTER_S:
             mend()
-        for halt in ingest.default.breaker.halts.values():
+        for halt in ingest.default.dispatch.breaker.halts.values():
             halt.probe_at = 0
 
 

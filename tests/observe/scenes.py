@@ -100,7 +100,7 @@ class Scene:
     def open(self, listen=None):
         self.endpoint = Endpoint(listen or self.listen, self.board, lambda: self.destinations)
         self.endpoint.sources = {"casino": "encrypted and verified", "old": "in the clear"}
-        self.endpoint.letters = letters
+        self.endpoint.dead_letters = letters
         if listen:
             self.url = self.endpoint.url
             self.listen = self.url.removeprefix("http://")

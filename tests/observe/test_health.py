@@ -126,7 +126,7 @@ def test_everybody_who_looks_sees_the_same_standstill():
         assert re.search(r'^smartico_sync_lag_seconds\{view="deposits"\} 400\.0$', metrics, re.MULTILINE)
         assert re.search(r'^smartico_sync_view_state\{state="behind",view="deposits"\} 1\.0$', metrics, re.MULTILINE)
         assert "deposits stands still" in endpoint.answer("/")[2].decode()
-        assert "polling for 400 s" in endpoint.answer("/")[2].decode()
+        assert "polling for 6 min 40 s" in endpoint.answer("/")[2].decode()
         now = at(0)
         (view,) = json.loads(endpoint.answer("/status.json")[2])["views"]
         assert (view["state"], view["lag_ms"], view["standstill"]) == ("live", 0, "no")

@@ -34,10 +34,10 @@ def api(ahead_ms):
     [
         (0, 0, ""),
         (59_000, -59_000, ""),
-        (HOUR_MS, HOUR_MS, "the clock of this machine is 3,600 s behind the API's and the database's"),
-        (-HOUR_MS, -HOUR_MS, "the clock of this machine is 3,600 s ahead of the API's and the database's"),
-        (HOUR_MS, 0, "the clock of source db is 3,600 s ahead of this machine's and the API's"),
-        (HOUR_MS, None, "the clock of source db is 3,600 s ahead of this machine's"),
+        (HOUR_MS, HOUR_MS, "the clock of this machine is 1 h 00 min behind the API's and the database's"),
+        (-HOUR_MS, -HOUR_MS, "the clock of this machine is 1 h 00 min ahead of the API's and the database's"),
+        (HOUR_MS, 0, "the clock of source db is 1 h 00 min ahead of this machine's and the API's"),
+        (HOUR_MS, None, "the clock of source db is 1 h 00 min ahead of this machine's"),
         (0, HOUR_MS, ""),
     ],
 )
@@ -77,7 +77,7 @@ def test_a_replica_that_falls_back_is_told_beyond_the_limit_only():
     assert assess([view("replica", 200_000), view("primary"), view("unknown")], ()).findings == ()
     many = [replace(view("replica", 400_000), name=f"view{n}") for n in range(12)]
     (finding,) = assess(many, ()).findings
-    assert finding.message == "source db: its replica is more than 300 s behind the primary"
+    assert finding.message == "source db: its replica is more than 5 min 00 s behind the primary"
     assert finding.subject == "view0, view1, view2 and 9 more"
 
 

@@ -22,7 +22,7 @@ from smartico_sync.sources.kit.login import CERTIFICATES, BaseLogin
 from smartico_sync.sources.mongodb.login import OURS
 from smartico_sync.sources.mssql.login import SPELLED
 from smartico_sync.sources.oracle import login as oracle
-from smartico_sync.sources.postgresql.session import Login
+from smartico_sync.sources.postgresql.login import Login
 from smartico_sync.sources.redshift import login as redshift
 from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.snowflake import login as snowflake

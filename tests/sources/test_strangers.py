@@ -17,7 +17,7 @@ from smartico_sync.sources.mongodb.login import Login as MongoDB
 from smartico_sync.sources.mssql.login import Login as SqlServer
 from smartico_sync.sources.mysql.login import Login as MySQL
 from smartico_sync.sources.oracle.login import Login as Oracle
-from smartico_sync.sources.postgresql.session import Login as PostgreSQL
+from smartico_sync.sources.postgresql.login import Login as PostgreSQL
 from smartico_sync.sources.redshift.login import Login as Redshift
 from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.snowflake.login import Login as Snowflake

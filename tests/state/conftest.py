@@ -8,7 +8,8 @@ import pytest
 from servers.postgresql import Database
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit, DeadLetter, ParkedRow, UndeliveredRow
-from smartico_sync.state.place import FilePlace, Group, ServerPlace
+from smartico_sync.state.group import Group
+from smartico_sync.state.place import FilePlace, ServerPlace
 from smartico_sync.state.postgresql.tables import SCHEMA
 
 SECRET = bytes(range(32))

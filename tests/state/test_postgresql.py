@@ -23,7 +23,7 @@ from smartico_sync.errors import (
     StateMissing,
     StateUnwritable,
 )
-from smartico_sync.state.place import Group
+from smartico_sync.state.group import Group
 from smartico_sync.state.postgresql.dialect import translated
 from smartico_sync.state.postgresql.tables import SCHEMA
 from waiting import until

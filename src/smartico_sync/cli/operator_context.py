@@ -87,7 +87,7 @@ class OperatorContext(Configured):
         """Raise ConfigError where a command needs messages to be read again, and the broker cannot do that."""
         if not self.can_replay(view):
             raise ConfigError(
-                f"view {view.name}: sync {command} needs messages to be read again, and a queue gives each of them once",
+                f"view {view.name}: smartico-sync {command} needs messages to be read again, and a queue gives each of them once",
                 hint=f"smartico-sync status shows what waits; smartico-sync dead-letters list --view {view.name} what was given up",
             )
 

@@ -29,7 +29,7 @@ from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
 from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
 from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.observe.alerts import Alerts
-from smartico_sync.observe.endpoint import no_letters
+from smartico_sync.observe.endpoint import no_dead_letters
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.journal import Journal
 from smartico_sync.observe.logs import configure, flush
@@ -122,7 +122,7 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         if endpoint is not None:
             endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
             endpoint.notes, endpoint.waits_for, endpoint.dated = reload.findings, None, journal.dated
-            endpoint.sources, endpoint.sizes, endpoint.letters = {}, None, no_letters
+            endpoint.sources, endpoint.sizes, endpoint.dead_letters = {}, None, no_dead_letters
         with ExitStack() as inner:
             parts = start.until(partial(assembled, configuration, base, inner, board))
             stopping = reload.begin(configuration)
@@ -169,7 +169,7 @@ def serve(
     if endpoint is not None:
         endpoint.destinations, endpoint.starting = parts.delivery.status, "no"
         endpoint.sources, endpoint.sizes = parts.sources, parts.store.sizes
-        endpoint.letters = parts.store.newest_dead_letters
+        endpoint.dead_letters = parts.store.newest_dead_letters
         where = endpoint.url
     if reports is not None:
         be_asked(scheduler, parts, endpoint, reports, stack)

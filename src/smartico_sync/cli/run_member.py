@@ -18,7 +18,7 @@ from smartico_sync.daemon.reload import tried
 from smartico_sync.daemon.state_place import state_place
 from smartico_sync.errors import StateError
 from smartico_sync.observe.cluster_status import with_cluster
-from smartico_sync.observe.endpoint import no_letters
+from smartico_sync.observe.endpoint import no_dead_letters
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.status_document import status_document
 from smartico_sync.state.place import ServerPlace
@@ -65,7 +65,12 @@ def take_part(
     if endpoint is not None:
         endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
         endpoint.notes, endpoint.waits_for, endpoint.dated = notes, None, journal.dated
-        endpoint.sources, endpoint.sizes, endpoint.letters, endpoint.cluster = {}, None, no_letters, lambda: None
+        endpoint.sources, endpoint.sizes, endpoint.dead_letters, endpoint.cluster = (
+            {},
+            None,
+            no_dead_letters,
+            lambda: None,
+        )
 
     def joined() -> Member:
         place = state_place(configuration, base)
@@ -73,17 +78,15 @@ def take_part(
             raise StateError(
                 f"the state {place} is a file: one machine works with it", hint="name a server as `state:`"
             )
-        member = Member(configuration, base, place, board, ending.stopping)
-        member.join()
-        return member
+        return Member.join(configuration, base, place, board, ending.stopping)
 
     member = start.until(joined)
     member.stopping = reload.begin(configuration)
     attendance = Attendance(member, reload, endpoint, notes, journal.dated)
     where = "no status page"
     if endpoint is not None:
-        endpoint.destinations, endpoint.sizes, endpoint.letters = (
-            attendance.destinations, attendance.sizes, attendance.letters,
+        endpoint.destinations, endpoint.sizes, endpoint.dead_letters = (
+            attendance.destinations, attendance.sizes, attendance.dead_letters,
         )  # fmt: skip
         endpoint.cluster, endpoint.starting = member.status, "no"
         where = endpoint.url
@@ -161,7 +164,7 @@ class Attendance:
         parts = self.member.parts()
         return parts[0].store.sizes() if parts else None
 
-    def letters(self, view: str) -> Sequence[DeadLetter]:
+    def dead_letters(self, view: str) -> Sequence[DeadLetter]:
         """The last dead letters of a view."""
         parts = self.member.parts()
         return parts[0].store.newest_dead_letters(view) if parts else ()

@@ -81,7 +81,8 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
             if each.row.view == name and each.row.position is not None and each.row.position.key == key
         ]
     if as_json:
-        print_json({"view": name, "key": list(key), "rows": found, "letters": undelivered})
+        # `letters` is what `undelivered` was called first, and stays.
+        print_json({"view": name, "key": list(key), "rows": found, "undelivered": undelivered, "letters": undelivered})
     else:
         show(name, key, found, undelivered, dropped)
     if not found and not undelivered:

@@ -23,6 +23,7 @@ from smartico_sync.tracking.view_identity import definition_of, recorded, replac
 from smartico_sync.tracking.written_cursors import cursor_at, written
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from smartico_sync.config.models import View
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["time_of", "watermark"]
+
+FOR_PROGRAMS = {"view", "definition"}  # the view stands above; what it was tracked as is long, and in the JSON
 
 
 @click.group()
@@ -56,8 +59,8 @@ def show(names: tuple[str, ...], path: Path, as_json: bool) -> None:
     for each in found:
         secho(each["view"], bold=True)
         for name, value in each.items():
-            if name != "view":
-                echo(f"  {name.replace('_', ' '):<14}{value}")
+            if name not in FOR_PROGRAMS:
+                echo(f"  {name.replace('_', ' '):<14}{listed(value) if isinstance(value, dict) else value}")
 
 
 def told(row: ViewRow, lanes: dict[str, int]) -> dict[str, Any]:
@@ -73,6 +76,12 @@ def told(row: ViewRow, lanes: dict[str, int]) -> dict[str, Any]:
         "counts": dict(row.counts),
         **({"lanes": lanes} if lanes else {}),
     }
+
+
+def listed(numbers: Mapping[str, int]) -> str:
+    """What was counted, the whole first; offsets by their lanes."""
+    whole_first = sorted(numbers.items(), key=lambda item: item[0] != "read")
+    return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in whole_first)
 
 
 def text(position: Position | None) -> str:

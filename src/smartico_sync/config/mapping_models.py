@@ -58,7 +58,7 @@ def located(value: Any) -> Any:
         return {"path": value}
     if isinstance(value, dict | FieldPath):
         return value
-    raise ValueError("a path such as payload.user_id; or a mapping such as {path: payload.at, type: epoch_us}")
+    raise ValueError("a path such as `payload.user_id`; or a mapping such as `{path: payload.at, type: epoch_us}`")
 
 
 FieldPaths = dict[str, Annotated[FieldPath, BeforeValidator(located)]]

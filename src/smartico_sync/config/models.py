@@ -18,7 +18,7 @@ from smartico_sync.core.encryption import Encryption  # noqa: TC001  - likewise
 from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
 __all__ = [
-    "AlertReceiver", "Brand", "ColumnRule", "Configuration", "DeadLetters", "FieldPath", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
+    "AlertReceiver", "Brand", "Cluster", "ColumnRule", "Configuration", "DeadLetters", "FieldPath", "Health", "KindName", "LateCommit", "MaxRefused", "Model", "Pii", "Reconcile", "Smartico",
     "SourceConfig", "Tracing", "TypeColumn", "View",
 ]  # fmt: skip
 

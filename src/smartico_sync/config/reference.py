@@ -37,6 +37,7 @@ SECTIONS: tuple[tuple[type[BaseModel], str], ...] = (
     (Configuration, ""),
     (models.Smartico, "smartico"),
     (models.Brand, "smartico.brands.NAME"),
+    (models.Cluster, "cluster"),
     (models.Pii, "pii"),
     (models.Health, "health"),
     (models.AlertReceiver, "alerts.NAME"),

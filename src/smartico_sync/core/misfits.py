@@ -112,10 +112,10 @@ class Looked:
         spare = [column.name for column in self.relation.columns if column not in {*known, *self.called_envelope()}]
         close = [found for name in alternatives for found in get_close_matches(name, spare, n=1)]
         own = close[0] if close else "YOUR_COLUMN"
+        others = f"; it has {', '.join(spare[:SHOWN])}{' …' if len(spare) > SHOWN else ''}" if spare else ""
         return Misfit(
             f"it has no column {' or '.join(alternatives)}, {why}",
-            f"let the view have it, or say which column it is: `columns: {{{own}: {alternatives[0]}}}`{more}; "
-            f"it has {', '.join(spare[:SHOWN])}{' …' if len(spare) > SHOWN else ''}",
+            f"let the view have it, or say which column it is: `columns: {{{own}: {alternatives[0]}}}`{more}{others}",
         )
 
     def called_envelope(self) -> tuple[Column, ...]:

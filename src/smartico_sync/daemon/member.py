@@ -45,7 +45,7 @@ log = structlog.get_logger()
 class Member:
     """Takes groups and lets them go, until `stopping` is set. Its views are on `board` while it works with them.
 
-    `join` has to go well first. Safe to ask from any thread.
+    Made by `join`. Safe to ask from any thread.
     """
 
     def __init__(
@@ -55,11 +55,13 @@ class Member:
         place: ServerPlace,
         board: StatusBoard,
         stopping: threading.Event,
+        membership: Membership,
+        seen: Seen,
     ) -> None:
         self.configuration, self.base, self.board, self.stopping = configuration, base, board, stopping
-        self.place = replace(place, id=uuid4())
+        self.place = place
         self.groups = {group.name: group for group in token_groups(configuration)}
-        self.digests = {group.name: group.digest for group in place.groups}
+        self.digests = digests_of(place)
         self.work: dict[str, GroupWork] = {}
         self.resting: dict[str, float] = {}  # groups that are left to others, until when
         self.failed: dict[
@@ -68,27 +70,34 @@ class Member:
         self.attend: Callable[[], None] = lambda: (
             None
         )  # called by `forever` now and then, and whenever a group comes or goes
-        self._membership: Membership | None = None
-        self._seen: Seen | None = None
+        self._membership, self._seen = membership, seen
         self._seen_at = time.monotonic()
         self._plan: Plan | None = None
         self._trouble: StateError | None = None
         self._looks = threading.Event()
         self._lock = threading.Lock()
-        board.leave(view.name for view in configuration.views)
 
-    def join(self) -> None:
+    @classmethod
+    def join(
+        cls,
+        configuration: Configuration,
+        base: Path,
+        place: ServerPlace,
+        board: StatusBoard,
+        stopping: threading.Event,
+    ) -> Member:
         """Be there, making the tables at the very first start. Raises StateError."""
-        self._membership = self.place.membership()
+        board.leave(view.name for view in configuration.views)
+        own = replace(place, id=uuid4())
+        membership = own.membership()
         try:
-            self._seen = self._membership.beat(self.able())
+            return cls(configuration, base, own, board, stopping, membership, membership.beat(digests_of(own)))
         except BaseException:
-            self._membership.leave()
+            membership.leave()
             raise
 
     def forever(self) -> None:
         """Work until `stopping`; every group is let go by then."""
-        assert self._membership is not None  # `join` went well
         threading.Thread(target=self._wake_in_the_end, name="member-end", daemon=True).start()
         try:
             while not self.stopping.is_set():
@@ -113,11 +122,8 @@ class Member:
 
     def _moved(self) -> bool:
         """Whether there is anything to do before the next beat."""
-        seen, membership = self._seen, self._membership
-        if seen is None or membership is None:
-            return False
         with suppress(StateError):  # the next beat tells
-            return membership.moved(seen, self.able())
+            return self._membership.moved(self._seen, self.able())
         return False
 
     def _wake_in_the_end(self) -> None:
@@ -128,11 +134,9 @@ class Member:
         """Say that this member is there, see the others, and do what follows."""
         self.collect()
         try:
-            seen = self._membership.beat(self.able(), self.rests()) if self._membership else None
+            seen = self._membership.beat(self.able(), self.rests())
         except StateError as error:
             self._trouble = error
-            return
-        if seen is None:
             return
         now = time.monotonic()
         planned = plan(str(self.place.id), seen.members, seen.seats(), self.place.lease_s)
@@ -212,9 +216,9 @@ class Member:
         group = next((group for group in self.groups.values() if view in [each.name for each in group.views]), None)
         if group is None and (parts := self.parts()):
             return parts[0].store  # it is not configured any more, and nobody works with it
-        seen = self._seen.holders if self._seen else ()
         holder = next(
-            (each.member for each in seen if group and each.name == group.name and each.live), "nobody for now"
+            (each.member for each in self._seen.holders if group and each.name == group.name and each.live),
+            "nobody for now",
         )
         raise StateHeld(
             f"view {view} is worked with by {holder}, not here",
@@ -226,7 +230,7 @@ class Member:
         seen = self._seen
         fresh = time.monotonic() - self._seen_at <= self.place.lease_s
         works = {work.group.name: work for work in self.at_work() if work.parts is not None}
-        holders = {each.name: each for each in seen.holders} if seen else {}
+        holders = {each.name: each for each in seen.holders}
         groups = []
         for name, group in self.groups.items():
             holder, here = holders.get(name), name in works
@@ -246,7 +250,7 @@ class Member:
                 each.name,
                 tuple(holder.name for holder in holders.values() if holder.live and str(holder.member_id) == each.id),
             )
-            for each in (seen.members if seen else ())
+            for each in seen.members
         ]
         return ClusterStatus(
             self.name, "yes" if fresh else "no", tuple(groups), tuple(members), tuple(self.findings(fresh=fresh))
@@ -255,8 +259,7 @@ class Member:
     @property
     def name(self) -> str:
         """What this member is called."""
-        seen = self._seen.members if self._seen else ()
-        return next((each.name for each in seen if each.id == str(self.place.id)), self.place.member)
+        return next((each.name for each in self._seen.members if each.id == str(self.place.id)), self.place.member)
 
     def findings(self, *, fresh: bool) -> list[Finding]:
         """What is not as it should be."""
@@ -266,7 +269,7 @@ class Member:
         for name, other in (self._plan.refused if self._plan else {}).items():
             told = f"group {name}: {other} was there before, with other views than this configuration has"
             found.append(Finding("warning", "state", told, ANSWERS, code="cluster"))
-        skew = self._seen.skew_s if self._seen else 0.0
+        skew = self._seen.skew_s
         if abs(skew) >= SKEW_S:
             told = f"the clock of this machine is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} that of the state's database"
             hint = "set both by NTP; leases go by the database's clock, and what is kept for a time by this machine's"
@@ -276,3 +279,8 @@ class Member:
             if name not in at_work:
                 found.append(Finding("critical", f"group {name}", error.message, error.hint, code="cluster"))
         return found
+
+
+def digests_of(place: ServerPlace) -> dict[str, str]:
+    """What tells configurations of one group apart, by its name."""
+    return {group.name: group.digest for group in place.groups}

@@ -10,7 +10,8 @@ from smartico_sync.config.state_checks import is_server
 from smartico_sync.config.token_groups import token_groups
 from smartico_sync.errors import ConfigError, SecretsMissing
 from smartico_sync.pii.keys import parse_key
-from smartico_sync.state.place import FilePlace, Group, Place, ServerPlace
+from smartico_sync.state.group import Group
+from smartico_sync.state.place import FilePlace, Place, ServerPlace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,11 @@ def state_place(configuration: Configuration, base: Path) -> Place:
     secret = state_secret(configuration, base)
     if not is_server(configuration.state):
         return FilePlace(base / configuration.state, secret)
-    assert secret is not None  # the configuration was refused without
+    if secret is None:
+        raise ConfigError(
+            "`state:` is a database, which never holds the state's secret, and no file of it is named",
+            hint="name the same file on every member as `cluster: {key_file: …}`",
+        )
     return server_at(configuration.state, secret, configuration)
 
 

@@ -53,7 +53,7 @@ class TimedSocket(socket.socket):
         """Start an exchange."""
         self.until, self.allowance = time.monotonic() + seconds, MOST_ANSWER_BYTES
 
-    def hurry(self) -> None:
+    def limit_wait(self) -> None:
         """Give the next call the time that is left."""
         if self.until < math.inf:
             left = self.until - time.monotonic()
@@ -70,24 +70,24 @@ class TimedSocket(socket.socket):
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """As `socket.recv`."""
-        self.hurry()
+        self.limit_wait()
         data = super().recv(bufsize, flags)
         self.took(len(data))
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As `socket.recv_into`."""
-        self.hurry()
+        self.limit_wait()
         return self.took(super().recv_into(buffer, nbytes, flags))
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """As `socket.send`."""
-        self.hurry()
+        self.limit_wait()
         return super().send(data, flags)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """As `socket.sendall`."""
-        self.hurry()
+        self.limit_wait()
         return super().sendall(data, flags)
 
 

@@ -40,7 +40,7 @@ class NotConnected(httpx.ConnectError):
 
 
 class TurnedAway(httpx.ProxyError):
-    """The proxy refuses us; `status` is its answer."""
+    """The proxy rejected the request; `status` is its answer."""
 
     def __init__(self, status: int, request: httpx.Request) -> None:
         super().__init__(f"HTTP {status}", request=request)

@@ -147,7 +147,7 @@ class Router:
     def only_while(self, holding: Callable[[], bool]) -> None:
         """Begin no request while another member may have the state."""
         for destination in self.destinations():
-            destination.holding = holding
+            destination.dispatch.holding = holding
 
     def halve_for(self, seconds: float) -> None:
         """Use half the slots of each token for so long."""

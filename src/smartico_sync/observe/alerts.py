@@ -32,7 +32,7 @@ __all__ = ["Alerts", "Receiver", "trial"]
 
 BACKOFF = Backoff(
     (1.0, 5.0, 15.0, 60.0)
-)  # of a receiver that is away; then once a minute, for as long as there is something to tell
+)  # of a receiver that is unavailable; then once a minute, for as long as there is something to tell
 TIMEOUT_S = 10.0
 MOST_ANSWER_BYTES = 1_000  # of an answer of which only the status counts
 TRIED = "try it with: smartico-sync test-alerts; correct `alerts:`, then: smartico-sync reload"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from smartico_sync.observe.server import Answer, Reader
     from smartico_sync.observe.view_status import StatusBoard, ViewStatus
 
-__all__ = ["Endpoint", "as_it_is", "no_letters"]
+__all__ = ["Endpoint", "as_it_is", "no_dead_letters"]
 
 HTML = "text/html; charset=utf-8"
 WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # dead letters are counted by a code, which is a number
@@ -60,7 +60,7 @@ class Endpoint:
 
     An address that is taken, or not there yet, is told and tried again: events are delivered without a page.
 
-    `sources`: how the connections of each are protected, in words; empty for a file. `sizes`: of the state. `letters`: the last dead
+    `sources`: how the connections of each are protected, in words; empty for a file. `sizes`: of the state. `dead_letters`: the last dead
     letters of a view, the newest first. `dated` says of each finding since when it stands.
     """
 
@@ -74,7 +74,7 @@ class Endpoint:
         self.listen, self.board, self.destinations, self.access = listen, board, destinations, access
         self.sources: Mapping[str, str] = {}
         self.sizes: Callable[[], Sizes | None] | None = None
-        self.letters: Callable[[str], Sequence[DeadLetter]] = no_letters
+        self.dead_letters: Callable[[str], Sequence[DeadLetter]] = no_dead_letters
         self.started_ms = time.time_ns() // 1_000_000
         self.starting: Starting = "no"
         self.waits_for: SyncError | None = None
@@ -189,11 +189,11 @@ class Endpoint:
         if view is None:
             return 404, HTML, no_view_page(__version__, now_ms).encode()
         try:
-            letters = self.letters(name)
+            dead_letters = self.dead_letters(name)
         except (StateError, OSError, sqlite3.Error):
-            letters = ()  # its disk is in trouble, and the page says so where it can
+            dead_letters = ()  # its disk is in trouble, and the page says so where it can
         health = self.dated(assess([view], destinations))
-        return 200, HTML, view_page(view, health, destinations, letters, __version__, now_ms).encode()
+        return 200, HTML, view_page(view, health, destinations, dead_letters, __version__, now_ms).encode()
 
     def state(self) -> dict[str, int]:
         """How large the state is, in bytes; nothing while its disk is in trouble."""
@@ -217,7 +217,7 @@ def as_it_is(health: Health) -> Health:
     return health
 
 
-def no_letters(view: str) -> Sequence[DeadLetter]:  # noqa: ARG001 - what a daemon knows that has no state yet
+def no_dead_letters(view: str) -> Sequence[DeadLetter]:  # noqa: ARG001 - what a daemon knows that has no state yet
     """None."""
     return ()
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from smartico_sync.observe.finding import Finding
+from smartico_sync.observe.page_words import whole_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ def of_clock(views: Sequence[ViewStatus], destinations: Sequence[DestinationStat
 
 def differs(ahead_ms: int) -> str:
     """By how much a clock is ahead of another one, or behind it."""
-    return f"{abs(ahead_ms) // 1000:,} s {'ahead of' if ahead_ms > 0 else 'behind'}"
+    return f"{whole_seconds(abs(ahead_ms))} {'ahead of' if ahead_ms > 0 else 'behind'}"
 
 
 def of_disk(folder: Path) -> list[Finding]:

@@ -1,11 +1,11 @@
-"""Numbers and moments as the pages write them."""
+"""Numbers and moments as pages and findings write them."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 
-__all__ = ["ago", "clock", "commands_marked", "foldable", "megabytes", "seconds", "time_of_day"]
+__all__ = ["ago", "clock", "commands_marked", "foldable", "megabytes", "seconds", "time_of_day", "whole_seconds"]
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 # A command stands at the beginning of a hint, behind a colon or a semicolon, or in backticks, and ends where the sentence goes on.
@@ -29,9 +29,14 @@ def seconds(ms: float) -> str:
     return f"{whole // DAY:,} days"
 
 
+def whole_seconds(ms: int) -> str:
+    """A duration without tenths: `0 s`, `9 s`, then as `seconds`."""
+    return seconds(max(0, ms) // 1000 * 1000).replace(".0", "")
+
+
 def ago(at_ms: int, now_ms: int) -> str:
     """How long before now a moment was; a moment that never was is `never`."""
-    return f"{seconds(max(0, now_ms - at_ms) // 1000 * 1000).replace('.0', '')} ago" if at_ms else "never"
+    return f"{whole_seconds(now_ms - at_ms)} ago" if at_ms else "never"
 
 
 def clock(ms: int) -> str:

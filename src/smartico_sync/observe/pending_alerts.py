@@ -14,7 +14,7 @@ __all__ = ["MOST", "PendingAlerts"]
 
 SETTLE_S = 10.0  # what is over sooner wakes nobody
 QUIET_S = 60.0  # what comes back sooner was not over
-MOST = 1_000  # changes that wait for a receiver that is away: every view of a large installation, and its causes
+MOST = 1_000  # changes that wait for a receiver that is unavailable: every view of a large installation, and its causes
 Key = tuple[str, str, str]
 UNTOLD: frozenset[Code] = frozenset(
     {"advice", "ahead", "alerts"}

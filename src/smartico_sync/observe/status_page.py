@@ -16,7 +16,7 @@ from smartico_sync.observe.page_frame import (
     sparkline,
     table,
 )
-from smartico_sync.observe.page_words import ago, foldable, seconds, time_of_day
+from smartico_sync.observe.page_words import ago, foldable, seconds, time_of_day, whole_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,7 +130,7 @@ def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:
     if old := max(
         (view.lag_ms for view in views if view.lag_ms > max(FRESH_MS, ORDINARY_INTERVALS * view.every_ms)), default=0
     ):
-        return "note", f"Delivered up to {old // 1000:,} s ago"
+        return "note", f"Delivered up to {whole_seconds(old)} ago"
     if waits := sum(sum(view.parked.values()) for view in views):
         return "warn", f"Delivered, but {waits:,} {'row waits' if waits == 1 else 'rows wait'}"
     if dead := sum(sum(view.dead.values()) for view in views):
@@ -171,7 +171,7 @@ def state(word: str, tone: str) -> str:
 def polled(view: ViewStatus, now_ms: int) -> str:
     """What the view's polls do."""
     if view.poll_ms >= 1000:
-        return f"polling for {view.poll_ms // 1000:,} s"
+        return f"polling for {whole_seconds(view.poll_ms)}"
     return f"polled {ago(now_ms - view.still_ms, now_ms)}" if view.last_poll_ms else "not polled yet"
 
 

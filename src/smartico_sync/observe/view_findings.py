@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER, WAITS_BEHIND
 from smartico_sync.observe.finding import NEXT, Finding
+from smartico_sync.observe.page_words import whole_seconds
 from smartico_sync.observe.view_status import patience_ms
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def of_replica(view: ViewStatus) -> list[Finding]:
         return [Finding(severity, view.name, told, replica.hint, since_ms, since_ms, "replica")]
     if not late:
         return []
-    told = f"source {view.source}: its replica is more than {limit_ms // 1000:,} s behind the primary"
+    told = f"source {view.source}: its replica is more than {whole_seconds(limit_ms)} behind the primary"
     hint = "look why it does not keep up: a long query on it, its disk, its network; smartico-sync status says how far it is"
     return [Finding(severity, view.name, told, hint, since_ms, since_ms, "replica")]
 
@@ -158,12 +159,12 @@ def of_waiting(view: ViewStatus) -> list[Finding]:
     if not waiting:
         return []
     often = max(view.parked, key=view.parked.__getitem__)
-    first = view.parked_oldest_ms // 1000
+    first = whole_seconds(view.parked_oldest_ms)
     settled = sum(view.counts.get(name, 0) for name in DELIVERED)
     part = waiting / (waiting + settled)
     told_part = f"{part:.0%}" if part >= LEAST_TOLD else "less than 1%"
     share = f" ({told_part} of all that was read)" if settled else ", and none was delivered"
-    told = f"{waiting:,} row{'s wait' if waiting > 1 else ' waits'}{share}, the first for {first:,} s: {WAITS_FOR_WHAT.get(often, OTHERWISE)}"
+    told = f"{waiting:,} row{'s wait' if waiting > 1 else ' waits'}{share}, the first for {first}: {WAITS_FOR_WHAT.get(often, OTHERWISE)}"
     critical = waiting >= MANY_WAITING and waiting > settled
     hint = WAITING_HINTS.get(
         often, f"smartico-sync dead-letters list --view {view.name} shows those that were given up"
@@ -197,8 +198,8 @@ def of_age(view: ViewStatus) -> list[Finding]:
         severity: Severity = "critical" if view.still_ms > limit else "warning"
         findings.append(Finding(severity, view.name, told, hint, code="standstill"))
     if view.max_age_ms is not None and view.lag_ms > max(view.max_age_ms, ORDINARY_INTERVALS * view.every_ms):
-        age, limit = view.lag_ms // 1000, view.max_age_ms
-        old = f"nothing newer than {age:,} s ago is known to be delivered; `max_age` is {limit / 1000:g} s"
+        age, most = whole_seconds(view.lag_ms), whole_seconds(view.max_age_ms)
+        old = f"nothing newer than {age} ago is known to be delivered; `max_age` is {most}"
         replica = view.replica.hint if view.replica is not None else ""
         hint = view.hint or replica or "smartico-sync status"
         findings.append(Finding("critical", view.name, old, hint, code="age"))
@@ -207,13 +208,13 @@ def of_age(view: ViewStatus) -> list[Finding]:
 
 def standstill(view: ViewStatus) -> str:
     """That a view stands still, for how long and what it waits for; empty while it does not."""
-    still = f"{view.still_ms // 1000:,} s"
+    still = whole_seconds(view.still_ms)
     if view.standstill == "no":
         return ""
     if view.standstill == "waiting":
         return f"no poll has begun for {still}"
     got_on = view.poll_ms - view.still_ms >= 1000
-    told = f"the poll has been running for {view.poll_ms // 1000:,} s" + (
+    told = f"the poll has been running for {whole_seconds(view.poll_ms)}" + (
         f", the last {still} without progress" if got_on else ""
     )
     return told + WAITS_FOR[view.waits_for]

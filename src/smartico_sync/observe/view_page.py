@@ -50,7 +50,7 @@ def view_page(
     view: ViewStatus,
     health: Health,
     destinations: Sequence[DestinationStatus],
-    letters: Sequence[DeadLetter],
+    dead_letters: Sequence[DeadLetter],
     version: str,
     now_ms: int,
 ) -> str:
@@ -65,7 +65,7 @@ def view_page(
         + section("What does not get through", undelivered(view))
         + section("Late arrivals", late_arrivals(view.late))
         + section("Properties", properties(view))
-        + section("Last dead letters", dead_letters(view, letters, now_ms))
+        + section("Last dead letters", last_dead_letters(view, dead_letters, now_ms))
         + section("Last requests", requests(view, destinations, now_ms))
     )
     return document(title, tone, content, root="../", version=version, now_ms=now_ms, way_back=WAY_BACK)
@@ -219,14 +219,14 @@ def properties(view: ViewStatus) -> str:
     )
 
 
-def dead_letters(view: ViewStatus, letters: Sequence[DeadLetter], now_ms: int) -> str:
+def last_dead_letters(view: ViewStatus, dead_letters: Sequence[DeadLetter], now_ms: int) -> str:
     """The last rows that were given up, by their number; whose they are is shown by the command."""
     shown = table(
         "Last dead letters",
         (("Number", ""), ("Given up", ""), ("Code", "n"), ("Why", "wide")),
         (
             (str(each.id), (str(each.id), time_of_day(each.at_ms, now_ms), str(each.code), escape(each.reason)))
-            for each in letters
+            for each in dead_letters
         ),
     )
     if not shown:

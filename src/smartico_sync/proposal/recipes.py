@@ -87,7 +87,7 @@ RECIPES: tuple[Recipe, ...] = (
             *WHO, TEST, PAYMENT_ID, REQUESTED, Field("deposit_amount", AMOUNT, "must", "number", "own"),
             Field("deposit_method", METHOD), *MONEY,
         ),
-        ("failed_at", "declined_at", "rejected_at", "processed_at", "finalized_at", *UPDATED), "dt_finalized",
+        ("failed_at", "declined_at", "rejected_at", "processed_at", "finalized_at", "finalized", *UPDATED), "dt_finalized",
         choices=(OF_DEPOSITS, Choice(STATUS, "failed")),
     ),
     Recipe(
@@ -99,7 +99,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         "withdrawals_requested", "withdrawals_requested", "Withdrawals, when they are asked for", PAYMENT_TABLES,
         (
-            *WHO, TEST, PAYMENT_ID, Field("requested_at", CREATED, "must", "time", "own"),
+            *WHO, TEST, PAYMENT_ID, Field("requested_at", ("requested", *CREATED), "must", "time", "own"),
             Field("withdrawal_amount", AMOUNT, "must", "number", "own"),
         ),
         (ID, "requested_at", *CREATED), choices=(OF_WITHDRAWALS,),

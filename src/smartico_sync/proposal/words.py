@@ -38,7 +38,7 @@ UPDATED = (
     "updated_at", "modified_at", "updated", "last_updated", "changed_at", "last_modified", "updated_on", "modified", "touched_at",
     "touched", "update_date", "date_updated", "modified_date", "dt_update", "updated_date", "loaded_at",
 )  # fmt: skip
-FINAL = (*PAID, "settled_at", "confirmed_at", "succeeded_at", "success_at")
+FINAL = (*PAID, "finalized", "finalised_at", "settled_at", "confirmed_at", "succeeded_at", "success_at")
 STATUS = ("status", "state", "payment_status", "transaction_status")
 TYPE = ("type", "transaction_type", "payment_type", "tx_type", "kind", "direction", "operation", "action")
 AMOUNT = ("amount", "sum", "value", "gross_amount")
@@ -62,7 +62,7 @@ def shape(name: str) -> Shape:
     return "flag" if "_is_" in name else "any"
 
 
-REQUESTED = Field("transaction_date", ("requested_at", *CREATED), shape="time", reach="own")
+REQUESTED = Field("transaction_date", ("requested_at", "requested", *CREATED), shape="time", reach="own")
 METHOD = (
     "payment_method", "method", "payment_method_code", "payment_method_name", "method_name", "method_code",
     "provider",

@@ -61,14 +61,14 @@ def forget(connection: Statements, secret: bytes, view_no: int, who: Identity) -
     mine = (view_no, signed(who.player))
     profiles = connection.erase_profile(*mine)
     sets = connection.execute("DELETE FROM told_set WHERE view_no = ? AND id = ?", mine).rowcount
-    letters = {
+    undelivered = {
         number: due is not None
         for number, player, place, due in connection.execute(
             "SELECT id, player, position, next_try_ms FROM letter WHERE view_no = ?", (view_no,)
         )
         if player == mine[1] or who.owns(as_position(place))
     }
-    connection.executemany("DELETE FROM letter WHERE id = ?", [(number,) for number in letters])
+    connection.executemany("DELETE FROM letter WHERE id = ?", [(number,) for number in undelivered])
     bodies.prune(connection, view_no)
     anchors = [
         seq
@@ -86,12 +86,12 @@ def forget(connection: Statements, secret: bytes, view_no: int, who: Identity) -
         if who.owns(as_position(place))
     ]
     connection.executemany("UPDATE backfill SET position = NULL WHERE id = ?", [(number,) for number in ended])
-    parked = sum(letters.values())
+    parked = sum(undelivered.values())
     return Forgotten(
         profiles,
         sets,
         unsent,
-        len(letters) - parked,
+        len(undelivered) - parked,
         parked,
         len(anchors),
         len(ended),

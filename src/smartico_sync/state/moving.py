@@ -75,7 +75,7 @@ def to_file(source: ServerPlace, target: FilePlace) -> dict[str, int]:
         snapshot = import_module("smartico_sync.state.postgresql.opening").snapshot
         key = store.key if target.apart is not None else recovery.beside(store.key)
         target.path.parent.mkdir(exist_ok=True)
-        with snapshot(store.database) as reading:
+        with snapshot(source) as reading:
             counts = write_file(reading, key, target.path)
         with store.database.writing() as writing:
             writing.execute("UPDATE identity SET moved = ?", (str(target),))

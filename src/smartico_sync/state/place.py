@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from smartico_sync.errors import StateUnwritable
 from smartico_sync.state.key_file import key_path, read_key_file
@@ -19,18 +19,14 @@ if TYPE_CHECKING:
 
     from smartico_sync.state.database import Access
     from smartico_sync.state.fair_share import Member
+    from smartico_sync.state.group import First, Group
     from smartico_sync.state.key_file import KeyFile
     from smartico_sync.state.postgresql.lease import Holder
     from smartico_sync.state.postgresql.membership import Membership
     from smartico_sync.state.recovery import Restored
     from smartico_sync.state.store import Store
 
-__all__ = ["FilePlace", "First", "Group", "Place", "ServerPlace"]
-
-First = Literal[
-    "may begin",  # where there is no state yet, this is its very first start
-    "was there",  # this process has seen it: one that is gone now was lost, and is not begun anew
-]
+__all__ = ["FilePlace", "Place", "ServerPlace"]
 
 # Who only asks the daemon imports none of them, and a driver need not be there for a state that is a file.
 STORE, RECOVERY = "smartico_sync.state.store", "smartico_sync.state.recovery"
@@ -70,15 +66,6 @@ class FilePlace:
         """Put a copy in place of the state; see `recovery.restore`."""
         done: Restored = import_module(RECOVERY).restore(backup, self.path, self.apart)
         return done
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Views that one member works with. `digest`: a hash of their configuration, which members of one group share."""
-
-    name: str
-    views: tuple[str, ...]
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)

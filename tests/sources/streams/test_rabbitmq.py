@@ -263,7 +263,7 @@ class TestQueues:
 
     def test_while_the_api_takes_nothing_for_long_all_is_given_back_once(self, rabbits, kind, monkeypatch):
         """Then nothing is open or delivered, until it takes events again; the view begins anew then."""
-        monkeypatch.setattr(subscriptions, "AWAY_S", 0.0)
+        monkeypatch.setattr(subscriptions, "GIVEN_BACK_S", 0.0)
         made = rabbits(kind)
         made.put(*({"n": n} for n in range(8)))
         subscription = made.subscribe()

@@ -20,13 +20,13 @@ TABLE = {
     **meanings(SourceCancelled, TOO_SLOW, {
         1969: "the query ran longer than `statement_timeout`",
         3024: "the query ran longer than `statement_timeout`",
+        1205: "a lock of somebody who changes the table lasted longer than `statement_timeout`",
         1038: "the server has too little memory to sort",
         1114: "the server has no room for a temporary table",
     }),
     **meanings(SourceCancelled, "tried again", {
         1317: "somebody ended the query",
         1927: "somebody ended the connection",
-        1205: "a lock of somebody who changes the table lasted longer than `statement_timeout`",
         1213: "the server ended the read to break a deadlock",
         1412: "the table has just been altered",
         1615: "the view has just been altered",

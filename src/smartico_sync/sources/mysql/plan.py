@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.positions import at_head
-from smartico_sync.sources.mysql.failures import NO_SYNTAX, NOT_ALLOWED
+from smartico_sync.sources.mysql.explained import FOUND, MANY, explained
 from smartico_sync.sources.mysql.session import literal
 from smartico_sync.sources.protocol import Plan
 
@@ -15,16 +15,13 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.mysql.reading import MySQLReading
-    from smartico_sync.sources.mysql.session import Answer, Session
-    from smartico_sync.sources.protocol import NullScan
+    from smartico_sync.sources.mysql.session import Session
 
-__all__ = ["explain", "null_scan"]
+__all__ = ["explain"]
 
 SORTS = ("Using filesort", "Using temporary")
-FOUND = ("range", "ref", "eq_ref", "const", "system")
 NAME = r"`((?:[^`]|``)+)`"
 UNINDEXED = ("text", "blob", "json", "geometry")  # MySQL indexes only prefixes of these
-MANY = 1_000  # rows scanned for one page: so many are never read by choice when an index serves
 BUILT_FIRST = (
     "the server computes the whole query for each page: write it without GROUP BY, DISTINCT, UNION and LIMIT; "
     "MySQL before 5.7 does so with every `query:`, so make it a view there, and name that as the `relation:`"
@@ -41,7 +38,7 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
     statement, values = reading.poll_statement(after, limit)
     query = statement.filled(literal, values)
     try:
-        steps, rewritten = _explained(session, query)
+        steps, rewritten = explained(session, query)
     except StatementFailed:
         return _counted(session, relation, query)
     text = "\n".join(_line(step) for step in steps)
@@ -53,38 +50,6 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
     if relation.query is not None and (first.get("table") or "").startswith("<derived"):
         return Plan(uses_index=False, text=text, advice=BUILT_FIRST)
     return Plan(uses_index=False, text=text, advice=_advice(rewritten, relation, first.get("key")))
-
-
-def null_scan(session: Session, query: str) -> NullScan:
-    """How this count of NULLs would find them; what the user may not see is unknown."""
-    try:
-        steps, _ = _explained(session, query)
-    except StatementFailed:
-        return "unknown"
-    cheap = all(
-        not step.get("table") or step.get("type") in FOUND or int(step.get("rows") or MANY) < MANY for step in steps
-    )
-    return "by index" if cheap else "by reading all"
-
-
-def _explained(session: Session, query: str) -> tuple[list[dict[str, str | None]], str]:
-    """The plan's lines, and the statement as the server rewrote it, with tables instead of views.
-
-    StatementFailed where the user may not see the plan.
-    """
-    try:
-        # Without this word MariaDB, and MySQL before 5.7, keep the rewritten statement to themselves; MySQL 8 does not know it.
-        answer = session.attempt(f"EXPLAIN EXTENDED {query}", "the plan", expected=(*NOT_ALLOWED, NO_SYNTAX))
-    except StatementFailed as failed:
-        if failed.code != NO_SYNTAX:
-            raise
-        answer = session.attempt(f"EXPLAIN {query}", "the plan", expected=(*NOT_ALLOWED, NO_SYNTAX))
-    notes = session.run("SHOW WARNINGS", "the plan").rows
-    return _steps(answer), next((note[2] or "" for note in notes if "select" in (note[2] or "")), "")
-
-
-def _steps(answer: Answer) -> list[dict[str, str | None]]:
-    return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
 
 
 def _line(step: dict[str, str | None]) -> str:

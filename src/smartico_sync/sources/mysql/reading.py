@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.sources.kit.frames import decoded, shortest
-from smartico_sync.sources.mysql.plan import null_scan
+from smartico_sync.sources.mysql.explained import null_scan
 from smartico_sync.sources.mysql.session import Answer, Session, literal
 from smartico_sync.sources.mysql.types import MYSQL
 from smartico_sync.sources.sql import statements
@@ -64,7 +64,7 @@ class MySQLReading(ColumnReading[Session]):
                 return statement
 
     def null_scan(self) -> NullScan:
-        """See `plan`."""
+        """See `explained`."""
         return null_scan(self.session, statements.null_rows(self.adapter, self.relation).filled(literal, {}))
 
     def series(self, statement: Statement, values: Mapping[str, str | int]) -> list[pl.Series]:

@@ -37,7 +37,7 @@ __all__ = ["Answer", "Session", "literal"]
 
 HINTS = Hints(
     tls=f"`ssl_ca` names the authority of the server's certificate; MySQL's own pass ssl_mode=VERIFY_CA, not VERIFY_IDENTITY{LESS}",
-    refused="check host and port, or the socket's path, in the url; is the server running?",
+    refused="is the server running? check host and port, or the socket's path, in the url",
 )
 Row = tuple[str | None, ...]
 Flavour = Literal["mysql", "mariadb", "neither"]

@@ -9,9 +9,10 @@ from smartico_sync.core.relation import Column
 from smartico_sync.errors import SourceRefused
 from smartico_sync.sources.postgresql.definition import ask_definition
 from smartico_sync.sources.postgresql.facts import ask_facts
+from smartico_sync.sources.postgresql.login import Login
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading
-from smartico_sync.sources.postgresql.session import Answer, Login, Session
+from smartico_sync.sources.postgresql.session import Answer, Session
 from smartico_sync.sources.postgresql.tables import ask_structures
 from smartico_sync.sources.postgresql.types import POSTGRESQL, family
 from smartico_sync.sources.sql import statements

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["RabbitSubscription"]
 
 LOOK_S = 1.0  # how often queues are counted, and the channel looked at: after a timeout of the broker nothing comes, and nothing is said
-AWAY_S = 600.0  # what waits longer for the API is given back: the broker's own patience is 30 minutes by default
+GIVEN_BACK_S = 600.0  # what waits longer for the API is given back: the broker's own patience is 30 minutes by default
 HELD_S = 600.0  # what is parked longer is kept by the state, for the same reason
 FREED_S = 3.0  # a consumer that was killed is gone by then
 STREAM_QUIET_S = 1.0  # a stream that sends nothing for so long behind its end is level
@@ -72,7 +72,7 @@ class RabbitSubscription:
         self._last_tag = self._gap = 0
         self._deliveries = 1
         self._failed: Exception | None = None
-        self._away: Literal["no", "yes", "the API is back"] = "no"
+        self._given_back: Literal["no", "yes", "the API is back"] = "no"
         self._blocked: Literal["no", "yes"] = "no"
         self._quiet_since = time.monotonic()
         self._look_at = 0.0
@@ -134,13 +134,13 @@ class RabbitSubscription:
     @property
     def level(self) -> Literal["level", "behind"]:
         """Whether nothing was left in any queue at the last look, and nothing has come since."""
-        if self._away != "no" or self._received or len(self._counts) < len(self._kinds):
+        if self._given_back != "no" or self._received or len(self._counts) < len(self._kinds):
             return "behind"
         return "level" if all(self._left(queue) == 0 for queue in self._kinds) else "behind"
 
     def take(self, limit: int, wait_s: float) -> Page:
         """Up to `limit` messages."""
-        if self._away != "no":
+        if self._given_back != "no":
             return self._wait(wait_s)
         self._pump(0.0 if self._received or not limit else wait_s, limit)
         now = time.monotonic()
@@ -161,9 +161,9 @@ class RabbitSubscription:
         tags = page.token
         if self._open and self._open[0][0] == tags[-1]:
             self._open.popleft()
-        if self._away == "yes":
-            self._away = "the API is back"
-        if self._away != "no" or not self._channel.is_open:
+        if self._given_back == "yes":
+            self._given_back = "the API is back"
+        if self._given_back != "no" or not self._channel.is_open:
             self._given_up.clear()
             return
         earlier: Literal["none held", "some held"] = "some held" if self._held else "none held"
@@ -294,12 +294,12 @@ class RabbitSubscription:
         if old:
             self._keeper.keep([held.message for held in old])
             self.settled([place_of(held.message) for held in old])
-        if self._open and now - self._open[0][1] > AWAY_S:
-            self._away = "yes"
+        if self._open and now - self._open[0][1] > GIVEN_BACK_S:
+            self._given_back = "yes"
             log.warning(
                 "view.given_back", view=self._feed.view, hint="nothing: it consumes again once the API takes events"
             )
-            self._tell("away", "the API takes nothing for long: open messages were given back to the broker")
+            self._tell("given back", "the API takes nothing for long: open messages were given back to the broker")
             self.close()
 
     def _count(self) -> None:
@@ -324,7 +324,7 @@ class RabbitSubscription:
 
     def _wait(self, wait_s: float) -> Page:
         """Consume again once the API takes events: what was given back comes once more."""
-        if self._away == "the API is back":
+        if self._given_back == "the API is back":
             self._keeper.lost()
         time.sleep(wait_s)
         return Page()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from smartico_sync.state.postgresql.first_start import Wish
     from smartico_sync.state.postgresql.lease import Lease
 
-__all__ = ["PostgresqlDatabase"]
+__all__ = ["PostgresqlDatabase", "snapshot"]
 
 MARGIN = 0.1  # of the lease, before its end: no request starts any more
 GENERATION = "INSERT INTO generation (identity, number) VALUES (?, ?) ON CONFLICT (identity) DO UPDATE SET number = excluded.number"
@@ -158,13 +158,6 @@ class PostgresqlDatabase:
             self._tokens = {token}
 
     @contextmanager
-    def snapshot(self) -> Iterator[Steps]:
-        """Lend a connection of its own, to read for as long as it takes what belongs together; commits do not wait."""
-        with told(self._wish.url), closing(connect(self._wish.url, self._wish.lease_s, "copy")) as connection:
-            connection.execute(SNAPSHOT)
-            yield Steps(connection)
-
-    @contextmanager
     def _told(self) -> Iterator[None]:
         """Turn psycopg's errors into ours; a connection that was given up with the lease tells of the lease."""
         try:
@@ -252,7 +245,7 @@ class PostgresqlDatabase:
 
     def backup(self, target: Path, place: SecretPlace) -> None:
         """Copy state and key file to the files `target` and `target.key`, as one snapshot."""
-        with self.snapshot() as reading:
+        with snapshot(self._wish) as reading:
             write_file(reading, replace(self.key, place=place), target)
 
     def close(self, end: Literal["well", "badly"] = "well") -> None:
@@ -266,6 +259,14 @@ class PostgresqlDatabase:
             self._closed = True
             if self._connection is not None:
                 self._connection.close()
+
+
+@contextmanager
+def snapshot(wish: Wish) -> Iterator[Steps]:
+    """Lend a connection of its own, to read for as long as it takes what belongs together; commits do not wait."""
+    with told(wish.url), closing(connect(wish.url, wish.lease_s, "copy")) as connection:
+        connection.execute(SNAPSHOT)
+        yield Steps(connection)
 
 
 def doubt(steps: Steps, wish: Wish, lease: Lease) -> None:

@@ -19,7 +19,7 @@ from smartico_sync.state.postgresql.tables import MIGRATIONS, SCHEMA, VERSION
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from smartico_sync.state.place import First, Group
+    from smartico_sync.state.group import First, Group
     from smartico_sync.state.postgresql.lease import Lease, Who
     from smartico_sync.state.postgresql.statements import Steps
 

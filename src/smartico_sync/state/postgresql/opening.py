@@ -6,8 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from smartico_sync.state.postgresql.connection import connect, told  # isort: skip - first: it says how the driver is installed
-from smartico_sync.state.postgresql import first_start, recovery
-from smartico_sync.state.postgresql.database import PostgresqlDatabase
+from smartico_sync.state.postgresql import database, first_start, recovery
 from smartico_sync.state.postgresql.first_start import Wish
 from smartico_sync.state.postgresql.lease import Who, look
 from smartico_sync.state.postgresql.membership import Membership, present, want
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from smartico_sync.state.database import Access
     from smartico_sync.state.fair_share import Member
-    from smartico_sync.state.open_state import Database
     from smartico_sync.state.place import ServerPlace
     from smartico_sync.state.postgresql.lease import Holder
     from smartico_sync.state.postgresql.statements import Steps
@@ -37,7 +35,7 @@ def wished(place: ServerPlace) -> Wish:
 
 def opened(place: ServerPlace, access: Access) -> Store:
     """Open the state there; see `PostgresqlDatabase.open`."""
-    return Store(PostgresqlDatabase.open(wished(place), place.path, access))
+    return Store(database.PostgresqlDatabase.open(wished(place), place.path, access))
 
 
 def renewed(place: ServerPlace, starts: Mapping[str, str]) -> str | None:
@@ -67,10 +65,9 @@ def cleared(place: ServerPlace) -> None:
     recovery.renew(wish)
 
 
-def snapshot(database: Database) -> AbstractContextManager[Steps]:
+def snapshot(place: ServerPlace) -> AbstractContextManager[Steps]:
     """Read the state for as long as it takes, as it is now."""
-    assert isinstance(database, PostgresqlDatabase)
-    return database.snapshot()
+    return database.snapshot(wished(place))
 
 
 def holders(place: ServerPlace) -> list[Holder]:

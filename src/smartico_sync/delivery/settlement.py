@@ -1,0 +1,137 @@
+"""What becomes of a request by its answer: it is settled, goes again, or what was sent fails."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from smartico_sync.core.events import BRAND
+from smartico_sync.core.reason_codes import UNKNOWN_BRAND
+from smartico_sync.core.verdicts import Refused
+from smartico_sync.delivery.circuit_breaker import EVERYTHING
+from smartico_sync.errors import DeliveryError, DeliveryUnavailable, DeliveryUnknown
+
+if TYPE_CHECKING:
+    from smartico_sync.core.verdicts import Verdict
+    from smartico_sync.delivery.client import Answer, Client
+    from smartico_sync.delivery.dispatch import Dispatch
+    from smartico_sync.delivery.request import Request
+
+__all__ = ["Settlement"]
+
+log = structlog.get_logger()
+
+
+class Settlement:
+    """Does what verdicts say, and knows what is wrong with the API. Called with the lock of `dispatch` held."""
+
+    def __init__(self, name: str, client: Client, dispatch: Dispatch) -> None:
+        self.name, self.client, self.dispatch = name, client, dispatch
+        self.trouble: DeliveryError | None = None
+        self.last_error = ""
+        self.last_success_ms: int | None = None
+
+    def act(self, request: Request, verdict: Verdict, answer: Answer) -> None:
+        """Do what the verdict says, and wake those who may start now."""
+        before = self.dispatch.breaker.unavailable
+        if verdict.decision in ("retry", "unknown") and not (verdict.refused or verdict.duplicates or verdict.vague):
+            self.unanswered(request, verdict, answer)
+        elif verdict.decision == "halt":
+            self.halt(verdict)
+            self.dispatch.backlog.drop(request)
+        else:
+            self.answered(request, verdict, answer)
+        self.dispatch.wake("all" if before and not self.dispatch.breaker.unavailable else "those who may start")
+
+    def answered(self, request: Request, verdict: Verdict, answer: Answer) -> None:
+        """The API looked at the events."""
+        self.dispatch.breaker.answered()
+        self.dispatch.batch_size.answered()
+        self.dispatch.slow.answered(request.players, answer.seconds)
+        self.dispatch.answered_at = time.monotonic()
+        if verdict.decision == "brand" or verdict.brands:
+            self.unknown_brands(request, verdict)
+            return
+        if self.dispatch.breaker.halts:
+            self.dispatch.breaker.accepted(request.brands if verdict.decision == "done" else ())
+        self.last_success_ms = int(time.time() * 1000)
+        if verdict.decision == "bisect":
+            self.last_error = ""
+            self.dispatch.backlog.bisect(request, verdict)
+        else:
+            self.last_error = f"{len(verdict.refused)} events refused" if verdict.refused else ""
+            self.dispatch.backlog.settle(request, verdict)
+
+    def unknown_brands(self, request: Request, verdict: Verdict) -> None:
+        """Events of a brand the API does not know are refused, and nothing else."""
+        names = request.frame.get_column(BRAND)
+        places = verdict.brands or range(len(names))
+        unknown = {names[place] for place in places}
+        if not verdict.brands and len(unknown) > 1:
+            self.dispatch.backlog.by_brand(request)
+            return
+        self.dispatch.breaker.accepted(set(names) - unknown)
+        for brand in unknown:
+            self.halt_brand(brand, verdict.reason or "unknown ext_brand_id")
+        refused = {place: Refused(UNKNOWN_BRAND, self.dispatch.breaker.halts[names[place]].message) for place in places}
+        decision: Literal["done", "retry"] = "retry" if verdict.decision == "retry" else "done"
+        self.dispatch.backlog.settle(
+            request, replace(verdict, decision=decision, refused={**verdict.refused, **refused}, brands=frozenset())
+        )
+
+    def unanswered(self, request: Request, verdict: Verdict, answer: Answer) -> None:
+        """The API is unavailable or unclear: the same events again, or half of them at a time."""
+        kind = DeliveryUnknown if verdict.decision == "unknown" else DeliveryUnavailable
+        hint = self.client.hint(verdict.cause)
+        self.trouble = kind(
+            f"the ingest API does not take events: {verdict.reason}", hint=hint or "try it: smartico-sync check"
+        )
+        # What breaks the connection may be a front end that takes no request as large as this.
+        if answer.outcome in ("timeout", "broken") and not request.pending.over:
+            request.silences += 1
+            if self.dispatch.batch_size.silent(request.frame.height, request.silences):
+                request.silences = 0
+                self.dispatch.backlog.player_order.cut(request, request.halves())
+        pause = self.again(request, verdict.reason, answer.retry_after_s)
+        if self.dispatch.breaker.unavailable:
+            self.client.drop_idle()  # the name may lead elsewhere by now
+        log.warning(
+            "delivery.retry", destination=self.name, view=request.pending.view, request=request.number, reason=verdict.reason,
+            pause_s=round(pause, 1),
+        )  # fmt: skip
+
+    def again(self, request: Request, reason: str, retry_after_s: float = 0.0) -> float:
+        """Let the same events go again after a pause, while their players wait; its seconds."""
+        now = time.monotonic()
+        pause = self.dispatch.breaker.failed(
+            now, attempts=request.attempts, in_flight=self.dispatch.in_flight, retry_after_s=retry_after_s
+        )
+        request.attempts, request.trip = request.attempts + 1, "again"
+        self.last_error = reason
+        if request.pending.over:
+            self.dispatch.backlog.drop(request)
+        else:
+            self.dispatch.backlog.player_order.postpone(request, now + pause)
+            if not self.dispatch.breaker.unavailable:
+                self.dispatch.stuck(request)
+        return pause
+
+    def halt(self, verdict: Verdict) -> None:
+        """The token or the URL is wrong: what was sent fails at once, nothing of it is committed."""
+        message, hint = self.client.halted(verdict), self.client.hint(verdict.cause)
+        error = self.dispatch.breaker.halt(time.monotonic(), EVERYTHING, message, hint)
+        self.last_error = message
+        log.error("delivery.halted", destination=self.name, reason=message, hint=hint)
+        self.dispatch.backlog.fail(error)
+
+    def halt_brand(self, brand: str, reason: str) -> None:
+        """The API does not know a brand: its events are refused until it does."""
+        message = f"the ingest API does not know the brand {brand}: {reason}"
+        hint = f"register {brand} with Smartico; or write `smartico.brands.{brand}.alias: NAME` into views.yaml, then: smartico-sync reload"
+        if brand not in self.dispatch.breaker.halts:
+            log.error("delivery.halted", destination=self.name, reason=message, hint=hint)
+        self.dispatch.breaker.halt(time.monotonic(), brand, message, hint)
+        self.last_error = message
