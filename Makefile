@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-all check docs audit sbom bench bench-guard torture soak format reference clean
+.PHONY: help setup run test test-slow test-all check docs audit sbom bench bench-guard torture soak failover failover-long format reference clean
 
 UV_VERSION := 0.13.9
 PIP_AUDIT_VERSION := 2.9.0
@@ -78,6 +78,7 @@ bench: servers ## Events a second and CPU against a plain loop, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench.trickle
 	PYTHONPATH=tests $(BIN)/python -m bench.kafka
 	$(BIN)/python -m bench.state_size
+	PYTHONPATH=tests $(BIN)/python -m bench.shared_state
 	PYTHONPATH=tests $(BIN)/python -m bench.rabbitmq
 	$(BIN)/python -m pytest -q -s -p conftest -p no:randomly -W ignore bench/sources.py
 	PYTHONPATH=tests $(BIN)/python -m bench.slow_player
@@ -91,6 +92,13 @@ torture: servers ## Rows lost by every way to poll, on a replica under writers t
 
 soak: servers ## Ten minutes at 2,000 events a second while a fifth of the API's answers are faulty
 	PYTHONPATH=tests $(BIN)/python -m bench.soak
+
+failover: servers ## Two members under load, and everything between them fails in turn; how long each takeover lasts
+	PYTHONPATH=tests $(BIN)/python -m bench.failover
+
+failover-long: servers ## The same at a lease of 2 s: 50 kills and 100 stops, then the rest; half an hour
+	PYTHONPATH=tests $(BIN)/python -m bench.failover --lease 2 --rounds 50 --only killed stopped stopped
+	PYTHONPATH=tests $(BIN)/python -m bench.failover --rounds 6
 
 format: setup ## Format the code
 	$(BIN)/ruff format .

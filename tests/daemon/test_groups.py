@@ -7,11 +7,17 @@ import random
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 
 import psycopg
 import pytest
 
 from daemon.deposits import DEPOSITS
+from smartico_sync.config.load import load
+from smartico_sync.daemon.member import Member
+from smartico_sync.daemon.state_place import state_place
+from smartico_sync.daemon.wiring import board_of
+from smartico_sync.errors import StateHeld
 from smartico_sync.pii.keys import new_key
 from waiting import until
 
@@ -81,6 +87,77 @@ def cluster(operator, postgresql):
     return lambda tokens, lease_s: Cluster(operator, postgresql, tokens, lease_s)
 
 
+@pytest.fixture
+def members():
+    """Members in this process, that look when they are told to; they end with the test."""
+    with ExitStack() as stack:
+
+        def made(cluster, name):
+            config = cluster.config(name)
+            configuration = load(config)
+            home, stopping = config.parent, threading.Event()
+            place = state_place(configuration, home)
+            member = Member.join(configuration, home, place, board_of(configuration), stopping)
+
+            def end():
+                stopping.set()
+                member.forever()  # it is to end already: it lets everything go
+
+            stack.callback(end)
+            return member
+
+        yield made
+
+
+def looked(members, happened):
+    """Have members look, as they do again and again, until it is so."""
+
+    def once():
+        for member in members:
+            member.look()
+        return happened()
+
+    until(once)
+
+
+def test_groups_go_to_members_that_come_and_from_those_that_go(cluster, members):
+    """Each has its share; what is let go another takes, and every row counts once."""
+    pair = cluster(TOKENS[:2], 60)
+    one = members(pair, "one")
+    looked([one], lambda: pair.shares() == [2] and len(one.parts()) == 2)
+    two = members(pair, "two")
+    looked([one, two], lambda: pair.shares() == [1, 1] and len(two.parts()) == 1)
+    (mine,) = [group for group, member in pair.holders().items() if member == "one"]
+    (other,) = pair.holders().keys() - {mine}
+    one.release(mine)
+    looked([one, two], lambda: pair.holders() == {mine: "two", other: "one"} and one.parts())  # shares are even again
+    for name in pair.tokens:
+        pair.insert(name, 1, 2)
+    until(lambda: len(pair.arrived()) == 4)
+    one.look()
+    with pytest.raises(StateHeld, match="worked with by two"):
+        one.store_of(mine)
+    assert set(pair.arrived().values()) == {1}
+
+
+def test_a_member_with_other_views_takes_nothing(cluster, members):
+    """Of the group that differs, until the member that was there before is gone."""
+    pair = cluster(TOKENS[:1], 60)
+    one = members(pair, "one")
+    looked([one], lambda: pair.holders() == {"lions": "one"} and one.parts())
+    pair.text = pair.text.replace("every: 50ms", "every: 60ms")
+    two = members(pair, "two")
+    one.release("")
+    looked([one, two], lambda: not pair.holders())
+    two.look()
+    assert not two.at_work()
+    assert "one was there before, with other views" in two.status().findings[0].message
+    one.stopping.set()
+    one.forever()
+    looked([two], lambda: pair.holders() == {"lions": "two"})
+
+
+@pytest.mark.slow
 def test_members_share_groups(cluster):
     """One that joins gets its share, an operator moves a group, one that ends leaves its groups to the others; each row counts once."""
     pair = cluster(TOKENS[:2], 2)
@@ -116,6 +193,7 @@ def test_members_share_groups(cluster):
     assert set(pair.arrived().values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_member_with_other_views_stands_by(cluster):
     """For the group that differs, which it says; and takes over the day the other member is gone."""
     pair = cluster(TOKENS[:1], 1)

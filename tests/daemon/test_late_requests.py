@@ -66,6 +66,20 @@ def test_a_request_that_outlives_its_daemon_changes_nothing(operator):
     assert operator.sandbox.stats()["violations"] == {}
 
 
+@pytest.mark.parametrize("command", [("new", "--yes"), ("restore", "copy.db")], ids=["new", "restore"])
+def test_a_state_that_is_replaced_under_a_request_says_so(operator, command):
+    """What hangs at the API is not sent again by a state that does not know of it: the operator is told to wait."""
+    casino = Casino(operator)
+    assert operator.sync("run", "--once").returncode == 0
+    assert "on the way" not in operator.sync("state", "backup", "copy.db").stdout
+    casino.exclude()
+    casino.killed_in_mid_request()
+    done = operator.sync("state", *command)
+    assert done.returncode == 0, done.stderr
+    assert "1 profile may still be on the way to the API" in done.stdout
+    casino.api_comes_to_it()
+
+
 @pytest.mark.slow
 def test_a_player_who_is_forgotten_is_not_sent_again(operator):
     """What was on its way of him when the daemon was killed is taken out, and stands in no file."""

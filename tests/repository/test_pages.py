@@ -64,12 +64,12 @@ def test_a_push_and_a_pull_request_run_the_gate_as_a_developer_does():
 
 
 def test_every_night_the_long_tests_run():
-    """Torture, soak and the guard of CPU are no part of the gate; they run by the clock and by hand."""
+    """Torture, soak, failover and the guard of CPU are no part of the gate; they run by the clock and by hand."""
     workflow = loaded("workflows/nightly.yml")
     assert {"schedule", "workflow_dispatch"} <= set(triggers(workflow))
     (job,) = workflow["jobs"].values()
     assert job["container"] == "debian:12"
-    assert job["strategy"]["matrix"]["target"] == ["torture", "soak", "bench-guard"]
+    assert job["strategy"]["matrix"]["target"] == ["torture", "soak", "bench-guard", "failover-long"]
     assert 'make "$TARGET"' in runs(job)
     made = (ROOT / "Makefile").read_text("utf-8")
     assert all(f"\n{target}: " in made for target in job["strategy"]["matrix"]["target"])

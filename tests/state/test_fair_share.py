@@ -88,6 +88,28 @@ def test_a_later_member_with_other_views_is_refused():
 def test_what_was_let_go_on_purpose_is_left_to_others():
     """Until the time is over."""
     free = [Seat("a", "", 50.0)]
-    there = [member("u", groups={"a": "one"})]
-    assert plan("u", there, free, LEASE_S, resting=["a"]).take == ()
-    assert plan("u", there, free, LEASE_S).take == ("a",)
+    resting = Member("u", "u", 100.0, {"a": "one"}, frozenset("a"))
+    assert plan("u", [resting], free, LEASE_S).take == ()
+    assert plan("u", [member("u", groups={"a": "one"})], free, LEASE_S).take == ("a",)
+
+
+def test_what_a_member_let_go_on_purpose_is_not_given_back():
+    """While it rests: nobody would work with it."""
+    there = [Member("u", "u", 100.0, SAME, frozenset("abc")), member("v")]
+    seats = [Seat(group, "v", 0.0) for group in GROUPS]
+    assert plan("v", there, seats, LEASE_S).release == ("d",)
+
+
+def test_what_a_member_let_go_on_purpose_goes_to_one_that_has_its_share():
+    """Those that rest do not count: else it would be nobody's until they have rested."""
+    there = [Member("u", "u", 100.0, SAME, frozenset("a")), member("v")]
+    seats = [Seat("a", "", 0.1, before="u"), Seat("b", "u", 0.0), Seat("c", "v", 0.0), Seat("d", "v", 0.0)]
+    assert plan("v", there, seats, LEASE_S).take == ("a",)
+
+
+def test_nobody_waits_for_the_member_that_let_a_group_go():
+    """It has the least now, and yet the others take what is free at once."""
+    there = [Member("u", "u", 100.0, {"a": "one"}, frozenset("a")), member("v", groups={"a": "one"})]
+    released = [Seat("a", "", 0.1, before="u")]
+    assert plan("v", there, released, LEASE_S).take == ("a",)
+    assert plan("u", there, released, LEASE_S).take == ()

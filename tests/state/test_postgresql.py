@@ -327,3 +327,31 @@ def test_a_state_that_a_member_has_seen_is_not_begun_anew(server_place, state_da
         replace(server_place, first="was there").open()
     member.leave()
     assert not server_place.there
+
+
+def test_a_member_notices_what_was_let_go_or_promised(server_place):
+    """Between two beats, by one statement; groups that it does not work with are nobody's news."""
+    member = replace(server_place, id=uuid4()).membership()
+    other = server_place.open()
+    seen = member.beat({"default": "these views"})
+    assert not member.moved(seen, ["default"])
+    server_place.want("default", member.beat({"default": "these views"}).members[0].name)
+    assert member.moved(seen, ["default"])
+    assert not member.moved(member.beat({"default": "these views"}), ["default"])
+    other.close()
+    assert member.moved(seen, ["default"])
+    assert not member.moved(seen, ["another"])
+    member.leave()
+
+
+def test_a_member_that_lost_the_lease_before_it_began_is_told_so(server_place, state_database, page):
+    """Another one began the views meanwhile: its write is refused by the fence, and is no error of ours."""
+    late = server_place.open()
+    state_database.execute("UPDATE smartico_sync.lease SET expires = now()")
+    with server_place.open() as other:
+        other.begin("bets", "definition", "first", 1)
+        other.commit(page(1))
+        assert late.begin("bets", "definition", "first", 1).head is not None
+        with pytest.raises(StateLost):
+            late.commit(page(2))
+    late.close()

@@ -88,6 +88,7 @@ def restore(source: Path, path: Path) -> None:
     Says for each view where it goes on and what is sent again. Owner and mode of the files stay.
     """
     context = OperatorContext(path)
+    late = on_their_way(context.state)
     restored = context.state.restore(source)
     if restored.aside:
         echo(f"what was there is now {restored.aside}")
@@ -100,7 +101,24 @@ def restore(source: Path, path: Path) -> None:
             "nothing could be read of what was there: where `smartico-sync watermark rewind VIEW --new-ids` was used after this copy was "
             "made, use it again before the daemon starts, or rows count twice"
         )
+    tell_late(late)
     echo("next: smartico-sync run, then smartico-sync reconcile")
+
+
+def on_their_way(state: Place) -> int:
+    """How many profiles a state holds that may be on their way; 0 where it cannot be read."""
+    with suppress(StateError), state.open("read") as store:
+        return sum(len(page.events) for row in store.views() for page in store.outbox(row.view))
+    return 0
+
+
+def tell_late(profiles: int) -> None:
+    """Say that profiles were on their way when the state was replaced: nobody sends them again before anything newer."""
+    if profiles:
+        echo(
+            f"{profiles:,} profile{'s' if profiles > 1 else ''} may still be on the way to the API, from a daemon that was killed: taken "
+            "late, they would replace what is newer. Wait a minute before the daemon starts"
+        )
 
 
 def told(each: recovery.ViewRestored, kind: str) -> str:
@@ -151,7 +169,9 @@ def new(start_from: str | None, yes: bool, path: Path) -> None:
     starts = {view.name: start_from for view in views} if start_from else {}
     if not yes and context.state.there:
         consent(f"begin anew, and put {context.state} aside", yes, *consequences(context, starts))
+    late = on_their_way(context.state)
     aside = context.state.renew(starts)
+    tell_late(late)
     if aside:
         echo(f"what was there is now {aside}")
     for view in views:

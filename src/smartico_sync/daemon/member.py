@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Member"]
 
 BEATS = 3  # in the time of a lease
+GLANCE_S = (
+    1.5  # how soon it is noticed that a group was let go; with the beats of a lease of 10 s two statements a second
+)
 SKEW_S = 60.0  # clocks of one data centre differ by less; retentions and `max_age` go by the member's own
 
 log = structlog.get_logger()
@@ -100,7 +104,7 @@ class Member:
                 self._looks.clear()
                 self.look()
                 self.attend()
-                self._looks.wait(self.place.lease_s / BEATS)
+                self.rest()
         finally:
             for work in self.at_work():
                 work.stop("the daemon ends")
@@ -108,6 +112,19 @@ class Member:
                 work.join()
             self.attend()
             self._membership.leave()
+
+    def rest(self) -> None:
+        """Wait for the next beat, or until a group comes or goes: nobody waits for a beat to take over what was let go."""
+        until = time.monotonic() + self.place.lease_s / BEATS
+        while (left_s := until - time.monotonic()) > 0 and not self._looks.wait(min(GLANCE_S, left_s)):
+            if self._moved():
+                return
+
+    def _moved(self) -> bool:
+        """Whether there is anything to do before the next beat."""
+        with suppress(StateError):  # the next beat tells
+            return self._membership.moved(self._seen, self.able())
+        return False
 
     def _wake_in_the_end(self) -> None:
         self.stopping.wait()
@@ -117,13 +134,12 @@ class Member:
         """Say that this member is there, see the others, and do what follows."""
         self.collect()
         try:
-            seen = self._membership.beat(self.able())
+            seen = self._membership.beat(self.able(), self.rests())
         except StateError as error:
             self._trouble = error
             return
         now = time.monotonic()
-        resting = [name for name, until in self.resting.items() if until > now]
-        planned = plan(str(self.place.id), seen.members, seen.seats(), self.place.lease_s, resting)
+        planned = plan(str(self.place.id), seen.members, seen.seats(), self.place.lease_s)
         if self._plan is None or planned.refused != self._plan.refused:
             for name, other in planned.refused.items():
                 log.warning(
@@ -163,6 +179,11 @@ class Member:
         """The groups that this member can work with, as far as it knows; those that failed are left to others for the time of a lease."""
         now = time.monotonic()
         return {name: digest for name, digest in self.digests.items() if self.failed.get(name, (now,))[0] <= now}
+
+    def rests(self) -> set[str]:
+        """The groups that are left to others for now."""
+        now = time.monotonic()
+        return {name for name, until in tuple(self.resting.items()) if until > now}
 
     def at_work(self) -> list[GroupWork]:
         """The groups that are worked with here."""

@@ -11,7 +11,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Member", "Plan", "Seat", "plan"]
 
@@ -21,22 +21,30 @@ ABANDONED = 2  # leases: what nobody took for so long is taken by whoever sees i
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member that has been there for `here_s`. `groups`: those that it can work with, each with a hash of its configuration."""
+    """A member that has been there for `here_s`. `groups`: those that it can work with, each with a hash of its configuration.
+
+    `resting`: those of them that it let go on purpose, and leaves to others for now.
+    """
 
     id: str
     name: str
     here_s: float
     groups: Mapping[str, str]
+    resting: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A group. `holder`: a member's id, or "" while it is free, which it has been for `free_s`; `wanted`: the name of the member that is to hold it."""
+    """A group. `holder`: a member's id, or "" while it is free, which it has been for `free_s`; `wanted`: the name of the member that is to hold it.
+
+    `before`: the id of the member that held it last.
+    """
 
     group: str
     holder: str
     free_s: float
     wanted: str = ""
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +56,8 @@ class Plan:
     refused: Mapping[str, str]
 
 
-def plan(
-    me: str, members: Sequence[Member], seats: Sequence[Seat], lease_s: float, resting: Collection[str] = ()
-) -> Plan:
-    """What the member of that id does next. `resting`: groups that it let go on purpose, and leaves to others for now."""
+def plan(me: str, members: Sequence[Member], seats: Sequence[Seat], lease_s: float) -> Plan:
+    """What the member of that id does next."""
     mine = next((member for member in members if member.id == me), None)
     if mine is None:
         return Plan((), (), {})
@@ -68,13 +74,16 @@ def plan(
     free = [group for group, seat in at.items() if not seat.holder and group not in refused]
     if not free and not release:
         release = surplus(mine, peers, load, [group for group in held if claims[group] is None], members)
-    share, take = ceil(len(at) / len(peers)), []
+    take = []
     together_s = min(member.here_s for member in peers)
     for group in free:
         seat, theirs = at[group], claims[group]
-        if group in resting or (theirs not in (None, me) and seat.free_s < lease_s):
+        if group in mine.resting or (theirs not in (None, me) and seat.free_s < lease_s):
             continue
-        ahead = sum((count, other) < (load[me], me) for other, count in load.items())
+        takers = [other.id for other in peers if takes(other, members, group)]
+        share = ceil(len(at) / max(1, len(takers)))
+        # Whoever let it go does not want it back: nobody waits for him.
+        ahead = sum((load[other], other) < (load[me], me) for other in takers if other != seat.before)
         fair = load[me] < share and seat.free_s >= ahead * lease_s * TURN
         if theirs == me or fair or min(seat.free_s, together_s) >= ABANDONED * lease_s:
             take.append(group)
@@ -90,8 +99,13 @@ def surplus(
     if mine.id != min(member for member, count in load.items() if count == most):
         return []
     least = min(peers, key=lambda member: (load[member.id], member.id))
-    fits = [group for group in movable if group in least.groups and before(least, members, group) is None]
+    fits = [group for group in movable if takes(least, members, group)]
     return fits[: (most - load[least.id]) // 2]
+
+
+def takes(other: Member, members: Sequence[Member], group: str) -> bool:
+    """Whether a member would take a group now, if it were free and its turn."""
+    return group in other.groups and group not in other.resting and before(other, members, group) is None
 
 
 def before(mine: Member, members: Sequence[Member], group: str) -> Member | None:

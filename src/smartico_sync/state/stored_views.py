@@ -51,6 +51,9 @@ class StoredViews(OpenState):
         """
         known = self.view(name)
         if known is not None and known.placed:
+            if name not in self.numbers:  # begun by another member since this one opened the state
+                with self.reading() as connection:
+                    self.numbers = view_positions.numbers(connection)
             return known
         with self.writing() as connection:
             view_positions.begin(

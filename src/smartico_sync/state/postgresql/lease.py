@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["LIVE", "REFUSED", "Holder", "Lease", "Renewal", "Who", "look", "release", "take", "theirs"]
 
 REFUSED = "SY001"  # what the function `required` raises
-RENEWALS = 3  # in the time of a lease: two may fail
+RENEWALS = 3  # in the time of a lease
+AGAIN = 0.05  # of a lease: how soon one that failed is tried again, so that it outlives the promotion of a standby
 
 LIVE = "holder IS NOT NULL AND expires > clock_timestamp()"
 # All of them or none, and none of tables that are of another version than the one who takes them knows.
@@ -170,12 +171,15 @@ class Renewal:
         try:
             with suppress(psycopg.Error, OSError):
                 self._connection = connect(self._url, self._lease_s, "lease")  # before it is needed
-            while not self._ending.wait(self._lease_s / RENEWALS):
+            pause_s = self._lease_s / RENEWALS
+            while not self._ending.wait(pause_s):
                 try:
                     held = self._renew()
                 except (psycopg.Error, OSError):
                     self._drop()  # the next one connects anew; the deadline stays where it was
+                    pause_s = self._lease_s * AGAIN
                     continue
+                pause_s = self._lease_s / RENEWALS
                 if not held:
                     self._end("another member has taken it over")
                     return

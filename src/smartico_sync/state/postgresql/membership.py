@@ -14,22 +14,24 @@ from smartico_sync.errors import ConfigError
 from smartico_sync.state.fair_share import Member, Seat
 from smartico_sync.state.postgresql import first_start
 from smartico_sync.state.postgresql.connection import connect, told
-from smartico_sync.state.postgresql.lease import look
+from smartico_sync.state.postgresql.lease import LIVE, look
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from smartico_sync.state.postgresql.first_start import Wish
     from smartico_sync.state.postgresql.lease import Holder
 
 __all__ = ["Membership", "Seen", "present", "want"]
 
+RESTS = "rests "  # before the hash of a group that its member leaves to others
 FORGOTTEN_S = 3600  # who was gone for longer is no news
-HERE = f"""INSERT INTO member (id, name, since, expires, groups)
+HERE = """INSERT INTO member (id, name, since, expires, groups)
 VALUES (%s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 s', %s)
-ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, groups = excluded.groups;
-DELETE FROM member WHERE expires < clock_timestamp() - interval '{FORGOTTEN_S} s'"""  # noqa: S608 - a number
+ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, groups = excluded.groups"""
+FORGET = f"DELETE FROM member WHERE expires < clock_timestamp() - interval '{FORGOTTEN_S} s'"  # noqa: S608 - a number
 MEMBERS = "SELECT id::text, name, extract(epoch FROM now() - since)::float, groups FROM member WHERE expires > clock_timestamp() ORDER BY since, id"
+GLANCE = f"SELECT name, {LIVE}, wanted FROM lease ORDER BY name"  # noqa: S608 - a constant
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float"
 WANT = "UPDATE lease SET wanted = %s WHERE name = %s"
 
@@ -45,7 +47,8 @@ class Seen:
     def seats(self) -> tuple[Seat, ...]:
         """Who holds which group, by the ids of members."""
         return tuple(
-            Seat(each.name, str(each.member_id) if each.live else "", each.free_s, each.wanted) for each in self.holders
+            Seat(each.name, str(each.member_id) if each.live else "", each.free_s, each.wanted, str(each.member_id))
+            for each in self.holders
         )
 
 
@@ -63,20 +66,25 @@ class Membership:
             connection = connect(wish.url, wish.lease_s, "member")
             try:
                 first_start.ready(connection, wish)
+                connection.execute(FORGET.encode())
             except BaseException:
                 connection.close()
                 raise
         return cls(replace(wish, first="was there"), connection)
 
-    def beat(self, groups: Mapping[str, str]) -> Seen:
-        """Say that this member is there and can work with these groups, each with a hash of its configuration; see the others. Raises StateError."""
+    def beat(self, groups: Mapping[str, str], resting: Collection[str] = ()) -> Seen:
+        """Say that this member is there and can work with these groups, each with a hash of its configuration; see the others. Raises StateError.
+
+        `resting`: groups that it leaves to others for now.
+        """
         with told(self._wish.url):
             if self._connection is None or self._connection.closed:
                 self._connection = connect(self._wish.url, self._wish.lease_s, "member")
                 first_start.ready(self._connection, self._wish)
             who, cursor = self._wish.who, psycopg.ClientCursor(self._connection)
+            told_groups = {name: RESTS * (name in resting) + digest for name, digest in groups.items()}
             try:
-                cursor.execute(HERE, (who.id, who.name, self._wish.lease_s, json.dumps(dict(groups))))
+                cursor.execute(HERE, (who.id, who.name, self._wish.lease_s, json.dumps(told_groups)))
                 members = tuple(present(self._connection))
                 before = time.time()
                 (now,) = cursor.execute(NOW).fetchone() or (before,)
@@ -85,6 +93,16 @@ class Membership:
             except psycopg.Error:
                 self._connection.close()
                 raise
+
+    def moved(self, seen: Seen, groups: Collection[str]) -> bool:
+        """Whether one of these groups was let go, taken or promised since that was seen, or is free; one short statement. Raises StateError."""
+        if self._connection is None or self._connection.closed:
+            return True
+        with told(self._wish.url):
+            rows = psycopg.ClientCursor(self._connection).execute(GLANCE).fetchall()
+        found = {name: (live, wanted) for name, live, wanted in rows if name in groups}
+        before = {each.name: (each.live, each.wanted) for each in seen.holders if each.name in groups}
+        return found != before or not all(live for live, _ in found.values())
 
     def leave(self) -> None:
         """Have the others know at once that this member is gone; idempotent."""
@@ -97,7 +115,14 @@ class Membership:
 
 def present(connection: psycopg.Connection[Any]) -> list[Member]:
     """Who is there. Raises psycopg.Error."""
-    return [Member(*row) for row in psycopg.ClientCursor(connection).execute(MEMBERS).fetchall()]
+    return [
+        Member(
+            number, name, here_s,
+            {group: digest.removeprefix(RESTS) for group, digest in groups.items()},
+            frozenset(group for group, digest in groups.items() if digest.startswith(RESTS)),
+        )
+        for number, name, here_s, groups in psycopg.ClientCursor(connection).execute(MEMBERS).fetchall()
+    ]  # fmt: skip
 
 
 def want(connection: psycopg.Connection[Any], group: str, member: str) -> None:
