@@ -79,7 +79,11 @@ def test_status_asks_the_daemon_without_what_the_daemon_works_with(imported, ope
         control.close()
     assert (done.returncode, done.stdout) == (0, "delivering\n")
     assert not modules & (DRAWING | DRIVERS | WORKING)
-    place = {"smartico_sync.state.place", "smartico_sync.state.key_file"}  # where the daemon is asked
+    place = {
+        "smartico_sync.state.place",
+        "smartico_sync.state.key_file",
+        "smartico_sync.state.group",
+    }  # where the daemon is asked
     assert not {name for name in ours - place if name.startswith(("smartico_sync.tracking", "smartico_sync.state."))}
 
 

@@ -161,6 +161,6 @@ def test_who_looks_later_is_told_that_the_poll_hangs(operator, postgresql):
         ("behind", ["critical"], "not delivering"),
     ]
     assert re.fullmatch(
-        r"the poll has been running for 36\d s(, the last 36\d s without progress)?; it waits for the API",
+        r"the poll has been running for 6 min 0\d s(, the last 6 min 0\d s without progress)?; it waits for the API",
         health.findings[0].message,
     )

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from daemon.deposits import DEPOSITS
 from smartico_sync.cli import app
-from smartico_sync.cli.manual import FILE, as_roff
+from smartico_sync.cli.manual import MANUAL_FILE, as_roff
 from smartico_sync.config.reference import as_schema
 
 USERS = (
@@ -77,7 +77,7 @@ def test_the_schema_is_that_of_the_models():
     """`smartico-sync config schema` prints what editors take, and it takes the example of this version."""
     printed = json.loads(CliRunner().invoke(app, ["config", "schema"]).stdout)
     assert printed == as_schema()
-    example = yaml.safe_load((FILE.parents[2] / "config" / "views.minimal.yaml").read_text("utf-8"))
+    example = yaml.safe_load((MANUAL_FILE.parents[2] / "config" / "views.minimal.yaml").read_text("utf-8"))
     jsonschema.validate(example, printed)
 
 
@@ -104,4 +104,4 @@ def test_completion_is_printed_for_each_shell(shell):
 
 def test_the_manual_page_is_that_of_the_commands():
     """`man smartico-sync` says what `--help` says: `make reference` writes it."""
-    assert FILE.read_text("utf-8") == as_roff()
+    assert MANUAL_FILE.read_text("utf-8") == as_roff()
