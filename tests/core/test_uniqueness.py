@@ -63,11 +63,14 @@ def test_rows_that_differ_under_one_key_clash_and_copies_do_not():
 
 
 def test_rows_of_two_brands_that_stand_at_one_place_clash():
-    """They would be two events, but a page that ends between them shows only the first."""
-    mapping = view()
+    """They would be two events, but a page that ends between them shows only the first: the brand belongs to the key."""
+    mapping = view(drop=("seq_no",))
     rows = page(mapping, ("a", 0, 1, 1, "1", "1"), ("a", 0, 1, 1, "1", "1"))
     rows = rows.with_columns(ext_brand_id=pl.Series(["b", "c"]))
     assert compared(mapping, rows).clash.all()
+    error = not_unique(mapping, rows, compared(mapping, rows).clash)
+    assert "a page that ends between them would hide all but the first" in error.message
+    assert "write `key: [ext_brand_id, bet_id]`," in error.hint
     elsewhere = rows.with_columns(pl.Series("@cursor", ["1", "2"]))
     assert not compared(mapping, elsewhere).clash.any()
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Repeats", "eids_of", "elsewhere", "not_unique", "repeats"]
 
 EXAMPLES = 3
+BRAND = "ext_brand_id"  # platforms that count their transactions each for itself meet in one view
 LONGEST = 60  # characters of a key that are shown
 TELLING = frozenset({"integer", "text", "uuid", "decimal"})  # families of an id
 DATED = frozenset({"timestamp", "instant", "date"})
@@ -111,22 +112,31 @@ def not_unique(
     if head is not None:
         after = f"under another name and with `start_from: now`; then, for what came since: smartico-sync backfill NAME --from '{head.cursor}'"
     hint = f"write {name}, {after}"
+    would = (
+        "they would have one event id, and the API would drop all but the first"
+        if eids_of(mapping, some).is_duplicated().any()
+        else "they stand at one place of the cursor, and a page that ends between them would hide all but the first"
+    )
     return ViewMisconfigured(
-        f"view {mapping.view}: the key is not unique: {said} stands for rows that differ; they would have one event id, and the API "
-        "would drop all but the first. Nothing of them is sent",
+        f"view {mapping.view}: the key is not unique: {said} stands for rows that differ; {would}. Nothing of them is sent",
         hint=hint,
     )
 
 
 def wider_key(mapping: ViewMapping, rows: pl.DataFrame, clashing: pl.DataFrame) -> tuple[str, ...]:
     """The key that would tell all these rows apart: an id of its own, else the key and one column more; none if there is none."""
-    hidden = mapping.options.blind | {"ext_brand_id", "user_ext_id", mapping.options.type_column}
+    hidden = mapping.options.blind | {BRAND, "user_ext_id", mapping.options.type_column}
     key = tuple(name for name in mapping.relation.key if name != mapping.options.type_column)
     columns = [column for column in mapping.relation.columns if column.name not in (*hidden, *key)]
     ids = sorted((column for column in columns if is_id(column)), key=preference)
     dates = [column for column in columns if column.family in DATED]
     kinds = [mapping.options.type_column] if mapping.options.type_column else []
-    tried = [*((column.name,) for column in ids), *((*key, column.name) for column in (*ids, *dates))]
+    brands = (
+        [(BRAND, *key)]
+        if BRAND not in mapping.options.blind and any(each.name == BRAND for each in mapping.relation.columns)
+        else []
+    )
+    tried = [*((column.name,) for column in ids), *brands, *((*key, column.name) for column in (*ids, *dates))]
     for names in tried:
         if tells_apart(rows, [*names, *kinds]) and tells_apart(clashing, [*names, *kinds]):
             return names
