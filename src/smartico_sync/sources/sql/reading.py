@@ -138,6 +138,8 @@ class SqlReading(BaseReading, Generic[S]):
         return statement, {**position_parameters(after), "n": limit}
 
     def _whole_groups(self, statement: Statement, values: Mapping[str, str | int], limit: int) -> pl.DataFrame:
+        if self.relation.key and self.ties == "exact":
+            return self.frame(statement, {**values, "n": limit})
         if self.relation.key:
             return self._whole_ties(self.frame(statement, {**values, "n": limit + 1}), limit)
         return keyless_pages.complete(lambda rows: self.frame(statement, {**values, "n": rows}), limit)
@@ -151,7 +153,7 @@ class SqlReading(BaseReading, Generic[S]):
             return found
         page, wanted = found.head(limit), labels(self.relation)
         last, following = (tuple(found.select(name for name, _ in wanted).row(at)) for at in (limit - 1, limit))
-        if last[0] != following[0] or last == following or self.ties == "exact":
+        if last[0] != following[0] or last == following:
             return page
         tied = self.among(wanted, [last])
         if tied.height == 1:
