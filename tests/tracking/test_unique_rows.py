@@ -56,17 +56,20 @@ class Api:
 class Day:
     """A table of deposits, a view of it, and whoever writes, polls and pulls the plug."""
 
-    def __init__(self, home, *, cursor, lookback, policy, pages, stack):
+    def __init__(self, home, *, cursor, lookback, policy, pages, stack, relation="deposits"):
         self.home, self.cursor, self.stack = home, cursor, stack
         self.replica = stack.enter_context(closing(sqlite3.connect(home / "replica.db", isolation_level=None)))
         self.replica.execute(
             "CREATE TABLE deposits (id INTEGER PRIMARY KEY, transaction_id TEXT, ext_brand_id TEXT DEFAULT 'b', user_ext_id TEXT"
             " DEFAULT 'u', transaction_date TEXT DEFAULT '2026-01-01 00:00:00', dt TIMESTAMP, deposit_amount INTEGER)"
         )
+        self.replica.execute(
+            "CREATE VIEW without_id AS SELECT transaction_id, ext_brand_id, user_ext_id, transaction_date, dt, deposit_amount FROM deposits"
+        )
         (home / "views.yaml").write_text(
             "version: 1\nsmartico: {url: 'http://127.0.0.1:9/', token: t}\nstate: ./sync.db\n"
             f"pii: {{key: {PII_KEY}}}\nsources: {{db: {{url: 'sqlite:///{home}/replica.db'}}}}\n"
-            f"views:\n  - {{name: deposits, source: db, relation: deposits, kind: deposits, cursor: {cursor}, key: transaction_id,"
+            f"views:\n  - {{name: deposits, source: db, relation: {relation}, kind: deposits, cursor: {cursor}, key: transaction_id,"
             f" on_mutated: {policy}, lookback: {lookback}, page_rows: {pages}}}\n"
         )
         (home / "views.yaml").chmod(0o600)
@@ -226,11 +229,25 @@ def test_another_row_in_the_very_place_of_a_delivered_one_is_noticed(tmp_path):
 def test_a_page_that_ends_between_two_equal_rows_sends_them_once(tmp_path):
     """Copies of a row stand at one position: whichever page they come in, they are one event."""
     with ExitStack() as stack:
-        day = Day(tmp_path, cursor="dt", lookback="2h", policy="warn", pages=2, stack=stack)
+        day = Day(tmp_path, cursor="dt", lookback="2h", policy="warn", pages=2, stack=stack, relation="without_id")
         for key in ("a", "b", "c"):
             day.insert(key)
         day.copy(1)
         day.poll()
         assert day.error is None
         assert sorted(key for key, _ in day.api.accepted.values()) == ["a", "b", "c"]
+        day.stop()
+
+
+@pytest.mark.parametrize("pages", [2, 100])
+def test_a_page_that_ends_between_two_rows_of_one_place_hides_neither(tmp_path, pages):
+    """They differ in a column that is not sent: the view stops, wherever its pages end, however old they are."""
+    with ExitStack() as stack:
+        day = Day(tmp_path, cursor="dt", lookback="1s", policy="warn", pages=pages, stack=stack)
+        for key in ("a", "b", "c"):
+            day.insert(key)
+        day.copy(1)
+        day.poll()
+        assert isinstance(day.error, ViewMisconfigured)
+        assert "transaction_id b stands for rows that differ" in day.error.message
         day.stop()

@@ -138,8 +138,6 @@ class SqlReading(BaseReading, Generic[S]):
         return statement, {**position_parameters(after), "n": limit}
 
     def _whole_groups(self, statement: Statement, values: Mapping[str, str | int], limit: int) -> pl.DataFrame:
-        if self.relation.key and self.ties == "exact":
-            return self.frame(statement, {**values, "n": limit})
         if self.relation.key:
             return self._whole_ties(self.frame(statement, {**values, "n": limit + 1}), limit)
         return keyless_pages.complete(lambda rows: self.frame(statement, {**values, "n": rows}), limit)
@@ -152,16 +150,18 @@ class SqlReading(BaseReading, Generic[S]):
         if found.height <= limit:
             return found
         page, wanted = found.head(limit), labels(self.relation)
-        last, following = (tuple(found.select(name for name, _ in wanted).row(at)) for at in (limit - 1, limit))
-        if last[0] != following[0] or last == following:
+        places = [name for name, _ in wanted]
+        last, following = (tuple(found.select(places).row(at)) for at in (limit - 1, limit))
+        if last[0] != following[0] or (self.ties == "exact" and last != following):
             return page
         tied = self.among(wanted, [last])
-        if tied.height == 1:
+        if tied.height < 2:
             return page
-        places = [name for name, _ in wanted]
-        rest = tied.select(page.columns if set(page.columns) <= set(tied.columns) else places)
-        rest = rest.join(page.tail(tied.height), on=places, how="anti")
-        return pl.concat([page.head(limit - 1), rest, page.tail(1)], how="diagonal_relaxed") if rest.height else page
+        tied = tied.select(page.columns if set(page.columns) <= set(tied.columns) else places)
+        end = page.tail(tied.height).join(tied, on=places, how="anti", maintain_order="left")
+        is_last = pl.all_horizontal(pl.col(name) == value for name, value in zip(places, last, strict=True))
+        parts = [page.head(max(0, limit - tied.height)), end, tied.filter(~is_last), tied.filter(is_last)]
+        return pl.concat(parts, how="diagonal_relaxed")
 
 
 class ColumnReading(SqlReading[S]):
