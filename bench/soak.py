@@ -34,7 +34,7 @@ TICK_S = 0.1
 SAMPLE_S = 5.0
 WARM_S = 60.0  # until here memory may grow: windows fill, allocators settle
 GROWTH = 1.25  # that much more than when it was warm is not flat any more
-DRAIN_S = 120.0
+DRAIN_S = 300.0  # a request that fails six times in a row waits for two minutes: what is missing then is lost, not late
 PLAYERS = 20_000
 TABLES = (
     "CREATE TABLE users (user_ext_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', core_username text, user_email text, dt_update timestamptz)",
