@@ -57,7 +57,7 @@ def test_members_with_one_state_hand_the_topics_over(operator, postgresql, priva
         first = one.start("run")
         goes_on()
         second = two.start("run")
-        until(lambda: len(postgresql.execute("SELECT FROM smartico_sync.member")) == 2)
+        until(lambda: len(postgresql.execute("SELECT name FROM smartico_sync.member")) == 2)
         first.kill()
         first.wait()
         goes_on()  # two works

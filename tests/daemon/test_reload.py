@@ -91,7 +91,7 @@ def test_a_hang_up_while_the_daemon_starts_does_not_end_it(tmp_path):
         "    importlib.import_module = load\n"
         "    os.kill(os.getpid(), signal.SIGHUP)\n"
         "    return load(name)\n"
-        "importlib.import_module = first\n"
+        "importlib.import_module = first; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "cli.main()"
     )
     words = [sys.executable, "-c", hangs_up, "run", "--config", str(tmp_path / "none.yaml")]
