@@ -75,6 +75,13 @@ def test_rows_of_two_brands_that_stand_at_one_place_clash():
     assert not compared(mapping, elsewhere).clash.any()
 
 
+def test_a_key_that_has_the_brand_already_is_not_told_to_take_it():
+    """It would not help: another id is asked for."""
+    mapping = view(key=("ext_brand_id", "bet_id"), drop=("seq_no",))
+    rows = page(mapping, ("a", 0, 1, 1, "1", "1"), ("a", 0, 1, 1, "1", "2"))
+    assert "an id of its own" in not_unique(mapping, rows, compared(mapping, rows).clash).hint
+
+
 def test_an_id_as_cursor_makes_every_row_one_of_its_own():
     """Whatever repeats in the key."""
     mapping = view("seq_no")

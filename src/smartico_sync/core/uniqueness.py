@@ -131,11 +131,8 @@ def wider_key(mapping: ViewMapping, rows: pl.DataFrame, clashing: pl.DataFrame) 
     ids = sorted((column for column in columns if is_id(column)), key=preference)
     dates = [column for column in columns if column.family in DATED]
     kinds = [mapping.options.type_column] if mapping.options.type_column else []
-    brands = (
-        [(BRAND, *key)]
-        if BRAND not in mapping.options.blind and any(each.name == BRAND for each in mapping.relation.columns)
-        else []
-    )
+    candidates = {column.name for column in mapping.relation.columns} - mapping.options.blind - {*key}
+    brands = [(BRAND, *key)] if BRAND in candidates else []
     tried = [*((column.name,) for column in ids), *brands, *((*key, column.name) for column in (*ids, *dates))]
     for names in tried:
         if tells_apart(rows, [*names, *kinds]) and tells_apart(clashing, [*names, *kinds]):
