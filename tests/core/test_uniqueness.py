@@ -71,6 +71,8 @@ def test_rows_of_two_brands_that_stand_at_one_place_clash():
     error = not_unique(mapping, rows, compared(mapping, rows).clash)
     assert "a page that ends between them would hide all but the first" in error.message
     assert "write `key: [ext_brand_id, bet_id]`," in error.hint
+    alone = not_unique(mapping, rows.head(1), pl.Series([True]))
+    assert "they would have one event id" in alone.message  # with a row that the source holds and the page does not
     elsewhere = rows.with_columns(pl.Series("@cursor", ["1", "2"]))
     assert not compared(mapping, elsewhere).clash.any()
 

@@ -112,11 +112,9 @@ def not_unique(
     if head is not None:
         after = f"under another name and with `start_from: now`; then, for what came since: smartico-sync backfill NAME --from '{head.cursor}'"
     hint = f"write {name}, {after}"
-    would = (
-        "they would have one event id, and the API would drop all but the first"
-        if eids_of(mapping, some).is_duplicated().any()
-        else "they stand at one place of the cursor, and a page that ends between them would hide all but the first"
-    )
+    would = "they would have one event id, and the API would drop all but the first"
+    if len(set(positions_of(some))) < some.height and not eids_of(mapping, some).is_duplicated().any():
+        would = "they stand at one place of the cursor, and a page that ends between them would hide all but the first"
     return ViewMisconfigured(
         f"view {mapping.view}: the key is not unique: {said} stands for rows that differ; {would}. Nothing of them is sent",
         hint=hint,
