@@ -153,6 +153,9 @@ STEPS = st.lists(
 
 @settings(max_examples=40)
 @example(steps=[("insert", "k0"), ("crash",), ("move", 0)], lookback="1s", pages=2)
+@example(
+    steps=[*(("insert", f"k{n}") for n in range(5)), ("poll",), ("insert", "k0"), ("crash",)], lookback="1s", pages=2
+)
 @given(steps=STEPS, lookback=st.sampled_from(["1s", "2h"]), pages=st.sampled_from([2, 100]))
 def test_every_row_is_delivered_or_the_view_says_that_its_key_is_not_unique(steps, lookback, pages):
     """Whatever repeats and moves, no id stands for two rows, and a view that goes on has delivered what the source holds.
