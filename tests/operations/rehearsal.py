@@ -121,6 +121,22 @@ class Rehearsal:
         until(lambda: re.search(situation.series, self.get("/metrics").text, re.MULTILINE))
         until(lambda: any(self.is_line(line, situation) for line in self.lines()))
 
+    def has_new_password(self, situation: Situation) -> None:
+        """The clerk's password is another one by now: it is told, and mended in views.yaml."""
+        self.is_told(situation)
+        self.change("clerk:clerk", "clerk:other")
+        self.sync("reload")
+        self.is_over(situation)
+        until(self.is_ready)
+
+    def outlives(self, server: object, situation: Situation) -> None:
+        """The server is down for a while."""
+        server.stop()
+        self.is_told(situation)
+        server.start()
+        self.is_over(situation)
+        until(self.is_ready)
+
     def is_line(self, line: dict, situation: Situation) -> bool:
         """Whether a line of the log tells it, with what to do."""
         return line["event"] == situation.log and said(situation.told, line["reason"]) and bool(line["hint"])

@@ -8,20 +8,14 @@ import pytest
 
 from operations.rehearsal import view
 from operations.table import situations
+from operations.test_views import NAMED as TROUBLES
 from waiting import until
 
 TABLE = """CREATE TABLE {name} (transaction_id bigint PRIMARY KEY, ext_brand_id varchar(9) DEFAULT 'b', user_ext_id varchar(9) DEFAULT 'p1',
     dt_finalized datetime(6) DEFAULT now(6), transaction_date datetime DEFAULT '2026-01-01', deposit_amount decimal(9, 2) DEFAULT 1,
     deposit_code varchar(9), KEY (dt_finalized, transaction_id))"""
 ROWS = "INSERT INTO {name} (transaction_id) SELECT seq FROM seq_{first}_to_{last}"
-NAMED = {
-    "revoked": "a permission is revoked",
-    "dropped": "the view is dropped",
-    "needed": "a column that is needed is renamed",
-    "optional": "a column that may be missing is renamed",
-    "locked": "a table is locked",
-    "ahead": "rows are dated ahead",
-}
+NAMED = {name: TROUBLES[name] for name in ("revoked", "dropped", "needed", "optional", "locked", "ahead")}
 # Where this server's words are others than those of the document.
 WORDS = {
     "a permission is revoked": "permission denied",
@@ -98,14 +92,5 @@ def test_trouble_of_mariadb(rehearsed, private_mariadb, replica):
     server.admin("ALTER USER clerk@'127.0.0.1' IDENTIFIED BY 'other'")
     for session_id, *_ in server.admin("SELECT id FROM information_schema.processlist WHERE user = 'clerk'"):
         server.admin(f"KILL {session_id}")
-    rehearsed.is_told(table["the password is wrong"])
-    rehearsed.change("clerk:clerk", "clerk:other")
-    rehearsed.sync("reload")
-    rehearsed.is_over(table["the password is wrong"])
-    until(rehearsed.is_ready)
-
-    server.stop()
-    rehearsed.is_told(table["the database is down"])
-    server.start()
-    rehearsed.is_over(table["the database is down"])
-    until(rehearsed.is_ready)
+    rehearsed.has_new_password(table["the password is wrong"])
+    rehearsed.outlives(server, table["the database is down"])

@@ -37,17 +37,8 @@ def test_trouble_of_a_server(rehearsed, private_postgresql, standby):
 
     private_postgresql.admin("ALTER ROLE clerk PASSWORD 'other'")
     until(lambda: disconnected(standby, rehearsed, table["the password is wrong"]))
-    rehearsed.is_told(table["the password is wrong"])
-    rehearsed.change("clerk:clerk", "clerk:other")
-    rehearsed.sync("reload")
-    rehearsed.is_over(table["the password is wrong"])
-    until(rehearsed.is_ready)
-
-    standby.stop()
-    rehearsed.is_told(table["the database is down"])
-    standby.start()
-    rehearsed.is_over(table["the database is down"])
-    until(rehearsed.is_ready)
+    rehearsed.has_new_password(table["the password is wrong"])
+    rehearsed.outlives(standby, table["the database is down"])
 
 
 def disconnected(standby, rehearsed, situation):
