@@ -26,10 +26,10 @@ from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking import late_scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from smartico_sync.core.records import ViewRow
-    from smartico_sync.sources.protocol import Reading, Source
+    from smartico_sync.sources.protocol import End, Reading, Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
     from smartico_sync.tracking.profile_comparison import ProfileComparison
@@ -291,10 +291,8 @@ def unacknowledged(
     """The rows between two cursors whose keys are not among these, or are those of two rows: some positions, and how many."""
     found: list[Position] = []
     count = 0
-    after: Position | None = None
     acknowledged = held.unique().implode()
-    while True:
-        keys = reading.keys(*ends, KEYS_AT_ONCE, after, "below")
+    for keys in key_batches(reading, ends, None, "below"):
         rows = keys if prepared.relation.key else late_scan.rows_at(reading, keys)
         lost = rows.filter(~ledger_keys(prepared.mapping, rows).is_in(acknowledged)) if rows.height else rows
         count += lost.height
@@ -304,27 +302,26 @@ def unacknowledged(
             places = list(dict.fromkeys(positions_of(both)))
             count += both.height - len(places)
             found += places[: LISTED - len(found)]
-        if keys.height < KEYS_AT_ONCE:
-            return found, count
-        after = position_at(keys, keys.height - 1)
+    return found, count
 
 
 def up_to(reading: Reading, prepared: PreparedView, top: Position) -> pl.DataFrame:
     """The keys of the rows that share the cursor of `top` and do not stand behind it; of a keyless view the rows."""
-    here = every(reading, top.cursor, None)
+    value = (top.cursor, top.cursor)
+    here = pl.concat(key_batches(reading, value, None, "through"))
     if not prepared.relation.key:
         return late_scan.rows_at(reading, here) if here.height else here
-    return here.join(every(reading, top.cursor, top), on=late_scan.key_columns(here), how="anti", maintain_order="left")
+    behind = pl.concat(key_batches(reading, value, top, "through"))
+    return here.join(behind, on=late_scan.key_columns(here), how="anti", maintain_order="left")
 
 
-def every(reading: Reading, cursor: str, after: Position | None) -> pl.DataFrame:
-    """The keys of all rows of one cursor value, behind a position."""
-    frames: list[pl.DataFrame] = []
+def key_batches(reading: Reading, ends: tuple[str, str], after: Position | None, end: End) -> Iterator[pl.DataFrame]:
+    """All keys between two cursors and behind a position, some at a time; one frame at least."""
     while True:
-        keys = reading.keys(cursor, cursor, KEYS_AT_ONCE, after)
-        frames.append(keys)
+        keys = reading.keys(*ends, KEYS_AT_ONCE, after, end)
+        yield keys
         if keys.height < KEYS_AT_ONCE:
-            return pl.concat(frames)
+            return
         after = position_at(keys, keys.height - 1)
 
 

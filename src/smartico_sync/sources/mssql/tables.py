@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.tables import Structure
     from smartico_sync.sources.mssql.session import Session
-    from smartico_sync.sources.sql.structure import Fact, FactKind
+    from smartico_sync.sources.sql.structure import Fact
 
 __all__ = ["ask_structures"]
 
@@ -44,7 +44,6 @@ def _facts(session: Session) -> Iterator[Fact]:
     for row in session.run(VIEWS, "the server").rows:
         yield dotted(row), "view", "", "", "", ""
     for schema, table, name, what, column in session.run(INDEXES, "the server").rows:
-        kind: FactKind = "primary" if what == "primary" else "unique" if what == "unique" else "index"
-        yield dotted((schema, table)), kind, name or "", column or "", "", ""
+        yield dotted((schema, table)), what or "", name or "", column or "", "", ""
     for schema, table, name, column, *to, target in session.run(REFERENCES, "the server").rows:
         yield dotted((schema, table)), "reference", name or "", column or "", dotted(to), target or ""

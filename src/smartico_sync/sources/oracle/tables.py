@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.tables import Structure
     from smartico_sync.sources.oracle.session import Session
-    from smartico_sync.sources.sql.structure import Fact, FactKind
+    from smartico_sync.sources.sql.structure import Fact
 
 __all__ = ["THEIRS", "ask_structures"]
 
@@ -42,8 +42,7 @@ def _facts(session: Session) -> Iterator[Fact]:
     for row in session.execute(VIEWS, "the server")[1]:
         yield _dotted(row), "view", "", "", "", ""
     for owner, table, name, what, column in session.execute(INDEXES, "the server")[1]:
-        kind: FactKind = "primary" if what == "primary" else "unique" if what == "unique" else "index"
-        yield _dotted((owner, table)), kind, name, _column(column), "", ""
+        yield _dotted((owner, table)), what, name, _column(column), "", ""
     for owner, table, name, column, *to, target in session.execute(REFERENCES, "the server")[1]:
         yield _dotted((owner, table)), "reference", name, _column(column), _dotted(to), _column(target)
 

@@ -157,7 +157,7 @@ class SqlReading(BaseReading, Generic[S]):
         tied = self.among(wanted, [last])
         if tied.height < 2:
             return page
-        tied = tied.select(page.columns if set(page.columns) <= set(tied.columns) else places)
+        tied = tied.select(page.columns)
         end = page.tail(tied.height).join(tied, on=places, how="anti", maintain_order="left")
         is_last = pl.all_horizontal(pl.col(name) == value for name, value in zip(places, last, strict=True))
         parts = [page.head(max(0, limit - tied.height)), end, tied.filter(~is_last), tied.filter(is_last)]

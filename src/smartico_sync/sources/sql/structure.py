@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from smartico_sync.core.tables import Reference, Structure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Fact", "FactKind", "structures", "views"]
+__all__ = ["Fact", "structures", "views"]
 
-FactKind = Literal["view", "primary", "unique", "index", "reference"]
-# (relation, what, name of the index or constraint, column, relation that is referred to, its column); what belongs to one name
-# comes in the order of its columns. Relations are named as `relations` names them.
+# (relation, what, name of the index or constraint, column, relation that is referred to, its column). `what`: view, primary,
+# unique, index or reference. What belongs to one name comes in the order of its columns. Relations are named as `relations` names them.
 Fact = tuple[str, str, str, str, str, str]
 
 
