@@ -31,8 +31,7 @@ ENDING = " (configured timeouts: socketTimeoutMS: 20000.0ms, connectTimeoutMS: 2
             "no TLS connection: the certificate has expired",
         ),
         (
-            "h:27017: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, certificate is not valid "
-            "for 'h'. (_ssl.c:1016)",
+            "h:1: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, certificate is not valid for 'h'.",
             "no TLS connection: the certificate is for another host",
         ),
     ],
