@@ -46,8 +46,9 @@ def failure_of(error: Exception, place: str, queue: str = "") -> SourceError:
             hint="check user, password and virtual host of the url; rabbitmqctl list_permissions -p VHOST shows who may",
         )
     if isinstance(error, ssl.SSLError):
-        believed = not isinstance(error, ssl.SSLCertVerificationError)
-        why = (error.reason or "no common ground") if believed else f"the broker's certificate {flaw(error)}"
+        why = error.reason or "no common ground"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = f"the broker's certificate {flaw(error)}"
         return SourceUnreachable(
             f"{about}: TLS fails: {why}",
             hint="amqps:// is with TLS, amqp:// without; `ca` names the authority of the broker's certificate",
