@@ -138,6 +138,7 @@ def test_a_row_of_a_key_that_was_sent_long_ago_is_told_too(operator, postgresql)
     done = operator.sync("run", "--once")
     assert done.returncode == 2, done.stderr
     assert "the key is not unique: bet_id, tx_type A/BET" in done.stderr
+    assert "`key: [bet_id, dt]`, which tells them apart" in done.stderr, "also from the row that it did not read now"
 
 
 def test_a_row_that_stands_there_twice_is_sent_once(operator, postgresql):
