@@ -35,6 +35,8 @@ from .conftest import MINIMAL
         "PHONE_NUMBER",
         "secondary.email",
         "cell_phone",
+        "correo",
+        "telefonnummer",
     ],
 )
 def test_names_of_contact_details(name):
@@ -76,7 +78,8 @@ def test_of_smarticos_own_properties_only_two_are_contact_details():
     "name",
     ["user_first_name", "user_last_name", "user_birthdate", "firstName", "last_name", "surname", "dob", "date_of_birth", "birth_date", "birthdate",
      "address", "address_line_1", "home_street", "city", "zip", "postcode", "ip", "last_ip", "login_ip_address", "ipAddress", "iban",
-     "bank_account", "passport_no", "passport", "document_number", "national_id", "tax_id", "card_number", "ssn"],
+     "bank_account", "passport_no", "passport", "document_number", "national_id", "tax_id", "card_number", "ssn",
+     "password_hash", "remote_addr", "Vorname", "nachname", "geburtsdatum", "strasse", "apellido", "fecha_nacimiento", "codigo_postal"],
 )  # fmt: skip
 def test_names_that_say_who_somebody_is(name):
     """Names, birth dates, addresses, IP addresses, accounts and documents are noticed, and are no contact details."""

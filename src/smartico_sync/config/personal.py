@@ -31,7 +31,7 @@ __all__ = [
 
 CONTACT = frozenset({"user_email", "user_phone"})
 ADDRESS = re.compile(
-    r"e_?mail|phone|msisdn|whatsapp"  # anywhere in the name: contactemail, phone2
+    r"e_?mail|phone|telefon|msisdn|whatsapp|correo"  # anywhere in the name: contactemail, phone2
     r"|(?:^|_)(?:mail|mobile|tel|telephone|cell|cellular)(?:_?(?:no|nr|num|number|address|addr)?_?\d*$)"
 )
 NO_ADDRESS = re.compile(
@@ -46,10 +46,12 @@ NO_ADDRESS = re.compile(
 IDENTITY = re.compile(
     r"(?:^|_)(?:(?:first|last|middle|full|given|family|maiden|real)_?name|forename|surname|patronymic"
     r"|birth_?(?:date|day|place)?|dob|date_of_birth|born(?:_on)?"
-    r"|address(?:_?line)?_?\d*|street|city|town|zip(?:_?code)?|post_?code|postal_?code"
+    r"|addr(?:ess)?(?:_?line)?_?\d*|street|city|town|zip(?:_?code)?|post_?code|postal_?code"
     r"|ip|ip_?v?[46]?_?addr(?:ess)?|ip_?[46]|iban|bic|swift|bank_?account|account_?number|card_?(?:number|no|pan)|pan"
     r"|passport|ssn|national_?id|personal_?(?:id|code|number)|tax_?id|id_?(?:card|document)|(?:document|doc|id)_?(?:number|no|nr)"
-    r"|driv(?:er|ers|ing)_?licen[cs]e)(?:_?(?:number|no|nr|id))?(?:_|$)"
+    r"|driv(?:er|ers|ing)_?licen[cs]e|pass_?(?:word|wd|phrase)|pwd"
+    r"|vorname|nachname|geburts_?(?:datum|tag)|stra(?:ss|ß)e|anschrift|plz"
+    r"|nombres?$|apellidos?|fecha_(?:de_)?nacimiento|direcci[oó]n|calle|ciudad|codigo_postal|dni|nif|cpf|curp)(?:_?(?:number|no|nr|id))?(?:_|$)"
 )
 KNOWN_IDENTITY = frozenset({"user_first_name", "user_last_name", "user_birthdate", "core_username"})
 
