@@ -115,6 +115,23 @@ def test_plans_look_through_views_and_joins(real_engine):
     assert "stored column" in plan.advice
 
 
+def test_an_index_that_is_there_is_not_advised_again(on_mysql56):
+    """A few rows of several tables are read through and sorted by choice: that says nothing once the index is made."""
+    on_mysql56.execute(
+        "CREATE TABLE players (id INT PRIMARY KEY, brand INT)",
+        "CREATE TABLE payments (id INT PRIMARY KEY, player INT, paid DATETIME)",
+        "CREATE VIEW deposits AS SELECT p.id, p.paid, brand FROM payments p LEFT JOIN players ON players.id = p.player WHERE p.paid IS NOT NULL",
+        f"INSERT INTO players SELECT seq, 1 FROM {on_mysql56.numbers(4)}",
+        f"INSERT INTO payments SELECT seq, seq, NOW() FROM {on_mysql56.numbers(6)}",
+    )
+    source = on_mysql56.source()
+    described = source.describe(Relation("v", "paid", ("id",), relation="deposits"))
+    plan = source.plan(described, None, 1000)
+    assert plan.uses_index is False
+    on_mysql56.execute(plan.advice)
+    assert source.plan(described, None, 1000).uses_index is not False
+
+
 def test_a_plan_looks_into_a_query(on_mariadb):
     """A cursor that a `query:` computes is told as that of a view is."""
     on_mariadb.execute("CREATE TABLE users (uid INT PRIMARY KEY, touched DATETIME)")

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.mysql.explained import FOUND, MANY, explained
+from smartico_sync.sources.mysql.failures import NOT_ALLOWED
 from smartico_sync.sources.mysql.session import literal
 from smartico_sync.sources.protocol import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.mysql.reading import MySQLReading
@@ -49,6 +52,9 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
         return Plan(uses_index=True, text=text)
     if relation.query is not None and (first.get("table") or "").startswith("<derived"):
         return Plan(uses_index=False, text=text, advice=BUILT_FIRST)
+    few = max(int(step.get("rows") or MANY) for step in steps) < MANY
+    if few and _there(session, rewritten, relation):
+        return Plan(uses_index=None, text=text)  # a few rows are read through and sorted, index or not
     return Plan(uses_index=False, text=text, advice=_advice(rewritten, relation, first.get("key")))
 
 
@@ -84,16 +90,14 @@ def _plainly(relation: Relation) -> str:
 def _advice(rewritten: str, relation: Relation, index: str | None) -> str:
     """CREATE INDEX on the base table, from the ORDER BY of the rewritten statement; `index`: the one that is used already."""
     bare = ", ".join((relation.cursor, *relation.key))
-    order = rewritten.rpartition(" order by ")[2].partition(" limit ")[0]
-    terms = [re.fullmatch(rf"(?:{NAME}\.)?{NAME}\.{NAME}", term.strip()) for term in order.split(",")]
-    if not order or terms[0] is None:
+    terms = _order(rewritten)
+    if not terms or terms[0] is None:
         return f"the view computes {relation.cursor}: select a stored column instead, and index it with {bare}"
-    alias, cursor = terms[0].group(2), terms[0].group(3)
-    same = dict.fromkeys(term.group(3) for term in terms if term is not None and term.group(2) == alias)
+    (alias, cursor), same = terms[0], _own(terms)
     table = _table(rewritten, alias)
     if table is None:
         return f"no index gives the order of {bare}: the view must pass an indexed column of one table through as its cursor"
-    if index and len(same) < len(terms) and all(term is not None and term.group(2) == alias for term in terms):
+    if index and len(same) < len(terms) and all(term is not None and term[0] == alias for term in terms):
         return (
             f"{bare} are one column of {table[1]}, which this server sorts once more for every page: let the view show it "
             f"once, or write `key: {relation.cursor}` before the view is tracked"
@@ -101,6 +105,38 @@ def _advice(rewritten: str, relation: Relation, index: str | None) -> str:
     listed = ", ".join(f"`{name}`" for name in same if not _long(relation, name))
     name = f"{table[1]}_{cursor}".replace("`", "")
     return f"CREATE INDEX `{name}` ON `{table[0]}`.`{table[1]}` ({listed});"
+
+
+def _order(rewritten: str) -> list[tuple[str, str] | None]:
+    """(alias, column) of each term that the rewritten statement sorts by; None for what is no column."""
+    order = rewritten.rpartition(" order by ")[2].partition(" limit ")[0]
+    found = [re.fullmatch(rf"(?:{NAME}\.)?{NAME}\.{NAME}", term.strip()) for term in order.split(",") if order]
+    return [None if term is None else (term.group(2), term.group(3)) for term in found]
+
+
+def _own(terms: Sequence[tuple[str, str] | None]) -> list[str]:
+    """The columns among them of the table that the first is of, which an index of it can put in order; each once."""
+    first = terms[0]
+    return list(
+        dict.fromkeys(term[1] for term in terms if first is not None and term is not None and term[0] == first[0])
+    )
+
+
+def _there(session: Session, rewritten: str, relation: Relation) -> bool:
+    """Whether the index that would be advised is there already."""
+    terms = _order(rewritten)
+    table = _table(rewritten, terms[0][0]) if terms and terms[0] else None
+    if table is None:
+        return False
+    try:
+        rows = session.attempt(f"SHOW INDEX FROM `{table[0]}`.`{table[1]}`", "the plan", expected=NOT_ALLOWED)
+    except StatementFailed:
+        return False
+    found: dict[str, list[str]] = {}
+    for row in (dict(zip(rows.names, row, strict=True)) for row in rows.rows):
+        found.setdefault(row["Key_name"] or "", []).append(row["Column_name"] or "")
+    wanted = [name for name in _own(terms) if not _long(relation, name)]
+    return any(columns[: len(wanted)] == wanted for columns in found.values())
 
 
 def _table(rewritten: str, alias: str) -> tuple[str, str] | None:
