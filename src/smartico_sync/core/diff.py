@@ -347,6 +347,10 @@ def keyed(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> pl.Series
 
 def together(layout: str, parts: dict[str, pl.Series]) -> pl.Series:
     """The fingerprints of all properties as one text, after that of their names."""
+    columns = list(parts.values())
+    if are_few(columns[0]):
+        rows = zip(*(column.to_list() for column in columns), strict=True)
+        return pl.Series([None if None in row else "".join((layout, *row)) for row in rows], dtype=pl.String)
     return pl.DataFrame(parts).select(pl.concat_str([pl.lit(layout), *(pl.col(name) for name in parts)])).to_series()
 
 

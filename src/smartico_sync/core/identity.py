@@ -61,8 +61,9 @@ def seed_texts(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> list[str]
 def texts(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> Iterable[tuple[str | None, ...]]:
     """A handful of rows as texts."""
     parts = list(parts)
-    if all(isinstance(part, str) and frame.schema[part] == pl.String for part in parts):
-        return zip(*(frame.get_column(str(part)).to_list() for part in parts), strict=True)
+    columns = [frame.get_column(part) for part in parts if isinstance(part, str)]
+    if len(columns) == len(parts) and all(column.dtype == pl.String for column in columns):
+        return zip(*(column.to_list() for column in columns), strict=True)
     written = (pl.col(part) if isinstance(part, str) else part for part in parts)
     return frame.select(part.cast(pl.String).alias(str(place)) for place, part in enumerate(written)).rows()
 
