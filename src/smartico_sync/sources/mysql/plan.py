@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.mysql.explained import FOUND, MANY, explained
+from smartico_sync.sources.mysql.failures import NOT_ALLOWED
 from smartico_sync.sources.mysql.rewritten import order_of
 from smartico_sync.sources.mysql.session import literal
 from smartico_sync.sources.protocol import Plan
@@ -14,9 +15,12 @@ from smartico_sync.sources.sql import advice
 from smartico_sync.sources.sql.names import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.mysql.reading import MySQLReading
+    from smartico_sync.sources.mysql.rewritten import Column
     from smartico_sync.sources.mysql.session import Session
 
 __all__ = ["explain"]
@@ -51,6 +55,9 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
         return Plan(uses_index=True, text=text)
     if relation.query is not None and (first.get("table") or "").startswith("<derived"):
         return Plan(uses_index=False, text=text, advice=advice.computed_first(relation, EVERY_QUERY))
+    few = max(int(step.get("rows") or MANY) for step in steps) < MANY
+    if few and _there(session, rewritten, relation):
+        return Plan(uses_index=None, text=text)  # a few rows are read through and sorted, index or not
     return Plan(uses_index=False, text=text, advice=_advice(session, rewritten, relation, first.get("key")))
 
 
@@ -91,7 +98,7 @@ def _advice(session: Session, rewritten: str, relation: Relation, index: str | N
         return advice.computed_first(relation, SUBQUERIES)
     if any(column.alias != cursor.alias for column in order):
         return advice.elsewhere(relation, table)
-    same = dict.fromkeys(column.name for column in order)
+    same = _own(order)
     if index and len(same) < len(order):
         return (
             f"{advice.listed(relation)} are one column of {cursor.table}, which this server sorts once more for every page: let "
@@ -100,6 +107,28 @@ def _advice(session: Session, rewritten: str, relation: Relation, index: str | N
     listed = ", ".join(_quoted(name) for name in same if not _long(relation, name))
     name = f"{cursor.table}_{cursor.name}".replace("`", "")
     return f"CREATE INDEX {_quoted(name)} ON {table} ({listed});"
+
+
+def _own(order: Sequence[Column]) -> list[str]:
+    """The columns among them of the table that the first is of, which an index of it can put in order; each once."""
+    return list(dict.fromkeys(column.name for column in order if column.alias == order[0].alias))
+
+
+def _there(session: Session, rewritten: str, relation: Relation) -> bool:
+    """Whether the index that would be advised is there already."""
+    order = order_of(rewritten)
+    if not order or not order[0].name:
+        return False
+    table = f"{_quoted(order[0].database)}.{_quoted(order[0].table)}"
+    try:
+        rows = session.attempt(f"SHOW INDEX FROM {table}", "the plan", expected=NOT_ALLOWED)
+    except StatementFailed:
+        return False
+    found: dict[str, list[str]] = {}
+    for row in (dict(zip(rows.names, row, strict=True)) for row in rows.rows):
+        found.setdefault(row["Key_name"] or "", []).append(row["Column_name"] or "")
+    wanted = [name for name in _own(order) if not _long(relation, name)]
+    return any(columns[: len(wanted)] == wanted for columns in found.values())
 
 
 def _quoted(name: str) -> str:
