@@ -39,6 +39,7 @@ def told(operator, url, view=VIEW):
             "a time as cursor",
         ),
         (f"MATERIALIZED VIEW v AS SELECT {COLUMNS} FROM bets t", "!", "refreshed", "the view it is made of"),
+        (f"MATERIALIZED VIEW v AS SELECT {COLUMNS} FROM bets t", "✓", "no fence (public.v is a materialized", ""),
     ],
 )
 def test_postgresql_names_what_makes_rows_late(operator, postgresql, definition, mark, says, hint):
