@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["highest", "lost"]
+__all__ = ["highest", "lost", "prints"]
 
 
 def lost(reading: Reading, prepared: PreparedView, anchors: Sequence[Anchor]) -> list[Anchor]:

@@ -19,6 +19,7 @@ from smartico_sync.core.cursor_time import DAY_MS, cursor_ms
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import contents_of, position_at, positions_of
 from smartico_sync.core.position import Position
+from smartico_sync.core.relation import IDS
 from smartico_sync.core.zones import time_zone
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.values import epoch_ms
@@ -105,7 +106,7 @@ class Reconciliation:
 def units(prepared: PreparedView, text: str) -> int:
     """A cursor, or a moment as a person writes it, in the ledger's units. ConfigError when it is neither."""
     cursor = prepared.relation.cursor_column
-    if cursor.family == "text" and not is_time(prepared) and not NUMBER.fullmatch(text):
+    if cursor.family not in IDS and not is_time(prepared) and not NUMBER.fullmatch(text):
         raise uncountable(prepared)
     try:
         if not is_time(prepared) and NUMBER.fullmatch(text):
@@ -121,9 +122,11 @@ def units(prepared: PreparedView, text: str) -> int:
 
 
 def uncountable(prepared: PreparedView) -> ConfigError:
-    """The cursor is neither a time nor a number: there is nothing between two of its values."""
+    """The cursor is neither a time nor a whole number: there is nothing between two of its values."""
+    cursor = prepared.relation.cursor_column
+    what = "a text" if cursor.family == "text" else f"of type {cursor.type}"
     return ConfigError(
-        f"the cursor {prepared.relation.cursor} of {prepared.relation.name} is a text, of which no range can be counted",
+        f"the cursor {cursor.name} of {prepared.relation.name} is {what}, of which no range can be counted",
         hint="give the view an incrementing id or a time as its cursor; smartico-sync check says more; `first` needs neither",
     )
 

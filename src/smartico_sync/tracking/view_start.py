@@ -25,7 +25,7 @@ from smartico_sync.errors import ConfigError
 from smartico_sync.tracking import late_scan
 from smartico_sync.tracking.clocks import now_ms, steady_ms
 from smartico_sync.tracking.late_rows import start_mechanism
-from smartico_sync.tracking.reconciliation import units
+from smartico_sync.tracking.reconciliation import uncountable, units
 from smartico_sync.tracking.written_cursors import cursor_at, expected, written
 
 if TYPE_CHECKING:
@@ -71,9 +71,11 @@ def ask_start(view: View, prepared: PreparedView, source: Source) -> ViewStart:
 
 def just_before(view: View, prepared: PreparedView, source: Source) -> Position | None:
     """The position after which the rows of `start_from` come; None where that is before every row."""
-    family = prepared.relation.cursor_column.family
-    if not prepared.relation.dated and family not in IDS:
-        return Position(view.start_from)
+    if not prepared.relation.dated and prepared.relation.cursor_column.family not in IDS:
+        raise ConfigError(
+            f"view {view.name}: `start_from: {view.start_from}` is no place to begin at: {uncountable(prepared).message}",
+            hint="expected first, or now; an incrementing id or a time as its cursor takes a place, too",
+        )
     try:
         with source.reading(prepared.relation) as reading:
             if prepared.relation.dated:
