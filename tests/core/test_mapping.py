@@ -148,6 +148,7 @@ CONVERSIONS = [
     (DATE, "text", " 2026-01-02 03:04:05.678 UTC ", MOMENT_MS),
     (DATE, "text", "2026-01-02 03:04:05.678+00", MOMENT_MS),
     (DATE, "text", "2026-01-02T05:04:05.678 +0200", MOMENT_MS),
+    (DATE, "text", "2026-01-02 03:04:05,678", MOMENT_MS),
     (BIRTH, "text", "1990-05-01", 641_520_000_000),
     (BIRTH, "text", "1990-05-01 13:14:15", 641_520_000_000),
     (BIRTH, "text", "1990-05-01T00:00:00+02:00", 641_520_000_000),
@@ -208,6 +209,7 @@ REFUSED = [
     (BIRTH, "text", "1990-05-00"), (BIRTH, "text", "May"), (NUMBER, "float", float("nan")), (NUMBER, "float", float("-inf")), (INTEGER, "decimal", "3.5"),
     (INTEGER, "float", 2.5), (DATE, "text", "yesterday"), (DATE, "text", "2026-13-01"), (BOOLEAN, "text", "maybe"), (BOOLEAN, "integer", 2),
     (ARRAY, "json", '{"a": 1}'), (ARRAY, "text", "[1,"), (ARRAY, "text", "a, b"), ("caught_up", "json", "{broken"),
+    (DATE, "text", "2026-01-02 24:00:00"), (DATE, "text", "2026-01-02 03:04:05 AM"), (DATE, "text", "2026-01-02 03:04:05 Europe/Malta"),
     ("caught_up", "json", '{"a":1}]'), ("caught_up", "json", ""), ("caught_up", "float", float("inf")), ("caught_up", "decimal", "-Infinity"),
 ]  # fmt: skip
 
