@@ -41,6 +41,9 @@ class Smartico:
         self.backlog.add([Request.of(batch, pending) for batch in ready], pending)
         return pending.future
 
+    def busy(self, _view):
+        return False
+
     def problem(self):
         return None
 

@@ -63,6 +63,9 @@ class Smartico:
         if self.hanging:
             self.take(self.hanging.pop(which % len(self.hanging)))
 
+    def busy(self, _view):
+        return True
+
     def problem(self):
         return None
 

@@ -89,7 +89,10 @@ class BaseLoop(ABC, Generic[T, S]):
     def __init__(self, equipment: T, sender: S, most_bytes: float = math.inf) -> None:
         self._equipment = equipment
         self._mailbox = Mailbox()
-        self._flight = PagesInFlight(equipment.view.name, self._mailbox.wake, equipment.memory, most_bytes)
+        name, delivery = equipment.view.name, equipment.delivery
+        self._flight = PagesInFlight(
+            name, self._mailbox.wake, equipment.memory, lambda: delivery.busy(name), most_bytes
+        )
         self._sender = sender
         self._standing = Standing()
         self._committed: Literal["all", "less than was sent"] = "all"
