@@ -210,6 +210,9 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._standing = Standing("caught up", self._standing.tries + 1)
         self._equipment.recorder.caught_up(level)
 
+    def _nothing_to_read(self) -> bool:
+        return self._level is not None or super()._nothing_to_read()
+
     def _wait(self) -> None:
         """Wait for whatever comes first; while something is in flight, look whether the API takes anything."""
         if not len(self._flight):
