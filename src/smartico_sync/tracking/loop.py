@@ -90,7 +90,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _advance(self) -> None:
         """With the view at work: commit what was acknowledged, else carry out a turn, else read, else wait."""
-        if self._session is None and self._empty_outbox() == "on its way":
+        # Delivery keeps each player's order: behind a request that takes long only its own players need to wait.
+        if self._session is None and self._empty_outbox() == "on its way" and self._standing.waits == "no":
             return
         session = self._session or self._begin()
         if page := self._flight.take():
