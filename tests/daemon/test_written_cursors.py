@@ -59,6 +59,31 @@ def test_what_is_no_value_of_the_cursor_is_refused_at_every_door(tracked, postgr
     assert view.loop.equipment.store.view("deposits") == before
 
 
+@pytest.mark.parametrize(
+    ("type_", "value", "told"),
+    [
+        ("text", "2026-01-31 11:00:00", "is a text"),
+        ("varchar(40)", "tx-12", "is a text"),
+        ("uuid", "00000000-0000-0000-0000-000000000001", "is of type uuid"),
+        ("double precision", "12.5", "is of type double precision"),
+        ("time", "12:00:00", "is of type time"),
+    ],
+)
+def test_a_cursor_that_is_no_time_and_no_number_takes_first_and_now_only(tracked, postgresql, type_, value, told):
+    """Every text is a value of a text, so none can be told from a mistake: not even one that a row has is taken."""
+    postgresql.execute(f"ALTER TABLE deposits ADD other {type_} DEFAULT '{value}'")
+    insert(postgresql, 1, 2, 3)
+    view = tracked(view=VIEW.replace("cursor: dt_finalized", "cursor: other"))
+    view.poll()
+    before: ViewRow = view.loop.equipment.store.view("deposits")
+    for text in ("12", "yesterday", "2026-01-31", "-5", "", value):
+        for error in refused(view, text):
+            assert f"other of deposits {told}" in error.message
+            assert "first" in error.hint
+            assert "whole number" not in error.hint
+    assert view.loop.equipment.store.view("deposits") == before
+
+
 def test_offsets_are_honoured_at_every_door(tracked, postgresql):
     """Noon in Malta is 11:00 in UTC, whatever the source's own zone is."""
     insert(postgresql, 1, 2, 3)
@@ -87,6 +112,12 @@ def test_check_refuses_what_is_no_value(operator, postgresql):
     assert checked.returncode == 2, checked.stdout
     assert "start_from: 99999999999999999999" in checked.stdout
     assert "bigint" in checked.stdout
+    by_text = BY_ID.replace("cursor: transaction_id", "cursor: ext_brand_id")
+    operator.configure(postgresql.url, f"  - {by_text % ', start_from: 12'}\n")
+    checked = operator.check()
+    assert checked.returncode == 2, checked.stdout
+    assert "`start_from: 12`" in checked.stdout
+    assert "ext_brand_id of deposits is a text" in checked.stdout
     operator.configure(postgresql.url, f"  - {BY_ID % ', start_from: 1000'}\n")
     assert "no row lies at or after `start_from: 1000`" in operator.sync("check").stdout
 

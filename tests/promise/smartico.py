@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from smartico_sync.core.answer_errors import Refused
 from smartico_sync.core.batches import batches
 from smartico_sync.core.events import EID, PLAYER, TYPE, USER
 from smartico_sync.core.reason_codes import UNKNOWN_USER
-from smartico_sync.core.verdicts import Refused, Verdict
+from smartico_sync.core.verdicts import Verdict
 from smartico_sync.delivery.backlog import Backlog
 from smartico_sync.delivery.pending_receipt import PendingReceipt
 from smartico_sync.delivery.request import Request

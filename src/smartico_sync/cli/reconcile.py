@@ -14,11 +14,13 @@ from smartico_sync.cli.output import echo, print_json, secho
 from smartico_sync.cli.watermark import time_of
 from smartico_sync.core.printable import printable
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
-from smartico_sync.errors import ConfigError, ExitCode, SourceCancelled
+from smartico_sync.errors import ConfigError, ExitCode, SourceCancelled, SourceError, ViewHalted
+from smartico_sync.observe.finding import NEXT
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.compared_span import span
 from smartico_sync.tracking.prepared_view import pipeline_options
 from smartico_sync.tracking.profile_comparison import ProfileComparison
-from smartico_sync.tracking.reconciliation import Depth, Reconciliation, Unit, compare, span, units
+from smartico_sync.tracking.reconciliation import Depth, Reconciliation, Unit, compare, units
 from smartico_sync.tracking.stream_inspection import compare_stream, sampled
 
 if TYPE_CHECKING:
@@ -58,13 +60,23 @@ def reconcile(
     """Compare the keys that the source holds, bucket by bucket, with the ledger of acknowledged rows, and list what differs.
 
     Profiles must also hold what was sent. Reads the source beside a running daemon, an hour at a time (3.6 million ids). Ends
-    with 0 when nothing is missing or the missing rows are sent, else with 6.
+    with 0 when nothing is missing or the missing rows are sent, else with 6; with 2 or 3 where a view could not be compared.
     """
     context = OperatorContext(path)
     views = [context.view(name) for name in names] or [
         view for view in context.configuration.views if not context.is_broker(view) or context.can_replay(view)
     ]
-    compared = [(view, found_of(context, view, low, high, "counts" if counts else "keys")) for view in views]
+    compared: list[tuple[View, Found]] = []
+    failed: list[ConfigError | SourceError | ViewHalted] = []
+    for view in views:
+        try:
+            found = found_of(context, view, low, high, "counts" if counts else "keys")
+        except (ConfigError, SourceError, ViewHalted) as error:
+            failed.append(error)
+            found = Found(None, f"not compared: {error.message}{NEXT}{error.hint}")
+        compared.append((view, found))
+    if failed and len(failed) == len(views):
+        raise failed[0]
     if as_json:
         print_json([told(view, found) for view, found in compared])
     missing = 0
@@ -81,6 +93,8 @@ def reconcile(
             echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
     if missing and not send and not as_json:
         echo("next: smartico-sync reconcile --send has them read again and sent")
+    if failed:
+        return failed[0].exit_code
     return ExitCode.DEAD_LETTERS if missing and not send else ExitCode.FINE
 
 

@@ -53,6 +53,7 @@ ODD: dict[What, tuple[str, str]] = {
 def row_findings(subject: str, view: View, mapping: ViewMapping, found: Survey) -> Iterator[Finding]:
     """Rows that would be refused, and values that would not arrive as they are."""
     yield from refused_findings(subject, view, found)
+    yield from left_out_findings(subject, mapping, found)
     yield from role_findings(subject, view, mapping, found)
     for name, count in found.empty.items():
         yield Finding(
@@ -132,7 +133,8 @@ def role_findings(subject: str, view: View, mapping: ViewMapping, found: Survey)
             "" if ignored else ", or leave them out with `other: ignore`"
         )
         if near:
-            hint = f"did you mean {near[0].value!r} where `type:` has {near[0].near!r}? Else {hint}"
+            pairs = ", ".join(f"{each.value!r} where `type:` has {each.near!r}" for each in near)
+            hint = f"did you mean {pairs}? Else {hint}"
         yield Finding(
             "fine" if ignored and not near else "advice",
             subject,
@@ -147,8 +149,18 @@ def role_findings(subject: str, view: View, mapping: ViewMapping, found: Survey)
     for role in found.idle:
         words = ", ".join(word for word, each in mapping.options.roles.items() if each == role)
         yield Finding(
-            "advice", subject, f"none of the newest {found.rows:,} rows is a {role}: {column} is never {words}",
+            "advice", subject, f"none of the newest {found.rows:,} rows has the role {role}: {column} is never {words}",
             "nothing has to be done if that is rare; else write the values as the column has them",
+        )  # fmt: skip
+
+
+def left_out_findings(subject: str, mapping: ViewMapping, found: Survey) -> Iterator[Finding]:
+    """Choices of rows that choose none."""
+    for name in found.unmet:
+        words = " or ".join("NULL" if word is None else word for word in mapping.options.where[name])
+        yield Finding(
+            "advice", subject, f"`where:` leaves out all of the newest {found.rows:,} rows: {name} is never {words}",
+            "write the value as the column has it; or let the view hold what is meant",
         )  # fmt: skip
 
 

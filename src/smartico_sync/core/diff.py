@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Events
+from smartico_sync.core.few_texts import FEW, are_few
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.identity import content_prints, eids, extended, fingerprints
 from smartico_sync.core.partial import kept
@@ -87,7 +88,8 @@ def diff(
     clearable = [name for name in names if clears & {name, ALL} and name not in IMMUTABLE and name[0] not in OPERATORS]
     told_apart = "\n".join([*apart, *(f"!{name}" for name in clearable)])
     layout = layout_of(told_apart, secret)
-    parts = apart_of(frame, apart, secret, whole, decoded(known) if known.height and not absent else None, layout)
+    held_before = decoded(known)
+    parts = apart_of(frame, apart, secret, whole, held_before if known.height and not absent else None, layout)
     digits = there(frame, clearable)
     if absent:
         parts, digits = carried(frame, known, layout, (parts, digits), absent)
@@ -102,17 +104,16 @@ def diff(
             else pl.Series([None], dtype=pl.String).new_from_index(0, len(whole)),
         }
     )
-    before = state.join(decoded(known), on="id", how="left", maintain_order="left")
+    before = with_known(state, held_before)
     last = before.select("known_whole", "known_parts")
-    unknown = last.get_column("known_whole").fill_null("") == ""
     several = before.get_column("id").n_unique() < before.height
     if several:
         last = before.select(
             pl.coalesce(pl.col(name).shift(1).over("id"), pl.col(f"known_{name}")).alias(f"known_{name}")
             for name in ("whole", "parts")
         )
-    changed = whole.ne_missing(last.get_column("known_whole"))
-    sent = frame.drop(SEED, *sets).with_columns(state.get_column("eid").alias(EID))
+    changed = differing(whole, last.get_column("known_whole"))
+    sent = renamed(frame, state.get_column("eid"), (SEED, *sets))
     worth = changed
     cleared = gone(last.get_column("known_parts"), layout, len(apart), frame, clearable, absent or {})
     for name in sets:
@@ -121,10 +122,11 @@ def diff(
         )
         cleared_set = clears & {name.removeprefix(MARK), ALL} and name not in (absent or {})
         null: Literal["silent", "empty"] = "empty" if cleared_set else "silent"
+        unknown = before.get_column("known_whole").fill_null("") == ""
         told, there_now = differences(name, state.get_column("id"), frame.get_column(name), possible, unknown, null)
         cleared += [column for column in told if column.null_count() < len(column)]
         state = state.with_columns(there_now)
-    state = state.with_columns(whole_sets(frame, before, sets, cleared))
+    state = state.hstack(whole_sets(frame, before, sets, cleared))
     if payload == "changed":
         # Also what differs from the state, or changed in a row between: each of them may yet be refused.
         earlier = [last.get_column("known_parts"), before.get_column("known_parts")]
@@ -132,15 +134,15 @@ def diff(
         if several:
             new = {name: ever(mask, state.get_column("id")) for name, mask in new.items()}
         sent = sent.with_columns(pl.when(new[name]).then(pl.col(name)).alias(name) for name in names)
-    sent = sent.with_columns(cleared)
+    sent = sent.with_columns(cleared) if cleared else sent
     if payload == "changed":
         names += [column.name for column in cleared]
         worth = changed & sent.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
-    fixed = [name for name in apart if name in IMMUTABLE]
     nothing = cache(lambda: keyed(frame, [], secret))
     moved = {
         name: different(last.get_column("known_parts"), layout, apart.index(name), parts[name], nothing)
-        for name in fixed
+        for name in apart
+        if name in IMMUTABLE
     }
     if moves == "hold":
         for name, mask in moved.items():
@@ -159,6 +161,29 @@ def diff(
         ),
         {name: mask for name, mask in moved.items() if mask.any()},
     )
+
+
+def renamed(frame: pl.DataFrame, eids: pl.Series, without: Sequence[str]) -> pl.DataFrame:
+    """The events with the ids they go out under, without some columns."""
+    columns = {column.name: column for column in frame.get_columns() if column.name not in without}
+    return pl.DataFrame(columns | {EID: eids})
+
+
+def with_known(state: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """The states with what is known of each player beside them, null where nothing is."""
+    if not are_few(state) or known.height > FEW or known.width > len(NOTHING_KNOWN.columns):
+        return state.join(known, on="id", how="left", maintain_order="left")
+    there = {row[0]: row[1:] for row in known.rows()}
+    found = [there.get(player, (None, None)) for player in state.get_column("id")]
+    names = ("known_whole", "known_parts")
+    return state.hstack([pl.Series(name, [row[place] for row in found], pl.String) for place, name in enumerate(names)])
+
+
+def differing(now: pl.Series, before: pl.Series) -> pl.Series:
+    """Where two columns differ; NULL is a value like any other."""
+    if are_few(now):
+        return pl.Series([each != last for each, last in zip(now, before, strict=True)])
+    return now.ne_missing(before)
 
 
 def whole_sets(
@@ -207,6 +232,9 @@ def there(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, pl.Series]:
 
 def joined(digits: dict[str, pl.Series]) -> pl.Series:
     """Digits as one text of an even length."""
+    columns = list(digits.values())
+    if are_few(columns[0]):
+        return pl.Series("!", [f"{''.join(row)}{'0' * (len(row) % 2)}" for row in zip(*columns, strict=True)])
     frame = pl.DataFrame(digits)
     return frame.select(pl.concat_str([*digits, *([pl.lit("0")] if len(digits) % 2 else [])]).alias("!")).to_series()
 
@@ -290,6 +318,11 @@ def different(
     known: pl.Series, layout: str, place: int, part: pl.Series, nothing: Callable[[], pl.Series]
 ) -> pl.Series:
     """Where the property at this place had a value and has another one now. `nothing`: the mark of a property without a value."""
+    if are_few(known):
+        start = DIGITS * (place + 1)
+        olds = [each[start : start + DIGITS] if (each or "").startswith(layout) else None for each in known]
+        if all(old in (None, UNSURE, now) for old, now in zip(olds, part, strict=True)):  # as nearly always
+            return pl.Series([False] * len(olds))
     before = pl.col("known").str.slice(DIGITS * (place + 1), DIGITS)
     other = pl.col("known").str.starts_with(layout) & (before != pl.col("part")) & (before != UNSURE)
     marks = pl.DataFrame({"known": known, "part": part})
@@ -314,6 +347,10 @@ def keyed(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> pl.Series
 
 def together(layout: str, parts: dict[str, pl.Series]) -> pl.Series:
     """The fingerprints of all properties as one text, after that of their names."""
+    columns = list(parts.values())
+    if are_few(columns[0]):
+        rows = zip(*(column.to_list() for column in columns), strict=True)
+        return pl.Series([None if None in row else "".join((layout, *row)) for row in rows], dtype=pl.String)
     return pl.DataFrame(parts).select(pl.concat_str([pl.lit(layout), *(pl.col(name) for name in parts)])).to_series()
 
 

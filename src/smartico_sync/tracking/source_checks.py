@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from smartico_sync.tracking.page_reader import PageReader
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["CheckMemory", "CheckResult", "SourceChecks", "lost"]
+__all__ = ["CheckMemory", "CheckResult", "SourceChecks", "lost", "prints"]
 
 EVERY_MS = 60_000  # a restore is not noticed sooner by polls of an idle source, nor need it be
 SOON_MS = 5_000  # after something suspicious

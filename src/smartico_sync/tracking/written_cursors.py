@@ -25,9 +25,9 @@ def written(prepared: PreparedView, text: str) -> int:
     """A written cursor in the ledger's units; a time may name its offset. ConfigError, with what is expected, for anything else."""
     if is_time(prepared):
         return units(prepared, text)
-    if prepared.relation.cursor_column.family == "text":
+    if prepared.relation.cursor_column.family not in IDS:
         raise uncountable(prepared)
-    whole = WHOLE.fullmatch(text) if prepared.relation.cursor_column.family in IDS else None
+    whole = WHOLE.fullmatch(text)
     number = int(whole[1]) if whole else None
     kind = prepared.relation.cursor_column.type.lower()
     narrow = kind.startswith(LONG) and not kind.startswith(WIDER)
