@@ -340,6 +340,23 @@ def test_an_event_is_dated_when_it_became_what_it_is(name, families, cursor, exp
         assert done.events.frame["acc_last_withdrawal_date"].to_list() == [expected]
 
 
+@pytest.mark.parametrize(
+    ("name", "families"),
+    [("sport_bets_settled", {"bet_id": "text", "stake": "decimal", "bet_date": "instant"}),
+     ("sport_selections_settled", {"bet_id": "text", "leg_id": "text", "placed_at": "instant"}),
+     ("withdrawals", {"transaction_id": "text", "amount": "decimal", "requested_at": "instant"})],
+)  # fmt: skip
+def test_a_view_that_is_tracked_by_the_placement_is_not_dated_by_it(name, families):
+    """Nor by the request: somebody names the column that says when it became final."""
+    cursor = list(families)[-1]
+    assert any(
+        "no column says when" in each
+        for each in problems(families, name=name, options=Options(), cursor=cursor, drop=("dt",))
+    )
+    families |= {"settled_at": "instant", "paid_at": "instant"}
+    assert problems(families, name=name, options=Options(), cursor=cursor, drop=("dt",)) == ()
+
+
 def test_a_settled_bet_without_the_moment_of_settlement_is_told():
     """An id as the cursor and only the moment of the bet: nobody knows when it was settled."""
     found = problems(
