@@ -151,12 +151,12 @@ def text(values: pl.Expr, family: Family, hints: Hints, declared: str) -> pl.Exp
 
 
 def id_text(values: pl.Expr, family: Family) -> pl.Expr:
-    """A name as text; a whole number has neither a point nor an exponent, however the database stores it."""
+    """A name as text; a whole number has neither a point nor an exponent nor zeros before it, however the database stores it."""
     plain = values.cast(pl.String, strict=False)
     if family == "float":
         whole = (values == values.round()) & (values.abs() < WHOLE_BELOW)
         return pl.when(whole).then(values.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(plain)
-    return plain.str.replace(NO_FRACTION, "${1}") if family == "decimal" else plain
+    return plain.str.replace(NO_FRACTION, "${1}").str.replace(PADDED, "${1}${2}") if family == "decimal" else plain
 
 
 def boolean(values: pl.Expr, family: Family) -> pl.Expr:
@@ -169,7 +169,11 @@ def boolean(values: pl.Expr, family: Family) -> pl.Expr:
 def truth(values: pl.Expr) -> pl.Expr:
     """True and false as people write them, on a second look: among spaces, or as a number with decimals."""
     return truth_of(
-        values.cast(pl.String, strict=False).str.strip_chars().str.to_lowercase().str.replace(NO_FRACTION, "${1}")
+        values.cast(pl.String, strict=False)
+        .str.strip_chars()
+        .str.to_lowercase()
+        .str.replace(NO_FRACTION, "${1}")
+        .str.replace(PADDED, "${1}${2}")
     )
 
 
