@@ -63,6 +63,7 @@ def row_findings(subject: str, view: View, mapping: ViewMapping, found: Survey) 
             "fill it in the view, unless another view of kind users tells it of the same players",
         )
     yield from unreadable_findings(subject, mapping, found)
+    yield from coded_findings(subject, found)
     for breach in found.breaches:
         yield Finding(
             "advice",
@@ -85,6 +86,17 @@ def unreadable_findings(subject: str, mapping: ViewMapping, found: Survey) -> It
             subject,
             f"{known.said}: {said} no {expected} and left out of {known.name}",
             unreadable_hint(mapping, known),
+        )
+
+
+def coded_findings(subject: str, found: Survey) -> Iterator[Finding]:
+    """Codes in a type that flags have too: a property has one type."""
+    for column in found.coded:
+        yield Finding(
+            "advice",
+            subject,
+            f"{column} holds more than 0 and 1, which go out as false and true while the others are numbers: a property has one type",
+            f"say which: `columns: {{{column}: {{type: number}}}}`",
         )
 
 

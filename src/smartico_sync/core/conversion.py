@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.relation import Column, Family
 
-__all__ = ["PLAIN", "Conversion", "Form", "Hints", "conversion", "id_text", "natural"]
+__all__ = ["CODED", "PLAIN", "Conversion", "Form", "Hints", "conversion", "id_text", "natural"]
 
 # A JSON number, as databases print decimals; what else looks like a number is not carried.
 NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
