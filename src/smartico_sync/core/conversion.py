@@ -28,7 +28,7 @@ FALSE = ("false", "f", "0", "n", "no", "off")
 NO_FRACTION = r"^(-?[0-9]+)\.0*$"
 # The types of MySQL in which a boolean and a code look alike.
 CODED = ("tinyint", "bit")
-WHOLE_BELOW = 2.0**63  # floats that are whole numbers of 64 bits
+WHOLE_BELOW = 2.0**127  # floats that are whole numbers of 128 bits
 
 Form = Literal["value", "json"]
 
@@ -155,7 +155,7 @@ def id_text(values: pl.Expr, family: Family) -> pl.Expr:
     plain = values.cast(pl.String, strict=False)
     if family == "float":
         whole = (values == values.round()) & (values.abs() < WHOLE_BELOW)
-        return pl.when(whole).then(values.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(plain)
+        return pl.when(whole).then(values.cast(pl.Int128, strict=False).cast(pl.String)).otherwise(plain)
     return plain.str.replace(NO_FRACTION, "${1}").str.replace(PADDED, "${1}${2}") if family == "decimal" else plain
 
 
