@@ -449,6 +449,21 @@ def test_one_table_holds_a_sport_bet_through_its_life():
     ]  # fmt: skip
 
 
+def test_a_row_without_a_moment_names_the_columns_that_would_say_it():
+    """By what the row is: nobody has to look up which of the dates counts for a cash-out."""
+    families = {"id": "integer", "state": "text", "bet_id": "text", "stake": "decimal", "settled_at": "instant", "cashout_date": "instant",
+                "placed_at": "instant"}  # fmt: skip
+    rows = [{"id": n, "state": state, "bet_id": "1", "stake": "5"} for n, state in enumerate(("o", "s", "c"), 1)]
+    options = Options(type_column="state", roles={"o": "open", "s": "settled", "c": "cashout"})
+    done = mapped(
+        [row | {"dt": None} for row in rows], families, name="sport_bets", options=options, key=("id",), cursor="id"
+    )
+    said = "no column says when it happened: "
+    assert reasons(done) == [
+        f"{said}placed_at and dt are NULL", f"{said}settled_at is NULL", f"{said}cashout_date and settled_at are NULL",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("typed", ["column", "event_type"])
 def test_a_bonus_is_issued_completed_or_cancelled(typed):
     """By a column, or a view for each by its event type."""
