@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.mysql.reading import MySQLReading
     from smartico_sync.sources.mysql.session import Session
 
-__all__ = ["explain"]
+__all__ = ["UNINDEXED", "explain"]
 
 SORTS = ("Using filesort", "Using temporary")
 NAME = r"`((?:[^`]|``)+)`"
@@ -28,6 +28,10 @@ UNINDEXED = ("text", "blob", "json", "geometry")  # MySQL indexes only prefixes 
 BUILT_FIRST = (
     "the server computes the whole query for each page: write it without GROUP BY, DISTINCT, UNION and LIMIT; "
     "MySQL before 5.7 does so with every `query:`, so make it a view there, and name that as the `relation:`"
+)
+LONG = (
+    "{columns} is a long text, which no index holds whole, so each page sorts all rows after the cursor: store it as VARCHAR, or "
+    "leave it out of `key:` where a row is told apart without it"
 )
 WORDS = {"id", "select_type", "table", "type", "possible_keys", "key", "rows", "Extra"}
 
@@ -52,10 +56,13 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
         return Plan(uses_index=True, text=text)
     if relation.query is not None and (first.get("table") or "").startswith("<derived"):
         return Plan(uses_index=False, text=text, advice=BUILT_FIRST)
-    few = max(int(step.get("rows") or MANY) for step in steps) < MANY
-    if few and _there(session, rewritten, relation):
-        return Plan(uses_index=None, text=text)  # a few rows are read through and sorted, index or not
-    return Plan(uses_index=False, text=text, advice=_advice(rewritten, relation, first.get("key")))
+    long = _long(session, rewritten, relation)
+    if _there(session, rewritten, long):
+        if max(int(step.get("rows") or MANY) for step in steps) < MANY:
+            return Plan(uses_index=None, text=text)  # a few rows are read through and sorted, index or not
+        if long:
+            return Plan(uses_index=False, text=text, advice=LONG.format(columns=", ".join(sorted(long))))
+    return Plan(uses_index=False, text=text, advice=_advice(rewritten, relation, first.get("key"), long))
 
 
 def _line(step: dict[str, str | None]) -> str:
@@ -87,8 +94,11 @@ def _plainly(relation: Relation) -> str:
     return f"if no index on ({listed}) exists, make one on the table that stores them"
 
 
-def _advice(rewritten: str, relation: Relation, index: str | None) -> str:
-    """CREATE INDEX on the base table, from the ORDER BY of the rewritten statement; `index`: the one that is used already."""
+def _advice(rewritten: str, relation: Relation, index: str | None, long: frozenset[str]) -> str:
+    """CREATE INDEX on the base table, from the ORDER BY of the rewritten statement, without its `long` columns.
+
+    `index`: the one that is used already.
+    """
     bare = ", ".join((relation.cursor, *relation.key))
     terms = _order(rewritten)
     if not terms or terms[0] is None:
@@ -102,7 +112,7 @@ def _advice(rewritten: str, relation: Relation, index: str | None) -> str:
             f"{bare} are one column of {table[1]}, which this server sorts once more for every page: let the view show it "
             f"once, or write `key: {relation.cursor}` before the view is tracked"
         )
-    listed = ", ".join(f"`{name}`" for name in same if not _long(relation, name))
+    listed = ", ".join(f"`{name}`" for name in same if name not in long)
     name = f"{table[1]}_{cursor}".replace("`", "")
     return f"CREATE INDEX `{name}` ON `{table[0]}`.`{table[1]}` ({listed});"
 
@@ -122,21 +132,33 @@ def _own(terms: Sequence[tuple[str, str] | None]) -> list[str]:
     )
 
 
-def _there(session: Session, rewritten: str, relation: Relation) -> bool:
+def _there(session: Session, rewritten: str, long: frozenset[str]) -> bool:
     """Whether the index that would be advised is there already."""
+    found: dict[str, list[str]] = {}
+    for row in _asked(session, rewritten, "SHOW INDEX FROM"):
+        found.setdefault(row["Key_name"] or "", []).append(row["Column_name"] or "")
+    wanted = [name for name in _own(_order(rewritten)) if name not in long]
+    return bool(wanted) and any(columns[: len(wanted)] == wanted for columns in found.values())
+
+
+def _long(session: Session, rewritten: str, relation: Relation) -> frozenset[str]:
+    """Columns that the rewritten statement sorts by and no index holds whole, as their table calls them."""
+    told = {row["Field"] or "": row["Type"] or "" for row in _asked(session, rewritten, "SHOW COLUMNS FROM")}
+    told = told or {column.name: column.type for column in relation.columns}
+    return frozenset(name for name in _own(_order(rewritten)) if told.get(name, "").endswith(UNINDEXED))
+
+
+def _asked(session: Session, rewritten: str, what: str) -> list[dict[str, str | None]]:
+    """What the server says of the table whose column comes first in the order; nothing where the user may not ask."""
     terms = _order(rewritten)
     table = _table(rewritten, terms[0][0]) if terms and terms[0] else None
     if table is None:
-        return False
+        return []
     try:
-        rows = session.attempt(f"SHOW INDEX FROM `{table[0]}`.`{table[1]}`", "the plan", expected=NOT_ALLOWED)
+        answer = session.attempt(f"{what} `{table[0]}`.`{table[1]}`", "the plan", expected=NOT_ALLOWED)
     except StatementFailed:
-        return False
-    found: dict[str, list[str]] = {}
-    for row in (dict(zip(rows.names, row, strict=True)) for row in rows.rows):
-        found.setdefault(row["Key_name"] or "", []).append(row["Column_name"] or "")
-    wanted = [name for name in _own(terms) if not _long(relation, name)]
-    return any(columns[: len(wanted)] == wanted for columns in found.values())
+        return []
+    return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
 
 
 def _table(rewritten: str, alias: str) -> tuple[str, str] | None:
@@ -147,8 +169,3 @@ def _table(rewritten: str, alias: str) -> tuple[str, str] | None:
         if (called or table) == alias:
             return database, table
     return None
-
-
-def _long(relation: Relation, name: str) -> bool:
-    column = relation.column(name)
-    return column is not None and column.type in UNINDEXED
