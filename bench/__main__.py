@@ -7,9 +7,7 @@ BENCH_RUNS of each are interleaved; printed are medians, and the spread of CPU. 
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -26,6 +24,7 @@ import httpx
 import psycopg
 
 from bench.data import CASINO, USERS, casino_sql, users_sql
+from bench.figures import keep
 from bench.plain import LEVELS
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
@@ -212,10 +211,8 @@ def main() -> None:
         api.terminate()
         shutil.rmtree(home, ignore_errors=True)
     without_start = steady(figures)
-    if target := os.environ.get("BENCH_JSON"):
-        machine = {**platform.uname()._asdict(), "cores": os.cpu_count()}
-        document = {"machine": machine, "figures": figures, "steady_cpu_us": without_start}
-        Path(target).write_text(json.dumps(document, indent=1))
+    keep("figures", figures)
+    keep("steady_cpu_us", without_start)
     if guards and (told := over_bounds(without_start)):
         raise SystemExit("; ".join(told))
 
