@@ -99,6 +99,22 @@ def test_ids_in_blocks_are_recognised(operator, postgresql, sequence, named):
     assert any("handed out in blocks" in line and line.startswith("!") for line in lines)
 
 
+def test_what_a_query_reads_is_looked_at_too(operator, postgresql):
+    """A copy, a join beneath and ids in blocks are told though the view is written as a `query:`."""
+    postgresql.execute(
+        *TABLES, "CREATE SEQUENCE bets_seq INCREMENT BY 50", "CREATE MATERIALIZED VIEW kept AS SELECT * FROM games",
+        "CREATE VIEW both_of_them AS SELECT t.*, k.name FROM bets t JOIN kept k ON k.id = t.game",
+    )  # fmt: skip
+    query = f"{{name: bets, source: db, query: 'SELECT {COLUMNS} FROM both_of_them t', kind: deposits, cursor: id}}"
+    lines = told(operator, postgresql.url, f"  - {query}\n")
+    for says in (
+        "public.kept is a materialized view",
+        "public.both_of_them joins tables",
+        "public.bets_seq INCREMENT BY 50",
+    ):
+        assert any(says in line and line.startswith("!") for line in lines), says
+
+
 def test_a_table_that_has_its_own_sequence_is_not_suspected(operator, postgresql):
     """Ids of a plain serial come in order, whatever an application does with other sequences."""
     postgresql.execute(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-__all__ = ["UNKNOWN", "Part", "Trait", "ViewDefinition", "gathered", "traits"]
+__all__ = ["TOKEN", "UNKNOWN", "Part", "Trait", "ViewDefinition", "gathered", "traits"]
 
 PartKind = Literal["table", "view", "materialized view", "foreign table", "query"]
 TraitName = Literal[

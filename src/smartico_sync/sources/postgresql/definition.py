@@ -16,7 +16,7 @@ __all__ = ["ask_definition"]
 
 KINDS: dict[str, PartKind] = {"v": "view", "m": "materialized view", "f": "foreign table"}
 BENEATH = """WITH RECURSIVE beneath(oid, depth) AS (
- SELECT to_regclass({name})::oid, 0
+ SELECT named.oid, 0 FROM (VALUES {names}) AS named (oid) WHERE named.oid IS NOT NULL
  UNION
  SELECT d.refobjid, b.depth + 1 FROM beneath b JOIN pg_rewrite r ON r.ev_class = b.oid
  JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
@@ -47,15 +47,16 @@ named AS (SELECT s.oid FROM pg_class s WHERE s.relkind = 'S' AND (s.relname = 'h
 SELECT DISTINCT n.nspname || '.' || s.relname, q.seqincrement, q.seqcache, s.oid IN (SELECT oid FROM named)
  FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid JOIN pg_namespace n ON n.oid = s.relnamespace
  WHERE (abs(q.seqincrement) > 1 OR q.seqcache > 1) AND (s.oid IN (SELECT oid FROM named)
-  OR (NOT EXISTS (SELECT FROM named) AND s.oid NOT IN (SELECT sequence FROM owned)))
+  OR (EXISTS (SELECT FROM relations) AND NOT EXISTS (SELECT FROM named) AND s.oid NOT IN (SELECT sequence FROM owned)))
  ORDER BY 1 LIMIT {most}"""
 MOST = 3  # that a sentence names
 
 
-def ask_definition(session: Session, relation: str) -> ViewDefinition:
-    """Ask inside an open transaction."""
-    written = ".".join(quoted(part) for part in names_of(relation))
-    what, beneath = f"relation {relation}", BENEATH.format(name=literal(written))
+def ask_definition(session: Session, *relations: str) -> ViewDefinition:
+    """Ask inside an open transaction; a name that is no relation's is passed over."""
+    written = (".".join(quoted(part) for part in names_of(relation)) for relation in relations)
+    names = ", ".join(f"(to_regclass({literal(each)})::oid)" for each in written)
+    what, beneath = f"relation {', '.join(relations)}", BENEATH.format(names=names)
     rows = session.run(PARTS.format(beneath=beneath), what)[0].rows
     parts = tuple(Part(name or "", KINDS.get(kind or "", "table"), sql or "") for name, kind, sql in rows)
     sequences = session.run(SEQUENCES.format(beneath=beneath, owned=OWNED, most=MOST), what)[0].rows
