@@ -54,8 +54,8 @@ BIRTHS = (
     r"|data_(?:de_|di_)?(?:nascimento|nascita)|date_(?:de_)?naissance|geboorte_?datum|fodelse_?(?:datum|dag)|syntymaaika"
 )
 PLACES = (
-    r"address(?:_?line)?_?\d*|street|city|town|zip(?:_?code)?|post_?code|postal_?code|house_?(?:no|nr|number)|lat(?:itude)?|lng|lon(?:gitude)?"
-    r"|geo_?location|adresse?|adres|direccion|indirizzo|endereco|domicilio|strasse|calle|rua|ciudad|cidade|citta|ville|wohnort|plz"
+    r"addr(?:ess)?(?:_?line)?_?\d*|street|city|town|zip(?:_?code)?|post_?code|postal_?code|house_?(?:no|nr|number)|lat(?:itude)?|lng|lon(?:gitude)?"
+    r"|geo_?location|adresse?|adres|direccion|indirizzo|endereco|domicilio|strasse|calle|rua|ciudad|cidade|citta|ville|wohnort|plz|anschrift"
     r"|postleitzahl|code_?postal|codigo_?postal"
     r"|ip|ip_?v?[46]?_?addr(?:ess)?|ip_?v?[46]|remote_?addr|x_?forwarded_?for"
 )
@@ -64,7 +64,7 @@ PAPERS = (
     r"|card_?(?:number|no|nr|pan|last_?4)|last_?(?:4|four)(?:_?digits)?|pan|passport|ssn|social_?security|national_?id"
     r"|personal_?(?:id|code|number)|identity_?(?:card|no|nr|number)|tax_?(?:id|no|nr|number|code)|vat_?(?:id|no|nr|number)"
     r"|id_?(?:card|document)|(?:document|doc|id)_?(?:number|no|nr)|driv(?:er|ers|ing)_?licen[cs]e|ausweis_?(?:nummer|nr)?"
-    r"|codice_?fiscale|fiscal_?code|person_?nummer|nif|nie|dni|cpf|cnpj|pesel|bsn|egn|hetu|curp|nin|aadhaar"
+    r"|codice_?fiscale|fiscal_?code|person_?nummer|nif|nie|dni|cpf|cnpj|pesel|bsn|egn|hetu|curp|nin|aadhaar|pass_?(?:word|wd|phrase)|pwd"
 )
 IDENTITY = re.compile(
     rf"(?:^|_)(?:{NAMES}|{BIRTHS}|{PLACES}|{PAPERS})(?:_?(?:number|no|nr|id))?(?:_|$)"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.relation import Column, Family, Relation
 
+    Look = tuple[Family, Literal["plain", "odd"]] | None  # how texts of a column are written; None where they are none
+
 __all__ = [
     "CURSOR", "UNREADABLE", "decoded", "dtype", "empty", "finite", "frame", "from_texts", "key_column", "mixed",
     "schema", "shortest", "to_utc", "whole", "with_reasons",
@@ -79,10 +81,11 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
     printed = pl.DataFrame([text.alias(str(place)) for place, text in enumerate(texts)])
     odd = odd_columns(columns, printed)
     # All columns in one go: of a page of one row every step is felt.
-    first = printed.select(
-        parsed(column.family, pl.col(name), timezone, odd.get(name, "plain")) if dtype == pl.String else name
-        for column, (name, dtype) in zip(columns, printed.schema.items(), strict=True)
-    )
+    looks: list[Look] = [
+        (column.family, odd.get(name, "plain")) if kind == pl.String else None
+        for column, (name, kind) in zip(columns, printed.schema.items(), strict=True)
+    ]
+    first = printed.select(first_looks(tuple(looks), timezone))
     series = []
     unfit: list[tuple[Column, pl.Series]] = []
     for column, made, given in zip(columns, first.get_columns(), texts, strict=True):
@@ -95,6 +98,15 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
             unfit.append((column, values.is_null() & text.is_not_null()))
         series.append(values)
     return with_reasons(pl.DataFrame(series), unfit)
+
+
+@lru_cache(maxsize=256)
+def first_looks(looks: tuple[Look, ...], timezone: str) -> tuple[pl.Expr, ...]:
+    """The columns of texts, called by their places, as values; built once for each way they are written."""
+    return tuple(
+        pl.col(str(place)) if look is None else parsed(look[0], pl.col(str(place)), timezone, look[1])
+        for place, look in enumerate(looks)
+    )
 
 
 def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: str = "UTC") -> pl.DataFrame:
