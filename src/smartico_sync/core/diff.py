@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.core import few_profiles
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Events
 from smartico_sync.core.few_texts import FEW, are_few
 from smartico_sync.core.folding import ALL
-from smartico_sync.core.identity import content_prints, eids, extended, fingerprints
-from smartico_sync.core.partial import kept
+from smartico_sync.core.identity import content_prints, eids, extended
+from smartico_sync.core.part_prints import (
+    DIGITS,
+    UNSURE,
+    carried,
+    decoded,
+    different,
+    held,
+    joined,
+    layout_of,
+    news,
+    there,
+    together,
+)
 from smartico_sync.core.told_sets import EMPTY, MARK, differences, marked, told_otherwise
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 __all__ = ["NOTHING_KNOWN", "UNSURE", "Diffed", "diff", "keyed"]
@@ -25,9 +38,6 @@ __all__ = ["NOTHING_KNOWN", "UNSURE", "Diffed", "diff", "keyed"]
 NOTHING_KNOWN = pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary})
 OPERATORS = "!+-^"
 MANY = 3  # properties told apart, from which on it pays to look which rows are as they were
-DIGITS = 16  # hexadecimal digits of one fingerprint: 8 bytes
-# A property of which several states may be the last that was accepted: it always counts as news, and as one that had a value.
-UNSURE = "1" * DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +183,7 @@ def with_known(state: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """The states with what is known of each player beside them, null where nothing is."""
     if not are_few(state) or known.height > FEW or known.width > len(NOTHING_KNOWN.columns):
         return state.join(known, on="id", how="left", maintain_order="left")
-    there = {row[0]: row[1:] for row in known.rows()}
-    found = [there.get(player, (None, None)) for player in state.get_column("id")]
-    names = ("known_whole", "known_parts")
-    return state.hstack([pl.Series(name, [row[place] for row in found], pl.String) for place, name in enumerate(names)])
+    return state.hstack(few_profiles.beside(state.get_column("id"), known))
 
 
 def differing(now: pl.Series, before: pl.Series) -> pl.Series:
@@ -213,59 +220,6 @@ def otherwise(name: str, frame: pl.DataFrame, cleared: Sequence[pl.Series]) -> p
         if emptied is None
         else pl.select(pl.when(emptied).then(pl.lit(EMPTY)).otherwise(told).alias(bare)).to_series()
     )
-
-
-@lru_cache(maxsize=1024)
-def layout_of(names: str, secret: bytes) -> str:
-    """The fingerprint of what is told apart, the same for every page of a view."""
-    made: str = fingerprints(pl.Series([names]), secret).item()
-    return made
-
-
-def there(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, pl.Series]:
-    """A digit for each of these properties, 1 where it has a value."""
-    if not names:
-        return {}
-    filled = pl.when(pl.col(names).is_not_null()).then(pl.lit("1")).otherwise(pl.lit("0")).name.keep()
-    return {column.name: column for column in frame.select(filled).get_columns()}
-
-
-def joined(digits: dict[str, pl.Series]) -> pl.Series:
-    """Digits as one text of an even length."""
-    columns = list(digits.values())
-    if are_few(columns[0]):
-        return pl.Series("!", [f"{''.join(row)}{'0' * (len(row) % 2)}" for row in zip(*columns, strict=True)])
-    frame = pl.DataFrame(digits)
-    return frame.select(pl.concat_str([*digits, *([pl.lit("0")] if len(digits) % 2 else [])]).alias("!")).to_series()
-
-
-def carried(
-    frame: pl.DataFrame,
-    known: pl.DataFrame,
-    layout: str,
-    marks: tuple[dict[str, pl.Series], dict[str, pl.Series]],
-    absent: Mapping[str, pl.Series],
-) -> tuple[dict[str, pl.Series], dict[str, pl.Series]]:
-    """The fingerprints of properties and the digits, those of what a row says nothing of as they were."""
-    parts, digits = marks
-    held = frame.select(id=PLAYER).join(decoded(known), on="id", how="left", maintain_order="left")
-    before, behind = held.get_column("known_parts"), DIGITS * (len(parts) + 1)
-    of_parts = {name: (DIGITS * (place + 1), DIGITS) for place, name in enumerate(parts)}
-    of_digits = {name: (behind + place, 1) for place, name in enumerate(digits)}
-    return (
-        kept(frame, parts, known_marks(before, layout, of_parts), absent),
-        kept(frame, digits, known_marks(before, layout, of_digits), absent),
-    )
-
-
-def known_marks(known: pl.Series, layout: str, slices: Mapping[str, tuple[int, int]]) -> dict[str, pl.Series]:
-    """What the state holds of each property, from its place in the parts on and so long; null where they are of another layout."""
-    frame = known.to_frame("known")
-    fits = pl.col("known").str.starts_with(layout)
-    return {
-        name: frame.select(pl.when(fits).then(pl.col("known").str.slice(start, length)).alias(name)).to_series()
-        for name, (start, length) in slices.items()
-    }
 
 
 def gone(
@@ -314,64 +268,11 @@ def apart_of(
     return {name: part.scatter(places, keyed(rest, [name], secret)) for name, part in parts.items()}
 
 
-def different(
-    known: pl.Series, layout: str, place: int, part: pl.Series, nothing: Callable[[], pl.Series]
-) -> pl.Series:
-    """Where the property at this place had a value and has another one now. `nothing`: the mark of a property without a value."""
-    if are_few(known):
-        start = DIGITS * (place + 1)
-        olds = [each[start : start + DIGITS] if (each or "").startswith(layout) else None for each in known]
-        if all(old in (None, UNSURE, now) for old, now in zip(olds, part, strict=True)):  # as nearly always
-            return pl.Series([False] * len(olds))
-    before = pl.col("known").str.slice(DIGITS * (place + 1), DIGITS)
-    other = pl.col("known").str.starts_with(layout) & (before != pl.col("part")) & (before != UNSURE)
-    marks = pl.DataFrame({"known": known, "part": part})
-    told = marks.select(other.fill_null(value=False)).to_series()
-    if not told.any():  # nearly always, and then nobody need know what nothing looks like
-        return told
-    empty = pl.lit(nothing())
-    return told & marks.select((before != empty) & (pl.col("part") != empty)).to_series().fill_null(value=False)
-
-
-def held(state: pl.DataFrame, known: pl.Series, place: int, mask: pl.Series) -> pl.Series:
-    """The fingerprints of the parts, the one at this place as it was where the mask is true."""
-    now, start = state.get_column("parts"), DIGITS * (place + 1)
-    parts = [now.str.slice(0, start), known.str.slice(start, DIGITS), now.str.slice(start + DIGITS)]
-    return now.zip_with(~mask, parts[0] + parts[1] + parts[2])
-
-
 def keyed(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> pl.Series:
     """The keyed fingerprint of some properties, those that are NULL left out, bound to the player."""
     return content_prints(frame, names, secret, PLAYER)
 
 
-def together(layout: str, parts: dict[str, pl.Series]) -> pl.Series:
-    """The fingerprints of all properties as one text, after that of their names."""
-    columns = list(parts.values())
-    if are_few(columns[0]):
-        rows = zip(*(column.to_list() for column in columns), strict=True)
-        return pl.Series([None if None in row else "".join((layout, *row)) for row in rows], dtype=pl.String)
-    return pl.DataFrame(parts).select(pl.concat_str([pl.lit(layout), *(pl.col(name) for name in parts)])).to_series()
-
-
-def news(earlier: Sequence[pl.Series], layout: str, place: int, part: pl.Series) -> pl.Series:
-    """Where the property at this place differs from one of the earlier fingerprints, or they are of another layout."""
-    same = pl.Series([True]).new_from_index(0, len(part))
-    for known in earlier:
-        equal = known.str.slice(DIGITS * (place + 1), DIGITS) == part
-        same &= (known.str.starts_with(layout) & equal).fill_null(value=False)
-    return ~same
-
-
 def ever(news: pl.Series, ids: pl.Series) -> pl.Series:
     """Where there is news, or was in an earlier row of the same player."""
     return pl.DataFrame({"news": news, "id": ids}).select(pl.col("news").cum_max().over("id")).to_series()
-
-
-def decoded(known: pl.DataFrame) -> pl.DataFrame:
-    """What the state holds, as hexadecimal text."""
-    return known.select(
-        pl.col("id", *marked(known.columns)),
-        pl.col("whole").bin.encode("hex").alias("known_whole"),
-        pl.col("parts").bin.encode("hex").alias("known_parts"),
-    )

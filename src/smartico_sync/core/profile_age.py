@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartico_sync.core import few_profiles
 from smartico_sync.core.cursor_time import PER_MS
 from smartico_sync.core.events import PLAYER
 from smartico_sync.core.few_texts import are_few
@@ -58,7 +59,7 @@ def older(frame: pl.DataFrame, cursor_at: pl.Series, known: pl.DataFrame) -> pl.
     `known` [id UInt64, cursor_at Int64|null], one row a player. Rows at one cursor are equally old.
     """
     if are_few(frame):
-        return older_few(frame.get_column(PLAYER), cursor_at, known)
+        return few_profiles.older(frame.get_column(PLAYER), cursor_at, known)
     rows = frame.select(id=pl.col(PLAYER)).with_columns(cursor_at)
     before = rows.join(known.select("id", "cursor_at"), on="id", how="left", maintain_order="left").get_column(
         "cursor_at_right"
@@ -68,14 +69,3 @@ def older(frame: pl.DataFrame, cursor_at: pl.Series, known: pl.DataFrame) -> pl.
         before = rows.with_columns(before).select(pl.max_horizontal("cursor_at_right", sooner)).to_series()
     mask = (rows.get_column("cursor_at") < before).fill_null(value=False)
     return mask if mask.any() else None
-
-
-def older_few(players: pl.Series, cursor_at: pl.Series, known: pl.DataFrame) -> pl.Series | None:
-    """The same for a handful of events."""
-    newest: dict[int, int | None] = dict(zip(known.get_column("id"), known.get_column("cursor_at"), strict=True))
-    mask = []
-    for player, at in zip(players, cursor_at, strict=True):
-        before = newest.get(player)
-        mask.append(at is not None and before is not None and at < before)
-        newest[player] = max((each for each in (at, before) if each is not None), default=None)
-    return pl.Series(mask, dtype=pl.Boolean) if any(mask) else None
