@@ -132,6 +132,7 @@ def test_what_cannot_be_backfilled_is_told(tail):
         (("players", "--from", "2026-01-01T00:00:00"), "has no view players"),
         (("deposits", "--from", "yesterday"), "'yesterday' is no cursor"),
         (("deposits", "--from", "2030-01-01T00:00:00"), "no rows there"),
+        (("deposits", "--from", "first", "--to", "2025-01-01T00:00:00"), "no rows there"),
         (("deposits",), "--from is missing"),
         ((), "no view is named"),
         (("--cancel", "7"), "no open backfill 7"),

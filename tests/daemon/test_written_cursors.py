@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from daemon.deposits import VIEW, insert
 from smartico_sync.core.records import ViewRow
+from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.backfill import stretch
 from smartico_sync.tracking.view_start import just_before
-from smartico_sync.tracking.written_cursors import cursor_at
+from smartico_sync.tracking.written_cursors import cursor_at, written
 
 BY_ID = VIEW.replace("cursor: dt_finalized", "cursor: transaction_id")
 NO_TIMES = (
@@ -59,6 +61,48 @@ def test_what_is_no_value_of_the_cursor_is_refused_at_every_door(tracked, postgr
     assert view.loop.equipment.store.view("deposits") == before
 
 
+@pytest.mark.parametrize(
+    ("type_", "value", "told"),
+    [
+        ("text", "2026-01-31 11:00:00", "is a text"),
+        ("varchar(40)", "tx-12", "is a text"),
+        ("uuid", "00000000-0000-0000-0000-000000000001", "is of type uuid"),
+        ("double precision", "12.5", "is of type double precision"),
+        ("time", "12:00:00", "is of type time"),
+    ],
+)
+def test_a_cursor_that_is_no_time_and_no_number_takes_first_and_now_only(tracked, postgresql, type_, value, told):
+    """Every text is a value of a text, so none can be told from a mistake: not even one that a row has is taken."""
+    postgresql.execute(f"ALTER TABLE deposits ADD other {type_} DEFAULT '{value}'")
+    insert(postgresql, 1, 2, 3)
+    view = tracked(view=VIEW.replace("cursor: dt_finalized", "cursor: other"))
+    view.poll()
+    before: ViewRow = view.loop.equipment.store.view("deposits")
+    for text in ("12", "yesterday", "2026-01-31", "-5", "", value):
+        for error in refused(view, text):
+            assert f"other of deposits {told}" in error.message
+            assert "first" in error.hint
+            assert "whole number" not in error.hint
+    assert view.loop.equipment.store.view("deposits") == before
+
+
+@pytest.mark.parametrize(
+    ("type_", "cursor_is", "text"),
+    [
+        ("bigint unsigned", "auto", "-1"), ("UInt64", "auto", "-5"), ("Nullable(UInt32)", "auto", "-1"),
+        ("bigint", "epoch_s", "99999999999999999999999"), ("bigint", "epoch_s", "18446744073709551615"),
+        ("bigint", "epoch_ms", "999999999999999"), ("bigint", "epoch_us", "-99999999999999999999.5"),
+    ],
+)  # fmt: skip
+def test_a_number_that_the_cursor_cannot_mean_is_refused(type_, cursor_is, text):
+    """Below zero where nothing is, or a moment after the year 9999: databases would take it for another place."""
+    relation = Relation("v", "c", (), columns=(Column("c", type_, "integer"),), cursor_is=cursor_is)
+    prepared = SimpleNamespace(relation=relation)
+    with pytest.raises(ConfigError, match="no value of c"):
+        written(prepared, text)
+    assert written(prepared, "1769860800") in {1_769_860_800, 1_769_860_800_000, 1_769_860}
+
+
 def test_offsets_are_honoured_at_every_door(tracked, postgresql):
     """Noon in Malta is 11:00 in UTC, whatever the source's own zone is."""
     insert(postgresql, 1, 2, 3)
@@ -87,6 +131,12 @@ def test_check_refuses_what_is_no_value(operator, postgresql):
     assert checked.returncode == 2, checked.stdout
     assert "start_from: 99999999999999999999" in checked.stdout
     assert "bigint" in checked.stdout
+    by_text = BY_ID.replace("cursor: transaction_id", "cursor: ext_brand_id")
+    operator.configure(postgresql.url, f"  - {by_text % ', start_from: 12'}\n")
+    checked = operator.check()
+    assert checked.returncode == 2, checked.stdout
+    assert "`start_from: 12`" in checked.stdout
+    assert "ext_brand_id of deposits is a text" in checked.stdout
     operator.configure(postgresql.url, f"  - {BY_ID % ', start_from: 1000'}\n")
     assert "no row lies at or after `start_from: 1000`" in operator.sync("check").stdout
 

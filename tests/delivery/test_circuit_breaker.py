@@ -38,6 +38,18 @@ def test_single_failures_hold_up_nobody_else():
         assert (breaker.state(10.0), breaker.wait_s(10.0, 3)) == ("closed", 0.0)
 
 
+def test_a_request_holds_its_players_no_longer_for_an_api_that_answers_others():
+    """Failures of one request among answers are chance, or its own: its pauses stop growing at 8 s; alone they grow to 32."""
+    breaker, alone = (CircuitBreaker(dice=lambda: 0.0) for _ in range(2))
+    pauses = []
+    for attempts in range(8):
+        breaker.answered()
+        pauses.append(breaker.failed(0.0, attempts=attempts, in_flight=3))
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0]
+    lone = [alone.failed(0.0, attempts=attempts, in_flight=0) for attempts in range(7)]
+    assert lone == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 32.0]
+
+
 def test_several_in_a_row_open_it_and_one_at_a_time_finds_out():
     """Open nobody goes; half-open one goes and the others wait for its answer, which closes the breaker or opens it for longer."""
     breaker = broken()

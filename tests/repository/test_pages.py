@@ -90,6 +90,8 @@ def test_the_image_takes_others_code_by_its_hash():
     recipe = (ROOT / "docker" / "Dockerfile").read_text("utf-8")
     assert "--require-hashes --requirement docker/uv.txt" in recipe
     assert "uv sync --frozen" in recipe
+    assert re.search(r"^ARG PYTHON_IMAGE=\S+@sha256:[0-9a-f]{64}$", recipe, re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", recipe, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
     pinned = (ROOT / "docker" / "uv.txt").read_text("utf-8")
     (version,) = re.findall(r"^UV_VERSION := (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert pinned.startswith(f"uv=={version} ")

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from servers.certificates import Authority
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.encryption import is_loopback
 from smartico_sync.errors import ConfigError, SourceError, SourceRefused, SourceUnreachable
@@ -228,7 +229,7 @@ def test_a_postgresql_that_asks_for_the_password_does_not_get_it():
     """Within this machine too: whoever took the port would have it."""
     with stranger(postgres_who_wants_the_password) as (port, heard):
         source = open_source("casino", SourceConfig(url=f"postgresql://reader:{PASSWORD}@127.0.0.1:{port}/casino"))
-        with pytest.raises(SourceError):
+        with pytest.raises(SourceRefused, match="asks for the password"):
             source.facts()
         source.close()
     assert heard
@@ -328,3 +329,49 @@ def test_a_remote_mysql_without_tls_gets_nothing():
         source.close()
     assert b"".join(heard) == b""
     assert "`encryption: off`" in told.value.hint
+
+
+def beginning_tls(engine, wire):
+    """Lead a client up to the handshake, in its protocol."""
+    if engine == "mysql":
+        hello = greeting(b"caching_sha2_password")
+        wire.sendall(hello[:25] + bytes([hello[25] | 0x08]) + hello[26:])  # CLIENT_SSL
+        wire.recv(8192)
+    elif engine in ("postgresql", "redshift"):
+        wire.recv(8192)
+        wire.sendall(b"S")
+
+
+def with_tls(engine, context):
+    """Somebody with a certificate: what is heard is what comes through it."""
+
+    def talk(wire, heard):
+        beginning_tls(engine, wire)
+        with suppress(OSError), context.wrap_socket(wire, server_side=True) as secure:
+            heard.append(secure.recv(8192))
+
+    return talk
+
+
+@pytest.mark.parametrize("flaw", ["has expired", "is for another host", "is of an unknown authority"])
+@pytest.mark.parametrize("engine", ["postgresql", "mysql", "clickhouse", "oracle", "redshift"])
+def test_whose_certificate_does_not_fit_learns_nothing_and_is_told_why(tmp_path, monkeypatch, engine, flaw):
+    """Verified by default on the way to another machine, against what this one trusts; the message names the flaw.
+
+    PostgreSQL's library does not say whether a certificate has expired or nobody here knows who signed it: both are told.
+    """
+    host = own_address()
+    believed, other = Authority(tmp_path), Authority(tmp_path, "other")
+    monkeypatch.setenv("SSL_CERT_FILE", str((other if "authority" in flaw else believed).certificate))
+    days = (-3, -2) if "expired" in flaw else (-1, 1)
+    pair = believed.issue("replica.example", address="192.0.2.77" if "host" in flaw else host, days=days)
+    with stranger(with_tls(engine, pair.tls()), host) as (port, heard):
+        source = open_source(
+            "casino", SourceConfig(url=f"{engine}://reader:{PASSWORD}@{host}:{port}{LOGINS[engine][1]}")
+        )
+        with pytest.raises(SourceUnreachable) as told:
+            source.facts()
+        source.close()
+    assert b"".join(heard) == b""
+    words = flaw if engine != "postgresql" or "host" in flaw else "has expired, or is of an unknown authority"
+    assert f"no TLS connection: the certificate {words}" in told.value.message

@@ -26,6 +26,14 @@ ENDING = " (configured timeouts: socketTimeoutMS: 20000.0ms, connectTimeoutMS: 2
         ("127.0.0.1:1: [Errno 111] Connection refused", "nobody answers"),
         ("10.0.0.1:27017: timed out", "nobody answered in time"),
         ("No replica set members match selector", "no server answers that may be read"),
+        (
+            "h:27017: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1016)",
+            "no TLS connection: the certificate has expired",
+        ),
+        (
+            "h:1: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, certificate is not valid for 'h'.",
+            "no TLS connection: the certificate is for another host",
+        ),
     ],
 )
 def test_mongodb(said, told):

@@ -21,7 +21,7 @@ from smartico_sync.errors import ConfigError, ExitCode, StateLocked
 from smartico_sync.observe.logs import configure
 from smartico_sync.tracking.backfill import RATE, Backfills, stretch
 from smartico_sync.tracking.loop import ViewLoop
-from smartico_sync.tracking.reconciliation import units
+from smartico_sync.tracking.written_cursors import written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +117,7 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
     with context.reading() as store:
         row = store.view(name)
     with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
-        if high is not None and units(prepared, low) > units(prepared, high):
+        if high is not None and low != "first" and written(prepared, low) > written(prepared, high):
             raise ConfigError(f"--from {low} lies behind --to {high}", hint="name the earlier end with --from")
         part = None if row is None else stretch(reading, prepared, row, low, high)
     if part is None:

@@ -84,11 +84,13 @@ class CircuitBreaker:
         """Count a request without a usable answer; seconds until the same one should go again.
 
         `attempts` it has failed before, `in_flight` are others under way. Failures while half-open make the pauses of all longer.
+        While others are answered, its own pauses grow no longer than those of an API that is not known to be down: its players wait.
         """
         if self.unavailable and not in_flight:
             self.rounds += 1
         self.failures += 1
-        pause = self.backoff.pause(max(attempts, self.rounds), self.dice())
+        tries = max(attempts, self.rounds) if self.unavailable else min(attempts, UNAVAILABLE_AFTER - 2)
+        pause = self.backoff.pause(tries, self.dice())
         asked = min(retry_after_s, LONGEST_WAIT_S)
         pause = max(pause, asked)
         if asked:

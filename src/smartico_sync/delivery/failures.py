@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import httpx
 from urllib3 import exceptions
 
+from smartico_sync.core.certificates import flaw
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,8 +24,6 @@ __all__ = ["NotConnected", "TurnedAway", "failure"]
 
 TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 DENIED = frozenset({401, 403, 407})  # of a proxy: trying again helps nobody
-EXPIRED = frozenset({9, 10})  # OpenSSL's numbers: not valid yet, not valid any more
-OTHER_HOST = frozenset({62, 64})
 # What a SOCKS proxy answers, by the numbers that PySocks begins its messages with: those of SOCKS 5 (RFC 1928) and of SOCKS 4.
 SOCKS_ANSWER = re.compile(r"(0x[0-9a-f]{2}): ", re.IGNORECASE)
 SOCKS_DENIED = {
@@ -125,12 +125,11 @@ def unconnected(error: Exception, host: str) -> tuple[str, Cause]:
 
 def certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, Cause]:
     """What is wrong with a certificate."""
-    if error.verify_code in EXPIRED:
-        when = "is not valid yet" if error.verify_code == min(EXPIRED) else "has expired"
-        return f"the certificate of {host} {when}", "certificate expired"
-    if error.verify_code in OTHER_HOST:
-        return f"the certificate of {host} is for another host", "certificate of another host"
-    return f"the certificate of {host} is of an unknown authority: {error.verify_message}", "unknown authority"
+    found = flaw(error)
+    if found == "is of an unknown authority":
+        return f"the certificate of {host} {found}: {error.verify_message}", "unknown authority"
+    other = found == "is for another host"
+    return f"the certificate of {host} {found}", "certificate of another host" if other else "certificate expired"
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

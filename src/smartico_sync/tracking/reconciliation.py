@@ -19,6 +19,7 @@ from smartico_sync.core.cursor_time import DAY_MS, cursor_ms
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import contents_of, position_at, positions_of
 from smartico_sync.core.position import Position
+from smartico_sync.core.relation import IDS
 from smartico_sync.core.zones import time_zone
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.values import epoch_ms
@@ -28,13 +29,12 @@ from smartico_sync.tracking import late_scan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import End, Reading, Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
     from smartico_sync.tracking.profile_comparison import ProfileComparison
 
-__all__ = ["LISTED", "Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
+__all__ = ["LISTED", "Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "units"]
 
 KEYS_AT_ONCE = 50_000
 KEYS_WALKED = 10_000  # rows that one bucket of ids holds at least, where there are so many
@@ -103,45 +103,10 @@ class Reconciliation:
         return sum(bucket.missing for bucket in self.differing)
 
 
-def span(
-    prepared: PreparedView, source: Source, store: Store, row: ViewRow, low: int | None = None, high: int | None = None
-) -> Span | None:
-    """What can be compared, by default the last day up to the watermark; None when nothing is closed yet.
-
-    Of ids those since the lowest that was delivered within a day, and where that is the first of all, since the source's
-    first: an id below it may have come late.
-    """
-    if row.watermark is None:
-        return None
-    closed = units(prepared, row.watermark.cursor)
-    # What was there at the start was not sent, and without a key it is not known how far a watermark of one reaches.
-    whole = bool(row.watermark.key) == bool(prepared.relation.key) and row.watermark != row.start_head
-    top = row.watermark if whole and (high is None or high > closed) else None
-    high = closed if high is None else min(high, closed)
-    first = store.ledger_low(row.view, 0)
-    if low is None and is_time(prepared):
-        low = high - DAY_MS
-    elif low is None:
-        low = store.ledger_low(row.view, row.updated_ms - DAY_MS)
-        if low is None or low == first:
-            lowest = first_id(prepared, source)
-            low = lowest if first is None else min(lowest, first)
-    if row.started_from != "first" and first is not None:
-        low = max(low, first)
-    return Span(low, high, top) if low < high or (top is not None and low == high) else None
-
-
-def first_id(prepared: PreparedView, source: Source) -> int:
-    """The lowest id that the source holds; 0 where it holds none."""
-    with source.reading(prepared.relation) as reading:
-        lowest = reading.page(None, 1)
-    return units(prepared, lowest.get_column("@cursor")[0]) if lowest.height else 0
-
-
 def units(prepared: PreparedView, text: str) -> int:
     """A cursor, or a moment as a person writes it, in the ledger's units. ConfigError when it is neither."""
     cursor = prepared.relation.cursor_column
-    if cursor.family == "text" and not is_time(prepared) and not NUMBER.fullmatch(text):
+    if cursor.family not in IDS and not is_time(prepared) and not NUMBER.fullmatch(text):
         raise uncountable(prepared)
     try:
         if not is_time(prepared) and NUMBER.fullmatch(text):
@@ -157,9 +122,11 @@ def units(prepared: PreparedView, text: str) -> int:
 
 
 def uncountable(prepared: PreparedView) -> ConfigError:
-    """The cursor is neither a time nor a number: there is nothing between two of its values."""
+    """The cursor is neither a time nor a whole number: there is nothing between two of its values."""
+    cursor = prepared.relation.cursor_column
+    what = "a text" if cursor.family == "text" else f"of type {cursor.type}"
     return ConfigError(
-        f"the cursor {prepared.relation.cursor} of {prepared.relation.name} is a text, of which no range can be counted",
+        f"the cursor {cursor.name} of {prepared.relation.name} is {what}, of which no range can be counted",
         hint="give the view an incrementing id or a time as its cursor; smartico-sync check says more; `first` needs neither",
     )
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from smartico_sync.core.cursor_time import Grain, cursor_ms, latest_ms
 from smartico_sync.core.cursor_time import now_ms as cursor_now_ms
+from smartico_sync.core.late_commit.lookback import WINDOW_IDS
 from smartico_sync.core.late_commit.mechanism import Mark, Page, ReadTime
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import anchors_of, ledger_of, position_at
@@ -24,7 +25,7 @@ from smartico_sync.errors import ConfigError
 from smartico_sync.tracking import late_scan
 from smartico_sync.tracking.clocks import now_ms, steady_ms
 from smartico_sync.tracking.late_rows import start_mechanism
-from smartico_sync.tracking.reconciliation import units
+from smartico_sync.tracking.reconciliation import uncountable, units
 from smartico_sync.tracking.written_cursors import cursor_at, expected, written
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ViewStart", "ask_start", "just_before"]
 
-WINDOW_IDS = 1_048_576  # ids below the head that a writer may still hold: a minute and more at 10,000 a second
 JUST_BEFORE_MS = (
     10  # coarser than the fractions any engine rounds to: rows of the very moment belong to what comes after
 )
@@ -71,9 +71,11 @@ def ask_start(view: View, prepared: PreparedView, source: Source) -> ViewStart:
 
 def just_before(view: View, prepared: PreparedView, source: Source) -> Position | None:
     """The position after which the rows of `start_from` come; None where that is before every row."""
-    family = prepared.relation.cursor_column.family
-    if not prepared.relation.dated and family not in IDS:
-        return Position(view.start_from)
+    if not prepared.relation.dated and prepared.relation.cursor_column.family not in IDS:
+        raise ConfigError(
+            f"view {view.name}: `start_from: {view.start_from}` is no place to begin at: {uncountable(prepared).message}",
+            hint="expected first, or now; an incrementing id or a time as its cursor takes a place, too",
+        )
     try:
         with source.reading(prepared.relation) as reading:
             if prepared.relation.dated:

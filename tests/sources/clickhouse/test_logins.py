@@ -84,8 +84,10 @@ def test_tls_is_verified_and_a_certificate_may_be_the_login(secured, server, con
     both = configured(server.text(port=port, secure="true"), options=options)
     assert both.facts().version
     other = Authority(tmp_path, "other")
-    with pytest.raises(SourceUnreachable, match="no TLS connection"):
+    with pytest.raises(SourceUnreachable, match="no TLS connection: the certificate is of an unknown authority"):
         configured(server.text(port=port, secure="true", ca_file=other.certificate)).facts()
+    unverified = configured(server.text(port=port, secure="true"), encryption="unverified")
+    assert unverified.facts().version
     with pytest.raises(SourceUnreachable):
         configured(server.text(port=port)).facts()
     with pytest.raises(SourceUnreachable, match="no TLS connection"):

@@ -9,10 +9,11 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from smartico_sync.core.certificates import flaw, flaw_in_words
 from smartico_sync.errors import SourceUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["LESS", "Fault", "Hints", "broken", "fault_of", "first_that_answers", "silent", "unreachable"]
 
@@ -64,14 +65,28 @@ USUAL = Hints()
 BEHIND = ("__cause__", "__context__", "reason", "original_exception")  # where drivers put what was behind a failure
 
 
-def unreachable(why: BaseException | Fault, where: str, hints: Hints = USUAL) -> SourceUnreachable:
-    """Nobody was reached, and why. `where` is the place and, where that matters, what was asked for. No value is repeated."""
-    if isinstance(why, str):
-        return SourceUnreachable(f"{where}: {SAID[why]}", hint=getattr(hints, why))
-    fault = fault_of(why)
-    told = next((each for each in _causes(why) if isinstance(each, ssl.SSLError)), None)
-    reason = f" ({told.reason or 'the certificate does not fit'})" if told else ""
+def unreachable(why: BaseException | Fault, where: str, hints: Hints = USUAL, said: str = "") -> SourceUnreachable:
+    """Nobody was reached, and why. `where` is the place and, where that matters, what was asked for. No value is repeated.
+
+    `said`: the client's own words, where the fault alone is known; they are looked at, not repeated.
+    """
+    fault, causes = (why, []) if isinstance(why, str) else (fault_of(why), _causes(why))
+    reason = _tls_reason(causes, said) if fault == "tls" else ""
     return SourceUnreachable(f"{where}: {SAID[fault]}{reason}", hint=getattr(hints, fault))
+
+
+def _tls_reason(causes: Sequence[BaseException], said: str) -> str:
+    """What is wrong with the certificate, or what OpenSSL calls the failure; empty where nothing is known."""
+    failures = [each for each in causes if isinstance(each, ssl.SSLError)]
+    for each in failures:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return f": the certificate {flaw(each)}"
+    told = " ".join((said, *map(str, causes)))
+    if found := flaw_in_words(told):
+        return f": the certificate {found}"
+    if "certificate verify failed" in told:
+        return ": the certificate has expired, or is of an unknown authority"
+    return f" ({failures[0].reason or 'the certificate does not fit'})" if failures else ""
 
 
 def fault_of(error: BaseException) -> Fault:

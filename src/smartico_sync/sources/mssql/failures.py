@@ -126,7 +126,7 @@ def connecting(state: str, number: int, message: str, place: str) -> SyncError:
             hint="check user and password in the url; after a change: smartico-sync reload",
         )
     if any(word in message for word in TLS):
-        return unreachable("tls", place, HINTS)
+        return unreachable("tls", place, HINTS, message)
     if state.startswith("HYT"):
         return unreachable("late", place)
     if state == "01S00" or state.startswith("HY"):

@@ -144,7 +144,7 @@ def _unreached(root: BaseException, place: str, what: str) -> SourceUnreachable:
         return unreachable(root, where, HINTS)
     if any(code in str(root) for code in ANOTHERS):
         return SourceUnreachable(
-            f"{where}: the server's certificate is another's",
+            f"{where}: no TLS connection: the certificate is for another host",
             hint="write the host as the certificate names it, or set ssl_server_cert_dn",
         )
     if what != "connecting":

@@ -11,6 +11,7 @@ from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.oracle.reading import filled
 from smartico_sync.sources.oracle.types import ORACLE
 from smartico_sync.sources.protocol import Plan
+from smartico_sync.sources.sql.advice import unordered
 from smartico_sync.sources.sql.names import constant, names_of, quoted_if_needed
 
 if TYPE_CHECKING:
@@ -101,14 +102,13 @@ def serves(steps: list[Step], begin: Literal["start", "position"]) -> bool:
 def advice(steps: list[Step], relation: Relation) -> str:
     """CREATE INDEX on the base table, found through the names in the sort's projection."""
     tables = {step.alias.partition("@")[0].strip('"'): step for step in steps if "ACCESS" in step.operation}
-    bare = ", ".join((relation.cursor, *relation.key))
     terms = _sorted(steps)
     table = tables.get(terms[0][0]) if terms else None
     if table is not None:
         same = [column for alias, column in terms if alias == terms[0][0]]
         return _index(table.place, table.name, same)
     names = ", ".join(sorted({step.place for step in tables.values()})) or "the base table"
-    return f"no index of {names} gives the order of {bare}: the view must pass an indexed column through as its cursor"
+    return unordered(relation, names)
 
 
 def _sorted(steps: list[Step]) -> list[tuple[str, str]]:

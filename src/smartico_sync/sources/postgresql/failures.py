@@ -9,6 +9,8 @@ from smartico_sync.sources.kit.network_failures import LESS, Hints, unreachable
 __all__ = ["connecting", "failure"]
 
 HINTS = Hints(tls=f"`sslrootcert` names the authority of the server's certificate{LESS}")
+# What libpq says where the server asks for another way to log in than `require_auth` grants.
+NOT_GRANTED, CLEAR_TEXT = "authentication method requirement", "requested a cleartext password"
 BUSY = ("starting up", "shutting down", "not yet accepting", "recovery mode", "too many", "remaining connection slots")
 CONVERT = "convert it in the view: convert_from(column::bytea, 'LATIN1') for a database whose encoding is SQL_ASCII"
 SEE_CAST = "SELECT from the view by hand to see the row; let the view cast only what it can, such as CASE WHEN x ~ '^[0-9]+$' THEN x::bigint END"
@@ -55,6 +57,17 @@ def connecting(error: BaseException, code: str | None, message: str, place: str)
     if code is not None and code[:2] not in ("08", ""):
         return failure(code, message, place, "connecting")
     lines = [line for line in message.splitlines() if "FATAL" in line]
+    if not lines and CLEAR_TEXT in message:
+        return SourceRefused(
+            f"{place}: the server asks for the password, and the connection is not encrypted and verified: whoever answers there "
+            "would have it",
+            hint="use verified TLS (`sslrootcert` names its authority), or let pg_hba.conf ask for scram-sha-256",
+        )
+    if not lines and NOT_GRANTED in message:
+        return SourceRefused(
+            f"{place}: the server wants another way to log in than `require_auth` of the url grants",
+            hint="let pg_hba.conf ask for one of them, or leave `require_auth` out",
+        )
     if not lines:
         return unreachable(error, place, HINTS)
     if any(word in lines[-1] for word in BUSY):

@@ -15,6 +15,7 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
+from smartico_sync.core.certificates import flaw
 from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.network_failures import unreachable
 
@@ -45,8 +46,11 @@ def failure_of(error: Exception, place: str, queue: str = "") -> SourceError:
             hint="check user, password and virtual host of the url; rabbitmqctl list_permissions -p VHOST shows who may",
         )
     if isinstance(error, ssl.SSLError):
+        why = error.reason or "no common ground"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = f"the broker's certificate {flaw(error)}"
         return SourceUnreachable(
-            f"{about}: TLS fails: {error.reason or 'no common ground'}",
+            f"{about}: TLS fails: {why}",
             hint="amqps:// is with TLS, amqp:// without; `ca` names the authority of the broker's certificate",
         )
     if not isinstance(error, ChannelClosedByBroker | ConnectionClosedByBroker):

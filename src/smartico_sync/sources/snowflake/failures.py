@@ -116,7 +116,7 @@ def _silent(error: errors.Error, place: str, what: str) -> SourceError:
     """Nobody answers, or nobody that we understand."""
     told = (error.raw_msg or "").lower()
     if "invalidcontenttype" in told or "tls" in told:
-        return unreachable("tls", place, HINTS)
+        return unreachable("tls", place, HINTS, told)
     if "lookup" in told or "error status: 40" in told:
         return SourceUnreachable(
             f"{place}: no such account answers", hint="the account is the part before .snowflakecomputing.com"

@@ -46,4 +46,4 @@ def _advice(reading: SqliteReading, relation: Relation, loops: list[str]) -> str
         if relation.cursor in names:
             columns = ", ".join(quoted(name) for name in dict.fromkeys(wanted) if name in names)
             return f"CREATE INDEX {quoted(f'{table}_{relation.cursor}')} ON {quoted(table)} ({columns});"
-    return f"no table stores {relation.cursor}: the view must pass an indexed column through as its cursor"
+    return f"no table has a column {relation.cursor}: the view must pass one column through as its cursor; index that"
