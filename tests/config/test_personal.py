@@ -91,7 +91,7 @@ def test_of_smarticos_own_properties_only_two_are_contact_details():
      "sur_name", "player_name", "cardholder_name", "ipv4", "client_ipv6", "remote_addr", "lastLoginIp", "accountNo", "sort_code", "card_last4",
      "credit_card", "vat_number", "identity_number", "latitude", "house_number", "nombre", "apellidos", "Vorname", "prénom", "nazwisko", "cognome",
      "Geburtsdatum", "fecha_nacimiento", "data_nascita", "Straße", "PLZ", "dirección", "código_postal", "indirizzo", "CPF", "DNI", "pesel",
-     "codice_fiscale", "password_hash", "nachname", "strasse", "apellido", "codigo_postal"],
+     "codice_fiscale", "password_hash", "nachname", "strasse", "apellido", "codigo_postal", "addr_1", "Anschrift", "password", "pwd"],
 )  # fmt: skip
 def test_names_that_say_who_somebody_is(name):
     """Names, birth dates, addresses, IP addresses, accounts and documents are noticed, and are no contact details."""

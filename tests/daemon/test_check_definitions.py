@@ -49,6 +49,7 @@ def test_postgresql_names_what_makes_rows_late(operator, postgresql, definition,
     assert lines[at].startswith(mark)
     assert "lookback" in lines[at]
     assert "smartico-sync reconcile" in lines[at]
+    assert ("snapshot fence is valid" in " ".join(lines)) != ("MATERIALIZED" in definition)
     assert hint in lines[at + 1]
 
 

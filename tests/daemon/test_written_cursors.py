@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from daemon.deposits import VIEW, insert
 from smartico_sync.core.records import ViewRow
+from smartico_sync.core.relation import Column, Relation
 from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.backfill import stretch
 from smartico_sync.tracking.view_start import just_before
-from smartico_sync.tracking.written_cursors import cursor_at
+from smartico_sync.tracking.written_cursors import cursor_at, written
 
 BY_ID = VIEW.replace("cursor: dt_finalized", "cursor: transaction_id")
 NO_TIMES = (
@@ -82,6 +84,23 @@ def test_a_cursor_that_is_no_time_and_no_number_takes_first_and_now_only(tracked
             assert "first" in error.hint
             assert "whole number" not in error.hint
     assert view.loop.equipment.store.view("deposits") == before
+
+
+@pytest.mark.parametrize(
+    ("type_", "cursor_is", "text"),
+    [
+        ("bigint unsigned", "auto", "-1"), ("UInt64", "auto", "-5"), ("Nullable(UInt32)", "auto", "-1"),
+        ("bigint", "epoch_s", "99999999999999999999999"), ("bigint", "epoch_s", "18446744073709551615"),
+        ("bigint", "epoch_ms", "999999999999999"), ("bigint", "epoch_us", "-99999999999999999999.5"),
+    ],
+)  # fmt: skip
+def test_a_number_that_the_cursor_cannot_mean_is_refused(type_, cursor_is, text):
+    """Below zero where nothing is, or a moment after the year 9999: databases would take it for another place."""
+    relation = Relation("v", "c", (), columns=(Column("c", type_, "integer"),), cursor_is=cursor_is)
+    prepared = SimpleNamespace(relation=relation)
+    with pytest.raises(ConfigError, match="no value of c"):
+        written(prepared, text)
+    assert written(prepared, "1769860800") in {1_769_860_800, 1_769_860_800_000, 1_769_860}
 
 
 def test_offsets_are_honoured_at_every_door(tracked, postgresql):

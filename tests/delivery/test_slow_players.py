@@ -72,6 +72,7 @@ def test_a_request_that_fails_alone_goes_again_without_the_others(api, router):
         sends.append(delivery.send("deposits", some_events(40, players=20, start=start)))
         others += 38
         until(lambda others=others: api.of_others() == others)
+    until(lambda: not delivery.busy("deposits"))  # more of others would not wait
     assert not any(send.done() for send in sends)
     api.released.set()
     assert all(send.result(60).delivered == 40 for send in sends)
@@ -90,6 +91,7 @@ def test_a_request_that_is_held_holds_up_its_own_players_only(api, router):
         sends.append(delivery.send("deposits", some_events(40, players=20, start=start)))
         others += 38
         until(lambda others=others: api.of_others() == others)
+    until(lambda: not delivery.busy("deposits"))
     assert not first.done()
     api.released.set()
     assert first.result(60).delivered == 1

@@ -166,3 +166,15 @@ def test_a_slow_query_is_interrupted(on_sqlite):
     slow = Relation("v", "id", (), query=endless, columns=described.columns)
     with pytest.raises(SourceCancelled), source.reading(slow) as reading:
         reading.page(None, 5)
+
+
+def test_a_row_id_is_an_index(on_sqlite):
+    """Also in an empty view: no index is advised that SQLite would not need."""
+    on_sqlite.execute(
+        "CREATE TABLE slips (id INTEGER PRIMARY KEY, player INTEGER)",
+        "CREATE TABLE players (id INTEGER PRIMARY KEY, brand TEXT)",
+        "CREATE VIEW bets AS SELECT slips.id, brand FROM slips LEFT JOIN players ON players.id = player",
+    )
+    source = on_sqlite.source()
+    described = source.describe(Relation("v", "id", ("id",), relation="bets"))
+    assert source.plan(described, None, 1000).uses_index is True

@@ -62,6 +62,9 @@ class Api:
             )
         return receipt
 
+    def busy(self, _view):
+        return True
+
     def problem(self):
         return None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from smartico_sync.catalogue.events import EVENTS
+from smartico_sync.core.conversion import CODED
 from smartico_sync.core.diff import NOTHING_KNOWN
 from smartico_sync.core.events import DATE, KEY, POSITION
 from smartico_sync.core.mapping import events
@@ -67,7 +68,7 @@ class Survey:
     NULL, by column; `empty`: events without a value of a property that an event or a player needs. `unreadable`: optional values that are left
     out because they cannot be read, by property. `roleless` holds no value where the column has so many that it says
     something else (`words` of them). `idle`: roles that no row has. `unmet`: columns of `where:`
-    of whose words no row has one.
+    of whose words no row has one. `coded`: custom properties of a type that flags have too, whose values are more than those.
     """
 
     rows: int
@@ -83,6 +84,7 @@ class Survey:
     words: int
     idle: tuple[str, ...]
     unmet: tuple[str, ...]
+    coded: tuple[str, ...]
     moments: tuple[Oddity, ...]
 
     @property
@@ -117,6 +119,7 @@ def survey(rows: pl.DataFrame, options: PipelineOptions, now_ms: int) -> Survey:
         words=words.height,
         idle=idle(mapping, words),
         unmet=unmet(mapping, rows),
+        coded=coded(mapping, rows),
         moments=oddities(
             mapping,
             rows,
@@ -179,6 +182,18 @@ def unmet(mapping: ViewMapping, rows: pl.DataFrame) -> tuple[str, ...]:
     judged = {name: fits(column, rows.schema[name], where[name]) for name in where if (column := relation.column(name))}
     found = rows.select(fitting.any().alias(name) for name, fitting in judged.items()) if rows.height else None
     return () if found is None else tuple(name for name in judged if not found.get_column(name).item())
+
+
+def coded(mapping: ViewMapping, rows: pl.DataFrame) -> tuple[str, ...]:
+    """Custom properties from a TINYINT(1) that holds codes: a frame has them as text."""
+    return tuple(
+        known.columns[0].name
+        for known in mapping.properties
+        if known.target == "any"
+        and known.columns[0].family == "boolean"
+        and known.columns[0].type.startswith(CODED)
+        and rows.schema[known.columns[0].name] == pl.String
+    )
 
 
 def dates(mapping: ViewMapping, frame: pl.DataFrame) -> list[str]:

@@ -53,6 +53,10 @@ class PlayerOrder:
         self.startable += 1
         self.ready[request.pending.priority].setdefault(request.pending.view, deque()).append(request)
 
+    def offers(self, view: str) -> bool:
+        """Whether something of a view may start."""
+        return any(view in queues for queues in self.ready.values())
+
     def again(self, request: Request) -> None:
         """Put back a request that was taken but could not start."""
         self.startable += 1

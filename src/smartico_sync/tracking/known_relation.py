@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import ViewMisconfigured
-from smartico_sync.tracking.source_checks import lost, prints
+from smartico_sync.tracking.anchor_lookup import lost, prints
 from smartico_sync.tracking.view_identity import definition_of, recorded, where
 
 if TYPE_CHECKING:

@@ -113,7 +113,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     facts = source.facts()
     family: Family = "instant" if relation.epoch else relation.cursor_column.family
     definition = source.definition(relation)
-    no_fence = facts.no_fence(family)
+    no_fence = facts.no_fence(family) or definition.unfenced
     asked = family in IDS and (no_fence or view.late_commit == "gaps")
     shared = shared_ids(source, relation, definition) if asked else ""
     choice = choose(view.late_commit, family, ENGINES[source.engine].ids, no_fence, shared)
@@ -158,7 +158,9 @@ def in_blocks(source: Source, relation: Relation) -> bool:
 
 
 def shared_ids(source: Source, relation: Relation, definition: ViewDefinition) -> str:
-    """Why several rows may have one id, so that one may come late though its id is not missing; empty where each has its own."""
+    """Why a row may come late though its id is not missing, or long after; empty where each has its own, in order."""
+    if definition.unfenced:
+        return "rows of another server, or of a refresh, come in no order of their ids"
     if any(trait.name in ("union", "group") for trait in traits(definition, ())):
         return "the view is a UNION or has groups, so several rows may have one id"
     with source.reading(relation) as reading:

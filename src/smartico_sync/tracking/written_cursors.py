@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.cursor_time import PER_MS
 from smartico_sync.core.relation import IDS
 from smartico_sync.errors import ConfigError, SourceError, SourceRefused, SourceUnreachable
 from smartico_sync.tracking.reconciliation import is_time, uncountable, units
@@ -16,25 +18,36 @@ if TYPE_CHECKING:
 __all__ = ["cursor_at", "expected", "written"]
 
 WHOLE = re.compile(r"([+-]?[0-9]+)(\.0*)?")
+COUNT = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 LONG = ("bigint", "int", "smallint", "tinyint", "mediumint", "long", "serial")  # types of at most 64 bits begin so
 WIDER = ("int128", "int256")
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # the years 1 to 9999: no time lies outside
 LOWEST, HIGHEST, HIGHEST_UNSIGNED = -(2**63), 2**63 - 1, 2**64 - 1
 
 
 def written(prepared: PreparedView, text: str) -> int:
     """A written cursor in the ledger's units; a time may name its offset. ConfigError, with what is expected, for anything else."""
     if is_time(prepared):
-        return units(prepared, text)
+        place = units(prepared, text)
+        if prepared.relation.epoch and COUNT.fullmatch(text) and not FIRST_MS <= counted_ms(prepared, text) <= LAST_MS:
+            raise unfit(prepared, text)
+        return place
     if prepared.relation.cursor_column.family not in IDS:
         raise uncountable(prepared)
     whole = WHOLE.fullmatch(text)
     number = int(whole[1]) if whole else None
     kind = prepared.relation.cursor_column.type.lower()
     narrow = kind.startswith(LONG) and not kind.startswith(WIDER)
-    highest = HIGHEST_UNSIGNED if "unsigned" in kind else HIGHEST
-    if number is None or (narrow and not LOWEST <= number <= highest):
+    unsigned = "unsigned" in kind or "uint" in kind
+    highest = HIGHEST_UNSIGNED if unsigned else HIGHEST
+    if number is None or (narrow and not LOWEST <= number <= highest) or (unsigned and number < 0):
         raise unfit(prepared, text)
     return number
+
+
+def counted_ms(prepared: PreparedView, text: str) -> Decimal:
+    """A count since 1970 as epoch ms, however large."""
+    return Decimal(text) / Decimal(PER_MS[prepared.relation.cursor_is])
 
 
 def cursor_at(reading: Reading, prepared: PreparedView, text: str, before: int = 0) -> str:

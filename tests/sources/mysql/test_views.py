@@ -179,6 +179,29 @@ def test_an_index_that_is_there_is_not_advised_again(on_mysql56):
     assert source.plan(described, None, 1000).uses_index is not False
 
 
+def test_a_text_of_any_length_is_advised_for_no_index(real_engine):
+    """Whatever the view calls it; once the rest has its index, the text itself is told where many rows are sorted by it."""
+    real_engine.execute(
+        "CREATE TABLE players (id INT PRIMARY KEY, brand TEXT, touched DATETIME)",
+        "CREATE VIEW users AS SELECT id AS user_ext_id, brand AS ext_brand_id, touched AS dt_update FROM players",
+        f"INSERT INTO players SELECT seq, 'b', NOW() FROM {real_engine.numbers(2000)}",
+    )
+    assert {table.name.rpartition(".")[2]: table.structure.unindexed for table in real_engine.source().tables()} == {
+        "players": {"brand"}, "users": {"ext_brand_id"},
+    }  # fmt: skip
+    source = real_engine.source()
+    described = source.describe(Relation("v", "dt_update", ("ext_brand_id", "user_ext_id"), relation="users"))
+    plan = source.plan(described, None, 1000)
+    assert plan.advice.endswith("(`touched`, `id`);")
+    real_engine.execute(plan.advice)
+    assert source.plan(described, None, 1000).uses_index is None  # at the head a row or two are sorted
+    plan = source.plan(described, Position("2000-01-01 00:00:00", ("b", "1")), 1000)
+    assert plan.uses_index is False
+    assert "brand is a long text, which no index holds whole" in plan.advice
+    alone = source.describe(Relation("v", "dt_update", ("user_ext_id",), relation="users"))
+    assert source.plan(alone, None, 1000).uses_index is True
+
+
 def test_a_plan_looks_into_a_query(on_mariadb):
     """A cursor that a `query:` computes is told as that of a view is."""
     on_mariadb.execute("CREATE TABLE users (uid INT PRIMARY KEY, touched DATETIME)")

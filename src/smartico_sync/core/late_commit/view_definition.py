@@ -39,6 +39,13 @@ class ViewDefinition:
         """Whether rows are made of several tables, so that one may change without moving the cursor of another."""
         return any(trait.name in ("inner join", "outer join", "group") for trait in traits(self, ()))
 
+    @property
+    def unfenced(self) -> str:
+        """Why no snapshot tells which transactions may still add rows; empty where one does."""
+        kinds = ("materialized view", "foreign table")
+        found = next((part for part in self.parts if part.kind in kinds), None)
+        return f"{found.name} is a {found.kind}, whose rows come by no transaction that it shows" if found else ""
+
 
 UNKNOWN = ViewDefinition()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Relation
+    from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.mssql.reading import MssqlReading
     from smartico_sync.sources.mssql.session import Session
 
@@ -175,4 +175,9 @@ def _quoted(name: str) -> str:
 def _long(relation: Relation, name: str) -> bool:
     """No index takes a text of any length as its key."""
     column = relation.column(name)
-    return column is not None and ("(max)" in column.type or column.type in ("xml", "text", "ntext", "image"))
+    return column is not None and unindexed(column)
+
+
+def unindexed(column: Column) -> bool:
+    """Whether no index takes the column as its key."""
+    return "(max)" in column.type or column.type in ("xml", "text", "ntext", "image")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.mysql.rewritten import Column
     from smartico_sync.sources.mysql.session import Session
 
-__all__ = ["explain"]
+__all__ = ["UNINDEXED", "explain"]
 
 SORTS = ("Using filesort", "Using temporary")
 UNINDEXED = ("text", "blob", "json", "geometry")  # MySQL indexes only prefixes of these
@@ -32,6 +32,10 @@ EVERY_QUERY = (
 )
 SUBQUERIES = "; MySQL before 5.7 does so for a subquery among the columns, too"
 KIND = "SELECT table_type FROM information_schema.tables WHERE table_schema = {} AND table_name = {}"
+LONG = (
+    "{columns} is a long text, which no index holds whole, so each page sorts all rows after the cursor: store it as VARCHAR, or "
+    "leave it out of `key:` where a row is told apart without it"
+)
 WORDS = {"id", "select_type", "table", "type", "possible_keys", "key", "rows", "Extra"}
 
 
@@ -55,10 +59,14 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
         return Plan(uses_index=True, text=text)
     if relation.query is not None and (first.get("table") or "").startswith("<derived"):
         return Plan(uses_index=False, text=text, advice=advice.computed_first(relation, EVERY_QUERY))
-    few = max(int(step.get("rows") or MANY) for step in steps) < MANY
-    if few and _there(session, rewritten, relation):
-        return Plan(uses_index=None, text=text)  # a few rows are read through and sorted, index or not
-    return Plan(uses_index=False, text=text, advice=_advice(session, rewritten, relation, first.get("key")))
+    order = order_of(rewritten)
+    long = _long(session, order, relation)
+    if _there(session, order, long):
+        if max(int(step.get("rows") or MANY) for step in steps) < MANY:
+            return Plan(uses_index=None, text=text)  # a few rows are read through and sorted, index or not
+        if long:
+            return Plan(uses_index=False, text=text, advice=LONG.format(columns=", ".join(sorted(long))))
+    return Plan(uses_index=False, text=text, advice=_advice(session, order, relation, first.get("key"), long))
 
 
 def _line(step: dict[str, str | None]) -> str:
@@ -87,26 +95,29 @@ def _counted(session: Session, relation: Relation, query: str) -> Plan:
     )
 
 
-def _advice(session: Session, rewritten: str, relation: Relation, index: str | None) -> str:
-    """CREATE INDEX on the base table, from the ORDER BY of the rewritten statement; `index`: the one that is used already."""
-    order = order_of(rewritten)
+def _advice(
+    session: Session, order: Sequence[Column], relation: Relation, index: str | None, long: frozenset[str]
+) -> str:
+    """CREATE INDEX on the base table, from the columns that the rewritten statement sorts by, without the `long` ones.
+
+    `index`: the one that is used already.
+    """
     if not order or not order[0].name:
         return advice.computed(relation)
     cursor = order[0]
-    table = f"{_quoted(cursor.database)}.{_quoted(cursor.table)}"
     if session.run(KIND.format(literal(cursor.database), literal(cursor.table)), "the plan").rows != [("BASE TABLE",)]:
         return advice.computed_first(relation, SUBQUERIES)
     if any(column.alias != cursor.alias for column in order):
-        return advice.elsewhere(relation, table)
+        return advice.elsewhere(relation, _table(cursor))
     same = _own(order)
     if index and len(same) < len(order):
         return (
             f"{advice.listed(relation)} are one column of {cursor.table}, which this server sorts once more for every page: let "
             f"the view show it once, or write `key: {relation.cursor}` before the view is tracked"
         )
-    listed = ", ".join(_quoted(name) for name in same if not _long(relation, name))
+    listed = ", ".join(_quoted(name) for name in same if name not in long)
     name = f"{cursor.table}_{cursor.name}".replace("`", "")
-    return f"CREATE INDEX {_quoted(name)} ON {table} ({listed});"
+    return f"CREATE INDEX {_quoted(name)} ON {_table(cursor)} ({listed});"
 
 
 def _own(order: Sequence[Column]) -> list[str]:
@@ -114,27 +125,36 @@ def _own(order: Sequence[Column]) -> list[str]:
     return list(dict.fromkeys(column.name for column in order if column.alias == order[0].alias))
 
 
-def _there(session: Session, rewritten: str, relation: Relation) -> bool:
+def _there(session: Session, order: Sequence[Column], long: frozenset[str]) -> bool:
     """Whether the index that would be advised is there already."""
-    order = order_of(rewritten)
-    if not order or not order[0].name:
-        return False
-    table = f"{_quoted(order[0].database)}.{_quoted(order[0].table)}"
-    try:
-        rows = session.attempt(f"SHOW INDEX FROM {table}", "the plan", expected=NOT_ALLOWED)
-    except StatementFailed:
-        return False
     found: dict[str, list[str]] = {}
-    for row in (dict(zip(rows.names, row, strict=True)) for row in rows.rows):
+    for row in _asked(session, order, "SHOW INDEX FROM"):
         found.setdefault(row["Key_name"] or "", []).append(row["Column_name"] or "")
-    wanted = [name for name in _own(order) if not _long(relation, name)]
-    return any(columns[: len(wanted)] == wanted for columns in found.values())
+    wanted = [name for name in _own(order) if name not in long]
+    return bool(wanted) and any(columns[: len(wanted)] == wanted for columns in found.values())
+
+
+def _long(session: Session, order: Sequence[Column], relation: Relation) -> frozenset[str]:
+    """Columns among them that no index holds whole, as their table calls them."""
+    told = {row["Field"] or "": row["Type"] or "" for row in _asked(session, order, "SHOW COLUMNS FROM")}
+    told = told or {column.name: column.type for column in relation.columns}
+    return frozenset(name for name in _own(order) if told.get(name, "").endswith(UNINDEXED))
+
+
+def _asked(session: Session, order: Sequence[Column], what: str) -> list[dict[str, str | None]]:
+    """What the server says of the table whose column comes first in the order; nothing where the user may not ask."""
+    if not order or not order[0].name:
+        return []
+    try:
+        answer = session.attempt(f"{what} {_table(order[0])}", "the plan", expected=NOT_ALLOWED)
+    except StatementFailed:
+        return []
+    return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
+
+
+def _table(column: Column) -> str:
+    return f"{_quoted(column.database)}.{_quoted(column.table)}"
 
 
 def _quoted(name: str) -> str:
     return quoted(name, "`")
-
-
-def _long(relation: Relation, name: str) -> bool:
-    column = relation.column(name)
-    return column is not None and column.type in UNINDEXED

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.oracle.reading import OracleReading
     from smartico_sync.sources.oracle.session import Session
 
-__all__ = ["Step", "advice", "explain", "serves"]
+__all__ = ["NAME_LENGTH", "UNINDEXED", "Step", "advice", "explain", "serves"]
 
 # A small table is read whole, index or not. The hints ask what the optimizer could do, not what it would do today.
 PLAIN = "*/ SELECT "  # behind the comment that names the view
@@ -35,7 +35,8 @@ INDEXES = """SELECT INDEX_NAME FROM ALL_IND_COLUMNS
 SORTING = re.compile(r"(SORT (ORDER|GROUP|UNIQUE)|HASH (GROUP|UNIQUE)|WINDOW (SORT|BUFFER))(?!.*NOSORT)")
 # `"U"."DT"[TIMESTAMP,11]`, or `INTERNAL_FUNCTION("U"."DT")[7]`
 TERM = re.compile(r'(?:^|, )(?:INTERNAL_FUNCTION\()?((?:"[^"]+"\.)*"[^"]+")\)?\[')
-NAME_LENGTH = 30
+NAME_LENGTH = 30  # before 12.2
+UNINDEXED = frozenset({"CLOB", "NCLOB", "LONG", "JSON", "XMLTYPE"})
 CAPITALS = re.compile(r"[A-Z][A-Z0-9_$#]*")
 
 
