@@ -180,7 +180,7 @@ def prepare_known(configuration: Configuration, view: View, source: Source, row:
     A view that is given a further column, which would be its key by default, goes on as it was. Raises what `prepare` raises.
     """
     prepared = prepare(configuration, view, source)
-    if row is None or view.key is not None or row.head is None:
+    if row is None or view.key is not None or row.blank:
         return prepared
     key = recorded(row).key
     if key == prepared.relation.key or any(prepared.relation.column(name) is None for name in key):
