@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -113,6 +113,14 @@ class Samples:
         return problems
 
 
+def until_it_answers(url: str) -> None:
+    """Wait until the daemon is there: on a busy machine it takes a while."""
+    while True:
+        time.sleep(SAMPLE_S)
+        with suppress(OSError), urllib.request.urlopen(url):
+            return
+
+
 def main() -> int:
     """Write, watch, compare."""
     parser = argparse.ArgumentParser()
@@ -148,7 +156,7 @@ def main() -> int:
         stack.callback(daemon.terminate)
         for work in (partial(disturbances.read, daemon.stderr), disturbances.disturb):
             threading.Thread(target=work, daemon=True).start()
-        time.sleep(SAMPLE_S)
+        until_it_answers(f"http://{page}/healthz")
         print(
             f"{given.rate:,} events a second for {given.seconds:.0f} s; faults: {' '.join(FAULTS)}; {disturbances.told}",
             flush=True,
