@@ -160,7 +160,7 @@ class Order(RuleBasedStateMachine):
             fingerprints=SimpleNamespace(known=None, ages=None),
             keys=SimpleNamespace(
                 look=lambda *_: None, sending=lambda *_: None, settled=lambda: None, answered=lambda _: Explained(),
-                explain=lambda *_: Explained(),
+                explain=lambda *_: Explained(), compare=lambda *_: None,
             ),
         )  # fmt: skip
         clock = count(10**9, 700)
