@@ -4,6 +4,7 @@
 
 UV_VERSION := 0.13.9
 PIP_AUDIT_VERSION := 2.9.0
+DLT_VERSION := 1.31.0
 UV := .tools/bin/uv
 BIN := .venv/bin
 PYTHON ?= python3
@@ -73,7 +74,13 @@ sbom: $(UV) ## What an installation consists of, as CycloneDX in dist/sbom.json
 	@mkdir -p dist
 	$(EXPORT) --format cyclonedx1.5 --output-file dist/sbom.json
 
-bench: servers ## Events a second and CPU against a plain loop, in one run
+# dlt pins what we do not, and is no part of the project: an environment of its own.
+.bench-dlt/.ready: | $(UV)
+	@$(UV) venv --quiet --clear --python $(PYTHON) .bench-dlt
+	@$(UV) pip install --quiet --python .bench-dlt/bin/python "dlt[sql_database]==$(DLT_VERSION)" "psycopg[binary]" pyarrow httpx orjson cryptography
+	@touch $@
+
+bench: servers .bench-dlt/.ready ## Events a second and CPU against a plain loop and dlt, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench
 	PYTHONPATH=tests $(BIN)/python -m bench.trickle
 	PYTHONPATH=tests $(BIN)/python -m bench.kafka
@@ -109,4 +116,4 @@ reference: setup ## Write the schema, the references and the manual page again f
 	$(BIN)/python -m smartico_sync.cli.manual --write
 
 clean: ## Remove what the targets made
-	rm -rf .venv .tools .sphinx site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .bench-dlt .tools .sphinx site .mypy_cache .ruff_cache .pytest_cache .hypothesis

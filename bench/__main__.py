@@ -7,9 +7,7 @@ BENCH_RUNS of each are interleaved; printed are medians, and the spread of CPU. 
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -26,6 +24,7 @@ import httpx
 import psycopg
 
 from bench.data import CASINO, USERS, casino_sql, users_sql
+from bench.figures import keep
 from bench.plain import LEVELS
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
@@ -35,6 +34,7 @@ PROFILES = int(os.environ.get("BENCH_PROFILES", "500000"))
 COMMAND = Path(sys.executable).parent / "smartico-sync"
 # As on any machine: modules are compiled once, not at every start.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+ENVIRONMENT["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 ENVIRONMENT["PYTHONPATH"] = f"{Path.cwd()}:{ENVIRONMENT.get('PYTHONPATH', '')}"
 VIEWS = {
     "casino": f"{{name: %s, source: db, relation: {CASINO}, kind: casino_bets_and_wins, cursor: id, key: bet_id, "
@@ -62,16 +62,19 @@ GUARDED = "smartico-sync, fence"
 # CPU an event of the daemon against a loop, start-up apart: what two cores that others kept busy showed, and a third or so.
 BOUNDS = {"casino": ("loop, same JSON", 1.4), "users": ("loop, remembered", 1.2)}
 LOOPS = tuple(Rival(f"loop, {level}", level) for level in LEVELS)
+DLT = Path(".bench-dlt/bin/python")  # an environment of its own, which `make bench` makes
+OTHERS = (Rival("dlt, as Arrow", command=(str(DLT.absolute()), "-m", "bench.dlt_loop")),) if DLT.exists() else ()
 RIVALS = {
     "casino": (
         *(loop for loop in LOOPS if loop.level != "encrypted"),  # nothing of it is private
+        *OTHERS,
         Rival("smartico-sync, fence"),
         Rival("smartico-sync, gaps", late="gaps"),
         Rival("smartico-sync, unprotected", late="auto", command=tuple(UNPROTECTED)),
         Rival("smartico-sync, API 100 ms away", faults=("latency=100ms",)),
         Rival("smartico-sync, API 500 ms away", faults=("latency=500ms",)),
     ),
-    "users": (*LOOPS, Rival("smartico-sync, fence")),
+    "users": (*LOOPS, *OTHERS, Rival("smartico-sync, fence")),
 }
 
 
@@ -119,6 +122,8 @@ def measured(what: str, rival: Rival, number: int, bench: Bench) -> Took:
     url = f"http://{bench.listen}/api/external/events/v2"
     if rival.level:
         return timed([sys.executable, "-m", "bench.plain", what, bench.database, url, rival.level], Path.cwd())
+    if rival in OTHERS:
+        return timed([*rival.command, what, bench.database, url], Path.cwd())
     # A name of its own each time, so that its event ids are new to the API.
     name = f"{what}_{number}"
     home = Path(tempfile.mkdtemp(dir=bench.home))
@@ -212,10 +217,8 @@ def main() -> None:
         api.terminate()
         shutil.rmtree(home, ignore_errors=True)
     without_start = steady(figures)
-    if target := os.environ.get("BENCH_JSON"):
-        machine = {**platform.uname()._asdict(), "cores": os.cpu_count()}
-        document = {"machine": machine, "figures": figures, "steady_cpu_us": without_start}
-        Path(target).write_text(json.dumps(document, indent=1))
+    keep("figures", figures)
+    keep("steady_cpu_us", without_start)
     if guards and (told := over_bounds(without_start)):
         raise SystemExit("; ".join(told))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from bench.__main__ import COMMAND, ENVIRONMENT
+from bench.figures import keep
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
 
@@ -130,15 +131,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--works", nargs="*", default=list(WORKS))
     chosen = parser.parse_args()
-    server = Server.create()
+    server, figures = Server.create(), {}
     try:
         for name in chosen.works:
             began = time.monotonic()
             peak = peak_mb(WORKS[name], server.url(), server.admin)
+            figures[name] = {"rows": WORKS[name].rows * WORKS[name].views, "peak_mb": peak}
             print(
                 f"  {name:<26}{WORKS[name].rows * WORKS[name].views:>9,} rows{peak:>7.0f} MB{time.monotonic() - began:>7.0f} s",
                 flush=True,
             )
+        keep("memory", figures)
     finally:
         server.remove()
 

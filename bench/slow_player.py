@@ -20,6 +20,7 @@ import orjson
 import psycopg
 
 from bench.__main__ import COMMAND, ENVIRONMENT
+from bench.figures import keep
 from servers.postgresql import Server
 
 PLAYERS = 5_000
@@ -151,7 +152,7 @@ def main() -> None:
     chosen = parser.parse_args()
     server = Server.create()
     try:
-        usual = None
+        usual, figures = None, {}
         print(
             f"{chosen.rate} events/s of {PLAYERS:,} players, one of them slow every {SLOW_EVERY_S:.0f} s; the others' seconds to the API"
         )
@@ -159,9 +160,11 @@ def main() -> None:
             waited = run(mode, server, chosen.rate, chosen.seconds)
             p50, p99, most = (waited[min(len(waited) - 1, int(len(waited) * part))] for part in (0.5, 0.99, 1.0))
             usual = usual or p99
+            figures[mode] = {"p50_s": p50, "p99_s": p99, "most_s": most, "p99_ratio": p99 / usual}
             print(
                 f"  {mode:<18} p50 {p50:6.2f}  p99 {p99:6.2f}  most {most:6.2f}   p99 {p99 / usual:5.2f} x", flush=True
             )
+        keep("slow_player", figures)
     finally:
         server.remove()
         sys.stdout.flush()

@@ -3,6 +3,8 @@
 Meanwhile clocks are set, nobody reads the log, connections break and the token becomes another: see `disturbances`.
 
 Memory must stay flat, the lag bounded, and in the end the API holds every row of the source, once. Ends with 1 when it does not.
+With faults like these a request may fail many times in a row, and its rows are late then. Lost is what is missing while the
+daemon has nothing left to send, and nothing waits.
 """
 
 from __future__ import annotations
@@ -15,16 +17,15 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import orjson
 import psycopg
 
 from bench.disturbances import Disturbances
+from bench.drain import Accepted, Truth, drain
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
 
@@ -35,7 +36,6 @@ SAMPLE_S = 5.0
 WARM_S = 60.0  # until here memory may grow: windows fill, allocators settle
 GROWTH = 1.25  # that much more than when it was warm is not flat any more
 LAG_S = 120.0  # a request fails eight times in a row by one chance in 400,000, and backs off for 45 s until then
-DRAIN_S = 300.0  # far more than any request backs off while others are answered: what is missing then is lost, not late
 PLAYERS = 20_000
 TABLES = (
     "CREATE TABLE users (user_ext_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', core_username text, user_email text, dt_update timestamptz)",
@@ -113,26 +113,12 @@ class Samples:
         return problems
 
 
-def delivered(log: Path) -> tuple[Counter[str], dict[str, dict[str, str]], int]:
-    """Events by type, what the API heard last of each (profiles only), and event ids it took more than once."""
-    kinds: Counter[str] = Counter()
-    last: dict[str, dict[str, str]] = {}
-    seen: set[str] = set()
-    with log.open("rb") as lines:
-        for line in lines:
-            event = orjson.loads(line)
-            kinds[event["event_type"]] += 1
-            seen.add(event["eid"])
-            if event["event_type"] == "update_profile":
-                last.setdefault("users", {})[event["user_ext_id"]] = event["payload"]["core_username"]
-    return kinds, last, sum(kinds.values()) - len(seen)
-
-
 def main() -> int:
     """Write, watch, compare."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--rate", type=int, default=2_000, help="events a second")
+    parser.add_argument("--seed", default="7", help="other seeds, other faults")
     given = parser.parse_args()
     with ExitStack() as stack:
         server = Server.create()
@@ -144,7 +130,7 @@ def main() -> int:
         stack.callback(disturbances.close)
         faults = [part for fault in FAULTS for part in ("--fault", fault)]
         sandbox = subprocess.Popen(
-            [COMMAND, "sandbox", "--listen", api, "--log", home / "accepted.jsonl", "--seed", "7", *faults],
+            [COMMAND, "sandbox", "--listen", api, "--log", home / "accepted.jsonl", "--seed", given.seed, *faults],
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
         stack.callback(sandbox.wait, 20)
@@ -171,34 +157,20 @@ def main() -> int:
         watcher = threading.Thread(target=samples.follow, args=(ended,), daemon=True)
         watcher.start()
         write(server.admin_url(), given.rate, given.seconds)
-        bets, deposits = (server.admin(f"SELECT count(*) FROM {name}")[0][0] for name in ("bets", "deposits"))
-        truth = {str(player): name for player, name in server.admin("SELECT user_ext_id, core_username FROM users")}
-        end = time.monotonic() + DRAIN_S
-        problems = ["it never ended"]
-        while problems and time.monotonic() < end:
-            time.sleep(SAMPLE_S)
-            kinds, last, twice = delivered(home / "accepted.jsonl")
-            stale = sum(last["users"].get(player) != name for player, name in truth.items())
-            problems = [
-                f"{what}: {count:,} of {there:,}"
-                for what, count, there in (
-                    ("bets", kinds["casino_bet"], bets), ("deposits", kinds["acc_deposit_approved"], deposits),
-                    ("profiles as they are", len(truth) - stale, len(truth)),
-                )
-                if count != there
-            ]  # fmt: skip
+        accepted = Accepted(home / "accepted.jsonl")
+        problems = drain(accepted, samples.page, Truth.of(server))
         ended.set()
         watcher.join()
         with urllib.request.urlopen(f"http://{api}/stats") as answer:
             stats = json.load(answer)
         problems += [f"{count} times {what}" for what, count in stats["violations"].items()]
-        if twice:
-            problems.append(f"{twice} event ids were taken more than once")
+        if accepted.twice:
+            problems.append(f"{accepted.twice} event ids were taken more than once")
         problems += samples.verdict()
         sizes = [size for _, size in samples.megabytes]
         lags = sorted(samples.lags)
         print(
-            f"  delivered {sum(kinds.values()):,} events, {stats['duplicates']:,} resends dropped by the API, {stats['requests']:,} requests"
+            f"  delivered {accepted.taken:,} events, {stats['duplicates']:,} resends dropped by the API, {stats['requests']:,} requests"
         )
         print(
             f"  memory {sizes[len(sizes) // 4]:.0f} MB after a quarter, {sizes[-1]:.0f} MB in the end, at most {max(sizes):.0f} MB"

@@ -1,4 +1,4 @@
-"""What a profile costs in a state that already holds many: `python -m bench.state_size 1000000 10000000`.
+"""What a profile costs in a state that already holds many: `python -m bench.state_size`, or with numbers of profiles.
 
 CPU of the whole process and bytes handed to the disk for each profile that is new, and the longest commit of a page but
 for waiting for a core; all of it until the last profile is in the tree. Beside it the same pages written straight into the
@@ -14,17 +14,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from bench.figures import keep
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.state import profile_log, profile_tree
 from smartico_sync.state.store import Store
 
-SMALL = (100_000, 1_000_000)
+SIZES = (1_000_000, 10_000_000)
 PAGE = 20_000
 LOGS = 3  # so many times what the log holds is written: whole moves, and what lies between them
 STRAIGHT_PAGES = 20
@@ -135,7 +137,8 @@ def looked_up(store: Store, chance: random.Random) -> float:
 def main() -> None:
     """Measure at each size."""
     print(f"{'profiles':>12} {'':<14}{'CPU':>10}{'written':>12}{'longest commit':>17}{'look-up':>10}")
-    for n in map(int, sys.argv[1:] or SMALL):
+    figures: list[dict[str, Any]] = []
+    for n in map(int, sys.argv[1:] or SIZES):
         with tempfile.TemporaryDirectory(prefix="smartico-sync-bench-") as home:
             with Store.open(Path(home) / "sync.db") as store:
                 store.begin("users", "", "first", 1)
@@ -146,10 +149,12 @@ def main() -> None:
                 with Store.open(Path(home) / "sync.db") as store:
                     store.look_through()
                     cost, look = measure(store, chance), looked_up(store, chance)
+                figures.append({"profiles": n, "way": name, **asdict(cost), "look_up_us": look})
                 print(
                     f"{n:>12,} {name:<14}{cost.cpu_us:>7.1f} µs{cost.written_kb:>9.2f} KB{cost.longest_ms:>14.0f} ms{look:>7.1f} µs",
                     flush=True,
                 )
+    keep("state_size", figures)
 
 
 if __name__ == "__main__":

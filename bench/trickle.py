@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from bench.data import CASINO, USERS, casino_sql, users_sql
+from bench.figures import keep
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
 
@@ -55,6 +56,15 @@ def looked_at(daemon: subprocess.Popen[bytes], page: str) -> tuple[float, float,
     return cpu / took * 100, cpu / max(1, polls) * 1000, cpu / rows * 1000 if rows else 0.0
 
 
+def listens(page: str) -> bool:
+    """Whether the daemon has come so far that it answers."""
+    try:
+        httpx.get(f"{page}/healthz")
+    except httpx.TransportError:
+        return False
+    return True
+
+
 def totals(page: str) -> tuple[int, int]:
     """Polls expected until now, and events delivered."""
     views = httpx.get(f"{page}/status.json").raise_for_status().json()["views"]
@@ -86,10 +96,13 @@ def main() -> None:
             [COMMAND, "run", "--config", str(config)], cwd=home, stdout=subprocess.DEVNULL, stderr=errors
         )
         try:
+            while not listens(f"http://{health}"):
+                time.sleep(0.5)
             time.sleep(SETTLE_S)
             print(f"{VIEWS} views, {SECONDS:.0f} s each; until then {spent(daemon):.2f} s CPU", flush=True)
             share, poll, _ = looked_at(daemon, f"http://{health}")
             print(f"  idle     {share:6.1f} % of a core, {poll:5.2f} ms a poll", flush=True)
+            figures = {"views": VIEWS, "idle": {"core_percent": share, "poll_ms": poll}}
 
             def trickle() -> None:
                 while not over.wait(1.0):
@@ -100,6 +113,7 @@ def main() -> None:
             time.sleep(3)
             share, poll, row = looked_at(daemon, f"http://{health}")
             print(f"  trickle  {share:6.1f} % of a core, {poll:5.2f} ms a poll, {row:5.2f} ms a row", flush=True)
+            keep("trickle", figures | {"trickle": {"core_percent": share, "poll_ms": poll, "row_ms": row}})
             over.set()
             writer.join()
         finally:

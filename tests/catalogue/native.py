@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["ENGINES", "TABLES", "TYPES", "Table", "literal"]
 
-ENGINES = ("postgresql", "mariadb", "mysql", "sqlite")
+ENGINES = ("postgresql", "mariadb", "mysql", "mysql56", "sqlite")
 MYSQL = {
     "number": "BIGINT", "double": "DOUBLE", "name": "VARCHAR(60)", "code": "CHAR(6)", "word": "VARCHAR(20)", "status": "ENUM('Active','Blocked')",
     "flag": "BOOLEAN", "flag1": "TINYINT(1)", "letter": "CHAR(1)", "bit": "BIT(1)", "small": "SMALLINT", "said": "ENUM('on','off')",
@@ -28,6 +28,8 @@ TYPES = {
     },
     "mariadb": MYSQL,
     "mysql": MYSQL,
+    # It has no JSON: operators write it into texts.
+    "mysql56": {**MYSQL, "array": "TEXT", "json": "LONGTEXT", "moment": "TIMESTAMP(6) NULL DEFAULT NULL"},
     "sqlite": {
         "number": "INTEGER", "double": "REAL", "name": "TEXT", "code": "CHAR(6)", "word": "TEXT", "status": "TEXT",
         "flag": "BOOLEAN", "flag1": "TINYINT(1)", "letter": "CHAR(1)", "bit": "INTEGER", "small": "INTEGER", "said": "TEXT",

@@ -125,6 +125,7 @@ CASES = [
     ("relation: bets", "query: DELETE FROM a", "20:12: views[1].query: expected a query that starts with SELECT", ""),
     ("relation: bets", "query: SELECT 1;", "20:12: views[1].query: found a semicolon at the end", ""),
     ("relation: bets", "query: SELECT 1; SELECT 2", "20:12: views[1].query: found several statements", ""),
+    ("relation: bets", "query: {aggregate: bets, pipeline: []}", "20:12: views[1].query: found a mapping, expected text", "as JSON"),
 ]  # fmt: skip
 
 

@@ -35,6 +35,14 @@ from .conftest import MINIMAL
         "PHONE_NUMBER",
         "secondary.email",
         "cell_phone",
+        "telefono",
+        "Telefonnummer",
+        "correo_electronico",
+        "courriel",
+        "e-post",
+        "móvil",
+        "contact_number",
+        "puhelin",
     ],
 )
 def test_names_of_contact_details(name):
@@ -60,6 +68,9 @@ def test_names_of_contact_details(name):
         "email_opt_in",
         "microphone",
         "detail",
+        "phone_country_code",
+        "telefon_status",
+        "post",
     ],
 )
 def test_names_that_only_speak_of_them(name):
@@ -76,7 +87,11 @@ def test_of_smarticos_own_properties_only_two_are_contact_details():
     "name",
     ["user_first_name", "user_last_name", "user_birthdate", "firstName", "last_name", "surname", "dob", "date_of_birth", "birth_date", "birthdate",
      "address", "address_line_1", "home_street", "city", "zip", "postcode", "ip", "last_ip", "login_ip_address", "ipAddress", "iban",
-     "bank_account", "passport_no", "passport", "document_number", "national_id", "tax_id", "card_number", "ssn"],
+     "bank_account", "passport_no", "passport", "document_number", "national_id", "tax_id", "card_number", "ssn", "username", "userName", "fname",
+     "sur_name", "player_name", "cardholder_name", "ipv4", "client_ipv6", "remote_addr", "lastLoginIp", "accountNo", "sort_code", "card_last4",
+     "credit_card", "vat_number", "identity_number", "latitude", "house_number", "nombre", "apellidos", "Vorname", "prénom", "nazwisko", "cognome",
+     "Geburtsdatum", "fecha_nacimiento", "data_nascita", "Straße", "PLZ", "dirección", "código_postal", "indirizzo", "CPF", "DNI", "pesel",
+     "codice_fiscale", "password_hash", "nachname", "strasse", "apellido", "codigo_postal", "addr_1", "Anschrift", "password", "pwd"],
 )  # fmt: skip
 def test_names_that_say_who_somebody_is(name):
     """Names, birth dates, addresses, IP addresses, accounts and documents are noticed, and are no contact details."""
@@ -87,7 +102,8 @@ def test_names_that_say_who_somebody_is(name):
 @pytest.mark.parametrize(
     "name",
     ["core_account_status", "user_country", "game_name", "ship", "recipe", "zipped", "velocity", "capacity", "equip", "bicycle", "passport_verified",
-     "address_verified", "document_status", "pandemic", "username_length", "tier", "core_registration_date", "vip", "description"],
+     "address_verified", "document_status", "pandemic", "username_length", "provider_name", "team_name", "ip_country_code", "birthday_bonus", "latest", "longest_win", "card_type",
+     "account_status", "tournament_name", "nombre_juego", "tier", "core_registration_date", "vip", "description"],
 )  # fmt: skip
 def test_names_that_say_nothing_of_somebody(name):
     """Words that only resemble one, and what is said about a document, ask for no decision."""

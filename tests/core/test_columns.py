@@ -340,6 +340,23 @@ def test_an_event_is_dated_when_it_became_what_it_is(name, families, cursor, exp
         assert done.events.frame["acc_last_withdrawal_date"].to_list() == [expected]
 
 
+@pytest.mark.parametrize(
+    ("name", "families"),
+    [("sport_bets_settled", {"bet_id": "text", "stake": "decimal", "bet_date": "instant"}),
+     ("sport_selections_settled", {"bet_id": "text", "leg_id": "text", "placed_at": "instant"}),
+     ("withdrawals", {"transaction_id": "text", "amount": "decimal", "requested_at": "instant"})],
+)  # fmt: skip
+def test_a_view_that_is_tracked_by_the_placement_is_not_dated_by_it(name, families):
+    """Nor by the request: somebody names the column that says when it became final."""
+    cursor = list(families)[-1]
+    assert any(
+        "no column says when" in each
+        for each in problems(families, name=name, options=Options(), cursor=cursor, drop=("dt",))
+    )
+    families |= {"settled_at": "instant", "paid_at": "instant"}
+    assert problems(families, name=name, options=Options(), cursor=cursor, drop=("dt",)) == ()
+
+
 def test_a_settled_bet_without_the_moment_of_settlement_is_told():
     """An id as the cursor and only the moment of the bet: nobody knows when it was settled."""
     found = problems(
@@ -429,6 +446,21 @@ def test_one_table_holds_a_sport_bet_through_its_life():
     assert done.events.frame.select("@type", "@date", "sport_is_rollback").rows() == [
         ("sport_bet_open", MOMENT_MS, None), ("sport_bet_settled", DAY_MS, None), ("sport_bet_settled", DAY_MS, None),
         ("sport_bet_settled", DAY_MS, True),
+    ]  # fmt: skip
+
+
+def test_a_row_without_a_moment_names_the_columns_that_would_say_it():
+    """By what the row is: nobody has to look up which of the dates counts for a cash-out."""
+    families = {"id": "integer", "state": "text", "bet_id": "text", "stake": "decimal", "settled_at": "instant", "cashout_date": "instant",
+                "placed_at": "instant"}  # fmt: skip
+    rows = [{"id": n, "state": state, "bet_id": "1", "stake": "5"} for n, state in enumerate(("o", "s", "c"), 1)]
+    options = Options(type_column="state", roles={"o": "open", "s": "settled", "c": "cashout"})
+    done = mapped(
+        [row | {"dt": None} for row in rows], families, name="sport_bets", options=options, key=("id",), cursor="id"
+    )
+    said = "no column says when it happened: "
+    assert reasons(done) == [
+        f"{said}placed_at and dt are NULL", f"{said}settled_at is NULL", f"{said}cashout_date and settled_at are NULL",
     ]  # fmt: skip
 
 

@@ -86,6 +86,15 @@ def test_a_lowest_id_that_goes_down_begins_a_range():
     assert (begun.low, begun.high) == (3, 699)
 
 
+def test_the_first_page_of_all_knows_the_lowest_id():
+    """Ids that begin again before anybody looked at the lowest one are noticed, also by the next process."""
+    watch = page(IdWatch(), 0, [*range(1_000, 1_020)])
+    watch = IdWatch.start(at(1), json.loads(json.dumps(watch.memory(at(1)))), 0, blocks=False)
+    (begun,) = watch.floored(1, 2).ranges
+    assert (begun.low, begun.high) == (1, 999)
+    assert page(watch, 3, [2_000], 1_019).floor == 1_000
+
+
 @given(
     st.lists(st.integers(1, 400), min_size=1, max_size=60, unique=True),
     st.lists(st.integers(1, 400), max_size=60, unique=True),

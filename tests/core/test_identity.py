@@ -11,7 +11,18 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartico_sync.core.identity import contents, eids, extended, fingerprints, keyed_hash, seeds
+from smartico_sync.core.few_texts import FEW
+from smartico_sync.core.identity import (
+    content_prints,
+    contents,
+    eids,
+    extended,
+    fingerprints,
+    keyed_hash,
+    row_hashes,
+    row_ids,
+    seeds,
+)
 
 TEXTS = st.one_of(
     st.none(),
@@ -132,3 +143,32 @@ def test_names_that_share_a_code_are_written_out():
     schema = {first: pl.String, second: pl.String}
     page = pl.DataFrame([("x", None), (None, "x")], schema=schema, orient="row")
     assert contents(page, sorted(schema)).n_unique() == 2
+
+
+VALUES = st.tuples(
+    TEXTS, TEXTS, st.none() | st.integers(-(2**63), 2**63 - 1), st.none() | st.floats(allow_nan=False), st.none() | st.booleans(),
+    st.none() | st.datetimes(), st.none() | st.dates(), st.text(st.characters(exclude_categories=["Cs"]), max_size=200),
+)  # fmt: skip
+KINDS = [pl.String, pl.String, pl.Int64, pl.Float64, pl.Boolean, pl.Datetime("us"), pl.Date, pl.String]
+
+
+@given(st.lists(VALUES, min_size=1, max_size=3), st.binary(min_size=32, max_size=32))
+def test_a_handful_of_rows_has_the_names_of_a_large_page(rows, secret):
+    """Few rows are hashed one by one and many as columns: whatever they hold, the names are the same."""
+    columns = dict(zip("abcdefgh", KINDS, strict=True))
+    few = pl.DataFrame(rows, schema=columns, orient="row")
+    many = pl.concat([few] * (FEW + 1))
+    parts = [pl.lit("view"), *(pl.col(name) for name in columns)]
+    for made in (
+        lambda frame: row_ids(frame, parts),
+        lambda frame: row_hashes(frame, list(columns), secret),
+        lambda frame: row_hashes(frame, ["a", "h"], secret),
+        lambda frame: seeds(frame, parts),
+        lambda frame: eids(extended(seeds(frame, parts), frame.get_column("h").fill_null(""))),
+        lambda frame: contents(frame, sorted(columns), "a"),
+        lambda frame: content_prints(frame, ["b", "c", "e"], secret, "h"),
+        lambda frame: content_prints(frame, [], secret, "h"),
+        lambda frame: fingerprints(frame.get_column("a"), secret),
+        lambda frame: keyed_hash(frame.get_column("h"), secret),
+    ):
+        assert made(few).equals(made(many).head(few.height), check_dtypes=True)

@@ -123,8 +123,12 @@ CONVERSIONS = [
     (NUMBER, "decimal", "000123.40", Decimal("123.40")),
     (ID, "float", 7.0, "7"),
     (ID, "float", 1e16, "10000000000000000"),
+    (ID, "float", 1e19, "10000000000000000000"),
+    (ID, "float", -1e20, "-100000000000000000000"),
     (ID, "float", 123_456_789_012_345_678.0, "123456789012345680"),
     (ID, "decimal", "7.00", "7"),
+    (ID, "decimal", "00007", "7"),
+    (ID, "decimal", "0000.50", "0.50"),
     (TEXT, "float", 7.5, "7.5"),
     (TEXT, "integer", 5, "5"),
     (TEXT, "decimal", "5.10", "5.10"),
@@ -148,6 +152,7 @@ CONVERSIONS = [
     (DATE, "text", " 2026-01-02 03:04:05.678 UTC ", MOMENT_MS),
     (DATE, "text", "2026-01-02 03:04:05.678+00", MOMENT_MS),
     (DATE, "text", "2026-01-02T05:04:05.678 +0200", MOMENT_MS),
+    (DATE, "text", "2026-01-02 03:04:05,678", MOMENT_MS),
     (BIRTH, "text", "1990-05-01", 641_520_000_000),
     (BIRTH, "text", "1990-05-01 13:14:15", 641_520_000_000),
     (BIRTH, "text", "1990-05-01T00:00:00+02:00", 641_520_000_000),
@@ -169,6 +174,8 @@ CONVERSIONS = [
     (BOOLEAN, "text", "OFF", False),
     (BOOLEAN, "text", " y ", True),
     (BOOLEAN, "decimal", "1.00", True),
+    (BOOLEAN, "decimal", "001", True),
+    (BOOLEAN, "decimal", "000", False),
     (BOOLEAN, "float", 0.0, False),
     (BOOLEAN, "other", "1", True),
     (ARRAY, "array", '["a", "b"]', ["a", "b"]),
@@ -207,7 +214,8 @@ REFUSED = [
     (NUMBER, "text", "."), (ARRAY, "json", "[NaN]"), (ARRAY, "json", '[{"a": 1}]'), (ARRAY, "json", '["\\ud800"]'), (DATE, "text", "1234567"),
     (BIRTH, "text", "1990-05-00"), (BIRTH, "text", "May"), (NUMBER, "float", float("nan")), (NUMBER, "float", float("-inf")), (INTEGER, "decimal", "3.5"),
     (INTEGER, "float", 2.5), (DATE, "text", "yesterday"), (DATE, "text", "2026-13-01"), (BOOLEAN, "text", "maybe"), (BOOLEAN, "integer", 2),
-    (ARRAY, "json", '{"a": 1}'), (ARRAY, "text", "[1,"), (ARRAY, "text", "a, b"), ("caught_up", "json", "{broken"),
+    (ARRAY, "json", '{"a": 1}'), (ARRAY, "json", "{}"), (ARRAY, "text", "[1,"), (ARRAY, "text", "a, b"), ("caught_up", "json", "{broken"),
+    (DATE, "text", "2026-01-02 24:00:00"), (DATE, "text", "2026-01-02 03:04:05 AM"), (DATE, "text", "2026-01-02 03:04:05 Europe/Malta"),
     ("caught_up", "json", '{"a":1}]'), ("caught_up", "json", ""), ("caught_up", "float", float("inf")), ("caught_up", "decimal", "-Infinity"),
 ]  # fmt: skip
 
@@ -283,6 +291,16 @@ def test_a_player_is_named_by_text(family, value, expected):
     """Ids are strings on the wire; numbers without a point, texts untouched."""
     done = mapped([{"user_ext_id": value}], {"user_ext_id": family})
     assert done.events.frame["@user"].to_list() == [expected]
+
+
+def test_zeros_before_a_number_name_nobody_else():
+    """A DECIMAL ZEROFILL prints them: it is the player, and the type of a row, that an INTEGER of another table is."""
+    done = mapped([{"player": "00007", "tx": "00027", "bet_id": "1", "amount": "5", "game_id": "g"}], {
+        "player": "decimal", "tx": "decimal", "bet_id": "text", "amount": "decimal", "game_id": "text",
+    }, name="casino_bets_and_wins", key=("bet_id",), options=Options(
+        columns={"player": "user_ext_id"}, type_column="tx", roles={"27": "bet", "45": "win"}
+    ))  # fmt: skip
+    assert done.events.frame.select("@user", "@type").rows() == [("7", "casino_bet")]
 
 
 def test_a_row_without_a_player_is_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartico_sync.core.verdicts import judge
@@ -192,18 +192,37 @@ def told_by(shape, name, errors, events):
         return {name: [f"event {place} is wrong" for place in told]}
     if shape == "counted":
         return {"failed_count": len(told)}
+    if shape == "counted in text":
+        return {"failed": str(len(told))}
+    if shape == "in one sentence":
+        return {"error": "events are wrong"}
+    if shape == "no success":
+        return {"success": False}
+    if shape == "within":
+        return {"result": [{name: {events[place][0]: error for place, error in told.items()}}]}
+    if shape == "each event":
+        clear = {"errorCode": "0", "status": "OK"}
+        coded = {place: {"errorCode": str(error["error_code"]), "status": "failed"} for place, error in told.items()}
+        return {"events": [{"eid": eid, **coded.get(place, clear)} for place, (eid, _) in enumerate(events)]}
+    if shape == "each event by name":
+        return {"events": {eid: {"err_code": errors.get(place, 0)} for place, (eid, _) in enumerate(events)}}
+    if shape == "all, with codes":
+        return {name: {eid: [{"error_code": errors.get(place, 0)}] for place, (eid, _) in enumerate(events)}}
     found: dict[str, list] = {}
     for place, error in told.items():
         found.setdefault(keys[shape](place), []).append(error)
     return {name: found}
 
 
-SHAPES = st.sampled_from(
-    ["eid", "upper eid", "user", "index", "brand:user", "number", "listed", "listed with eid", "sentences", "counted"]
-)
+NAMELESS = ["sentences", "counted", "counted in text", "in one sentence", "no success"]
+SHAPES = st.sampled_from([
+    *("eid", "upper eid", "user", "index", "brand:user", "number", "listed", "listed with eid", *NAMELESS),
+    *("within", "each event", "each event by name", "all, with codes"),
+])  # fmt: skip
 CODES = st.sampled_from([0, 0, 2, 77, 20056])
 
 
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(CODES, st.sampled_from(["1", "2", "77"])), min_size=1, max_size=7),
     SHAPES,
@@ -252,13 +271,21 @@ def test_nothing_counts_as_delivered_that_an_answer_does_not_clear(fates, shape,
         again = [*(rest if told.decision == "retry" else []), *(request[n] for n in sorted(told.vague))]
         assert len(again) < len(request) or told.vague
         waiting += [[place] for place in again]
-    if shape in ("sentences", "counted") and manner != "one code for all":
+    if shape in NAMELESS and manner != "one code for all":
         # A duplicate that is only counted, or told in words, is a refusal like any other.
         assert delivered <= taken - wrong
         assert delivered | refused == set(range(len(fates)))
     else:
         assert delivered == set(range(len(fates))) - wrong
         assert refused == wrong
+
+
+@pytest.mark.parametrize("depth", [10, 100, 300, 100_000])
+def test_parts_within_parts_never_pass_for_a_success(depth):
+    """However deep the errors are; and what nobody can read is asked for again."""
+    body = b'{"err_code": 0, "a": ' + b'[{"a": ' * depth + b'{"errors": ["x"]}' + b"}]" * depth + b"}"
+    told = judge(EIDS, USERS, "answered", 200, body)
+    assert told.decision == ("retry" if depth == 100_000 else "bisect")
 
 
 def test_a_small_number_is_no_name():
@@ -278,7 +305,13 @@ def test_a_duplicate_that_names_nobody_is_that_of_one_event_only():
 
 
 @pytest.mark.parametrize(
-    "more", [{"warnings": ["old"]}, {"pd": 3}, {"failed_events": {}}, {"errors": []}, {"failed": 0}]
+    "more",
+    [
+        *({"warnings": ["old"]}, {"pd": 3}, {"failed_events": {}}, {"errors": []}, {"failed": 0}, {"failed": "0"}),
+        *({"error": ""}, {"error": None}, {"error": "none"}, {"success": True}, {"status": "OK"}, {"errors": 0.0}),
+        *({"result": {"errors": {}, "code": 200}}, {"events": [{"eid": "e1", "err_code": 0}]}),
+        {"event_errors": {"e1": [{"error_code": 0}], "e2": {"errorCode": "0", "errorMessage": ""}}},
+    ],
 )
 def test_what_speaks_of_no_error_is_none(more):
     """Empty lists, noughts and other words leave an accepted request accepted."""

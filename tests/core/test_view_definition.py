@@ -55,6 +55,22 @@ def test_what_a_relation_is_matters_too():
     assert names("", kind="foreign table") == ["foreign table"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("foreign table", "v is a foreign table"),
+        ("materialized view", "v is a materialized view"),
+        ("table", ""),
+        ("view", ""),
+    ],
+)
+def test_no_snapshot_speaks_for_rows_of_elsewhere(kind, says):
+    """Where rows come by no transaction of this server, the fence has nothing to wait for."""
+    below = ViewDefinition((Part("above", "view", "SELECT 1"), Part("v", kind)))
+    assert below.unfenced.startswith(says)
+    assert bool(below.unfenced) == bool(says)
+
+
 def test_a_filter_names_its_columns():
     """The operator reads which column hides rows, and which moment to track instead."""
     (trait,) = traits(

@@ -134,6 +134,30 @@ def test_another_row_in_the_very_place_of_an_acknowledged_one_is_not_called_ackn
     assert "the key is not unique" in run.stderr
 
 
+def test_rows_that_a_view_does_not_read_are_not_accounted_for(operator, replica):
+    """Behind the head of a view that stopped, or that nobody polls, the comparison counts what is left, and does not end with 0."""
+    execute = replica(DEPOSITS.replace("transaction_id TEXT PRIMARY KEY", "transaction_id TEXT"), BY_TIME)
+    row = "INSERT INTO deposits (dt, transaction_id, deposit_amount) VALUES ('2026-01-03 10:00:%02d', '%s', %d)"
+    execute(row % (0, "a", 1))
+    told = operator.sync("reconcile")
+    assert told.returncode == 5, "there is no state yet"
+    execute(row % (1, "a", 2))
+    assert operator.sync("run", "--once").returncode == 2
+    told = operator.sync("reconcile")
+    assert told.returncode == 6, told.stdout
+    assert "2 rows are not read yet" in told.stdout
+    execute("DELETE FROM deposits WHERE deposit_amount = 2")
+    assert operator.sync("run", "--once").returncode == 0
+    assert operator.sync("reconcile").returncode == 0
+    execute(row % (2, "b", 3))
+    execute(row % (0, "A", 4))
+    told = operator.sync("reconcile")
+    assert told.returncode == 6
+    assert "1 rows are not read yet" in told.stdout
+    assert "missing: A at" in told.stdout
+    assert json.loads(operator.sync("reconcile", "--json").stdout)[0]["unread"] == 1
+
+
 def test_what_is_only_counted_is_not_called_acknowledged(operator, replica):
     """Of rows whose keys nobody compared the comparison says that there are as many as were acknowledged."""
     execute = replica(DEPOSITS, BY_TIME)

@@ -138,6 +138,7 @@ def test_a_row_of_a_key_that_was_sent_long_ago_is_told_too(operator, postgresql)
     done = operator.sync("run", "--once")
     assert done.returncode == 2, done.stderr
     assert "the key is not unique: bet_id, tx_type A/BET" in done.stderr
+    assert "`key: [bet_id, dt]`, which tells them apart" in done.stderr, "also from the row that it did not read now"
 
 
 def test_a_row_that_stands_there_twice_is_sent_once(operator, postgresql):
@@ -285,11 +286,18 @@ def test_a_name_that_was_given_away_is_not_another_view(renamed):
     assert "the identity deposits is that of view payments" in done.stderr
 
 
-@pytest.mark.parametrize("what", ["relation: public.deposits", "relation: same_rows", "query: SELECT * FROM deposits"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "relation: public.deposits", "relation: same_rows", "query: SELECT * FROM deposits",
+        "relation: same_rows, cursor: transaction_id, columns: {transaction_id: acc_last_transaction_id}",
+    ],
+)  # fmt: skip
 def test_rows_that_were_delivered_are_known_by_whatever_name(renamed, operator, postgresql, what):
-    """Another spelling of the relation, a view of it or a query is refused too: by the run, and by `check` before it."""
+    """Another spelling of the relation, a view of it, a query or another order is refused too: by the run, and by `check` before it."""
     postgresql.execute("CREATE VIEW same_rows AS SELECT * FROM deposits")
     lines = (DEPOSITS_VIEW % ("payments", "")).replace("relation: deposits", what)
+    lines = lines.replace("cursor: dt_finalized", "") if "cursor:" in what else lines
     operator.configure(postgresql.url, lines)
     check, done = operator.sync("check"), operator.sync("run", "--once")
     assert check.returncode == done.returncode == 2, check.stdout + done.stderr

@@ -162,6 +162,9 @@ def test_a_database_of_something_else_is_told(operator, tmp_path):
     file = tmp_path / "other.db"
     with contextlib.closing(sqlite3.connect(file)) as db:
         db.execute("CREATE TABLE weather (at TIMESTAMP, degrees REAL)")
+        db.execute(
+            "CREATE TABLE logins (id INTEGER PRIMARY KEY, player_id INTEGER, at TIMESTAMP)"
+        )  # never more than a comment
     refused = run(["init", "--url", f"sqlite:///{file}", "--output", operator.config], operator.home, 60)
     assert refused.returncode == 2
     assert "weather" in refused.stderr

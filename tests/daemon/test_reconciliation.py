@@ -13,6 +13,7 @@ from daemon.test_tracking import DEPOSITS, VIEW, insert
 from smartico_sync.config.load import load
 from smartico_sync.config.models import Reconcile
 from smartico_sync.daemon.wiring import assemble
+from smartico_sync.tracking.compared_span import span
 from smartico_sync.tracking.reconciliation import Span, compare
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds, compare_view
 from waiting import until
@@ -46,7 +47,7 @@ def test_ids_that_are_far_apart_cost_a_question_each(operator, postgresql):
         "  - {name: deposits, source: db, relation: deposits, kind: deposits, cursor: transaction_id, late_commit: gaps, gaps_wait: 1s}\n",
     )
     assert operator.sync("run", "--once").returncode == 0
-    told = json.loads(operator.sync("reconcile", "--json", timeout=30).stdout)[0]["compared"]
+    told = json.loads(operator.sync("reconcile", "--json").stdout)[0]["compared"]
     assert told is None or told["differing"] == []
 
 
@@ -75,6 +76,50 @@ def test_ids_that_are_far_apart_are_walked_together(tracked, postgresql):
     assert [position.cursor for position in found.missing] == [str(lost + step // 2)]
     assert found.source == 3001
     assert len(asked) < 10
+
+
+@pytest.mark.parametrize(
+    ("cursor", "start"),
+    [
+        ("dt_finalized", "now"),
+        ("dt_finalized", "2026-01-01T12:00:00"),
+        ("transaction_id", "now"),
+        ("transaction_id", "500"),
+    ],
+)
+def test_what_comes_between_the_start_and_the_first_row_is_compared(tracked, postgresql, cursor, start):
+    """A view that begins at the present, or at a value, is compared from there on, and what was there before is not missed."""
+    view = tracked(
+        f", late_commit: lookback, lookback: 1ms, start_from: {start}",
+        view=VIEW.replace("cursor: dt_finalized", f"cursor: {cursor}"),
+    )
+    for number in range(490, 500):
+        insert(postgresql, number, at="timestamptz '2026-01-01 11:00Z'")
+    view.poll()
+    for number in (600, 700):
+        insert(postgresql, number, at=f"timestamptz '2026-01-01 12:{(number - 600) // 10 + 30}Z'")
+        until(lambda: view.poll().watermark == view.status.head)
+    insert(postgresql, 550, at="timestamptz '2026-01-01 12:15Z'")
+    source, store, prepared = view.loop.equipment.source, view.loop.equipment.store, view.loop._session.prepared
+    over = span(prepared, source, store, store.view("deposits"))
+    found = compare(prepared, source, store, "deposits", over)
+    assert [position.key for position in found.missing] == [("550",)]
+
+
+def test_a_view_that_cannot_be_read_hides_no_other(operator, postgresql):
+    """All other views are compared, and the command says which was not, and why."""
+    postgresql.execute(*DEPOSITS)
+    insert(postgresql, 1, 2, 3, at="now() - interval '5 hours'")
+    gone = VIEW.replace("name: deposits", "name: gone").replace("relation: deposits", "relation: gone")
+    operator.configure(postgresql.url, f"  - {VIEW % LATE}\n")
+    assert operator.sync("run", "--once").returncode == 0
+    insert(postgresql, 4, at="now() - interval '6 hours'")
+    operator.configure(postgresql.url, f"  - {gone % ''}\n  - {VIEW % LATE}\n")
+    done = operator.sync("reconcile")
+    assert "missing: 4" in done.stdout
+    assert "gone: not compared: " in done.stdout
+    assert done.returncode == 3
+    assert json.loads(operator.sync("reconcile", "--json").stdout)[1]["compared"]["missing"]
 
 
 def test_it_is_on_by_default(operator, postgresql):

@@ -49,21 +49,32 @@ class Api:
             return {number for player in players for number in self.numbers.get(player, [])}
 
 
+def table(operator):
+    """A connection to an empty replica."""
+    replica = sqlite3.connect(operator.home / "replica.db", isolation_level=None)
+    replica.execute(
+        "CREATE TABLE deposits (transaction_id INTEGER PRIMARY KEY, ext_brand_id TEXT DEFAULT 'b', user_ext_id INTEGER,"
+        " transaction_date TEXT DEFAULT '2026-01-01 00:00:00', deposit_amount NUMERIC DEFAULT 1)"
+    )
+    return replica
+
+
+def inserted(replica, players):
+    """The number of the last of new deposits of these players."""
+    replica.executemany("INSERT INTO deposits (user_ext_id) VALUES (?)", [(player,) for player in players])
+    return replica.execute("SELECT max(transaction_id) FROM deposits").fetchone()[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("fault", "timeout"), [("held", "600s"), ("refused", "30s"), ("never answered", "1s")])
 def test_nobody_waits_for_a_player_whom_the_api_is_slow_with(operator, fault, timeout):
     """The others' events of every later poll are acknowledged while that player's are not; then all is, each player's in order."""
     api = Api(fault)
     operator.sandbox = api.server
-    replica = sqlite3.connect(operator.home / "replica.db", isolation_level=None)
-    replica.execute(
-        "CREATE TABLE deposits (transaction_id INTEGER PRIMARY KEY, ext_brand_id TEXT DEFAULT 'b', user_ext_id INTEGER,"
-        " transaction_date TEXT DEFAULT '2026-01-01 00:00:00', deposit_amount NUMERIC DEFAULT 1)"
-    )
+    replica = table(operator)
 
     def insert(*players):
-        replica.executemany("INSERT INTO deposits (user_ext_id) VALUES (?)", [(player,) for player in players])
-        return replica.execute("SELECT max(transaction_id) FROM deposits").fetchone()[0]
+        return inserted(replica, players)
 
     wanted = set()
     companions = range(1, 6)
@@ -83,6 +94,31 @@ def test_nobody_waits_for_a_player_whom_the_api_is_slow_with(operator, fault, ti
             assert not api.all_of([SLOW])
         api.released.set()
         until(lambda: len(api.all_of(range(PLAYERS))) == len(companions) + 1 + ROUNDS * PLAYERS)
+    finally:
+        api.released.set()
+        daemon.send_signal(signal.SIGTERM)
+        daemon.wait()
+        replica.close()
+        api.server.close()
+    assert all(numbers == sorted(numbers) for numbers in api.numbers.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fault", "timeout"), [("refused", "30s"), ("never answered", "1s")])
+def test_a_backlog_does_not_wait_for_a_player_whom_the_api_is_slow_with(operator, fault, timeout):
+    """What was there before the daemon began arrives of all others, however many pages that are."""
+    api = Api(fault)
+    operator.sandbox = api.server
+    replica = table(operator)
+    last = inserted(replica, [number % PLAYERS for number in range(PLAYERS * 50)])
+    wanted = {number for number in range(1, last + 1) if (number - 1) % PLAYERS != SLOW}
+    view = VIEW.replace("every: 100ms", f"every: 100ms, page_rows: {PLAYERS * 2}")
+    operator.configure(f"sqlite:///{operator.home}/replica.db", view, timeout=timeout)
+    daemon = operator.start("run")
+    try:
+        until(lambda: api.all_of(range(PLAYERS)) == wanted)
+        api.released.set()
+        until(lambda: len(api.all_of(range(PLAYERS))) == last)
     finally:
         api.released.set()
         daemon.send_signal(signal.SIGTERM)

@@ -30,6 +30,26 @@ def test_a_restored_source_stops_its_view_until_it_is_itself_again(tracked, post
     assert "99" in day.sent()
 
 
+def test_a_view_that_stopped_goes_on_when_its_rows_are_back_and_not_when_others_came(tracked, postgresql):
+    """An older copy that moves on gives ids out again: rows above the head set nothing going, the rows themselves do."""
+    day = tracked(", lookback: 1ms, late_commit: lookback")
+    for number in range(1, 9):
+        insert(postgresql, number)
+        day.poll()
+    postgresql.execute(
+        "CREATE TABLE kept AS SELECT * FROM deposits WHERE transaction_id > 3",
+        "DELETE FROM deposits WHERE transaction_id > 3",
+    )
+    assert day.poll().state == "regressed"
+    insert(postgresql, 99)
+    assert day.poll().state == "regressed"
+    assert "still gone" in day.status.error
+    assert "99" not in day.sent()
+    postgresql.execute("INSERT INTO deposits SELECT * FROM kept")
+    assert day.poll().state == "live"
+    assert "99" in day.sent()
+
+
 def test_a_restore_that_lost_only_the_last_part_is_noticed(tracked, postgresql):
     """The newest rows delivered are gone, older ones are there and new ones have come: the view stops, and sends none of them."""
     day = tracked()

@@ -59,7 +59,7 @@ def test_a_rewind_does_not_wait_for_the_api(busy, postgresql, fault):
     insert(postgresql, 11)
     time.sleep(1)
     first = postgresql.execute("SELECT min(dt_finalized) FROM deposits")[0][0]
-    done = busy.sync("watermark", "rewind", "deposits", "--to", "first", timeout=20)
+    done = busy.sync("watermark", "rewind", "deposits", "--to", "first")
     assert done.returncode == 0, done.stderr
     assert first
     (entry,) = logged(busy, "operator")

@@ -22,13 +22,13 @@ def results(url, **more):
 @pytest.mark.parametrize(
     ("status", "body", "told", "hint"),
     [
-        ("404 Not Found", b"", "no ingest API is at the URL: HTTP 404", "correct smartico.url"),
-        ("302 Found", b"", "no ingest API is at the URL: HTTP 302", "correct smartico.url"),
-        ("401 No", b"", "rejected the token", "correct smartico.token"),
-        ("200 OK", b'{"errCode": 4}', "rejected the token", "correct smartico.token"),
+        ("404 Not Found", b"", "no ingest API is at the URL: HTTP 404", "correct `smartico.url`"),
+        ("302 Found", b"", "no ingest API is at the URL: HTTP 302", "correct `smartico.url`"),
+        ("401 No", b"", "rejected the token", "correct `smartico.token`"),
+        ("200 OK", b'{"errCode": 4}', "rejected the token", "correct `smartico.token`"),
         ("407 Login", b"", "the proxy does not let us through: HTTP 407", "HTTPS_PROXY"),
         ("503 Busy", b"", "HTTP 503", "wait until the API is back"),
-        ("200 OK", b"<html>hello", "nobody can read", "correct smartico.url"),
+        ("200 OK", b"<html>hello", "nobody can read", "correct `smartico.url`"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_remedy(plain_server, status, body, told, hint):

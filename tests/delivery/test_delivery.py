@@ -214,7 +214,7 @@ def test_a_backfill_gives_way_to_what_is_live(sandbox):
     sandbox.set_faults(["latency=20ms"])
     delivery = Router(config)
     old = delivery.send("casino", some_events(1000, players=1000), priority="backfill")
-    delivery.send("deposits", some_events(10, players=1000, start=5000)).result(5)
+    delivery.send("deposits", some_events(10, players=1000, start=5000)).result(30)
     assert not old.done()
     assert old.result(30).delivered == 1000
     delivery.close(1000)

@@ -9,8 +9,8 @@ import pytest
 
 from delivery.conftest import some_events
 from servers.plain import answer
+from smartico_sync.core.answer_errors import named_properties
 from smartico_sync.core.events import POSITION, TYPE
-from smartico_sync.core.verdicts import named_properties
 
 
 def with_tiers(count, players=7, optional=("tier", "level"), start=0):

@@ -72,6 +72,7 @@ def test_a_request_that_fails_alone_goes_again_without_the_others(api, router):
         sends.append(delivery.send("deposits", some_events(40, players=20, start=start)))
         others += 38
         until(lambda others=others: api.of_others() == others)
+    until(lambda: not delivery.busy("deposits"))  # more of others would not wait
     assert not any(send.done() for send in sends)
     api.released.set()
     assert all(send.result(60).delivered == 40 for send in sends)
@@ -90,6 +91,7 @@ def test_a_request_that_is_held_holds_up_its_own_players_only(api, router):
         sends.append(delivery.send("deposits", some_events(40, players=20, start=start)))
         others += 38
         until(lambda others=others: api.of_others() == others)
+    until(lambda: not delivery.busy("deposits"))
     assert not first.done()
     api.released.set()
     assert first.result(60).delivered == 1
@@ -149,6 +151,20 @@ def test_a_request_in_parts_keeps_whoever_waits_behind_its_own_part():
     assert taken(backlog) == [[4]]
     backlog.finish(first)
     assert taken(backlog) == [[1]]
+
+
+def test_the_parts_of_a_request_do_not_wait_as_long_as_the_whole_had_come_to():
+    """Each goes again a second after it failed, and not half a minute; one that cannot be divided waits on."""
+    backlog = Backlog()
+    queued(backlog, [1, 2, 3, 4])
+    first = backlog.player_order.take()
+    first.attempts = 5
+    assert backlog.player_order.scatter(first, 4) == 3
+    parts = [first, *(backlog.player_order.take() for _ in range(3))]
+    assert [part.attempts for part in parts] == [0, 0, 0, 0]
+    first.attempts = 5
+    assert backlog.player_order.scatter(first, 4) == 0
+    assert first.attempts == 5
 
 
 def test_an_answer_in_time_clears_its_players_and_a_late_one_none():

@@ -73,6 +73,19 @@ def test_a_file_that_is_gone_keeps_the_token(tmp_path):
     assert (token.read(), token.problem) == ("new", "")
 
 
+def test_a_pipe_in_its_place_keeps_nobody_waiting(tmp_path):
+    """To read one may take for ever: neither a delivery nor a command may wait for who writes into it."""
+    file = tmp_path / "token"
+    written(file, b"old")
+    token = Token(None, file)
+    file.unlink()
+    os.mkfifo(file)
+    assert token.read() == "old"
+    assert "is a pipe or a device, and not a file" in token.problem
+    with pytest.raises(ConfigError, match="not a file"):
+        Token(None, file)
+
+
 @pytest.mark.parametrize(("content", "problem"), BROKEN)
 def test_from_the_beginning_it_is_a_mistake_of_the_configuration(tmp_path, content, problem):
     """There is nothing to go on with."""

@@ -65,6 +65,14 @@ def test_a_standstill_becomes_critical(polls, max_age_ms, limit):
     assert after.ready == "not delivering"
 
 
+@pytest.mark.parametrize(("policy", "said"), [("warn", 1), ("ignore", 0), ("resend", 0)])
+def test_rows_that_changed_after_delivery_are_told_where_the_policy_warns(policy, said):
+    """Smartico has another state of them, and the hint names the two other choices."""
+    findings = looked(LIVE, 0, mutated=3, on_mutated=policy).findings
+    assert [finding.code for finding in findings] == ["mutated"] * said
+    assert all("3 rows" in finding.message and "on_mutated: resend" in finding.hint for finding in findings)
+
+
 def test_who_waits_behind_a_backfill_is_sent_to_it():
     """A view whose polls do not begin while its history is sent names the command that shows the history."""
     (finding,) = looked(LIVE, 60_000, backfill=BackfillStatus(5, 10, 1)).findings

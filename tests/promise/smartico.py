@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from smartico_sync.core.answer_errors import Refused
 from smartico_sync.core.batches import batches
 from smartico_sync.core.events import EID, PLAYER, TYPE, USER
 from smartico_sync.core.reason_codes import UNKNOWN_USER
-from smartico_sync.core.verdicts import Refused, Verdict
+from smartico_sync.core.verdicts import Verdict
 from smartico_sync.delivery.backlog import Backlog
 from smartico_sync.delivery.pending_receipt import PendingReceipt
 from smartico_sync.delivery.request import Request
 
+UNPARSED = 2
 MOST = 3  # events a request: a player's events fill several
 PROFILE = "update_profile"
 
 
 class Smartico:
-    """Takes each event id once, knows a player from the first profile on, and refuses what comes before it."""
+    """Takes each event id once, knows a player from the first profile on, and refuses what comes before it.
+
+    `refusing`: the event type of which it takes nothing now, whoever it is of; what it refused so is in `refused`.
+    """
 
     def __init__(self):
         self.numbers = {}  # of each event id
+        self.refusing, self.refused = "", defaultdict(set)
         self.accepted = defaultdict(list)  # of each event type, numbers in order
         self.profiles = {}  # of each player, what the profile says that came last
         self.begin()
@@ -34,6 +40,9 @@ class Smartico:
         ready, _ = batches(events, MOST, 10**6)
         self.backlog.add([Request.of(batch, pending) for batch in ready], pending)
         return pending.future
+
+    def busy(self, _view):
+        return False
 
     def problem(self):
         return None
@@ -84,6 +93,9 @@ class Smartico:
                 duplicates.add(place)
             elif kind != PROFILE and player not in self.profiles:
                 refused[place] = Refused(UNKNOWN_USER, "User not found")
+            elif kind == self.refusing:
+                refused[place] = Refused(UNPARSED, "no")
+                self.refused[kind].add(number)
             else:
                 self.numbers[eid] = number
                 self.accepted[kind].append(number)

@@ -1,7 +1,7 @@
 """The promise, over everything that happens to an operator at once: no order of events loses, doubles or overtakes a row.
 
 Writers hold transactions open, take ids in blocks or times by clocks that are behind, and show rows by a join; keys repeat;
-profiles come after the events of their players; replicas switch; the daemon is killed, its state is restored and cut off, its
+profiles come after the events of their players, and the API refuses any of them for a while; replicas switch; the daemon is killed, its state is restored and cut off, its
 views are renamed; and three views, one of them without a key, tell of the same players.
 """
 
@@ -156,6 +156,13 @@ class Promise(RuleBasedStateMachine):
             self.smartico.start()
         self.smartico.answer(which)
 
+    @rule(kind=st.sampled_from(["", "", *EVENTS.values()]), starts=st.integers(0, 3))
+    def the_api_refuses(self, kind, starts):
+        """From now on whatever is of that kind; requests may have begun before."""
+        for _ in range(starts):
+            self.smartico.start()
+        self.smartico.refusing = kind
+
     @rule(view=st.sampled_from(list(EVENTS)))
     def a_view_commits(self, view):
         self.installation.loops[view].go_on()
@@ -191,13 +198,15 @@ class Promise(RuleBasedStateMachine):
     # What must be so in the end
 
     def come_to_rest(self):
-        """Every writer ends, every player has a profile, and polls go on until each mechanism has had its time."""
+        """Every writer ends, every player has a profile that is taken, and polls go on until each mechanism has had its time."""
         database = self.casino.database
+        self.smartico.refusing = ""
         for transaction in list(database.open):
             database.commit(transaction)
         while database.unjoined:
             database.join()
-        for player in {content.player for content in self.casino.contents.values()} - self.casino.profiles().keys():
+        known = {} if self.smartico.refused[PROFILE] else self.casino.profiles()  # whose last profile was taken
+        for player in {content.player for content in self.casino.contents.values()} - known.keys():
             self.rows_come("players", player, 1)
         until = self.casino.steady_ms + PATIENCE_MS
         rounds = 0
@@ -222,7 +231,7 @@ class Promise(RuleBasedStateMachine):
             clocks.time, base_loop.GRACE_S, loop_module.GRACE_S = self.before
 
     def check(self, table, kind):
-        """Every row of a view was taken, once and in order, or the view says why it stands still."""
+        """Every row of a view was taken, once and in order, or given up and kept as that, or the view says why it stands still."""
         error, name = self.installation.loops[table].standing.error, self.installation.names[table]
         row = self.installation.store.view(name)
         counts = dict(row.counts) if row else {}
@@ -234,19 +243,26 @@ class Promise(RuleBasedStateMachine):
         accepted, rows = self.smartico.accepted[kind], [row.key for row in self.casino.committed(table)]
         assert len(set(accepted)) == len(accepted), f"{table}: counted twice"
         assert set(accepted) <= set(rows)
-        self.check_order(table, accepted)
+        self.check_order(table, accepted, self.smartico.refused[kind])
         told = [self.casino.contents[number].transaction for number in rows]
         if table == "bets" and self.cursor == "ts" and len(set(told)) < len(told):
             assert isinstance(error, ViewMisconfigured), "a row was swallowed"
             assert "not unique" in error.message
             return
         assert error is None, error
-        assert set(accepted) == set(rows), f"{table}: lost"
+        given_up, missing = self.installation.store.dead_letters(view=name, limit=1000), set(rows) - set(accepted)
+        assert missing <= self.smartico.refused[kind], f"{table}: lost"
+        assert len(given_up) >= len(missing), f"{table}: refused, and forgotten"
+        if table == "bets":
+            assert {letter.row.key for letter in given_up} >= {
+                self.casino.contents[each].transaction for each in missing
+            }
 
-    def check_order(self, table, accepted):
+    def check_order(self, table, accepted, refused):
         """What pages brought one after another was taken one after another, for each player.
 
-        Not what a later session brought the other way round, because it had come late; nor rows of one cursor value.
+        Not what a later session brought the other way round, because it had come late; nor rows of one cursor value, nor what
+        was refused for itself: nothing waits for that.
         """
         taken = {number: place for place, number in enumerate(accepted)}
         cursors = {row.key: row.cursor for row in self.casino.committed(table)}
@@ -264,6 +280,7 @@ class Promise(RuleBasedStateMachine):
                 other
                 for other in earlier
                 if number in taken
+                and other not in refused
                 and self.same_player(number, other)
                 and cursors[other] < cursors[number]
                 and taken.get(other, len(taken)) > taken[number]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from smartico_sync.core.relation import Column
@@ -9,6 +11,7 @@ from smartico_sync.core.tables import Reference, Structure, Table
 from smartico_sync.proposal.document import Heading, configuration, script
 from smartico_sync.proposal.names import meaning, own_names, subject
 from smartico_sync.proposal.propose import propose
+from smartico_sync.sources.sql.ddl import shortened
 
 FAMILIES = {"i": "integer", "t": "text", "d": "decimal", "ts": "timestamp", "b": "boolean"}
 
@@ -156,3 +159,33 @@ def test_nothing_of_a_name_or_value_leaves_its_place():
     assert all(
         line.startswith("--") or line == "made" for line in script(proposal, lambda _: ("made",)).splitlines() if line
     )
+
+
+def test_what_no_index_can_hold_is_in_none():
+    """A brand in a long text: neither the index nor the key has it where the player's id is enough."""
+    players = replace(PLAYERS, structure=replace(PLAYERS.structure, unindexed=frozenset({"brand"})))
+    users = named(found(players), "users")
+    assert (users.index.columns, users.key) == (("updated_at", "id"), ("user_ext_id",))
+
+
+def test_a_table_without_a_key_has_an_index_in_the_order_of_its_poll():
+    """The daemon takes an `id` for the key, whatever the catalogue knows, and so does the index."""
+    payments = table("deposits", "id:i player_id:i brand amount:d completed_at:ts", key=())
+    assert named(found(payments), "deposits").index.columns == ("completed_at", "id")
+
+
+def test_names_are_as_long_as_the_database_takes_them():
+    """Oracle before 12.2 has 30 characters: views are called otherwise, and columns stay as their table calls them."""
+    players = table("players", "id:i brand status sms_opt_out:b updated_at:ts")
+    legs = table("sport_legs", "id:i slip_id:i player_id:i brand settled_at:ts placed_at:ts odds:d")
+    proposal = propose((players, legs), lambda *_: (), "free", 30)
+    users = named(proposal, "users")
+    assert users.columns == {"sms_opt_out": "core_is_sms_disabled_by_platform"}
+    assert named(proposal, "sport_selections_settled").plan.name == "crm_sport_selections_settled"
+    plans = [each.plan for each in proposal.views if each.plan]
+    names = [name for plan in plans for name in (plan.name, *(pick.name for pick in plan.columns))]
+    assert max(map(len, names)) <= 30
+    assert shortened("smartico_casino_transactions_created_at", 30) != shortened(
+        "smartico_casino_transactions_created", 30
+    )
+    assert len(shortened("smartico_casino_transactions_created_at", 30)) == 30

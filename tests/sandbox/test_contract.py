@@ -96,6 +96,39 @@ def test_values_outside_a_closed_list_are_violations(make):
     assert (found[1].reason, found[1].violation) == ("", "core_account_status is none of its list")
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        ({"core_user_language": "EN"}, {"core_user_language": "english"}, "core_user_language is not "),
+        ({"user_country": "MT"}, {"user_country": "mt"}, "user_country is not "),
+        ({"core_wallet_currency": "USDT"}, {"core_wallet_currency": "eu"}, "core_wallet_currency is not a code such as EUR"),
+    ],
+)  # fmt: skip
+def test_codes_that_are_written_otherwise_are_violations(make, good, bad, said):
+    """ISO codes are held against the catalogue's rule too."""
+    found = Contract().findings([make(n, "update_profile", payload=each) for n, each in enumerate((good, bad, good))])
+    assert list(found) == [1]
+    assert found[1].reason == ""
+    assert found[1].violation.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "good", "bad", "said"),
+    [
+        ("lottery_ticket", {"amount": 2.5, "lines_count": 3}, {"amount": "2.5"}, "amount of lottery_ticket is not a number"),
+        ("game_session", {"started": 1_717_508_861_954}, {"started": "2026-01-01"}, "started of game_session is not epoch"),
+        ("acc_bonus_approved", {"bonus_id": "7"}, {"bonus_id": 7}, "bonus_id of acc_bonus_approved is not a string"),
+        ("my_lottery", {"amount": "2.5"}, None, ""),
+    ],
+)  # fmt: skip
+def test_what_a_kind_of_view_sends_has_its_types(make, event_type, good, bad, said):
+    """Properties of the templates are no strangers: another type than the daemon's is noticed."""
+    assert Contract().findings([make(1, event_type, payload=good)]) == {}
+    if bad is not None:
+        (found,) = Contract().findings([make(2, event_type, payload=bad)]).values()
+        assert (found.reason, found.violation.startswith(said)) == ("", True)
+
+
 def test_shapes_are_judged_by_type_each_time(make):
     """A remembered shape never lets another type through."""
     contract = Contract()

@@ -418,6 +418,16 @@ def test_plans_look_through_views_and_joins(on_postgresql):
     assert "stored column" in plan.advice
 
 
+@pytest.mark.parametrize("query", ["SELECT DISTINCT id, dt FROM raw", "SELECT id, dt FROM raw LIMIT 50"])
+def test_a_query_that_is_computed_first_is_told(on_postgresql, query):
+    """No index serves it, and its cursor is a stored column all the same."""
+    on_postgresql.execute("CREATE TABLE raw (id bigint, dt timestamptz)", "CREATE INDEX moved ON raw (dt, id)")
+    source = on_postgresql.source()
+    plan = source.plan(source.describe(Relation("v", "dt", ("id",), query=query)), None, 10)
+    assert plan.uses_index is False
+    assert "computes the whole query" in plan.advice
+
+
 def test_pages_have_the_declared_dtypes_even_when_empty(on_postgresql):
     """An empty page and a full one have one schema."""
     on_postgresql.execute(

@@ -57,6 +57,20 @@ def test_a_value_of_another_type_spoils_only_its_row(on_sqlite):
     assert [part.split(":")[0] for part in page["@unreadable"][1].split("; ")] == ["n", "at", "name"]
 
 
+def test_an_empty_text_is_no_value_where_no_text_is_expected(on_sqlite):
+    """A column takes any value: an empty text, and a zero date, are NULL and spoil nothing."""
+    on_sqlite.execute(
+        "CREATE TABLE bets (id INTEGER PRIMARY KEY, n INTEGER, price DECIMAL(10,2), ratio REAL, flag BOOLEAN, day DATE, at DATETIME, zoned TIMESTAMPTZ)",
+        "INSERT INTO bets VALUES (1, 1, 1.5, 0.5, 1, '2024-01-01', '2024-01-01 10:00:00', '2024-01-01 10:00:00+00:00')",
+        "INSERT INTO bets VALUES (2, '', ' ', '', '', '', '  ', '')",
+        "INSERT INTO bets VALUES (3, NULL, NULL, NULL, NULL, '0000-00-00', '0000-00-00 00:00:00', '0000-00-00 00:00:00')",
+    )
+    page = read(on_sqlite)
+    assert "@unreadable" not in page.columns
+    for name in ("n", "price", "ratio", "flag", "day", "at", "zoned"):
+        assert page.get_column(name).is_null().to_list() == [False, True, True], name
+
+
 @pytest.mark.parametrize("first", ["1", "1.0"])
 def test_a_column_of_no_type_holds_whatever_is_stored(on_sqlite, first):
     """A number that comes first promises nothing: texts arrive, and so does each digit of a long id."""
@@ -152,3 +166,15 @@ def test_a_slow_query_is_interrupted(on_sqlite):
     slow = Relation("v", "id", (), query=endless, columns=described.columns)
     with pytest.raises(SourceCancelled), source.reading(slow) as reading:
         reading.page(None, 5)
+
+
+def test_a_row_id_is_an_index(on_sqlite):
+    """Also in an empty view: no index is advised that SQLite would not need."""
+    on_sqlite.execute(
+        "CREATE TABLE slips (id INTEGER PRIMARY KEY, player INTEGER)",
+        "CREATE TABLE players (id INTEGER PRIMARY KEY, brand TEXT)",
+        "CREATE VIEW bets AS SELECT slips.id, brand FROM slips LEFT JOIN players ON players.id = player",
+    )
+    source = on_sqlite.source()
+    described = source.describe(Relation("v", "id", ("id",), relation="bets"))
+    assert source.plan(described, None, 1000).uses_index is True

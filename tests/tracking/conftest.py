@@ -38,6 +38,9 @@ class SlowDelivery:
             receipt.set_result(Receipt(len(keys), 0, (), 1, 1))
         return receipt
 
+    def busy(self, _view):
+        return True
+
     def problem(self):
         return None
 

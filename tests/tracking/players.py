@@ -24,15 +24,20 @@ from smartico_sync.tracking.status_recorder import StatusRecorder
 class Smartico:
     """Takes each event id once, and holds of each player what it took last.
 
-    Its `answers` are given, lost, or the request hangs: what it holds is taken when the API `comes_to` it. It refuses (2) `refused` players.
+    Its `answers` are given, lost, or the request hangs: what it holds is taken when the API `comes_to` it. Or they are `waited`
+    for until `answer` gives them. It refuses (2) `refused` players.
     """
 
     def __init__(self):
         self.ids, self.levels, self.taken = set(), {}, 0
         self.answers, self.hanging, self.refused = "given", [], set()
+        self.waited = []  # requests and their receipts
 
     def send(self, _view, events, *, priority="live", holds=None):
         rows, receipt = events.frame.to_dicts(), Future()
+        if self.answers == "waited":
+            self.waited.append((rows, receipt))
+            return receipt
         if self.answers == "hangs":
             self.hanging.append(rows)
         answer = self.take(rows) if self.answers != "hangs" else None
@@ -41,6 +46,12 @@ class Smartico:
         else:
             receipt.set_exception(DeliveryUnknown("no answer", hint="wait"))
         return receipt
+
+    def answer(self):
+        """Answer all that is waited for, in order."""
+        for rows, receipt in self.waited:
+            receipt.set_result(self.take(rows))
+        self.waited.clear()
 
     def take(self, rows):
         """Accept what is new; the receipt."""
@@ -62,6 +73,9 @@ class Smartico:
         """One of the requests that hang is taken."""
         if self.hanging:
             self.take(self.hanging.pop(which % len(self.hanging)))
+
+    def busy(self, _view):
+        return True
 
     def problem(self):
         return None

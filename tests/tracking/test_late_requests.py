@@ -10,6 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from smartico_sync.core.events import USER
+from smartico_sync.tracking import base_loop
+from waiting import until
+
 from .players import Players
 
 
@@ -36,6 +40,28 @@ def test_what_hung_is_sent_again_before_anything_is_read(players, end):
     assert players.store.outbox("players") == []
     counts = players.store.view("players").counts
     assert 2 * counts["read"] == sum(counts.values())
+
+
+def test_what_is_sent_again_holds_up_its_own_players_only(players, monkeypatch):
+    """Where its answer takes long, what others' profiles say now is sent meanwhile; all is committed once it has come."""
+    monkeypatch.setattr(base_loop, "GLANCE_S", 0.0)
+    players.put(1, 1)
+    players.poll("hangs")
+    players.end("badly")
+    players.begin()
+    players.put(2, 1)
+    players.api.answers = "waited"
+    for _ in range(3):
+        players.loop._advance()
+    assert [row[USER] for rows, _ in players.api.waited for row in rows] == ["1"]
+    monkeypatch.setattr(base_loop, "LONG_S", 0.0)
+    players.loop.mailbox.ask_to_poll()
+    until(lambda: players.loop._advance() or len(players.api.waited) > 1)
+    assert {row[USER] for row in players.api.waited[-1][0]} >= {"2"}
+    players.api.answer()
+    players.poll()
+    assert players.api.levels == players.wanted()
+    assert players.store.outbox("players") == []
 
 
 def test_a_page_that_is_acknowledged_leaves_nothing_behind(players):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smartico_sync.core.position import Position
 from smartico_sync.errors import StateDamaged
+from smartico_sync.tracking import base_loop
 from smartico_sync.tracking.mailbox import OperatorTurn
 from waiting import until
 
@@ -63,6 +64,18 @@ def test_standing_tells_whoever_schedules_it(tracked):
     tracked.delivery.let_go()
     until(lambda: tracked.loop.standing.settled)
     assert tracked.loop.standing.tries == 1
+
+
+def test_others_need_not_wait_for_an_answer_that_takes_long(tracked, monkeypatch):
+    """All that was there is on its way, and one answer does not come: whoever waits for this view may begin."""
+    monkeypatch.setattr(base_loop, "LONG_S", 0.0)
+    tracked.delivery.held = {"1"}
+    tracked.insert(1, 2)
+    tracked.loop.mailbox.ask_to_poll()
+    until(lambda: tracked.loop.standing.settled)
+    assert tracked.loop.standing.progress == "behind"
+    tracked.delivery.let_go()
+    until(lambda: tracked.loop.standing.progress == "caught up")
 
 
 def test_nothing_is_sent_once_the_state_is_found_damaged(tracked, monkeypatch):

@@ -24,7 +24,8 @@ class Pages:
     """Pages whose answers the test gives, and the order in which they are committed."""
 
     def __init__(self, memory=None):
-        self.flight = PagesInFlight("deposits", quiet, memory or MemoryBudget())
+        self.busy = True
+        self.flight = PagesInFlight("deposits", quiet, memory or MemoryBudget(), lambda: self.busy)
         self.receipts: dict[int, Future[Receipt]] = {}
         self.committed: list[int] = []
 
@@ -68,6 +69,20 @@ def test_a_page_that_is_not_answered_holds_no_later_one_up_until_the_bound(monke
     pages.receipts[0].set_result(DONE)
     pages.settle()
     assert not pages.flight.full
+
+
+def test_a_backlog_is_read_on_while_what_is_on_its_way_waits_for_some_players_only():
+    """A few pages keep everything busy; where nothing is, because the API is slow with some, the others' rows go meanwhile."""
+    pages = Pages()
+    for number in range(pages_in_flight.FULL_PAGES):
+        assert not pages.flight.full
+        pages.send(number)
+    assert pages.flight.full
+    pages.busy = False
+    assert not pages.flight.full
+    for number in range(pages_in_flight.FULL_PAGES, pages_in_flight.MOST_PAGES):
+        pages.send(number)
+    assert pages.flight.full
 
 
 def test_what_is_large_is_bounded_by_its_size():

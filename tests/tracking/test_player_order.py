@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from smartico_sync.catalogue.kinds import kind
+from smartico_sync.core.answer_errors import Refused
 from smartico_sync.core.batches import batches
 from smartico_sync.core.events import EID, KEY, PLAYER
 from smartico_sync.core.late_commit.mechanism import ReadTime
@@ -24,7 +25,7 @@ from smartico_sync.core.pipeline import PipelineOptions, positions_of
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.core.tracing import UNTRACED
-from smartico_sync.core.verdicts import Refused, Verdict
+from smartico_sync.core.verdicts import Verdict
 from smartico_sync.core.view_mapping import Options
 from smartico_sync.delivery.backlog import Backlog
 from smartico_sync.delivery.pending_receipt import PendingReceipt
@@ -159,7 +160,7 @@ class Order(RuleBasedStateMachine):
             fingerprints=SimpleNamespace(known=None, ages=None),
             keys=SimpleNamespace(
                 look=lambda *_: None, sending=lambda *_: None, settled=lambda: None, answered=lambda _: Explained(),
-                explain=lambda *_: Explained(),
+                explain=lambda *_: Explained(), compare=lambda *_: None,
             ),
         )  # fmt: skip
         clock = count(10**9, 700)

@@ -48,6 +48,9 @@ class ScriptedDelivery:
             receipt.set_result(answer)
         return receipt
 
+    def busy(self, _view):
+        return True
+
     def problem(self):
         return self.trouble
 

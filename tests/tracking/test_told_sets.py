@@ -71,6 +71,9 @@ class Smartico:
             )
         return receipt
 
+    def busy(self, _view):
+        return True
+
     def problem(self):
         return None
 

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from hypothesis import strategies as st
 
 from smartico_sync.config.load import load
 from smartico_sync.core.events import EID, KEY, POSITION
-from smartico_sync.core.records import Receipt
+from smartico_sync.core.outcome import revived
+from smartico_sync.core.reason_codes import UNKNOWN_USER
+from smartico_sync.core.records import Commit, Receipt, Refusal
 from smartico_sync.daemon.wiring import protection_of, sources_of
 from smartico_sync.errors import ViewMisconfigured
 from smartico_sync.observe.view_status import StatusBoard
 from smartico_sync.state.store import Store
+from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
@@ -30,24 +34,36 @@ PII_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="  # of no value
 
 
 class Api:
-    """Remembers every id for ever and takes what has it for the first of them; when told to crash it never answers."""
+    """Remembers every id for ever and takes what has it for the first of them; when told to crash it never answers.
+
+    `refuses`: the code with which it refuses what it does not know, 0 for none.
+    """
 
     def __init__(self):
         self.accepted = {}
         self.crash = None
+        self.refuses = 0
 
     def send(self, _view, events, *, priority="live", holds=None):
-        known = []
+        known, refused = [], []
         for place, eid, key, amount in events.frame.select(POSITION, EID, KEY, "acc_last_deposit_amount").iter_rows():
             if eid in self.accepted:
                 known.append(place)
+            elif self.refuses:
+                refused.append(Refusal(place, eid, self.refuses, "refused"))
+                continue
             self.accepted.setdefault(eid, (key, amount))
         receipt: Future[Receipt] = Future()
         if self.crash is not None:
             self.crash.set()
         else:
-            receipt.set_result(Receipt(len(events) - len(known), len(known), (), 1, 1, tuple(known)))
+            receipt.set_result(
+                Receipt(len(events) - len(known) - len(refused), len(known), tuple(refused), 1, 1, tuple(known))
+            )
         return receipt
+
+    def busy(self, _view):
+        return True
 
     def problem(self):
         return None
@@ -107,6 +123,33 @@ class Day:
     def poll(self):
         self.loop.poll(threading.Event(), checks="now")
 
+    def refuse(self, code=2):
+        """The API refuses what is new in this poll."""
+        self.api.refuses = code
+        self.poll()
+        self.api.refuses = 0
+
+    def wait(self):
+        """The API knows no player in this poll, so rows wait."""
+        self.refuse(UNKNOWN_USER)
+
+    def retry(self):
+        """Whatever waits or was given up is tried again."""
+        self.poll()
+        if given_up := [revived(each, now_ms()) for each in self.store.all_dead_letters()]:
+            self.store.revive("deposits", given_up)
+        waiting = self.store.parked("deposits", 2**62, 1_000)
+        if waiting:
+            due = tuple(replace(each, next_try_ms=0) for each in waiting)
+            self.store.commit(Commit("deposits", now_ms(), parked=due))
+        self.restart()
+        self.poll()
+
+    def undelivered(self):
+        """The places of rows that wait or were given up."""
+        rows = [*self.store.all_dead_letters(), *self.store.parked("deposits", 2**62, 1_000)]
+        return {(each.row.position.key[0], each.row.position.cursor) for each in rows}
+
     def now(self):
         self.number += 1
         moment = datetime.now(UTC) - timedelta(hours=1) + timedelta(milliseconds=self.number)
@@ -132,6 +175,11 @@ class Day:
             (self.now(), self.number, place),
         )
 
+    def places(self):
+        """Each row with where it stands."""
+        found = self.replica.execute("SELECT DISTINCT transaction_id, deposit_amount, dt FROM deposits")
+        return {(key, amount): (key, dt) for key, amount, dt in found}
+
     def rows(self):
         return self.replica.execute("SELECT DISTINCT transaction_id, deposit_amount FROM deposits").fetchall()
 
@@ -146,6 +194,12 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("insert"), KEYS), st.tuples(st.just("insert"), KEYS), st.tuples(st.just("move"), PLACES),
         st.tuples(st.sampled_from(["poll", "poll", "restart", "crash"])),
+    ),
+    max_size=14,
+)  # fmt: skip
+TRIALS = st.lists(
+    st.one_of(
+        st.tuples(st.just("insert"), KEYS), st.tuples(st.sampled_from(["poll", "restart", "crash", "refuse", "wait", "retry"]))
     ),
     max_size=14,
 )  # fmt: skip
@@ -178,6 +232,38 @@ def test_every_row_is_delivered_or_the_view_says_that_its_key_is_not_unique(step
         else:
             assert set(day.rows()) <= {(key, amount) for key, amount in day.api.accepted.values()}
             event("two rows had one key" if repeated else "all keys were unique")
+        day.stop()
+
+
+@pytest.mark.slow
+@settings(max_examples=25)
+@example(
+    steps=[
+        ("insert", "k0"),
+        ("refuse",),
+        ("insert", "k1"),
+        ("poll",),
+        ("restart",),
+        ("insert", "k0"),
+        ("poll",),
+        ("retry",),
+    ],
+    lookback="1s",
+)
+@given(steps=TRIALS, lookback=st.sampled_from(["1s", "2h"]))
+def test_a_row_that_was_refused_is_never_taken_for_another(steps, lookback):
+    """Whatever was refused, waited and was tried again: each row was accepted, or is known not to be; or the view stops."""
+    with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
+        day = Day(Path(home), cursor="dt", lookback=lookback, policy="warn", pages=100, stack=stack)
+        for name, *arguments in [*steps, ("poll",), ("poll",)]:
+            getattr(day, name)(*arguments)
+            if day.error is not None:
+                assert "not unique" in day.error.message
+                break
+        else:
+            accepted = set(day.api.accepted.values())
+            left = {place for row, place in day.places().items() if row not in accepted}
+            assert left <= day.undelivered()
         day.stop()
 
 

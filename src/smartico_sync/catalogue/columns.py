@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
-    "BALANCES", "BET", "BONUS", "CASINO", "CURSOR", "DEPOSIT", "LEG", "PAID", "PLACED", "PLAYER", "REQUESTED", "SETTLED", "SLIP",
+    "BALANCES", "BEGUN", "BET", "BONUS", "CASINO", "CURSOR", "DEPOSIT", "LEG", "PAID", "PLACED", "PLAYER", "REQUESTED", "SETTLED", "SLIP",
     "SLIP_COLUMNS", "TRACKING", "TRANSACTION", "WIN", "WITHDRAWAL", "Renames", "pairs", "rest", "sources",
 ]  # fmt: skip
 
@@ -20,6 +20,8 @@ PAID = ("dt_finalized", "finalized_at", "paid_at", "paid_date", "completed_at", 
 SETTLED = ("settlement_date", "settled_date", "settled_at")
 REQUESTED = ("requested_at", "request_date", "transaction_date", "withdrawal_date")
 PLACED = ("bet_date", "placed_at", "transaction_date", "dt")
+# These never say when something became final, also where the view is tracked by one of them.
+BEGUN = frozenset({"bet_date", "placed_at", "requested_at", "request_date"})
 
 BALANCES: Renames = (
     ("acc_real_balance", ("real_balance",)),

@@ -71,13 +71,13 @@ CURRENCY = r"[A-Z]{3}|[A-Za-z0-9]{4,}"  # ISO 4217, and the longer names of casi
 PROFILE = (
     Property("core_account_status", "string", values=STATUSES, fold="word"),
     Property("core_registration_date", "date", past="must be past"),
-    Property("core_user_language", "string", pattern=TWO_CAPITALS, fold="language"),
+    Property("core_user_language", "string", pattern=TWO_CAPITALS, rule="two capitals such as EN", fold="language"),
     Property(
         "core_wallet_currency", "string", pattern=CURRENCY, rule="a code such as EUR", fold="code", change="immutable"
     ),
     Property("core_username", "string"),
     Property("user_birthdate", "date", past="must be past", dates="calendar"),
-    Property("user_country", "string", pattern=TWO_CAPITALS, fold="code"),
+    Property("user_country", "string", pattern=TWO_CAPITALS, rule="two capitals such as MT", fold="code"),
     Property("user_email", "string"),
     Property("user_first_name", "string"),
     Property("user_last_name", "string"),

@@ -59,6 +59,7 @@ class ViewReport:
             "empty": {} if survey is None else dict(survey.empty),
             "without_role": [] if survey is None else [asdict(each) for each in survey.roleless],
             "roles_without_rows": [] if survey is None else list(survey.idle),
+            "where_without_rows": [] if survey is None else list(survey.unmet),
             "moments": [] if survey is None else [asdict(each) for each in survey.moments],
         }  # fmt: skip
 

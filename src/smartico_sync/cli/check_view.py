@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.check_report import ViewReport
 from smartico_sync.cli.findings import Finding, Mark, failed
+from smartico_sync.cli.mapping_findings import mapping_findings, misfit_findings, personal_findings
 from smartico_sync.cli.row_findings import moment_findings, row_findings
-from smartico_sync.config.personal import looks_identifying, undecided_pii
+from smartico_sync.config.personal import looks_identifying
 from smartico_sync.core.column_changes import column_changes
-from smartico_sync.core.column_uses import unfilled
-from smartico_sync.core.definition import changes
+from smartico_sync.core.definition import changes, stopping
 from smartico_sync.core.late_commit.choice import protection
 from smartico_sync.core.late_commit.view_definition import traits
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.relation import IDS
-from smartico_sync.core.survey import near_event_type, survey
-from smartico_sync.errors import ExitCode, StateError, SyncError, ViewBroken
+from smartico_sync.core.survey import survey
+from smartico_sync.errors import ExitCode, StateError, SyncError
 from smartico_sync.tracking.cursor_checks import coarse
 from smartico_sync.tracking.known_relation import refuse_known_relation
 from smartico_sync.tracking.newest_rows import NEWEST, repeated_keys
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from smartico_sync.cli.operator_context import OperatorContext
-    from smartico_sync.config.models import Configuration, View
+    from smartico_sync.config.models import View
     from smartico_sync.core.records import ViewRow
     from smartico_sync.core.survey import Survey
     from smartico_sync.core.view_mapping import ViewMapping
@@ -68,13 +68,14 @@ def check_view(context: OperatorContext, view: View, source: Source) -> Iterator
         prepared = prepare(configuration, view, source)
         row = context.known_row(view)
         by_default = prepared
-        if row is not None and row.head is not None:
+        if row is not None and not row.blank:
             prepared = prepare_known(configuration, view, source, row)
         elif row is None:
             refuse_if_known(context, view, source, prepared)
     except SyncError as error:
         if mapping is not None:
             yield ViewReport(view, configuration.pii, mapping)
+            yield from personal_findings(configuration, subject, mapping)
         yield failed(subject, error)
         return
     try:
@@ -85,7 +86,7 @@ def check_view(context: OperatorContext, view: View, source: Source) -> Iterator
             clock_ms = reading.clock_ms
         found = discreet(prepared.mapping, survey(newest, pipeline_options(configuration, view, prepared), clock_ms))
         yield ViewReport(view, configuration.pii, prepared.mapping, found, head)
-        if row is not None and row.head is not None:
+        if row is not None and not row.blank:
             yield from key_findings(subject, prepared.relation.key, by_default.relation.key)
             yield from change_findings(context, view, source, prepared, row)
         properties, key = len(prepared.mapping.properties), ", ".join(prepared.relation.key) or "none"
@@ -93,9 +94,7 @@ def check_view(context: OperatorContext, view: View, source: Source) -> Iterator
         if row is None and view.start_from not in ("first", "now"):
             yield from start_findings(subject, view, source, prepared)
         yield from hidden_findings(subject, source, prepared)
-        yield from kind_findings(subject, view)
-        yield from need_findings(subject, view, prepared.mapping)
-        yield from personal_findings(configuration, subject, prepared)
+        yield from mapping_findings(configuration, subject, view, prepared.mapping)
         yield from row_findings(subject, view, prepared.mapping, found)
         yield from moment_findings(subject, prepared.mapping, found)
         yield from order_findings(subject, prepared, source, newest, nulls)
@@ -122,49 +121,6 @@ def discreet(mapping: ViewMapping, found: Survey) -> Survey:
     return found
 
 
-def misfit_findings(subject: str, view: View, mapping: ViewMapping) -> Iterator[Finding]:
-    """Everything that keeps the view from being of its kind."""
-    for misfit in mapping.misfits:
-        message = f"{view.relation or 'the query'}: {misfit.what}"
-        yield Finding("wrong", subject, message, misfit.hint, ViewBroken.exit_code)
-
-
-def kind_findings(subject: str, view: View) -> Iterator[Finding]:
-    """Event types that Smartico is not known to take."""
-    for name in dict.fromkeys(view.event_types().values()):
-        near = near_event_type(name)
-        if near is None:
-            continue
-        meant = f"; did you mean {near}?" if near else ""
-        how = "correct `event_type:`, or have" if view.event_type else "have"
-        yield Finding(
-            "advice", subject, f"the event type {name} is none that Smartico is known to have{meant}",
-            f"{how} {name} registered with Smartico as a custom event",
-        )  # fmt: skip
-
-
-def need_findings(subject: str, view: View, mapping: ViewMapping) -> Iterator[Finding]:
-    """Properties that events cannot do without, and that the configuration takes out of them."""
-    for name in unfilled(mapping):
-        yield Finding(
-            "wrong", subject, f"events have no {name}, which {view.kind} needs: `columns:` leaves its column out",
-            f"take that column out of `columns:`, or let another become it: `columns: {{YOUR_COLUMN: {name}}}`", ExitCode.CONFIGURATION,
-        )  # fmt: skip
-
-
-def personal_findings(configuration: Configuration, subject: str, prepared: PreparedView) -> Iterator[Finding]:
-    """Ask for a decision about what says who somebody is."""
-    sent = {known.name: [column.name for column in known.columns] for known in prepared.mapping.properties}
-    if undecided := undecided_pii(configuration, sent):
-        yield Finding(
-            "advice",
-            subject,
-            f"{', '.join(undecided)} {'is' if len(undecided) == 1 else 'are'} personal and would leave in the clear",
-            "decide: `pii.in_the_clear` lists what may, `pii.properties` what is to be protected (texts only: Smartico checks the "
-            "type of a date), `columns: {name: null}` leaves it out",
-        )
-
-
 def key_findings(subject: str, tracked: tuple[str, ...], by_default: tuple[str, ...]) -> Iterator[Finding]:
     """Whether the view is tracked by another key than it would have by default now."""
     if tracked != by_default:
@@ -182,8 +138,9 @@ def change_findings(
 ) -> Iterator[Finding]:
     """Whether the view is another one than it was tracked as. Raises ViewMisconfigured where that stops it."""
     found = changes(recorded(row), definition_of(context.configuration, view, prepared.mapping))
-    if stopping := [change for change in found if change.weight == "stops"]:
-        raise stopped(view.name, stopping)
+    if lasting := stopping(found, "anew" if row.head is None else "kept"):
+        raise stopped(view.name, lasting)
+    found = tuple(each for each in found if each.weight == "to verify")
     yield from column_findings(context, view, prepared, row)
     if found:
         with context.reading() as store, source.reading(prepared.relation) as reading:

@@ -117,8 +117,8 @@ def found(source: Source) -> tuple[Proposal, dict[str, str]]:
     """What to propose, and what could not be read. Raises ConfigError where nothing is to be proposed."""
     tables = source.tables()
     samples = Samples(source)
-    proposal = propose(tables, samples.values, source.cursor_names)
-    if not proposal.views:
+    proposal = propose(tables, samples.values, source.cursor_names, source.longest_name)
+    if not any(view.recipe.use == "propose" for view in proposal.views):
         seen = ", ".join(table.name for table in tables[:10]) or "none"
         raise ConfigError(
             f"no table looks like players, payments, bets or bonuses: {len(tables)} may be read ({seen})",

@@ -11,14 +11,17 @@ import click
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
+from smartico_sync.cli.unread_rows import COUNTED, unread, work_on
 from smartico_sync.cli.watermark import time_of
 from smartico_sync.core.printable import printable
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
-from smartico_sync.errors import ConfigError, ExitCode, SourceCancelled
+from smartico_sync.errors import ConfigError, ExitCode, SourceCancelled, SourceError, ViewHalted
+from smartico_sync.observe.finding import NEXT
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.compared_span import span
 from smartico_sync.tracking.prepared_view import pipeline_options
 from smartico_sync.tracking.profile_comparison import ProfileComparison
-from smartico_sync.tracking.reconciliation import Depth, Reconciliation, Unit, compare, span, units
+from smartico_sync.tracking.reconciliation import Depth, Reconciliation, Unit, compare, units
 from smartico_sync.tracking.stream_inspection import compare_stream, sampled
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ REASON = "not as it was acknowledged, found by a comparison"
     "--to",
     "high",
     metavar="TIME|ID",
-    help="End here; else at the watermark, above which nothing is closed; at the head where there is none yet.",
+    help="End here; else at the watermark, above which nothing is closed; at the head where no daemon runs.",
 )
 @click.option(
     "--counts", is_flag=True, help="Compare keys only where counts differ, and in the last three buckets: quicker."
@@ -57,17 +60,28 @@ def reconcile(
 ) -> ExitCode:
     """Compare the keys that the source holds, bucket by bucket, with the ledger of acknowledged rows, and list what differs.
 
-    Profiles must also hold what was sent. Reads the source beside a running daemon, an hour at a time (3.6 million ids). Ends
-    with 0 when nothing is missing or the missing rows are sent, else with 6.
+    Profiles must also hold what was sent. Reads the source beside a running daemon, an hour at a time (3.6 million ids). Rows
+    behind the compared ones are counted where no daemon is about to read them. Ends with 0 when nothing is missing or the
+    missing rows are sent, and none is unread, else with 6; with 2 or 3 where a view could not be compared.
     """
     context = OperatorContext(path)
     views = [context.view(name) for name in names] or [
         view for view in context.configuration.views if not context.is_broker(view) or context.can_replay(view)
     ]
-    compared = [(view, found_of(context, view, low, high, "counts" if counts else "keys")) for view in views]
+    compared: list[tuple[View, Found]] = []
+    failed: list[ConfigError | SourceError | ViewHalted] = []
+    for view in views:
+        try:
+            found = found_of(context, view, low, high, "counts" if counts else "keys")
+        except (ConfigError, SourceError, ViewHalted) as error:
+            failed.append(error)
+            found = Found(None, f"not compared: {error.message}{NEXT}{error.hint}")
+        compared.append((view, found))
+    if failed and len(failed) == len(views):
+        raise failed[0]
     if as_json:
         print_json([told(view, found) for view, found in compared])
-    missing = 0
+    missing, left = 0, sum(found.unread for _, found in compared)
     for view, found in compared:
         if not as_json:
             show(view, found)
@@ -81,7 +95,9 @@ def reconcile(
             echo(f"{view.name}: {len(rows)} rows are queued; the daemon sends them at its next poll", err=as_json)
     if missing and not send and not as_json:
         echo("next: smartico-sync reconcile --send has them read again and sent")
-    return ExitCode.DEAD_LETTERS if missing and not send else ExitCode.FINE
+    if failed:
+        return failed[0].exit_code
+    return ExitCode.DEAD_LETTERS if left or (missing and not send) else ExitCode.FINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +105,7 @@ class Found:
     """What is known of one view: a `comparison`, or the `reason` why there is none, and what no comparison counts.
 
     `given_up` rows are dead letters, `waiting` ones are tried again, `dropped` ones were let go by hand, and `without_cursor`
-    ones are never sent; None where they cannot be counted.
+    ones are never sent; None where they cannot be counted. `unread` rows stand behind what was read, and nobody is about to read them.
     """
 
     comparison: Reconciliation | None
@@ -98,6 +114,7 @@ class Found:
     waiting: int = 0
     dropped: int = 0
     without_cursor: int | None = 0
+    unread: int = 0
 
 
 def found_of(context: OperatorContext, view: View, low: str | None, high: str | None, depth: Depth) -> Found:
@@ -109,10 +126,14 @@ def found_of(context: OperatorContext, view: View, low: str | None, high: str | 
         if first is not None and last is not None and first >= last:
             raise ConfigError(f"--from {low} is not before --to {high}", hint="name the earlier end with --from")
         row = store.view(view.name)
+        at = work_on(context, view)
+        behind = 0 if at == "work" or last is not None else unread(source, prepared, view, row)
         if row is None:
-            return Found(None, "it was never tracked; next: smartico-sync run")
-        if row.watermark is None:
-            row = replace(row, watermark=row.head)  # after `run --once`, or in a first load: all of it can be compared
+            return Found(None, "it was never tracked; next: smartico-sync run", unread=behind)
+        if row.watermark is None or at == "rest":
+            row = replace(
+                row, watermark=row.head
+            )  # nothing is on its way, or it is a first load: all of it can be compared
         over = span(prepared, source, store, row, first, last)
         profiles = None
         if prepared.mapping.kind.role == "profile" and depth == "keys":
@@ -126,7 +147,7 @@ def found_of(context: OperatorContext, view: View, low: str | None, high: str | 
             sum(counts.get(view.name, {}).values()) for counts in (store.dead_letter_counts(), store.parked_counts())
         )
         dropped = row.counts.get("dropped", 0)
-        return Found(comparison, reason, given_up, waiting, dropped, nulls(view, source, prepared))
+        return Found(comparison, reason, given_up, waiting, dropped, nulls(view, source, prepared), behind)
 
 
 def why_nothing(row: ViewRow) -> str:
@@ -176,6 +197,12 @@ def show(view: View, found: Found) -> None:
     if any(aside.values()):
         listed = ", ".join(f"{count:,} {what}" for what, count in aside.items() if count)
         echo(f"    accounted for, and not accepted: {listed}; next: smartico-sync dead-letters list")
+    if found.unread:
+        count = f"more than {COUNTED:,}" if found.unread > COUNTED else f"{found.unread:,}"
+        secho(
+            f"✗ {view.name}: {count} rows are not read yet, and nothing is known of them; next: smartico-sync status",
+            fg="red",
+        )
     if found.without_cursor is None:
         echo(f"! {view.name}: rows with a NULL {view.cursor} could not be counted: that took too long")
     elif found.without_cursor:
@@ -200,7 +227,8 @@ def show_comparison(name: str, found: Found) -> None:
         if comparison.counted:
             by_key = comparison.source - comparison.counted
             said = f"{by_key:,} compared by key: {said}; {comparison.counted:,} by count alone: as many as were {word}"
-        secho(f"✓ {name}: {comparison.source:,} rows from {between}, {said}", fg="green")
+        mark, color = ("!", "yellow") if found.unread else ("✓", "green")
+        secho(f"{mark} {name}: {comparison.source:,} rows from {between}, {said}", fg=color)
         return
     secho(f"✗ {name}: from {between}", fg="red")
     if comparison.unlike_rows:

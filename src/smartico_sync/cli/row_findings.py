@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import View
     from smartico_sync.core.moment_checks import Oddity, What
     from smartico_sync.core.survey import Roleless, Survey
-    from smartico_sync.core.view_mapping import ViewMapping
+    from smartico_sync.core.view_mapping import Property, ViewMapping
 
 __all__ = ["moment_findings", "row_findings"]
 
@@ -53,6 +53,7 @@ ODD: dict[What, tuple[str, str]] = {
 def row_findings(subject: str, view: View, mapping: ViewMapping, found: Survey) -> Iterator[Finding]:
     """Rows that would be refused, and values that would not arrive as they are."""
     yield from refused_findings(subject, view, found)
+    yield from left_out_findings(subject, mapping, found)
     yield from role_findings(subject, view, mapping, found)
     for name, count in found.empty.items():
         yield Finding(
@@ -61,15 +62,8 @@ def row_findings(subject: str, view: View, mapping: ViewMapping, found: Survey) 
             f"{name} is NULL in {of(count, found)}, and a player needs it",
             "fill it in the view, unless another view of kind users tells it of the same players",
         )
-    for name, count in sorted(found.unreadable.items()):
-        columns = next((known.said for known in mapping.properties if known.name == name), name)
-        expected = next((known.expected for known in mapping.properties if known.name == name), "value")
-        yield Finding(
-            "advice",
-            subject,
-            f"{columns}: {count:,} values are no {expected} and left out of {name}",
-            f"cast it in the view; or send it under another name: `columns: {{{columns}: another_property}}`",
-        )
+    yield from unreadable_findings(subject, mapping, found)
+    yield from coded_findings(subject, found)
     for breach in found.breaches:
         yield Finding(
             "advice",
@@ -77,6 +71,45 @@ def row_findings(subject: str, view: View, mapping: ViewMapping, found: Survey) 
             f"{breach.property} must be {breach.rule}, and {breach.rows:,} values are not: they are {POLICIES[view.on_invalid]}",
             f"{rule_hint(breach.property)}; or see `on_invalid`",
         )
+
+
+def unreadable_findings(subject: str, mapping: ViewMapping, found: Survey) -> Iterator[Finding]:
+    """Values that are left out because they cannot be what their property is."""
+    for known in sorted(mapping.properties, key=lambda each: each.name):
+        count = found.unreadable.get(known.name, 0)
+        if not count:
+            continue
+        expected = "JSON" if known.expected == "any" else known.expected
+        said = f"{count:,} values are" if count > 1 else "1 value is"
+        yield Finding(
+            "advice",
+            subject,
+            f"{known.said}: {said} no {expected} and left out of {known.name}",
+            unreadable_hint(mapping, known),
+        )
+
+
+def coded_findings(subject: str, found: Survey) -> Iterator[Finding]:
+    """Codes in a type that flags have too: a property has one type."""
+    for column in found.coded:
+        yield Finding(
+            "advice",
+            subject,
+            f"{column} holds more than 0 and 1, which go out as false and true while the others are numbers: a property has one type",
+            f"say which: `columns: {{{column}: {{type: number}}}}`",
+        )
+
+
+def unreadable_hint(mapping: ViewMapping, known: Property) -> str:
+    """What sends values that a property cannot be."""
+    column = known.columns[0].name
+    if known.target == "array":
+        return f'write JSON in the view; or say what stands between the items: `columns: {{{column}: {{split: ","}}}}`'
+    if known.columns[0].family != "text" or len(known.columns) > 1:
+        return f"correct or cast it in the view; or leave it out: `columns: {{{column}: null}}`"
+    if column in mapping.options.types:
+        return f"cast it in the view; or send it as the text that it is: `columns: {{{column}: {{type: string}}}}`"
+    return f"cast it in the view; or send it under another name: `columns: {{{column}: another_property}}`"
 
 
 def refused_findings(subject: str, view: View, found: Survey) -> Iterator[Finding]:
@@ -112,7 +145,8 @@ def role_findings(subject: str, view: View, mapping: ViewMapping, found: Survey)
             "" if ignored else ", or leave them out with `other: ignore`"
         )
         if near:
-            hint = f"did you mean {near[0].value!r} where `type:` has {near[0].near!r}? Else {hint}"
+            pairs = ", ".join(f"{each.value!r} where `type:` has {each.near!r}" for each in near)
+            hint = f"did you mean {pairs}? Else {hint}"
         yield Finding(
             "fine" if ignored and not near else "advice",
             subject,
@@ -127,8 +161,18 @@ def role_findings(subject: str, view: View, mapping: ViewMapping, found: Survey)
     for role in found.idle:
         words = ", ".join(word for word, each in mapping.options.roles.items() if each == role)
         yield Finding(
-            "advice", subject, f"none of the newest {found.rows:,} rows is a {role}: {column} is never {words}",
+            "advice", subject, f"none of the newest {found.rows:,} rows has the role {role}: {column} is never {words}",
             "nothing has to be done if that is rare; else write the values as the column has them",
+        )  # fmt: skip
+
+
+def left_out_findings(subject: str, mapping: ViewMapping, found: Survey) -> Iterator[Finding]:
+    """Choices of rows that choose none."""
+    for name in found.unmet:
+        words = " or ".join("NULL" if word is None else word for word in mapping.options.where[name])
+        yield Finding(
+            "advice", subject, f"`where:` leaves out all of the newest {found.rows:,} rows: {name} is never {words}",
+            "write the value as the column has it; or let the view hold what is meant",
         )  # fmt: skip
 
 

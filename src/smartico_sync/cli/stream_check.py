@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.findings import Finding, failed
-from smartico_sync.config.personal import undecided_pii
+from smartico_sync.cli.mapping_findings import mapping_findings
 from smartico_sync.core.mapping import events
 from smartico_sync.core.messages.rows import PLACE_KEY
 from smartico_sync.errors import ExitCode, StateError, SyncError
@@ -88,15 +88,7 @@ def sample_findings(context: OperatorContext, view: View, some: Sampled) -> Iter
     else:
         yield Finding("fine", subject, f"key {', '.join(key)}")
     yield from order_findings(view, some)
-    sent = {known.name: [column.name for column in known.columns] for known in mapping.properties}
-    if undecided := undecided_pii(context.configuration, sent):
-        yield Finding(
-            "advice",
-            subject,
-            f"{', '.join(undecided)} {'is' if len(undecided) == 1 else 'are'} personal and would leave in the clear",
-            "decide: `pii.in_the_clear` lists what may, `pii.properties` what is to be protected, `columns: {name: null}` leaves "
-            "it out",
-        )
+    yield from mapping_findings(context.configuration, subject, view, mapping)
     with suppress(StateError), context.reading() as store:
         if store.view(view.name) is not None and (lanes := store.lanes(view.name)):
             yield Finding("fine", subject, f"the state knows {len(lanes)} partitions")

@@ -200,7 +200,7 @@ def pii_problems(pii: Pii) -> Iterator[Problem]:
     yield from either(pii, ("pii",), "key", need=need)
     both = sorted(set(pii.properties) & set(pii.in_the_clear))
     if both:
-        yield Problem(("pii", "in_the_clear"), f"{both[0]} is in pii.properties too; keep one of them")
+        yield Problem(("pii", "in_the_clear"), f"{both[0]} is in `pii.properties` too; keep one of them")
 
 
 def key_problem(pii: Pii) -> str:

@@ -36,6 +36,7 @@ EXPECTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
 }
+STRUCTURED = "; a command is written as JSON, behind `query: |`"  # where YAML itself stands there
 BOUNDS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"), "greater_than": ("gt", "more than")}  # fmt: skip
 CONTAINERS = ("model_type", "dict_type", "tuple_type")  # what stands there instead may be a secret in the wrong place
 
@@ -67,7 +68,8 @@ def problem(item: dict[str, Any], document: Document) -> Problem:
     if kind in BOUNDS:
         name, words_ = BOUNDS[kind]
         return Problem(loc, f"{found}, expected {words_} {context[name]}")
-    return Problem(loc, f"{found}, expected {EXPECTED.get(kind, 'something else')}")
+    more = STRUCTURED if kind == "string_type" and loc[-1] == "query" else ""
+    return Problem(loc, f"{found}, expected {EXPECTED.get(kind, 'something else')}{more}")
 
 
 def annotation_at(loc: Loc) -> Any:

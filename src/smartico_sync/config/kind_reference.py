@@ -129,7 +129,7 @@ def rule_of(known: Property) -> str:
     """Describe a property's rule."""
     if known.values:
         return f": {', '.join(sorted(known.values))}"
-    rules = [known.rule or {"[A-Z]{2}": "two capitals"}.get(known.pattern, "")]
+    rules = [known.rule]
     rules += ["in the past"] if known.past == "must be past" else []
     rules += ["a calendar day"] if known.dates == "calendar" else []
     rules += ["never changes"] if known.change == "immutable" else []

@@ -3,13 +3,14 @@
 E-mail addresses and phone numbers must not leave in the clear unasked; of names, birth dates, addresses, IP addresses, bank
 accounts and documents an operator is asked to decide.
 
-A name is all there is to go by: no value is looked at. Smartico's own flags (`core_is_email_disabled_by_platform`) and
+A name is all there is to go by, in English and in the languages that casinos' databases are written in: no value is looked at. Smartico's own flags (`core_is_email_disabled_by_platform`) and
 names that say something *about* an address (`email_verified`, `phone_model`) are no addresses.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.properties import PROPERTIES
@@ -31,31 +32,50 @@ __all__ = [
 
 CONTACT = frozenset({"user_email", "user_phone"})
 ADDRESS = re.compile(
-    r"e_?mail|phone|msisdn|whatsapp"  # anywhere in the name: contactemail, phone2
-    r"|(?:^|_)(?:mail|mobile|tel|telephone|cell|cellular)(?:_?(?:no|nr|num|number|address|addr)?_?\d*$)"
+    r"e_?mail|phone|msisdn|whatsapp|telefon|correo|courriel|mailadresse|puhelin"  # anywhere: contactemail, phone2
+    r"|(?:^|_)(?:(?:mail|mobile|tel|telephone|cell|cellular|gsm|movil|celular|handy)(?:_?(?:no|nr|num|number|nummer|address|addr)?_?\d*$)"
+    r"|contact_?(?:no|nr|num|number)$|e_?post(?:_?adresse?)?$)"
 )
 NO_ADDRESS = re.compile(
     r"^(?:is|has|can|allow|allows|accepts)_|_is_|(?:micro|head|gramo|saxo)phone"
     r"|_(?:disabled|enabled|verified|confirmed|validated|valid|date|dt|at|time|count|status|subscribed|subscription"
     r"|optin|opt_in|optout|opt_out|consent|allowed|bounced|bounces|type|model|os|brand|version|verification"
-    r"|template|language|frequency|marketing|notifications?|permission)$"
+    r"|template|language|frequency|marketing|notifications?|permission|country|country_code|bonus)$"
 )
 
-
-# What says who somebody is or where he lives, as a word of the name.
+# What says who somebody is or where he lives, as words of the name.
+NAMES = (
+    r"(?:first|last|middle|full|given|family|maiden|real|sur|f|l|player|customer|client|nick)_?name|forename|patronymic"
+    r"|(?:card|account)_?holder|holder_?name|apellidos?|vorname|nachname|familienname|prenom|nom_de_famille|imie|nazwisko"
+    r"|etunimi|sukunimi|cognome|sobrenome|voornaam|achternaam|fornamn|efternamn|fornavn|etternavn|efternavn"
+)
+BIRTHS = (
+    r"birth_?(?:date|day|place|year)?|dob|date_of_birth|born(?:_on)?|geburts?(?:_?(?:datum|tag|ort))?|fecha_(?:de_)?nacimiento"
+    r"|data_(?:de_|di_)?(?:nascimento|nascita)|date_(?:de_)?naissance|geboorte_?datum|fodelse_?(?:datum|dag)|syntymaaika"
+)
+PLACES = (
+    r"addr(?:ess)?(?:_?line)?_?\d*|street|city|town|zip(?:_?code)?|post_?code|postal_?code|house_?(?:no|nr|number)|lat(?:itude)?|lng|lon(?:gitude)?"
+    r"|geo_?location|adresse?|adres|direccion|indirizzo|endereco|domicilio|strasse|calle|rua|ciudad|cidade|citta|ville|wohnort|plz|anschrift"
+    r"|postleitzahl|code_?postal|codigo_?postal"
+    r"|ip|ip_?v?[46]?_?addr(?:ess)?|ip_?v?[46]|remote_?addr|x_?forwarded_?for"
+)
+PAPERS = (
+    r"iban|bic|swift|sort_?code|routing_?(?:no|number)|bank_?account|account_?(?:no|nr|number)|cc_?(?:no|nr|number)|credit_?card"
+    r"|card_?(?:number|no|nr|pan|last_?4)|last_?(?:4|four)(?:_?digits)?|pan|passport|ssn|social_?security|national_?id"
+    r"|personal_?(?:id|code|number)|identity_?(?:card|no|nr|number)|tax_?(?:id|no|nr|number|code)|vat_?(?:id|no|nr|number)"
+    r"|id_?(?:card|document)|(?:document|doc|id)_?(?:number|no|nr)|driv(?:er|ers|ing)_?licen[cs]e|ausweis_?(?:nummer|nr)?"
+    r"|codice_?fiscale|fiscal_?code|person_?nummer|nif|nie|dni|cpf|cnpj|pesel|bsn|egn|hetu|curp|nin|aadhaar|pass_?(?:word|wd|phrase)|pwd"
+)
 IDENTITY = re.compile(
-    r"(?:^|_)(?:(?:first|last|middle|full|given|family|maiden|real)_?name|forename|surname|patronymic"
-    r"|birth_?(?:date|day|place)?|dob|date_of_birth|born(?:_on)?"
-    r"|address(?:_?line)?_?\d*|street|city|town|zip(?:_?code)?|post_?code|postal_?code"
-    r"|ip|ip_?v?[46]?_?addr(?:ess)?|ip_?[46]|iban|bic|swift|bank_?account|account_?number|card_?(?:number|no|pan)|pan"
-    r"|passport|ssn|national_?id|personal_?(?:id|code|number)|tax_?id|id_?(?:card|document)|(?:document|doc|id)_?(?:number|no|nr)"
-    r"|driv(?:er|ers|ing)_?licen[cs]e)(?:_?(?:number|no|nr|id))?(?:_|$)"
+    rf"(?:^|_)(?:{NAMES}|{BIRTHS}|{PLACES}|{PAPERS})(?:_?(?:number|no|nr|id))?(?:_|$)"
+    r"|(?:^|_)(?:user_?name|nome|nombres?(?:_completo)?)$|surname"  # at the end: `username_length` and `nombre_juego` are none
 )
 KNOWN_IDENTITY = frozenset({"user_first_name", "user_last_name", "user_birthdate", "core_username"})
 
 
 def plain_name(name: str) -> str:
-    """A name in one spelling."""
+    """A name in one spelling: small letters without accents, words apart."""
+    name = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").replace(".", "_").replace(" ", "_").lower()
 
 

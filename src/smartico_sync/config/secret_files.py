@@ -69,8 +69,10 @@ def place(before: str) -> str:
 def read_secret(path: Path, shape: Shape) -> Secret:
     """Read a file that holds a secret. Raises nothing."""
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe may keep its reader for ever
+            return Secret(None, f"{path} is a pipe or a device, and not a file")
         with path.open("rb") as file:
-            mode = path.stat().st_mode
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         told = f"the file {path} does not exist; a relative path starts at the configuration file"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.catalogue.engines import find
+from smartico_sync.catalogue.engines import STATE_SERVER, find
 from smartico_sync.config.problems import Problem
 from smartico_sync.config.token_groups import group_problems
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration
 
 __all__ = ["is_server", "shown_state", "state_problems"]
-
-HOLDS_STATE = "postgresql"
 
 
 def is_server(state: str) -> bool:
@@ -36,12 +34,14 @@ def state_problems(configuration: Configuration) -> Iterator[Problem]:
         if cluster.key_file is not None:
             yield Problem(
                 ("cluster", "key_file"),
-                "is for a state in PostgreSQL; the secret of a state file is named by `state_key_file`",
+                f"is for a state in {STATE_SERVER.title}; the secret of a state file is named by `state_key_file`",
             )
         return
     engine = find(configuration.state.partition("://")[0])
-    if engine is None or engine.scheme != HOLDS_STATE:
-        yield Problem(("state",), "expected a path, or a postgresql:// URL: no other database holds the state")
+    if engine is not STATE_SERVER:
+        yield Problem(
+            ("state",), f"expected a path, or a {STATE_SERVER.scheme}:// URL: no other database holds the state"
+        )
     elif cluster.key_file is None and configuration.state_key_file is None:
         yield Problem(
             ("state",),

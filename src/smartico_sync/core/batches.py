@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,7 +13,7 @@ import polars as pl
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, TYPE, USER, Events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
 __all__ = ["CALM_WORTH", "WORTH", "Batch", "batches", "encode", "parts", "weight"]
@@ -25,6 +26,7 @@ CALM_WORTH = 25  # the same while the API would take many more requests: fewer s
 APART = 8  # parts at most of what is sent apart
 JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
+SHAPES = 256  # of pages of all views: which properties there are, and which of them some event lacks
 FEW = 16  # events: looking at each text costs less than a query does
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
@@ -122,40 +124,50 @@ def encode(events: Events) -> bytes:
 
 def array(texts: pl.Series) -> bytes:
     """The body that holds these JSON texts."""
+    if texts.len() <= FEW:
+        return f"[{','.join(texts.to_list())}]".encode()
     body: bytes = texts.str.join(",").cast(pl.Binary).item()
     return b"[%s]" % body
 
 
 def objects(events: Events) -> pl.Series:
-    """Each event as a JSON object (String), in order.
+    """Each event as a JSON object (String), in order."""
+    frame = events.frame
+    columns = frame.get_columns()
+    names = tuple(column.name for column in columns if column.name not in ENVELOPE)
+    kept = (*events.raw, EID, KEY)
+    texts = tuple(column.name for column in columns if column.dtype == pl.String and column.name not in kept)
+    escaped: frozenset[str] = with_escapes(frame, texts) if texts else frozenset()
+    lacking = frozenset(name for name in names if frame.get_column(name).null_count())
+    return frame.select(glued(names, lacking, texts, escaped)).to_series()
+
+
+@lru_cache(maxsize=SHAPES)
+def glued(names: tuple[str, ...], lacking: frozenset[str], texts: tuple[str, ...], escaped: frozenset[str]) -> pl.Expr:
+    """The objects of events with these properties, of which some rows lack some; built once for each such shape.
 
     Whole columns are glued together; what is the same in every row is one literal. Around the first property that no row
     lacks, the commas of the others stand on its side, so that those left out take theirs along.
     """
-    frame = events.frame
-    names = [name for name in frame.columns if name not in ENVELOPE]
-    value = wire_values(events)
+    value = wire_values(texts, escaped)
     opening = [
         pl.lit('{"eid":"'), pl.col(EID), pl.lit('","event_date":'), pl.col(DATE).cast(pl.String),
         pl.lit(',"ext_brand_id":'), *value(BRAND), pl.lit(',"user_ext_id":'), *value(USER),
         pl.lit(',"event_type":'), *value(TYPE), pl.lit(',"payload":{'),
     ]  # fmt: skip
-    certain = next((place for place, name in enumerate(names) if not frame.get_column(name).null_count()), None)
+    certain = next((place for place, name in enumerate(names) if name not in lacking), None)
     payload: list[pl.Expr] = []
     for place, name in enumerate(names):
         before, after = (",", "") if certain is None or place > certain else ("", "" if place == certain else ",")
-        glued = [pl.lit(f"{before}{json.dumps(name)}:"), *value(name), *([pl.lit(after)] if after else [])]
-        payload += [pl.concat_str(glued)] if frame.get_column(name).null_count() else glued
+        pieces_of_it = [pl.lit(f"{before}{json.dumps(name)}:"), *value(name), *([pl.lit(after)] if after else [])]
+        payload += [pl.concat_str(pieces_of_it)] if name in lacking else pieces_of_it
     if payload and certain is None:
         payload = [pl.concat_str(payload, ignore_nulls=True).str.strip_prefix(",")]
-    return frame.select(pl.concat_str([*opening, *payload, pl.lit("}}")], ignore_nulls=True).alias(JSON)).to_series()
+    return pl.concat_str([*opening, *payload, pl.lit("}}")], ignore_nulls=True).alias(JSON)
 
 
-def wire_values(events: Events) -> Callable[[str], list[pl.Expr]]:
+def wire_values(texts: tuple[str, ...], escaped: frozenset[str]) -> Callable[[str], list[pl.Expr]]:
     """What stands after the colon, by column name: expressions to be glued."""
-    frame = events.frame
-    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String and name not in (*events.raw, EID, KEY)]
-    escaped = with_escapes(frame, texts) if texts else frozenset()
 
     def value(name: str) -> list[pl.Expr]:
         column = pl.col(name)
@@ -170,7 +182,7 @@ def wire_values(events: Events) -> Callable[[str], list[pl.Expr]]:
     return value
 
 
-def with_escapes(frame: pl.DataFrame, texts: list[str]) -> frozenset[str]:
+def with_escapes(frame: pl.DataFrame, texts: Sequence[str]) -> frozenset[str]:
     """Which of these columns hold something that JSON escapes."""
     if frame.height <= FEW:
         return frozenset(

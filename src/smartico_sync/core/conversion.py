@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.relation import Column, Family
 
-__all__ = ["PLAIN", "Conversion", "Form", "Hints", "conversion", "id_text", "natural"]
+__all__ = ["CODED", "PLAIN", "Conversion", "Form", "Hints", "conversion", "id_text", "natural"]
 
 # A JSON number, as databases print decimals; what else looks like a number is not carried.
 NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
@@ -28,7 +28,7 @@ FALSE = ("false", "f", "0", "n", "no", "off")
 NO_FRACTION = r"^(-?[0-9]+)\.0*$"
 # The types of MySQL in which a boolean and a code look alike.
 CODED = ("tinyint", "bit")
-WHOLE_BELOW = 2.0**63  # floats that are whole numbers of 64 bits
+WHOLE_BELOW = 2.0**127  # floats that are whole numbers of 128 bits
 
 Form = Literal["value", "json"]
 
@@ -108,7 +108,7 @@ def conversion(column: Column, target: PropertyType, dtype: pl.DataType, hints: 
         case "number" | "integer":
             return number(values, family, target, dtype)
         case "array":
-            return array(values, hints.split)
+            return array(values, family, hints.split)
     return document(values)
 
 
@@ -124,10 +124,12 @@ def coded(name: str) -> Conversion:
     return Conversion(made, made, words.is_not_null(), "json")
 
 
-def array(values: pl.Expr, split: str) -> Conversion:
+def array(values: pl.Expr, family: Family, split: str) -> Conversion:
     """A set of names, always in the same order. JSON's own null counts as NULL."""
     texts = values.cast(pl.String)
     made = texts.map_batches(lambda found: arrays.names(found, split), return_dtype=pl.String)
+    if family == "json":  # there `{}` is an object, and no empty array of PostgreSQL, which would take all names away
+        made = pl.when(~texts.str.starts_with("{")).then(made)
     filled = texts.is_not_null() & ~texts.str.strip_chars().is_in(["", "null"])
     return Conversion(made, made, filled, "json")
 
@@ -151,12 +153,12 @@ def text(values: pl.Expr, family: Family, hints: Hints, declared: str) -> pl.Exp
 
 
 def id_text(values: pl.Expr, family: Family) -> pl.Expr:
-    """A name as text; a whole number has neither a point nor an exponent, however the database stores it."""
+    """A name as text; a whole number has neither a point nor an exponent nor zeros before it, however the database stores it."""
     plain = values.cast(pl.String, strict=False)
     if family == "float":
         whole = (values == values.round()) & (values.abs() < WHOLE_BELOW)
-        return pl.when(whole).then(values.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(plain)
-    return plain.str.replace(NO_FRACTION, "${1}") if family == "decimal" else plain
+        return pl.when(whole).then(values.cast(pl.Int128, strict=False).cast(pl.String)).otherwise(plain)
+    return plain.str.replace(NO_FRACTION, "${1}").str.replace(PADDED, "${1}${2}") if family == "decimal" else plain
 
 
 def boolean(values: pl.Expr, family: Family) -> pl.Expr:
@@ -169,7 +171,11 @@ def boolean(values: pl.Expr, family: Family) -> pl.Expr:
 def truth(values: pl.Expr) -> pl.Expr:
     """True and false as people write them, on a second look: among spaces, or as a number with decimals."""
     return truth_of(
-        values.cast(pl.String, strict=False).str.strip_chars().str.to_lowercase().str.replace(NO_FRACTION, "${1}")
+        values.cast(pl.String, strict=False)
+        .str.strip_chars()
+        .str.to_lowercase()
+        .str.replace(NO_FRACTION, "${1}")
+        .str.replace(PADDED, "${1}${2}")
     )
 
 

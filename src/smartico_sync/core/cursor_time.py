@@ -46,7 +46,7 @@ class Grain:
 def cursor_ms(cursor: pl.Series, cursor_is: CursorIs = "auto") -> pl.Series:
     """A cursor as a whole number for the ledger (Int64): epoch ms of a time, or the id itself; 0 where it is neither."""
     if cursor.dtype.is_temporal():
-        moments = cursor.cast(pl.Datetime("ms")).to_physical()
+        moments = cursor.cast(pl.Datetime("ms")).cast(pl.Int64)
         return moments.fill_null(0) if moments.null_count() else moments
     if cursor_is not in PER_MS:
         ids = cursor.cast(pl.Int64, strict=False)

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.core import few_profiles
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Events
+from smartico_sync.core.few_texts import FEW, are_few
 from smartico_sync.core.folding import ALL
-from smartico_sync.core.identity import content_prints, eids, extended, fingerprints
-from smartico_sync.core.partial import kept
+from smartico_sync.core.identity import content_prints, eids, extended
+from smartico_sync.core.part_prints import (
+    DIGITS,
+    UNSURE,
+    carried,
+    decoded,
+    different,
+    held,
+    joined,
+    layout_of,
+    news,
+    there,
+    together,
+)
 from smartico_sync.core.told_sets import EMPTY, MARK, differences, marked, told_otherwise
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 __all__ = ["NOTHING_KNOWN", "UNSURE", "Diffed", "diff", "keyed"]
@@ -24,9 +38,6 @@ __all__ = ["NOTHING_KNOWN", "UNSURE", "Diffed", "diff", "keyed"]
 NOTHING_KNOWN = pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary})
 OPERATORS = "!+-^"
 MANY = 3  # properties told apart, from which on it pays to look which rows are as they were
-DIGITS = 16  # hexadecimal digits of one fingerprint: 8 bytes
-# A property of which several states may be the last that was accepted: it always counts as news, and as one that had a value.
-UNSURE = "1" * DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,8 @@ def diff(
     clearable = [name for name in names if clears & {name, ALL} and name not in IMMUTABLE and name[0] not in OPERATORS]
     told_apart = "\n".join([*apart, *(f"!{name}" for name in clearable)])
     layout = layout_of(told_apart, secret)
-    parts = apart_of(frame, apart, secret, whole, decoded(known) if known.height and not absent else None, layout)
+    held_before = decoded(known)
+    parts = apart_of(frame, apart, secret, whole, held_before if known.height and not absent else None, layout)
     digits = there(frame, clearable)
     if absent:
         parts, digits = carried(frame, known, layout, (parts, digits), absent)
@@ -102,17 +114,16 @@ def diff(
             else pl.Series([None], dtype=pl.String).new_from_index(0, len(whole)),
         }
     )
-    before = state.join(decoded(known), on="id", how="left", maintain_order="left")
+    before = with_known(state, held_before)
     last = before.select("known_whole", "known_parts")
-    unknown = last.get_column("known_whole").fill_null("") == ""
     several = before.get_column("id").n_unique() < before.height
     if several:
         last = before.select(
             pl.coalesce(pl.col(name).shift(1).over("id"), pl.col(f"known_{name}")).alias(f"known_{name}")
             for name in ("whole", "parts")
         )
-    changed = whole.ne_missing(last.get_column("known_whole"))
-    sent = frame.drop(SEED, *sets).with_columns(state.get_column("eid").alias(EID))
+    changed = differing(whole, last.get_column("known_whole"))
+    sent = renamed(frame, state.get_column("eid"), (SEED, *sets))
     worth = changed
     cleared = gone(last.get_column("known_parts"), layout, len(apart), frame, clearable, absent or {})
     for name in sets:
@@ -121,10 +132,11 @@ def diff(
         )
         cleared_set = clears & {name.removeprefix(MARK), ALL} and name not in (absent or {})
         null: Literal["silent", "empty"] = "empty" if cleared_set else "silent"
+        unknown = before.get_column("known_whole").fill_null("") == ""
         told, there_now = differences(name, state.get_column("id"), frame.get_column(name), possible, unknown, null)
         cleared += [column for column in told if column.null_count() < len(column)]
         state = state.with_columns(there_now)
-    state = state.with_columns(whole_sets(frame, before, sets, cleared))
+    state = state.hstack(whole_sets(frame, before, sets, cleared))
     if payload == "changed":
         # Also what differs from the state, or changed in a row between: each of them may yet be refused.
         earlier = [last.get_column("known_parts"), before.get_column("known_parts")]
@@ -132,15 +144,15 @@ def diff(
         if several:
             new = {name: ever(mask, state.get_column("id")) for name, mask in new.items()}
         sent = sent.with_columns(pl.when(new[name]).then(pl.col(name)).alias(name) for name in names)
-    sent = sent.with_columns(cleared)
+    sent = sent.with_columns(cleared) if cleared else sent
     if payload == "changed":
         names += [column.name for column in cleared]
         worth = changed & sent.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
-    fixed = [name for name in apart if name in IMMUTABLE]
     nothing = cache(lambda: keyed(frame, [], secret))
     moved = {
         name: different(last.get_column("known_parts"), layout, apart.index(name), parts[name], nothing)
-        for name in fixed
+        for name in apart
+        if name in IMMUTABLE
     }
     if moves == "hold":
         for name, mask in moved.items():
@@ -159,6 +171,26 @@ def diff(
         ),
         {name: mask for name, mask in moved.items() if mask.any()},
     )
+
+
+def renamed(frame: pl.DataFrame, eids: pl.Series, without: Sequence[str]) -> pl.DataFrame:
+    """The events with the ids they go out under, without some columns."""
+    columns = {column.name: column for column in frame.get_columns() if column.name not in without}
+    return pl.DataFrame(columns | {EID: eids})
+
+
+def with_known(state: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """The states with what is known of each player beside them, null where nothing is."""
+    if not are_few(state) or known.height > FEW or known.width > len(NOTHING_KNOWN.columns):
+        return state.join(known, on="id", how="left", maintain_order="left")
+    return state.hstack(few_profiles.beside(state.get_column("id"), known))
+
+
+def differing(now: pl.Series, before: pl.Series) -> pl.Series:
+    """Where two columns differ; NULL is a value like any other."""
+    if are_few(now):
+        return pl.Series([each != last for each, last in zip(now, before, strict=True)])
+    return now.ne_missing(before)
 
 
 def whole_sets(
@@ -188,56 +220,6 @@ def otherwise(name: str, frame: pl.DataFrame, cleared: Sequence[pl.Series]) -> p
         if emptied is None
         else pl.select(pl.when(emptied).then(pl.lit(EMPTY)).otherwise(told).alias(bare)).to_series()
     )
-
-
-@lru_cache(maxsize=1024)
-def layout_of(names: str, secret: bytes) -> str:
-    """The fingerprint of what is told apart, the same for every page of a view."""
-    made: str = fingerprints(pl.Series([names]), secret).item()
-    return made
-
-
-def there(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, pl.Series]:
-    """A digit for each of these properties, 1 where it has a value."""
-    if not names:
-        return {}
-    filled = pl.when(pl.col(names).is_not_null()).then(pl.lit("1")).otherwise(pl.lit("0")).name.keep()
-    return {column.name: column for column in frame.select(filled).get_columns()}
-
-
-def joined(digits: dict[str, pl.Series]) -> pl.Series:
-    """Digits as one text of an even length."""
-    frame = pl.DataFrame(digits)
-    return frame.select(pl.concat_str([*digits, *([pl.lit("0")] if len(digits) % 2 else [])]).alias("!")).to_series()
-
-
-def carried(
-    frame: pl.DataFrame,
-    known: pl.DataFrame,
-    layout: str,
-    marks: tuple[dict[str, pl.Series], dict[str, pl.Series]],
-    absent: Mapping[str, pl.Series],
-) -> tuple[dict[str, pl.Series], dict[str, pl.Series]]:
-    """The fingerprints of properties and the digits, those of what a row says nothing of as they were."""
-    parts, digits = marks
-    held = frame.select(id=PLAYER).join(decoded(known), on="id", how="left", maintain_order="left")
-    before, behind = held.get_column("known_parts"), DIGITS * (len(parts) + 1)
-    of_parts = {name: (DIGITS * (place + 1), DIGITS) for place, name in enumerate(parts)}
-    of_digits = {name: (behind + place, 1) for place, name in enumerate(digits)}
-    return (
-        kept(frame, parts, known_marks(before, layout, of_parts), absent),
-        kept(frame, digits, known_marks(before, layout, of_digits), absent),
-    )
-
-
-def known_marks(known: pl.Series, layout: str, slices: Mapping[str, tuple[int, int]]) -> dict[str, pl.Series]:
-    """What the state holds of each property, from its place in the parts on and so long; null where they are of another layout."""
-    frame = known.to_frame("known")
-    fits = pl.col("known").str.starts_with(layout)
-    return {
-        name: frame.select(pl.when(fits).then(pl.col("known").str.slice(start, length)).alias(name)).to_series()
-        for name, (start, length) in slices.items()
-    }
 
 
 def gone(
@@ -286,55 +268,11 @@ def apart_of(
     return {name: part.scatter(places, keyed(rest, [name], secret)) for name, part in parts.items()}
 
 
-def different(
-    known: pl.Series, layout: str, place: int, part: pl.Series, nothing: Callable[[], pl.Series]
-) -> pl.Series:
-    """Where the property at this place had a value and has another one now. `nothing`: the mark of a property without a value."""
-    before = pl.col("known").str.slice(DIGITS * (place + 1), DIGITS)
-    other = pl.col("known").str.starts_with(layout) & (before != pl.col("part")) & (before != UNSURE)
-    marks = pl.DataFrame({"known": known, "part": part})
-    told = marks.select(other.fill_null(value=False)).to_series()
-    if not told.any():  # nearly always, and then nobody need know what nothing looks like
-        return told
-    empty = pl.lit(nothing())
-    return told & marks.select((before != empty) & (pl.col("part") != empty)).to_series().fill_null(value=False)
-
-
-def held(state: pl.DataFrame, known: pl.Series, place: int, mask: pl.Series) -> pl.Series:
-    """The fingerprints of the parts, the one at this place as it was where the mask is true."""
-    now, start = state.get_column("parts"), DIGITS * (place + 1)
-    parts = [now.str.slice(0, start), known.str.slice(start, DIGITS), now.str.slice(start + DIGITS)]
-    return now.zip_with(~mask, parts[0] + parts[1] + parts[2])
-
-
 def keyed(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> pl.Series:
     """The keyed fingerprint of some properties, those that are NULL left out, bound to the player."""
     return content_prints(frame, names, secret, PLAYER)
 
 
-def together(layout: str, parts: dict[str, pl.Series]) -> pl.Series:
-    """The fingerprints of all properties as one text, after that of their names."""
-    return pl.DataFrame(parts).select(pl.concat_str([pl.lit(layout), *(pl.col(name) for name in parts)])).to_series()
-
-
-def news(earlier: Sequence[pl.Series], layout: str, place: int, part: pl.Series) -> pl.Series:
-    """Where the property at this place differs from one of the earlier fingerprints, or they are of another layout."""
-    same = pl.Series([True]).new_from_index(0, len(part))
-    for known in earlier:
-        equal = known.str.slice(DIGITS * (place + 1), DIGITS) == part
-        same &= (known.str.starts_with(layout) & equal).fill_null(value=False)
-    return ~same
-
-
 def ever(news: pl.Series, ids: pl.Series) -> pl.Series:
     """Where there is news, or was in an earlier row of the same player."""
     return pl.DataFrame({"news": news, "id": ids}).select(pl.col("news").cum_max().over("id")).to_series()
-
-
-def decoded(known: pl.DataFrame) -> pl.DataFrame:
-    """What the state holds, as hexadecimal text."""
-    return known.select(
-        pl.col("id", *marked(known.columns)),
-        pl.col("whole").bin.encode("hex").alias("known_whole"),
-        pl.col("parts").bin.encode("hex").alias("known_parts"),
-    )

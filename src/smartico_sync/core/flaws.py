@@ -103,7 +103,15 @@ class Flaws:
             kinds = mapping.options.type_column or "type"
             self.add(self.rows.get_column(TYPE).is_null(), f"{kinds} is none of the configured values")
         if self.rows.get_column(DATE).null_count():
-            self.add(self.rows.get_column(DATE).is_null(), "no column says when it happened")
+            self.add(self.rows.get_column(DATE).is_null(), self.undated())
+
+    def undated(self) -> pl.Series:
+        """Why nothing says when a row happened: the columns that may are NULL, by the row's role."""
+        told = {}
+        for role, columns in self.mapping.dates.items():
+            names = " and ".join(column.name for column in columns)
+            told[role] = f"no column says when it happened: {names} {'are' if len(columns) > 1 else 'is'} NULL"
+        return self.roles().fill_null("").replace_strict(told, default=told[""], return_dtype=pl.String)
 
     def moments(self, dates: Mapping[str, Sequence[tuple[Column, Conversion]]]) -> None:
         """When it happened: the first column that says so must be readable. `dates`: those that may say it, by role."""

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 import polars_hash as plh
 
+from smartico_sync.core.few_texts import are_few, hmac_sha256, sha256, xxh64
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -41,17 +43,38 @@ SEPARATOR, MARK = "\x1f", "\x1e"
 NULL = f"{MARK}-"
 SEPARATORS = f"[{SEPARATOR}{MARK}]"
 CODED = 1024  # lists of names: a view has a handful
-FEW = 16  # rows: looking at each text costs less than a query does
 CODE = 3  # characters that stand for a property's name: of 40 names, two share them once in 330 views
 
 
 def seeds(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> pl.Series:
     """One seed for each row (String, never null), of columns by name or of expressions; different parts never make the same one."""
+    if are_few(frame):
+        return pl.Series("seed", seed_texts(frame, parts), dtype=pl.String)
     return seeded(frame, parts, lambda seed: seed)
 
 
+def seed_texts(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> list[str]:
+    """The same for a handful of rows."""
+    return [SEPARATOR.join(NULL if part is None else framed_text(part) for part in row) for row in texts(frame, parts)]
+
+
+def texts(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> Iterable[tuple[str | None, ...]]:
+    """A handful of rows as texts."""
+    parts = list(parts)
+    columns = [frame.get_column(part) for part in parts if isinstance(part, str)]
+    if len(columns) == len(parts) and all(column.dtype == pl.String for column in columns):
+        return zip(*(column.to_list() for column in columns), strict=True)
+    written = (pl.col(part) if isinstance(part, str) else part for part in parts)
+    return frame.select(part.cast(pl.String).alias(str(place)) for place, part in enumerate(written)).rows()
+
+
+def framed_text(text: str) -> str:
+    """A text as part of a seed."""
+    return f"{MARK}{len(text.encode())}:{text}" if SEPARATOR in text or MARK in text else text
+
+
 def seeded(frame: pl.DataFrame, parts: Iterable[str | pl.Expr], made: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
-    """What is made of the seed of each row; seed and hash in one go, because of a page of one row every step is felt."""
+    """What is made of the seed of each row, seed and hash in one go."""
     named = [part if isinstance(part, str) else part.alias(f"@{place}") for place, part in enumerate(parts)]
     columns = frame if all(isinstance(part, str) for part in named) else frame.select(named)
     names = [part if isinstance(part, str) else f"@{place}" for place, part in enumerate(named)]
@@ -64,6 +87,8 @@ def seeded(frame: pl.DataFrame, parts: Iterable[str | pl.Expr], made: Callable[[
 
 def extended(seed: pl.Series, part: pl.Series) -> pl.Series:
     """The seeds with one more part, which is a hash: never null, and without separators."""
+    if are_few(seed):
+        return pl.Series("seed", [f"{before}{SEPARATOR}{last}" for before, last in zip(seed, part, strict=True)])
     return (
         pl.DataFrame([seed.alias("seed"), part.alias("part")])
         .select(pl.concat_str("seed", "part", separator=SEPARATOR))
@@ -74,8 +99,8 @@ def extended(seed: pl.Series, part: pl.Series) -> pl.Series:
 def framed(frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:
     """The values of these columns as parts of a seed; NULL stays null."""
     dtypes = {name: frame.get_column(name).dtype for name in names}
-    texts = [name for name, dtype in dtypes.items() if dtype == pl.String]
-    found = with_separators(frame, texts) if texts and frame.height else frozenset()
+    written = [name for name, dtype in dtypes.items() if dtype == pl.String]
+    found = with_separators(frame, written) if written and frame.height else frozenset()
     return [
         pl.when(pl.col(name).str.contains(SEPARATORS)).then(marked(pl.col(name))).otherwise(pl.col(name))
         if name in found
@@ -86,16 +111,10 @@ def framed(frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:
     ]
 
 
-def with_separators(frame: pl.DataFrame, texts: Sequence[str]) -> frozenset[str]:
+def with_separators(frame: pl.DataFrame, names: Sequence[str]) -> frozenset[str]:
     """Which of these columns hold a separator. Hardly ever one does: then nothing need be written another way."""
-    if frame.height <= FEW:
-        return frozenset(
-            name
-            for name in texts
-            if any(SEPARATOR in text or MARK in text for text in frame.get_column(name).to_list() if text)
-        )
-    found = frame.select(pl.col(texts).str.contains(SEPARATORS).any()).row(0, named=True)
-    return frozenset(name for name in texts if found[name])
+    found = frame.select(pl.col(names).str.contains(SEPARATORS).any()).row(0, named=True)
+    return frozenset(name for name in names if found[name])
 
 
 def marked(text: pl.Expr) -> pl.Expr:
@@ -109,12 +128,28 @@ def contents(frame: pl.DataFrame, names: Sequence[str], *before: str) -> pl.Seri
     A value stands after its column's code. What is NULL leaves no trace, so a row reads the same whether or not it has a
     further, empty column.
     """
+    if are_few(frame) and (names or before):
+        return pl.Series("seed", content_texts(frame, names, before), dtype=pl.String)
     return frame.select(content(frame, names, before).alias("seed")).to_series()
 
 
 def content_prints(frame: pl.DataFrame, names: Sequence[str], secret: bytes, *before: str) -> pl.Series:
     """The fingerprints of such seeds, in one go."""
+    if are_few(frame) and (names or before):
+        return printed_few(content_texts(frame, names, before), secret)
     return frame.select(printed(content(frame, names, before), secret).alias("seed")).to_series()
+
+
+def content_texts(frame: pl.DataFrame, names: Sequence[str], before: Sequence[str]) -> list[str]:
+    """The seeds of what a handful of rows hold."""
+    code = [codes(names)[name] for name in names]
+    made = []
+    for row in texts(frame, (*before, *names)):
+        begin = [f"{part or ''}{SEPARATOR}" for part in row[: len(before)]]
+        values = zip(code, row[len(before) :], strict=True)
+        held = [f"{short}{framed_text(value)}{SEPARATOR}" for short, value in values if value is not None]
+        made.append("".join((*begin, *held)))
+    return made
 
 
 def content(frame: pl.DataFrame, names: Sequence[str], before: Sequence[str]) -> pl.Expr:
@@ -142,12 +177,22 @@ def coded(names: tuple[str, ...]) -> Mapping[str, str]:
 
 def eids(seed: pl.Series) -> pl.Series:
     """UUIDs of version 8 (String) from the SHA-256 of the seeds: 120 of its bits in order, around version and variant."""
+    if are_few(seed):
+        return uuids_few(seed.to_list())
     return uuids(seed.to_frame("seed").select(digest(pl.col("seed")).alias("seed")))
 
 
 def row_ids(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> pl.Series:
     """The same of each row's seed, as `seeds` makes it."""
+    if are_few(frame):
+        return uuids_few(seed_texts(frame, parts))
     return uuids(seeded(frame, parts, digest).to_frame("seed"))
+
+
+def uuids_few(seeds: Iterable[str]) -> pl.Series:
+    """The same for a handful."""
+    hexes = [sha256(seed) for seed in seeds]
+    return pl.Series("seed", [f"{each[:8]}-{each[8:12]}-8{each[12:15]}-8{each[15:18]}-{each[18:30]}" for each in hexes])
 
 
 def digest(seed: pl.Expr) -> pl.Expr:
@@ -172,12 +217,20 @@ def fingerprints(seed: pl.Series, secret: bytes) -> pl.Series:
     Keyed, so that nobody who reads the state file can try out values; 64 bits, because a change is missed only when two
     states of one player collide.
     """
+    if are_few(seed):
+        return printed_few(seed.to_list(), secret)
     return seed.to_frame("seed").select(printed(pl.col("seed"), secret)).to_series()
 
 
 def printed(seed: pl.Expr, secret: bytes) -> pl.Expr:
     """The fingerprint of a seed."""
     return plh.CryptographicHashingNameSpace(seed).hmac_sha256(key=secret.hex()).str.slice(0, 16)
+
+
+def printed_few(seeds: Iterable[str | None], secret: bytes) -> pl.Series:
+    """The same for a handful."""
+    made = [None if seed is None else hmac_sha256(seed, secret.hex())[:16] for seed in seeds]
+    return pl.Series("seed", made, dtype=pl.String)
 
 
 def player_hash(brand: str, user: str, secret: bytes) -> int:
@@ -188,12 +241,21 @@ def player_hash(brand: str, user: str, secret: bytes) -> int:
 
 def keyed_hash(seed: pl.Series, secret: bytes) -> pl.Series:
     """XXH64 (UInt64) of the secret in hexadecimal digits and the seed."""
+    if are_few(seed):
+        return keyed_few(seed.to_list(), secret)
     return seed.to_frame("seed").select(keyed(secret)(pl.col("seed"))).to_series()
 
 
 def row_hashes(frame: pl.DataFrame, parts: Iterable[str | pl.Expr], secret: bytes) -> pl.Series:
     """The same of each row's seed, as `seeds` makes it."""
+    if are_few(frame):
+        return keyed_few(seed_texts(frame, parts), secret)
     return seeded(frame, parts, keyed(secret))
+
+
+def keyed_few(seeds: Iterable[str], secret: bytes) -> pl.Series:
+    """The same for a handful."""
+    return pl.Series("seed", [xxh64(f"{secret.hex()}{seed}") for seed in seeds], dtype=pl.UInt64)
 
 
 def keyed(secret: bytes) -> Callable[[pl.Expr], pl.Expr]:

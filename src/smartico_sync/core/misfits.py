@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.core.view_mapping import Options, Origin
 
-__all__ = ["misfits"]
+__all__ = ["misfits", "near"]
 
 NO_NUMBER = frozenset({"timestamp", "instant", "date", "json", "uuid", "array"})
 NO_DATE = frozenset({"boolean", "json", "array", "uuid"})
@@ -61,18 +61,25 @@ class Looked:
                 f"it has no column {named} with moments, which `event_date:` names",
                 f"name a column that says when: {near(named, moments)}",
             )
-        roles = told_roles(self.kind, self.options) if self.options.roles else ("",)
-        for role in roles:
-            if not dates.get(role, dates[""]):
-                about = f" of a row that is {role}" if role else ""
-                names = ", ".join(name for name in self.kind.event_date if name != CURSOR)
-                yield Misfit(
-                    f"no column says when an event{about} happened: name one with `event_date:`",
-                    f"give the view one of {names}; or write `event_date:` with the name of the column that says when",
-                )
-                break
+        yield from self.undated()
         for target, origins in self.sources.items():
             yield from self.unfit(target, origins)
+
+    def undated(self) -> Iterator[Misfit]:
+        """Rows of which no column says when they happened, and the columns that would."""
+        lacking: dict[tuple[str, ...], list[str]] = {}
+        for role in told_roles(self.kind, self.options) if self.options.roles else ("",):
+            if not self.dates.get(role, self.dates[""]):
+                implied = role or next(iter(told_roles(self.kind, self.options)), "")
+                names = self.kind.row_role(implied).event_date or self.kind.event_date
+                lacking.setdefault(names, []).append(role)
+        for names, roles in lacking.items():
+            about = f" of a row that is {' or '.join(roles)}" if roles[0] else ""
+            wanted = ", ".join(name for name in names if name != CURSOR)
+            yield Misfit(
+                f"no column says when an event{about} happened: name one with `event_date:`",
+                f"give the view one of {wanted}, with moments; or write `event_date:` with the name of the column that says when",
+            )
 
     def missing_columns(self) -> Iterator[Misfit]:
         """Columns that the kind needs, or that the configuration names."""
@@ -124,9 +131,10 @@ class Looked:
 
     def unknown(self, name: str, setting: str) -> Misfit:
         """A column that is not there and that the configuration names."""
+        there = near(name, [column.name for column in self.relation.columns])
+        instead = "name the one that says what a row is" if setting == "type" else f"take {name} out of `{setting}:`"
         return Misfit(
-            f"it has no column {name}, which `{setting}:` names",
-            f"take {name} out of `{setting}:`, or write it as the view has it: {near(name, [column.name for column in self.relation.columns])}",
+            f"it has no column {name}, which `{setting}:` names", f"{instead}, or write it as the view has it: {there}"
         )
 
     def says_when(self) -> bool:

@@ -15,6 +15,7 @@ SECONDS_BELOW = 100_000_000_000  # an epoch below it (the year 5138) counts seco
 CLOCK = "%Y-%m-%dT%H:%M:%S%.f"
 ZERO_DATE = "0000-00-00"  # MySQL's way to store that there is no date
 DAY = r"^(\d{4}-\d\d-\d\d)(?:$|[T ])"
+DAY_ALONE = r"^(\d{4}-\d\d-\d\d)$"  # with a time behind it that cannot be read, a day would be the wrong moment
 
 
 def epoch_ms(column: pl.Expr, family: Family, timezone: str) -> pl.Expr:
@@ -38,7 +39,7 @@ def epoch_ms_again(column: pl.Expr, timezone: str) -> pl.Expr:
     plain = tidy(column)
     zoned = plain.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", strict=False, time_unit="us").dt.replace_time_zone(None)
     wall = to_utc(plain.str.to_datetime(CLOCK, strict=False, time_unit="us"), timezone)
-    return pl.coalesce(zoned.dt.epoch("ms"), wall.dt.epoch("ms"), midnight(days(column)), digits(column))
+    return pl.coalesce(zoned.dt.epoch("ms"), wall.dt.epoch("ms"), midnight(days(column, DAY_ALONE)), digits(column))
 
 
 def epoch_us_text(column: pl.Expr) -> pl.Expr:
@@ -64,7 +65,7 @@ def day_ms(column: pl.Expr, family: Family, timezone: str) -> pl.Expr:
 
 def day_ms_again(column: pl.Expr, timezone: str) -> pl.Expr:
     """Texts on a second look: other ways to write a day, or an epoch in digits."""
-    return pl.coalesce(midnight(days(column)), midnight(wall_day(instant(digits(column)), timezone)))
+    return pl.coalesce(midnight(days(column, DAY)), midnight(wall_day(instant(digits(column)), timezone)))
 
 
 def no_date(column: pl.Expr) -> pl.Expr:
@@ -84,18 +85,18 @@ def tidy(column: pl.Expr) -> pl.Expr:
     """A time as text in one form: `T` between day and time, seconds, and an offset of four digits."""
     plain = column.cast(pl.String, strict=False).str.strip_chars()
     plain = plain.str.replace(r"^(\d{4})/(\d\d)/(\d\d)", "${1}-${2}-${3}").str.replace(r"^([\d-]{10})[T ]+", "${1}T")
-    plain = plain.str.replace(r"\s*(?:Z|z|UTC|GMT)$", "+0000")
+    plain = plain.str.replace(r"\s*(?:Z|z|UTC|GMT)$", "+0000").str.replace(r"(T\d\d:\d\d:\d\d),(\d)", "${1}.${2}")
     plain = plain.str.replace(r"T(\d\d:\d\d)($|[+ -])", "T${1}:00${2}")
     return plain.str.replace(r"(T[\d:.]+)\s*([+-]\d\d):?(\d\d)?$", "${1}${2}${3}").str.replace(
         r"(T[\d:.]+[+-]\d\d)$", "${1}00"
     )
 
 
-def days(column: pl.Expr) -> pl.Expr:
-    """A day alone: `1990-05-01`, `1990/05/01` or `19900501`."""
+def days(column: pl.Expr, form: str) -> pl.Expr:
+    """A day: `1990-05-01`, `1990/05/01` or `19900501`; `form` says what may stand behind it."""
     plain = column.cast(pl.String, strict=False).str.strip_chars()
     plain = plain.str.replace(r"^(\d{4})/?(\d\d)/?(\d\d)$", "${1}-${2}-${3}")
-    return plain.str.extract(DAY).str.to_date("%Y-%m-%d", strict=False)
+    return plain.str.extract(form).str.to_date("%Y-%m-%d", strict=False)
 
 
 def digits(column: pl.Expr) -> pl.Expr:

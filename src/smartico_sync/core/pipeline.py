@@ -151,12 +151,13 @@ def prepare(
         return PreparedBatch(
             places, ledger, send, rejects, behind, anchors=anchors, invalid=invalid, holds=holds, skipped=skipped
         )
-    ids = send.frame.get_column(PLAYER).unique()
+    ids = send.frame.get_column(PLAYER)
+    ids = ids if ids.len() == 1 else ids.unique()
     delivered = known(ids) if ids.len() else NOTHING_KNOWN
     cursor_at = cursors(rows, mapping.relation, now_ms + options.ahead_ms)
     there, stale = send, 0
     if "cursor_at" in delivered.columns:
-        old = older(send.frame, cursor_at.gather(send.frame.get_column(POSITION)), delivered.select("id", "cursor_at"))
+        old = older(send.frame, chosen(cursor_at, send.frame.get_column(POSITION)), delivered)
         if old is not None and newest:
             old &= ~send.frame.get_column(POSITION).is_in(list(newest))
         if old is not None:
@@ -196,13 +197,18 @@ def in_turn(sent: Events, cursors: pl.Series, mapping: ViewMapping) -> Events:
 
 def remembered(states: pl.DataFrame, cursor_at: pl.Series, delivered: pl.DataFrame) -> pl.DataFrame:
     """The states that say something new of their players: other values, or the same at a later cursor."""
-    states = states.with_columns(cursor_at.gather(states.get_column(POSITION)))
+    states = states.hstack([chosen(cursor_at, states.get_column(POSITION))])
     if "cursor_at" in delivered.columns and not states.get_column("changed").all():
         before = delivered.select("id", before="cursor_at")
         later = (pl.col("cursor_at") > pl.col("before")).fill_null(pl.col("cursor_at").is_not_null())
         states = states.join(before, on="id", how="left", maintain_order="left").with_columns(pl.col("changed") | later)
-    states = states.filter("changed")
+    states = states if states.get_column("changed").all() else states.filter("changed")
     return states.select("id", "eid", "whole", "parts", "cursor_at", *marked(states.columns), POSITION)
+
+
+def chosen(column: pl.Series, places: pl.Series) -> pl.Series:
+    """The values at these places of rows that were read."""
+    return column if column.len() == places.len() == 1 else column.gather(places)
 
 
 def unsent(there: pl.DataFrame, sent: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFrame:
@@ -297,10 +303,8 @@ def with_new_ids(sent: Events, cursors: pl.Series, anew: pl.Series, secret: byte
     frame = sent.frame.with_columns(keyed(sent.frame, names, secret).alias("@content"))
     where = cursors.gather(frame.get_column(POSITION)).alias("@cursor")
     ids = row_ids(frame.with_columns(where), [EID, "@cursor", "@content"])
-    chosen = anew.gather(frame.get_column(POSITION))
-    return Events(
-        frame.with_columns(frame.get_column(EID).zip_with(~chosen, ids).alias(EID)).drop("@content"), sent.raw
-    )
+    new = anew.gather(frame.get_column(POSITION))
+    return Events(frame.with_columns(frame.get_column(EID).zip_with(~new, ids).alias(EID)).drop("@content"), sent.raw)
 
 
 def anchors_of(rows: pl.DataFrame, mapping: ViewMapping) -> tuple[Anchor, ...]:
@@ -320,11 +324,11 @@ def anchored(frame: pl.DataFrame, mapping: ViewMapping, places: pl.DataFrame, mo
     """The rows of the first, the middle and the last event, by which the source can be recognised later."""
     if not frame.height:
         return ()
-    chosen = frame[sorted({0, frame.height // 2, frame.height - 1})]
-    marks = anchor_print(chosen, mapping).to_list()
+    some = frame if frame.height == 1 else frame[sorted({0, frame.height // 2, frame.height - 1})]
+    marks = anchor_print(some, mapping).to_list()
     return tuple(
         Anchor(position_at(places, row), int(moments[row]), mark, player)
-        for row, player, mark in zip(chosen.get_column(POSITION), chosen.get_column(PLAYER), marks, strict=True)
+        for row, player, mark in zip(some.get_column(POSITION), some.get_column(PLAYER), marks, strict=True)
         if places.get_column("@cursor")[row] is not None
     )
 

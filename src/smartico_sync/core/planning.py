@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smartico_sync.catalogue.columns import CURSOR
+from smartico_sync.catalogue.columns import BEGUN, CURSOR
 from smartico_sync.catalogue.properties import (
     PROPERTIES,
     TRANSACTION_PROPERTIES,
@@ -198,12 +198,15 @@ class Plan:
         return found, frozenset(self.called[name].name for name in named_dates if name in self.called)
 
     def date_columns(self, names: tuple[str, ...]) -> tuple[Column, ...]:
-        """The columns that these names stand for, with the cursor in its place."""
+        """The columns that these names stand for, with the cursor in its place: named, it says when something became final."""
         found: dict[Column, None] = {}
-        for name in (*names, *(() if CURSOR in names else (CURSOR,))):
+        final = CURSOR in names
+        for name in (*names, *(() if final else (CURSOR,))):
             column = self.called.get(name)
             if name == CURSOR:
-                found |= dict.fromkeys(self.cursor_dates())
+                found |= dict.fromkeys(
+                    each for each in self.cursor_dates() if not (final and self.name_of(each) in BEGUN)
+                )
             elif column and column.family in MOMENTS | EPOCHS:
                 found[column] = None
         return tuple(found)

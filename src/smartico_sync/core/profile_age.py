@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartico_sync.core import few_profiles
 from smartico_sync.core.cursor_time import PER_MS
 from smartico_sync.core.events import PLAYER
+from smartico_sync.core.few_texts import are_few
 from smartico_sync.core.moments import epoch_us_text
 
 if TYPE_CHECKING:
@@ -32,7 +34,10 @@ def cursors(rows: pl.DataFrame, relation: Relation, latest_ms: int) -> pl.Series
         moments = cursor.cast(pl.Float64, strict=False) / PER_MS[relation.cursor_is] * 1000
         return moments.round().cast(pl.Int64, strict=False).clip(upper_bound=latest_ms * 1000).alias("cursor_at")
     if cursor.dtype.is_temporal():
-        return cursor.cast(pl.Datetime("us")).to_physical().clip(upper_bound=latest_ms * 1000).alias("cursor_at")
+        moments, latest = cursor.cast(pl.Datetime("us")).cast(pl.Int64), latest_ms * 1000
+        if are_few(moments):
+            return pl.Series("cursor_at", [at if at is None else min(at, latest) for at in moments], dtype=pl.Int64)
+        return moments.clip(upper_bound=latest).alias("cursor_at")
     if relation.cursor_column.family in NUMBERS:
         return cursor.cast(pl.Int64, strict=False).alias("cursor_at")
     return pl.Series("cursor_at", [None], dtype=pl.Int64).new_from_index(0, rows.height)
@@ -53,8 +58,12 @@ def older(frame: pl.DataFrame, cursor_at: pl.Series, known: pl.DataFrame) -> pl.
 
     `known` [id UInt64, cursor_at Int64|null], one row a player. Rows at one cursor are equally old.
     """
+    if are_few(frame):
+        return few_profiles.older(frame.get_column(PLAYER), cursor_at, known)
     rows = frame.select(id=pl.col(PLAYER)).with_columns(cursor_at)
-    before = rows.join(known, on="id", how="left", maintain_order="left").get_column("cursor_at_right")
+    before = rows.join(known.select("id", "cursor_at"), on="id", how="left", maintain_order="left").get_column(
+        "cursor_at_right"
+    )
     if rows.get_column("id").n_unique() < rows.height:
         sooner = pl.col("cursor_at").cum_max().forward_fill().shift(1).over("id")
         before = rows.with_columns(before).select(pl.max_horizontal("cursor_at_right", sooner)).to_series()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ANCHORS", "Facts", "Highest", "Standing", "judge", "reconcile"]
+__all__ = ["ANCHORS", "Facts", "Highest", "Standing", "judge", "reconcile", "still_gone"]
 
 ANCHORS = (
     48  # first, middle and last row of 16 pages: they tell an erased row from a restored database, and cost one query
@@ -78,6 +78,14 @@ def judge(view: str, facts: Facts) -> Standing:
     if most or facts.highest != "at head or above":
         return Standing("suspicious", f"{seen}: rows were deleted, or the source went back a little", reconcile(view))
     return Standing("steady")
+
+
+def still_gone(view: str, gone: int) -> Standing:
+    """Judge a view that stopped, and whose source holds newer rows by now: what it lost is not back."""
+    reason = (
+        f"{gone} rows delivered last are still gone, though others came since: the source was restored and has moved on"
+    )
+    return Standing("regressed", reason, restart(view, "…"))
 
 
 def highest(facts: Facts) -> str:

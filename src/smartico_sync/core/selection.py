@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column
     from smartico_sync.core.view_mapping import Options, ViewMapping
 
-__all__ = ["ROLE", "chosen", "implied_role", "in_roles", "role_of", "told_roles", "type_of", "words_by_role"]
+__all__ = ["ROLE", "chosen", "fits", "implied_role", "in_roles", "role_of", "told_roles", "type_of", "words_by_role"]
 
 ROLE = "@role"  # String: the row's role, in views that hold several and only while rows are mapped
 FLAGS = frozenset({"true", "false"})

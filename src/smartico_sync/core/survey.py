@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from smartico_sync.catalogue.events import EVENTS
+from smartico_sync.core.conversion import CODED
 from smartico_sync.core.diff import NOTHING_KNOWN
 from smartico_sync.core.events import DATE, KEY, POSITION
 from smartico_sync.core.mapping import events
 from smartico_sync.core.moment_checks import Oddity, oddities
 from smartico_sync.core.pipeline import prepare
 from smartico_sync.core.redaction import from_database
-from smartico_sync.core.selection import words_by_role
+from smartico_sync.core.selection import fits, words_by_role
 from smartico_sync.core.validation import EVENT_DATE, broken
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Breach", "Refused", "Roleless", "Survey", "near_event_type", "survey"]
 
 EXAMPLES = 3  # keys of refused rows that are named
+ALIKE = 0.8  # of 1: a letter or two in a word
 MOST_WORDS = 20  # different values of a column that says what a row is; what has more is another column
 
 
@@ -51,7 +53,7 @@ class Breach:
 
 @dataclass(frozen=True, slots=True)
 class Roleless:
-    """A value of the type column that no role has, None for NULL; `near`: the configured value that is written alike."""
+    """A value of the type column that no role has, None for NULL; `near`: the configured value that was probably meant."""
 
     value: str | None
     rows: int
@@ -65,7 +67,8 @@ class Survey:
     `skipped` are left out as the configuration says, `same` are profiles that repeat the row before. `nulls`: how many rows are
     NULL, by column; `empty`: events without a value of a property that an event or a player needs. `unreadable`: optional values that are left
     out because they cannot be read, by property. `roleless` holds no value where the column has so many that it says
-    something else (`words` of them). `idle`: configured values of the type column that no row has.
+    something else (`words` of them). `idle`: roles that no row has. `unmet`: columns of `where:`
+    of whose words no row has one. `coded`: custom properties of a type that flags have too, whose values are more than those.
     """
 
     rows: int
@@ -80,6 +83,8 @@ class Survey:
     roleless: tuple[Roleless, ...]
     words: int
     idle: tuple[str, ...]
+    unmet: tuple[str, ...]
+    coded: tuple[str, ...]
     moments: tuple[Oddity, ...]
 
     @property
@@ -96,7 +101,6 @@ def survey(rows: pl.DataFrame, options: PipelineOptions, now_ms: int) -> Survey:
     rules = {name: rule for name, (_, rule) in broken(mapped.events.frame, now_ms, options.future_ms).items()}
     wrong = Counter(batch.invalid) - Counter(mapped.invalid)
     words = words_by_role(mapping, rows)
-    roleless = words.filter(pl.col("role").is_null())
     return Survey(
         rows=rows.height,
         sent=len(batch.send),
@@ -111,9 +115,11 @@ def survey(rows: pl.DataFrame, options: PipelineOptions, now_ms: int) -> Survey:
             for name, count in sorted(wrong.items())
             if name != EVENT_DATE
         ),
-        roleless=named(mapping, roleless),
+        roleless=named(mapping, words),
         words=words.height,
         idle=idle(mapping, words),
+        unmet=unmet(mapping, rows),
+        coded=coded(mapping, rows),
         moments=oddities(
             mapping,
             rows,
@@ -141,23 +147,53 @@ def empty(mapping: ViewMapping, frame: pl.DataFrame) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def named(mapping: ViewMapping, roleless: pl.DataFrame) -> tuple[Roleless, ...]:
+def named(mapping: ViewMapping, words: pl.DataFrame) -> tuple[Roleless, ...]:
     """Values without a role; none is shown of a column with personal data, or with too many of them."""
+    roleless = words.filter(pl.col("role").is_null())
     if roleless.height > MOST_WORDS or mapping.options.type_column in mapping.options.blind:
         return ()
-    configured = {word.strip().casefold(): word for word in mapping.options.roles}
+    unseen = frozenset(mapping.options.roles) - set(words.get_column("word").drop_nulls())
     return tuple(
-        Roleless(
-            None if word is None else from_database(word), rows, configured.get((word or "").strip().casefold(), "")
-        )
+        Roleless(None if word is None else from_database(word), rows, meant(mapping, word or "", unseen))
         for word, rows in roleless.select("word", "rows").iter_rows()
     )
+
+
+def meant(mapping: ViewMapping, word: str, unseen: frozenset[str]) -> str:
+    """The configured value that a value without a role is probably written for; empty for none.
+
+    It differs in case and spaces alone, or in a letter or two where no row has the configured one (`unseen`).
+    """
+    folded = {configured.strip().casefold(): configured for configured in mapping.options.roles}
+    plain = word.strip().casefold()
+    near = get_close_matches(plain, [each for each, configured in folded.items() if configured in unseen], 1, ALIKE)
+    return folded.get(plain, "") or (folded[near[0]] if near and not plain.isdecimal() else "")
 
 
 def idle(mapping: ViewMapping, words: pl.DataFrame) -> tuple[str, ...]:
     """Roles that no row has."""
     there = set(words.get_column("role").drop_nulls())
     return tuple(dict.fromkeys(role for role in mapping.options.roles.values() if role not in there and words.height))
+
+
+def unmet(mapping: ViewMapping, rows: pl.DataFrame) -> tuple[str, ...]:
+    """Columns of `where:` that leave out every row."""
+    where, relation = mapping.options.where, mapping.relation
+    judged = {name: fits(column, rows.schema[name], where[name]) for name in where if (column := relation.column(name))}
+    found = rows.select(fitting.any().alias(name) for name, fitting in judged.items()) if rows.height else None
+    return () if found is None else tuple(name for name in judged if not found.get_column(name).item())
+
+
+def coded(mapping: ViewMapping, rows: pl.DataFrame) -> tuple[str, ...]:
+    """Custom properties from a TINYINT(1) that holds codes: a frame has them as text."""
+    return tuple(
+        known.columns[0].name
+        for known in mapping.properties
+        if known.target == "any"
+        and known.columns[0].family == "boolean"
+        and known.columns[0].type.startswith(CODED)
+        and rows.schema[known.columns[0].name] == pl.String
+    )
 
 
 def dates(mapping: ViewMapping, frame: pl.DataFrame) -> list[str]:

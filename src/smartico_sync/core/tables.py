@@ -25,13 +25,14 @@ class Structure:
     """What a catalogue says of a relation beside its columns; all of it empty where the engine does not tell.
 
     `unique` are the sets of columns that tell its rows apart, the primary key first; `indexes` the columns of each index, in
-    its order, those of unique ones among them.
+    its order, those of unique ones among them. `unindexed`: columns that no index can hold whole.
     """
 
     unique: tuple[tuple[str, ...], ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
     references: tuple[Reference, ...] = ()
     view: Literal["view", "table"] = "table"
+    unindexed: frozenset[str] = frozenset()
 
     def with_key(self, columns: tuple[str, ...]) -> Structure:
         """The same, with one more index that tells rows apart."""

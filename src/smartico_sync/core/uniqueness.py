@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column
     from smartico_sync.core.view_mapping import ViewMapping
 
-__all__ = ["Repeats", "eids_of", "elsewhere", "not_unique", "repeats"]
+__all__ = ["Repeats", "eids_of", "elsewhere", "not_unique", "repeats", "with_others"]
 
 EXAMPLES = 3
 BRAND = "ext_brand_id"  # platforms that count their transactions each for itself meet in one view
@@ -88,6 +88,23 @@ def elsewhere(mapping: ViewMapping, rows: pl.DataFrame, there: pl.DataFrame) -> 
         [eid is not None and len(places.get(eid, ())) > 1 and position in places[eid] for eid, position in mine],
         dtype=pl.Boolean,
     )
+
+
+def with_others(
+    mapping: ViewMapping, rows: pl.DataFrame, clash: pl.Series, there: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.Series]:
+    """These rows, and beside the ones that clash those that they clash with; and which of them all clash [Boolean].
+
+    `there` as in `elsewhere`. A key is only proposed that tells these apart, too.
+    """
+    shared = eids_of(mapping, rows.filter(clash))
+    held = [*(name for name in mapping.content if name in there.columns), "@cursor"]
+    those = there.filter(eids_of(mapping, there).is_in(shared.implode())).unique(
+        held, keep="first", maintain_order=True
+    )
+    rest = rows.filter(~clash)
+    every = pl.concat([those, rest], how="diagonal_relaxed")
+    return every, pl.Series([True] * those.height + [False] * rest.height, dtype=pl.Boolean)
 
 
 def not_unique(

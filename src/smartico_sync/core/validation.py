@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -24,6 +25,7 @@ InvalidPolicy = Literal[
 
 EVENT_DATE = "event_date"  # what the rule about an event's moment is counted under; it cannot be left out
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: no event of a casino's database is older
+SHAPES = 256  # sets of properties, of all views
 FUTURE_MS = 300_000  # clocks of one data centre differ by less
 
 IMMUTABLE = tuple(sorted(name for name, known in PROPERTIES.items() if known.change == "immutable"))
@@ -40,17 +42,14 @@ def broken(frame: pl.DataFrame, now_ms: int, tolerance_ms: int = FUTURE_MS) -> d
         early, late = moments.min(), moments.max()
         if isinstance(early, int) and isinstance(late, int) and (early < EARLIEST_MS or late > now_ms + tolerance_ms):
             found[EVENT_DATE] = ~moments.is_between(EARLIEST_MS, now_ms + tolerance_ms), "between the year 2000 and now"
+    columns = [column for column in frame.get_columns() if column.name in PROPERTIES]
     rules: dict[str, tuple[pl.Expr, str]] = {}
-    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
-        known = PROPERTIES.get(name)
-        if known is None:
-            continue
-        if known.values and dtype == pl.String:
-            rules[name] = ~fits(pl.col(name), known), f"one of {', '.join(sorted(known.values))}"
-        elif known.pattern and dtype == pl.String:
-            rules[name] = ~fits(pl.col(name), known), known.rule or f"written as {known.pattern}"
-        elif known.past == "must be past" and dtype == pl.Int64:
-            rules[name] = pl.col(name) > now_ms, "in the past"
+    of_texts = rules_of(tuple(column.name for column in columns if column.dtype == pl.String))
+    for column in columns:
+        if column.name in of_texts:
+            rules[column.name] = of_texts[column.name]
+        elif PROPERTIES[column.name].past == "must be past" and column.dtype == pl.Int64:
+            rules[column.name] = pl.col(column.name) > now_ms, "in the past"
     # All in one go, and hardly ever is one broken.
     any_wrong = frame.select(wrong.any().alias(name) for name, (wrong, _) in rules.items()) if rules else frame.clear()
     broke = [name for name in rules if any_wrong.height and any_wrong.get_column(name)[0]]
@@ -58,6 +57,19 @@ def broken(frame: pl.DataFrame, now_ms: int, tolerance_ms: int = FUTURE_MS) -> d
         masks = frame.select(rules[name][0].fill_null(value=False).alias(name) for name in broke)
         found |= {name: (masks.get_column(name), rules[name][1]) for name in broke}
     return found
+
+
+@lru_cache(maxsize=SHAPES)
+def rules_of(texts: tuple[str, ...]) -> dict[str, tuple[pl.Expr, str]]:
+    """Where a text breaks the rule of its property, and the rule in words; built once for the columns of a view."""
+    rules = {}
+    for name in texts:
+        known = PROPERTIES[name]
+        if known.values:
+            rules[name] = ~fits(pl.col(name), known), f"one of {', '.join(sorted(known.values))}"
+        elif known.pattern:
+            rules[name] = ~fits(pl.col(name), known), known.rule or f"written as {known.pattern}"
+    return rules
 
 
 def judged(

@@ -12,7 +12,6 @@ import structlog
 from smartico_sync.core.late_commit.pending_heads import recall
 from smartico_sync.daemon.ending import all_at_once
 from smartico_sync.daemon.start import ONCE_PATIENCE_S
-from smartico_sync.daemon.timetable import Timetable
 from smartico_sync.errors import ExitCode, SourceRefused, StateDamaged, StateError, SyncError, ViewBroken
 from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import agreed_ms
@@ -70,6 +69,8 @@ class Scheduler:
 
         Raises StateDamaged, with everything ended, when the state is found to be: nothing of it can be relied on.
         """
+        from smartico_sync.daemon.timetable import Timetable  # noqa: PLC0415 - what runs once needs no schedule
+
         timetable = Timetable()
         for loop in self.loops:
             timetable.every(loop.equipment.view.every / 1000, loop.name, self.ask, loop)

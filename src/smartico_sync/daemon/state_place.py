@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from smartico_sync.catalogue.engines import STATE_SERVER
 from smartico_sync.config.secret_files import read_secret
 from smartico_sync.config.state_checks import is_server
 from smartico_sync.config.token_groups import token_groups
@@ -43,7 +44,7 @@ def server_at(url: str, secret: bytes, configuration: Configuration) -> ServerPl
         for each in token_groups(configuration)
     )
     cluster = configuration.cluster
-    return ServerPlace(f"postgresql://{rest}", secret, cluster.lease / 1000, groups, cluster.member or "")
+    return ServerPlace(f"{STATE_SERVER.scheme}://{rest}", secret, cluster.lease / 1000, groups, cluster.member or "")
 
 
 def views_digest(views: Sequence[View]) -> str:

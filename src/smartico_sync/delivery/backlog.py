@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.answer_errors import Refused
 from smartico_sync.core.events import BRAND, EID, PLAYER, POSITION
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER, WAITS_BEHIND
 from smartico_sync.core.records import Refusal
-from smartico_sync.core.verdicts import Refused, Verdict
+from smartico_sync.core.verdicts import Verdict
 from smartico_sync.delivery.player_order import PlayerOrder
 
 if TYPE_CHECKING:

@@ -133,12 +133,12 @@ class Client:
         variable = self.proxy.variable if self.proxy else "HTTPS_PROXY"
         hints: dict[Cause, str] = {
             "token": self.token.way_out,
-            "url": f"correct {self.key}, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it",
-            "network": f"check the host in {self.key}, the name server and the firewall, then: smartico-sync check",
+            "url": f"correct `{self.key}`, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it",
+            "network": f"check the host in `{self.key}`, the name server and the firewall, then: smartico-sync check",
             "proxy": f"correct {variable} in the environment, or add the API's host to NO_PROXY, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it",
             "descriptors": "allow it more: LimitNOFILE= of the service, or `ulimit -n`; then a restart",
             "certificate expired": "it must be renewed at the other end, unless this machine's clock is wrong",
-            "certificate of another host": f"correct the host in {self.key}, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it",
+            "certificate of another host": f"correct the host in `{self.key}`, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it",
             "unknown authority": "install the authority's certificate, or name it with SSL_CERT_FILE; a proxy may be in between",
         }
         return hints.get(cause, "")

@@ -185,7 +185,7 @@ class Destination:
                 self.sent_bytes,
                 round(self.seconds, 3),
                 self.settlement.trouble.hint if self.settlement.trouble and state == "backing_off" else "",
-                ((token.problem, f"mend {token.key}"),) if (token := self.client.token).problem else (),
+                ((token.problem, f"mend `{token.key}`"),) if (token := self.client.token).problem else (),
                 self.dispatch.breaker.state(now),
                 self.next_try_ms(now, wall_ms),
                 tuple(

@@ -59,6 +59,12 @@ class Dispatch:
         waiting = self.in_flight or self.backlog.player_order.startable
         return self.breaker.unavailable or (self.breaker.failures > 0 and not waiting)
 
+    def busy(self, view: str) -> bool:
+        """Whether more of a view would only wait, see Delivery."""
+        if self.breaker.unavailable or self.backlog.player_order.offers(view):
+            return True
+        return any(request.pace == "usual" and request.pending.view == view for request in self.under_way)
+
     def add(self, requests: Sequence[Request], pending: PendingReceipt, stopped: DeliveryError) -> None:
         """Queue the requests of a send, unless something stands against all of them; `stopped` does when closing."""
         with self.lock:

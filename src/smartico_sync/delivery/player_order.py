@@ -53,6 +53,10 @@ class PlayerOrder:
         self.startable += 1
         self.ready[request.pending.priority].setdefault(request.pending.view, deque()).append(request)
 
+    def offers(self, view: str) -> bool:
+        """Whether something of a view may start."""
+        return any(view in queues for queues in self.ready.values())
+
     def again(self, request: Request) -> None:
         """Put back a request that was taken but could not start."""
         self.startable += 1
@@ -158,7 +162,10 @@ class PlayerOrder:
         return apart
 
     def scatter(self, request: Request, pieces: int) -> int:
-        """Divide a request that may start by player into so many at most, which may all start; how many there are beside it."""
+        """Divide a request that may start by player into so many at most, which may all start; how many there are beside it.
+
+        Their pauses begin anew: that the whole failed so often tells little of a part, and each would fail as often again.
+        """
         players = sorted(set(request.frame.get_column(PLAYER).to_list()))
         size = -(-len(players) // pieces)
         made = 0
@@ -166,7 +173,9 @@ class PlayerOrder:
             group = frozenset(players[start : start + size])
             parted = request.parted(group)
             if parted is not None:
-                self.offer(self.part(request, group, *parted))
+                apart = self.part(request, group, *parted)
+                apart.attempts = request.attempts = 0
+                self.offer(apart)
                 made += 1
         return made
 

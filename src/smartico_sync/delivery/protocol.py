@@ -41,5 +41,11 @@ class Delivery(Protocol):
     def problem(self) -> DeliveryError | None:
         """What keeps events from being delivered now, for those who cannot wait; None when nothing does."""
 
+    def busy(self, view: str) -> bool:
+        """Whether more of a view would only wait: something of it may start or is on its way as usual, or nobody is let in.
+
+        Not busy with requests that take long, or wait for their next try: those hold up their own players.
+        """
+
     def close(self, timeout_ms: int) -> None:
         """Take nothing new, give requests under way the time to finish, fail what is left with DeliveryStopped."""

@@ -17,7 +17,7 @@ from smartico_sync.delivery.pending_receipt import NUMBERS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from smartico_sync.core.verdicts import Refused
+    from smartico_sync.core.answer_errors import Refused
     from smartico_sync.delivery.pending_receipt import PendingReceipt
 
 __all__ = ["Request"]

@@ -144,6 +144,11 @@ class Router:
         """What keeps events from being delivered now; None when nothing does."""
         return next(filter(None, (destination.problem() for destination in self.destinations())), None)
 
+    def busy(self, view: str) -> bool:
+        """See the protocol."""
+        with self.lock:
+            return any(destination.dispatch.busy(view) for destination in self.destinations())
+
     def only_while(self, holding: Callable[[], bool]) -> None:
         """Begin no request while another member may have the state."""
         for destination in self.destinations():

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from smartico_sync.core.answer_errors import Refused
 from smartico_sync.core.events import BRAND
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND
-from smartico_sync.core.verdicts import Refused
 from smartico_sync.delivery.circuit_breaker import EVERYTHING
 from smartico_sync.errors import DeliveryError, DeliveryUnavailable, DeliveryUnknown
 

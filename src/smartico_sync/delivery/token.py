@@ -31,7 +31,7 @@ class Token:
         self.lock = threading.Lock()
         self.seen: tuple[int, ...] = ()
         if path is not None and not self.read():
-            raise ConfigError(f"{key}: {self.problem}", hint=f"write the token into {path}")
+            raise ConfigError(f"`{key}`: {self.problem}", hint=f"write the token into {path}")
 
     def __repr__(self) -> str:
         return "Token(…)"
@@ -40,8 +40,8 @@ class Token:
     def way_out(self) -> str:
         """What an operator does when the API does not take it."""
         if self.path is not None:
-            return f"write the token that is valid now into {self.path} ({self.key}): it is read again by itself; then: smartico-sync check"
-        return f"correct {self.key}, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it"
+            return f"write the token that is valid now into {self.path} (`{self.key}`): it is read again by itself; then: smartico-sync check"
+        return f"correct `{self.key}`, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it"
 
     def read(self) -> str:
         """The token now."""

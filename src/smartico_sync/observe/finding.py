@@ -29,6 +29,7 @@ Code = Literal[
     "invalid",
     "left_out",
     "missing",
+    "mutated",
     "refused",
     "replica",
     "standstill",

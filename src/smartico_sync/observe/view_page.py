@@ -54,7 +54,7 @@ def view_page(
     version: str,
     now_ms: int,
 ) -> str:
-    """The whole page; everything that comes from outside is escaped. `letters`: its last dead letters, the newest first."""
+    """The whole page; everything that comes from outside is escaped. `dead_letters`: the last ones, the newest first."""
     tone, told = sentence([view], health)
     title = told if view.name in told else f"{view.name}: {told}"
     content = (

@@ -146,7 +146,7 @@ class ViewFacts:
     `max_age_ms`: a lag beyond it is an alert. `statement_timeout_ms`: how long the source may take for one query. `head` is the cursor of the last delivered row in order; at and below `watermark`
     nothing can still appear.
     `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
-    `mutated` delivered rows were found changed; `stale` profiles were older than what was delivered and not sent, since this
+    `mutated` delivered rows were found changed, of which `on_mutated` says what becomes; `stale` profiles were older than what was delivered and not sent, since this
     start; `unknown_duplicates` the API had since this start, of rows that this state had never sent; `largest_tie` rows shared
     one cursor value; `skew_ms`: the source's clock minus ours, on a replica its lag included. `invalid` values broke a rule
     since this start, by property, and `left_out` values the API refused; `parked` and `dead` are waiting and given up now, by reason code, and the first of the
@@ -177,6 +177,7 @@ class ViewFacts:
     null_cursors: int = 0
     ahead: int = 0
     mutated: int = 0
+    on_mutated: Literal["ignore", "warn", "resend"] = "ignore"
     stale: int = 0
     unknown_duplicates: int = 0
     largest_tie: int = 0

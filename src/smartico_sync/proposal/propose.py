@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.tables import Join, Table
     from smartico_sync.proposal.attempt import Attempt, Values
+    from smartico_sync.proposal.resolve import Found
 
 __all__ = ["Proposal", "Proposed", "propose"]
 
@@ -29,7 +30,7 @@ PART = Recipe(
     "dt_update", rows="one a player",
 )  # fmt: skip
 LONGEST = 60  # of a view's name in the configuration
-PREFIX = "smartico_"  # of the views that are made
+PREFIXES = ("smartico_", "crm_", "v_")  # of the views that are made: the first with which a name is not too long
 TYPE = "tx_type"  # the type column of such a view
 ANY_CURSOR = "dt"  # a cursor that may have another name, where the view has the column anyway
 
@@ -71,10 +72,12 @@ class Proposal:
     missing: Mapping[str, str]
 
 
-def propose(tables: Sequence[Table], values: Values, cursor_names: Literal["free", "kept"] = "free") -> Proposal:
+def propose(
+    tables: Sequence[Table], values: Values, cursor_names: Literal["free", "kept"] = "free", longest: int = LONGEST
+) -> Proposal:
     """Try every recipe on every table whose name speaks for it; `values` is asked for columns that say what a row is.
 
-    `cursor_names` kept: a view calls its cursor as its table does.
+    `cursor_names` kept: a view calls its cursor as its table does. `longest`: characters of a name in the database.
     """
     known = {table.name: table for table in tables}
     views: list[Proposed] = []
@@ -86,7 +89,7 @@ def propose(tables: Sequence[Table], values: Values, cursor_names: Literal["free
         tried = [attempt(recipe, table, known, values) for table in tables if may_hold(recipe, table)]
         tried.sort(key=lambda each: (bool(each.problem), -each.score))
         if tried and not tried[0].problem:
-            views.append(_proposed(tried[0], cursor_names))
+            views.append(_proposed(tried[0], cursor_names, longest))
             needless.update(recipe.instead)
         else:
             missing[recipe.name] = tried[0].problem if tried else "no table is called so"
@@ -109,17 +112,19 @@ def _other_profiles(
                 and tried.cursor == PART.cursor_name
                 and "user_ext_id" in {c.name for c in table.columns}
             ):
-                found.append(_proposed(tried, "kept"))
+                found.append(_proposed(tried, "kept", LONGEST))
                 names.add(name)
     return found
 
 
-def _proposed(tried: Attempt, cursor_names: Literal["free", "kept"]) -> Proposed:
+def _proposed(tried: Attempt, cursor_names: Literal["free", "kept"], longest: int) -> Proposed:
     kind = KINDS[tried.recipe.kind]
     joined = any(found.at.joins for found in tried.found.values())
     # A profile's table would send every column it has.
     sends_all = kind.unmapped == "send" and tried.table.structure.view == "table"
-    made = _through_a_view(tried, cursor_names) if tried.conditions or joined or sends_all else _as_it_is(tried)
+    made = (
+        _through_a_view(tried, cursor_names, longest) if tried.conditions or joined or sends_all else _as_it_is(tried)
+    )
     numbers = {each.name for each in tried.recipe.fields if each.shape == "number" and "count" not in each.name}
     return replace(
         made,
@@ -158,30 +163,41 @@ def _as_it_is(tried: Attempt) -> Proposed:
     )
 
 
-def _through_a_view(tried: Attempt, cursor_names: Literal["free", "kept"]) -> Proposed:
+def _through_a_view(tried: Attempt, cursor_names: Literal["free", "kept"], longest: int) -> Proposed:
     """A view over the table: the catalogue's names, what other tables tell, and the rows that count."""
     recipe, table, alias = tried.recipe, tried.table, tried.places[0].alias
-    picked = {name: Picked(name, found.column.name, found.at.alias) for name, found in tried.found.items()}
+    # A name that is too long for the database stays as the table has it, and the configuration says what it is.
+    kept = {name: found.column.name for name, found in tried.found.items() if len(name) > longest}
+    picked = {
+        (shown := kept.get(name, name)): Picked(shown, found.column.name, found.at.alias)
+        for name, found in tried.found.items()
+    }
     for column in table.columns:
         name = plain_name(column.name)
-        if name not in picked and _passes(recipe, name):
+        if name not in picked and name not in kept and _passes(recipe, name):
             picked[name] = Picked(name, column.name, alias)
     cursor = tried.cursor if cursor_names == "kept" else _cursor_name(tried, picked)
     picked[cursor] = Picked(cursor, tried.cursor, alias)
     if tried.type_column:
         picked[TYPE] = Picked(TYPE, tried.type_column, alias)
     joins = _joins(tried, {pick.table for pick in picked.values()})
-    relation = ".".join((*schema_of(table.name), f"{PREFIX}{recipe.name}"))
+    relation = ".".join((*schema_of(table.name), _called(recipe, longest)))
     plan = ViewPlan(relation, table.name, alias, tuple(picked.values()), joins, tuple(tried.conditions))
     used = {pick.column for pick in picked.values() if pick.table == alias}
     used |= {each.column for each in tried.conditions} | {left for join in joins for left, _ in join.on}
     test = next((name for name in TESTERS if name in picked), "")
     unsent = {test: None} if test and test not in PROPERTIES and KINDS[recipe.kind].unmapped == "send" else {}
     return Proposed(
-        recipe, relation, table.name, cursor, _key(tried, picked, cursor), plan, columns=unsent,
+        recipe, relation, table.name, cursor, _key(tried, picked, cursor), plan, columns={**{column: name for name, column in kept.items()}, **unsent},
         type_column=TYPE if tried.type_column else "", test=test,
         left_out=tuple(column.name for column in table.columns if column.name not in used),
     )  # fmt: skip
+
+
+def _called(recipe: Recipe, longest: int) -> str:
+    """What the view that is made is called in the database."""
+    names = [f"{prefix}{recipe.name}" for prefix in PREFIXES]
+    return next((name for name in names if len(name) <= longest), names[-1])
 
 
 def _cursor_name(tried: Attempt, picked: Mapping[str, Picked]) -> str:
@@ -213,8 +229,8 @@ def _key(tried: Attempt, picked: Mapping[str, Picked], cursor: str) -> tuple[str
     kind, alias = KINDS[tried.recipe.kind], tried.places[0].alias
     if kind.role == "profile":
         brand = tried.found.get("ext_brand_id")
-        # An index can put a table's rows in order, and no other table's columns.
-        return ("user_ext_id",) if brand and brand.at.joins else ()
+        # An index can put a table's rows in order, and no other table's columns, nor those that it cannot hold.
+        return ("user_ext_id",) if brand and (brand.at.joins or _told_by_id(tried, brand)) else ()
     default = next((each for each in kind.key if all(name in picked for name in each)), ())
     own = [pick for pick in picked.values() if pick.table == alias]
     # The cursor's own name before another one of the same column: nothing is sorted twice.
@@ -229,6 +245,20 @@ def _key(tried: Attempt, picked: Mapping[str, Picked], cursor: str) -> tuple[str
     return () if set(key) == set(default) and not tried.type_column else key
 
 
+def _default_key(tried: Attempt) -> tuple[str, ...]:
+    """The table's columns behind the key that the kind has by default, where the catalogue knows no other."""
+    found = {name: each.column.name for name, each in tried.found.items() if not each.at.joins}
+    here = found | {column.name: column.name for column in tried.table.columns}
+    names = next((names for names in KINDS[tried.recipe.kind].key if set(names) <= set(here)), ())
+    return tuple(here[name] for name in names)
+
+
+def _told_by_id(tried: Attempt, brand: Found) -> bool:
+    """Whether the player's id tells rows apart without the brand, which no index can hold."""
+    known, who = tried.table.structure, tried.found["user_ext_id"]
+    return brand.column.name in known.unindexed and not who.at.joins and (who.column.name,) in known.unique
+
+
 def _index(tried: Attempt) -> IndexPlan | None:
     """The index that finds the cursor; None where there is one. What is beneath a view is not known."""
     table = tried.table
@@ -238,8 +268,9 @@ def _index(tried: Attempt) -> IndexPlan | None:
         # The type column is part of the order, which some engines do not see to be settled by a primary key.
         ties = (tried.cursor, tried.type_column)
         return IndexPlan(table.name, ties, "where the poll sorts") if tried.type_column else None
-    own = table.key
+    own = table.key or _default_key(tried)
     if KINDS[tried.recipe.kind].role == "profile":
         found = (tried.found.get(name) for name in ("ext_brand_id", "user_ext_id"))
         own = tuple(each.column.name for each in found if each and not each.at.joins)
-    return IndexPlan(table.name, (tried.cursor, *(column for column in own if column != tried.cursor)))
+    rest = (column for column in own if column != tried.cursor and column not in table.structure.unindexed)
+    return IndexPlan(table.name, (tried.cursor, *rest))

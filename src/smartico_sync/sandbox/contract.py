@@ -6,11 +6,14 @@ remembered; what remains per event is a look-up.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.catalogue.events import EVENTS, never_sent
+from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.catalogue.properties import PROPERTIES, PropertyType, is_managed
 
 if TYPE_CHECKING:
@@ -49,7 +52,13 @@ JSON_NAMES = {
     dict: "object",
     NoneType: "null",
 }
-CLOSED = frozenset(name for name, known in PROPERTIES.items() if known.values)
+RULED = frozenset(name for name, known in PROPERTIES.items() if known.values or known.pattern)
+FEW_VALUES = 4096  # of closed lists and codes; there are fewer languages, countries and currencies
+# What the kinds of views send beside the properties of the catalogue, by event type: a draw's lines are a whole number.
+OWN_TYPES: dict[str, dict[str, PropertyType]] = {}
+for kind in KINDS.values():
+    for event_type in kind.event_types.values():
+        OWN_TYPES.setdefault(event_type, {}).update(kind.types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +143,36 @@ def content(event_type: str, payload: dict[str, Any]) -> Finding:
                 f"Property {name} failed to parse value of type {json_name(value)}, error: expected {expected}"
             )
     managed = [name for name in payload if is_managed(name.lstrip(OPERATORS))]
-    return Finding(violation=f"managed property {managed[0]}") if managed else CLEAN
+    if managed:
+        return Finding(violation=f"managed property {managed[0]}")
+    return unlike(event_type, payload)
+
+
+def unlike(event_type: str, payload: dict[str, Any]) -> Finding:
+    """Judge properties that the kinds of views know; their types are agreed with Smartico, so another is only counted."""
+    own = OWN_TYPES.get(event_type, {})
+    for name, value in payload.items():
+        if name in own and name not in PROPERTIES and type(value) not in TYPES[own[name]][0]:
+            return Finding(violation=f"{name} of {event_type} is not {words_of(own[name])}")
+    return CLEAN
 
 
 def outside(payload: dict[str, Any]) -> Finding:
-    """Judge the values of closed lists; the API is not known to refuse one that is in none, so it is only counted."""
-    for name in CLOSED & payload.keys():
-        if payload[name] not in PROPERTIES[name].values:
-            return Finding(violation=f"{name} is none of its list")
+    """Judge closed lists and codes; the API is not known to refuse a value that is none of them, so it is only counted."""
+    for name in RULED & payload.keys():
+        said = misfit(name, payload[name])
+        if said:
+            return Finding(violation=said)
     return CLEAN
+
+
+@lru_cache(maxsize=FEW_VALUES)
+def misfit(name: str, value: str) -> str:
+    """What a value breaks; empty when it keeps its property's rule."""
+    known = PROPERTIES[name]
+    if known.values:
+        return "" if value in known.values else f"{name} is none of its list"
+    return "" if re.fullmatch(known.pattern, value) else f"{name} is not {known.rule or f'written as {known.pattern}'}"
 
 
 def wrong(name: str, value: object) -> str:

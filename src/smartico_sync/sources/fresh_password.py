@@ -67,6 +67,11 @@ class FreshPassword:
         """See the protocol."""
         return self._now.source.cursor_names
 
+    @property
+    def longest_name(self) -> int:
+        """Of the engine."""
+        return self._now.source.longest_name
+
     @contextmanager
     def _used(self) -> Iterator[Source]:
         """The source with the password of now, which stays open meanwhile."""

@@ -190,6 +190,11 @@ class Source(Protocol):
     def cursor_names(self) -> Literal["free", "kept"]:
         """Whether a view may call its cursor otherwise than its table does, and still be read by the table's index."""
 
+    @property
+    def longest_name(self) -> int:
+        """How many characters the name of an index, a view or a column may have."""
+        ...
+
     def describe(self, relation: Relation) -> Relation:
         """The relation with `columns` filled from the database. ViewBroken when the cursor or a key column is missing."""
 

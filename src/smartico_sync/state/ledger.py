@@ -64,7 +64,7 @@ def pack(rows: pl.DataFrame) -> Page | None:
     """Pack a frame [key UInt64, cursor_ms Int64] without nulls; None when it is empty."""
     if rows.is_empty():
         return None
-    rows = rows.sort("key")
+    rows = rows if rows.height == 1 else rows.sort("key")
     cursors = rows.get_column("cursor_ms")
     low, high = bounds(cursors)
     width = next(width for width in (0, 1, 2, 4, 8) if high - low < 1 << 8 * width)
@@ -100,7 +100,8 @@ def count_buckets(cursors: pl.Series, bucket: int = BUCKET_MS) -> pl.DataFrame:
 
 def append(connection: Statements, view_no: int, at_ms: int, rows: pl.DataFrame) -> Inserted | None:
     """Add a page inside the caller's transaction; its number is its sequence number. None when there is nothing to keep."""
-    rows = rows.select(pl.col("key").cast(pl.UInt64), pl.col("cursor_ms").cast(pl.Int64)).drop_nulls()
+    if rows.schema != SCHEMA or rows.get_column("key").null_count() or rows.get_column("cursor_ms").null_count():
+        rows = rows.select(pl.col("key").cast(pl.UInt64), pl.col("cursor_ms").cast(pl.Int64)).drop_nulls()
     page = pack(rows)
     if page is None:
         return None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import sqlite3
 import zlib
+from bisect import bisect_left
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SLICE", "DamagedLog", "ProfileLog", "append"]
 
+FEW = 16  # profiles looked at one by one
 PIECE = 4_096  # profiles in one row of the log at most: some 150 KB, read and deleted as a whole
 SLICE = 2_048  # profiles moved in one transaction: some 6 ms of work, for which others may wait
 SLICE_ROWS = 16  # rows of the log deleted in one transaction: 2 MB
@@ -82,6 +84,11 @@ class ProfileLog:
 
     def known(self, connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
         """Return the profiles among `ids` (Int64, ascending), as they came last; in no order."""
+        if ids.len() <= FEW:
+            found = self.few(connection, view_no, ids.to_list())
+            rest = [number for number in ids.to_list() if number not in found]
+            moved = read(connection, view_no, pl.Series(rest, dtype=pl.Int64)).rows() if rest else []
+            return framed([*found.values(), *moved])
         logged = self.logged(connection, view_no, ids)
         if logged.height:
             ids = ids.filter(~ids.is_in(logged.get_column("id").implode()))
@@ -111,6 +118,19 @@ class ProfileLog:
                 found.append(complete(hits))
                 wanted = wanted.join(hits, on="id", how="anti", maintain_order="left").set_sorted("id")
         return pl.concat(found) if found else NOTHING
+
+    def few(self, connection: sqlite3.Connection, view_no: int, ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+        """Return what `logged` does of a handful of ids, by id: searched one by one, as a query would cost more."""
+        held = self._held(connection, view_no)
+        runs = [(run, run.get_column("id")) for run in (*reversed(held.fresh), *reversed(held.moving))]
+        found: dict[int, tuple[Any, ...]] = {}
+        for number in ids:
+            for run, there in runs:
+                place = bisect_left(there, number)
+                if place < run.height and there[place] == number:
+                    (found[number],) = rows_of(run.slice(place, 1))
+                    break
+        return found
 
     def fill(self, connection: sqlite3.Connection, view_no: int) -> Literal["little", "enough", "too much"]:
         """Whether the log has outgrown its share of the file, with what was written to this view's; or even to twice that."""
@@ -182,7 +202,9 @@ def append(connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> 
 
     Small rows at the end of the log are taken into the new one, so that there are few however small the pages are.
     """
-    page = newest([page.with_columns(pl.col("whole", "parts").cast(pl.Binary))])
+    if page.schema != NOTHING.schema:
+        page = page.with_columns(pl.col("whole", "parts").cast(pl.Binary))
+    page = newest([page])
     last = connection.execute(
         "SELECT seq, n FROM profile_log WHERE view_no = ? ORDER BY seq DESC LIMIT ?", (view_no, PIECE.bit_length())
     ).fetchall()
@@ -273,9 +295,19 @@ def unpacked(seq: int, n: int, check: int, blob: bytes) -> pl.DataFrame:
 
 def newest(runs: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Merge runs into one, ascending by id; of equal ids the last one of the last run stays."""
+    if sum(run.height for run in runs) <= FEW:
+        last = {row[0]: row for run in runs for row in rows_of(run)}
+        page = framed([last[number] for number in sorted(last)])
+        return slim(pl.DataFrame([page.get_column("id").set_sorted(), *page.get_columns()[1:]]))
     merged = pl.concat([complete(run) for run in runs] or [NOTHING]).sort("id", maintain_order=True)
     ids = merged.get_column("id")
     return slim(merged.filter(ids.ne_missing(ids.shift(-1)))).set_sorted("id")
+
+
+def rows_of(page: pl.DataFrame) -> list[tuple[Any, ...]]:
+    """A handful of profiles as rows with every column."""
+    rows = page.rows()
+    return rows if "parts" in page.columns else [(number, whole, None, at) for number, whole, at in rows]
 
 
 def following(run: pl.DataFrame, after: int | None) -> pl.DataFrame:

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "forget", "known", "remember"]
 
 SCHEMA = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64}
+FEW = 16  # ids looked at one by one
 FORGOTTEN = b""  # no fingerprint is equal to it
 CHUNK = 20_000  # ids looked up by one statement: bounds its memory, large enough that its cost does not show
 
 
 def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
     """Read the profiles with these ids, in no order; ids that are not known have no row."""
-    wanted = signed(ids).drop_nulls().unique().sort()  # ascending: neighbours share a database page
+    wanted = signed(ids.unique().drop_nulls()).sort()  # ascending: neighbours share a database page
     rows = []
     for start in range(0, wanted.len(), CHUNK):
         rows += connection.known_profiles(view_no, wanted.slice(start, CHUNK).to_list())
@@ -27,7 +28,9 @@ def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
     found, whole, parts, cursor_at = zip(*rows, strict=True)
     return pl.DataFrame(
         [
-            pl.Series("id", found, dtype=pl.Int64).reinterpret(signed=False),
+            pl.Series("id", [number % (1 << 64) for number in found], dtype=pl.UInt64)
+            if len(found) <= FEW
+            else pl.Series("id", found, dtype=pl.Int64).reinterpret(signed=False),
             pl.Series("whole", whole, dtype=pl.Binary),
             pl.Series("parts", parts, dtype=pl.Binary),
             pl.Series("cursor_at", cursor_at, dtype=pl.Int64),
@@ -37,8 +40,9 @@ def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
 
 def remember(connection: Statements, view_no: int, profiles: pl.DataFrame) -> None:
     """Insert or replace profiles, inside the caller's transaction; of equal ids the last one stays."""
-    page = profiles.select(signed(profiles.get_column("id")), "whole", "parts", pl.col("cursor_at").cast(pl.Int64))
-    connection.remember_profiles(view_no, page.sort("id", maintain_order=True))
+    at = profiles.get_column("cursor_at").cast(pl.Int64)
+    page = pl.DataFrame([signed(profiles.get_column("id")), *profiles.select("whole", "parts").get_columns(), at])
+    connection.remember_profiles(view_no, page if page.height == 1 else page.sort("id", maintain_order=True))
 
 
 def forget(connection: Statements, view_no: int, what: Literal["fingerprints", "ages"]) -> None:
@@ -53,4 +57,9 @@ def forget(connection: Statements, view_no: int, what: Literal["fingerprints", "
 
 def signed(ids: pl.Series) -> pl.Series:
     """Reinterpret UInt64 as Int64: SQLite's integers are signed; equal bits, equal ids."""
+    if ids.len() <= FEW:  # a query costs more
+        numbers = [
+            None if number is None else number - (number >> 63 << 64) for number in ids.cast(pl.UInt64).to_list()
+        ]
+        return pl.Series(ids.name, numbers, dtype=pl.Int64)
     return ids.cast(pl.UInt64).reinterpret(signed=True)

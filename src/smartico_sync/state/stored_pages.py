@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
@@ -161,4 +161,5 @@ class StoredPages(StoredViews):
 
 def highest(rows: pl.DataFrame) -> int:
     """Return the highest cursor of ledger rows."""
-    return int(rows.select(pl.col("cursor_ms").max().fill_null(-(1 << 63))).item())
+    top = cast("int | None", rows.get_column("cursor_ms").max())
+    return -(1 << 63) if top is None else top

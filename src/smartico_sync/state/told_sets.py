@@ -61,8 +61,9 @@ def known(connection: Statements, cipher: Cipher, view_no: int, ids: pl.Series, 
 
 def remember(connection: Statements, cipher: Cipher, view_no: int, profiles: pl.DataFrame) -> None:
     """Insert or replace the sets of accepted profiles, inside the caller's transaction; null leaves what is there."""
-    ids = profiles.get_column("id").cast(pl.UInt64).reinterpret(signed=True)
-    for column in marked(profiles.columns):
+    columns = marked(profiles.columns)
+    ids = profiles.get_column("id").cast(pl.UInt64).reinterpret(signed=True) if columns else ()
+    for column in columns:
         name = column[1:]
         connection.executemany(
             "INSERT INTO told_set (view_no, id, property, names) VALUES (?, ?, ?, ?) "

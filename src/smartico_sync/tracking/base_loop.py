@@ -45,6 +45,7 @@ BACKOFF = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0))  # after trouble; a da
 GLANCE_S = 0.5  # how often a loop with pages in flight looks whether the API takes anything at all
 IDLE_S = 60.0  # an idle loop is woken by whoever has something for it; this is only for safety
 GRACE_S = 1.0  # what is in flight may still be acknowledged when a person waits, or something went wrong
+LONG_S = 30.0  # a request has had five tries by then: it is one player's, and the others' events need not wait for it
 FAREWELL_S = 3.0  # the same when the daemon ends
 
 log = structlog.get_logger()
@@ -57,7 +58,8 @@ S = TypeVar("S", bound=EventSender)
 class Standing:
     """How a view stands, for whoever schedules it. `tries`: how many polls have ended, well or not.
 
-    `unregistered`: events that wait because nobody registered their brand.
+    `unregistered`: events that wait because nobody registered their brand. `waits`: long, when an answer has not come for LONG_S and
+    there is nothing to read meanwhile.
     """
 
     progress: Literal["behind", "caught up"] = "behind"
@@ -65,11 +67,12 @@ class Standing:
     error: SyncError | None = None
     dead_lettered: int = 0
     unregistered: int = 0
+    waits: Literal["no", "long"] = "no"
 
     @property
     def settled(self) -> bool:
         """Whether others need not wait for this view any longer."""
-        return self.progress == "caught up" or (self.tries > 0 and self.error is not None)
+        return self.progress == "caught up" or self.waits == "long" or (self.tries > 0 and self.error is not None)
 
     @property
     def halted(self) -> bool:
@@ -89,7 +92,10 @@ class BaseLoop(ABC, Generic[T, S]):
     def __init__(self, equipment: T, sender: S, most_bytes: float = math.inf) -> None:
         self._equipment = equipment
         self._mailbox = Mailbox()
-        self._flight = PagesInFlight(equipment.view.name, self._mailbox.wake, equipment.memory, most_bytes)
+        name, delivery = equipment.view.name, equipment.delivery
+        self._flight = PagesInFlight(
+            name, self._mailbox.wake, equipment.memory, lambda: delivery.busy(name), most_bytes
+        )
         self._sender = sender
         self._standing = Standing()
         self._committed: Literal["all", "less than was sent"] = "all"
@@ -136,6 +142,10 @@ class BaseLoop(ABC, Generic[T, S]):
         self._drop_session()
         self._attempt(self._doubt)
         self._flight.close()
+
+    def _nothing_to_read(self) -> bool:
+        """Whether only answers are waited for."""
+        return self._outbox == "on its way"
 
     @abstractmethod
     def _step(self) -> None:
@@ -224,8 +234,10 @@ class BaseLoop(ABC, Generic[T, S]):
 
     def _look_at_api(self) -> None:
         """With pages in flight: tell whether the API takes anything at all. Raises its problem when patience is over."""
-        problem = self._equipment.delivery.problem()
-        self._equipment.recorder.waits_for_api(problem, self._flight.oldest_s())
+        problem, oldest_s = self._equipment.delivery.problem(), self._flight.oldest_s()
+        self._equipment.recorder.waits_for_api(problem, oldest_s)
+        if oldest_s >= LONG_S and self._nothing_to_read():
+            self._standing = replace(self._standing, waits="long")
         if problem is None:
             self._refused_since = None
             if isinstance(self._standing.error, DeliveryError):

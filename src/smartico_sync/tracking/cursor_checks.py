@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.core.cursor_time import DAY_MS, Grain, cursor_ms, looks_like
 from smartico_sync.errors import ViewMisconfigured
 
@@ -46,7 +47,7 @@ def cursor_advice(view: View, source: Source, relation: Relation) -> tuple[Advic
         if head is None:
             return ()
         if family == "text":
-            refuse_numbers(view, reading, head)
+            refuse_numbers(view, ENGINES[source.engine].number, reading, head)
             return ()
         meaning = looks_like(head, reading.clock_ms)
     if view.cursor_is == "auto" and meaning != "id":
@@ -64,8 +65,11 @@ def cursor_advice(view: View, source: Source, relation: Relation) -> tuple[Advic
     return ()
 
 
-def refuse_numbers(view: View, reading: Reading, head: str) -> None:
-    """Raise ViewMisconfigured when texts are numbers: '10' stands before '9', so what comes after 9 is never read."""
+def refuse_numbers(view: View, number: str, reading: Reading, head: str) -> None:
+    """Raise ViewMisconfigured when texts are numbers: '10' stands before '9', so what comes after 9 is never read.
+
+    `number`: how the engine makes numbers of them.
+    """
     values = [head, *reading.keys(None, head, SAMPLED).get_column("@cursor").to_list()]
     if not all(DIGITS.fullmatch(value) for value in values):
         return
@@ -73,7 +77,7 @@ def refuse_numbers(view: View, reading: Reading, head: str) -> None:
         return  # filled up with zeros, they stand in order
     raise ViewMisconfigured(
         f"view {view.name}: the cursor {view.cursor} holds numbers as text, where '10' stands before '9': rows would be left out",
-        hint=f"cast it in the view: CAST({view.cursor} AS bigint) AS {view.cursor}, with an index on the same expression",
+        hint=f"cast it in the view: {number.format(view.cursor)}, with an index on the same expression where there can be one",
     )
 
 

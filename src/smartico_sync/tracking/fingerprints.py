@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.diff import DIGITS, UNSURE
+from smartico_sync.core.part_prints import DIGITS, UNSURE
 from smartico_sync.core.told_sets import ANY, EMPTY, MARK, items, marked, written
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import ViewMisconfigured
-from smartico_sync.tracking.source_checks import lost
+from smartico_sync.tracking.anchor_lookup import lost, prints
 from smartico_sync.tracking.view_identity import definition_of, recorded, where
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def refuse_known_relation(
         return
     defined = definition_of(configuration, view, prepared.mapping)
     for row in store.views():
-        if row.head is None or row.view not in store.begun_before:
+        if row.blank or row.view not in store.begun_before:
             continue
         before = recorded(row)
         if not set(before.event_types) & set(defined.event_types) or before.brand != defined.brand:
@@ -56,7 +56,12 @@ def holds_rows_of(
 ) -> bool:
     """Whether most of the rows that were delivered last for a view of the state stand in the relation of another one."""
     anchors = store.anchors(name)
-    if not anchors or (before.cursor, before.key) != (defined.cursor, defined.key):
+    if not anchors or before.key != defined.key or not (defined.key or before.cursor == defined.cursor):
         return False
     with source.reading(prepared.relation) as reading:
-        return 2 * len(lost(reading, prepared, anchors)) < len(anchors)
+        if before.cursor == defined.cursor:
+            return 2 * len(lost(reading, prepared, anchors)) < len(anchors)
+        # Read in another order they stand elsewhere, and are the same rows.
+        there = prints(prepared, reading.by_key({anchor.position.key for anchor in anchors}))
+    same = {(position.key, mark) for position, mark in there}
+    return 2 * sum((anchor.position.key, anchor.print) in same for anchor in anchors) > len(anchors)

@@ -90,7 +90,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _advance(self) -> None:
         """With the view at work: commit what was acknowledged, else carry out a turn, else read, else wait."""
-        if self._session is None and self._empty_outbox() == "on its way":
+        # Delivery keeps each player's order: behind a request that takes long only its own players need to wait.
+        if self._session is None and self._empty_outbox() == "on its way" and self._standing.waits == "no":
             return
         session = self._session or self._begin()
         if page := self._flight.take():
@@ -209,6 +210,9 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._failures, self._refused_since, self._described = 0, None, "once"
         self._standing = Standing("caught up", self._standing.tries + 1)
         self._equipment.recorder.caught_up(level)
+
+    def _nothing_to_read(self) -> bool:
+        return self._level is not None or super()._nothing_to_read()
 
     def _wait(self) -> None:
         """Wait for whatever comes first; while something is in flight, look whether the API takes anything."""

@@ -24,7 +24,9 @@ __all__ = ["InFlight", "PagesInFlight", "Sent"]
 MOST_PAGES = 512  # small ones of polls that did not wait for a player whom the API is slow with: minutes of them
 Where = Literal["here", "worker"]
 Scan = Literal["none", "part"]
-FULL_PAGES = 4  # of a backlog: they keep reading, working and sending busy, and more of them only cost memory
+FULL_PAGES = (
+    4  # of a backlog: they keep reading, working and sending busy; while they do, more of them only cost memory
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,9 @@ class InFlight:
 class PagesInFlight:
     """Used by the view's own loop only. `changed` is called, from any thread, when something may have settled.
 
+    `busy` tells whether more pages would only wait: a few of a backlog are enough then. Where all that is left of them waits for
+    some players, others are read on.
+
     `memory` is shared with other views; `most_bytes` of rows are the bound of this one, if it has one.
 
     Pages are made ready by one thread beside the loop while there is a backlog, and in the loop itself otherwise: for a
@@ -96,11 +101,17 @@ class PagesInFlight:
     """
 
     def __init__(
-        self, view: str, changed: Callable[[], None], memory: MemoryBudget, most_bytes: float = math.inf
+        self,
+        view: str,
+        changed: Callable[[], None],
+        memory: MemoryBudget,
+        busy: Callable[[], bool] = lambda: True,
+        most_bytes: float = math.inf,
     ) -> None:
         self._view = view
         self._changed = changed
         self._memory = memory
+        self._busy = busy
         self._most_bytes = most_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"work-{view}")
         self._broken: BaseException | None = None
@@ -119,7 +130,7 @@ class PagesInFlight:
         bounds = (
             len(self._ordered) >= MOST_PAGES,
             size >= self._most_bytes,
-            backlog >= FULL_PAGES,
+            backlog >= FULL_PAGES and self._busy(),
             len(self) > 0 and self._memory.spent,
         )
         return self._broken is not None or any(bounds)

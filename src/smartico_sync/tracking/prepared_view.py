@@ -13,6 +13,7 @@ from smartico_sync.core.late_commit.choice import Choice, choose
 from smartico_sync.core.late_commit.missing_ids import whole
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, ViewDefinition, traits
 from smartico_sync.core.mapping import keys_of
+from smartico_sync.core.misfits import near
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import IDS, Relation
@@ -76,12 +77,13 @@ def planned(configuration: Configuration, view: View, source: Source) -> ViewMap
     described = source.describe(relation_of(view, view.timezone or configuration.sources[view.source].timezone))
     chosen = options(view, configuration.pii)
     key = keys_of(kind(view.kind), view.key, described.columns, chosen.type_column, chosen.columns)
-    relation = replace(described, key=key)
-    if missing := [name for name in key if relation.column(name) is None]:
+    there = [column.name for column in described.columns]
+    if missing := [name for name in view.key or () if name not in there]:
         raise ViewBroken(
             f"view {view.name}: {where(view)} has no column {missing[0]}, which `key:` names",
-            hint="name the columns that make a row unique with `key:`, or `key: []` for none",
+            hint=f"name with `key:` the columns that make a row unique, or write `key: []` for none; it has {near(missing[0], there)}",
         )
+    relation = replace(described, key=tuple(name for name in key if name in there))  # a misfit tells the others
     names = (column.name for column in relation.columns)
     blind = frozenset(name for name in names if says_who(configuration.pii, view, name))
     return plan(view.name, kind(view.kind), relation, replace(chosen, blind=blind))
@@ -111,13 +113,13 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     facts = source.facts()
     family: Family = "instant" if relation.epoch else relation.cursor_column.family
     definition = source.definition(relation)
-    no_fence = facts.no_fence(family)
+    no_fence = facts.no_fence(family) or definition.unfenced
     asked = family in IDS and (no_fence or view.late_commit == "gaps")
     shared = shared_ids(source, relation, definition) if asked else ""
     choice = choose(view.late_commit, family, ENGINES[source.engine].ids, no_fence, shared)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
-    if definition.blocks and not (family in IDS and in_blocks(source, relation)):
+    if definition.blocks and not (family in IDS and in_blocks(source, relation, definition.step)):
         definition = replace(definition, blocks="")
     if definition.blocks:
         told = f"ids come in blocks ({definition.blocks}), so missing ones are asked for again for a day"
@@ -145,18 +147,22 @@ def pipeline_options(
     )
 
 
-def in_blocks(source: Source, relation: Relation) -> bool:
+def in_blocks(source: Source, relation: Relation, step: int) -> bool:
     """Whether ids lie closer than the steps of their sequence: where they do not, several masters take turns."""
+    if not step:
+        return True
     with source.reading(relation) as reading:
         head = reading.head()
         ids = reading.keys(None, head, SAMPLED).get_column("@cursor").unique() if head is not None else None
     if ids is None or ids.len() < FEW or not whole_numbers(ids):
         return True
-    return math.gcd(*whole(ids).sort().diff().drop_nulls().to_list()) == 1
+    return math.gcd(*whole(ids).sort().diff().drop_nulls().to_list()) % step != 0
 
 
 def shared_ids(source: Source, relation: Relation, definition: ViewDefinition) -> str:
-    """Why several rows may have one id, so that one may come late though its id is not missing; empty where each has its own."""
+    """Why a row may come late though its id is not missing, or long after; empty where each has its own, in order."""
+    if definition.unfenced:
+        return "rows of another server, or of a refresh, come in no order of their ids"
     if any(trait.name in ("union", "group") for trait in traits(definition, ())):
         return "the view is a UNION or has groups, so several rows may have one id"
     with source.reading(relation) as reading:
@@ -174,7 +180,7 @@ def prepare_known(configuration: Configuration, view: View, source: Source, row:
     A view that is given a further column, which would be its key by default, goes on as it was. Raises what `prepare` raises.
     """
     prepared = prepare(configuration, view, source)
-    if row is None or view.key is not None or row.head is None:
+    if row is None or view.key is not None or row.blank:
         return prepared
     key = recorded(row).key
     if key == prepared.relation.key or any(prepared.relation.column(name) is None for name in key):

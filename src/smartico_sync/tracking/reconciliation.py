@@ -29,13 +29,12 @@ from smartico_sync.tracking import late_scan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import End, Reading, Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
     from smartico_sync.tracking.profile_comparison import ProfileComparison
 
-__all__ = ["LISTED", "Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "span", "units"]
+__all__ = ["LISTED", "Bucket", "Depth", "Reconciliation", "Span", "compare", "is_time", "units"]
 
 KEYS_AT_ONCE = 50_000
 KEYS_WALKED = 10_000  # rows that one bucket of ids holds at least, where there are so many
@@ -102,41 +101,6 @@ class Reconciliation:
     def missing_rows(self) -> int:
         """How many rows were never acknowledged."""
         return sum(bucket.missing for bucket in self.differing)
-
-
-def span(
-    prepared: PreparedView, source: Source, store: Store, row: ViewRow, low: int | None = None, high: int | None = None
-) -> Span | None:
-    """What can be compared, by default the last day up to the watermark; None when nothing is closed yet.
-
-    Of ids those since the lowest that was delivered within a day, and where that is the first of all, since the source's
-    first: an id below it may have come late.
-    """
-    if row.watermark is None:
-        return None
-    closed = units(prepared, row.watermark.cursor)
-    # What was there at the start was not sent, and without a key it is not known how far a watermark of one reaches.
-    whole = bool(row.watermark.key) == bool(prepared.relation.key) and row.watermark != row.start_head
-    top = row.watermark if whole and (high is None or high > closed) else None
-    high = closed if high is None else min(high, closed)
-    first = store.ledger_low(row.view, 0)
-    if low is None and is_time(prepared):
-        low = high - DAY_MS
-    elif low is None:
-        low = store.ledger_low(row.view, row.updated_ms - DAY_MS)
-        if low is None or low == first:
-            lowest = first_id(prepared, source)
-            low = lowest if first is None else min(lowest, first)
-    if row.started_from != "first" and first is not None:
-        low = max(low, first)
-    return Span(low, high, top) if low < high or (top is not None and low == high) else None
-
-
-def first_id(prepared: PreparedView, source: Source) -> int:
-    """The lowest id that the source holds; 0 where it holds none."""
-    with source.reading(prepared.relation) as reading:
-        lowest = reading.page(None, 1)
-    return units(prepared, lowest.get_column("@cursor")[0]) if lowest.height else 0
 
 
 def units(prepared: PreparedView, text: str) -> int:

@@ -11,9 +11,10 @@ import structlog
 from smartico_sync.core.pipeline import positions_of
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import SyncError, Unexpected
+from smartico_sync.tracking.compared_span import span
 from smartico_sync.tracking.mailbox import ViewTurn
 from smartico_sync.tracking.profile_comparison import ProfileComparison
-from smartico_sync.tracking.reconciliation import compare, is_time, span, units
+from smartico_sync.tracking.reconciliation import compare, is_time, units
 from smartico_sync.tracking.redelivery import requested
 
 if TYPE_CHECKING:

@@ -135,8 +135,11 @@ class Sender(EventSender):
         keys = batch.ledger.get_column("key")
 
         def settle(receipt: Receipt) -> None:
-            new = [row for row in sorted(receipt.known_before) if found.retried.found[row].code == UNACKNOWLEDGED]
+            known = sorted(receipt.known_before)
+            new = [row for row in known if found.retried.found[row].code == UNACKNOWLEDGED]
             explained = session.keys.explain(found.rows, keys, new)
+            # What was refused, and is a duplicate now, was never accepted where another row has its id.
+            session.keys.compare(found.rows, [row for row in known if row not in new])
             commit = self.built(session, batch, receipt, found.retried)
             commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
             self.somebody_is_known(commit)

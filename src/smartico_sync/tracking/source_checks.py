@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from smartico_sync.core.cursor_time import cursor_ms
-from smartico_sync.core.events import POSITION
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.late_commit.mechanism import ReadTime
-from smartico_sync.core.ledger_keys import ledger_keys, may_move
-from smartico_sync.core.mapping import events
-from smartico_sync.core.pipeline import anchor_print, position_at
+from smartico_sync.core.ledger_keys import ledger_keys
+from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.reason_codes import MUTATED
 from smartico_sync.core.replication import UNKNOWN
-from smartico_sync.core.restore_detection import Facts, Highest, judge, reconcile
+from smartico_sync.core.restore_detection import Facts, judge, reconcile, still_gone
 from smartico_sync.errors import RowsUnusable, SourceError, ViewMisconfigured, ViewRegressed
 from smartico_sync.observe.finding import NEXT
+from smartico_sync.tracking.anchor_lookup import highest, lost
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.mutation_scan import MutationScan
 from smartico_sync.tracking.null_counts import NullCounts
@@ -35,12 +33,13 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import Anchor
     from smartico_sync.core.replication import Replication
+    from smartico_sync.core.restore_detection import Standing
     from smartico_sync.sources.protocol import Reading, Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.page_reader import PageReader
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["CheckMemory", "CheckResult", "SourceChecks", "lost"]
+__all__ = ["CheckMemory", "CheckResult", "SourceChecks"]
 
 EVERY_MS = 60_000  # a restore is not noticed sooner by polls of an idle source, nor need it be
 SOON_MS = 5_000  # after something suspicious
@@ -60,7 +59,7 @@ class CheckMemory:
     `nulls`: rows without a place in the order.
     `sent_without`: keys of rows without a cursor that were delivered. `changed`: what the view reads now that it did not
     read before. `columns`: what changed in those that are sent, and `hint` what to do about it. `servers`: those whose rows were found to be the ones delivered, each with the clock at which it was last
-    read.
+    read. `gone`: rows delivered last whose absence stopped the view.
     """
 
     next_ms: int = 0
@@ -71,6 +70,7 @@ class CheckMemory:
     columns: str = ""
     hint: str = ""
     servers: dict[str, int] = field(default_factory=dict)
+    gone: frozenset[Anchor] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +137,23 @@ class SourceChecks:
         newest = len(list(takewhile(lambda anchor: anchor in gone, reversed(anchors))))
         facts = Facts(len(anchors), len(anchors) - len(gone), highest(reading, head, watermark), newest)
         judged = judge(self.view.name, facts)
-        if judged.state == "regressed" and self.view.on_regressed == "stop":
-            raise ViewRegressed(f"view {self.view.name}: {judged.reason}", hint=judged.hint)
+        if self.view.on_regressed == "stop":
+            judged = self.held(judged, gone)
+            if judged.state == "regressed":
+                raise ViewRegressed(f"view {self.view.name}: {judged.reason}", hint=judged.hint)
         if judged.state != "steady":
             self.doubts = f"{judged.reason}{NEXT}{judged.hint}"
+
+    def held(self, judged: Standing, gone: Sequence[Anchor]) -> Standing:
+        """A view that stopped goes on when the rows are back, and not because others came since: their ids may be taken again."""
+        still = self.memory.gone.intersection(gone)
+        if judged.state == "regressed":
+            self.memory.gone = frozenset(gone)
+        elif len(still) > 1:
+            return still_gone(self.view.name, len(still))
+        else:
+            self.memory.gone = frozenset()
+        return judged
 
     def recognise(self, reading: Reading, reader: PageReader) -> None:
         """Make sure, before anything is read from it, that a server that was not asked before is the same source.
@@ -257,40 +270,3 @@ class SourceChecks:
             reason = "it changed after it was sent"
             self.store.enqueue(self.view.name, requested(self.view.name, positions, MUTATED, reason))
         return rows.height
-
-
-def lost(reading: Reading, prepared: PreparedView, anchors: Sequence[Anchor]) -> list[Anchor]:
-    """The anchors that do not exist, as the same rows. Where the cursor is a time they may have moved up when they were updated."""
-    same = prints(prepared, reading.rows(anchor.position for anchor in anchors))
-    gone = [anchor for anchor in anchors if (anchor.position, anchor.print) not in same]
-    moves = prepared.relation.key and (prepared.mapping.kind.role == "profile" or may_move(prepared.mapping))
-    if not moves or not gone:
-        return gone
-    moved: dict[tuple[tuple[str, ...], int], int] = {}
-    rows = reading.by_key({anchor.position.key for anchor in gone})
-    for (position, mark), at_ms in prints(prepared, rows).items():
-        moved[position.key, mark] = max(at_ms, moved.get((position.key, mark), at_ms))
-    return [anchor for anchor in gone if moved.get((anchor.position.key, anchor.print), -1) < anchor.cursor_ms]
-
-
-def prints(prepared: PreparedView, rows: pl.DataFrame) -> dict[tuple[Position, int], int]:
-    """The positions and prints of rows, and their cursor as in the ledger."""
-    if not rows.height:
-        return {}
-    frame = events(prepared.mapping, rows).events.frame
-    moments = cursor_ms(rows.get_column(prepared.relation.cursor), prepared.relation.cursor_is).to_list()
-    marks = anchor_print(frame, prepared.mapping).to_list()
-    return {
-        (position_at(rows, row), mark): moments[row]
-        for row, mark in zip(frame.get_column(POSITION).to_list(), marks, strict=True)
-    }
-
-
-def highest(reading: Reading, head: Position, watermark: Position | None) -> Highest:
-    """Where the source ends, compared by the database."""
-    top = reading.head()
-    if top is None:
-        return "none"
-    if watermark is not None and not reading.keys(watermark.cursor, top, 1).height:
-        return "below watermark"
-    return "at head or above" if reading.keys(head.cursor, top, 1).height else "below head"

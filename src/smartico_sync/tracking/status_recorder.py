@@ -42,7 +42,7 @@ class StatusRecorder:
         self.board, self.name = board, view.name
         polls = Polls.since_now(board.clock())
         facts = ViewFacts(view.name, view.kind, view.source, view.cursor, view.every, polls, view.max_age)
-        board.put(replace(facts, statement_timeout_ms=statement_timeout_ms))
+        board.put(replace(facts, statement_timeout_ms=statement_timeout_ms, on_mutated=view.on_mutated))
 
     @property
     def status(self) -> ViewFacts:

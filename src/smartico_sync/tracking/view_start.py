@@ -14,6 +14,7 @@ import polars as pl
 
 from smartico_sync.core.cursor_time import Grain, cursor_ms, latest_ms
 from smartico_sync.core.cursor_time import now_ms as cursor_now_ms
+from smartico_sync.core.late_commit.lookback import WINDOW_IDS
 from smartico_sync.core.late_commit.mechanism import Mark, Page, ReadTime
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import anchors_of, ledger_of, position_at
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ViewStart", "ask_start", "just_before"]
 
-WINDOW_IDS = 1_048_576  # ids below the head that a writer may still hold: a minute and more at 10,000 a second
 JUST_BEFORE_MS = (
     10  # coarser than the fractions any engine rounds to: rows of the very moment belong to what comes after
 )

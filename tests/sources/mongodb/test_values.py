@@ -211,3 +211,19 @@ def test_names_may_hold_dots(on_mongodb, mongodb_database):
     mongodb_database.here["crm.bets"].insert_one({"cur": 1, "id": 1})
     for name in ("crm.bets", '"crm.bets"'):
         assert page(on_mongodb.source(), Relation("bets", "cur", ("id",), relation=name)).height == 1
+
+
+@pytest.mark.parametrize("pair", [(7, 7), (7, 7.0), (Int64(7), Decimal128("7.00")), (Decimal128("0.50"), 0.5)])
+@pytest.mark.stand_in("mongodb")
+def test_keys_that_mongodb_takes_for_equal_are_on_one_page(on_mongodb, mongodb_database, walk, pair):
+    """Numbers of different types compare by value: no document hides behind the end of a page that holds its equal."""
+    documents = [(1, 0), *((1, key) for key in pair), (1, 9), (2, 1)]
+    mongodb_database.here.bets.insert_many(
+        [{"_id": n, "cur": cur, "id": key} for n, (cur, key) in enumerate(documents)]
+    )
+    source = on_mongodb.source()
+    described = source.describe(BETS)
+    for rows in (1, 2, 3):
+        assert sorted(value for found in walk(source, described, rows) for value in found["_id"]) == [0, 1, 2, 3, 4]
+    with source.reading(described) as reading:
+        assert reading.keys(None, "2", 2).height == 3

@@ -139,6 +139,19 @@ def test_zero_dates_spoil_only_their_row(engine):
     assert "2024" not in page["@unreadable"][2]
 
 
+def test_a_zero_timestamp_is_null(engine):
+    """What old tables have for `no moment yet`."""
+    engine.execute(
+        "CREATE TABLE bets (id INT, value TIMESTAMP NOT NULL DEFAULT '0000-00-00 00:00:00', fine TIMESTAMP(6) NULL)",
+        "INSERT INTO bets (id, fine) VALUES (1, 0), (2, '2024-01-01 00:00:00')",
+        "INSERT INTO bets VALUES (3, '2024-01-01', NULL)",
+    )
+    _, page = one(engine, "", BETS)
+    assert page["value"].is_null().to_list() == [True, True, False]
+    assert page["fine"].is_null().to_list() == [True, False, True]
+    assert "@unreadable" not in page.columns
+
+
 def test_a_second_may_hold_thousands_of_rows(engine, walk):
     """A cursor of whole seconds, as DATETIME is by default: ties are broken by the key, whatever the page's size."""
     engine.execute(

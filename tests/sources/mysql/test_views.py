@@ -42,14 +42,14 @@ def test_a_view_that_lost_its_table_is_broken(engine):
 def test_a_view_that_fails_for_a_row_shows_no_value(engine):
     """The server's message quotes what failed; ours does not."""
     engine.execute(
-        "CREATE TABLE raw (id INT, secret BIGINT UNSIGNED)", "INSERT INTO raw VALUES (1, 4711)",
+        "CREATE TABLE raw (id INT, secret BIGINT UNSIGNED)", "INSERT INTO raw VALUES (1, 9203344711)",
         "CREATE VIEW bets AS SELECT id, (SELECT secret FROM raw r WHERE r.id <= b.id) + (SELECT 1 UNION SELECT 2) AS n FROM raw b",
     )  # fmt: skip
     source = engine.source()
     described = source.describe(BETS)
     with pytest.raises(ViewBroken) as broken, source.reading(described) as reading:
         reading.page(None, 5)
-    assert "4711" not in broken.value.message + broken.value.hint
+    assert "9203344711" not in broken.value.message + broken.value.hint
 
 
 def test_statements_name_their_view(engine):
@@ -113,6 +113,93 @@ def test_plans_look_through_views_and_joins(real_engine):
     plan = source.plan(source.describe(Relation("v", "day", (), relation="days")), None, 10)
     assert plan.uses_index is False
     assert "stored column" in plan.advice
+
+
+def test_a_stored_cursor_is_never_called_computed(real_engine):
+    """However the view joins, filters and names: the advice is an index, and mends it."""
+    real_engine.execute(
+        "CREATE TABLE raw (id INT PRIMARY KEY, dt DATETIME, note VARCHAR(50))",
+        f"INSERT INTO raw SELECT seq, '2024-01-01' + INTERVAL seq SECOND, seq FROM {real_engine.numbers(1500)}",
+        "CREATE TABLE `raw, ``2` AS SELECT id AS `a, limit`, dt AS `order by` FROM raw",
+    )
+    source = real_engine.source()
+    for number, view in enumerate((
+        "SELECT r.id AS pid, r.dt AS cur FROM raw r WHERE EXISTS (SELECT 1 FROM raw p WHERE p.id = r.id + 1)",
+        "SELECT r.id AS pid, r.dt AS cur FROM raw p JOIN raw r ON p.id = r.id LEFT JOIN raw q ON q.id = p.id + 1",
+        "SELECT id AS pid, dt AS cur, ' order by x limit 1 from y' AS t FROM raw WHERE note <> 'it''s \\ from (order by a'",
+        "SELECT id AS pid, dt AS cur, extract(year FROM dt) AS y, trim(LEADING 'a' FROM note) AS t FROM raw",
+        "SELECT 5 AS pid, dt AS cur FROM raw",
+        "SELECT `from ``x (`.`a, limit` AS pid, `from ``x (`.`order by` AS cur FROM `raw, ``2` AS `from ``x (`",
+    )):  # fmt: skip
+        real_engine.execute(
+            f"CREATE VIEW v{number} AS {view}", f"CREATE VIEW bets{number} AS SELECT pid, cur FROM v{number}"
+        )
+        described = source.describe(Relation("v", "cur", ("pid",), relation=f"bets{number}"))
+        plan = source.plan(described, None, 10)
+        assert plan.uses_index is False
+        assert plan.advice.startswith("CREATE INDEX `raw"), view
+    real_engine.execute(plan.advice)
+    assert source.plan(described, None, 10).uses_index is True
+
+
+def test_what_no_index_mends_is_told_instead(real_engine):
+    """Nobody is asked to index a view, nor to make an index that changes nothing."""
+    real_engine.execute(
+        "CREATE TABLE raw (id INT PRIMARY KEY, dt DATETIME)",
+        f"INSERT INTO raw SELECT seq, '2024-01-01' + INTERVAL seq SECOND FROM {real_engine.numbers(1500)}",
+    )
+    source = real_engine.source()
+    for number, (view, told) in enumerate((
+        ("SELECT DISTINCT id AS pid, dt AS cur FROM raw", "computes the whole view"),
+        ("SELECT id AS pid, dt AS cur FROM raw UNION ALL SELECT -id, dt FROM raw", "computes the whole view"),
+        ("SELECT id AS pid, max(dt) AS cur FROM raw GROUP BY id", "computes the whole view"),
+        ("SELECT p.id AS pid, r.dt AS cur FROM raw r JOIN raw p ON p.id = r.id + 1", "take the key from"),
+    )):  # fmt: skip
+        real_engine.execute(f"CREATE VIEW v{number} AS {view}")
+        plan = source.plan(source.describe(Relation("v", "cur", ("pid",), relation=f"v{number}")), None, 10)
+        assert plan.uses_index is False
+        assert told in plan.advice
+        assert "CREATE INDEX" not in plan.advice
+
+
+def test_an_index_that_is_there_is_not_advised_again(on_mysql56):
+    """A few rows of several tables are read through and sorted by choice: that says nothing once the index is made."""
+    on_mysql56.execute(
+        "CREATE TABLE players (id INT PRIMARY KEY, brand INT)",
+        "CREATE TABLE payments (id INT PRIMARY KEY, player INT, paid DATETIME)",
+        "CREATE VIEW deposits AS SELECT p.id, p.paid, brand FROM payments p LEFT JOIN players ON players.id = p.player WHERE p.paid IS NOT NULL",
+        f"INSERT INTO players SELECT seq, 1 FROM {on_mysql56.numbers(4)}",
+        f"INSERT INTO payments SELECT seq, seq, NOW() FROM {on_mysql56.numbers(6)}",
+    )
+    source = on_mysql56.source()
+    described = source.describe(Relation("v", "paid", ("id",), relation="deposits"))
+    plan = source.plan(described, None, 1000)
+    assert plan.uses_index is False
+    on_mysql56.execute(plan.advice)
+    assert source.plan(described, None, 1000).uses_index is not False
+
+
+def test_a_text_of_any_length_is_advised_for_no_index(real_engine):
+    """Whatever the view calls it; once the rest has its index, the text itself is told where many rows are sorted by it."""
+    real_engine.execute(
+        "CREATE TABLE players (id INT PRIMARY KEY, brand TEXT, touched DATETIME)",
+        "CREATE VIEW users AS SELECT id AS user_ext_id, brand AS ext_brand_id, touched AS dt_update FROM players",
+        f"INSERT INTO players SELECT seq, 'b', NOW() FROM {real_engine.numbers(2000)}",
+    )
+    assert {table.name.rpartition(".")[2]: table.structure.unindexed for table in real_engine.source().tables()} == {
+        "players": {"brand"}, "users": {"ext_brand_id"},
+    }  # fmt: skip
+    source = real_engine.source()
+    described = source.describe(Relation("v", "dt_update", ("ext_brand_id", "user_ext_id"), relation="users"))
+    plan = source.plan(described, None, 1000)
+    assert plan.advice.endswith("(`touched`, `id`);")
+    real_engine.execute(plan.advice)
+    assert source.plan(described, None, 1000).uses_index is None  # at the head a row or two are sorted
+    plan = source.plan(described, Position("2000-01-01 00:00:00", ("b", "1")), 1000)
+    assert plan.uses_index is False
+    assert "brand is a long text, which no index holds whole" in plan.advice
+    alone = source.describe(Relation("v", "dt_update", ("user_ext_id",), relation="users"))
+    assert source.plan(alone, None, 1000).uses_index is True
 
 
 def test_a_plan_looks_into_a_query(on_mariadb):

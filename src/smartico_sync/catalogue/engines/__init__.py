@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BIGQUERY", "BROKERS", "CLICKHOUSE", "EMBEDDED", "ENGINES", "KAFKA", "MARIADB", "MONGODB", "MSSQL", "MYSQL", "ORACLE", "POSTGRESQL",
-    "RABBITMQ", "REDSHIFT", "SNOWFLAKE", "SQLITE", "Ability", "Engine", "Parameter", "QueryForm", "Reads", "canonical", "find",
+    "RABBITMQ", "REDSHIFT", "SNOWFLAKE", "SQLITE", "STATE_SERVER", "Ability", "Engine", "Parameter", "QueryForm", "Reads", "canonical", "find",
 ]  # fmt: skip
 
 EMBEDDED = SQLITE  # a file, without a server or a driver: what the demo's replica is
+STATE_SERVER = POSTGRESQL  # the one that may hold the state of several machines
 ENGINES: Mapping[str, Engine] = {
     engine.scheme: engine
     for engine in (

@@ -7,6 +7,7 @@ __all__ = ["BIGQUERY"]
 # fmt: off
 BIGQUERY = Engine(
     "bigquery", "BigQuery", "smartico_sync.sources.bigquery", "bigquery",
+    number="CAST({0} AS INT64) AS {0}",
     parameters=(
         Parameter("credentials_file", "the JSON key of a service account; read anew for each connection", others=("credentials_path",)),
         Parameter("location", "where jobs run (`EU`, `europe-west1` …); BigQuery finds it by itself when the dataset is named"),

@@ -8,6 +8,7 @@ __all__ = ["CLICKHOUSE"]
 CLICKHOUSE = Engine(
     "clickhouse", "ClickHouse", "smartico_sync.sources.clickhouse", "clickhouse", aliases={"clickhousedb": "", "clickhouses": "https"},
     variants=("https",), port=8123, tls_port=8443, beyond="other settings belong into the user's settings profile",
+    number="toInt64({0}) AS {0}",
     parameters=(
         Parameter("secure", "TLS; `true` with `clickhouses://`, on ports 8443 and 443, and for ClickHouse Cloud unless given"),
         Parameter("verify", "whether the server's certificate is checked", "true"),

@@ -52,7 +52,7 @@ class Engine:
     engine itself reads; any other is a driver's name and is dropped. `port` and `tls_port` are the ports of a host that names
     none; 0 where what stands in the host's place has no port. `ids`: why integer ids may not be in order, and what to prefer;
     empty: they are. `beyond`: what to do about a setting that is no parameter. `handed_on`: parameters whose names begin so are the
-    client's own, and are given to it as they are.
+    client's own, and are given to it as they are. `number`: how a view makes a whole number of a text, in place of `{0}`.
     """
 
     scheme: str
@@ -70,6 +70,7 @@ class Engine:
     beyond: str = ""
     reads: Reads = "views"
     handed_on: str = ""
+    number: str = "CAST({0} AS bigint) AS {0}"
 
     def parameter(self, written: str) -> Parameter | None:
         """The parameter that is meant by a name as written; None for an unknown one."""

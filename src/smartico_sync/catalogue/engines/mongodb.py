@@ -8,6 +8,7 @@ __all__ = ["MONGODB"]
 MONGODB = Engine(
     "mongodb", "MongoDB", "smartico_sync.sources.mongodb", "mongodb", aliases={"mongo": ""}, variants=("srv",), port=27017,
     query="aggregate", ids="ids made by clients are not ordered: prefer (timestamp, _id)",
+    number="{{$set: {{{0}: {{$toLong: '${0}'}}}}}}",
     parameters=(
         Parameter("replicaSet", "the set's name; with it the driver finds all members and follows elections"),
         Parameter("readPreference", "who is read. `secondary` never burdens the primary", "secondaryPreferred"),

@@ -21,7 +21,8 @@ PARAMETERS = (
     Parameter("use_unicode", "texts are always decoded", use="ignored"),
 )
 
-MYSQL = Engine("mysql", "MySQL", "smartico_sync.sources.mysql", "mysql", port=3306, parameters=PARAMETERS)
+NUMBER = "CAST({0} AS SIGNED) AS {0}"
+MYSQL = Engine("mysql", "MySQL", "smartico_sync.sources.mysql", "mysql", port=3306, parameters=PARAMETERS, number=NUMBER)
 
-MARIADB = Engine("mariadb", "MariaDB", "smartico_sync.sources.mysql", "mysql", port=3306, parameters=PARAMETERS)
+MARIADB = Engine("mariadb", "MariaDB", "smartico_sync.sources.mysql", "mysql", port=3306, parameters=PARAMETERS, number=NUMBER)
 # fmt: on

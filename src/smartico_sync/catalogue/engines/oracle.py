@@ -8,6 +8,7 @@ __all__ = ["ORACLE"]
 ORACLE = Engine(
     "oracle", "Oracle", "smartico_sync.sources.oracle", "oracle", port=1521, tls_port=2484,
     ids="on Oracle RAC each node has its own range of ids, so they are not ordered: prefer a timestamp there",
+    number="CAST({0} AS NUMBER(19)) AS {0}",
     parameters=(
         Parameter("service_name", "the service, where the URL's path does not tell it"),
         Parameter("sid", "the SID of a database without a service"),

@@ -7,6 +7,7 @@ __all__ = ["SNOWFLAKE"]
 # fmt: off
 SNOWFLAKE = Engine(
     "snowflake", "Snowflake", "smartico_sync.sources.snowflake", "snowflake", port=443,
+    number="CAST({0} AS NUMBER(19)) AS {0}",
     parameters=(
         Parameter("warehouse", "the warehouse; the user's default unless given"),
         Parameter("role", "the role; the user's default unless given"),

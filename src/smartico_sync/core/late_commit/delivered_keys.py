@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
@@ -13,6 +14,7 @@ __all__ = ["DeliveredKeys"]
 CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
 # A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
 SEARCH = 5
+FEW = 16  # keys looked for one by one: a query costs more
 EMPTY = pl.Series(dtype=pl.UInt64)
 
 
@@ -55,7 +57,10 @@ class DeliveredKeys:
 
     def hold(self, keys: pl.Series) -> DeliveredKeys:
         """Add keys that are never forgotten: rows beyond the head, sent before their time."""
-        return replace(self, held=pl.concat([self.held, keys.cast(pl.UInt64)]).unique().sort()) if keys.len() else self
+        if not keys.len():
+            return self
+        more = pl.concat([self.held, keys.cast(pl.UInt64)]) if self.held.len() else keys.cast(pl.UInt64)
+        return replace(self, held=more if more.len() == 1 else more.unique().sort())
 
     def forget(self, seq: int) -> DeliveredKeys:
         """Drop what only ledger sequences up to `seq` brought; now, or later when it shares a chunk with newer keys."""
@@ -66,6 +71,12 @@ class DeliveredKeys:
     def unseen(self, keys: pl.Series) -> pl.Series:
         """Return a Boolean Series, as long as `keys`: true where the key is not known."""
         wanted = keys.cast(pl.UInt64)
+        if wanted.len() <= FEW:
+            new = [
+                not any(holds(part, key) for part in (*(chunk.keys for chunk in self.chunks), self.held))
+                for key in wanted
+            ]
+            return pl.Series(new, dtype=pl.Boolean)
         parts = [part for part in (*(chunk.keys for chunk in self.chunks), self.held) if part.len()]
         small = [part for part in parts if part.len() < wanted.len() * SEARCH]
         # Small ones are hashed as one; what they make together is not sorted, and must not be searched.
@@ -88,6 +99,12 @@ class DeliveredKeys:
                 nearest = chunk.gather(chunk.search_sorted(wanted).clip(upper_bound=chunk.len() - 1))
                 met = met | ((nearest - (nearest & low)) == wanted)
         return met
+
+
+def holds(chunk: pl.Series, key: int) -> bool:
+    """Whether a sorted chunk holds a key."""
+    place = bisect_left(chunk, key)
+    return place < chunk.len() and chunk[place] == key
 
 
 def found(chunk: pl.Series, wanted: pl.Series) -> pl.Series:

@@ -182,6 +182,7 @@ class IdWatch:
         wide = self.left(ids, before)
         numbers = whole(ids)
         first = int(numbers[0]) - 1 if before is None else before
+        floor = int(numbers[0]) if before is None and self.floor is None else self.floor
         ranges = (*self.ranges, *(Range(low, high, read_time.steady_ms) for low, high in wide))
         # Those go first in which nothing was found for the longest time.
         kept = sorted(ranges, key=lambda each: each.grew_ms)[-RANGES:]
@@ -193,7 +194,7 @@ class IdWatch:
             holes = newest(pl.concat([holes, news.with_columns(asked=later)]).sort("low"))
         distance = max((int(numbers[-1]) - first) / numbers.len(), 1.0)
         usual = self.usual if wide else (1 - WEIGHT) * self.usual + WEIGHT * distance
-        return replace(self, ranges=tuple(kept), holes=holes, usual=usual)
+        return replace(self, ranges=tuple(kept), holes=holes, usual=usual, floor=floor)
 
     def floored(self, lowest: int, steady_ms: int) -> IdWatch:
         """Return the watch after a look at the source's lowest id. Where it went down, ids have begun again below."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.pending_heads import PendingHead
     from smartico_sync.core.position import Position
 
-__all__ = ["BUCKETS_MS", "NEAR_IDS", "Lateness", "Lookback"]
+__all__ = ["BUCKETS_MS", "NEAR_IDS", "WINDOW_IDS", "Lateness", "Lookback"]
 
 # About three a decade, from a poll to a day; what is later counts in one more bucket.
 BUCKETS_MS = (
@@ -31,6 +31,7 @@ MARGIN = 2  # the lookback should be twice as long as the latest row was late
 # While a backlog of ids is read, only so many below the source's head are kept for the lookback: what was written in ten
 # minutes at 500 a second. Older ids of a first load are not expected to have late neighbours.
 NEAR_IDS = 300_000
+WINDOW_IDS = 1_048_576  # ids below the head that a writer may still hold: a minute and more at 10,000 a second
 LEAST_MS = 60_000  # nothing shorter is ever advised: a quiet hour says little about a busy one
 
 

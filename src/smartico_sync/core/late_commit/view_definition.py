@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-__all__ = ["UNKNOWN", "Part", "Trait", "ViewDefinition", "gathered", "traits"]
+__all__ = ["TOKEN", "UNKNOWN", "Part", "Trait", "ViewDefinition", "gathered", "traits"]
 
 PartKind = Literal["table", "view", "materialized view", "foreign table", "query"]
 TraitName = Literal[
@@ -29,15 +29,26 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ViewDefinition:
-    """`parts`: the relation first; empty where the engine does not tell. `blocks`: why ids come in blocks, empty: they do not."""
+    """`parts`: the relation first; empty where the engine does not tell. `blocks`: why ids come in blocks, empty: they do not.
+
+    `step`: of the sequences that say so the least one, where it tells blocks from several masters that take turns; 0: it does not.
+    """
 
     parts: tuple[Part, ...] = ()
     blocks: str = ""
+    step: int = 0
 
     @property
     def several_tables(self) -> bool:
         """Whether rows are made of several tables, so that one may change without moving the cursor of another."""
         return any(trait.name in ("inner join", "outer join", "group") for trait in traits(self, ()))
+
+    @property
+    def unfenced(self) -> str:
+        """Why no snapshot tells which transactions may still add rows; empty where one does."""
+        kinds = ("materialized view", "foreign table")
+        found = next((part for part in self.parts if part.kind in kinds), None)
+        return f"{found.name} is a {found.kind}, whose rows come by no transaction that it shows" if found else ""
 
 
 UNKNOWN = ViewDefinition()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import polars as pl
 
-from smartico_sync.core.zones import time_zone
-from smartico_sync.sources.kit.values import CONVERTERS, FALSE, TRUE, Converter, as_text
+from smartico_sync.sources.kit.dtypes import dtype
+from smartico_sync.sources.kit.mixed_values import DATES, ZERO_DATE, mixed
+from smartico_sync.sources.kit.values import CONVERTERS, FALSE, TRUE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from smartico_sync.core.relation import Column, Family, Relation
+
+    Look = tuple[Family, Literal["plain", "odd"]] | None  # how texts of a column are written; None where they are none
 
 __all__ = [
     "CURSOR", "UNREADABLE", "decoded", "dtype", "empty", "finite", "frame", "from_texts", "key_column", "mixed",
@@ -24,7 +26,6 @@ __all__ = [
 
 CURSOR = "@cursor"
 UNREADABLE = "@unreadable"
-ZERO_DATE = "0000-00-00"  # MySQL's way to store that there is no date
 CODE = r"^-?[0-9]+$"
 WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.f"
 WHOLE_CLOCK = "%Y-%m-%d %H:%M:%S.%6f"
@@ -49,25 +50,11 @@ PLAIN: dict[str, type] = {
     "date": dt.date,
     "binary": bytes,
 }  # what needs no closer look
-DTYPES: dict[str, pl.DataType] = {
-    "integer": pl.Int64(),
-    "float": pl.Float64(),
-    "boolean": pl.Boolean(),
-    "timestamp": pl.Datetime("us"),
-    "instant": pl.Datetime("us", "UTC"),
-    "date": pl.Date(),
-    "binary": pl.Binary(),
-}
 
 
 def key_column(index: int) -> str:
     """The name of the frame's column that holds the key's part of that index as text."""
     return f"@key.{index}"
-
-
-def dtype(family: Family) -> pl.DataType:
-    """The dtype in which a frame holds that family; text for all that have no type of their own."""
-    return DTYPES.get(family, pl.String())
 
 
 @lru_cache(maxsize=256)
@@ -94,10 +81,11 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
     printed = pl.DataFrame([text.alias(str(place)) for place, text in enumerate(texts)])
     odd = odd_columns(columns, printed)
     # All columns in one go: of a page of one row every step is felt.
-    first = printed.select(
-        parsed(column.family, pl.col(name), timezone, odd.get(name, "plain")) if dtype == pl.String else name
-        for column, (name, dtype) in zip(columns, printed.schema.items(), strict=True)
-    )
+    looks: list[Look] = [
+        (column.family, odd.get(name, "plain")) if kind == pl.String else None
+        for column, (name, kind) in zip(columns, printed.schema.items(), strict=True)
+    ]
+    first = printed.select(first_looks(tuple(looks), timezone))
     series = []
     unfit: list[tuple[Column, pl.Series]] = []
     for column, made, given in zip(columns, first.get_columns(), texts, strict=True):
@@ -112,12 +100,22 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
     return with_reasons(pl.DataFrame(series), unfit)
 
 
+@lru_cache(maxsize=256)
+def first_looks(looks: tuple[Look, ...], timezone: str) -> tuple[pl.Expr, ...]:
+    """The columns of texts, called by their places, as values; built once for each way they are written."""
+    return tuple(
+        pl.col(str(place)) if look is None else parsed(look[0], pl.col(str(place)), timezone, look[1])
+        for place, look in enumerate(looks)
+    )
+
+
 def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: str = "UTC") -> pl.DataFrame:
     """Rows as a driver hands them over to typed columns; as fast as their values are uniform.
 
     Rows may be longer than `columns`; what stands behind is left out. A value of another type than its column's is converted
-    where that loses nothing; otherwise it is null and `@unreadable` tells the column. Integers beyond 64 bits make their column text, and so do numbers that are more than a whole one, or a
-    boolean, where such a one is expected.
+    where that loses nothing; otherwise it is null and `@unreadable` tells the column. Empty text and zero dates are NULL
+    where no text is expected. Integers beyond 64 bits make their column text, and so do numbers that are more than a whole
+    one, or a boolean, where such a one is expected.
     """
     if not rows:
         return pl.DataFrame(schema={column.name: dtype(column.family) for column in columns})
@@ -225,7 +223,7 @@ def second_look(family: Family, text: pl.Series, values: pl.Series, timezone: st
 
 def _closer_look(column: Column, text: pl.Series, parsed: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Zero dates are NULL; a boolean that holds codes, or an integer with decimals, makes its column text."""
-    if column.family in ("timestamp", "date"):
+    if column.family in DATES:
         return text.set(text.str.starts_with(ZERO_DATE).fill_null(value=False), None), parsed
     if column.family == "boolean":
         codes = text.str.contains(CODE)
@@ -312,33 +310,3 @@ def _uniform_times(column: Column, text: pl.Series, timezone: str) -> pl.Series 
     if parsed.null_count() != text.null_count():
         return None
     return parsed.dt.replace_time_zone("UTC") if column.family == "instant" else to_utc(parsed, timezone)
-
-
-def mixed(column: Column, values: Iterable[Any], timezone: str) -> tuple[pl.Series, pl.Series | None]:
-    """One value at a time; the second series tells the rows whose value does not fit."""
-    convert: Converter = CONVERTERS.get(column.family, as_text)
-    zone = time_zone(timezone)
-    converted: list[Any] = []
-    spoilt: list[bool] = []
-    numbers = column.family in ("integer", "boolean")
-    for value in values:
-        try:
-            fit = None if value is None else convert(value, zone)
-        except (OverflowError, TypeError, ValueError, ArithmeticError):
-            fit = more_than_whole(value) if numbers else None
-        converted.append(fit)
-        spoilt.append(fit is None and value is not None)
-    kind = dtype(column.family)
-    if numbers and any(isinstance(v, str) or (v is not None and not -(2**63) <= v < 2**63) for v in converted):
-        kind = pl.String()
-        converted = [None if v is None else v if isinstance(v, str) else str(int(v)) for v in converted]
-    series = pl.Series(column.name, converted, dtype=kind)
-    return series, pl.Series(spoilt) if any(spoilt) else None
-
-
-def more_than_whole(value: object) -> str | None:
-    """A number that is no whole one, or no boolean, as text; None where it is no number."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return None
-    number = Decimal(repr(value) if isinstance(value, float) else value)
-    return format(number, "f") if number.is_finite() else None

@@ -46,6 +46,7 @@ class MongoSource(BaseSource[Session, MongoReading]):
     explain = staticmethod(explain)
     describes = "in doubt"
     engine = "mongodb"
+    longest_name = 60
     cursor_names: Literal["free", "kept"] = "kept"  # a sort is not moved before a stage that renames
 
     def __init__(self, name: str, config: SourceConfig) -> None:

@@ -8,7 +8,7 @@ import bson
 import polars as pl
 
 from smartico_sync.errors import SourceError, ViewBroken
-from smartico_sync.sources.kit import keyless_pages
+from smartico_sync.sources.kit import keyless_pages, whole_ties
 from smartico_sync.sources.kit.frames import CURSOR, empty
 from smartico_sync.sources.kit.positions import NULLS_COUNTED, described, labels, tie_breakers
 from smartico_sync.sources.kit.reading import BaseReading
@@ -17,7 +17,7 @@ from smartico_sync.sources.mongodb.cluster_time import cluster_time_of
 from smartico_sync.sources.mongodb.columns import columns, position_texts
 from smartico_sync.sources.mongodb.documents import Documents
 from smartico_sync.sources.mongodb.session import NoSnapshot
-from smartico_sync.sources.mongodb.types import bracket_of
+from smartico_sync.sources.mongodb.types import bracket_of, equal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.kit.positions import Label
+    from smartico_sync.sources.kit.whole_ties import Place
     from smartico_sync.sources.mongodb.pipelines import Stage
     from smartico_sync.sources.mongodb.session import Session
     from smartico_sync.sources.protocol import End, Nulls
@@ -138,7 +139,17 @@ class MongoReading(BaseReading):
         def fetch(rows: int) -> pl.DataFrame:
             return self._frame(self._page_stages(which, after, rows, low, high, end), which, rows)
 
-        return fetch(limit) if self.relation.key else keyless_pages.complete(fetch, limit)
+        if not self.relation.key:
+            return keyless_pages.complete(fetch, limit)
+        return whole_ties.complete(fetch(limit + 1), limit, self.relation, self.among, self._may_be_equal)
+
+    def _may_be_equal(self, last: Place, following: Place) -> bool:
+        """By value, as numbers of different types compare; texts of a key may differ in what a collation ignores."""
+        brackets = [self._bracket(name) for _, name in labels(self.relation)]
+        texts = zip(brackets[1:], last[1:], following[1:], strict=True)
+        return equal(brackets[0], last[0], following[0]) and all(
+            equal(bracket, *pair) or (bracket is not None and bracket.name == "string") for bracket, *pair in texts
+        )
 
     def among(self, listed: Sequence[Label], wanted: Sequence[Sequence[str]]) -> pl.DataFrame:
         """A superset of the rows with these tuples."""

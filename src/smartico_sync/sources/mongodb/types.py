@@ -8,6 +8,7 @@ import re
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from bson import Decimal128, Int64, ObjectId, Timestamp
@@ -23,7 +24,18 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.relation import Column, Family
 
-__all__ = ["BRACKETS", "SCHEMA_TYPES", "WORDS", "Bracket", "bracket_of", "family_of", "stored", "text_of", "word_of"]
+__all__ = [
+    "BRACKETS",
+    "SCHEMA_TYPES",
+    "WORDS",
+    "Bracket",
+    "bracket_of",
+    "equal",
+    "family_of",
+    "stored",
+    "text_of",
+    "word_of",
+]
 
 # MongoDB's own words, by the number of the type.
 WORDS = {
@@ -171,3 +183,12 @@ def number(text: str) -> Any:
             return Int64(whole)
         return Decimal128(text)
     return Decimal128(text.removesuffix(TAGGED)) if text.endswith(TAGGED) else float(text)
+
+
+def equal(bracket: Bracket | None, one: str, other: str) -> bool:
+    """Whether MongoDB takes two positions' texts for one value: 1, 1.0 and a decimal 1.00 are."""
+    if one == other or bracket is None or bracket.name != "number":
+        return one == other
+    values = [number(text) for text in (one, other)]
+    first, second = (Decimal(value) if not isinstance(value, Decimal128) else value.to_decimal() for value in values)
+    return first == second

@@ -19,7 +19,7 @@ from smartico_sync.sources.kit.abandonable import UnattendedCalls
 from smartico_sync.sources.mssql.clock import TICK_MS, Clock
 from smartico_sync.sources.mssql.facts import ask_facts
 from smartico_sync.sources.mssql.login import Login
-from smartico_sync.sources.mssql.plan import explain
+from smartico_sync.sources.mssql.plan import explain, unindexed
 from smartico_sync.sources.mssql.reading import MssqlReading
 from smartico_sync.sources.mssql.session import Session
 from smartico_sync.sources.mssql.tables import ask_structures
@@ -64,6 +64,9 @@ class MssqlSource(PooledSource[Session, MssqlReading]):
     def __init__(self, name: str, config: SourceConfig) -> None:
         login, clock, old_views, unattended = Login(config), Clock(TICK_MS), set[str](), UnattendedCalls()
         super().__init__(name, login, lambda place: Session(login, clock, old_views, unattended, place))
+
+    def _too_long(self, column: Column) -> bool:
+        return unindexed(column)
 
     def _transaction(self, session: Session, what: str) -> AbstractContextManager[None]:  # noqa: ARG002
         return nullcontext()  # the catalogue needs none

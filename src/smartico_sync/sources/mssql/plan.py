@@ -15,13 +15,14 @@ from smartico_sync.sources.mssql.session import declared
 from smartico_sync.sources.mssql.types import MSSQL
 from smartico_sync.sources.protocol import Plan
 from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.advice import computed, index_unseen, unordered
 from smartico_sync.sources.sql.names import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Relation
+    from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.mssql.reading import MssqlReading
     from smartico_sync.sources.mssql.session import Session
 
@@ -123,14 +124,13 @@ def plan_text(root: ET.Element, depth: int = 0) -> str:
 
 def advice(root: ET.Element, relation: Relation, place: str) -> str:
     """CREATE INDEX on the base table, from the columns that the plan has to sort by."""
-    bare = ", ".join((relation.cursor, *relation.key))
     sort = next((each for each in _spine(root) if each.get("PhysicalOp") == "Sort"), None)
     terms = [] if sort is None else list(sort.iterfind(f"*/{SPACE}OrderBy/{SPACE}OrderByColumn/{SPACE}ColumnReference"))
     if not terms:
-        return f"no index gives the order of {bare}: the view must pass an indexed column of one table through as its cursor"
+        return unordered(relation, "any table")
     first = terms[0]
     if first.get("Table") is None:
-        return f"the view computes {relation.cursor}: select a stored column instead, and index it with {bare}"
+        return computed(relation)
     names = [str(term.get("Column")) for term in terms if term.get("Table") == first.get("Table")]
     elsewhere = f"{first.get('Database')}." if first.get("Database") != _quoted(place) else ""
     return _create(f"{elsewhere}{first.get('Schema')}.{first.get('Table')}", names, relation)
@@ -138,11 +138,10 @@ def advice(root: ET.Element, relation: Relation, place: str) -> str:
 
 def _listed(session: Session, relation: Relation) -> Plan:
     """Without the right to see plans: whether an index begins with the column behind the cursor."""
-    bare = ", ".join((relation.cursor, *relation.key))
     unknown = Plan(
         uses_index=None,
         text=NO_SHOWPLAN,
-        advice=f"if no index on ({bare}) exists, make one on the table that stores them",
+        advice=index_unseen(relation),
     )
     with suppress(SourceError):
         base = session.run(
@@ -176,4 +175,9 @@ def _quoted(name: str) -> str:
 def _long(relation: Relation, name: str) -> bool:
     """No index takes a text of any length as its key."""
     column = relation.column(name)
-    return column is not None and ("(max)" in column.type or column.type in ("xml", "text", "ntext", "image"))
+    return column is not None and unindexed(column)
+
+
+def unindexed(column: Column) -> bool:
+    """Whether no index takes the column as its key."""
+    return "(max)" in column.type or column.type in ("xml", "text", "ntext", "image")

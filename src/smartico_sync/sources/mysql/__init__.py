@@ -8,7 +8,7 @@ from smartico_sync.sources.mysql.clock import TICK_MS, Clock
 from smartico_sync.sources.mysql.definition import ask_definition
 from smartico_sync.sources.mysql.facts import ask_facts
 from smartico_sync.sources.mysql.login import Login
-from smartico_sync.sources.mysql.plan import explain
+from smartico_sync.sources.mysql.plan import UNINDEXED, explain
 from smartico_sync.sources.mysql.reading import MySQLReading
 from smartico_sync.sources.mysql.session import Session
 from smartico_sync.sources.mysql.tables import ask_structures
@@ -43,6 +43,9 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
         login, clock = Login(config), Clock(TICK_MS)
         super().__init__(name, login, lambda place: Session(login, clock, place))
         self.home = login.url.path
+
+    def _too_long(self, column: Column) -> bool:
+        return column.type in UNINDEXED
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(MYSQL, relation) % {}, f"view {relation.name}")

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.mysql.explained import FOUND, MANY, explained
+from smartico_sync.sources.mysql.failures import NOT_ALLOWED
+from smartico_sync.sources.mysql.rewritten import order_of
 from smartico_sync.sources.mysql.session import literal
 from smartico_sync.sources.protocol import Plan
+from smartico_sync.sources.sql import advice
+from smartico_sync.sources.sql.names import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.mysql.reading import MySQLReading
+    from smartico_sync.sources.mysql.rewritten import Column
     from smartico_sync.sources.mysql.session import Session
 
-__all__ = ["explain"]
+__all__ = ["UNINDEXED", "explain"]
 
 SORTS = ("Using filesort", "Using temporary")
-NAME = r"`((?:[^`]|``)+)`"
 UNINDEXED = ("text", "blob", "json", "geometry")  # MySQL indexes only prefixes of these
-BUILT_FIRST = (
-    "the server computes the whole query for each page: write it without GROUP BY, DISTINCT, UNION and LIMIT; "
-    "MySQL before 5.7 does so with every `query:`, so make it a view there, and name that as the `relation:`"
+EVERY_QUERY = (
+    "; MySQL before 5.7 does so with every `query:`, so make it a view there, and name that as the `relation:`"
+)
+SUBQUERIES = "; MySQL before 5.7 does so for a subquery among the columns, too"
+KIND = "SELECT table_type FROM information_schema.tables WHERE table_schema = {} AND table_name = {}"
+LONG = (
+    "{columns} is a long text, which no index holds whole, so each page sorts all rows after the cursor: store it as VARCHAR, or "
+    "leave it out of `key:` where a row is told apart without it"
 )
 WORDS = {"id", "select_type", "table", "type", "possible_keys", "key", "rows", "Extra"}
 
@@ -48,8 +58,15 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
     if found and not sorts and not (first.get("table") or "").startswith("<"):
         return Plan(uses_index=True, text=text)
     if relation.query is not None and (first.get("table") or "").startswith("<derived"):
-        return Plan(uses_index=False, text=text, advice=BUILT_FIRST)
-    return Plan(uses_index=False, text=text, advice=_advice(rewritten, relation, first.get("key")))
+        return Plan(uses_index=False, text=text, advice=advice.computed_first(relation, EVERY_QUERY))
+    order = order_of(rewritten)
+    long = _long(session, order, relation)
+    if _there(session, order, long):
+        if max(int(step.get("rows") or MANY) for step in steps) < MANY:
+            return Plan(uses_index=None, text=text)  # a few rows are read through and sorted, index or not
+        if long:
+            return Plan(uses_index=False, text=text, advice=LONG.format(columns=", ".join(sorted(long))))
+    return Plan(uses_index=False, text=text, advice=_advice(session, order, relation, first.get("key"), long))
 
 
 def _line(step: dict[str, str | None]) -> str:
@@ -73,46 +90,71 @@ def _counted(session: Session, relation: Relation, query: str) -> Plan:
     if not sort and not scanned:
         return Plan(uses_index=True, text=text)
     # A few rows are scanned, index or not.
-    return Plan(uses_index=False if max(scanned, sort) > MANY else None, text=text, advice=_plainly(relation))
+    return Plan(
+        uses_index=False if max(scanned, sort) > MANY else None, text=text, advice=advice.index_unseen(relation)
+    )
 
 
-def _plainly(relation: Relation) -> str:
-    listed = ", ".join((relation.cursor, *relation.key))
-    return f"if no index on ({listed}) exists, make one on the table that stores them"
+def _advice(
+    session: Session, order: Sequence[Column], relation: Relation, index: str | None, long: frozenset[str]
+) -> str:
+    """CREATE INDEX on the base table, from the columns that the rewritten statement sorts by, without the `long` ones.
 
-
-def _advice(rewritten: str, relation: Relation, index: str | None) -> str:
-    """CREATE INDEX on the base table, from the ORDER BY of the rewritten statement; `index`: the one that is used already."""
-    bare = ", ".join((relation.cursor, *relation.key))
-    order = rewritten.rpartition(" order by ")[2].partition(" limit ")[0]
-    terms = [re.fullmatch(rf"(?:{NAME}\.)?{NAME}\.{NAME}", term.strip()) for term in order.split(",")]
-    if not order or terms[0] is None:
-        return f"the view computes {relation.cursor}: select a stored column instead, and index it with {bare}"
-    alias, cursor = terms[0].group(2), terms[0].group(3)
-    same = dict.fromkeys(term.group(3) for term in terms if term is not None and term.group(2) == alias)
-    table = _table(rewritten, alias)
-    if table is None:
-        return f"no index gives the order of {bare}: the view must pass an indexed column of one table through as its cursor"
-    if index and len(same) < len(terms) and all(term is not None and term.group(2) == alias for term in terms):
+    `index`: the one that is used already.
+    """
+    if not order or not order[0].name:
+        return advice.computed(relation)
+    cursor = order[0]
+    if session.run(KIND.format(literal(cursor.database), literal(cursor.table)), "the plan").rows != [("BASE TABLE",)]:
+        return advice.computed_first(relation, SUBQUERIES)
+    if any(column.alias != cursor.alias for column in order):
+        return advice.elsewhere(relation, _table(cursor))
+    same = _own(order)
+    if index and len(same) < len(order):
         return (
-            f"{bare} are one column of {table[1]}, which this server sorts once more for every page: let the view show it "
-            f"once, or write `key: {relation.cursor}` before the view is tracked"
+            f"{advice.listed(relation)} are one column of {cursor.table}, which this server sorts once more for every page: let "
+            f"the view show it once, or write `key: {relation.cursor}` before the view is tracked"
         )
-    listed = ", ".join(f"`{name}`" for name in same if not _long(relation, name))
-    name = f"{table[1]}_{cursor}".replace("`", "")
-    return f"CREATE INDEX `{name}` ON `{table[0]}`.`{table[1]}` ({listed});"
+    listed = ", ".join(_quoted(name) for name in same if name not in long)
+    name = f"{cursor.table}_{cursor.name}".replace("`", "")
+    return f"CREATE INDEX {_quoted(name)} ON {_table(cursor)} ({listed});"
 
 
-def _table(rewritten: str, alias: str) -> tuple[str, str] | None:
-    """`database`.`table` behind an alias of the FROM clause."""
-    source = rewritten.rpartition(" from ")[2]
-    for found in re.finditer(rf"{NAME}\.{NAME}(?: {NAME})?", source):
-        database, table, called = found.groups()
-        if (called or table) == alias:
-            return database, table
-    return None
+def _own(order: Sequence[Column]) -> list[str]:
+    """The columns among them of the table that the first is of, which an index of it can put in order; each once."""
+    return list(dict.fromkeys(column.name for column in order if column.alias == order[0].alias))
 
 
-def _long(relation: Relation, name: str) -> bool:
-    column = relation.column(name)
-    return column is not None and column.type in UNINDEXED
+def _there(session: Session, order: Sequence[Column], long: frozenset[str]) -> bool:
+    """Whether the index that would be advised is there already."""
+    found: dict[str, list[str]] = {}
+    for row in _asked(session, order, "SHOW INDEX FROM"):
+        found.setdefault(row["Key_name"] or "", []).append(row["Column_name"] or "")
+    wanted = [name for name in _own(order) if name not in long]
+    return bool(wanted) and any(columns[: len(wanted)] == wanted for columns in found.values())
+
+
+def _long(session: Session, order: Sequence[Column], relation: Relation) -> frozenset[str]:
+    """Columns among them that no index holds whole, as their table calls them."""
+    told = {row["Field"] or "": row["Type"] or "" for row in _asked(session, order, "SHOW COLUMNS FROM")}
+    told = told or {column.name: column.type for column in relation.columns}
+    return frozenset(name for name in _own(order) if told.get(name, "").endswith(UNINDEXED))
+
+
+def _asked(session: Session, order: Sequence[Column], what: str) -> list[dict[str, str | None]]:
+    """What the server says of the table whose column comes first in the order; nothing where the user may not ask."""
+    if not order or not order[0].name:
+        return []
+    try:
+        answer = session.attempt(f"{what} {_table(order[0])}", "the plan", expected=NOT_ALLOWED)
+    except StatementFailed:
+        return []
+    return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
+
+
+def _table(column: Column) -> str:
+    return f"{_quoted(column.database)}.{_quoted(column.table)}"
+
+
+def _quoted(name: str) -> str:
+    return quoted(name, "`")

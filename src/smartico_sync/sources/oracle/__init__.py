@@ -8,7 +8,7 @@ from smartico_sync.sources.kit.abandonable import UnattendedCalls
 from smartico_sync.sources.oracle.clock import Clock
 from smartico_sync.sources.oracle.facts import ask_facts
 from smartico_sync.sources.oracle.login import Login
-from smartico_sync.sources.oracle.plan import explain
+from smartico_sync.sources.oracle.plan import NAME_LENGTH, UNINDEXED, explain
 from smartico_sync.sources.oracle.reading import OracleReading
 from smartico_sync.sources.oracle.session import Session
 from smartico_sync.sources.oracle.tables import THEIRS, ask_structures
@@ -41,11 +41,15 @@ class OracleSource(PooledSource[Session, OracleReading]):
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
     unfit = UNFIT
+    longest_name = NAME_LENGTH
     adapter = ORACLE
 
     def __init__(self, name: str, config: SourceConfig) -> None:
         login, clock, unattended = Login(config), Clock(), UnattendedCalls()
         super().__init__(name, login, lambda place: Session(login, clock, unattended, place))
+
+    def _too_long(self, column: Column) -> bool:
+        return column.type in UNINDEXED
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         fields, _ = session.execute(statements.star(ORACLE, relation), f"view {relation.name}")

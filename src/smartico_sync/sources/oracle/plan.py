@@ -11,6 +11,7 @@ from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.oracle.reading import filled
 from smartico_sync.sources.oracle.types import ORACLE
 from smartico_sync.sources.protocol import Plan
+from smartico_sync.sources.sql.advice import unordered
 from smartico_sync.sources.sql.names import constant, names_of, quoted_if_needed
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.oracle.reading import OracleReading
     from smartico_sync.sources.oracle.session import Session
 
-__all__ = ["Step", "advice", "explain", "serves"]
+__all__ = ["NAME_LENGTH", "UNINDEXED", "Step", "advice", "explain", "serves"]
 
 # A small table is read whole, index or not. The hints ask what the optimizer could do, not what it would do today.
 PLAIN = "*/ SELECT "  # behind the comment that names the view
@@ -34,7 +35,8 @@ INDEXES = """SELECT INDEX_NAME FROM ALL_IND_COLUMNS
 SORTING = re.compile(r"(SORT (ORDER|GROUP|UNIQUE)|HASH (GROUP|UNIQUE)|WINDOW (SORT|BUFFER))(?!.*NOSORT)")
 # `"U"."DT"[TIMESTAMP,11]`, or `INTERNAL_FUNCTION("U"."DT")[7]`
 TERM = re.compile(r'(?:^|, )(?:INTERNAL_FUNCTION\()?((?:"[^"]+"\.)*"[^"]+")\)?\[')
-NAME_LENGTH = 30
+NAME_LENGTH = 30  # before 12.2
+UNINDEXED = frozenset({"CLOB", "NCLOB", "LONG", "JSON", "XMLTYPE"})
 CAPITALS = re.compile(r"[A-Z][A-Z0-9_$#]*")
 
 
@@ -100,14 +102,13 @@ def serves(steps: list[Step], begin: Literal["start", "position"]) -> bool:
 def advice(steps: list[Step], relation: Relation) -> str:
     """CREATE INDEX on the base table, found through the names in the sort's projection."""
     tables = {step.alias.partition("@")[0].strip('"'): step for step in steps if "ACCESS" in step.operation}
-    bare = ", ".join((relation.cursor, *relation.key))
     terms = _sorted(steps)
     table = tables.get(terms[0][0]) if terms else None
     if table is not None:
         same = [column for alias, column in terms if alias == terms[0][0]]
         return _index(table.place, table.name, same)
     names = ", ".join(sorted({step.place for step in tables.values()})) or "the base table"
-    return f"no index of {names} gives the order of {bare}: the view must pass an indexed column through as its cursor"
+    return unordered(relation, names)
 
 
 def _sorted(steps: list[Step]) -> list[tuple[str, str]]:

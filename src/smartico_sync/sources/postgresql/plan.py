@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.postgresql.session import literal
 from smartico_sync.sources.protocol import Plan
+from smartico_sync.sources.sql import advice
 from smartico_sync.sources.sql.names import quoted_if_needed
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ __all__ = ["explain"]
 Node = dict[str, Any]
 # A small table is read whole, index or not. These settings ask what the planner could do, not what it would do today.
 WILLING = "SET LOCAL enable_seqscan=off;SET LOCAL enable_bitmapscan=off;SET LOCAL enable_sort=off;"
+# What makes rows of rows before one of them can be chosen; the plan's own root limits the page.
+COMPUTED = ("Aggregate", "Group", "WindowAgg", "Unique", "SetOp", "Limit")
 INDEX_SCANS = ("Index Scan", "Index Only Scan")
 
 
@@ -69,6 +72,8 @@ def _every(node: Node) -> Iterator[Node]:
 
 def _advice(root: Node, relation: Relation) -> str:
     """CREATE INDEX on the base table, found through the aliases in the plan's sort key."""
+    if any(node["Node Type"] in COMPUTED for node in list(_spine(root))[1:]):
+        return advice.computed_first(relation)
     tables = {
         node["Alias"]: f"{quoted_if_needed(node.get('Schema', ''))}.{quoted_if_needed(node['Relation Name'])}"
         for node in _every(root)
@@ -80,16 +85,10 @@ def _advice(root: Node, relation: Relation) -> str:
         alias = columns[0][0]
         same = [column[1] for column in columns if column is not None and column[0] == alias]
         return f"CREATE INDEX CONCURRENTLY ON {tables[alias]} ({', '.join(dict.fromkeys(same))});"
-    bare = ", ".join((relation.cursor, *relation.key))
     if len(tables) == 1:
         (table,) = tables.values()
-        expression = f" ({wanted[0]})" if wanted else ""
-        return (
-            f"the view computes {relation.cursor}{expression}: select a stored column of {table} instead, and index it with "
-            f"{bare}"
-        )
-    names = ", ".join(sorted(set(tables.values()))) or "the base table"
-    return f"no index of {names} gives the order of {bare}: the view must pass an indexed column through as its cursor"
+        return advice.computed(relation, f" ({wanted[0]})" if wanted else "", table)
+    return advice.unordered(relation, ", ".join(sorted(set(tables.values()))) or "the base table")
 
 
 def _column(term: str, tables: dict[str, str]) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.protocol import Plan
+from smartico_sync.sources.sql.advice import listed
 from smartico_sync.sources.sql.names import quoted_if_needed
 
 if TYPE_CHECKING:
@@ -40,13 +41,12 @@ def explain(reading: RedshiftReading, after: Position | None, limit: int) -> Pla
     statement, values = reading.poll_statement(at_head(reading, after), limit)
     text = "\n".join(row[0] or "" for row in reading.ask(f"EXPLAIN {statement.text}", values).texts)
     found, order = scans(text), sorted_by(text)
-    bare = ", ".join((relation.cursor, *relation.key))
     if not found or any(scan.kind != "Seq Scan" for scan in found):
         names = ", ".join(sorted({scan.table for scan in found})) or "the base table"
         return Plan(
             uses_index=None,
             text=text,
-            advice=f"let {names} be partitioned by {relation.cursor}, or load it into a table sorted by {bare}",
+            advice=f"let {names} be partitioned by {relation.cursor}, or load it into a table sorted by {listed(relation)}",
         )
     if not order:
         return Plan(

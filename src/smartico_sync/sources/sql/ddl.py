@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from smartico_sync.sources.sql.names import constant, names_of, parts_of
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.tables import Condition, IndexPlan, ViewPlan
 
-__all__ = ["INDEX", "index", "relation", "view"]
+__all__ = ["INDEX", "LONGEST", "index", "relation", "shortened", "view"]
 
 INDEX = "CREATE INDEX {name} ON {table} ({columns});"
 LONGEST = 60  # PostgreSQL keeps 63 bytes of a name, MySQL 64 characters
@@ -38,14 +39,19 @@ def view(dialect: sa.Dialect, plan: ViewPlan) -> str:
     return "\n".join(lines) + ";"
 
 
-def index(dialect: sa.Dialect, plan: IndexPlan, template: str) -> str:
-    """The statement that makes the index, by the engine's `template`."""
+def index(dialect: sa.Dialect, plan: IndexPlan, template: str, longest: int) -> str:
+    """The statement that makes the index, by the engine's `template`. `longest`: characters of its name."""
     prepare = dialect.identifier_preparer
-    called = f"smartico_{names_of(plan.table)[-1]}_{plan.columns[0]}"[:LONGEST].lower()
+    called = shortened(f"smartico_{names_of(plan.table)[-1]}_{plan.columns[0]}".lower(), longest)
     columns = [prepare.quote(column) for column in plan.columns]
     return template.format(
         name=prepare.quote(called), table=relation(dialect, plan.table), columns=", ".join(columns), cursor=columns[0]
     )
+
+
+def shortened(name: str, longest: int) -> str:
+    """A name of so many characters at most; names that differ behind them still do."""
+    return name if len(name) <= longest else f"{name[: longest - 7]}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def relation(dialect: sa.Dialect, written: str) -> str:

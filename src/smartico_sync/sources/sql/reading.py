@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import polars as pl
 
-from smartico_sync.sources.kit import keyless_pages
+from smartico_sync.sources.kit import keyless_pages, whole_ties
 from smartico_sync.sources.kit.frames import empty, from_texts
 from smartico_sync.sources.kit.pool import Link
 from smartico_sync.sources.kit.positions import (
     among_parameters,
     key_parameters,
-    labels,
     position_parameters,
     range_parameters,
     tie_breakers,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.kit.positions import Label
+    from smartico_sync.sources.kit.whole_ties import Place
     from smartico_sync.sources.protocol import End, Nulls
     from smartico_sync.sources.sql.statements import DialectAdapter, Statement
 
@@ -139,29 +139,12 @@ class SqlReading(BaseReading, Generic[S]):
 
     def _whole_groups(self, statement: Statement, values: Mapping[str, str | int], limit: int) -> pl.DataFrame:
         if self.relation.key:
-            return self._whole_ties(self.frame(statement, {**values, "n": limit + 1}), limit)
+            found = self.frame(statement, {**values, "n": limit + 1})
+            return whole_ties.complete(found, limit, self.relation, self.among, self._may_be_equal)
         return keyless_pages.complete(lambda rows: self.frame(statement, {**values, "n": rows}), limit)
 
-    def _whole_ties(self, found: pl.DataFrame, limit: int) -> pl.DataFrame:
-        """The first `limit` rows, and those whose position the database takes for the last one's: the next page passes them over.
-
-        `found` holds one row more, where there is one: what is taken for equal stands side by side.
-        """
-        if found.height <= limit:
-            return found
-        page, wanted = found.head(limit), labels(self.relation)
-        places = [name for name, _ in wanted]
-        last, following = (tuple(found.select(places).row(at)) for at in (limit - 1, limit))
-        if last[0] != following[0] or (self.ties == "exact" and last != following):
-            return page
-        tied = self.among(wanted, [last])
-        if tied.height < 2:
-            return page
-        tied = tied.select(page.columns)
-        end = page.tail(tied.height).join(tied, on=places, how="anti", maintain_order="left")
-        is_last = pl.all_horizontal(pl.col(name) == value for name, value in zip(places, last, strict=True))
-        parts = [page.head(max(0, limit - tied.height)), end, tied.filter(~is_last), tied.filter(is_last)]
-        return pl.concat(parts, how="diagonal_relaxed")
+    def _may_be_equal(self, last: Place, following: Place) -> bool:
+        return last[0] == following[0] and (self.ties == "by collation" or last == following)
 
 
 class ColumnReading(SqlReading[S]):

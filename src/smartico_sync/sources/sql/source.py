@@ -59,6 +59,8 @@ class PooledSource(BaseSource[S, R]):
     """The statement for an index, of `name`, `table`, `columns` and `cursor`, the first of these; where the engine has none, a
     comment that says so and what serves a poll there."""
 
+    longest_name = ddl.LONGEST
+    """Characters of the name of an index, a view or a column."""
     home = ""
     """The schema that the URL names, where the engine calls it a database; relations of others are not proposed."""
 
@@ -76,6 +78,10 @@ class PooledSource(BaseSource[S, R]):
     def _structures(self, session: S) -> Mapping[str, Structure]:  # noqa: ARG002  - for engines that tell
         """What the catalogue says of relations, by the names that `_listed` gives; absent: nothing is known."""
         return {}
+
+    def _too_long(self, column: Column) -> bool:  # noqa: ARG002  - for engines that index nothing but short values
+        """Whether no index can hold the column whole."""
+        return False
 
     def _transaction(self, session: S, what: str) -> AbstractContextManager[None]:
         return transaction(session, what)
@@ -107,14 +113,15 @@ class PooledSource(BaseSource[S, R]):
             for name in names:
                 with suppress(SourceError):
                     columns = self._described(session, Relation(name, "", (), relation=name))
-                    found.append(Table(name, columns, known.get(name, Structure())))
+                    long = frozenset(column.name for column in columns if self._too_long(column))
+                    found.append(Table(name, columns, replace(known.get(name, Structure()), unindexed=long)))
         return tuple(found)
 
     def ddl(self, views: Sequence[ViewPlan], indexes: Sequence[IndexPlan]) -> tuple[str, ...]:
         """`CREATE VIEW` and `CREATE INDEX`, in the engine's dialect."""
         dialect = self.adapter.dialect
         made = (ddl.view(dialect, each) for each in views)
-        return (*made, *(ddl.index(dialect, each, self.create_index) for each in indexes))
+        return (*made, *(ddl.index(dialect, each, self.create_index, self.longest_name) for each in indexes))
 
     def definition(self, relation: Relation) -> ViewDefinition:
         """What the relation is made of."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
+WALKED = re.compile(r"SCAN (?:\w+$|.* USING )")
+
 
 def explain(reading: SqliteReading, after: Position | None, limit: int) -> Plan:
     """Explain the page after this position, or, from the start, the page that a running poll reads at the head."""
@@ -23,7 +25,11 @@ def explain(reading: SqliteReading, after: Position | None, limit: int) -> Plan:
     lines = reading.steps(after, limit)
     loops = [line for line in lines if line.startswith(("SCAN", "SEARCH"))]
     sorts = any(line.startswith("USE TEMP B-TREE FOR ORDER BY") for line in lines)
-    searched = bool(loops) and (loops[0].startswith("SEARCH") or (after is None and " USING " in loops[0]))
+    # From the start an index is walked through, or the table itself where the cursor is its row id.
+    walked = (
+        after is None and bool(loops) and WALKED.match(loops[0]) and not any("TEMP B-TREE" in line for line in lines)
+    )
+    searched = walked or (bool(loops) and loops[0].startswith("SEARCH"))
     if searched and not sorts:
         return Plan(uses_index=True, text="\n".join(lines))
     return Plan(uses_index=False, text="\n".join(lines), advice=_advice(reading, reading.relation, loops))
@@ -40,4 +46,4 @@ def _advice(reading: SqliteReading, relation: Relation, loops: list[str]) -> str
         if relation.cursor in names:
             columns = ", ".join(quoted(name) for name in dict.fromkeys(wanted) if name in names)
             return f"CREATE INDEX {quoted(f'{table}_{relation.cursor}')} ON {quoted(table)} ({columns});"
-    return f"no table stores {relation.cursor}: the view must pass an indexed column through as its cursor"
+    return f"no table has a column {relation.cursor}: the view must pass one column through as its cursor; index that"
