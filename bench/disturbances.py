@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from typing import IO
 
@@ -53,7 +53,7 @@ class Disturbances:
     def told(self) -> str:
         """What happens, in words."""
         clock = ("clock steps",) if COMPILER is not None else ()
-        return ", ".join((*clock, "an unread log", "broken connections of a proxy", "a token that is written anew"))
+        return ", ".join((*clock, "an unread log", "broken connections of a proxy", "a token that becomes another"))
 
     def set_clock(self, ahead_s: int) -> None:
         """Set the daemon's wall clock, which it reads from the very bytes that are written here."""
@@ -69,13 +69,13 @@ class Disturbances:
 
     def disturb(self) -> None:
         """One thing after the other, until the end."""
-        steps = cycle(STEPS)
+        steps, tokens = cycle(STEPS), count()
         actions = (
             lambda: self.set_clock(next(steps)),
             self.reading.clear,
             self.break_connections,
             self.reading.set,
-            lambda: self.token.write_text("soak\n"),
+            lambda: self.token.write_text(f"soak-{next(tokens)}\n"),
         )
         for action in cycle(actions):
             if self.ended.wait(EVERY_S):

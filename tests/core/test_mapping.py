@@ -214,7 +214,7 @@ REFUSED = [
     (NUMBER, "text", "."), (ARRAY, "json", "[NaN]"), (ARRAY, "json", '[{"a": 1}]'), (ARRAY, "json", '["\\ud800"]'), (DATE, "text", "1234567"),
     (BIRTH, "text", "1990-05-00"), (BIRTH, "text", "May"), (NUMBER, "float", float("nan")), (NUMBER, "float", float("-inf")), (INTEGER, "decimal", "3.5"),
     (INTEGER, "float", 2.5), (DATE, "text", "yesterday"), (DATE, "text", "2026-13-01"), (BOOLEAN, "text", "maybe"), (BOOLEAN, "integer", 2),
-    (ARRAY, "json", '{"a": 1}'), (ARRAY, "text", "[1,"), (ARRAY, "text", "a, b"), ("caught_up", "json", "{broken"),
+    (ARRAY, "json", '{"a": 1}'), (ARRAY, "json", "{}"), (ARRAY, "text", "[1,"), (ARRAY, "text", "a, b"), ("caught_up", "json", "{broken"),
     (DATE, "text", "2026-01-02 24:00:00"), (DATE, "text", "2026-01-02 03:04:05 AM"), (DATE, "text", "2026-01-02 03:04:05 Europe/Malta"),
     ("caught_up", "json", '{"a":1}]'), ("caught_up", "json", ""), ("caught_up", "float", float("inf")), ("caught_up", "decimal", "-Infinity"),
 ]  # fmt: skip

@@ -76,13 +76,66 @@ def test_a_hidden_inner_join_is_found(operator, postgresql):
     assert any("public.beneath joins" in line for line in told(operator, postgresql.url))
 
 
-@pytest.mark.parametrize("step", ["INCREMENT BY 50", "CACHE 20"])
-def test_ids_in_blocks_are_recognised(operator, postgresql, step):
-    """A sequence that is handed out in blocks, as Hibernate makes it, is told and its missing ids are watched."""
-    postgresql.execute(*TABLES, f"CREATE SEQUENCE bets_seq {step}", f"CREATE VIEW v AS SELECT {COLUMNS} FROM bets t")
+@pytest.mark.parametrize(
+    ("sequence", "named"),
+    [
+        ("bets_seq INCREMENT BY 50", "public.bets_seq INCREMENT BY 50"),
+        ("bets_seq CACHE 20", "public.bets_seq CACHE 20"),
+        ("of_the_app INCREMENT BY 50", "perhaps public.of_the_app INCREMENT BY 50"),
+        ("of_the_app CACHE 20", "perhaps public.of_the_app CACHE 20"),
+    ],
+)
+def test_ids_in_blocks_are_recognised(operator, postgresql, sequence, named):
+    """A sequence that is handed out in blocks, as Hibernate makes it, is told and its missing ids are watched.
+
+    So is one that belongs to no table, where the view's ids come from none; also where two tables take its ids in turns.
+    """
+    postgresql.execute(
+        *TABLES, f"CREATE SEQUENCE {sequence}", f"CREATE VIEW v AS SELECT {COLUMNS} FROM bets t",
+        "INSERT INTO bets (id, bet_id) SELECT 1 + 2 * g, g FROM generate_series(1, 10) g",
+    )  # fmt: skip
     lines = told(operator, postgresql.url)
-    assert any("ids come in blocks (public.bets_seq" in line and line.startswith("✓") for line in lines)
+    assert any(f"ids come in blocks ({named})" in line and line.startswith("✓") for line in lines)
     assert any("handed out in blocks" in line and line.startswith("!") for line in lines)
+
+
+def test_what_a_query_reads_is_looked_at_too(operator, postgresql):
+    """A copy, a join beneath and ids in blocks are told though the view is written as a `query:`."""
+    postgresql.execute(
+        *TABLES, "CREATE SEQUENCE bets_seq INCREMENT BY 50", "CREATE MATERIALIZED VIEW kept AS SELECT * FROM games",
+        "CREATE VIEW both_of_them AS SELECT t.*, k.name FROM bets t JOIN kept k ON k.id = t.game",
+    )  # fmt: skip
+    query = f"{{name: bets, source: db, query: 'SELECT {COLUMNS} FROM both_of_them t', kind: deposits, cursor: id}}"
+    lines = told(operator, postgresql.url, f"  - {query}\n")
+    for says in (
+        "public.kept is a materialized view",
+        "public.both_of_them joins tables",
+        "public.bets_seq INCREMENT BY 50",
+    ):
+        assert any(says in line and line.startswith("!") for line in lines), says
+
+
+def test_a_table_that_has_its_own_sequence_is_not_suspected(operator, postgresql):
+    """Ids of a plain serial come in order, whatever an application does with other sequences."""
+    postgresql.execute(
+        *TABLES, "CREATE SEQUENCE of_the_app INCREMENT BY 50", "CREATE SEQUENCE plain OWNED BY bets.id",
+        "ALTER TABLE bets ALTER id SET DEFAULT nextval('plain')", "INSERT INTO bets (bet_id) SELECT g FROM generate_series(1, 10) g",
+        f"CREATE VIEW v AS SELECT {COLUMNS} FROM bets t",
+    )  # fmt: skip
+    assert not [line for line in told(operator, postgresql.url) if "blocks" in line]
+
+
+def test_a_partition_on_another_server_is_a_foreign_table(operator, postgresql):
+    """It is named though the view reads its parent: no snapshot of this server speaks for its rows."""
+    postgresql.execute(
+        "CREATE EXTENSION file_fdw", "CREATE SERVER files FOREIGN DATA WRAPPER file_fdw",
+        TABLES[1].replace("bigint PRIMARY KEY", "bigint") + " PARTITION BY RANGE (id)",
+        "CREATE FOREIGN TABLE old PARTITION OF bets FOR VALUES FROM (0) TO (1000) SERVER files OPTIONS (filename '/dev/null')",
+        "CREATE TABLE young PARTITION OF bets FOR VALUES FROM (1000) TO (2000)", f"CREATE VIEW v AS SELECT {COLUMNS} FROM bets t",
+    )  # fmt: skip
+    lines = told(operator, postgresql.url)
+    assert any("public.old is a foreign table" in line and line.startswith("!") for line in lines)
+    assert not any("snapshot fence is valid" in line for line in lines)
 
 
 def test_masters_that_take_turns_are_no_blocks(operator, postgresql):

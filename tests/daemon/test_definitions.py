@@ -175,3 +175,33 @@ def test_a_column_that_would_be_the_key_halts_nothing(operator, postgresql):
     assert "is tracked without a key" in checked.stdout
     shown = json.loads(operator.sync("watermark", "show", "--json").stdout)[0]
     assert json.loads(shown["definition"])["key"] == []
+
+
+@pytest.mark.slow
+def test_a_view_that_was_put_back_to_its_start_is_still_that_view(operator, postgresql):
+    """Its rows are read again under the same event ids: a key that is possible now changes none, and another key stops it."""
+    postgresql.execute(*DEPOSITS, "CREATE VIEW plain AS SELECT transaction_id AS id, ext_brand_id, user_ext_id, dt_finalized, "
+                       "transaction_date, deposit_amount FROM deposits")  # fmt: skip
+    view = Configured(operator, postgresql.url)
+    insert(postgresql, 1, 2, 3)
+    plain = {"relation": "relation: plain, columns: {id: acc_last_transaction_id}"}
+    assert view.run(**plain).returncode == 0
+    postgresql.execute("CREATE OR REPLACE VIEW plain AS SELECT transaction_id AS id, ext_brand_id, user_ext_id, dt_finalized, "
+                       "transaction_date, deposit_amount, transaction_id + 100 AS transaction_id FROM deposits")  # fmt: skip
+    for place in ("first", "2026-01-01T00:00:00"):
+        assert operator.sync("watermark", "rewind", "deposits", "--to", place, "--yes").returncode == 0
+        assert view.run(**plain).returncode == 0
+        assert len(operator.accepted()) == 3
+    view.configure(", key: transaction_id", **plain)
+    told = operator.sync("watermark", "rewind", "deposits", "--to", "2026-01-01T00:00:00", "--yes")
+    assert told.returncode == 2
+    assert "was tracked as key=id" in told.stderr
+    assert operator.sync("watermark", "rewind", "deposits", "--to", "first", "--yes").returncode == 0
+    done = operator.sync("run", "--once")
+    assert done.returncode == 2
+    assert "was tracked as key=id" in done.stderr
+    assert view.check().returncode == 2
+    assert len(operator.accepted()) == 3
+    by_id = {"relation": plain["relation"], "cursor": "cursor: id"}
+    assert view.run(**by_id).returncode == 0, "without a place another cursor means nothing wrong"
+    assert len(operator.accepted()) == 3

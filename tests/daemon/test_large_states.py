@@ -66,7 +66,7 @@ def test_damage_that_is_found_at_work_ends_the_daemon_as_it_ends_a_start(operato
     assert failure(ended) == failure(expected)
     assert "is damaged" in failure(ended)["reason"]
     with closing(sqlite3.connect(state)) as database:
-        assert database.execute("SELECT opened FROM identity").fetchone() == (1,)
+        assert database.execute("SELECT opened > 0 FROM identity").fetchone() == (1,)
 
 
 @pytest.mark.slow

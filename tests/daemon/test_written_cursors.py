@@ -90,6 +90,7 @@ def test_a_cursor_that_is_no_time_and_no_number_takes_first_and_now_only(tracked
     ("type_", "cursor_is", "text"),
     [
         ("bigint unsigned", "auto", "-1"), ("UInt64", "auto", "-5"), ("Nullable(UInt32)", "auto", "-1"),
+        ("UInt64", "auto", "99999999999999999999999"), ("Nullable(Int64)", "auto", "9223372036854775808"),
         ("bigint", "epoch_s", "99999999999999999999999"), ("bigint", "epoch_s", "18446744073709551615"),
         ("bigint", "epoch_ms", "999999999999999"), ("bigint", "epoch_us", "-99999999999999999999.5"),
     ],

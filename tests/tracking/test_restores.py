@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -58,17 +59,22 @@ def test_only_what_lies_above_is_sent_and_only_once(players):
     assert players.api.taken == before + 1
 
 
-@pytest.mark.parametrize("end", ["power cut", "kill", "lost answer", "lost answer and a clean end"])
+@pytest.mark.parametrize("end", ["power cut", "kill", "lost answer", "lost answer and a clean end", "older file"])
 def test_a_state_that_is_behind_trusts_nothing_above_its_head(players, end):
     """What was sent and never committed is not held for unsent, whatever ended before the commit."""
     players.put(1, 1)
     players.poll()
     copy = players.copy()
+    if end == "older file":  # of a process that ended well, put back by hand
+        players.end()
+        shutil.copy(players.path, copy)
+        players.begin()
     players.put(1, 2)
-    players.poll("given" if end == "power cut" else "lost")
+    players.poll("given" if end in ("power cut", "older file") else "lost")
     assert players.api.levels["1"]["level"] == 2
     players.put(1, 1)
-    if end == "power cut":
+    if end in ("power cut", "older file"):
+        players.end("well" if end == "older file" else "badly")
         players.cut(copy)
     elif end == "kill":
         players.end("badly")

@@ -13,7 +13,7 @@ from smartico_sync.cli.mapping_findings import mapping_findings, misfit_findings
 from smartico_sync.cli.row_findings import moment_findings, row_findings
 from smartico_sync.config.personal import looks_identifying
 from smartico_sync.core.column_changes import column_changes
-from smartico_sync.core.definition import changes
+from smartico_sync.core.definition import changes, stopping
 from smartico_sync.core.late_commit.choice import protection
 from smartico_sync.core.late_commit.view_definition import traits
 from smartico_sync.core.pipeline import position_at
@@ -68,7 +68,7 @@ def check_view(context: OperatorContext, view: View, source: Source) -> Iterator
         prepared = prepare(configuration, view, source)
         row = context.known_row(view)
         by_default = prepared
-        if row is not None and row.head is not None:
+        if row is not None and not row.blank:
             prepared = prepare_known(configuration, view, source, row)
         elif row is None:
             refuse_if_known(context, view, source, prepared)
@@ -86,7 +86,7 @@ def check_view(context: OperatorContext, view: View, source: Source) -> Iterator
             clock_ms = reading.clock_ms
         found = discreet(prepared.mapping, survey(newest, pipeline_options(configuration, view, prepared), clock_ms))
         yield ViewReport(view, configuration.pii, prepared.mapping, found, head)
-        if row is not None and row.head is not None:
+        if row is not None and not row.blank:
             yield from key_findings(subject, prepared.relation.key, by_default.relation.key)
             yield from change_findings(context, view, source, prepared, row)
         properties, key = len(prepared.mapping.properties), ", ".join(prepared.relation.key) or "none"
@@ -138,8 +138,9 @@ def change_findings(
 ) -> Iterator[Finding]:
     """Whether the view is another one than it was tracked as. Raises ViewMisconfigured where that stops it."""
     found = changes(recorded(row), definition_of(context.configuration, view, prepared.mapping))
-    if stopping := [change for change in found if change.weight == "stops"]:
-        raise stopped(view.name, stopping)
+    if lasting := stopping(found, "anew" if row.head is None else "kept"):
+        raise stopped(view.name, lasting)
+    found = tuple(each for each in found if each.weight == "to verify")
     yield from column_findings(context, view, prepared, row)
     if found:
         with context.reading() as store, source.reading(prepared.relation) as reading:

@@ -39,8 +39,10 @@ API = "https://apis6.smartico.ai/api/external/events/v2"  # its form; each envir
 
 @click.command()
 @click.option(
-    "--url", required=True, envvar="SYNC_SOURCE_URL", help="The database or broker; also from $SYNC_SOURCE_URL."
-)
+    "--url", required=True, envvar="SYNC_SOURCE_URL",
+    help="The database or broker; also from $SYNC_SOURCE_URL. A password belongs there or into ${VARIABLE}, in single quotes: `ps` "
+    "shows command lines to everybody.",
+)  # fmt: skip
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), default=Path("views.yaml"), show_default=True,
     help="The file to write; what the database lacks goes beside it, as .sql.",

@@ -14,7 +14,7 @@ from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
 from smartico_sync.cli.rewind_consequences import counted_twice, passed_over
 from smartico_sync.core.column_changes import column_changes, with_columns
-from smartico_sync.core.definition import ACCEPT, changes
+from smartico_sync.core.definition import ACCEPT, changes, stopping
 from smartico_sync.core.messages.message import split_place
 from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.prepared_view import stopped
@@ -203,12 +203,18 @@ def time_of(text: str) -> int:
 
 
 def new_definition(context: OperatorContext, view: View, prepared: PreparedView) -> str | None:
-    """What the view is to be tracked as from now on; None where it is what it was, or is not tracked yet."""
+    """What the view is to be tracked as from now on; None where it is what it was, or is not tracked yet.
+
+    Raises ViewMisconfigured where rows that are read again would have other event ids.
+    """
     row = context.known_row(view)
     if row is None:
         return None
     before, now = recorded(row), definition_of(context.configuration, view, prepared.mapping)
-    return replaced(before, now).text() if changes(before, now) else None
+    found = changes(before, now)
+    if not row.blank and (lasting := stopping(found, "anew")):
+        raise stopped(view.name, lasting)
+    return replaced(before, now).text() if found else None
 
 
 @watermark.command()

@@ -12,8 +12,10 @@ from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.base import Model, Text, Word, filled, listed, together
+from smartico_sync.config.delivery_models import Brand, Pii, Smartico
 from smartico_sync.config.mapping_models import ColumnRule, ColumnRules, FieldPath, FieldPaths, TypeColumn, Where
-from smartico_sync.config.units import Bytes, DurationOrOff, Milliseconds
+from smartico_sync.config.monitoring_models import AlertReceiver, Health, Tracing
+from smartico_sync.config.units import DurationOrOff, Milliseconds
 from smartico_sync.core.encryption import Encryption  # noqa: TC001  - likewise
 from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
@@ -30,12 +32,6 @@ KindName = Literal[
 ]  # fmt: skip
 LateCommit = Literal["auto", "fence", "gaps", "lookback"]
 
-MAX_IN_FLIGHT = 12  # Smartico's limit of parallel requests
-REQUESTS_PER_MINUTE = 6000  # Smartico's limit
-BATCH_EVENTS = 1000  # operators run 400-1000
-BATCH_BYTES = 10_000_000  # Smartico's limit of a request body
-API_TIMEOUT_MS = 30_000  # long enough for a full batch on a busy day
-PARK_MS = 600_000  # a profile that is not there ten minutes after the player's first bet is not coming by itself
 STATEMENT_TIMEOUT_MS = 30_000  # a poll query that takes longer has no index
 POOL = 4  # connections a source; polls are short
 EVERY_MS = 5_000  # soon enough for profiles, kind to a replica
@@ -74,108 +70,6 @@ Relations = Annotated[
     BeforeValidator(together),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-
-
-class Brand(Model):
-    """What differs for one `ext_brand_id`."""
-
-    url: str | None = None
-    """The ingest URL of this brand; the default one when absent."""
-    token: SecretStr | None = None
-    """The token of this brand."""
-    token_file: str | None = None
-    """A file that holds the token, relative to the configuration file; read again when it changes."""
-    max_in_flight: Annotated[int | None, Field(ge=1, le=64)] = None
-    """Parallel requests of a token of its own; the default ones when absent."""
-    requests_per_minute: Annotated[int | None, Field(ge=1)] = None
-    """Requests a minute of a token of its own; the default ones when absent."""
-    alias: Text | None = None
-    """The `ext_brand_id` Smartico knows this brand by, when the database calls it otherwise."""
-
-
-class Smartico(Model):
-    """Where events go, and how fast they may."""
-
-    url: Word
-    """The whole URL of the ingest API, as in Back Office: `https://apis6.smartico.ai/api/external/events/v2`."""
-    encryption: Literal["verified", "off"] = "verified"
-    """`off`: the URLs may be `http://` to another machine, which sends token and players in the clear."""
-    token: SecretStr | None = None
-    """The API token, best as `${SMARTICO_TOKEN}`."""
-    token_file: str | None = None
-    """A file that holds the token, relative to the configuration file; read again when it changes."""
-    max_in_flight: Annotated[int, Field(ge=1, le=64)] = MAX_IN_FLIGHT
-    """Parallel requests; Smartico allows 12."""
-    requests_per_minute: Annotated[int, Field(ge=1)] = REQUESTS_PER_MINUTE
-    """Requests a minute over all views and brands of one token; Smartico allows 6000."""
-    batch_events: Annotated[int, Field(ge=1, le=10_000)] = BATCH_EVENTS
-    """Events in one request at most."""
-    batch_bytes: Annotated[int, Bytes(at_least=10_000)] = BATCH_BYTES
-    """Bytes of one request body at most, before gzip."""
-    timeout: Annotated[int, Milliseconds(at_least=100)] = API_TIMEOUT_MS
-    """How long one request may take. A timeout is an unknown delivery: the same events go again with the same ids."""
-    gzip: bool = False
-    """Compress request bodies. Not documented by Smartico: ask before switching it on."""
-    park: Annotated[int, Milliseconds()] = PARK_MS
-    """How long an event waits for its player to become known before it goes to the dead letters."""
-    brands: Annotated[dict[str, Brand], BeforeValidator(filled)] = {}
-    """Overrides per `ext_brand_id`."""
-
-
-class Pii(Model):
-    """What happens to personal data before it leaves."""
-
-    mode: Literal["encrypt", "drop", "plain"] = "encrypt"
-    """`encrypt`, `drop` (leave the properties out), or `plain` (send them in the clear, said in words)."""
-    encryptor: Word = "aes-256-gcm"
-    """The encryptor's name, found by entry point."""
-    key: SecretStr | None = None
-    """The key, best as `${SYNC_PII_KEY}`: 32 bytes in base64 for aes-256-gcm; `smartico-sync keys new` prints one."""
-    key_file: str | None = None
-    """A file that holds the key, relative to the configuration file."""
-    key_id: Text = "1"
-    """Names the key inside each encrypted value, so that the reader knows which one to use."""
-    properties: Annotated[tuple[Word, ...], BeforeValidator(listed)] = ("user_email", "user_phone")
-    """Properties to protect, by their name on the wire."""
-    in_the_clear: Annotated[tuple[Word, ...], BeforeValidator(listed)] = ()
-    """Properties whose names look like an e-mail address or a phone number and that may leave in the clear all the same."""
-
-
-class Health(Model):
-    """The endpoint that monitoring scrapes."""
-
-    listen: Text = "127.0.0.1:8080"
-    """Address and port, or `off`; an IPv6 address in brackets: `[::1]:8080`."""
-    hosts: Annotated[tuple[Word, ...], BeforeValidator(listed)] = ()
-    """Names with a dot by which it may be called, besides addresses, `localhost` and names without one: `[sync.example.com]`."""
-    token: SecretStr | None = None
-    """A bearer token that whoever reads must send; without it `/healthz` and `/readyz` say yes or no, and nothing else answers."""
-    token_file: str | None = None
-    """A file that holds the token, relative to the configuration file; read again when it changes."""
-
-
-class AlertReceiver(Model):
-    """Who is told when something begins, becomes worse, and is over: a webhook."""
-
-    url: SecretStr | None = None
-    """Where alerts are posted, best as `${SLACK_WEBHOOK}`: whoever knows such a URL may post."""
-    url_file: str | None = None
-    """A file that holds the URL, relative to the configuration file."""
-    format: Literal["slack", "json"] = "slack"
-    """`slack`: a text, as Slack, Mattermost and Discord (with `/slack` behind its URL) take it. `json`: the findings as data."""
-    severity: Literal["warning", "critical"] = "warning"
-    """`critical`: only what keeps events from being delivered until somebody acts."""
-
-
-class Tracing(Model):
-    """OpenTelemetry traces of polls and their requests; needs the extra `otel`."""
-
-    endpoint: str | None = None
-    """Where spans are posted, OTLP over HTTP, such as `http://localhost:4318/v1/traces`. None: nothing is traced."""
-    headers: Annotated[dict[str, SecretStr], BeforeValidator(filled), Field(repr=False)] = {}
-    """Headers of each post, such as `Authorization`; best as `${OTEL_TOKEN}`."""
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The share of polls that is traced. A poll that finds nothing never is."""
 
 
 class SourceConfig(Model):

@@ -108,7 +108,7 @@ def conversion(column: Column, target: PropertyType, dtype: pl.DataType, hints: 
         case "number" | "integer":
             return number(values, family, target, dtype)
         case "array":
-            return array(values, hints.split)
+            return array(values, family, hints.split)
     return document(values)
 
 
@@ -124,10 +124,12 @@ def coded(name: str) -> Conversion:
     return Conversion(made, made, words.is_not_null(), "json")
 
 
-def array(values: pl.Expr, split: str) -> Conversion:
+def array(values: pl.Expr, family: Family, split: str) -> Conversion:
     """A set of names, always in the same order. JSON's own null counts as NULL."""
     texts = values.cast(pl.String)
     made = texts.map_batches(lambda found: arrays.names(found, split), return_dtype=pl.String)
+    if family == "json":  # there `{}` is an object, and no empty array of PostgreSQL, which would take all names away
+        made = pl.when(~texts.str.starts_with("{")).then(made)
     filled = texts.is_not_null() & ~texts.str.strip_chars().is_in(["", "null"])
     return Conversion(made, made, filled, "json")
 

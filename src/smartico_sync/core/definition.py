@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-__all__ = ["ACCEPT", "Change", "Definition", "Weight", "changes"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ACCEPT", "Change", "Definition", "Weight", "changes", "stopping"]
 
 Weight = Literal[
     "stops",  # watermark or event ids mean nothing any more
@@ -100,6 +103,11 @@ JUDGED: tuple[tuple[str, Weight, str, str, str], ...] = (
     ("relation", "to verify", "`relation:`", "these are other rows", LOOK),
     ("query", "to verify", "`query:`", "these are other rows", LOOK),
 )
+
+
+def stopping(found: Sequence[Change], place: Literal["kept", "anew"] = "kept") -> tuple[Change, ...]:
+    """The changes that stop a view. One that is placed `anew` has no watermark that could mean nothing."""
+    return tuple(each for each in found if each.weight == "stops" and not (place == "anew" and each.way_out == PLACE))
 
 
 def hidden(value: str, word: str) -> str:

@@ -143,6 +143,11 @@ class ViewRow:
         """Whether it is known where the view goes on. Without a position that is the first row only where it began there."""
         return self.head is not None or self.started_from == "first"
 
+    @property
+    def blank(self) -> bool:
+        """Whether none of its rows was ever committed: it may still become another view. One that was put back to its start may not."""
+        return self.head is None and not any(self.counts.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Backfill:

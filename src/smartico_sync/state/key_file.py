@@ -47,12 +47,14 @@ class KeyFile:
     `place`: where the secret is; kept apart, a copy of both files tells nothing.
     `generations`: the highest of each identity whose event ids were ever begun anew. It outlives the state, so that no id is
     given out a second time after a loss.
+    `opened`: how many processes have worked with the state: one that knows of fewer is an older copy, put there by hand.
     """
 
     state_id: str
     secret: bytes = field(repr=False)
     generations: Mapping[str, int] = field(default_factory=dict)
     place: SecretPlace = "beside"
+    opened: int = 0
 
 
 def key_path(state: Path) -> Path:
@@ -81,6 +83,8 @@ def write_key_file(path: Path, key: KeyFile, like: Path | None = None) -> None:
         fields["secret"] = written(key.secret)
     if key.generations:
         fields["generations"] = dict(key.generations)
+    if key.opened:
+        fields["opened"] = key.opened
     draft.unlink(missing_ok=True)
     write_privately(draft, json.dumps(fields) + "\n")
     own_like(draft, like or path)
@@ -133,6 +137,7 @@ def read_key_file(path: Path, apart: bytes | None = None) -> KeyFile:
         beside = base64.b64decode(fields["secret"], validate=True) if "secret" in fields else None
         generations = {str(name): int(number) for name, number in fields.get("generations", {}).items()}
         state_id = str(uuid.UUID(fields["state"]))
+        opened = int(fields.get("opened", 0))
     except FileNotFoundError:
         raise StateMissing(f"the key file {path} is missing", hint=f"copy {path.name} back from the backup") from None
     except OSError as error:
@@ -154,7 +159,7 @@ def read_key_file(path: Path, apart: bytes | None = None) -> KeyFile:
             f"the secret of the state is not in {path}: it is kept apart",
             hint="name the file that holds it as `state_key_file`",
         )
-    return KeyFile(state_id, secret, generations, "beside" if apart is None else "apart")
+    return KeyFile(state_id, secret, generations, "beside" if apart is None else "apart", opened)
 
 
 def damaged(path: Path) -> StateDamaged:

@@ -81,7 +81,9 @@ class ProcessLock:
         except OSError as error:
             raise StateUnwritable(
                 f"the lock {path} cannot be made: {error.strerror}",
-                hint=f"let the daemon's user write into {path.parent}",
+                hint=f"let the daemon's user write into {path.parent}"
+                if path.parent.exists()
+                else f"mkdir -p {path.parent}",
             ) from error
         if new:
             own_like(path, state)

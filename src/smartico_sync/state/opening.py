@@ -142,25 +142,29 @@ def check_views(connection: SqliteStatements, path: Path, key: KeyFile) -> None:
         raise StateDamaged(f"{error.message} ({path})", hint=restore_hint(path)) from None
 
 
-def mark_opened(connection: SqliteStatements) -> None:
-    """Note on the disk that a process works with the state. Raises sqlite3.Error.
+def mark_opened(connection: SqliteStatements, key: KeyFile) -> KeyFile:
+    """Note on the disk that a process works with the state, and how many have; the key with that number. Raises sqlite3.Error.
 
-    Where the last one did not end well the state may be behind what was sent: its fingerprints are doubted.
+    Where the last one did not end well, or another file stands in the place of the one that it left, the state may be behind
+    what was sent: its fingerprints are doubted.
     """
     connection.execute(
         "PRAGMA synchronous = FULL"
     )  # else a power cut could lose the note together with all that follows it
     with transaction(connection):
-        if connection.execute("SELECT opened FROM identity").fetchone() == (1,):
+        (noted,) = connection.execute("SELECT opened FROM identity").fetchone()
+        if noted > 0 or -noted < key.opened:
             view_positions.judge_fingerprints(connection, "doubted")
-        connection.execute("UPDATE identity SET opened = 1")
+        number = max(abs(noted), key.opened) + 1
+        connection.execute("UPDATE identity SET opened = ?", (number,))
     connection.execute("PRAGMA synchronous = NORMAL")
+    return replace(key, opened=number)
 
 
 def mark_closed(connection: sqlite3.Connection) -> None:
     """Note that all that was sent is in the state, or is doubted. Raises sqlite3.Error."""
     with transaction(connection):
-        connection.execute("UPDATE identity SET opened = 0")
+        connection.execute("UPDATE identity SET opened = -abs(opened)")
 
 
 def check_identity(connection: sqlite3.Connection, path: Path, key: KeyFile) -> None:

@@ -101,7 +101,9 @@ class StateFile:
                 opening.check_views(connection, path, key)
                 upkeep = None
                 if access == "write":
-                    opening.mark_opened(connection)
+                    key = opening.mark_opened(connection, key)
+                    with suppress(OSError):  # what cannot be noted there is no reason not to begin
+                        write_key_file(key_path(path), key)
                     upkeep = Upkeep(path, None if small else connect(path, "read"))
             except BaseException:
                 connection.close()

@@ -30,7 +30,7 @@ def refuse_known_relation(
         return
     defined = definition_of(configuration, view, prepared.mapping)
     for row in store.views():
-        if row.head is None or row.view not in store.begun_before:
+        if row.blank or row.view not in store.begun_before:
             continue
         before = recorded(row)
         if not set(before.event_types) & set(defined.event_types) or before.brand != defined.brand:

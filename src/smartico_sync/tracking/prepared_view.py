@@ -119,7 +119,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
     choice = choose(view.late_commit, family, ENGINES[source.engine].ids, no_fence, shared)
     if choice.problem and view.late_commit != "auto":
         raise ConfigError(f"view {view.name}: {choice.problem}", hint=choice.hint)
-    if definition.blocks and not (family in IDS and in_blocks(source, relation)):
+    if definition.blocks and not (family in IDS and in_blocks(source, relation, definition.step)):
         definition = replace(definition, blocks="")
     if definition.blocks:
         told = f"ids come in blocks ({definition.blocks}), so missing ones are asked for again for a day"
@@ -147,14 +147,16 @@ def pipeline_options(
     )
 
 
-def in_blocks(source: Source, relation: Relation) -> bool:
+def in_blocks(source: Source, relation: Relation, step: int) -> bool:
     """Whether ids lie closer than the steps of their sequence: where they do not, several masters take turns."""
+    if not step:
+        return True
     with source.reading(relation) as reading:
         head = reading.head()
         ids = reading.keys(None, head, SAMPLED).get_column("@cursor").unique() if head is not None else None
     if ids is None or ids.len() < FEW or not whole_numbers(ids):
         return True
-    return math.gcd(*whole(ids).sort().diff().drop_nulls().to_list()) == 1
+    return math.gcd(*whole(ids).sort().diff().drop_nulls().to_list()) % step != 0
 
 
 def shared_ids(source: Source, relation: Relation, definition: ViewDefinition) -> str:
@@ -178,7 +180,7 @@ def prepare_known(configuration: Configuration, view: View, source: Source, row:
     A view that is given a further column, which would be its key by default, goes on as it was. Raises what `prepare` raises.
     """
     prepared = prepare(configuration, view, source)
-    if row is None or view.key is not None or row.head is None:
+    if row is None or view.key is not None or row.blank:
         return prepared
     key = recorded(row).key
     if key == prepared.relation.key or any(prepared.relation.column(name) is None for name in key):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from smartico_sync.core.column_changes import column_changes, with_columns
-from smartico_sync.core.definition import changes
+from smartico_sync.core.definition import changes, stopping
 from smartico_sync.core.mapping import told_by_difference, told_whole
 from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.errors import ViewMisconfigured
@@ -20,7 +20,7 @@ from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.page_reader import PageReader
 from smartico_sync.tracking.prepared_view import identified, pipeline_options, prepare_known, stopped, under_secret
 from smartico_sync.tracking.source_checks import SourceChecks
-from smartico_sync.tracking.view_identity import definition_of, recorded, redefine, row_of
+from smartico_sync.tracking.view_identity import definition_of, recorded, redefine, replaced, row_of
 from smartico_sync.tracking.view_start import ask_start
 
 if TYPE_CHECKING:
@@ -145,8 +145,11 @@ def open_view(
         )
         return identified(prepared, row, store), row, ()
     found = changes(recorded(row), defined)
-    if row.head is None and found:
+    if row.blank and found:
         row, found = store.redefine(view.name, defined.text()), ()
-    if stopping := [change for change in found if change.weight == "stops"]:
-        raise stopped(view.name, stopping)
-    return identified(prepared, row, store), row, found
+    at_start = row.head is None
+    if lasting := stopping(found, "anew" if at_start else "kept"):
+        raise stopped(view.name, lasting)
+    if at_start and found:
+        row = store.redefine(view.name, replaced(recorded(row), defined).text())
+    return identified(prepared, row, store), row, tuple(each for each in found if each.weight == "to verify")

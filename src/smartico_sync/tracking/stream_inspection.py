@@ -57,7 +57,7 @@ def sampled(
 ) -> Sampled:
     """Map messages as the daemon would that knows them and what the state knows. Raises what `prepare_stream` raises."""
     known = columns_in(row.late) if row is not None else {}
-    key = recorded(row).key if row is not None and row.head is not None and view.key is None else None
+    key = recorded(row).key if row is not None and not row.blank and view.key is None else None
     prepared = prepare_stream(configuration, view, known, key)
     table = read(messages, prepared.layout)
     found = learnt(table, known)

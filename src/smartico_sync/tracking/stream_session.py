@@ -72,10 +72,10 @@ class StreamSession:
         if found == self.prepared.learnt:
             return self
         equipment = self.equipment
-        key = self.prepared.relation.key if self.prepared.learnt or self.row.head is not None else None
+        key = self.prepared.relation.key if self.prepared.learnt or not self.row.blank else None
         prepared = prepare_stream(equipment.configuration, equipment.view, found, key)
         row = self.row
-        if self.row.head is None and not self.prepared.learnt:
+        if self.row.blank and not self.prepared.learnt:
             defined = definition_of(equipment.configuration, equipment.view, prepared.mapping)
             row = equipment.store.redefine(equipment.view.name, defined.text())
         prepared = known_stream(prepared, row, equipment.store)
@@ -101,14 +101,14 @@ def open_stream_session(equipment: StreamEquipment) -> StreamSession:
     configuration, view, store = equipment.configuration, equipment.view, equipment.store
     row = row_of(configuration, view, store)
     known = columns_in(row.late) if row is not None else {}
-    key = recorded(row).key if row is not None and row.head is not None and view.key is None else None
+    key = recorded(row).key if row is not None and not row.blank and view.key is None else None
     prepared = prepare_stream(configuration, view, known, key)
     defined = definition_of(configuration, view, prepared.mapping)
     if row is None:
         # A view of messages is placed lane by lane, by its subscription.
         row = store.begin(view.name, defined.text(), "first", now_ms(), identity=view.identity or "")
     elif found := changes(recorded(row), defined):
-        if row.head is None:
+        if row.blank:
             row = store.redefine(view.name, defined.text())
         elif stopping := [change for change in found if change.weight == "stops"]:
             raise stopped(view.name, stopping)

@@ -19,8 +19,18 @@ __all__ = ["cursor_at", "expected", "written"]
 
 WHOLE = re.compile(r"([+-]?[0-9]+)(\.0*)?")
 COUNT = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
-LONG = ("bigint", "int", "smallint", "tinyint", "mediumint", "long", "serial")  # types of at most 64 bits begin so
-WIDER = ("int128", "int256")
+LONG = (
+    "bigint",
+    "int",
+    "smallint",
+    "tinyint",
+    "mediumint",
+    "long",
+    "serial",
+    "uint",
+)  # types of at most 64 bits begin so
+WIDER = ("int128", "int256", "uint128", "uint256")
+WRAPPERS = re.compile(r"(nullable|lowcardinality)\(")
 FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # the years 1 to 9999: no time lies outside
 LOWEST, HIGHEST, HIGHEST_UNSIGNED = -(2**63), 2**63 - 1, 2**64 - 1
 
@@ -36,7 +46,7 @@ def written(prepared: PreparedView, text: str) -> int:
         raise uncountable(prepared)
     whole = WHOLE.fullmatch(text)
     number = int(whole[1]) if whole else None
-    kind = prepared.relation.cursor_column.type.lower()
+    kind = WRAPPERS.sub("", prepared.relation.cursor_column.type.lower())
     narrow = kind.startswith(LONG) and not kind.startswith(WIDER)
     unsigned = "unsigned" in kind or "uint" in kind
     highest = HIGHEST_UNSIGNED if unsigned else HIGHEST

@@ -26,6 +26,7 @@ from smartico_sync.errors import (
     ViewMisconfigured,
     ViewRegressed,
 )
+from smartico_sync.sources.rabbitmq import other_consumers
 from smartico_sync.sources.rabbitmq import subscription as subscriptions
 from smartico_sync.sources.rabbitmq.settings import settings_of
 from smartico_sync.sources.registry import open_stream
@@ -280,7 +281,7 @@ class TestQueues:
 
     def test_profiles_are_read_alone(self, rabbits, kind, monkeypatch):
         """Beside another consumer they are refused, at the start and when one shows up."""
-        monkeypatch.setattr(subscriptions, "FREED_S", 0.2)
+        monkeypatch.setattr(other_consumers, "FREED_S", 0.2)
         profiles = {"keyed": "player", "members": "alone", "older": "told"}
         made = rabbits(kind)
         subscription = made.subscribe(**profiles)

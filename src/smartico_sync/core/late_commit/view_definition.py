@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-__all__ = ["UNKNOWN", "Part", "Trait", "ViewDefinition", "gathered", "traits"]
+__all__ = ["TOKEN", "UNKNOWN", "Part", "Trait", "ViewDefinition", "gathered", "traits"]
 
 PartKind = Literal["table", "view", "materialized view", "foreign table", "query"]
 TraitName = Literal[
@@ -29,10 +29,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ViewDefinition:
-    """`parts`: the relation first; empty where the engine does not tell. `blocks`: why ids come in blocks, empty: they do not."""
+    """`parts`: the relation first; empty where the engine does not tell. `blocks`: why ids come in blocks, empty: they do not.
+
+    `step`: of the sequences that say so the least one, where it tells blocks from several masters that take turns; 0: it does not.
+    """
 
     parts: tuple[Part, ...] = ()
     blocks: str = ""
+    step: int = 0
 
     @property
     def several_tables(self) -> bool:

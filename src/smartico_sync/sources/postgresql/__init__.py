@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.late_commit.query_reads import read_by
 from smartico_sync.core.relation import Column
-from smartico_sync.errors import SourceRefused
+from smartico_sync.errors import SourceError, SourceRefused
 from smartico_sync.sources.postgresql.definition import ask_definition
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.login import Login
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.config.models import SourceConfig
+    from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.relation import Relation
     from smartico_sync.core.tables import Structure
 
@@ -49,7 +52,6 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
     reading_type = PostgresReading
     ask_facts = staticmethod(ask_facts)
     explain = staticmethod(explain)
-    _defined = staticmethod(ask_definition)
     adapter = POSTGRESQL
     create_index = INDEX
 
@@ -57,6 +59,19 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         login = Login(config)
         super().__init__(name, login, lambda place: Session(login, place))
         self._stars: dict[tuple[str, str | None, str | None], tuple[tuple[str, ...], tuple[int, ...]]] = {}
+
+    def _defined(self, session: Session, relation: str) -> ViewDefinition:
+        return ask_definition(session, relation)
+
+    def definition(self, relation: Relation) -> ViewDefinition:
+        """What the relation is made of; of a query, with what it reads."""
+        written = super().definition(relation)
+        names = read_by(relation.query, str.lower) if relation.query is not None else ()
+        if names:
+            with suppress(SourceError), self._session() as session, self._transaction(session, f"view {relation.name}"):
+                read = ask_definition(session, *names)
+                return replace(read, parts=(*written.parts, *read.parts))
+        return written
 
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         star = _star(session, relation)

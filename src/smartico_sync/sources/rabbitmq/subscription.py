@@ -17,11 +17,13 @@ from pika.exceptions import AMQPError
 
 from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.records import LaneStep
-from smartico_sync.errors import SourceUnreachable, ViewMisconfigured
+from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.rabbitmq.acknowledgements import acks
 from smartico_sync.sources.rabbitmq.beginning import counted_from, refuse, stream_step, timeless
 from smartico_sync.sources.rabbitmq.failures import translated
-from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, counted, counts, kind_of, leave, message_of
+from smartico_sync.sources.rabbitmq.other_consumers import shared, wait_for_others
+from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, counts, kind_of, leave, message_of
+from smartico_sync.sources.rabbitmq.remaining import Remaining
 from smartico_sync.sources.rabbitmq.settings import version_of
 from smartico_sync.sources.stream import Lag, Page, Standing
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from pika import BasicProperties
 
     from smartico_sync.core.messages.message import Message
-    from smartico_sync.sources.rabbitmq.queues import Counts, Kind
+    from smartico_sync.sources.rabbitmq.queues import Kind
     from smartico_sync.sources.rabbitmq.settings import Settings
     from smartico_sync.sources.stream import Feed, Keep, Keeper
 
@@ -40,11 +42,9 @@ __all__ = ["RabbitSubscription"]
 LOOK_S = 1.0  # how often queues are counted, and the channel looked at: after a timeout of the broker nothing comes, and nothing is said
 GIVEN_BACK_S = 600.0  # what waits longer for the API is given back: the broker's own patience is 30 minutes by default
 HELD_S = 600.0  # what is parked longer is kept by the state, for the same reason
-FREED_S = 3.0  # a consumer that was killed is gone by then
 PAGES = 3  # in the prefetch: one comes while one is worked with and one is at the API
 BUSY = 100  # messages that came at once: more are coming
 GATHER_S = 0.005  # which are waited for then, as behind messages that are on their way: they share what a page costs
-STREAM_QUIET_S = 1.0  # a stream that sends nothing for so long behind its end is level
 
 log = structlog.get_logger()
 
@@ -70,14 +70,11 @@ class RabbitSubscription:
         self._given_up: set[str] = set()
         self._next: dict[str, int] = {}
         self._times: dict[str, int] = {}
-        self._counts: dict[str, Counts] = {}
-        self._ends: dict[str, tuple[int, int]] = {}  # of streams: the end, and how many messages there were then
         self._last_tag = self._gap = 0
         self._deliveries = 1
         self._failed: Exception | None = None
         self._given_back: Literal["no", "yes", "the API is back"] = "no"
         self._blocked: Literal["no", "yes"] = "no"
-        self._quiet_since = time.monotonic()
         self._look_at = 0.0
         self._notes: dict[str, str] = {}
         self._connection = settings.connected(feed.view)
@@ -95,7 +92,9 @@ class RabbitSubscription:
         self._kinds: dict[str, Kind] = {queue: kind_of(connection, queue, self._place) for queue in feed.names}
         for queue, kind in self._kinds.items():
             refuse(feed, queue, kind)
-            self._wait_for_others(queue)
+            if kind != "stream":
+                wait_for_others(feed, connection, queue, self._place)
+        self._remaining = Remaining(self._kinds)
         known = self._keeper.known()
         self._keeper.returning([queue for queue, kind in self._kinds.items() if kind != "stream"])
         self._base, steps = counted_from(self._kinds, known), []
@@ -104,7 +103,7 @@ class RabbitSubscription:
             step = LaneStep(queue, before.next if before else None, self._base)
             if kind == "stream":
                 step, end, gap = stream_step(connection, feed, queue, before, self._place)
-                self._ends[queue] = end, counts(connection, queue, self._place).messages
+                self._remaining.ends(queue, end, counts(connection, queue, self._place).messages)
                 self._gap += gap
                 if gap:
                     self._tell("gap", f"{queue}: {gap} messages were deleted before they were read, and are lost")
@@ -137,9 +136,9 @@ class RabbitSubscription:
     @property
     def level(self) -> Literal["level", "behind"]:
         """Whether nothing was left in any queue at the last look, and nothing has come since."""
-        if self._given_back != "no" or self._received or len(self._counts) < len(self._kinds):
+        if self._given_back != "no" or self._received:
             return "behind"
-        return "level" if all(self._left(queue) == 0 for queue in self._kinds) else "behind"
+        return "level" if self._remaining.none(self._next) else "behind"
 
     def take(self, limit: int, wait_s: float) -> Page:
         """Up to `limit` messages."""
@@ -211,7 +210,10 @@ class RabbitSubscription:
 
     def standing(self) -> Standing:
         """How it stands."""
-        lags = tuple(Lag(queue, self._left(queue), self._times.get(queue, 0)) for queue in self._counts)
+        lags = tuple(
+            Lag(queue, self._remaining.of(queue, self._next), self._times.get(queue, 0))
+            for queue in self._remaining.counts
+        )
         return Standing(lags, 0, self._broken, self._gap, self._deliveries, notes=tuple(self._notes.values()))
 
     def close(self) -> None:
@@ -252,8 +254,7 @@ class RabbitSubscription:
             found.append(message_of(queue, offset, properties, body, self._feed))
             self._times[queue] = found[-1].time_ms
         self._open.append((self._last_tag, now))
-        self._quiet_since = now
-        self._counts.clear()
+        self._remaining.came(now)
         return Page(found, dict.fromkeys(self._kinds, ""), range(first, self._last_tag + 1), self._keep)
 
     def _refuse(self, tag: int) -> None:
@@ -288,9 +289,9 @@ class RabbitSubscription:
     def _look(self, now: float) -> None:
         """Count, see who else reads, and let nothing be open for too long."""
         self._count()
-        for queue, count in self._counts.items():
+        for queue, count in self._remaining.counts.items():
             if self._kinds[queue] != "stream" and count.consumers > 1:
-                self._shared(queue, count.consumers)
+                self._tell(f"shared {queue}", shared(self._feed, queue, count.consumers))
             else:
                 self._notes.pop(f"shared {queue}", None)
         old = [held for held in self._held.values() if now - held.since > HELD_S]
@@ -308,22 +309,9 @@ class RabbitSubscription:
     def _count(self) -> None:
         """Count on the channel that consumes, and ask something more: what was given to us before the count has arrived then."""
         with translated(self._place):
-            self._counts = {queue: counted(self._channel, queue) for queue in self._kinds}
+            self._remaining.count(self._channel)
             self._channel.basic_qos(prefetch_count=self._settings.prefetch)
             self._connection.process_data_events(0)
-
-    def _left(self, queue: str) -> int:
-        """How many messages wait in a queue."""
-        count = self._counts.get(queue)
-        if count is None:
-            return 0
-        if self._kinds[queue] != "stream":
-            return count.messages
-        end, there = self._ends[queue]
-        quiet = time.monotonic() - self._quiet_since >= STREAM_QUIET_S
-        if quiet and self._next[queue] >= end:
-            return 0  # it would have sent more
-        return max(1, end + count.messages - there - self._next[queue])
 
     def _wait(self, wait_s: float) -> Page:
         """Consume again once the API takes events: what was given back comes once more."""
@@ -331,29 +319,6 @@ class RabbitSubscription:
             self._keeper.lost()
         time.sleep(wait_s)
         return Page()
-
-    def _wait_for_others(self, queue: str) -> None:
-        """Profiles are compared with one state: nobody else may read them. A consumer that was killed has a moment to go."""
-        until = time.monotonic() + FREED_S
-        while self._feed.members == "alone" and self._kinds[queue] != "stream":
-            others = counts(self._connection, queue, self._place).consumers
-            if not others:
-                return
-            if time.monotonic() > until:
-                self._shared(queue, others + 1)
-            time.sleep(LOOK_S / 10)
-
-    def _shared(self, queue: str, consumers: int) -> None:
-        """Another consumer takes a part of the messages, or waits to do so."""
-        if self._feed.members == "alone":
-            raise ViewMisconfigured(
-                f"view {self._feed.view}: queue {queue} has {consumers} consumers, and profiles need one alone",
-                hint="stop the others; a queue gives each message to one of its consumers, so each view needs a queue of its own",
-            )
-        self._tell(
-            f"shared {queue}",
-            f"queue {queue} has {consumers} consumers: each player's order is kept only with x-single-active-consumer",
-        )
 
     def _tell(self, what: str, sentence: str) -> None:
         """Note what people should know, once."""
