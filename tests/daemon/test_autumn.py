@@ -40,6 +40,7 @@ class Clock:
         return self.time_ns() // 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [timedelta(0), pytest.param(timedelta(minutes=8), marks=pytest.mark.slow)])
 def test_the_hour_that_happens_twice_loses_nothing_and_doubles_nothing(operator, tmp_path, monkeypatch, late):
     """Rows of both passes, in order and late within the lookback, arrive once each; the wall clock of the second stands

@@ -76,6 +76,7 @@ def test_history_is_sent_beside_a_running_daemon_and_the_watermark_stays(tail, p
         daemon.wait()
 
 
+@pytest.mark.slow
 def test_without_a_daemon_it_is_done_here_and_goes_on_after_a_kill(tail):
     """A backfill that is killed goes on where it was, by --resume; every row arrives, and under the same event id."""
     running = tail.start("backfill", "deposits", "--from", "2026-01-01T00:00:00", "--rate", "2000")
@@ -91,6 +92,7 @@ def test_without_a_daemon_it_is_done_here_and_goes_on_after_a_kill(tail):
     assert len(eids) == len(set(eids))
 
 
+@pytest.mark.slow
 def test_the_next_daemon_goes_on_with_what_was_interrupted(tail):
     """Ctrl-C leaves a backfill open, and `smartico-sync run` takes it up."""
     running = tail.start("backfill", "deposits", "--from", "2026-01-01T00:00:00", "--rate", "1000")
@@ -106,6 +108,7 @@ def test_the_next_daemon_goes_on_with_what_was_interrupted(tail):
         daemon.wait()
 
 
+@pytest.mark.slow
 def test_the_rate_is_kept(tail):
     """No more events a second than asked for, so 600 at 200 a second take at least two."""
     began = time.monotonic()
@@ -117,6 +120,7 @@ def test_the_rate_is_kept(tail):
     assert time.monotonic() - began >= 2.0
 
 
+@pytest.mark.slow
 def test_the_ledger_counts_each_row_once(tail, postgresql):
     """What was delivered and is sent again stays counted once, and a comparison of all of it finds nothing (its end, the watermark, is excluded)."""
     for _ in range(2):
@@ -143,6 +147,7 @@ def test_what_cannot_be_backfilled_is_told(tail):
         assert "next: " in done.stderr
 
 
+@pytest.mark.slow
 def test_a_backfill_is_cancelled_where_it_is(tail):
     """Cancelled in the running daemon, it sends nothing more."""
     daemon = tail.start("run")

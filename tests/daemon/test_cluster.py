@@ -66,6 +66,7 @@ def test_a_member_takes_over(shared, postgresql):
     assert set(arrived(operator).values()) == {1}
 
 
+@pytest.mark.slow
 def test_commands_work_on_a_shared_state(shared, postgresql):
     """Whether a daemon runs or not: status, trace, watermark, reconcile, doctor, backup, check."""
     postgresql.execute(*DEPOSITS)
@@ -83,6 +84,7 @@ def test_commands_work_on_a_shared_state(shared, postgresql):
     assert set(arrived(operator).values()) == {1}
 
 
+@pytest.mark.slow
 def test_an_operator_moves_the_work(shared, postgresql):
     """`cluster release` lets the other member have it at once, and neither ends."""
     postgresql.execute(*DEPOSITS)

@@ -32,6 +32,7 @@ def delivered(day, count):
     return sorted(int(number) for number in day.sent())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("column", "unit", "now"), UNITS)
 def test_numbers_that_tell_the_time(tracked, postgresql, column, unit, now):
     """With `cursor_is` late rows are looked for by time, what is dated ahead hides nothing, and a wrong unit is refused."""
@@ -81,6 +82,7 @@ def test_numbers_in_a_text_are_refused(operator):
     assert operator.accepted() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grain", ["hour", "day"])
 def test_coarse_times_are_looked_for_from_their_end_on(tracked, postgresql, grain):
     """A time rounded down to the hour stands for the whole hour: a row of it is found however long ago the hour began."""

@@ -105,6 +105,7 @@ def test_another_cursor_is_accepted_by_a_rewind_only(view, postgresql):
     assert view.sent()[20:] == ["40"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed", [{"relation": "relation: same"}, {"relation": 'query: "SELECT * FROM deposits"'}], ids=["relation", "query"]
 )  # fmt: skip

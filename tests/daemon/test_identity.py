@@ -206,6 +206,7 @@ def test_a_bet_that_is_settled_again_is_another_event(operator, postgresql):
     assert totals(operator, "settled")["delivered"] == 3
 
 
+@pytest.mark.slow
 def test_rows_dated_ahead_are_sent_once_however_often_the_daemon_starts(operator, postgresql):
     """What was sent before its time is remembered in the state until the time has come."""
     postgresql.execute(*DEPOSITS)

@@ -104,6 +104,7 @@ def test_secrets_are_never_written(newcomer):
         )
 
 
+@pytest.mark.slow
 def test_a_second_time_what_is_there_is_taken_as_it_is(newcomer, operator):
     """Once its views are made, `smartico-sync init` has nothing more to ask for, and sends no column twice."""
     newcomer.init()

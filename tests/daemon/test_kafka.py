@@ -205,6 +205,7 @@ def test_a_running_daemon_takes_what_comes(topic):
     assert len(topic.operator.accepted()) == 5
 
 
+@pytest.mark.slow
 def test_status_and_metrics_tell_what_waits(topic):
     """In messages and seconds for each partition, also while no daemon runs."""
     topic.put(bet(1))

@@ -32,6 +32,7 @@ def test_a_time_that_is_taken_long_before_the_first_write(tracked, postgresql, p
         polled_until(day, lambda now: any("lookback found them" in warning for warning in now.warnings))
 
 
+@pytest.mark.slow
 def test_an_application_server_whose_clock_is_behind(tracked, postgresql):
     """One of two writers is four seconds behind: all of its rows arrive, each once."""
     day = tracked(HASTE)

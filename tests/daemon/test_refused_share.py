@@ -8,6 +8,7 @@ from daemon.deposits import insert
 from waiting import until
 
 
+@pytest.mark.slow
 def test_small_pages_that_are_refused_add_up(tracked, postgresql, operator):
     """Ten rows at a time: the view stops at the hundredth, and does not turn all that comes into dead letters."""
     operator.sandbox.set_faults(["refuse=1"])
@@ -39,6 +40,7 @@ def test_a_view_of_players_whom_nobody_knows_stops(tracked, postgresql, operator
     assert len(view.sent()) == 120
 
 
+@pytest.mark.slow
 def test_rows_behind_an_unknown_player_say_nothing_of_anybody(tracked, postgresql, operator):
     """A page of rows that only wait behind others of their player does not pass for one of players who are known."""
     operator.sandbox.set_faults(["unknown-users"])

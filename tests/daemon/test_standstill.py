@@ -109,6 +109,7 @@ def test_a_poll_that_hangs_in_the_database_has_a_lag(watched, postgresql):
         assert watch.readiness() == (200, "")
 
 
+@pytest.mark.slow
 def test_profiles_whose_history_waits_for_the_api_have_a_lag(watched, postgresql):
     """A backfill of profiles keeps the view's place while the API is unavailable: the lag of the view says that its polls wait."""
     postgresql.execute(

@@ -55,6 +55,7 @@ def test_what_changes_in_another_table_alone_is_sent(at_work, postgresql):
     assert len(operator.accepted()) == 51
 
 
+@pytest.mark.slow
 def test_a_sweep_can_be_switched_off(at_work, postgresql):
     """With `sweep: off` nothing is read again."""
     operator = at_work("profiles", ", sweep: off")

@@ -52,7 +52,7 @@ def break_off(operator, *words):
         pause_s *= 2
 
 
-@pytest.mark.parametrize("fault", ["503", "hang-after=60s"])
+@pytest.mark.parametrize("fault", ["503", pytest.param("hang-after=60s", marks=pytest.mark.slow)])
 def test_a_rewind_does_not_wait_for_the_api(busy, postgresql, fault):
     """While the API answers nothing, a rewind is done within seconds; the page under way goes again under the same ids."""
     busy.sandbox.set_faults([fault])

@@ -209,6 +209,7 @@ def closed(home, *streams):
     return subprocess.run(["/bin/sh", "-c", line, sys.executable], cwd=home, check=False, capture_output=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", [(2,), (1, 2)], ids=["stderr", "both"])
 def test_a_closed_stream_is_no_crash(day, streams):
     """It delivers, and no line of the log ends in a file that got the stream's number."""

@@ -64,6 +64,7 @@ def height(source, described, rows=5):
         return reading.page(None, rows).height
 
 
+@pytest.mark.slow
 def test_a_black_hole_is_noticed(network, remote):
     """A network that swallows everything: SourceUnreachable by the client's own limits; mended, the next reading works."""
     source, described, proxy = network("1s")
@@ -98,6 +99,7 @@ def test_a_refusing_network_recovers(network, remote):
     assert height(source, described) == 5
 
 
+@pytest.mark.slow
 def test_latency_is_only_latency(network):
     """A slow network delivers whole pages."""
     source, described, proxy = network("20s", doublings=7)

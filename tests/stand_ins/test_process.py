@@ -67,6 +67,7 @@ def test_skipped():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("real", "told"), [("", "3 tests prove a stand-in only: 1 mssql, 2 oracle"), ("ORACLE", "1 tests prove a stand-in only: 1 mssql")]
 )  # fmt: skip

@@ -85,6 +85,7 @@ def test_a_sequence_that_begins_again_is_noticed(patient):
     assert "range far below the highest" in warnings(view)
 
 
+@pytest.mark.slow
 def test_ids_made_of_the_time_are_one_range(patient):
     """Ids of a generator that counts milliseconds leave wide holes everywhere; none of them is another range for good."""
     view = patient()

@@ -152,6 +152,7 @@ def test_a_zero_timestamp_is_null(engine):
     assert "@unreadable" not in page.columns
 
 
+@pytest.mark.slow
 def test_a_second_may_hold_thousands_of_rows(engine, walk):
     """A cursor of whole seconds, as DATETIME is by default: ties are broken by the key, whatever the page's size."""
     engine.execute(
@@ -203,6 +204,7 @@ def test_the_clock_is_utc(engine):
         assert begun - 60_000 <= reading.clock_ms <= now_ms() + 60_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2**24 - 1, 2**24 - 17, 2**24, 2**24 + 5, 2**25 - 3, 2**25 + 11])
 def test_rows_longer_than_a_packet_arrive_whole(real_engine, size):
     """A row of 16 MB and more travels in several packets, also when it fills them to the last byte."""
