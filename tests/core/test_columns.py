@@ -87,6 +87,33 @@ def test_what_is_required_and_missing_costs_the_row():
     assert done.events.frame["acc_last_deposit_date"].to_list() == [MOMENT_MS]
 
 
+@pytest.mark.parametrize("blank", ["", "  ", "\t"])
+def test_what_is_required_and_empty_is_missing(blank):
+    """An id of nothing but blanks names nothing: the row is no event, unless a column that serves as well holds one."""
+    families = {
+        "bet_id": "text",
+        "bet_date": "instant",
+        "bet_amount": "decimal",
+        "game_id": "text",
+        "game_name": "text",
+    }
+    whole = {"bet_id": "1", "bet_date": MOMENT, "bet_amount": "5", "game_id": "g", "game_name": ""}
+    rows = [
+        whole,
+        whole | {"game_id": blank},
+        whole | {"game_id": blank, "game_name": "Book"},
+        whole | {"bet_id": blank},
+    ]
+    done = mapped(rows, families, name="casino_bets", options=Options(), key=("dt",))
+    assert done.events.frame["casino_last_bet_game_name"].to_list() == ["g", "Book"]
+    assert reasons(done) == [
+        "column game_id or game_name is NULL or empty, and casino_bets needs it as casino_last_bet_game_name",
+        "column bet_id is NULL or empty, and casino_bets needs it as casino_last_bet_id",
+    ]
+    nobody = mapped([{"user_ext_id": blank}, {"ext_brand_id": blank}], {"user_ext_id": "text"}, key=("dt",))
+    assert reasons(nobody) == ["user_ext_id is NULL or empty", "ext_brand_id is NULL or empty"]
+
+
 def test_an_affiliate_that_is_no_number_is_a_text():
     """`john24` becomes `core_affiliate_str`, unless there is one; nothing is counted as invalid."""
     families = {"core_affiliate_id": "text", "core_affiliate_str": "text"}

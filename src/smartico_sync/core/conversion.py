@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.relation import Column, Family
 
-__all__ = ["CODED", "PLAIN", "Conversion", "Form", "Hints", "conversion", "id_text", "natural"]
+__all__ = ["CODED", "PLAIN", "Conversion", "Form", "Hints", "blank", "conversion", "id_text", "natural"]
 
 # A JSON number, as databases print decimals; what else looks like a number is not carried.
 NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
@@ -37,13 +37,15 @@ Form = Literal["value", "json"]
 class Hints:
     """What is known of a column beside its type. `timezone` is that of wall clocks in text.
 
-    `day`: the property is a calendar date. `identifier`: it names something, so 7.00 is 7. `split`: what stands between
+    `day`: the property is a calendar date. `identifier`: it names something, so 7.00 is 7. `needed`: no event
+    can do without it, so an empty text is no value. `split`: what stands between
     the items of a text that is an array. `scale`: how many of the last digits stand behind the decimal point.
     """
 
     timezone: str = "UTC"
     day: bool = False
     identifier: bool = False
+    needed: bool = False
     split: str = ""
     scale: int = 0
 
@@ -55,7 +57,8 @@ PLAIN = Hints()
 class Conversion:
     """How a value is made: `expr` yields it, null where it cannot be made at first sight; `again` on a second look.
 
-    `given` tells where the source has a value at all: empty text and zero dates are none, where the property is no text.
+    `given` tells where the source has a value at all: empty text and zero dates are none, where the property is no text or
+    is needed.
     `form` json: the value is JSON text (String) that goes to the wire as it stands.
     """
 
@@ -92,6 +95,9 @@ def conversion(column: Column, target: PropertyType, dtype: pl.DataType, hints: 
     match target:
         case "string":
             made = text(values, family, hints, column.type)
+            if hints.needed and dtype == pl.String:
+                given &= ~blank(values)
+                made = pl.when(given).then(made)
             return Conversion(made, made, given)
         case "date":
             filled = given & ~blank(values) & ~moments.no_date(values) if dtype == pl.String else given

@@ -152,6 +152,8 @@ class Plan:
         if target in self.options.arrays:
             told = told or "array"
         wanted: PropertyType = told or "any"
+        needed = frozenset(role for role in self.roles if target in self.kind.row_role(role).needs)
+        there = target in self.kind.needs or bool(needed)
         hinted = tuple(
             replace(
                 origin,
@@ -160,13 +162,12 @@ class Plan:
                     timezone=self.relation.timezone,
                     day=known is not None and known.dates == "calendar",
                     identifier=target.endswith("_id"),
+                    needed=there,
                 ),
             )
             for origin in origins
         )
         expected = told or natural(origins[0].column.family) if origins else wanted
-        needed = frozenset(role for role in self.roles if target in self.kind.row_role(role).needs)
-        there = target in self.kind.needs or bool(needed)
         demand: Demand = "there" if there and origins else "readable" if target in self.kind.expected else "none"
         return Property(
             target, hinted, wanted, expected, demand,
