@@ -127,8 +127,10 @@ def test_an_affiliate_that_is_no_number_is_a_text():
     assert done.events.frame["core_affiliate_id"].to_list() == ["12", None, None, None]
     assert done.events.frame["core_affiliate_str"].to_list() == [None, "john24", "y", None]
     assert done.invalid == {}
-    alone = mapped(rows[:2], {"core_affiliate_id": "text"}, name="users", options=Options(), key=None)
-    assert alone.events.frame["core_affiliate_str"].to_list() == [None, "john24"]
+    for family in ("text", "integer", "decimal"):
+        alone = mapped(rows[:2], {"core_affiliate_id": family}, name="users", options=Options(), key=None)
+        assert alone.events.frame["core_affiliate_str"].to_list() == [None, "john24"]
+        assert alone.invalid == {}
 
 
 @pytest.mark.parametrize("dates", [["garbage", None], ["garbage", MOMENT]])

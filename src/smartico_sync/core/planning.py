@@ -134,7 +134,8 @@ class Plan:
                 self.sources.setdefault(flag, [])
         for target in list(self.sources):
             known = PROPERTIES.get(target)
-            texts = any(origin.column.family == "text" for origin in self.sources[target])
+            # SQLite's columns of numbers may hold texts.
+            texts = any(origin.column.family in ("text", *EPOCHS) for origin in self.sources[target])
             if known and known.otherwise and texts and known.otherwise not in left_out:
                 self.sources.setdefault(known.otherwise, [])
 
