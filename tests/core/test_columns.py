@@ -114,6 +114,21 @@ def test_what_is_required_and_empty_is_missing(blank):
     assert reasons(nobody) == ["user_ext_id is NULL or empty", "ext_brand_id is NULL or empty"]
 
 
+@pytest.mark.parametrize("words", [("true", "false"), ("TRUE", "False"), ("1", "0"), ("Y", "N")])
+@pytest.mark.parametrize(
+    ("family", "values"),
+    [("integer", [1, 0, 7]), ("decimal", ["1.00", "0", "7"]), ("float", [1.0, 0.0, 7.0]), ("boolean", [True, False, None])],
+)  # fmt: skip
+def test_a_flag_tells_roles_by_true_and_false(family, values, words):
+    """Databases without booleans store them as numbers; another number has no role."""
+    rows = [{"is_win": value, "bet_id": "1", "amount": "5", "game_id": "g"} for value in values]
+    options = Options(type_column="is_win", roles={words[1]: "bet", words[0]: "win"})
+    families = {"is_win": family, "bet_id": "text", "amount": "decimal", "game_id": "text"}
+    done = mapped(rows, families, name="casino_bets_and_wins", options=options, key=("bet_id",))
+    assert done.events.frame["@type"].to_list() == ["casino_win", "casino_bet"]
+    assert reasons(done) == ["is_win is none of the configured values"]
+
+
 def test_an_affiliate_that_is_no_number_is_a_text():
     """`john24` becomes `core_affiliate_str`, unless there is one; nothing is counted as invalid."""
     families = {"core_affiliate_id": "text", "core_affiliate_str": "text"}

@@ -95,6 +95,15 @@ def test_managed_properties_are_violations(make):
         assert (found[0].reason, found[0].violation) == ("", f"managed property {name}")
 
 
+@pytest.mark.parametrize("name", ["core_external_markers", "+core_external_markers2", "-core_external_segment"])
+def test_sets_hold_names(make, name):
+    """Their items are texts, on the way out of the daemon too; custom sets hold what was agreed."""
+    contract = Contract()
+    (found,) = contract.findings([make(1, "update_profile", payload={name: ["a", 1]})]).values()
+    assert (found.reason, found.violation) == ("", f"{name.lstrip('+-')} holds something else than texts")
+    assert contract.findings([make(2, "update_profile", payload={name: ["a"], "my_list": [1]})]) == {}
+
+
 def test_values_outside_a_closed_list_are_violations(make):
     """Each event is looked at, however many of its shape came before; the value itself is not told."""
     contract = Contract()

@@ -39,7 +39,7 @@ class Hints:
 
     `day`: the property is a calendar date. `identifier`: it names something, so 7.00 is 7. `needed`: no event
     can do without it, so an empty text is no value. `split`: what stands between
-    the items of a text that is an array. `scale`: how many of the last digits stand behind the decimal point.
+    the items of a text that is an array, `items` what they become. `scale`: how many of the last digits stand behind the decimal point.
     """
 
     timezone: str = "UTC"
@@ -47,6 +47,7 @@ class Hints:
     identifier: bool = False
     needed: bool = False
     split: str = ""
+    items: arrays.Items = "as they are"
     scale: int = 0
 
 
@@ -114,7 +115,7 @@ def conversion(column: Column, target: PropertyType, dtype: pl.DataType, hints: 
         case "number" | "integer":
             return number(values, family, target, dtype)
         case "array":
-            return array(values, family, hints.split)
+            return array(values, family, hints)
     return document(values)
 
 
@@ -130,10 +131,10 @@ def coded(name: str) -> Conversion:
     return Conversion(made, made, words.is_not_null(), "json")
 
 
-def array(values: pl.Expr, family: Family, split: str) -> Conversion:
+def array(values: pl.Expr, family: Family, hints: Hints) -> Conversion:
     """A set of names, always in the same order. JSON's own null counts as NULL."""
     texts = values.cast(pl.String)
-    made = texts.map_batches(lambda found: arrays.names(found, split), return_dtype=pl.String)
+    made = texts.map_batches(lambda found: arrays.names(found, hints.split, hints.items), return_dtype=pl.String)
     if family == "json":  # there `{}` is an object, and no empty array of PostgreSQL, which would take all names away
         made = pl.when(~texts.str.starts_with("{")).then(made)
     filled = texts.is_not_null() & ~texts.str.strip_chars().is_in(["", "null"])

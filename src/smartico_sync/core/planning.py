@@ -164,6 +164,7 @@ class Plan:
                     day=known is not None and known.dates == "calendar",
                     identifier=target.endswith("_id"),
                     needed=there,
+                    items="texts" if known is not None and known.type == "array" else "as they are",
                 ),
             )
             for origin in origins

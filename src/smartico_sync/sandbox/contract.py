@@ -68,6 +68,12 @@ NEEDED_TEXTS = {
     event_type: tuple(name for name in needs if (property_type(name) or OWN_TYPES[event_type].get(name)) == "string")
     for event_type, needs in NEEDS.items()
 }
+SETS = {
+    f"{operator}{name}": name
+    for name, known in PROPERTIES.items()
+    if known.type == "array"
+    for operator in ("", *"+-^")
+}
 PAST = frozenset(name for name, known in PROPERTIES.items() if known.past == "must be past")
 
 
@@ -200,6 +206,9 @@ def outside(event: dict[str, Any], latest_ms: int) -> Finding:
     for name in PAST & payload.keys():
         if payload[name] > latest_ms:
             return Finding(violation=f"{name} in the future")
+    for name in SETS.keys() & payload.keys():
+        if not {type(item) for item in payload[name]} <= {str}:
+            return Finding(violation=f"{SETS[name]} holds something else than texts")
     for name in RULED & payload.keys():
         said = misfit(name, payload[name])
         if said:
