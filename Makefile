@@ -85,6 +85,7 @@ bench: servers .bench-dlt/.ready ## Events a second and CPU against a plain loop
 	PYTHONPATH=tests $(BIN)/python -m bench.trickle
 	PYTHONPATH=tests $(BIN)/python -m bench.kafka
 	$(BIN)/python -m bench.state_size
+	$(BIN)/python -m bench.repeated_keys
 	PYTHONPATH=tests $(BIN)/python -m bench.shared_state
 	PYTHONPATH=tests $(BIN)/python -m bench.rabbitmq
 	$(BIN)/python -m pytest -q -s -p conftest -p no:randomly -W ignore bench/sources.py

@@ -25,8 +25,8 @@ STEPS = (0, -3 * HOUR_S, 0, 400 * 24 * HOUR_S)  # seconds by which the daemon's 
 class Disturbances:
     """The daemon's environment, and what changes in it.
 
-    The wall clock is set forward and back, nobody reads the log for a while, the proxy breaks every connection, and the token is
-    written anew.
+    The wall clock is set forward and back, nobody reads the log for a while, the proxy breaks every connection, and the token
+    becomes another.
     """
 
     def __init__(self, home: Path, api_port: int) -> None:

@@ -18,5 +18,6 @@ def statements(text: str) -> list[str]:
 
 def build(database) -> None:
     """Make the casino in an empty database (`tests/engines`)."""
-    files = (f"{database.name}.sql", "seed.sql")
+    dialect = "mariadb" if database.name == "mysql" else database.name
+    files = (f"{dialect}.sql", "seed.sql")
     database.execute(*(each for file in files for each in statements((HERE / file).read_text("utf-8"))))

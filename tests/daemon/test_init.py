@@ -20,7 +20,7 @@ from smartico_sync.pii.keys import parse_key
 GOLDEN = Path(__file__).parent.parent / "casino" / "events.json"
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=[*ENGINES, pytest.param("mysql56", marks=pytest.mark.slow)])
 def casino(request):
     """The casino's database, full."""
     for database in engines.serve(request.param, request):

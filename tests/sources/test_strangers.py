@@ -336,7 +336,7 @@ def beginning_tls(engine, wire):
     if engine == "mysql":
         hello = greeting(b"caching_sha2_password")
         wire.sendall(hello[:25] + bytes([hello[25] | 0x08]) + hello[26:])  # CLIENT_SSL
-        wire.recv(8192)
+        wire.recv(36, socket.MSG_WAITALL)  # the handshake comes right behind it
     elif engine in ("postgresql", "redshift"):
         wire.recv(8192)
         wire.sendall(b"S")

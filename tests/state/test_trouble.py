@@ -17,6 +17,7 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.errors import StateDamaged, StateError, StateLocked, StateMissing, StateUnwritable
 from smartico_sync.state import recovery
+from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import FIRST_VERSION, migrate
 from smartico_sync.state.place import FilePlace
 from smartico_sync.state.store import Store
@@ -358,3 +359,10 @@ def test_nothing_secret_is_shown(store):
     """Neither the store nor its key shows the secret."""
     assert str(store.secret) not in repr(store) + repr(store.key)
     assert store.secret.hex() not in repr(store.key)
+
+
+def test_a_folder_that_is_not_there_is_told_as_that(tmp_path):
+    """Nobody can be let write into it: the hint makes it."""
+    with pytest.raises(StateUnwritable) as refused:
+        ProcessLock(tmp_path / "state" / "sync.db")
+    assert refused.value.hint == f"mkdir -p {tmp_path / 'state'}"

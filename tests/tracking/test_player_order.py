@@ -33,7 +33,7 @@ from smartico_sync.delivery.request import Request
 from smartico_sync.state.store import Store
 from smartico_sync.tracking import event_sender, sender
 from smartico_sync.tracking.key_watch import Explained
-from smartico_sync.tracking.page_reader import ReadResult
+from smartico_sync.tracking.read_result import ReadResult
 from smartico_sync.tracking.sender import Sender
 
 COLUMNS = (Column("ext_brand_id", "text", "text"), Column("user_ext_id", "text", "text"), Column("id", "int", "integer"),

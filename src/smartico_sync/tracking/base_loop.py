@@ -28,9 +28,10 @@ from smartico_sync.errors import (
     ViewHalted,
     ViewRegressed,
 )
-from smartico_sync.tracking.event_sender import EventSender, Tools
+from smartico_sync.tracking.event_sender import EventSender
 from smartico_sync.tracking.mailbox import Mailbox
 from smartico_sync.tracking.pages_in_flight import PagesInFlight
+from smartico_sync.tracking.view_parts import Tools
 
 if TYPE_CHECKING:
     import threading

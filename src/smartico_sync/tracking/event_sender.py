@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 import structlog
@@ -27,22 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from concurrent.futures import Future
 
-    from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.outbox import OutboxPage
     from smartico_sync.core.outcome import Retried
-    from smartico_sync.core.pipeline import PipelineOptions, PreparedBatch
+    from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
-    from smartico_sync.core.tracing import Tracer
-    from smartico_sync.core.view_mapping import ViewMapping
-    from smartico_sync.delivery.protocol import Delivery, Priority
-    from smartico_sync.pii.protection import Protection
-    from smartico_sync.state.store import Store
-    from smartico_sync.tracking.fingerprints import Fingerprints
-    from smartico_sync.tracking.memory_budget import MemoryBudget
-    from smartico_sync.tracking.status_recorder import StatusRecorder
+    from smartico_sync.delivery.protocol import Priority
+    from smartico_sync.tracking.view_parts import Tools, Working
 
-__all__ = ["EventSender", "Mapped", "Retries", "Tools", "Working"]
+__all__ = ["EventSender", "Retries"]
 
 Retries = Literal[
     "none",
@@ -51,66 +44,6 @@ Retries = Literal[
 ]
 
 log = structlog.get_logger()
-
-
-class Tools(Protocol):
-    """What a view needs to work, wherever its rows come from, for as long as the process lives."""
-
-    @property
-    def configuration(self) -> Configuration:
-        """All that is configured."""
-
-    @property
-    def view(self) -> View:
-        """The view."""
-
-    @property
-    def store(self) -> Store:
-        """What is remembered."""
-
-    @property
-    def delivery(self) -> Delivery:
-        """The way to the API."""
-
-    @property
-    def protection(self) -> Protection:
-        """The policy for personal data."""
-
-    @property
-    def recorder(self) -> StatusRecorder:
-        """Where facts go."""
-
-    @property
-    def memory(self) -> MemoryBudget:
-        """What it may hold, with all other views."""
-
-    @property
-    def tracer(self) -> Tracer:
-        """Where traces begin."""
-
-
-class Mapped(Protocol):
-    """A view that is prepared."""
-
-    @property
-    def mapping(self) -> ViewMapping:
-        """How its rows become events."""
-
-
-class Working(Protocol):
-    """A view at work, as far as events are made of its rows."""
-
-    @property
-    def prepared(self) -> Mapped:
-        """What was made by preparing it."""
-
-    @property
-    def options(self) -> PipelineOptions:
-        """Its mapping and policies."""
-
-    @property
-    def fingerprints(self) -> Fingerprints:
-        """What profiles are compared with."""
 
 
 class EventSender:

@@ -24,7 +24,7 @@ from smartico_sync.errors import (
 )
 from smartico_sync.observe.finding import NEXT
 from smartico_sync.tracking.base_loop import GLANCE_S, GRACE_S, IDLE_S, BaseLoop, Standing
-from smartico_sync.tracking.page_reader import PageSize
+from smartico_sync.tracking.page_size import PageSize
 from smartico_sync.tracking.sender import Sender
 from smartico_sync.tracking.session import open_session
 from smartico_sync.tracking.source_checks import CheckMemory

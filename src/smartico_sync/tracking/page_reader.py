@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import count
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -21,7 +19,7 @@ from smartico_sync.observe.view_status import LateStatus
 from smartico_sync.tracking import late_rows, late_scan
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.late_rows import LateRows, whole_numbers
-from smartico_sync.tracking.memory_budget import PAGE_BYTES
+from smartico_sync.tracking.read_result import ReadResult
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
@@ -31,90 +29,10 @@ if TYPE_CHECKING:
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["PageReader", "PageSize", "ReadResult"]
+__all__ = ["PageReader"]
 
-
-FIRST_PAGE = 250  # rows, before it is known how long they are
-SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads
-LEVEL_PAGE = 2_000  # rows of a page that is read to see what is new; behind a full one a backlog is read in larger ones
-FEWEST = 10  # rows: what is left of a page where rows are larger than that
-GROWTH = 4  # from page to page, while they stay small
 MOST_WATCHED = 10_000  # rows of another range in one reading; the rest comes with the next
 AHEAD_EVERY_MS = 5_000  # rows dated ahead of the clock are rare, and a few seconds are nothing to them
-
-
-@dataclass(frozen=True, slots=True)
-class ReadResult:
-    """What one reading brought.
-
-    `page`: rows in order; `late`: late rows that a rescan found below them; `extra`: rows out of the order, such as those
-    dated ahead of the clock; `again`: rows that may have changed since they were read, and stand where they stood. `repeated` tells the rows of the page that were sent ahead of their time. `ahead` are the keys
-    of such rows that `extra` holds. `after`: the position behind which the page begins. `watched`: the ids that were asked
-    for beside the mechanism's rescan. `number` counts the readings of this process, for the log.
-    `scanned`: in part when that found more than one reading brings.
-    """
-
-    read_time: ReadTime
-    page: pl.DataFrame
-    late: pl.DataFrame | None = None
-    extra: pl.DataFrame | None = None
-    again: pl.DataFrame | None = None
-    repeated: pl.Series | None = None
-    ahead: pl.Series | None = None
-    scan: KeyScan | AskIds | None = None
-    watched: AskIds | None = None
-    cost_ms: int = 0
-    through: str | None = None
-    after: Position | None = None
-    scanned: Literal["whole", "in part"] = "whole"
-    number: int = field(default_factory=partial(next, count(1)), compare=False)
-
-    @property
-    def size(self) -> float:
-        """Bytes of its rows in memory."""
-        parts = (self.page, self.late, self.extra, self.again)
-        return float(sum(part.estimated_size() for part in parts if part is not None))
-
-    @property
-    def has_news(self) -> bool:
-        """Whether there is anything to commit."""
-        parts = (self.late, self.extra, self.again)
-        return self.page.height > 0 or self.rescanned or any(part is not None for part in parts)
-
-    @property
-    def rescanned(self) -> bool:
-        """Whether something was read again: the next such reading waits until this one is committed."""
-        return self.scan is not None or self.watched is not None
-
-
-class PageSize:
-    """How many rows the next page has: as many as memory and database take well."""
-
-    def __init__(self, most: int) -> None:
-        self._configured = self._most = most
-        self.rows = min(FIRST_PAGE, most)
-        self.row_bytes = 0.0
-
-    def limit(self, reading: Literal["level", "behind"], most_bytes: float = PAGE_BYTES) -> int:
-        """How many rows the next page may have, if they are as long as those of the last."""
-        rows = min(self.rows, LEVEL_PAGE) if reading == "level" else self.rows
-        return rows if rows * self.row_bytes <= most_bytes else max(min(FEWEST, rows), int(most_bytes / self.row_bytes))
-
-    def fit(self, page: pl.DataFrame, reading: Literal["level", "behind"]) -> None:
-        """Choose by the page that was just read."""
-        size = page.estimated_size()
-        if page.height:
-            self.row_bytes = size / page.height
-        if size > PAGE_BYTES:
-            self.rows = max(min(FEWEST, self._most), int(PAGE_BYTES / self.row_bytes))
-        elif page.height >= self.rows and size * GROWTH <= PAGE_BYTES:
-            self.rows = min(self.rows * GROWTH, self._most)
-        if reading == "level":
-            self._most = self._configured
-
-    def shrink(self) -> None:
-        """The server ended a read: half as much may pass."""
-        self.rows = self._most = max(min(SMALLEST_PAGE, self._most), self.rows // 2)
 
 
 class PageReader:

@@ -18,8 +18,8 @@ from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.event_sender import EventSender
 from smartico_sync.tracking.key_watch import with_duplicates
-from smartico_sync.tracking.page_reader import ReadResult
 from smartico_sync.tracking.pages_in_flight import Sent
+from smartico_sync.tracking.read_result import ReadResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.records import ParkedRow, Receipt
     from smartico_sync.core.tracing import Span
-    from smartico_sync.tracking.event_sender import Working
     from smartico_sync.tracking.session import Equipment, Session
+    from smartico_sync.tracking.view_parts import Working
 
 __all__ = ["Sender"]
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.errors import SyncError
     from smartico_sync.pii.protection import Protection
-    from smartico_sync.tracking.page_reader import PageReader, ReadResult
+    from smartico_sync.tracking.page_reader import PageReader
     from smartico_sync.tracking.prepared_view import PreparedView
+    from smartico_sync.tracking.read_result import ReadResult
 
 __all__ = ["StatusRecorder"]
 
