@@ -154,7 +154,7 @@ NEEDS = [
     ("casino_bet", BET),
     ("sport_bet_selection_open", {"sport_last_bet_id": "s", "sport_last_selection_id": "l"}),
     ("acc_bonus_completed", {"acc_last_bonus_complete_date": AT}),
-    ("login", {"login_id": "l"}),
+    ("lottery_ticket", {"ticket_id": "l"}),
 ]  # fmt: skip
 
 
@@ -170,7 +170,9 @@ def test_an_event_without_what_its_kind_needs_is_a_violation(make, event_type, w
         assert len(found) == len(lacking)
 
 
-@pytest.mark.parametrize("event_type", ["update_profile", "acc_bonus_approved", "acc_withdrawal_completed", "my_event"])
+@pytest.mark.parametrize(
+    "event_type", ["update_profile", "acc_bonus_approved", "acc_withdrawal_completed", "login", "my_event"]
+)
 def test_events_that_need_nothing_may_hold_nothing(make, event_type):
     """A profile may be spread over several views, and custom events hold what was agreed."""
     assert Contract().findings([make(1, event_type, payload={})]) == {}

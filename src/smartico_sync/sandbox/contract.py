@@ -57,12 +57,14 @@ RULED = frozenset(name for name, known in PROPERTIES.items() if known.values or 
 FEW_VALUES = 4096  # of closed lists and codes; there are fewer languages, countries and currencies
 # What the kinds of views send beside the properties of the catalogue, by event type: a draw's lines are a whole number.
 OWN_TYPES: dict[str, dict[str, PropertyType]] = {}
-# What every event of a type has, whichever kind of view it comes from: without it a row is no event.
+# What every event of a type has, whichever kind of view it comes from: without it a row is no event. An event of Smartico's
+# for which there is only a template (`login`) holds what was agreed.
 NEEDS: dict[str, tuple[str, ...]] = {}
 for kind in KINDS.values():
     for role, event_type in kind.event_types.items():
         OWN_TYPES.setdefault(event_type, {}).update(kind.types)
-        needs = kind.event_needs(role)
+        agreed = kind.since == "template" and event_type in EVENTS
+        needs = () if agreed else kind.event_needs(role)
         NEEDS[event_type] = tuple(name for name in NEEDS.get(event_type, needs) if name in needs)
 NEEDED_TEXTS = {
     event_type: tuple(name for name in needs if (property_type(name) or OWN_TYPES[event_type].get(name)) == "string")
