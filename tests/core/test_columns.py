@@ -87,6 +87,48 @@ def test_what_is_required_and_missing_costs_the_row():
     assert done.events.frame["acc_last_deposit_date"].to_list() == [MOMENT_MS]
 
 
+@pytest.mark.parametrize("blank", ["", "  ", "\t"])
+def test_what_is_required_and_empty_is_missing(blank):
+    """An id of nothing but blanks names nothing: the row is no event, unless a column that serves as well holds one."""
+    families = {
+        "bet_id": "text",
+        "bet_date": "instant",
+        "bet_amount": "decimal",
+        "game_id": "text",
+        "game_name": "text",
+    }
+    whole = {"bet_id": "1", "bet_date": MOMENT, "bet_amount": "5", "game_id": "g", "game_name": ""}
+    rows = [
+        whole,
+        whole | {"game_id": blank},
+        whole | {"game_id": blank, "game_name": "Book"},
+        whole | {"bet_id": blank},
+    ]
+    done = mapped(rows, families, name="casino_bets", options=Options(), key=("dt",))
+    assert done.events.frame["casino_last_bet_game_name"].to_list() == ["g", "Book"]
+    assert reasons(done) == [
+        "column game_id or game_name is NULL or empty, and casino_bets needs it as casino_last_bet_game_name",
+        "column bet_id is NULL or empty, and casino_bets needs it as casino_last_bet_id",
+    ]
+    nobody = mapped([{"user_ext_id": blank}, {"ext_brand_id": blank}], {"user_ext_id": "text"}, key=("dt",))
+    assert reasons(nobody) == ["user_ext_id is NULL or empty", "ext_brand_id is NULL or empty"]
+
+
+@pytest.mark.parametrize("words", [("true", "false"), ("TRUE", "False"), ("1", "0"), ("Y", "N")])
+@pytest.mark.parametrize(
+    ("family", "values"),
+    [("integer", [1, 0, 7]), ("decimal", ["1.00", "0", "7"]), ("float", [1.0, 0.0, 7.0]), ("boolean", [True, False, None])],
+)  # fmt: skip
+def test_a_flag_tells_roles_by_true_and_false(family, values, words):
+    """Databases without booleans store them as numbers; another number has no role."""
+    rows = [{"is_win": value, "bet_id": "1", "amount": "5", "game_id": "g"} for value in values]
+    options = Options(type_column="is_win", roles={words[1]: "bet", words[0]: "win"})
+    families = {"is_win": family, "bet_id": "text", "amount": "decimal", "game_id": "text"}
+    done = mapped(rows, families, name="casino_bets_and_wins", options=options, key=("bet_id",))
+    assert done.events.frame["@type"].to_list() == ["casino_win", "casino_bet"]
+    assert reasons(done) == ["is_win is none of the configured values"]
+
+
 def test_an_affiliate_that_is_no_number_is_a_text():
     """`john24` becomes `core_affiliate_str`, unless there is one; nothing is counted as invalid."""
     families = {"core_affiliate_id": "text", "core_affiliate_str": "text"}
@@ -100,8 +142,10 @@ def test_an_affiliate_that_is_no_number_is_a_text():
     assert done.events.frame["core_affiliate_id"].to_list() == ["12", None, None, None]
     assert done.events.frame["core_affiliate_str"].to_list() == [None, "john24", "y", None]
     assert done.invalid == {}
-    alone = mapped(rows[:2], {"core_affiliate_id": "text"}, name="users", options=Options(), key=None)
-    assert alone.events.frame["core_affiliate_str"].to_list() == [None, "john24"]
+    for family in ("text", "integer", "decimal"):
+        alone = mapped(rows[:2], {"core_affiliate_id": family}, name="users", options=Options(), key=None)
+        assert alone.events.frame["core_affiliate_str"].to_list() == [None, "john24"]
+        assert alone.invalid == {}
 
 
 @pytest.mark.parametrize("dates", [["garbage", None], ["garbage", MOMENT]])

@@ -55,7 +55,7 @@ def required(known):
 
 
 def body(name):
-    """Rows of that kind, three of each role: full, with an empty and a quoted text, and all NULL that may be."""
+    """Rows of that kind, three of each role: full, with an empty and a quoted text where it may be, and all NULL that may be."""
     families, known = columns_of(name), kind(name)
     options = Options(event_type="client_action" if name == "custom" else "")
     if known.row_roles:
@@ -67,7 +67,7 @@ def body(name):
     texts = ('say "hi" \\ \n 😀', "", None)
     for place, text in enumerate(texts * max(1, len(known.row_roles))):
         row = {
-            column: (text or "") if family == "text" and column in there else text if family == "text"
+            column: (text or f"{column}-{place}") if family == "text" and column in there else text if family == "text"
             else None if text is None and column not in there else VALUES[family]
             for column, family in families.items()
         }  # fmt: skip

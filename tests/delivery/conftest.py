@@ -28,6 +28,7 @@ def some_events(count: int, players: int = 7, start: int = 0) -> Events:
                 POSITION: pl.Series(range(count), dtype=pl.UInt32),
                 "acc_last_deposit_amount": [f"{row}.10" for row in rows],
                 "acc_last_transaction_id": [str(row) for row in rows],
+                "acc_last_deposit_date": [1_700_000_000_000 + row for row in rows],
             }
         ),
         frozenset({"acc_last_deposit_amount"}),

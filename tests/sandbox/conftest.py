@@ -10,6 +10,10 @@ import pytest
 
 from smartico_sync.sandbox.api import Sandbox
 
+BET = {
+    "casino_last_bet_amount": 1.5, "casino_last_bet_id": "r1", "casino_last_bet_dt": 1_717_508_861_954,
+    "casino_last_bet_game_name": "Book",
+}  # fmt: skip
 HEADERS = {"Authorization": "secret", "Content-Type": "application/json"}
 
 
@@ -57,7 +61,7 @@ def event(
         "ext_brand_id": "brand",
         "user_ext_id": user,
         "event_type": event_type,
-        "payload": {"casino_last_bet_amount": 1.5, "casino_last_bet_id": "r1"} if payload is None else payload,
+        "payload": dict(BET) if payload is None else payload,
     } | more
 
 

@@ -181,6 +181,18 @@ def test_a_careless_api_repeats_what_it_was_sent(running, make, check):
     assert adds_up(caller.stats)
 
 
+def test_who_leaves_out_what_is_refused_misses_nothing(running, make):
+    """An event without the moment is counted, but not while the sandbox itself refuses that property by its name."""
+    event = make(1)
+    del event["payload"]["casino_last_bet_dt"]
+    caller = running(faults=["refuse-property=casino_last_bet_dt"])
+    caller.post([event])
+    assert (caller.stats["accepted"], caller.stats["violations"]) == (1, {})
+    caller.sandbox.set_faults([])
+    caller.post([event | {"eid": "other"}])
+    assert (caller.stats["accepted"], caller.stats["violations"]) == (2, {"casino_bet without casino_last_bet_dt": 1})
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_status_faults(running, make, status):
     """A refused request accepts nothing and says Retry-After when that was asked for."""

@@ -42,10 +42,10 @@ def test_declared_types_make_families(on_sqlite):
 
 
 def test_a_value_of_another_type_spoils_only_its_row(on_sqlite):
-    """Text in an integer column, an impossible date, bytes that are no text: null, and `@unreadable` names the column."""
+    """Bytes in an integer column, an impossible date, bytes that are no text: null, and `@unreadable` names the column."""
     on_sqlite.execute(
         "CREATE TABLE bets (id INTEGER PRIMARY KEY, n INTEGER, at DATETIME, name TEXT)",
-        "INSERT INTO bets VALUES (1, 5, '2024-01-01T10:00:00Z', 'a'), (2, 'many', '2024-13-45', CAST(x'ff' AS TEXT)),"
+        "INSERT INTO bets VALUES (1, 5, '2024-01-01T10:00:00Z', 'a'), (2, x'ff', '2024-13-45', CAST(x'ff' AS TEXT)),"
         " (3, NULL, 1704103200, 'c'), (4, 7, 1704103200123, 'd')",
     )
     page = read(on_sqlite)
@@ -55,6 +55,19 @@ def test_a_value_of_another_type_spoils_only_its_row(on_sqlite):
     assert page["at"].to_list() == [moment, None, moment, moment.replace(microsecond=123000)]
     assert page["@unreadable"].is_null().to_list() == [True, False, True, True]
     assert [part.split(":")[0] for part in page["@unreadable"][1].split("; ")] == ["n", "at", "name"]
+
+
+@pytest.mark.parametrize("declared", ["INTEGER", "NUMERIC"])
+def test_a_text_among_declared_numbers_arrives(on_sqlite, declared):
+    """What it means is told where it is read: an affiliate, a player; an empty one is none, and a cursor stays a number."""
+    on_sqlite.execute(
+        f"CREATE TABLE bets (id INTEGER PRIMARY KEY, n {declared})",
+        "INSERT INTO bets VALUES (1, 5), (2, 'john24'), (3, NULL), (4, ' '), (5, 12345678901234567)",
+    )
+    page = read(on_sqlite)
+    assert page["n"].to_list() == ["5", "john24", None, None, "12345678901234567"]
+    assert page["id"].to_list() == [1, 2, 3, 4, 5]
+    assert "@unreadable" not in page.columns
 
 
 def test_an_empty_text_is_no_value_where_no_text_is_expected(on_sqlite):

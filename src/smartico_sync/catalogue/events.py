@@ -6,10 +6,22 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-__all__ = ["CLIENT_ACTION", "EVENTS", "NEVER_SENT", "UPDATE_PROFILE", "Event", "creates_user", "never_sent"]
+__all__ = [
+    "CLIENT_ACTION",
+    "EARLIEST_MS",
+    "EVENTS",
+    "FUTURE_MS",
+    "NEVER_SENT",
+    "UPDATE_PROFILE",
+    "Event",
+    "creates_user",
+    "never_sent",
+]
 
 UPDATE_PROFILE = "update_profile"
 CLIENT_ACTION = "client_action"
+EARLIEST_MS = 946_684_800_000  # 2000-01-01: no event of a casino's database is older
+FUTURE_MS = 300_000  # how far an event may lie ahead: clocks of one data centre differ by less
 
 Mark = Literal["documented", "observed", "inferred"]
 

@@ -94,6 +94,12 @@ class Kind:
         """What holds for rows of that role only."""
         return self.roles.get(name, PLAIN)
 
+    def event_needs(self, role: str) -> tuple[str, ...]:
+        """The properties that an event of such a row always has: what it needs, and the moment."""
+        own = self.row_role(role)
+        moments = [moment for moment in (self.moment, own.moment) if moment]
+        return tuple(dict.fromkeys((*self.needs, *own.needs, *moments)))
+
 
 HIDDEN = MANAGED.union(PLAYER, TRACKING)
 CONSUMED = frozenset((*PAID, *SETTLED, *REQUESTED, *PLACED))  # say when something happened, and are no properties

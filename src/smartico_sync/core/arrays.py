@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+from typing import Literal
 
 import polars as pl
 
-__all__ = ["names"]
+__all__ = ["Items", "names"]
 
 
-def names(texts: pl.Series, split: str = "") -> pl.Series:
+Items = Literal[
+    "as they are",
+    "texts",  # numbers and booleans as their own text
+]
+
+
+def names(texts: pl.Series, split: str = "", items: Items = "as they are") -> pl.Series:
     """Texts as JSON arrays (String); null where a text is no array of names.
 
     JSON, or the form that PostgreSQL prints (`{VIP,"New player"}`); any other text only where `split` says what stands between
@@ -19,18 +26,20 @@ def names(texts: pl.Series, split: str = "") -> pl.Series:
     """
     # Few combinations of names are on many players.
     each = texts.drop_nulls().unique()
-    found = {text: listed(text, split) for text in each}
+    found = {text: listed(text, split, items) for text in each}
     return texts.replace_strict(
         list(found), pl.Series(list(found.values()), dtype=pl.String), default=None, return_dtype=pl.String
     )
 
 
-def listed(text: str, split: str) -> str | None:
+def listed(text: str, split: str, items: Items) -> str | None:
     """One text as a JSON array, None where it is none."""
-    items = parsed(text.strip(" \t\r\n"), split)
-    if items is None or any(isinstance(item, dict | list) for item in items):
+    found = parsed(text.strip(" \t\r\n"), split, items)
+    if found is None or any(isinstance(item, dict | list) for item in found):
         return None
-    distinct = {json.dumps(item, ensure_ascii=False): str(item) for item in items if item is not None}
+    if items == "texts":
+        found = [json.dumps(item) if isinstance(item, bool) else item for item in found]
+    distinct = {json.dumps(item, ensure_ascii=False): str(item) for item in found if item is not None}
     made = f"[{', '.join(sorted(distinct, key=lambda item: (distinct[item], item)))}]"
     return made if sound(made) else None
 
@@ -49,11 +58,12 @@ def no_number(word: str) -> object:
     raise ValueError(word)
 
 
-def parsed(text: str, split: str) -> list[object] | None:
+def parsed(text: str, split: str, items: Items) -> list[object] | None:
     """The items of a text, None where it is no array."""
     if text.startswith("["):
         try:
-            made = json.loads(text, parse_constant=no_number)
+            digits = str if items == "texts" else None
+            made = json.loads(text, parse_constant=no_number, parse_int=digits, parse_float=digits)
         except ValueError:
             return None
         return made if isinstance(made, list) else None

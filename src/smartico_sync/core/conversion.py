@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.relation import Column, Family
 
-__all__ = ["CODED", "PLAIN", "Conversion", "Form", "Hints", "conversion", "id_text", "natural"]
+__all__ = ["CODED", "PLAIN", "Conversion", "Form", "Hints", "blank", "conversion", "id_text", "natural"]
 
 # A JSON number, as databases print decimals; what else looks like a number is not carried.
 NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
@@ -37,14 +37,17 @@ Form = Literal["value", "json"]
 class Hints:
     """What is known of a column beside its type. `timezone` is that of wall clocks in text.
 
-    `day`: the property is a calendar date. `identifier`: it names something, so 7.00 is 7. `split`: what stands between
-    the items of a text that is an array. `scale`: how many of the last digits stand behind the decimal point.
+    `day`: the property is a calendar date. `identifier`: it names something, so 7.00 is 7. `needed`: no event
+    can do without it, so an empty text is no value. `split`: what stands between
+    the items of a text that is an array, `items` what they become. `scale`: how many of the last digits stand behind the decimal point.
     """
 
     timezone: str = "UTC"
     day: bool = False
     identifier: bool = False
+    needed: bool = False
     split: str = ""
+    items: arrays.Items = "as they are"
     scale: int = 0
 
 
@@ -55,7 +58,8 @@ PLAIN = Hints()
 class Conversion:
     """How a value is made: `expr` yields it, null where it cannot be made at first sight; `again` on a second look.
 
-    `given` tells where the source has a value at all: empty text and zero dates are none, where the property is no text.
+    `given` tells where the source has a value at all: empty text and zero dates are none, where the property is no text or
+    is needed.
     `form` json: the value is JSON text (String) that goes to the wire as it stands.
     """
 
@@ -92,6 +96,9 @@ def conversion(column: Column, target: PropertyType, dtype: pl.DataType, hints: 
     match target:
         case "string":
             made = text(values, family, hints, column.type)
+            if hints.needed and dtype == pl.String:
+                given &= ~blank(values)
+                made = pl.when(given).then(made)
             return Conversion(made, made, given)
         case "date":
             filled = given & ~blank(values) & ~moments.no_date(values) if dtype == pl.String else given
@@ -108,7 +115,7 @@ def conversion(column: Column, target: PropertyType, dtype: pl.DataType, hints: 
         case "number" | "integer":
             return number(values, family, target, dtype)
         case "array":
-            return array(values, family, hints.split)
+            return array(values, family, hints)
     return document(values)
 
 
@@ -124,10 +131,10 @@ def coded(name: str) -> Conversion:
     return Conversion(made, made, words.is_not_null(), "json")
 
 
-def array(values: pl.Expr, family: Family, split: str) -> Conversion:
+def array(values: pl.Expr, family: Family, hints: Hints) -> Conversion:
     """A set of names, always in the same order. JSON's own null counts as NULL."""
     texts = values.cast(pl.String)
-    made = texts.map_batches(lambda found: arrays.names(found, split), return_dtype=pl.String)
+    made = texts.map_batches(lambda found: arrays.names(found, hints.split, hints.items), return_dtype=pl.String)
     if family == "json":  # there `{}` is an object, and no empty array of PostgreSQL, which would take all names away
         made = pl.when(~texts.str.starts_with("{")).then(made)
     filled = texts.is_not_null() & ~texts.str.strip_chars().is_in(["", "null"])

@@ -231,7 +231,8 @@ class Flaws:
             return
         missing = self.rows.select(mask.alias(f"@@{known.name}") for known, mask in lacking.items())
         for known, mask in zip(lacking, missing.get_columns(), strict=True):
-            self.add(mask, f"column {known.said} is NULL, and {self.mapping.kind.name} needs it as {known.name}")
+            lacks = "NULL or empty" if known.target == "string" else "NULL"
+            self.add(mask, f"column {known.said} is {lacks}, and {self.mapping.kind.name} needs it as {known.name}")
 
     def among(self, roles: frozenset[str]) -> pl.Expr:
         """Whether a row has one of these roles; all have where none is named."""

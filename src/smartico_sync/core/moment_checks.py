@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from smartico_sync.catalogue.events import EARLIEST_MS
 from smartico_sync.core.cursor_time import DAY_MS, Grain, cursor_ms
 from smartico_sync.core.events import DATE, POSITION
-from smartico_sync.core.validation import EARLIEST_MS, EVENT_DATE
+from smartico_sync.core.validation import EVENT_DATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

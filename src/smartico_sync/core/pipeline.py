@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.catalogue.events import EVENTS
+from smartico_sync.catalogue.events import EVENTS, FUTURE_MS
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
@@ -21,7 +21,7 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors, older
 from smartico_sync.core.records import Anchor, Holds
 from smartico_sync.core.told_sets import marked
-from smartico_sync.core.validation import FUTURE_MS, broken, judged
+from smartico_sync.core.validation import broken, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

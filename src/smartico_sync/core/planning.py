@@ -134,7 +134,8 @@ class Plan:
                 self.sources.setdefault(flag, [])
         for target in list(self.sources):
             known = PROPERTIES.get(target)
-            texts = any(origin.column.family == "text" for origin in self.sources[target])
+            # SQLite's columns of numbers may hold texts.
+            texts = any(origin.column.family in ("text", *EPOCHS) for origin in self.sources[target])
             if known and known.otherwise and texts and known.otherwise not in left_out:
                 self.sources.setdefault(known.otherwise, [])
 
@@ -152,6 +153,8 @@ class Plan:
         if target in self.options.arrays:
             told = told or "array"
         wanted: PropertyType = told or "any"
+        needed = frozenset(role for role in self.roles if target in self.kind.row_role(role).needs)
+        there = target in self.kind.needs or bool(needed)
         hinted = tuple(
             replace(
                 origin,
@@ -160,13 +163,13 @@ class Plan:
                     timezone=self.relation.timezone,
                     day=known is not None and known.dates == "calendar",
                     identifier=target.endswith("_id"),
+                    needed=there,
+                    items="texts" if known is not None and known.type == "array" else "as they are",
                 ),
             )
             for origin in origins
         )
         expected = told or natural(origins[0].column.family) if origins else wanted
-        needed = frozenset(role for role in self.roles if target in self.kind.row_role(role).needs)
-        there = target in self.kind.needs or bool(needed)
         demand: Demand = "there" if there and origins else "readable" if target in self.kind.expected else "none"
         return Property(
             target, hinted, wanted, expected, demand,

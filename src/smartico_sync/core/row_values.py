@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.conversion import Conversion, Form, Hints, conversion, id_text
+from smartico_sync.core.conversion import Conversion, Form, Hints, blank, conversion, id_text
 from smartico_sync.core.events import BRAND, DATE, KEY, TYPE, USER
 from smartico_sync.core.selection import ROLE, in_roles, role_of, type_of
 
@@ -30,8 +30,8 @@ def envelope(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> list[pl
     key = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))]
     role = role_of(mapping, schema)
     return [
-        brand.replace("", None).alias(BRAND),
-        name_of(mapping.called[USER_COLUMN]).replace("", None).alias(USER),
+        brand.alias(BRAND),
+        name_of(mapping.called[USER_COLUMN]).alias(USER),
         type_of(mapping, schema).alias(TYPE),
         date_of(mapping, schema, role).alias(DATE),
         (pl.concat_str(key, separator=",", ignore_nulls=True) if key else pl.col("@cursor")).alias(KEY),
@@ -55,8 +55,9 @@ def date_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType], role: pl.Ex
 
 
 def name_of(column: Column) -> pl.Expr:
-    """A brand or a user as text; a whole number has no point, however the database stores it."""
-    return id_text(pl.col(column.name), column.family)
+    """A brand or a user as text, null where it is empty; a whole number has no point, however the database stores it."""
+    name = id_text(pl.col(column.name), column.family)
+    return pl.when(~blank(name)).then(name)
 
 
 def converted(known: Property, page: pl.DataFrame) -> Conversion:

@@ -19,6 +19,7 @@ __all__ = ["ROLE", "chosen", "fits", "implied_role", "in_roles", "role_of", "tol
 
 ROLE = "@role"  # String: the row's role, in views that hold several and only while rows are mapped
 FLAGS = frozenset({"true", "false"})
+FLAG_FAMILIES = frozenset({"boolean", "integer", "decimal", "float"})
 
 
 def chosen(mapping: ViewMapping, page: pl.DataFrame, unread: Iterable[str]) -> pl.DataFrame:
@@ -102,8 +103,8 @@ def words_of(column: Column) -> pl.Expr:
 
 
 def canonical(column: Column, dtype: pl.DataType, word: str) -> str:
-    """A configured word as the column has it: `1`, `Y` and `true` are one for a boolean."""
-    if column.family != "boolean" or word.lower() not in (*TRUE, *FALSE):
+    """A configured word as the column has it: `1`, `Y` and `true` are one for a flag, which may be stored as a number."""
+    if column.family not in FLAG_FAMILIES or word.lower() not in (*TRUE, *FALSE):
         return word
     truth_value = word.lower() in TRUE
     return str(truth_value).lower() if dtype == pl.Boolean else str(int(truth_value))

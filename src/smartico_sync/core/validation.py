@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.catalogue.events import EARLIEST_MS, FUTURE_MS
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.events import DATE
 from smartico_sync.core.folding import fits
@@ -14,7 +15,7 @@ from smartico_sync.core.folding import fits
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EVENT_DATE", "FUTURE_MS", "IMMUTABLE", "InvalidPolicy", "broken", "judged"]
+__all__ = ["EVENT_DATE", "IMMUTABLE", "InvalidPolicy", "broken", "judged"]
 
 # What is unreadable is left out under the first two, and costs its row under the third.
 InvalidPolicy = Literal[
@@ -24,9 +25,7 @@ InvalidPolicy = Literal[
 ]
 
 EVENT_DATE = "event_date"  # what the rule about an event's moment is counted under; it cannot be left out
-EARLIEST_MS = 946_684_800_000  # 2000-01-01: no event of a casino's database is older
 SHAPES = 256  # sets of properties, of all views
-FUTURE_MS = 300_000  # clocks of one data centre differ by less
 
 IMMUTABLE = tuple(sorted(name for name, known in PROPERTIES.items() if known.change == "immutable"))
 

@@ -7,24 +7,25 @@ remembered; what remains per event is a look-up.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from smartico_sync.catalogue.events import EVENTS, never_sent
+from smartico_sync.catalogue.events import EARLIEST_MS, EVENTS, FUTURE_MS, never_sent
 from smartico_sync.catalogue.kinds import KINDS
-from smartico_sync.catalogue.properties import PROPERTIES, PropertyType, is_managed
+from smartico_sync.catalogue.properties import PROPERTIES, PropertyType, is_managed, property_type
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["OPERATORS", "Contract", "Finding"]
+__all__ = ["NEEDS", "OPERATORS", "Contract", "Finding", "without"]
 
 SHAPES = 20_000  # remembered at most; custom payloads could bring new ones forever
-EARLIEST_MS = 10**11  # 1973; a smaller event_date is seconds taken for milliseconds
 OPERATORS = "!+-^"
-LATEST_MS = 10**14  # 5138; a larger one is microseconds taken for milliseconds
+SECONDS_BELOW = 10**11  # 1973; a smaller event_date is seconds taken for milliseconds
+MICROSECONDS_ABOVE = 10**14  # 5138; a larger one is microseconds taken for milliseconds
 
 ENVELOPE: dict[str, tuple[type, str]] = {
     "eid": (str, "a string"),
@@ -56,9 +57,26 @@ RULED = frozenset(name for name, known in PROPERTIES.items() if known.values or 
 FEW_VALUES = 4096  # of closed lists and codes; there are fewer languages, countries and currencies
 # What the kinds of views send beside the properties of the catalogue, by event type: a draw's lines are a whole number.
 OWN_TYPES: dict[str, dict[str, PropertyType]] = {}
+# What every event of a type has, whichever kind of view it comes from: without it a row is no event. An event of Smartico's
+# for which there is only a template (`login`) holds what was agreed.
+NEEDS: dict[str, tuple[str, ...]] = {}
 for kind in KINDS.values():
-    for event_type in kind.event_types.values():
+    for role, event_type in kind.event_types.items():
         OWN_TYPES.setdefault(event_type, {}).update(kind.types)
+        agreed = kind.since == "template" and event_type in EVENTS
+        needs = () if agreed else kind.event_needs(role)
+        NEEDS[event_type] = tuple(name for name in NEEDS.get(event_type, needs) if name in needs)
+NEEDED_TEXTS = {
+    event_type: tuple(name for name in needs if (property_type(name) or OWN_TYPES[event_type].get(name)) == "string")
+    for event_type, needs in NEEDS.items()
+}
+SETS = {
+    f"{operator}{name}": name
+    for name, known in PROPERTIES.items()
+    if known.type == "array"
+    for operator in ("", *"+-^")
+}
+PAST = frozenset(name for name, known in PROPERTIES.items() if known.past == "must be past")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +90,19 @@ class Finding:
 CLEAN = Finding()
 
 
-class Contract:
-    """Judges events; not thread-safe in its memory, but every race only judges a shape twice."""
+def now_ms() -> int:
+    """The machine's clock, epoch ms."""
+    return time.time_ns() // 1_000_000
 
-    def __init__(self) -> None:
+
+class Contract:
+    """Judges events; not thread-safe in its memory, but every race only judges a shape twice.
+
+    Moments are held against `clock_ms`, epoch ms, with the tolerance that the daemon has of itself.
+    """
+
+    def __init__(self, clock_ms: Callable[[], int] = now_ms) -> None:
+        self.clock_ms = clock_ms
         self.envelopes: dict[tuple[Any, ...], Finding] = {}
         self.payloads: dict[tuple[Any, ...], Finding] = {}
 
@@ -83,6 +110,7 @@ class Contract:
         """Tell what is wrong, by index; an event that is not mentioned is clean. Messages hold names and types, no values."""
         found: dict[int, Finding] = {}
         envelopes, payloads = self.envelopes, self.payloads
+        latest_ms = self.clock_ms() + FUTURE_MS
         for index, event in enumerate(events):
             if type(event) is not dict:
                 found[index] = Finding("an event must be an object")
@@ -97,10 +125,10 @@ class Contract:
             known = payloads.get(shape) or self.learn(payloads, shape, content(event["event_type"], payload))
             if not event["eid"] or not event["user_ext_id"]:
                 known = Finding("eid and user_ext_id must not be empty")
-            elif not EARLIEST_MS < event["event_date"] < LATEST_MS:
+            elif not SECONDS_BELOW < event["event_date"] < MICROSECONDS_ABOVE:
                 known = Finding("event_date is not in epoch milliseconds")
             elif known is CLEAN:
-                known = outside(payload)
+                known = outside(event, latest_ms)
             if known is not CLEAN:
                 found[index] = known
         return found
@@ -145,7 +173,15 @@ def content(event_type: str, payload: dict[str, Any]) -> Finding:
     managed = [name for name in payload if is_managed(name.lstrip(OPERATORS))]
     if managed:
         return Finding(violation=f"managed property {managed[0]}")
+    lacking = [name for name in NEEDS.get(event_type, ()) if name not in payload]
+    if lacking:
+        return Finding(violation=without(event_type, lacking[0]))
     return unlike(event_type, payload)
+
+
+def without(event_type: str, name: str) -> str:
+    """Say that an event lacks what its kind needs."""
+    return f"{event_type} without {name}"
 
 
 def unlike(event_type: str, payload: dict[str, Any]) -> Finding:
@@ -157,8 +193,24 @@ def unlike(event_type: str, payload: dict[str, Any]) -> Finding:
     return CLEAN
 
 
-def outside(payload: dict[str, Any]) -> Finding:
-    """Judge closed lists and codes; the API is not known to refuse a value that is none of them, so it is only counted."""
+def outside(event: dict[str, Any], latest_ms: int) -> Finding:
+    """Judge values that the daemon counts as invalid, or gives up; the API is not known to refuse them, so they are only counted.
+
+    These are moments that cannot be, closed lists and codes, and texts that are needed and empty.
+    """
+    event_type, payload = event["event_type"], event["payload"]
+    if not EARLIEST_MS <= event["event_date"] <= latest_ms:
+        early = event["event_date"] < EARLIEST_MS
+        return Finding(violation=f"event_date {'before the year 2000' if early else 'in the future'}")
+    for name in NEEDED_TEXTS.get(event_type, ()):
+        if not payload[name] or payload[name].isspace():
+            return Finding(violation=without(event_type, name))
+    for name in PAST & payload.keys():
+        if payload[name] > latest_ms:
+            return Finding(violation=f"{name} in the future")
+    for name in SETS.keys() & payload.keys():
+        if not {type(item) for item in payload[name]} <= {str}:
+            return Finding(violation=f"{SETS[name]} holds something else than texts")
     for name in RULED & payload.keys():
         said = misfit(name, payload[name])
         if said:

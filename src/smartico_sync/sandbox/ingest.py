@@ -27,7 +27,7 @@ from smartico_sync.sandbox.answers import (
     quoting,
     unparsable,
 )
-from smartico_sync.sandbox.contract import OPERATORS, Contract
+from smartico_sync.sandbox.contract import NEEDS, OPERATORS, Contract, without
 from smartico_sync.sandbox.faults import Decision, Fault, decide, refuses
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Ingest:
             return unparsable(number, "the body is not JSON")
         if not isinstance(events, list):
             return unparsable(number, "the body must be an array of events")
-        errors, violations = self.inspected(events)
+        errors, violations = self.inspected(events, decision)
         self.troubled(events, errors, decision)
         good = [index for index in range(len(events)) if index not in errors] if errors else range(len(events))
         chosen = [events[index] for index in good] if errors else events
@@ -178,13 +178,15 @@ class Ingest:
             self.bytes += len(body)
         return True
 
-    def inspected(self, events: list[Any]) -> tuple[Errors, Counter[str]]:
-        """Tell what the contract says of each event."""
+    def inspected(self, events: list[Any], decision: Decision) -> tuple[Errors, Counter[str]]:
+        """Tell what the contract says of each event; who leaves out what is refused on demand does as he is told."""
         if self.check == "count" and identified(events):
             return {}, Counter()
         found = self.contract.findings(events)
         errors = {index: (PARSE_ERROR, finding.reason) for index, finding in found.items() if finding.reason}
-        return errors, Counter(finding.violation for finding in found.values() if finding.violation)
+        excused = {"", *(without(event_type, name) for name in decision.properties for event_type in NEEDS)}
+        told = (finding.violation for finding in found.values())
+        return errors, Counter(violation for violation in told if violation not in excused)
 
     def troubled(self, events: list[Any], errors: Errors, decision: Decision) -> None:
         """Add the refusals that were asked for."""

@@ -25,22 +25,30 @@ if TYPE_CHECKING:
 
 __all__ = ["SqliteReading"]
 
+DECLARED = ("integer", "decimal")  # numbers that are read as text where one is more than a number
 EXACT = 2**53  # whole numbers up to here are the same as a double
 # How a time is written in text; what stands there decides how texts compare.
 FORM = re.compile(r"\d{4}-\d\d-\d\d(?P<between>[ T])\d\d:\d\d:\d\d(?P<fraction>(?:\.\d+)?)(?P<zone>Z|(?:[+-][\d:]+)?)")
 
 
 def as_stored(
-    columns: Sequence[Column], rows: list[tuple[Any, ...]]
+    columns: Sequence[Column], rows: list[tuple[Any, ...]], cursor: str
 ) -> tuple[Sequence[Column], Sequence[Sequence[Any]]]:
-    """Columns and rows; a column of no declared type that holds more than the numbers its first value promised is text."""
+    """Columns and rows; a column that holds more than the numbers its declared type, or its first value, promised is text.
+
+    What reads the text decides whether it means something. The declared type of a cursor holds.
+    """
     told = list(columns)
     texts: dict[int, list[str | bytes | None]] = {}
     for place, column in enumerate(columns):
-        if column.type or column.family not in ("integer", "float"):
+        if column.family not in (DECLARED if column.type else ("integer", "float")) or column.name == cursor:
             continue
         values = [row[place] for row in rows]
-        if any(isinstance(value, str) or exact_only_as_text(column.family, value) for value in values):
+        if column.type:
+            values = [None if isinstance(value, str) and not value.strip() else value for value in values]
+        if any(
+            isinstance(value, str) or (not column.type and exact_only_as_text(column.family, value)) for value in values
+        ):
             told[place], texts[place] = replace(column, family="text"), [as_written(value) for value in values]
     if not texts:
         return columns, rows
@@ -115,7 +123,7 @@ class SqliteReading(SqlReading[Session]):
         ]
         if not statement.columns:
             return pl.DataFrame(positions)
-        columns, values_of = as_stored(statement.columns, rows)
+        columns, values_of = as_stored(statement.columns, rows, self.relation.cursor)
         return frame(columns, values_of, self.relation.timezone).hstack(positions)
 
     def _told(self, statement: Statement, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
