@@ -11,7 +11,7 @@ import polars as pl
 from smartico_sync.core.ledger_keys import WHERE_BITS, may_move, which
 from smartico_sync.core.pipeline import positions_of
 from smartico_sync.core.reason_codes import MUTATED
-from smartico_sync.core.uniqueness import elsewhere, not_unique, repeats, with_others
+from smartico_sync.core.uniqueness import elsewhere, missing_since, not_unique, repeats, with_others
 from smartico_sync.errors import SourceError
 from smartico_sync.tracking.redelivery import requested
 
@@ -82,7 +82,7 @@ class KeyWatch:
         """
         found = repeats(self._mapping, rows, keys)
         if found is not None and found.clash.any():
-            raise not_unique(self._mapping, rows, found.clash, self._delivered_up_to())
+            raise not_unique(self._mapping, rows, found.clash, self._missing_since(rows))
         moved = self._moved(rows, keys)
         if found is None and moved is None:
             return None
@@ -148,19 +148,19 @@ class KeyWatch:
             there = self._there(asked)
         except SourceError:
             return
-        self._tell_apart(asked, there)
+        self._tell_apart(asked, there, rows)
 
-    def _tell_apart(self, rows: pl.DataFrame, there: pl.DataFrame) -> None:
-        """Raise as `explain` where one of these rows shares its event id with another that is there."""
+    def _tell_apart(self, rows: pl.DataFrame, there: pl.DataFrame, unsent: pl.DataFrame) -> None:
+        """Raise as `explain` where one of these rows shares its event id with another that is there; `unsent`: all of their page."""
         clash = elsewhere(self._mapping, rows, there)
         if clash.any():
             every = with_others(self._mapping, rows, clash, there)
-            raise not_unique(self._mapping, *every, self._delivered_up_to())
+            raise not_unique(self._mapping, *every, self._missing_since(unsent))
 
-    def _delivered_up_to(self) -> Position | None:
-        """The last row that is in the state, from which another view would go on."""
+    def _missing_since(self, unsent: pl.DataFrame) -> str | None:
+        """From where on another view would have to send what this one does not."""
         row = self._store.view(self._view.name)
-        return None if row is None else row.head
+        return None if row is None else missing_since(row.watermark or row.head, unsent)
 
     def _ledger(self, wanted: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Which of these keys the ledger holds, and of which it holds the row in any place."""
@@ -189,7 +189,7 @@ class KeyWatch:
         if not met.any():
             return None
         some = rows.filter(met)
-        self._tell_apart(some, self._there(some))
+        self._tell_apart(some, self._there(some), rows)
         return met
 
     def _there(self, rows: pl.DataFrame) -> pl.DataFrame:
