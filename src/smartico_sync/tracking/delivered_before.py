@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["delivered_before"]
 
+EVER_MS, EVERY_ROW = 2**62, 2**31 - 1  # whatever is parked, whenever it is due
 KEYS_AT_ONCE = 1_000  # of the rows between the ends of a page, which are those of the page but for rows at its ends
 
 
@@ -74,8 +75,9 @@ def delivered_rows(
     kept = store.ledger_between(former.view, min(moments), max(moments) + 1) if moments else None
     if kept is None or not kept.height:
         return None
-    undelivered = [*store.parked(former.view, 2**62, 2**31), *store.all_dead_letters()]
-    waits = {each.row.position for each in undelivered if each.row.view == former.view}
+    undelivered = [each.row for each in store.parked(former.view, EVER_MS, EVERY_ROW)]
+    undelivered += [each.row for each in store.all_dead_letters() if each.row.view == former.view]
+    waits = {each.position for each in undelivered}
     parts: list[pl.DataFrame] = []
     after: Position | None = None
     while (keys := reading.keys(low, high, KEYS_AT_ONCE, after)).height:

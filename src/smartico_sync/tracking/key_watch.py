@@ -165,11 +165,10 @@ class KeyWatch:
     def _ledger(self, wanted: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Which of these keys the ledger holds, and of which it holds the row in any place."""
         mapping, rows = self._mapping, which(self._mapping, wanted)
-        exact = moved = pl.repeat(value=False, n=wanted.len(), dtype=pl.Boolean, eager=True)
-        for _, page in self._store.ledger_since(self._view.name):
-            exact |= wanted.is_in(page.implode())
-            moved |= rows.is_in(which(mapping, page).implode())
-        return exact, moved
+        few = rows.implode()  # the ledger is long: its keys are looked for among these, not these among them
+        met = [keys.filter(which(mapping, keys).is_in(few)) for keys in self._store.ledger_keys(self._view.name)]
+        held = pl.concat(met) if met else wanted.clear()
+        return wanted.is_in(held.implode()), rows.is_in(which(mapping, held).implode())
 
     def _moved(self, rows: pl.DataFrame, keys: pl.Series) -> pl.Series | None:
         """Which rows were sent from another place, where they are no more; None when there are none."""

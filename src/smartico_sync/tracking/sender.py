@@ -14,6 +14,7 @@ from smartico_sync.core.batches import weight
 from smartico_sync.core.pipeline import ledger_of, position_at
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.core.tracing import UNTRACED, ends_with, within
+from smartico_sync.state.ahead import NOWHERE_MS
 from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.event_sender import EventSender
@@ -98,8 +99,11 @@ class Sender(EventSender):
         equipment, reader = self._equipment, session.reader
         explained = session.keys.answered(receipt)
         commit = with_duplicates(self.outcome(session, batch, receipt), explained, equipment.view.on_mutated)
-        if read.extra is not None and read.ahead is not None:
-            commit = replace(commit, ahead=ledger_of(read.extra, session.prepared.mapping))
+        if read.extra is not None:
+            extra = ledger_of(read.extra, session.prepared.mapping)
+            if read.ahead is None:  # rows without a cursor
+                extra = extra.with_columns(cursor_ms=pl.lit(NOWHERE_MS, pl.Int64))
+            commit = replace(commit, ahead=extra)
         head = position_at(read.page, read.page.height - 1) if read.page.height else None
         after = reader.after(read, head)
         watermark = after.watermark.position if after and after.watermark else (None if after else head)
