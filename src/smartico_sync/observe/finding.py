@@ -37,6 +37,7 @@ Code = Literal[
     "token",
     "trouble",
     "unknown_duplicates",
+    "uncompared_duplicates",
     "waiting",
 ]
 

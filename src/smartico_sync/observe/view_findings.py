@@ -39,6 +39,10 @@ UNKNOWN_DUPLICATES = (
     "nothing, after the state was begun anew or restored; else another daemon sends them too, or two rows have one event id: "
     "smartico-sync check looks for keys that repeat"
 )
+UNCOMPARED_DUPLICATES = (
+    "count the keys that repeat in the database itself (GROUP BY the key HAVING count(*) > 1); an index on the key lets the view compare all: "
+    "smartico-sync check"
+)
 MUTATED = "`on_mutated: resend` sends such rows again as new events, `ignore` says nothing; better show a row when it is final"
 REFUSED_PROPERTIES = (
     "register the properties with Smartico, or leave their columns out with `columns: {name: null}`; what was left out goes again "
@@ -98,6 +102,9 @@ def of_view(view: ViewStatus, *, api_is_told: bool = False) -> list[Finding]:
     if view.unknown_duplicates:
         told = f"{view.unknown_duplicates:,} rows were duplicates to the API, though this state never sent them"
         findings.append(Finding("warning", view.name, told, UNKNOWN_DUPLICATES, code="unknown_duplicates"))
+    if view.uncompared_duplicates:
+        told = f"{view.uncompared_duplicates:,} duplicates were not compared with the source, so another row with such a key may not have been sent"
+        findings.append(Finding("warning", view.name, told, UNCOMPARED_DUPLICATES, code="uncompared_duplicates"))
     if view.mutated and view.on_mutated == "warn":
         which = "1 row has" if view.mutated == 1 else f"{view.mutated:,} rows have"
         told = f"{which} changed after delivery, and Smartico has what was sent first"

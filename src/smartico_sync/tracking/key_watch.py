@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.page_reader import PageReader
+    from smartico_sync.tracking.status_recorder import StatusRecorder
 
 __all__ = ["Explained", "KeyWatch", "Looked", "with_duplicates"]
 
 UNKNOWN = "duplicate_unknown"  # a total: of the duplicates those that this state never sent
 
 KEYS_AT_ONCE = 1_000  # the protocol's limit of rows by key
-ASKED_FOR = 100  # duplicates of a page whose keys the source is asked for: a key that repeats does so more than once
+COMPARE_S = 1.0  # how long the duplicates of a page are compared with the source: where its keys have no index, each look reads all
+FIRST_KEYS = 100  # asked for at first, whatever it takes
 LOOKED_UP = 1_000  # duplicates of a page that are looked up in the ledger; of more the former state was sent
 
 
@@ -66,9 +69,17 @@ class KeyWatch:
     """
 
     def __init__(
-        self, view: View, mapping: ViewMapping, source: Source, store: Store, reader: PageReader, sent_ms: int | None
+        self,
+        view: View,
+        mapping: ViewMapping,
+        source: Source,
+        store: Store,
+        reader: PageReader,
+        sent_ms: int | None,
+        recorder: StatusRecorder,
     ) -> None:
         self._view, self._mapping, self._source, self._store, self._reader = view, mapping, source, store, reader
+        self._recorder = recorder
         self._before_ms = self._sent_ms = sent_ms
         # Whether an earlier session sent rows that it did not commit: the ledger lacks the highest of them.
         committed = sent_ms is None or store.ledger_between(view.name, sent_ms, sent_ms + 1).height
@@ -140,15 +151,20 @@ class KeyWatch:
         return Explained(tuple(positions_of(rows[found])), int((~exact & ~moved).sum()))
 
     def compare(self, rows: pl.DataFrame, places: list[int]) -> None:
-        """Compare some rows with all that the source holds of their keys, if it can tell. Raises as `explain`."""
+        """Compare some rows with all that the source holds of their keys; those it cannot tell in time are counted. Raises as `explain`."""
         if not places or self._mapping.kind.role == "profile" or not self._mapping.relation.key:
             return
-        asked = rows[places[:ASKED_FOR]]
-        try:
-            there = self._there(asked)
-        except SourceError:
-            return
-        self._tell_apart(asked, there, rows)
+        began, done, size = time.monotonic(), 0, FIRST_KEYS
+        while done < len(places) and (done == 0 or time.monotonic() - began < COMPARE_S):
+            asked = rows[places[done : done + size]]
+            try:
+                there = self._there(asked)
+            except SourceError:
+                break
+            self._tell_apart(asked, there, rows)
+            done, size = done + size, KEYS_AT_ONCE
+        if done < len(places):
+            self._recorder.uncompared(len(places) - done)
 
     def _tell_apart(self, rows: pl.DataFrame, there: pl.DataFrame, unsent: pl.DataFrame) -> None:
         """Raise as `explain` where one of these rows shares its event id with another that is there; `unsent`: all of their page."""
