@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column
     from smartico_sync.core.view_mapping import ViewMapping
 
-__all__ = ["Repeats", "eids_of", "elsewhere", "missing_since", "not_unique", "repeats", "with_others"]
+__all__ = [
+    "Repeats",
+    "eids_of",
+    "elsewhere",
+    "missing_since",
+    "not_unique",
+    "profiles_that_repeat",
+    "repeats",
+    "with_others",
+]
 
 EXAMPLES = 3
 BRAND = "ext_brand_id"  # platforms that count their transactions each for itself meet in one view
@@ -61,6 +70,13 @@ def repeats(mapping: ViewMapping, rows: pl.DataFrame, keys: pl.Series) -> Repeat
     tied = pl.col("key").is_duplicated()
     clash = there.filter(same | tied).get_column("place")
     return Repeats(mask(place.filter(~one), rows.height), mask(clash, rows.height))
+
+
+def profiles_that_repeat(mapping: ViewMapping, rows: pl.DataFrame) -> int:
+    """How many rows of one reading share the key with another one of it; 0 where they are no profiles."""
+    if mapping.kind.role != "profile" or rows.height < 2 or not mapping.relation.key:
+        return 0
+    return int(rows.select(f"@key.{place}" for place in range(len(mapping.relation.key))).is_duplicated().sum())
 
 
 def mask(places: pl.Series, height: int) -> pl.Series:

@@ -31,6 +31,7 @@ Code = Literal[
     "missing",
     "mutated",
     "refused",
+    "repeated_profiles",
     "replica",
     "standstill",
     "start",
