@@ -5,7 +5,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+import servers.postgresql as postgresql_servers
 from daemon.deposits import BY_ID, DEPOSITS, HASTE, delivered, insert, polled, polled_until
+from waiting import until
 
 
 @pytest.mark.parametrize("policy", ["auto", "fence"])
@@ -97,3 +99,35 @@ def test_what_keeps_the_watermark_is_named(tracked, private_postgresql, pin):
             "in database other, a transaction since" if pin == "writer" else "'forgotten' of database other"
         ) in warning
         writer.execute("ROLLBACK" if pin == "writer" else "ROLLBACK PREPARED 'forgotten'")
+
+
+@pytest.mark.slow
+def test_a_replication_slot_keeps_no_watermark_and_is_not_accused(tracked, private_postgresql, standby, monkeypatch):
+    """Slots with an old xmin or catalog_xmin hold back vacuum only: the watermark passes, and a writer alone is named."""
+    server = private_postgresql
+    server.admin(
+        "SELECT pg_create_physical_replication_slot('physical_one', true)",
+        "SELECT pg_create_logical_replication_slot('logical_one', 'test_decoding')",
+        *DEPOSITS,
+    )
+    standby.admin("ALTER SYSTEM SET primary_slot_name = 'physical_one'")
+    told = [each.replace("feedback=off", "feedback=on") for each in postgresql_servers.SETTINGS]
+    monkeypatch.setattr(postgresql_servers, "SETTINGS", tuple(told))
+    standby.restart()
+    ages = "SELECT age(xmin), age(catalog_xmin) FROM pg_replication_slots ORDER BY slot_name DESC"
+    until(lambda: server.admin(ages)[0][0] is not None, 0.2)
+    standby.stop()
+    day = tracked(f"{HASTE}, late_commit: fence, pin_cap: 100ms", url=server.url())
+    for number in range(1, 6):
+        server.admin(f"INSERT INTO deposits (transaction_id, dt_finalized) VALUES ({number}, now())")
+    (physical, _), (_, logical) = server.admin(ages)
+    assert physical >= 5
+    assert logical >= 5
+    polled_until(day, lambda status: len(day.sent()) == 5 and status.watermark == status.head)
+    with psycopg.connect(server.admin_url()) as writer:
+        writer.execute("CREATE TABLE busy (n int)")
+        server.admin("INSERT INTO deposits (transaction_id, dt_finalized) VALUES (6, now())")
+        named = polled_until(day, lambda status: any("kept the watermark" in each for each in status.warnings))
+        (warning,) = [each for each in named.warnings if "kept the watermark" in each]
+    assert "in database postgres, a transaction since" in warning
+    assert "slot" not in warning

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import ExitStack
+
 import pytest
 
 from daemon.deposits import DEPOSITS, VIEW, TrackedView, insert
@@ -103,6 +106,19 @@ def test_rows_without_a_cursor_follow_the_policy(tracked, postgresql, policy, se
     assert sorted(day.sent()) == sent
     if policy != "stop":
         assert status.null_cursors == 2
+
+
+def test_rows_without_a_cursor_are_sent_by_the_first_daemon_only(operator, postgresql):
+    """The state remembers which were sent: a restart reads none of them again, and sends what came since."""
+    postgresql.execute(*DEPOSITS)
+    operator.configure(postgresql.url, f"  - {VIEW % ', on_null_cursor: send'}\n")
+    for number in (1, 2):
+        insert(postgresql, number, at="NULL")
+        with ExitStack() as stack:
+            day = TrackedView(operator, stack)
+            day.poll()
+            counts = Counter(day.poll().counts)
+            assert (counts["read"], counts["delivered"], counts["duplicate"]) == (number, number, 0)
 
 
 def test_a_row_from_the_future_is_sent_and_hides_nothing(tracked, postgresql):

@@ -11,6 +11,7 @@ from daemon.deposits import TrackedView as Polling
 from smartico_sync.cli.status import show
 from smartico_sync.errors import ConfigError
 from smartico_sync.observe.endpoint import Endpoint
+from smartico_sync.observe.health import assess
 
 USERS = (
     """CREATE TABLE users (user_ext_id int PRIMARY KEY, ext_brand_id text DEFAULT 'b', dt_update timestamptz DEFAULT clock_timestamp(),
@@ -369,3 +370,24 @@ def test_statuses_and_codes_are_written_as_smartico_has_them(tracked):
     day.poll()
     assert (day.sent()[-1][1]["core_account_status"], day.sent()[-1][1]["core_user_language"]) == ("ACTIVE", "en-GB")
     assert day.status.invalid == {"core_user_language": 1}
+
+
+def test_a_view_with_several_rows_of_one_player_says_so(operator, postgresql):
+    """Two rows of a player in one page are logged once, counted by each poll that sees them, and a finding."""
+    postgresql.execute(
+        *USERS, "CREATE VIEW doubled AS SELECT * FROM users UNION ALL SELECT * FROM users WHERE user_ext_id = 2"
+    )
+    operator.configure(postgresql.url, (VIEW % "").replace("relation: users", "relation: doubled"))
+    with ExitStack() as stack:
+        day = TrackedUsers(operator, stack, postgresql)
+        day.insert(1)
+        assert day.poll().repeated_profiles == 0
+        day.insert(2)
+        assert day.poll().repeated_profiles == 2
+        day.change(2, core_user_language="MT")
+        status = day.poll()
+        assert status.repeated_profiles == 4
+        (told,) = [each for each in assess([status], ()).findings if each.code == "repeated_profiles"]
+        assert "the key is not unique" in told.message
+        assert "one row for each player" in told.hint
+        assert [player for player, _ in day.sent()] == [1, 2, 2]

@@ -22,8 +22,10 @@ from smartico_sync.core.reason_codes import UNKNOWN_USER
 from smartico_sync.core.records import Commit, Receipt, Refusal
 from smartico_sync.daemon.wiring import protection_of, sources_of
 from smartico_sync.errors import ViewMisconfigured
+from smartico_sync.observe.health import assess
 from smartico_sync.observe.view_status import StatusBoard
 from smartico_sync.state.store import Store
+from smartico_sync.tracking import key_watch
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.session import Equipment
@@ -97,10 +99,11 @@ class Day:
         (view,) = self.configuration.views
         self.store = Store.open(self.home / "sync.db")
         self.source = sources_of(self.configuration)["db"]
+        self.board = StatusBoard()
         self.loop = ViewLoop(
             Equipment(
                 self.configuration, view, self.source, self.store, self.api, protection_of(self.configuration),
-                StatusRecorder(view, StatusBoard()),
+                StatusRecorder(view, self.board),
             )
         )  # fmt: skip
 
@@ -307,6 +310,39 @@ def test_a_crash_makes_no_duplicate_that_nobody_can_explain(steps, pages):
         assert day.error is None
         assert sorted(day.api.accepted.values()) == sorted(day.rows())
         assert day.store.view("deposits").counts.get("duplicate_unknown", 0) == 0
+        day.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("patience", ["enough", "none"])
+def test_no_duplicate_of_a_state_begun_anew_hides_another_row(tmp_path, monkeypatch, patience):
+    """Wherever in a page a row stands whose key another one has: the view stops, or says how many it did not compare."""
+    # As for rows that lie so far apart that the first is remembered no more when the second comes.
+    monkeypatch.setattr(key_watch.KeyWatch, "_moved", lambda *_: None)
+    if patience == "none":
+        monkeypatch.setattr(key_watch, "COMPARE_S", 0.0)
+    with ExitStack() as stack:
+        day = Day(tmp_path, cursor="dt", lookback="1s", policy="warn", pages=150, stack=stack)
+        for number in range(280):
+            day.insert(f"k{number}")
+        day.poll()
+        assert len(day.api.accepted) == 280
+        day.stop()
+        for file in tmp_path.glob("sync.db*"):
+            file.unlink()
+        day.insert("k120")
+        day.start()
+        day.poll()
+        (status,) = day.board.views()
+        if patience == "enough":
+            assert isinstance(day.error, ViewMisconfigured)
+            assert "transaction_id k120 stands for rows that differ" in day.error.message
+            assert status.uncompared_duplicates == 0
+        else:
+            assert day.error is None
+            assert status.uncompared_duplicates == 50 + 31, "all but the first hundred of either page"
+            (told,) = [each for each in assess([status], ()).findings if each.code == "uncompared_duplicates"]
+            assert "81 duplicates were not compared" in told.message
         day.stop()
 
 

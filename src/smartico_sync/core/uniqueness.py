@@ -7,6 +7,7 @@ moved when the old one is gone; while both are there, they are two rows, and the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column
     from smartico_sync.core.view_mapping import ViewMapping
 
-__all__ = ["Repeats", "eids_of", "elsewhere", "not_unique", "repeats", "with_others"]
+__all__ = [
+    "Repeats",
+    "eids_of",
+    "elsewhere",
+    "missing_since",
+    "not_unique",
+    "profiles_that_repeat",
+    "repeats",
+    "with_others",
+]
 
 EXAMPLES = 3
 BRAND = "ext_brand_id"  # platforms that count their transactions each for itself meet in one view
@@ -60,6 +70,13 @@ def repeats(mapping: ViewMapping, rows: pl.DataFrame, keys: pl.Series) -> Repeat
     tied = pl.col("key").is_duplicated()
     clash = there.filter(same | tied).get_column("place")
     return Repeats(mask(place.filter(~one), rows.height), mask(clash, rows.height))
+
+
+def profiles_that_repeat(mapping: ViewMapping, rows: pl.DataFrame) -> int:
+    """How many rows of one reading share the key with another one of it; 0 where they are no profiles."""
+    if mapping.kind.role != "profile" or rows.height < 2 or not mapping.relation.key:
+        return 0
+    return int(rows.select(f"@key.{place}" for place in range(len(mapping.relation.key))).is_duplicated().sum())
 
 
 def mask(places: pl.Series, height: int) -> pl.Series:
@@ -108,11 +125,12 @@ def with_others(
 
 
 def not_unique(
-    mapping: ViewMapping, rows: pl.DataFrame, clash: pl.Series, head: Position | None = None
+    mapping: ViewMapping, rows: pl.DataFrame, clash: pl.Series, since: str | None = None
 ) -> ViewMisconfigured:
     """What to tell the operator of a page in which these rows clash: examples, and the key that would tell them apart.
 
-    `head`: the last row that was delivered under the key. A key cannot be changed after that, since ids are made of it.
+    `since`: the cursor from which on rows are missing, where some were delivered under the key (see `missing_since`). A key cannot be
+    changed after that, since ids are made of it.
     """
     some = rows.filter(clash)
     key = mapping.relation.key
@@ -126,8 +144,8 @@ def not_unique(
     if not better:
         name = "`key:` with a column that holds an id of its own for each row, which the view still lacks"
     after = "then: smartico-sync check"
-    if head is not None:
-        after = f"under another name and with `start_from: now`; then, for what came since: smartico-sync backfill NAME --from '{head.cursor}'"
+    if since is not None:
+        after = f"under another name and with `start_from: now`; then, for what was not sent: smartico-sync backfill NAME --from '{since}'"
     hint = f"write {name}, {after}"
     would = "they would have one event id, and the API would drop all but the first"
     if len(set(positions_of(some))) < some.height and not eids_of(mapping, some).is_duplicated().any():
@@ -136,6 +154,22 @@ def not_unique(
         f"view {mapping.view}: the key is not unique: {said} stands for rows that differ; {would}. Nothing of them is sent",
         hint=hint,
     )
+
+
+def missing_since(delivered: Position | None, unsent: pl.DataFrame) -> str | None:
+    """The lowest cursor of what was not sent: behind the watermark, or of late rows below it. None when nothing was delivered."""
+    if delivered is None:
+        return None
+    cursors: list[str] = unsent.get_column("@cursor").drop_nulls().to_list()
+    return min([delivered.cursor, *cursors], key=in_order)
+
+
+def in_order(cursor: str) -> tuple[Decimal, str]:
+    """What a number is worth; any other cursor is a time, whose texts are in its order."""
+    try:
+        return Decimal(cursor), ""
+    except InvalidOperation:
+        return Decimal(0), cursor
 
 
 def wider_key(mapping: ViewMapping, rows: pl.DataFrame, clashing: pl.DataFrame) -> tuple[str, ...]:

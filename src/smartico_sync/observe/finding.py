@@ -31,12 +31,14 @@ Code = Literal[
     "missing",
     "mutated",
     "refused",
+    "repeated_profiles",
     "replica",
     "standstill",
     "start",
     "token",
     "trouble",
     "unknown_duplicates",
+    "uncompared_duplicates",
     "waiting",
 ]
 

@@ -32,7 +32,7 @@ SHARED: frozenset[Code] = frozenset({"trouble", "replica", "clock", "start", "di
 SEVERAL: frozenset[Code] = frozenset({"advice", "api_halted", "token"})  # a subject may have more than one
 # Those that happen have a line of their own, at once; `trouble` has one for its end, too.
 TOLD: frozenset[Code] = frozenset(
-    {"trouble", "advice", "left_out", "unknown_duplicates", "api_halted", "start", "alerts"}
+    {"trouble", "advice", "left_out", "unknown_duplicates", "repeated_profiles", "api_halted", "start", "alerts"}
 )
 DIGITS = re.compile(r"[0-9][0-9.,]*")
 

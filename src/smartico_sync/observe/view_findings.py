@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ORDINARY_INTERVALS",
     "REFUSED_PROPERTIES",
+    "REPEATED_PROFILES",
     "UNKNOWN_DUPLICATES",
     "of_view",
     "standstill",
@@ -38,6 +39,11 @@ ORDINARY_INTERVALS = (
 UNKNOWN_DUPLICATES = (
     "nothing, after the state was begun anew or restored; else another daemon sends them too, or two rows have one event id: "
     "smartico-sync check looks for keys that repeat"
+)
+REPEATED_PROFILES = "let the view have one row for each player, or name with `key:` what makes a row unique"
+UNCOMPARED_DUPLICATES = (
+    "count the keys that repeat in the database itself (GROUP BY the key HAVING count(*) > 1); an index on the key lets the view compare all: "
+    "smartico-sync check"
 )
 MUTATED = "`on_mutated: resend` sends such rows again as new events, `ignore` says nothing; better show a row when it is final"
 REFUSED_PROPERTIES = (
@@ -98,6 +104,12 @@ def of_view(view: ViewStatus, *, api_is_told: bool = False) -> list[Finding]:
     if view.unknown_duplicates:
         told = f"{view.unknown_duplicates:,} rows were duplicates to the API, though this state never sent them"
         findings.append(Finding("warning", view.name, told, UNKNOWN_DUPLICATES, code="unknown_duplicates"))
+    if view.repeated_profiles:
+        told = f"the key is not unique: {view.repeated_profiles:,} rows shared their player with another one of the same page since the start"
+        findings.append(Finding("warning", view.name, told, REPEATED_PROFILES, code="repeated_profiles"))
+    if view.uncompared_duplicates:
+        told = f"{view.uncompared_duplicates:,} duplicates were not compared with the source, so another row with such a key may not have been sent"
+        findings.append(Finding("warning", view.name, told, UNCOMPARED_DUPLICATES, code="uncompared_duplicates"))
     if view.mutated and view.on_mutated == "warn":
         which = "1 row has" if view.mutated == 1 else f"{view.mutated:,} rows have"
         told = f"{which} changed after delivery, and Smartico has what was sent first"

@@ -130,6 +130,8 @@ def rows(view: ViewStatus) -> list[tuple[str, str]]:
         ("Changed after delivery", view.mutated),
         ("Older than what was delivered", view.stale),
         ("Known to Smartico, not to this state", view.unknown_duplicates),
+        ("Not compared with the source", view.uncompared_duplicates),
+        ("Players with several rows in a page", view.repeated_profiles),
         ("Most with one cursor value", view.largest_tie if view.largest_tie > 1 else 0),
     )
     told = [

@@ -147,7 +147,9 @@ class ViewFacts:
     nothing can still appear.
     `null_cursors` rows have no place in the order; `ahead` rows dated ahead of the clock were sent before their time;
     `mutated` delivered rows were found changed, of which `on_mutated` says what becomes; `stale` profiles were older than what was delivered and not sent, since this
-    start; `unknown_duplicates` the API had since this start, of rows that this state had never sent; `largest_tie` rows shared
+    start; `unknown_duplicates` the API had since this start, of rows that this state had never sent, and for
+    `uncompared_duplicates` the source was not asked whether another row has their key; `repeated_profiles` rows shared the player with
+    another one of their page; `largest_tie` rows shared
     one cursor value; `skew_ms`: the source's clock minus ours, on a replica its lag included. `invalid` values broke a rule
     since this start, by property, and `left_out` values the API refused; `parked` and `dead` are waiting and given up now, by reason code, and the first of the
     former waits since `parked_since_ms` (epoch ms, 0: none does). `replica`: how the server stands in its replication, None
@@ -180,6 +182,8 @@ class ViewFacts:
     on_mutated: Literal["ignore", "warn", "resend"] = "ignore"
     stale: int = 0
     unknown_duplicates: int = 0
+    uncompared_duplicates: int = 0
+    repeated_profiles: int = 0
     largest_tie: int = 0
     skew_ms: int = 0
     parked: Mapping[int, int] = field(default_factory=dict)

@@ -1,20 +1,26 @@
-"""Rows dated ahead of the clock that were sent before their time: remembered until the order has come past them."""
+"""Rows that were sent out of the order: those dated ahead of the clock, until the order has come past them, and those without a cursor."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 if TYPE_CHECKING:
     from smartico_sync.state.statements import Statements
 
-__all__ = ["add", "drop", "prune", "read"]
+__all__ = ["NOWHERE_MS", "add", "drop", "prune", "read"]
+
+NOWHERE_MS = 2**63 - 1  # in place of the cursor of a row that has none: the order never comes past it
 
 
-def read(connection: Statements, view_no: int) -> pl.Series:
+def read(connection: Statements, view_no: int, what: Literal["dated ahead", "without a cursor"]) -> pl.Series:
     """The ledger keys (UInt64) of the rows, in no order."""
-    found = connection.execute("SELECT key FROM ahead WHERE view_no = ?", (view_no,)).fetchall()
+    compared = "<" if what == "dated ahead" else "="
+    found = connection.execute(
+        f"SELECT key FROM ahead WHERE view_no = ? AND cursor_ms {compared} ?",  # noqa: S608 - one of two words
+        (view_no, NOWHERE_MS),
+    ).fetchall()
     return pl.Series("key", [key for (key,) in found], dtype=pl.Int64).reinterpret(signed=False)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from smartico_sync.state.statements import Inserted, Statements
 
@@ -28,6 +28,7 @@ __all__ = [
     "between",
     "count_buckets",
     "count_keys",
+    "keys_of",
     "lowest",
     "pack",
     "prune",
@@ -85,6 +86,11 @@ def unpack(page: Page) -> pl.DataFrame:
     offsets = numbers(page.blob[8 * page.n :], WIDTHS[width][1], page.n).cast(pl.UInt64)
     cursors = (offsets + pl.Series([page.low_ms % (1 << 64)], dtype=pl.UInt64)).reinterpret(signed=True)
     return pl.DataFrame([keys, cursors.alias("cursor_ms")])
+
+
+def keys_of(pages: Sequence[Page]) -> pl.Series:
+    """Return the keys (UInt64) of pages, in no order; there is one page at least."""
+    return numbers(b"".join(page.blob[: 8 * page.n] for page in pages), pl.UInt64, sum(page.n for page in pages))
 
 
 def count_buckets(cursors: pl.Series, bucket: int = BUCKET_MS) -> pl.DataFrame:

@@ -32,6 +32,18 @@ class StoredHistory(StoredViews):
             for last, page in pages:
                 yield last, ledger.unpack(page).get_column("key")
 
+    def ledger_keys(self, view: str) -> Iterator[pl.Series]:
+        """Yield all keys (UInt64) that are kept, those of many pages at a time, in no order."""
+        number = self.number(view)
+        last = 0
+        while True:
+            with self.reading() as connection:
+                pages = ledger.since(connection, number, last)
+            if not pages:
+                return
+            last = pages[-1][0]
+            yield ledger.keys_of([page for _, page in pages])
+
     def there_at_start(self, view: str) -> pl.Series:
         """Return the keys (UInt64) of rows that were there when the view began, and that it therefore did not send."""
         row = self.view(view)

@@ -144,7 +144,13 @@ class StoredPages(StoredViews):
         """Return the ledger keys (UInt64) of rows that were sent before their time, which has not come yet."""
         number = self.number(view)
         with self.reading() as connection:
-            return ahead.read(connection, number)
+            return ahead.read(connection, number, "dated ahead")
+
+    def sent_without(self, view: str) -> pl.Series:
+        """Return the ledger keys (UInt64) of rows without a cursor that were sent."""
+        number = self.number(view)
+        with self.reading() as connection:
+            return ahead.read(connection, number, "without a cursor")
 
     def lanes(self, view: str) -> dict[str, LaneStep]:
         """Return how far the messages of each lane are dealt with; `expected` is `next`."""

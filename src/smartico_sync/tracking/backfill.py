@@ -20,6 +20,7 @@ from smartico_sync.observe.view_status import BackfillStatus
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.base_loop import BACKOFF
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.delivered_before import delivered_before
 from smartico_sync.tracking.mailbox import TurnWithdrawn, ViewTurn
 from smartico_sync.tracking.pages_in_flight import Sent
 from smartico_sync.tracking.reconciliation import units
@@ -178,6 +179,7 @@ class Backfills:
         if not rows.height:
             done.set_result(0)
             return done
+        before = delivered_before(session, rows)
 
         def work() -> Sent:
             batch = workplace.sender.prepare(session, rows, clock_ms, backfill.profiles)
@@ -187,8 +189,11 @@ class Backfills:
             except BaseException:
                 workplace.sender.release(batch)
                 raise
-            if looked:
-                some = rows.filter(~looked.left_out)
+            if looked or before is not None:
+                left_out = (
+                    looked.left_out if looked else pl.repeat(value=False, n=rows.height, dtype=pl.Boolean, eager=True)
+                )
+                some = rows.filter(~left_out if before is None else ~(left_out | before))
                 batch = workplace.sender.prepare(session, some, clock_ms, backfill.profiles, instead_of=batch)
                 batch = replace(batch, ledger=ledger, repeated=rows.height - some.height)
 

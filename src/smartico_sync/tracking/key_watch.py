@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -11,7 +12,7 @@ import polars as pl
 from smartico_sync.core.ledger_keys import WHERE_BITS, may_move, which
 from smartico_sync.core.pipeline import positions_of
 from smartico_sync.core.reason_codes import MUTATED
-from smartico_sync.core.uniqueness import elsewhere, not_unique, repeats, with_others
+from smartico_sync.core.uniqueness import elsewhere, missing_since, not_unique, repeats, with_others
 from smartico_sync.errors import SourceError
 from smartico_sync.tracking.redelivery import requested
 
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.page_reader import PageReader
+    from smartico_sync.tracking.status_recorder import StatusRecorder
 
 __all__ = ["Explained", "KeyWatch", "Looked", "with_duplicates"]
 
 UNKNOWN = "duplicate_unknown"  # a total: of the duplicates those that this state never sent
 
 KEYS_AT_ONCE = 1_000  # the protocol's limit of rows by key
-ASKED_FOR = 100  # duplicates of a page whose keys the source is asked for: a key that repeats does so more than once
+COMPARE_S = 1.0  # how long the duplicates of a page are compared with the source: where its keys have no index, each look reads all
+FIRST_KEYS = 100  # asked for at first, whatever it takes
 LOOKED_UP = 1_000  # duplicates of a page that are looked up in the ledger; of more the former state was sent
 
 
@@ -66,9 +69,17 @@ class KeyWatch:
     """
 
     def __init__(
-        self, view: View, mapping: ViewMapping, source: Source, store: Store, reader: PageReader, sent_ms: int | None
+        self,
+        view: View,
+        mapping: ViewMapping,
+        source: Source,
+        store: Store,
+        reader: PageReader,
+        sent_ms: int | None,
+        recorder: StatusRecorder,
     ) -> None:
         self._view, self._mapping, self._source, self._store, self._reader = view, mapping, source, store, reader
+        self._recorder = recorder
         self._before_ms = self._sent_ms = sent_ms
         # Whether an earlier session sent rows that it did not commit: the ledger lacks the highest of them.
         committed = sent_ms is None or store.ledger_between(view.name, sent_ms, sent_ms + 1).height
@@ -82,7 +93,7 @@ class KeyWatch:
         """
         found = repeats(self._mapping, rows, keys)
         if found is not None and found.clash.any():
-            raise not_unique(self._mapping, rows, found.clash, self._delivered_up_to())
+            raise not_unique(self._mapping, rows, found.clash, self._missing_since(rows))
         moved = self._moved(rows, keys)
         if found is None and moved is None:
             return None
@@ -154,36 +165,40 @@ class KeyWatch:
         )
 
     def compare(self, rows: pl.DataFrame, places: list[int]) -> None:
-        """Compare some rows with all that the source holds of their keys, if it can tell. Raises as `explain`."""
+        """Compare some rows with all that the source holds of their keys; those it cannot tell in time are counted. Raises as `explain`."""
         if not places or self._mapping.kind.role == "profile" or not self._mapping.relation.key:
             return
-        asked = rows[places[:ASKED_FOR]]
-        try:
-            there = self._there(asked)
-        except SourceError:
-            return
-        self._tell_apart(asked, there)
+        began, done, size = time.monotonic(), 0, FIRST_KEYS
+        while done < len(places) and (done == 0 or time.monotonic() - began < COMPARE_S):
+            asked = rows[places[done : done + size]]
+            try:
+                there = self._there(asked)
+            except SourceError:
+                break
+            self._tell_apart(asked, there, rows)
+            done, size = done + size, KEYS_AT_ONCE
+        if done < len(places):
+            self._recorder.uncompared(len(places) - done)
 
-    def _tell_apart(self, rows: pl.DataFrame, there: pl.DataFrame) -> None:
-        """Raise as `explain` where one of these rows shares its event id with another that is there."""
+    def _tell_apart(self, rows: pl.DataFrame, there: pl.DataFrame, unsent: pl.DataFrame) -> None:
+        """Raise as `explain` where one of these rows shares its event id with another that is there; `unsent`: all of their page."""
         clash = elsewhere(self._mapping, rows, there)
         if clash.any():
             every = with_others(self._mapping, rows, clash, there)
-            raise not_unique(self._mapping, *every, self._delivered_up_to())
+            raise not_unique(self._mapping, *every, self._missing_since(unsent))
 
-    def _delivered_up_to(self) -> Position | None:
-        """The last row that is in the state, from which another view would go on."""
+    def _missing_since(self, unsent: pl.DataFrame) -> str | None:
+        """From where on another view would have to send what this one does not."""
         row = self._store.view(self._view.name)
-        return None if row is None else row.head
+        return None if row is None else missing_since(row.watermark or row.head, unsent)
 
     def _ledger(self, wanted: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Which of these keys the ledger holds, and of which it holds the row in any place."""
         mapping, rows = self._mapping, which(self._mapping, wanted)
-        exact = moved = pl.repeat(value=False, n=wanted.len(), dtype=pl.Boolean, eager=True)
-        for _, page in self._store.ledger_since(self._view.name):
-            exact |= wanted.is_in(page.implode())
-            moved |= rows.is_in(which(mapping, page).implode())
-        return exact, moved
+        few = rows.implode()  # the ledger is long: its keys are looked for among these, not these among them
+        met = [keys.filter(which(mapping, keys).is_in(few)) for keys in self._store.ledger_keys(self._view.name)]
+        held = pl.concat(met) if met else wanted.clear()
+        return wanted.is_in(held.implode()), rows.is_in(which(mapping, held).implode())
 
     def _moved(self, rows: pl.DataFrame, keys: pl.Series) -> pl.Series | None:
         """Which rows were sent from another place, where they are no more; None when there are none."""
@@ -203,7 +218,7 @@ class KeyWatch:
         if not met.any():
             return None
         some = rows.filter(met)
-        self._tell_apart(some, self._there(some))
+        self._tell_apart(some, self._there(some), rows)
         return met
 
     def _there(self, rows: pl.DataFrame) -> pl.DataFrame:

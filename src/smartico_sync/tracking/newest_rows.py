@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import polars as pl
-
-from smartico_sync.core.identity import keyed_hash, seeds
 from smartico_sync.core.ledger_keys import ledger_keys
-from smartico_sync.core.uniqueness import not_unique, repeats
+from smartico_sync.core.uniqueness import not_unique, profiles_that_repeat, repeats
 from smartico_sync.errors import SyncError, ViewMisconfigured
+from smartico_sync.observe.view_findings import REPEATED_PROFILES
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from smartico_sync.core.view_mapping import ViewMapping
 
 __all__ = ["NEWEST", "repeated_keys"]
@@ -24,11 +24,9 @@ def repeated_keys(mapping: ViewMapping, rows: pl.DataFrame) -> SyncError | None:
     if not rows.height or not mapping.relation.key:
         return None
     if mapping.kind.role == "profile":
-        key = seeds(rows, [pl.col(f"@key.{place}") for place in range(len(mapping.relation.key))])
-        many = int(keyed_hash(key, b"").is_duplicated().sum())
+        many = profiles_that_repeat(mapping, rows)
         told = f"view {mapping.view}: the key is not unique: {many} of the newest {rows.height:,} rows share it with another one"
-        hint = "let the view have one row for each player, or name with `key:` what makes a row unique"
-        return ViewMisconfigured(told, hint=hint) if many else None
+        return ViewMisconfigured(told, hint=REPEATED_PROFILES) if many else None
     found = repeats(mapping, rows, ledger_keys(mapping, rows))
     if found is None or not found.clash.any():
         return None

@@ -17,7 +17,7 @@ from smartico_sync.core.profile_age import cursors
 from smartico_sync.core.reason_codes import GONE, MUTATED
 from smartico_sync.core.records import ParkedRow, UndeliveredRow
 from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN
-from smartico_sync.core.uniqueness import not_unique, repeats
+from smartico_sync.core.uniqueness import missing_since, not_unique, repeats
 from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def find(reading: Reading, mapping: ViewMapping, parked: Sequence[ParkedRow], he
     else:
         twice = repeats(mapping, rows, ledger_keys(mapping, rows)) if rows.height else None
         if twice is not None and twice.clash.any():
-            raise not_unique(mapping, rows, twice.clash, head)
+            raise not_unique(mapping, rows, twice.clash, missing_since(head, rows))
         at = {position: place for place, position in enumerate(positions_of(rows))}
         places = [at.get(each.row.position) if each.row.position else None for each in parked]
     there = [place for place in places if place is not None]

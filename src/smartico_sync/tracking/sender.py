@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 import structlog
@@ -14,6 +14,9 @@ from smartico_sync.core.batches import weight
 from smartico_sync.core.pipeline import ledger_of, position_at
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.core.tracing import UNTRACED, ends_with, within
+from smartico_sync.core.uniqueness import profiles_that_repeat
+from smartico_sync.observe.view_findings import REPEATED_PROFILES
+from smartico_sync.state.ahead import NOWHERE_MS
 from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.event_sender import EventSender
@@ -42,6 +45,7 @@ class Sender(EventSender):
     def __init__(self, equipment: Equipment) -> None:
         super().__init__(equipment)
         self._equipment = equipment
+        self._profiles: Literal["one row each", "several rows"] = "one row each"
 
     def newest(self, session: Working, rows: pl.DataFrame, batch: PreparedBatch) -> frozenset[int]:
         """Which rows (by `@row`) that seem old are the newest that the source holds of their players.
@@ -78,6 +82,7 @@ class Sender(EventSender):
         parts = [part for part in (read.late, read.extra, read.again, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
         mapping, clock_ms = session.prepared.mapping, read.read_time.clock_ms
+        self._repeated(profiles_that_repeat(mapping, read.page))
         batch = self.prepare(session, rows, clock_ms)
         repeated, moved = read.page.height - page.height, 0
         if looked := session.keys.look(rows, batch.ledger.get_column("key")):
@@ -91,6 +96,15 @@ class Sender(EventSender):
             batch = replace(batch, ledger=pl.concat(ordered), repeated=repeated)
         return batch, moved
 
+    def _repeated(self, profiles: int) -> None:
+        """So many rows of a page stand for a player that has another one there: which of them Smartico keeps is left to the order."""
+        if not profiles:
+            return
+        if self._profiles == "one row each":
+            log.warning("view.repeated_profiles", view=self._name, rows=profiles, hint=REPEATED_PROFILES)
+        self._profiles = "several rows"
+        self._equipment.recorder.repeated_profiles(profiles)
+
     def _commit_page(
         self, session: Session, read: ReadResult, batch: PreparedBatch, receipt: Receipt, moved: int
     ) -> None:
@@ -98,8 +112,11 @@ class Sender(EventSender):
         equipment, reader = self._equipment, session.reader
         explained = session.keys.answered(receipt)
         commit = with_duplicates(self.outcome(session, batch, receipt), explained, equipment.view.on_mutated)
-        if read.extra is not None and read.ahead is not None:
-            commit = replace(commit, ahead=ledger_of(read.extra, session.prepared.mapping))
+        if read.extra is not None:
+            extra = ledger_of(read.extra, session.prepared.mapping)
+            if read.ahead is None:  # rows without a cursor
+                extra = extra.with_columns(cursor_ms=pl.lit(NOWHERE_MS, pl.Int64))
+            commit = replace(commit, ahead=extra)
         head = position_at(read.page, read.page.height - 1) if read.page.height else None
         after = reader.after(read, head)
         watermark = after.watermark.position if after and after.watermark else (None if after else head)

@@ -99,7 +99,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
         Fingerprints(
             store, view.name, view.payload, told_by_difference(prepared.mapping), told_whole(prepared.mapping)
         ),
-        KeyWatch(view, prepared.mapping, equipment.source, store, reader, row.sent_ms),
+        KeyWatch(view, prepared.mapping, equipment.source, store, reader, row.sent_ms, equipment.recorder),
     )
 
 

@@ -92,6 +92,8 @@ class SourceChecks:
         watched = prepared.mapping.kind.role != "profile" and prepared.relation.key and view.on_mutated != "ignore"
         self.mutations = MutationScan(prepared.mapping, view.lookback) if watched else None
         self.without: Literal["none", "in flight"] = "none"
+        if view.on_null_cursor == "send":
+            memory.sent_without = memory.sent_without.hold(store.sent_without(view.name))
         self.doubts = ""
 
     @property
@@ -237,7 +239,7 @@ class SourceChecks:
             )
 
     def without_cursor(self, reading: Reading) -> pl.DataFrame | None:
-        """Rows without a cursor that this process has not sent yet, some at a time."""
+        """Rows without a cursor that were not sent yet, some at a time."""
         if not self.prepared.relation.key:
             raise ViewMisconfigured(
                 f"view {self.view.name}: rows with a NULL {self.view.cursor} cannot be told apart without a key",

@@ -206,6 +206,16 @@ class StatusRecorder:
         """So many rows were duplicates to the API, though this state never sent them."""
         self.board.change(self.name, lambda facts: replace(facts, unknown_duplicates=facts.unknown_duplicates + rows))
 
+    def repeated_profiles(self, rows: int) -> None:
+        """So many rows of a page share the player with another one."""
+        self.board.change(self.name, lambda facts: replace(facts, repeated_profiles=facts.repeated_profiles + rows))
+
+    def uncompared(self, rows: int) -> None:
+        """So many rows were duplicates to the API, and the source was not asked whether another row has their key."""
+        self.board.change(
+            self.name, lambda facts: replace(facts, uncompared_duplicates=facts.uncompared_duplicates + rows)
+        )
+
     def compared(self, missing: int, differing: int, looked: int) -> None:
         """The source was compared: so many rows are not in the ledger, so many of the profiles looked at are not as they were sent."""
         self.change(missing=missing, differing=differing, looked=looked, compared_ms=now_ms())

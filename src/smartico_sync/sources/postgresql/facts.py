@@ -32,15 +32,14 @@ SUBSCRIBED = """SELECT count(*) FROM pg_subscription s JOIN pg_database d ON d.o
  WHERE d.datname = current_database() AND s.subenabled"""
 CACHED = "SELECT schemaname || '.' || sequencename FROM pg_sequences WHERE cache_size > 1 ORDER BY 1 LIMIT 3"
 
-# Transaction ids are the whole cluster's. Others' are shown to members of pg_read_all_stats only.
+# Transaction ids are the whole cluster's. Others' are shown to members of pg_read_all_stats only. A replication slot keeps old
+# versions of rows, by its xmin or catalog_xmin, and no transaction open: the snapshot's xmin passes it.
 PINS = (
     """SELECT format('process %s of %s in database %s, a transaction since %s', pid, usename, datname,
  to_char(xact_start, 'YYYY-MM-DD HH24:MI:SS TZ')) FROM pg_stat_activity WHERE backend_xid IS NOT NULL
  ORDER BY age(backend_xid) DESC LIMIT 1""",
     """SELECT format('the prepared transaction %L of database %s, since %s', gid, database,
  to_char(prepared, 'YYYY-MM-DD HH24:MI:SS TZ')) FROM pg_prepared_xacts ORDER BY age(transaction) DESC LIMIT 1""",
-    """SELECT format('the replication slot %s', slot_name) FROM pg_replication_slots
- WHERE age(xmin) >= age(pg_snapshot_xmin(pg_current_snapshot())::xid) ORDER BY age(xmin) DESC LIMIT 1""",
 )
 
 

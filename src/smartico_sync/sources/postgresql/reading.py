@@ -60,7 +60,7 @@ class PostgresReading(ColumnReading[Session]):
         return ask_replication(self.session, self.what)
 
     def pinned_by(self) -> str:
-        """The oldest writer of any database, prepared transaction or replication slot."""
+        """The oldest writer of any database, and the oldest prepared transaction."""
         return ask_pins(self.session)
 
     def ask(self, statement: str) -> Answer:
