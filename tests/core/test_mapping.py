@@ -441,6 +441,11 @@ def test_equal_players_have_equal_hashes():
         ({}, {"options": Options(event_type="x", columns={"missing": "a"})}, "missing"),
         ({}, {"name": "deposits", "options": Options()}, "transaction_id"),
         ({"photo": "binary"}, {}, "photo"),
+        (
+            {"tx": "binary"},
+            {"cursor": "tx", "options": Options(event_type="x", event_date="dt", columns={"tx": None})},
+            "its cursor tx is binary",
+        ),
         ({"first name": "text"}, {}, "first name"),
         ({'a"b': "text"}, {}, 'a"b'),
         ({"@date": "text"}, {}, "@date"),
