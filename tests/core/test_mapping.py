@@ -314,7 +314,7 @@ def test_a_row_without_a_player_is_refused():
 def test_an_unreadable_row_says_what_the_driver_said():
     """The source's own reason comes first."""
     done = mapped([{}, {"user_ext_id": None}], {}, unreadable=[None, "dt: year 0"], key=("dt",))
-    assert done.rejects.rows() == [(1, str(done.rejects["@key"].item()), "dt: year 0")]
+    assert done.rejects.rows() == [(1, str(done.rejects["@key"].item()), "dt: year 0", 0)]
     assert len(done.events) == 1
 
 
