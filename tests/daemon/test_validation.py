@@ -101,7 +101,7 @@ def test_a_value_that_breaks_a_rule_follows_the_policy(tracked, policy):
         assert set(sent) == {1}
         (second, third) = day.dead_letters()
         assert (second[0], second[1]) == ("b,2", 0)
-        assert second[2] == "core_user_language must be written as [A-Z]{2}"
+        assert second[2] == "core_user_language must be two capitals such as EN"
         assert (third[0], third[1]) == ("b,3", 0)
         assert third[2].startswith("core_account_status must be one of ACTIVE, ")
         assert "GONE" not in third[2]

@@ -142,6 +142,23 @@ def test_a_stored_cursor_is_never_called_computed(real_engine):
     assert source.plan(described, None, 10).uses_index is True
 
 
+def test_two_views_of_one_table_are_advised_two_indexes(real_engine):
+    """Both statements can be run, one after the other, and each serves its view."""
+    real_engine.execute(
+        "CREATE TABLE raw (id INT PRIMARY KEY, kind INT, dt DATETIME)",
+        f"INSERT INTO raw SELECT seq, 1, '2024-01-01' + INTERVAL seq SECOND FROM {real_engine.numbers(1500)}",
+        "CREATE VIEW one AS SELECT dt, kind, id FROM raw", "CREATE VIEW two AS SELECT dt, id FROM raw",
+    )  # fmt: skip
+    source = real_engine.source()
+    wanted = [
+        source.describe(Relation("v", "dt", key, relation=name))
+        for name, key in (("one", ("kind", "id")), ("two", ("id",)))
+    ]
+    advised = [source.plan(each, None, 10).advice for each in wanted]
+    real_engine.execute(*advised)
+    assert False not in [source.plan(each, None, 10).uses_index for each in wanted]
+
+
 def test_what_no_index_mends_is_told_instead(real_engine):
     """Nobody is asked to index a view, nor to make an index that changes nothing."""
     real_engine.execute(

@@ -12,6 +12,7 @@ from smartico_sync.sources.mysql.rewritten import order_of
 from smartico_sync.sources.mysql.session import literal
 from smartico_sync.sources.protocol import Plan
 from smartico_sync.sources.sql import advice
+from smartico_sync.sources.sql.ddl import index_name
 from smartico_sync.sources.sql.names import quoted
 
 if TYPE_CHECKING:
@@ -115,9 +116,9 @@ def _advice(
             f"{advice.listed(relation)} are one column of {cursor.table}, which this server sorts once more for every page: let "
             f"the view show it once, or write `key: {relation.cursor}` before the view is tracked"
         )
-    listed = ", ".join(_quoted(name) for name in same if name not in long)
-    name = f"{cursor.table}_{cursor.name}".replace("`", "")
-    return f"CREATE INDEX {_quoted(name)} ON {_table(cursor)} ({listed});"
+    columns = [name for name in same if name not in long]
+    name = index_name(cursor.table, columns).replace("`", "")
+    return f"CREATE INDEX {_quoted(name)} ON {_table(cursor)} ({', '.join(map(_quoted, columns))});"
 
 
 def _own(order: Sequence[Column]) -> list[str]:
