@@ -196,6 +196,23 @@ def test_an_index_that_is_there_is_not_advised_again(on_mysql56):
     assert source.plan(described, None, 1000).uses_index is not False
 
 
+def test_an_advised_index_can_be_made_of_wide_texts(on_mysql56):
+    """767 bytes of a column are what this server's index takes: a VARCHAR(255) of four bytes each is left out of it."""
+    on_mysql56.execute(
+        "CREATE TABLE players (id INT PRIMARY KEY, brand VARCHAR(255) CHARACTER SET utf8mb4, site VARCHAR(191) CHARACTER SET utf8mb4, "
+        "touched DATETIME) ENGINE=InnoDB",
+        "CREATE VIEW users AS SELECT id AS user_ext_id, brand AS ext_brand_id, site, touched AS dt_update FROM players",
+        f"INSERT INTO players SELECT seq, 'b', 's', NOW() FROM {on_mysql56.numbers(2000)}",
+    )
+    source = on_mysql56.source()
+    known = {table.name.rpartition(".")[2]: table.structure.unindexed for table in source.tables()}
+    assert known["players"] == {"brand"}
+    described = source.describe(Relation("v", "dt_update", ("ext_brand_id", "site", "user_ext_id"), relation="users"))
+    plan = source.plan(described, None, 1000)
+    assert plan.advice.endswith("(`touched`, `site`, `id`);")
+    on_mysql56.execute("SET sql_mode = 'STRICT_ALL_TABLES'", plan.advice)
+
+
 def test_a_text_of_any_length_is_advised_for_no_index(real_engine):
     """Whatever the view calls it; once the rest has its index, the text itself is told where many rows are sorted by it."""
     real_engine.execute(

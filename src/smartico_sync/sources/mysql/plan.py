@@ -10,6 +10,7 @@ from smartico_sync.sources.mysql.explained import FOUND, MANY, explained
 from smartico_sync.sources.mysql.failures import NOT_ALLOWED
 from smartico_sync.sources.mysql.rewritten import order_of
 from smartico_sync.sources.mysql.session import literal
+from smartico_sync.sources.mysql.tables import unindexed
 from smartico_sync.sources.protocol import Plan
 from smartico_sync.sources.sql import advice
 from smartico_sync.sources.sql.ddl import index_name
@@ -34,7 +35,7 @@ EVERY_QUERY = (
 SUBQUERIES = "; MySQL before 5.7 does so for a subquery among the columns, too"
 KIND = "SELECT table_type FROM information_schema.tables WHERE table_schema = {} AND table_name = {}"
 LONG = (
-    "{columns} is a long text, which no index holds whole, so each page sorts all rows after the cursor: store it as VARCHAR, or "
+    "{columns} is a long text, which no index holds whole, so each page sorts all rows after the cursor: store it as a shorter VARCHAR, or "
     "leave it out of `key:` where a row is told apart without it"
 )
 WORDS = {"id", "select_type", "table", "type", "possible_keys", "key", "rows", "Extra"}
@@ -139,7 +140,8 @@ def _long(session: Session, order: Sequence[Column], relation: Relation) -> froz
     """Columns among them that no index holds whole, as their table calls them."""
     told = {row["Field"] or "": row["Type"] or "" for row in _asked(session, order, "SHOW COLUMNS FROM")}
     told = told or {column.name: column.type for column in relation.columns}
-    return frozenset(name for name in _own(order) if told.get(name, "").endswith(UNINDEXED))
+    known = {name for *_, name in unindexed(session, order[0].database, order[0].table)} if order and order[0].name else ()
+    return frozenset(name for name in _own(order) if name in known or told.get(name, "").endswith(UNINDEXED))
 
 
 def _asked(session: Session, order: Sequence[Column], what: str) -> list[dict[str, str | None]]:
