@@ -41,6 +41,7 @@ ENGLISH = {
     "last_name": "nachname familienname apellido apellidos",
     "method": "methode zahlungsart metodo",
     "modified": "geaendert geandert modificado modificacion",
+    "odds": "quote quoten cuota cuotas",
     "paid": "bezahlt ausgezahlt pagado pagada",
     "payment": "zahlung zahlungen pago pagos",
     "phone": "telefon telefono handy movil",
@@ -57,6 +58,7 @@ ENGLISH = {
     "stake": "einsatz einsaetze",
     "status": "estado zustand",
     "transaction": "transaktion transaktionen buchung buchungen transaccion transacciones",
+    "total_odds": "gesamtquote",
     "type": "typ tipo",
     "updated": "aktualisiert actualizado actualizada actualizacion",
     "user": "benutzer nutzer usuario usuarios",
@@ -79,6 +81,7 @@ NAMES = {
     "date_pago": "paid_at",
     "date_payment": "paid_at",
     "date_liquidacion": "settled_at",
+    "odds_total": "total_odds",
     "first_name_user": "username",
     "first_name_de_user": "username",
 }
