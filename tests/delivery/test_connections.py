@@ -150,6 +150,7 @@ def test_a_bad_certificate_is_told_as_what_it_is(
 ):
     """Not as "no connection": an operator reads what to do, and that what he told other tools is not read."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/proxy.pem")
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     (tmp_path / "other").mkdir()
     pairs = {
         "expired": lambda: authority.issue("localhost", address="127.0.0.1", days=(-3, -1)),
@@ -164,9 +165,7 @@ def test_a_bad_certificate_is_told_as_what_it_is(
     until(delivery.problem, 0.01)
     assert told in delivery.problem().message
     assert hint in delivery.problem().hint
-    assert ("REQUESTS_CA_BUNDLE, which is set, counts for other tools only" in delivery.problem().hint) == (
-        what == "unknown"
-    )
+    assert ("REQUESTS_CA_BUNDLE, set here, is for other tools" in delivery.problem().hint) == (what == "unknown")
     status = delivery.status()[0]
     assert (status.state, told in status.last_error, hint in status.hint) == ("backing_off", True, True)
     assert not pending.done()

@@ -156,7 +156,7 @@ class Client:
 def unread_variables() -> str:
     """That variables by which other tools find authorities are set, and are not read here; empty where none is."""
     there = [name for name in NOT_READ if os.environ.get(name)]
-    return f" ({' and '.join(there)}, which {'is' if len(there) == 1 else 'are'} set, {'counts' if len(there) == 1 else 'count'} for other tools only)" if there else ""
+    return f" ({' and '.join(there)}, set here, {'is' if len(there) == 1 else 'are'} for other tools)" if there else ""
 
 
 def plain(body: bytes) -> bytes:

@@ -43,7 +43,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What of a player was taken out of one view. `outbox`: events that may be on their way. `places`: where his key still stands, because the view goes on from there. `nobodys`: dead letters and parked rows that stay and that show
+    """What of a player was taken out of one view.
+
+    `outbox`: events that may be on their way. `places`: where his key still stands, because the view goes on from there.
+    `nobodys`: dead letters and parked rows that stay and that show
     neither by a hash nor by their key whose they are.
     """
 

@@ -140,7 +140,9 @@ def _long(session: Session, order: Sequence[Column], relation: Relation) -> froz
     """Columns among them that no index holds whole, as their table calls them."""
     told = {row["Field"] or "": row["Type"] or "" for row in _asked(session, order, "SHOW COLUMNS FROM")}
     told = told or {column.name: column.type for column in relation.columns}
-    known = {name for *_, name in unindexed(session, order[0].database, order[0].table)} if order and order[0].name else ()
+    known = (
+        {name for *_, name in unindexed(session, order[0].database, order[0].table)} if order and order[0].name else ()
+    )
     return frozenset(name for name in _own(order) if name in known or told.get(name, "").endswith(UNINDEXED))
 
 

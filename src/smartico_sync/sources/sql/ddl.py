@@ -44,7 +44,9 @@ def view(dialect: sa.Dialect, plan: ViewPlan) -> str:
 def index(dialect: sa.Dialect, plan: IndexPlan, template: str, longest: int) -> str:
     """The statement that makes the index, by the engine's `template`. `longest`: characters of its name."""
     prepare = dialect.identifier_preparer
-    called = index_name(f"smartico_{names_of(plan.table)[-1]}".lower(), [each.lower() for each in plan.columns], longest)
+    called = index_name(
+        f"smartico_{names_of(plan.table)[-1]}".lower(), [each.lower() for each in plan.columns], longest
+    )
     columns = [prepare.quote(column) for column in plan.columns]
     return template.format(
         name=prepare.quote(called), table=relation(dialect, plan.table), columns=", ".join(columns), cursor=columns[0]
