@@ -128,8 +128,8 @@ def column(family):
         ("boolean", [True, 0, "t", "maybe"], [True, False, True, None], [3]),
         (
             "date",
-            [dt.date(2024, 1, 1), "2024-01-02", "0000-00-00"],
-            [dt.date(2024, 1, 1), dt.date(2024, 1, 2), None],
+            [dt.date(2024, 1, 1), "2024-01-02", "2024-13-01", "0000-00-00"],
+            [dt.date(2024, 1, 1), dt.date(2024, 1, 2), None, None],
             [2],
         ),
         ("instant", ["2024-01-01T00:00:00+02:00", "x"], [dt.datetime(2023, 12, 31, 22, tzinfo=dt.UTC), None], [1]),

@@ -115,8 +115,10 @@ class KeyWatch:
         moments = page.ledger.get_column("cursor_ms").gather(places)
         new = moments.is_not_null() if self._before_ms is None else (moments > self._before_ms).fill_null(value=False)
         # An earlier session may have sent what the API has: it can have been another row of that key.
-        self.compare(page.rows, places.filter(~new).to_list())
-        return self.explain(page.rows, page.ledger.get_column("key"), places.filter(new).to_list())
+        old, keys = places.filter(~new).to_list(), page.ledger.get_column("key")
+        self.compare(page.rows, old)
+        explained = self.explain(page.rows, keys, places.filter(new).to_list())
+        return replace(explained, moved=(*explained.moved, *self._moved_before(page.rows, keys, old)))
 
     def settled(self) -> None:
         """The oldest page on its way is in the state."""
@@ -138,6 +140,18 @@ class KeyWatch:
             moved = ~exact  # it may have been sent from another place by a session whose last pages were not committed
         found = [place for place, there in zip(places, moved & ~exact, strict=True) if there]
         return Explained(tuple(positions_of(rows[found])), int((~exact & ~moved).sum()))
+
+    def _moved_before(self, rows: pl.DataFrame, keys: pl.Series, places: list[int]) -> tuple[Position, ...]:
+        """Which of them an earlier session sent from another place only, where they go again as `on_mutated` says.
+
+        That session may have sent them from here, too, and have ended before it heard that the API had their ids.
+        """
+        if not places or self._view.on_mutated != "resend" or not may_move(self._mapping):
+            return ()
+        exact, elsewhere = self._ledger(keys.gather(places))
+        return tuple(
+            positions_of(rows[[place for place, moved in zip(places, elsewhere & ~exact, strict=True) if moved]])
+        )
 
     def compare(self, rows: pl.DataFrame, places: list[int]) -> None:
         """Compare some rows with all that the source holds of their keys, if it can tell. Raises as `explain`."""
