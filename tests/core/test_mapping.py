@@ -315,7 +315,7 @@ def test_a_row_without_a_player_is_refused():
 def test_an_unreadable_row_says_what_the_driver_said():
     """The source's own reason comes first."""
     done = mapped([{}, {"user_ext_id": None}], {}, unreadable=[None, "dt: year 0"], key=("dt",))
-    assert done.rejects.rows() == [(1, str(done.rejects["@key"].item()), "dt: year 0")]
+    assert done.rejects.rows() == [(1, str(done.rejects["@key"].item()), "dt: year 0", 0)]
     assert len(done.events) == 1
 
 
@@ -442,6 +442,11 @@ def test_equal_players_have_equal_hashes():
         ({}, {"options": Options(event_type="x", columns={"missing": "a"})}, "missing"),
         ({}, {"name": "deposits", "options": Options()}, "transaction_id"),
         ({"photo": "binary"}, {}, "photo"),
+        (
+            {"tx": "binary"},
+            {"cursor": "tx", "options": Options(event_type="x", event_date="dt", columns={"tx": None})},
+            "its cursor tx is binary",
+        ),
         ({"first name": "text"}, {}, "first name"),
         ({'a"b': "text"}, {}, 'a"b'),
         ({"@date": "text"}, {}, "@date"),

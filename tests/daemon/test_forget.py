@@ -98,7 +98,7 @@ def test_the_state_forgets_a_player_and_says_what_is_left(casino):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["removed"] | {"anchors": 0} == {
-        "profiles": 1, "sets": 1, "outbox": 0, "dead_letters": 0, "parked": 1, "anchors": 0, "backfills": 0,
+        "profiles": 1, "sets": 1, "outbox": 0, "dead_letters": 1, "parked": 1, "anchors": 0, "backfills": 0,
     }  # fmt: skip
     assert told["removed"]["anchors"] > 0
     assert any("ledger" in sentence for sentence in told["kept"])
@@ -122,6 +122,23 @@ def test_a_row_that_never_was_an_event_is_his_by_its_key(casino):
     state = b"".join(file.read_bytes() for file in (casino.operator.home / "state").glob("sync.db*"))
     assert b"boris" in state
     assert b"anna" not in state
+
+
+def test_a_deposit_that_never_was_an_event_is_forgotten_with_its_player(casino):
+    """Its key says nothing of him, its row did; one that named nobody stays, and it is told where to look."""
+    casino.player("anna")
+    casino.player("boris")
+    casino.deposit("anna", "NULL")
+    casino.deposit("boris", "NULL")
+    casino.do("INSERT INTO deposits (transaction_id, user_ext_id, deposit_amount) VALUES (77, NULL, 1)")
+    assert casino.run().returncode == 6
+    told = json.loads(casino.operator.sync("forget", "b", "anna", "--yes", "--json").stdout)
+    assert told["removed"]["dead_letters"] == 1
+    assert casino.rows("SELECT key FROM letter ORDER BY key") == [("2",), ("77",)]
+    (sentence,) = (each for each in told["kept"] if each.startswith("view deposits: rows"))
+    assert "name nobody, 1:" in sentence
+    shown = casino.operator.sync("dead-letters", "list", "--view", "deposits")
+    assert (shown.returncode, "77" in shown.stdout) == (0, True), shown.stderr
 
 
 def test_while_the_daemon_runs_it_does_it(casino):

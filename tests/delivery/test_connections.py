@@ -145,8 +145,12 @@ def test_the_machines_trust_store_counts(plain_server, router, authority):
         ("no TLS", "no TLS connection", "smartico.url"),
     ],
 )
-def test_a_bad_certificate_is_told_as_what_it_is(plain_server, router, authority, tmp_path, what, told, hint):
-    """Not as "no connection": an operator reads what to do."""
+def test_a_bad_certificate_is_told_as_what_it_is(
+    plain_server, router, authority, tmp_path, monkeypatch, what, told, hint
+):
+    """Not as "no connection": an operator reads what to do, and that what he told other tools is not read."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/proxy.pem")
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     (tmp_path / "other").mkdir()
     pairs = {
         "expired": lambda: authority.issue("localhost", address="127.0.0.1", days=(-3, -1)),
@@ -161,6 +165,7 @@ def test_a_bad_certificate_is_told_as_what_it_is(plain_server, router, authority
     until(delivery.problem, 0.01)
     assert told in delivery.problem().message
     assert hint in delivery.problem().hint
+    assert ("REQUESTS_CA_BUNDLE, set here, is for other tools" in delivery.problem().hint) == (what == "unknown")
     status = delivery.status()[0]
     assert (status.state, told in status.last_error, hint in status.hint) == ("backing_off", True, True)
     assert not pending.done()

@@ -69,6 +69,50 @@ def test_names_in_any_spelling():
     assert "status" in own_names("tbl_players", "playerStatus")
 
 
+@pytest.mark.parametrize(
+    "tables",
+    [
+        (
+            table("Spieler", "id:i marke mailadresse Währung geändert_am:ts"),
+            table("einzahlungen", "id:i spieler_id:i betrag:d erstellt_am:ts bestätigt_am:ts"),
+            table("auszahlungen", "id:i spieler_id:i betrag:d erstellt_am:ts ausgezahlt_am:ts"),
+            table("casino_wetten", "id:i spieler_id:i betrag:d spiel_id datum:ts"),
+            table("casino_gewinne", "id:i spieler_id:i betrag:d spiel_id datum:ts"),
+            table("boni", "id:i spieler_id:i code betrag:d vergeben_am:ts"),
+        ),
+        (
+            table("jugadores", "id:i marca correo moneda fecha_actualizacion:ts"),
+            table("depositos", "id:i jugador_id:i importe:d fecha_creacion:ts fecha_pago:ts"),
+            table("retiros", "id:i jugador_id:i monto:d creado_en:ts pagado_en:ts"),
+            table("casino_apuestas", "id:i jugador_id:i monto:d juego_id fecha:ts"),
+            table("casino_ganancias", "id:i jugador_id:i monto:d juego_id fecha:ts"),
+            table("bonos", "id:i jugador_id:i codigo monto:d otorgado_en:ts"),
+        ),
+    ],
+    ids=["german", "spanish"],
+)
+def test_a_casino_in_another_language(tables):
+    """Players, payments, bets, wins and bonuses are found by the words that its operators use."""
+    proposal = found(*tables)
+    wanted = ("users", "deposits", "withdrawals", "casino_bets", "casino_wins", "bonuses")
+    views = {name: named(proposal, name) for name in wanted}
+    assert [name for name, view in views.items() if view is None] == [], proposal.missing
+    assert [view.table for view in views.values()] == [each.name for each in tables]
+    picked = {pick.name for pick in views["users"].plan.columns}
+    assert {"user_ext_id", "ext_brand_id", "user_email", "core_wallet_currency"} <= picked
+    for name in wanted[1:]:
+        assert views[name].brand, name  # told by the player's row
+
+
+@pytest.mark.parametrize(
+    ("value", "means"),
+    [("abgeschlossen", "final"), ("Completado", "final"), ("nicht abgeschlossen", None), ("no pagado", None), ("abgelehnt", "failed"), ("rechazado", "failed"), ("offen", None)],
+)  # fmt: skip
+def test_a_status_in_another_language(value, means):
+    """Only what says so is final."""
+    assert meaning(value, ("final", "failed")) == means
+
+
 def test_only_what_is_final_is_a_deposit():
     """The view lets final rows of deposits through, and is tracked by the moment at which they became so."""
     view = named(

@@ -89,6 +89,12 @@ def left(context: OperatorContext, done: Mapping[str, Mapping[str, Any]]) -> lis
     ]
     return [
         *sentences,
+        *(
+            f"view {view}: rows that were not delivered and name nobody, {found['nobodys']:,}: if one of the keys that "
+            f"`smartico-sync dead-letters list --view {view}` shows is his, remove it with `smartico-sync dead-letters drop`"
+            for view, found in done.items()
+            if found["nobodys"]
+        ),
         f"the ledger: keyed hashes of delivered rows, which nobody can attribute to a player; they go after {days:g} days",
         "copies made by `smartico-sync state backup`, logs, and what the sandbox wrote: remove those that are older than this",
     ]

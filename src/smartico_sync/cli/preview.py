@@ -134,7 +134,7 @@ def newest_messages(context: OperatorContext, view: View, limit: int) -> tuple[P
 def odd(made: Preview) -> Iterator[Finding]:
     """What a person should know of these events: rows that are none, ids that are not ids, and what a state would change."""
     subject, mapping = f"view {made.view.name}", made.prepared.mapping
-    for row, key, reason in made.batch.rejects.iter_rows():
+    for row, key, reason, _ in made.batch.rejects.iter_rows():
         yield Finding("advice", subject, f"row {row + 1} (key {key}) would be a dead letter: {reason}")
     frame, clash = made.sent.frame, repeated_keys(made.prepared.mapping, made.page)
     for eid, rows in same_ids(frame):

@@ -9,7 +9,8 @@ import polars as pl
 
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.conversion import Hints, conversion
-from smartico_sync.core.events import BRAND, DATE, KEY, POSITION, TYPE, USER
+from smartico_sync.core.events import BRAND, DATE, KEY, PLAYER, POSITION, TYPE, USER
+from smartico_sync.core.identity import row_hashes
 from smartico_sync.core.selection import ROLE, role_of
 
 if TYPE_CHECKING:
@@ -21,9 +22,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Flaws", "moments_in", "unreadable"]
 
-NO_REJECTS = pl.DataFrame(schema={POSITION: pl.UInt32, KEY: pl.String, "reason": pl.String})
+NO_REJECTS = pl.DataFrame(schema={POSITION: pl.UInt32, KEY: pl.String, "reason": pl.String, PLAYER: pl.UInt64})
 UNREADABLE = "@unreadable"
 NOBODYS = ""  # what is unreadable in no column that is known by name
+
+
+def whose(rows: pl.DataFrame, secret: bytes) -> pl.Series:
+    """The players of rows (UInt64); 0 where one names no player, or no brand."""
+    named = rows.select(pl.col(BRAND).is_not_null() & pl.col(USER).is_not_null()).to_series()
+    texts = rows.select(pl.col(BRAND, USER).fill_null(""))
+    nobody = pl.Series([0], dtype=pl.UInt64).new_from_index(0, rows.height)
+    return row_hashes(texts, [BRAND, USER], secret).zip_with(named, nobody).alias(PLAYER)
 
 
 def unreadable(relation: Relation, page: pl.DataFrame) -> dict[str, pl.Series]:
@@ -242,7 +251,7 @@ class Flaws:
         return role.is_in(sorted(roles)).fill_null(value=False)
 
     def sorted_out(self) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
-        """The rows without a flaw, `@row`, `@key` and `reason` of the others, and how many values were left out."""
+        """The rows without a flaw, `@row`, `@key`, `reason` and `@player` of the others, and how many values were left out."""
         rows = self.rows
         if not self.found:
             return rows, NO_REJECTS, {name: int(mask.sum()) for name, mask in self.left_out.items()}
@@ -250,6 +259,7 @@ class Flaws:
             pl.coalesce(pl.when(mask).then(pl.lit(reason)) for mask, reason in self.found).alias("reason")
         ).to_series()
         fine = said.is_null()
-        rejects = rows.filter(~fine).select(POSITION, KEY).with_columns(said.filter(~fine))
+        bad = rows.filter(~fine)
+        rejects = bad.select(POSITION, KEY).with_columns(said.filter(~fine), whose(bad, self.mapping.options.secret))
         counts = {name: int((mask & fine).sum()) for name, mask in self.left_out.items()}
         return rows.filter(fine), rejects, {name: count for name, count in counts.items() if count}

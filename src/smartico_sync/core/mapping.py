@@ -31,9 +31,9 @@ PREFIXES = {"replace": "", "add": "+", "sync": MARK}
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """`events`, and `rejects` with `@row` (UInt32), `@key` (String) and `reason` (String, no value of the row).
+    """`events`, and `rejects` with `@row` (UInt32), `@key` (String), `reason` (String, no value of the row) and `@player` (UInt64).
 
-    `skipped` rows are left out as the configuration says; `invalid` counts values that were left out, by property.
+    `@player` is 0 where the row names none. `skipped` rows are left out as the configuration says; `invalid` counts values that were left out, by property.
     """
 
     events: Events

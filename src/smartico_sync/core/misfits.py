@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.columns import CURSOR
 from smartico_sync.catalogue.properties import NAME_PATTERN, PROPERTIES, property_type
+from smartico_sync.core.relation import IDS, TIMES
 from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN
 from smartico_sync.core.selection import told_roles
 from smartico_sync.core.view_mapping import MOMENTS, Misfit
@@ -24,6 +25,7 @@ __all__ = ["misfits", "near"]
 
 NO_NUMBER = frozenset({"timestamp", "instant", "date", "json", "uuid", "array"})
 NO_DATE = frozenset({"boolean", "json", "array", "uuid"})
+GROWING = TIMES | IDS
 SHOWN = 8  # columns that a hint lists
 
 
@@ -54,6 +56,7 @@ class Looked:
         """One by one."""
         dates = self.dates
         yield from self.missing_columns()
+        yield from self.disordered()
         named = self.options.event_date
         if named and named not in {c.name for columns in dates.values() for c in columns}:
             moments = [column.name for column in self.relation.columns if column.family in MOMENTS]
@@ -64,6 +67,17 @@ class Looked:
         yield from self.undated()
         for target, origins in self.sources.items():
             yield from self.unfit(target, origins)
+
+    def disordered(self) -> Iterator[Misfit]:
+        """A cursor whose values no database gives out in order: those of bytes are at random, and no text says which comes next."""
+        cursor = self.relation.column(self.relation.cursor)
+        if cursor is not None and cursor.family == "binary":
+            growing = [column.name for column in self.relation.columns if column.family in GROWING]
+            others = f": {', '.join(growing[:SHOWN])}" if growing else "; let the view have one"
+            yield Misfit(
+                f"its cursor {cursor.name} is binary ({cursor.type}), and bytes do not grow with time",
+                f"name with `cursor:` a number or a time that grows with each row{others}",
+            )
 
     def undated(self) -> Iterator[Misfit]:
         """Rows of which no column says when they happened, and the columns that would."""

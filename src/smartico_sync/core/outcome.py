@@ -176,9 +176,9 @@ def failures(
     if batch.rejects.height:
         places = batch.places[batch.rejects.get_column(POSITION)]
         named = zip(batch.rejects.iter_rows(), positions_of(places), contents(places), strict=True)
-        for (place, key, reason), position, content in named:
+        for (place, key, reason, player), position, content in named:
             mark = fingerprint(options.secret, key, reason)
-            row = UndeliveredRow(options.mapping.view, key, position, "", "", mark, content=content)
+            row = UndeliveredRow(options.mapping.view, key, position, "", "", mark, player, content)
             yield place, row, INVALID_ROW, reason
     for place, row in undelivered(batch, batch.behind, options):
         yield place, row, WAITS_BEHIND, "an earlier event of this player waits"

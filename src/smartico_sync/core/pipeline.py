@@ -80,7 +80,7 @@ class PreparedBatch:
 
     `places` [@cursor String, @key.N String, for a keyless view @content String] and `ledger` [key UInt64, cursor_ms Int64] have one row for each that was read,
     in their order; `@row` of all others is the index there. `send` are the events to deliver; `rejects` [@row UInt32, @key
-    String, reason String] cannot be events; `behind`, a frame like that of `send`, waits because an earlier event of the
+    String, reason String, @player UInt64, 0 where nobody is named] cannot be events; `behind`, a frame like that of `send`, waits because an earlier event of the
     same player does. `quiet` [@row, @key, @eid, @type, @player] profiles say nothing new, or are older than what was delivered
     (`stale` of them), and are not sent; `repeated` rows were delivered before their time. `profiles` [id UInt64, eid String,
     whole Binary(8), parts Binary|null, cursor_at Int64|null, sets that are told by difference String|null, @row UInt32] is what to remember of each row once what it stands
@@ -250,7 +250,7 @@ def ruled(
     if reasons is None:
         return Events(frame, sent.raw), rejects
     given_up = frame.with_columns(reasons.alias("reason")).filter(reasons.is_not_null())
-    rejects = pl.concat([rejects, given_up.select(POSITION, KEY, "reason")], how="vertical_relaxed")
+    rejects = pl.concat([rejects, given_up.select(POSITION, KEY, "reason", PLAYER)], how="vertical_relaxed")
     return Events(frame.filter(reasons.is_null()), sent.raw), rejects
 
 

@@ -57,7 +57,7 @@ class UndeliveredRow:
     """What can be known of a row that is not delivered, and no value of it but its key and cursor.
 
     `key` as operators know it; `position` to read the source row again, None where it is not known. `eid` and `event_type`
-    are empty, and `player` (hash of 64 bits, unsigned) is 0, where there is no event yet. `fingerprint`: a keyed hash (hex)
+    are empty where there is no event yet, and `player` (hash of 64 bits, unsigned) is 0 where the row names none. `fingerprint`: a keyed hash (hex)
     that tells one such row from another. `content`: which of the rows at a position of a keyless view (a keyed hash of what it
     holds); empty where there is a key.
     """

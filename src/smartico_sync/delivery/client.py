@@ -30,6 +30,7 @@ __all__ = ["Answer", "Client"]
 
 MOST_ANSWER_BYTES = 4_000_000  # of an answer that was compressed; what comes over the wire is limited there
 GZIP_LEVEL = 1  # events repeat themselves: the fastest level already halves them many times
+NOT_READ = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # by OpenSSL, whose variables count for everything here
 GZIP_MAGIC = b"\x1f\x8b"  # no JSON begins so
 SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 HEADERS = {
@@ -139,7 +140,7 @@ class Client:
             "descriptors": "allow it more: LimitNOFILE= of the service, or `ulimit -n`; then a restart",
             "certificate expired": "it must be renewed at the other end, unless this machine's clock is wrong",
             "certificate of another host": f"correct the host in `{self.key}`, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it",
-            "unknown authority": "install the authority's certificate, or name it with SSL_CERT_FILE; a proxy may be in between",
+            "unknown authority": f"install the authority's certificate, or name it with SSL_CERT_FILE{unread_variables()}; a proxy may be in between",
         }
         return hints.get(cause, "")
 
@@ -150,6 +151,12 @@ class Client:
     def close(self) -> None:
         """Close every connection."""
         self.transport.close()
+
+
+def unread_variables() -> str:
+    """That variables by which other tools find authorities are set, and are not read here; empty where none is."""
+    there = [name for name in NOT_READ if os.environ.get(name)]
+    return f" ({' and '.join(there)}, set here, {'is' if len(there) == 1 else 'are'} for other tools)" if there else ""
 
 
 def plain(body: bytes) -> bytes:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from smartico_sync.config.personal import plain_name
+from smartico_sync.proposal.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,7 +62,7 @@ def singular(word: str) -> str:
 
 def subject(relation: str) -> str:
     """What a table is about, in one spelling: `crm.T_CasinoTransactions` is `casino_transaction`."""
-    return singular(view_name(relation))
+    return singular(translated(view_name(relation)))
 
 
 def subjects(relation: str) -> tuple[str, ...]:
@@ -72,21 +73,22 @@ def subjects(relation: str) -> tuple[str, ...]:
 
 def own_names(relation: str, column: str) -> tuple[str, ...]:
     """What a column may be meant by in its own table: `id` in `players` is also `player_id`, `player_status` also `status`."""
-    plain = plain_name(column).strip("_")
-    bare = MARK.sub("", plain)
+    written = plain_name(column).strip("_")
+    plain = translated(written)
+    bare = translated(MARK.sub("", plain))
     words = subjects(relation)
     without = (bare.removeprefix(f"{word}_") for word in words)
-    return tuple(dict.fromkeys((plain, bare, *(f"{word}_{bare}" for word in words), *without)))
+    return tuple(dict.fromkeys((plain, bare, *(f"{word}_{bare}" for word in words), *without, written)))
 
 
 def qualified_names(relation: str, column: str) -> tuple[str, ...]:
     """What a column is called from another table: `name` in `games` is `game_name`."""
-    bare = MARK.sub("", plain_name(column).strip("_"))
+    bare = translated(MARK.sub("", plain_name(column).strip("_")))
     return tuple(f"{word}_{bare.removeprefix(f'{word}_')}" for word in subjects(relation))
 
 
 def meaning(value: object, among: Iterable[str]) -> str | None:
     """Which of these meanings a value has, the first that fits in the order of MEANINGS; None for none."""
-    word = re.sub(r"[^a-z0-9]+", "_", plain_name(str(value))).strip("_")
+    word = translated(re.sub(r"[^a-z0-9]+", "_", plain_name(str(value))).strip("_"))
     wanted = frozenset(among)
     return next((name for name, pattern in MEANINGS.items() if name in wanted and pattern.fullmatch(word)), None)

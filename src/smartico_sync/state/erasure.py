@@ -43,7 +43,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What of a player was taken out of one view. `outbox`: events that may be on their way. `places`: where his key still stands, because the view goes on from there."""
+    """What of a player was taken out of one view.
+
+    `outbox`: events that may be on their way. `places`: where his key still stands, because the view goes on from there.
+    `nobodys`: dead letters and parked rows that stay and that show
+    neither by a hash nor by their key whose they are.
+    """
 
     profiles: int
     sets: int
@@ -53,6 +58,7 @@ class Forgotten:
     anchors: int
     backfills: int
     places: tuple[str, ...]
+    nobodys: int = 0
 
 
 def forget(connection: Statements, secret: bytes, view_no: int, who: Identity) -> Forgotten:
@@ -61,13 +67,13 @@ def forget(connection: Statements, secret: bytes, view_no: int, who: Identity) -
     mine = (view_no, signed(who.player))
     profiles = connection.erase_profile(*mine)
     sets = connection.execute("DELETE FROM told_set WHERE view_no = ? AND id = ?", mine).rowcount
-    undelivered = {
-        number: due is not None
-        for number, player, place, due in connection.execute(
-            "SELECT id, player, position, next_try_ms FROM letter WHERE view_no = ?", (view_no,)
-        )
-        if player == mine[1] or who.owns(as_position(place))
-    }
+    letters = connection.execute("SELECT id, player, position, next_try_ms FROM letter WHERE view_no = ?", (view_no,))
+    undelivered, nobodys = {}, 0
+    for number, player, place, due in letters:
+        if player == mine[1] or who.owns(as_position(place)):
+            undelivered[number] = due is not None
+        elif not player and who.user_at < 0:
+            nobodys += 1
     connection.executemany("DELETE FROM letter WHERE id = ?", [(number,) for number in undelivered])
     bodies.prune(connection, view_no)
     anchors = [
@@ -96,6 +102,7 @@ def forget(connection: Statements, secret: bytes, view_no: int, who: Identity) -
         len(anchors),
         len(ended),
         places(connection, view_no, who),
+        nobodys,
     )
 
 

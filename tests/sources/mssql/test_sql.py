@@ -179,7 +179,7 @@ def test_plans_are_judged_by_where_their_order_comes_from(root, after, expected)
 def test_advice_is_written_as_the_server_would():
     """The missing index, quoted, on the table of the plan; elsewhere with its database."""
     root = plan(operator("Sort", operator("Table Scan"), inside=SORTED))
-    made = "CREATE INDEX [bets_at] ON [dbo].[bets] ([at], [odd]]name]);"
+    made = "CREATE INDEX [bets_at_odd]]name] ON [dbo].[bets] ([at], [odd]]name]);"
     assert advice(root, RELATION, "casino") == made
     assert advice(root, RELATION, "other") == made.replace("ON ", "ON [casino].")
     assert "must pass an indexed column" in advice(plan(operator("Hash Match", SEEK)), RELATION, "casino")

@@ -210,7 +210,7 @@ def test_plans_look_through_views_and_joins(open_mssql, mssql):
     plan = source.plan(described, None, 10)
     assert plan.uses_index is False
     assert "Sort" in plan.text
-    assert plan.advice == "CREATE INDEX [Users_touched] ON [dbo].[Users] ([touched], [uid]);"
+    assert plan.advice == "CREATE INDEX [Users_touched_uid] ON [dbo].[Users] ([touched], [uid]);"
     mssql.execute(plan.advice)
     assert source.plan(described, None, 10).uses_index is True
     computed = Relation("v", "later", (), query="SELECT uid, uid + 1 AS later FROM [Users]")

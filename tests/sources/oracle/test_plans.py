@@ -40,7 +40,7 @@ def test_plans_are_judged(steps, begin, serves_it):
 def test_advice_names_the_base_table_and_its_own_columns():
     """The view's names are not the table's: the sort's own are taken, as far as one table has them."""
     relation = Relation("users", "dt_update", ("user_ext_id",), relation="users")
-    assert advice([SORTED, FULL, OTHER], relation) == 'CREATE INDEX USERS_TOUCHED ON CRM.USERS (TOUCHED, "Uid");'
+    assert advice([SORTED, FULL, OTHER], relation) == 'CREATE INDEX "USERS_TOUCHED_Uid" ON CRM.USERS (TOUCHED, "Uid");'
     computed = [Step("SORT", "ORDER BY STOPKEY", projection='(#keys=1) TRUNC("U"."TOUCHED")[7]'), FULL]
     assert "CRM.USERS" in advice(computed, relation)
     assert "pass an indexed column through" in advice(computed, relation)
@@ -60,7 +60,7 @@ def test_without_a_plan_the_catalogue_is_asked(listener, configured, code):
     desk.says = says([ID, Field("DT", "DATE")], **shown, ALL_TABLES=column("BETS"))
     plan = source.plan(described, after, 5)
     assert plan.uses_index is False
-    assert plan.advice == "CREATE INDEX BETS_DT ON CRM.BETS (DT, ID);"
+    assert plan.advice == "CREATE INDEX BETS_DT_ID ON CRM.BETS (DT, ID);"
     desk.says = says([ID, Field("DT", "DATE")], **shown, ALL_TABLES=column("BETS"), ALL_IND_COLUMNS=column("BETS_DT"))
     assert source.plan(described, after, 5).uses_index is True
 

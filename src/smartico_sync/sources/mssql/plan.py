@@ -16,6 +16,7 @@ from smartico_sync.sources.mssql.types import MSSQL
 from smartico_sync.sources.protocol import Plan
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.advice import computed, index_unseen, unordered
+from smartico_sync.sources.sql.ddl import index_name
 from smartico_sync.sources.sql.names import quoted
 
 if TYPE_CHECKING:
@@ -163,9 +164,9 @@ def _listed(session: Session, relation: Relation) -> Plan:
 
 
 def _create(table: str, names: list[str], relation: Relation) -> str:
-    listed = ", ".join(_quoted(name) for name in dict.fromkeys(names) if not _long(relation, name))
-    called = f"{table.rpartition('.[')[2].rstrip(']')}_{names[0]}"
-    return f"CREATE INDEX {_quoted(called)} ON {table} ({listed});"
+    columns = [name for name in dict.fromkeys(names) if not _long(relation, name)]
+    called = index_name(table.rpartition(".[")[2].rstrip("]"), columns)
+    return f"CREATE INDEX {_quoted(called)} ON {table} ({', '.join(map(_quoted, columns))});"
 
 
 def _quoted(name: str) -> str:

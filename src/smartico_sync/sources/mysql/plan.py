@@ -10,8 +10,10 @@ from smartico_sync.sources.mysql.explained import FOUND, MANY, explained
 from smartico_sync.sources.mysql.failures import NOT_ALLOWED
 from smartico_sync.sources.mysql.rewritten import order_of
 from smartico_sync.sources.mysql.session import literal
+from smartico_sync.sources.mysql.tables import unindexed
 from smartico_sync.sources.protocol import Plan
 from smartico_sync.sources.sql import advice
+from smartico_sync.sources.sql.ddl import index_name
 from smartico_sync.sources.sql.names import quoted
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ EVERY_QUERY = (
 SUBQUERIES = "; MySQL before 5.7 does so for a subquery among the columns, too"
 KIND = "SELECT table_type FROM information_schema.tables WHERE table_schema = {} AND table_name = {}"
 LONG = (
-    "{columns} is a long text, which no index holds whole, so each page sorts all rows after the cursor: store it as VARCHAR, or "
+    "{columns} is a long text, which no index holds whole, so each page sorts all rows after the cursor: store it as a shorter VARCHAR, or "
     "leave it out of `key:` where a row is told apart without it"
 )
 WORDS = {"id", "select_type", "table", "type", "possible_keys", "key", "rows", "Extra"}
@@ -115,9 +117,9 @@ def _advice(
             f"{advice.listed(relation)} are one column of {cursor.table}, which this server sorts once more for every page: let "
             f"the view show it once, or write `key: {relation.cursor}` before the view is tracked"
         )
-    listed = ", ".join(_quoted(name) for name in same if name not in long)
-    name = f"{cursor.table}_{cursor.name}".replace("`", "")
-    return f"CREATE INDEX {_quoted(name)} ON {_table(cursor)} ({listed});"
+    columns = [name for name in same if name not in long]
+    name = index_name(cursor.table, columns).replace("`", "")
+    return f"CREATE INDEX {_quoted(name)} ON {_table(cursor)} ({', '.join(map(_quoted, columns))});"
 
 
 def _own(order: Sequence[Column]) -> list[str]:
@@ -138,7 +140,10 @@ def _long(session: Session, order: Sequence[Column], relation: Relation) -> froz
     """Columns among them that no index holds whole, as their table calls them."""
     told = {row["Field"] or "": row["Type"] or "" for row in _asked(session, order, "SHOW COLUMNS FROM")}
     told = told or {column.name: column.type for column in relation.columns}
-    return frozenset(name for name in _own(order) if told.get(name, "").endswith(UNINDEXED))
+    known = (
+        {name for *_, name in unindexed(session, order[0].database, order[0].table)} if order and order[0].name else ()
+    )
+    return frozenset(name for name in _own(order) if name in known or told.get(name, "").endswith(UNINDEXED))
 
 
 def _asked(session: Session, order: Sequence[Column], what: str) -> list[dict[str, str | None]]:

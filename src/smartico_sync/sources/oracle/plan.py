@@ -12,6 +12,7 @@ from smartico_sync.sources.oracle.reading import filled
 from smartico_sync.sources.oracle.types import ORACLE
 from smartico_sync.sources.protocol import Plan
 from smartico_sync.sources.sql.advice import unordered
+from smartico_sync.sources.sql.ddl import index_name
 from smartico_sync.sources.sql.names import constant, names_of, quoted_if_needed
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _listed(session: Session, relation: Relation, what: str, refused: SourceErro
 
 
 def _index(place: str, table: str, columns: list[str]) -> str:
-    name = f"{table}_{columns[0]}".replace('"', "")[:NAME_LENGTH]
+    name = index_name(table.replace('"', ""), (column.replace('"', "") for column in columns), NAME_LENGTH)
     return f"CREATE INDEX {_named(name)} ON {place} ({', '.join(map(_named, dict.fromkeys(columns)))});"
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from smartico_sync.sources.sql.names import constant, names_of, parts_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import sqlalchemy as sa
 
     from smartico_sync.core.tables import Condition, IndexPlan, ViewPlan
 
-__all__ = ["INDEX", "LONGEST", "index", "relation", "shortened", "view"]
+__all__ = ["INDEX", "LONGEST", "index", "index_name", "relation", "shortened", "view"]
 
 INDEX = "CREATE INDEX {name} ON {table} ({columns});"
 LONGEST = 60  # PostgreSQL keeps 63 bytes of a name, MySQL 64 characters
@@ -42,11 +44,18 @@ def view(dialect: sa.Dialect, plan: ViewPlan) -> str:
 def index(dialect: sa.Dialect, plan: IndexPlan, template: str, longest: int) -> str:
     """The statement that makes the index, by the engine's `template`. `longest`: characters of its name."""
     prepare = dialect.identifier_preparer
-    called = shortened(f"smartico_{names_of(plan.table)[-1]}_{plan.columns[0]}".lower(), longest)
+    called = index_name(
+        f"smartico_{names_of(plan.table)[-1]}".lower(), [each.lower() for each in plan.columns], longest
+    )
     columns = [prepare.quote(column) for column in plan.columns]
     return template.format(
         name=prepare.quote(called), table=relation(dialect, plan.table), columns=", ".join(columns), cursor=columns[0]
     )
+
+
+def index_name(table: str, columns: Iterable[str], longest: int = LONGEST) -> str:
+    """What an index of a table is called: indexes of other columns are called otherwise."""
+    return shortened("_".join((table, *dict.fromkeys(columns))), longest)
 
 
 def shortened(name: str, longest: int) -> str:

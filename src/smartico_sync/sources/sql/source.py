@@ -114,7 +114,8 @@ class PooledSource(BaseSource[S, R]):
                 with suppress(SourceError):
                     columns = self._described(session, Relation(name, "", (), relation=name))
                     long = frozenset(column.name for column in columns if self._too_long(column))
-                    found.append(Table(name, columns, replace(known.get(name, Structure()), unindexed=long)))
+                    told = known.get(name, Structure())
+                    found.append(Table(name, columns, replace(told, unindexed=told.unindexed | long)))
         return tuple(found)
 
     def ddl(self, views: Sequence[ViewPlan], indexes: Sequence[IndexPlan]) -> tuple[str, ...]:

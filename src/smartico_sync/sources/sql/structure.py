@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.tables import Reference, Structure
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Fact", "structures", "views"]
 
 # (relation, what, name of the index or constraint, column, relation that is referred to, its column). `what`: view, primary,
-# unique, index or reference. What belongs to one name comes in the order of its columns. Relations are named as `relations` names them.
+# unique, index, unindexed (columns that no index holds whole) or reference. What belongs to one name comes in the order of its columns. Relations are named as `relations` names them.
 Fact = tuple[str, str, str, str, str, str]
 
 
@@ -31,7 +32,7 @@ def structures(facts: Iterable[Fact]) -> dict[str, Structure]:
         else:
             column, to, target = rest
             gathered.setdefault((relation, what, name), []).append((column, to, target))
-    order = ("primary", "unique", "index", "reference")
+    order = ("primary", "unique", "index", "unindexed", "reference")
     for (relation, what, _), parts in sorted(gathered.items(), key=lambda each: order.index(each[0][1])):
         known = found.get(relation, Structure())
         columns = tuple(column for column, _, _ in parts)
@@ -40,6 +41,8 @@ def structures(facts: Iterable[Fact]) -> dict[str, Structure]:
                 known = known.with_key(columns)
             case "index":
                 known = known.with_index(columns)
+            case "unindexed":
+                known = replace(known, unindexed=frozenset(columns))
             case _:
                 known = known.with_reference(Reference(columns, parts[0][1], tuple(target for _, _, target in parts)))
         found[relation] = known

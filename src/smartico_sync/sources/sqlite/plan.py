@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.core.position import Position
 from smartico_sync.sources.protocol import Plan
+from smartico_sync.sources.sql.ddl import index_name
 from smartico_sync.sources.sql.names import quoted
 
 if TYPE_CHECKING:
@@ -44,6 +45,6 @@ def _advice(reading: SqliteReading, relation: Relation, loops: list[str]) -> str
     for table in dict.fromkeys(candidates):
         names = {row[0] for row in reading.ask("SELECT name FROM pragma_table_info(:table)", {"table": table})}
         if relation.cursor in names:
-            columns = ", ".join(quoted(name) for name in dict.fromkeys(wanted) if name in names)
-            return f"CREATE INDEX {quoted(f'{table}_{relation.cursor}')} ON {quoted(table)} ({columns});"
+            columns = [name for name in dict.fromkeys(wanted) if name in names]
+            return f"CREATE INDEX {quoted(index_name(table, columns))} ON {quoted(table)} ({', '.join(map(quoted, columns))});"
     return f"no table has a column {relation.cursor}: the view must pass one column through as its cursor; index that"
