@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from daemon.deposits import insert
 from waiting import until
 
