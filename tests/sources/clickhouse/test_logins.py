@@ -86,7 +86,7 @@ def test_tls_is_verified_and_a_certificate_may_be_the_login(secured, server, con
     other = Authority(tmp_path, "other")
     with pytest.raises(SourceUnreachable, match="no TLS connection: the certificate is of an unknown authority"):
         configured(server.text(port=port, secure="true", ca_file=other.certificate)).facts()
-    unverified = configured(server.text(port=port, secure="true"), encryption="unverified")
+    unverified = configured(server.text(port=port), encryption="unverified")
     assert unverified.facts().version
     with pytest.raises(SourceUnreachable):
         configured(server.text(port=port)).facts()
