@@ -140,6 +140,7 @@ def test_every_database_delivers_the_same(engine, operator):
     assert len(operator.accepted()) == len(events)
 
 
+@pytest.mark.slow
 def test_every_database_begins_at_the_present_and_sends_what_appears_below(engine, operator):
     """What is there at a start at `now` is not sent; a late time, one like the newest, and a missing id that appear later are."""
     moment = datetime.now(UTC).replace(tzinfo=None, microsecond=0) - timedelta(seconds=90)

@@ -107,6 +107,7 @@ def test_latency_is_only_latency(network):
     assert height(source, described, 500) == 500
 
 
+@pytest.mark.slow
 def test_a_silent_server_is_given_up(remote, proxied):
     """A server that takes the connection and says nothing: SourceUnreachable by the client's own limits."""
     without(remote, "silence")
