@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,10 @@ import psycopg
 
 from bench.disturbances import Disturbances
 from bench.drain import Accepted, Truth, drain
+from bench.trickle import listens
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
+from waiting import until
 
 COMMAND = Path(sys.executable).parent / "smartico-sync"
 FAULTS = ("503:0.06", "429:0.04", "reset-before:0.03", "reset-after:0.04", "garbage:0.02", "hang-after=2s:0.01")
@@ -113,14 +115,6 @@ class Samples:
         return problems
 
 
-def until_it_answers(url: str) -> None:
-    """Wait until the daemon is there: on a busy machine it takes a while."""
-    while True:
-        time.sleep(SAMPLE_S)
-        with suppress(OSError), urllib.request.urlopen(url):
-            return
-
-
 def main() -> int:
     """Write, watch, compare."""
     parser = argparse.ArgumentParser()
@@ -156,7 +150,7 @@ def main() -> int:
         stack.callback(daemon.terminate)
         for work in (partial(disturbances.read, daemon.stderr), disturbances.disturb):
             threading.Thread(target=work, daemon=True).start()
-        until_it_answers(f"http://{page}/healthz")
+        until(lambda: listens(f"http://{page}"), SAMPLE_S)
         print(
             f"{given.rate:,} events a second for {given.seconds:.0f} s; faults: {' '.join(FAULTS)}; {disturbances.told}",
             flush=True,

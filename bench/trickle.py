@@ -19,6 +19,7 @@ from bench.data import CASINO, USERS, casino_sql, users_sql
 from bench.figures import keep
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
+from waiting import until
 
 COMMAND = Path(sys.executable).parent / "smartico-sync"
 VIEWS = int(os.environ.get("BENCH_VIEWS", "50"))
@@ -96,8 +97,7 @@ def main() -> None:
             [COMMAND, "run", "--config", str(config)], cwd=home, stdout=subprocess.DEVNULL, stderr=errors
         )
         try:
-            while not listens(f"http://{health}"):
-                time.sleep(0.5)
+            until(lambda: listens(f"http://{health}"), 0.5)
             time.sleep(SETTLE_S)
             print(f"{VIEWS} views, {SECONDS:.0f} s each; until then {spent(daemon):.2f} s CPU", flush=True)
             share, poll, _ = looked_at(daemon, f"http://{health}")

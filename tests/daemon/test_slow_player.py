@@ -6,6 +6,7 @@ import json
 import signal
 import sqlite3
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -65,6 +66,20 @@ def inserted(replica, players):
     return replica.execute("SELECT max(transaction_id) FROM deposits").fetchone()[0]
 
 
+@contextmanager
+def at_work(operator, api, replica):
+    """While the daemon runs; in the end the API holds nothing back."""
+    daemon = operator.start("run")
+    try:
+        yield
+    finally:
+        api.released.set()
+        daemon.send_signal(signal.SIGTERM)
+        daemon.wait()
+        replica.close()
+        api.server.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("fault", "timeout"), [("held", "600s"), ("refused", "30s"), ("never answered", "1s")])
 def test_nobody_waits_for_a_player_whom_the_api_is_slow_with(operator, fault, timeout):
@@ -80,8 +95,7 @@ def test_nobody_waits_for_a_player_whom_the_api_is_slow_with(operator, fault, ti
     companions = range(1, 6)
     insert(SLOW, *companions)  # these are in the first request with the slow player
     operator.configure(f"sqlite:///{operator.home}/replica.db", VIEW, timeout=timeout)
-    daemon = operator.start("run")
-    try:
+    with at_work(operator, api, replica):
         until(lambda: api.requests)
         free = range(6, PLAYERS)
         for _ in range(ROUNDS):
@@ -94,12 +108,6 @@ def test_nobody_waits_for_a_player_whom_the_api_is_slow_with(operator, fault, ti
             assert not api.all_of([SLOW])
         api.released.set()
         until(lambda: len(api.all_of(range(PLAYERS))) == len(companions) + 1 + ROUNDS * PLAYERS)
-    finally:
-        api.released.set()
-        daemon.send_signal(signal.SIGTERM)
-        daemon.wait()
-        replica.close()
-        api.server.close()
     assert all(numbers == sorted(numbers) for numbers in api.numbers.values())
 
 
@@ -114,15 +122,8 @@ def test_a_backlog_does_not_wait_for_a_player_whom_the_api_is_slow_with(operator
     wanted = {number for number in range(1, last + 1) if (number - 1) % PLAYERS != SLOW}
     view = VIEW.replace("every: 100ms", f"every: 100ms, page_rows: {PLAYERS * 2}")
     operator.configure(f"sqlite:///{operator.home}/replica.db", view, timeout=timeout)
-    daemon = operator.start("run")
-    try:
+    with at_work(operator, api, replica):
         until(lambda: api.all_of(range(PLAYERS)) == wanted)
         api.released.set()
         until(lambda: len(api.all_of(range(PLAYERS))) == last)
-    finally:
-        api.released.set()
-        daemon.send_signal(signal.SIGTERM)
-        daemon.wait()
-        replica.close()
-        api.server.close()
     assert all(numbers == sorted(numbers) for numbers in api.numbers.values())

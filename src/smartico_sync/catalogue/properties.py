@@ -60,6 +60,11 @@ class Property:
     otherwise: str = ""
     since: Literal["documented", "observed", "inferred"] = "documented"
 
+    @property
+    def form(self) -> str:
+        """How a value is written that matches the pattern, in words."""
+        return self.rule or f"written as {self.pattern}"
+
 
 STATUSES = frozenset(
     {"ACTIVE", "BLOCKED", "SUSPENDED", "BANNED", "SELF_EXCLUDED", "DEACTIVATED", "PENDING", "LOCKED", "APPROVED"}

@@ -131,9 +131,8 @@ def found_of(context: OperatorContext, view: View, low: str | None, high: str | 
         if row is None:
             return Found(None, "it was never tracked; next: smartico-sync run", unread=behind)
         if row.watermark is None or at == "rest":
-            row = replace(
-                row, watermark=row.head
-            )  # nothing is on its way, or it is a first load: all of it can be compared
+            # Nothing is on its way, or it is a first load: all of it can be compared.
+            row = replace(row, watermark=row.head)
         over = span(prepared, source, store, row, first, last)
         profiles = None
         if prepared.mapping.kind.role == "profile" and depth == "keys":

@@ -238,7 +238,7 @@ def accept(name: str, path: Path) -> None:
         before, now = recorded(row), definition_of(context.configuration, view, prepared.mapping)
         found = changes(before, now)
         columns = column_changes(before, now, prepared.relation)
-        if lasting := [change for change in found if change.way_out != ACCEPT and change.weight == "stops"]:
+        if lasting := [change for change in stopping(found) if change.way_out != ACCEPT]:
             raise stopped(name, lasting)
     if not found and not columns:
         echo(f"view {name} is what it was tracked as")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, TYPE, USER, Events
+from smartico_sync.core.few_texts import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,6 @@ APART = 8  # parts at most of what is sent apart
 JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
 SHAPES = 256  # of pages of all views: which properties there are, and which of them some event lacks
-FEW = 16  # events: looking at each text costs less than a query does
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
 ESCAPED_IN = re.compile(f"[{re.escape(''.join(ESCAPED))}]")

@@ -102,7 +102,7 @@ def diff(
     parts = apart_of(frame, apart, secret, whole, held_before if known.height and not absent else None, layout)
     digits = there(frame, clearable)
     if absent:
-        parts, digits = carried(frame, known, layout, (parts, digits), absent)
+        parts, digits = carried(frame, held_before, layout, (parts, digits), absent)
     parts |= {"!": joined(digits)} if clearable else {}
     state = pl.DataFrame(
         {

@@ -56,9 +56,9 @@ def carried(
     marks: tuple[dict[str, pl.Series], dict[str, pl.Series]],
     absent: Mapping[str, pl.Series],
 ) -> tuple[dict[str, pl.Series], dict[str, pl.Series]]:
-    """The fingerprints of properties and the digits, those of what a row says nothing of as they were."""
+    """The fingerprints of properties and the digits, those of what a row says nothing of as they were. `known`: as `decoded` has it."""
     parts, digits = marks
-    held = frame.select(id=PLAYER).join(decoded(known), on="id", how="left", maintain_order="left")
+    held = frame.select(id=PLAYER).join(known, on="id", how="left", maintain_order="left")
     before, behind = held.get_column("known_parts"), DIGITS * (len(parts) + 1)
     of_parts = {name: (DIGITS * (place + 1), DIGITS) for place, name in enumerate(parts)}
     of_digits = {name: (behind + place, 1) for place, name in enumerate(digits)}

@@ -67,7 +67,7 @@ def rules_of(texts: tuple[str, ...]) -> dict[str, tuple[pl.Expr, str]]:
         if known.values:
             rules[name] = ~fits(pl.col(name), known), f"one of {', '.join(sorted(known.values))}"
         elif known.pattern:
-            rules[name] = ~fits(pl.col(name), known), known.rule or f"written as {known.pattern}"
+            rules[name] = ~fits(pl.col(name), known), known.form
     return rules
 
 

@@ -224,7 +224,7 @@ def misfit(name: str, value: str) -> str:
     known = PROPERTIES[name]
     if known.values:
         return "" if value in known.values else f"{name} is none of its list"
-    return "" if re.fullmatch(known.pattern, value) else f"{name} is not {known.rule or f'written as {known.pattern}'}"
+    return "" if re.fullmatch(known.pattern, value) else f"{name} is not {known.form}"
 
 
 def wrong(name: str, value: object) -> str:

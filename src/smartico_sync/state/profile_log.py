@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.state.profile_tree import NOTHING, complete, framed, read, upsert
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SLICE", "DamagedLog", "ProfileLog", "append"]
 
-FEW = 16  # profiles looked at one by one
 PIECE = 4_096  # profiles in one row of the log at most: some 150 KB, read and deleted as a whole
 SLICE = 2_048  # profiles moved in one transaction: some 6 ms of work, for which others may wait
 SLICE_ROWS = 16  # rows of the log deleted in one transaction: 2 MB

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.core.few_texts import FEW
+
 if TYPE_CHECKING:
     from smartico_sync.state.statements import Statements
 
 __all__ = ["SCHEMA", "forget", "known", "remember"]
 
 SCHEMA = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64}
-FEW = 16  # ids looked at one by one
 FORGOTTEN = b""  # no fingerprint is equal to it
 CHUNK = 20_000  # ids looked up by one statement: bounds its memory, large enough that its cost does not show
 

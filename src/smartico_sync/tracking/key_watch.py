@@ -118,39 +118,35 @@ class KeyWatch:
         self._pending.append(OnTheWay(rows, ledger))
 
     def answered(self, receipt: Receipt) -> Explained:
-        """What the answer to the oldest page on its way says of its rows. Raises ViewMisconfigured as `explain`."""
+        """What the answer to the oldest page on its way says of its rows. Raises ViewMisconfigured as `compare`."""
         if not receipt.known_before:
             return Explained()
         page = self._pending[0]
         places = pl.Series(sorted(receipt.known_before), dtype=pl.UInt32)
         moments = page.ledger.get_column("cursor_ms").gather(places)
         new = moments.is_not_null() if self._before_ms is None else (moments > self._before_ms).fill_null(value=False)
-        # An earlier session may have sent what the API has: it can have been another row of that key.
-        old, keys = places.filter(~new).to_list(), page.ledger.get_column("key")
-        self.compare(page.rows, old)
+        # Also what an earlier session may have sent: it can have been another row of that key.
+        self.compare(page.rows, places.to_list())
+        keys = page.ledger.get_column("key")
         explained = self.explain(page.rows, keys, places.filter(new).to_list())
-        return replace(explained, moved=(*explained.moved, *self._moved_before(page.rows, keys, old)))
+        before = self._moved_before(page.rows, keys, places.filter(~new).to_list())
+        return replace(explained, moved=(*explained.moved, *before))
 
     def settled(self) -> None:
         """The oldest page on its way is in the state."""
         self._pending.popleft()
 
     def explain(self, rows: pl.DataFrame, keys: pl.Series, places: list[int]) -> Explained:
-        """Why the API had rows at these places already, though they were sent for the first time.
-
-        Raises ViewMisconfigured when the source holds another row with the same event id.
-        """
+        """Why the API had rows at these places already, though they were sent for the first time, and are no other rows' twins."""
         mapping = self._mapping
         if not places or mapping.kind.role == "profile" or not mapping.relation.key:
             return Explained((), len(places))
-        self.compare(rows, places)
         if len(places) > LOOKED_UP and self._view.on_mutated != "resend":
             return Explained((), len(places))
         exact, moved = self._ledger(keys.gather(places))
         if self._view.on_mutated == "resend" and self._earlier == "left open":
             moved = ~exact  # it may have been sent from another place by a session whose last pages were not committed
-        found = [place for place, there in zip(places, moved & ~exact, strict=True) if there]
-        return Explained(tuple(positions_of(rows[found])), int((~exact & ~moved).sum()))
+        return Explained(chosen_positions(rows, places, moved & ~exact), int((~exact & ~moved).sum()))
 
     def _moved_before(self, rows: pl.DataFrame, keys: pl.Series, places: list[int]) -> tuple[Position, ...]:
         """Which of them an earlier session sent from another place only, where they go again as `on_mutated` says.
@@ -160,12 +156,13 @@ class KeyWatch:
         if not places or self._view.on_mutated != "resend" or not may_move(self._mapping):
             return ()
         exact, elsewhere = self._ledger(keys.gather(places))
-        return tuple(
-            positions_of(rows[[place for place, moved in zip(places, elsewhere & ~exact, strict=True) if moved]])
-        )
+        return chosen_positions(rows, places, elsewhere & ~exact)
 
     def compare(self, rows: pl.DataFrame, places: list[int]) -> None:
-        """Compare some rows with all that the source holds of their keys; those it cannot tell in time are counted. Raises as `explain`."""
+        """Compare some rows with all that the source holds of their keys; those it cannot tell in time are counted.
+
+        Raises ViewMisconfigured when it holds another row with the same event id.
+        """
         if not places or self._mapping.kind.role == "profile" or not self._mapping.relation.key:
             return
         began, done, size = time.monotonic(), 0, FIRST_KEYS
@@ -181,7 +178,7 @@ class KeyWatch:
             self._recorder.uncompared(len(places) - done)
 
     def _tell_apart(self, rows: pl.DataFrame, there: pl.DataFrame, unsent: pl.DataFrame) -> None:
-        """Raise as `explain` where one of these rows shares its event id with another that is there; `unsent`: all of their page."""
+        """Raise as `compare` where one of these rows shares its event id with another that is there; `unsent`: all of their page."""
         clash = elsewhere(self._mapping, rows, there)
         if clash.any():
             every = with_others(self._mapping, rows, clash, there)
@@ -227,6 +224,11 @@ class KeyWatch:
         with self._source.reading(self._mapping.relation) as reading:
             frames = [reading.by_key(keys[start : start + KEYS_AT_ONCE]) for start in range(0, len(keys), KEYS_AT_ONCE)]
         return pl.concat(frames, how="diagonal_relaxed")
+
+
+def chosen_positions(rows: pl.DataFrame, places: list[int], chosen: pl.Series) -> tuple[Position, ...]:
+    """Where those of the rows at these places stand that are chosen."""
+    return tuple(positions_of(rows[[place for place, so in zip(places, chosen, strict=True) if so]]))
 
 
 def with_duplicates(commit: Commit, explained: Explained, policy: Literal["ignore", "warn", "resend"]) -> Commit:

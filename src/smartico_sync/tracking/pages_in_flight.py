@@ -24,9 +24,7 @@ __all__ = ["InFlight", "PagesInFlight", "Sent"]
 MOST_PAGES = 512  # small ones of polls that did not wait for a player whom the API is slow with: minutes of them
 Where = Literal["here", "worker"]
 Scan = Literal["none", "part"]
-FULL_PAGES = (
-    4  # of a backlog: they keep reading, working and sending busy; while they do, more of them only cost memory
-)
+FULL_PAGES = 4  # of a backlog: while they keep reading, working and sending busy, more of them only cost memory
 
 
 @dataclass(frozen=True, slots=True)

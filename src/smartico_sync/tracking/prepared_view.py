@@ -21,7 +21,7 @@ from smartico_sync.errors import ConfigError, ViewBroken, ViewMisconfigured
 from smartico_sync.tracking.cursor_checks import Advice, cursor_advice, zone_advice
 from smartico_sync.tracking.late_rows import whole_numbers
 from smartico_sync.tracking.mapping_options import options
-from smartico_sync.tracking.view_identity import recorded, where
+from smartico_sync.tracking.view_identity import kept_key, recorded, where
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,10 +180,8 @@ def prepare_known(configuration: Configuration, view: View, source: Source, row:
     A view that is given a further column, which would be its key by default, goes on as it was. Raises what `prepare` raises.
     """
     prepared = prepare(configuration, view, source)
-    if row is None or view.key is not None or row.blank:
-        return prepared
-    key = recorded(row).key
-    if key == prepared.relation.key or any(prepared.relation.column(name) is None for name in key):
+    key = kept_key(view, row)
+    if key is None or key == prepared.relation.key or any(prepared.relation.column(name) is None for name in key):
         return prepared
     return prepare(configuration, view.model_copy(update={"key": key}), source)
 

@@ -154,9 +154,9 @@ class Sender(EventSender):
         def settle(receipt: Receipt) -> None:
             known = sorted(receipt.known_before)
             new = [row for row in known if found.retried.found[row].code == UNACKNOWLEDGED]
-            explained = session.keys.explain(found.rows, keys, new)
             # What was refused, and is a duplicate now, was never accepted where another row has its id.
-            session.keys.compare(found.rows, [row for row in known if row not in new])
+            session.keys.compare(found.rows, known)
+            explained = session.keys.explain(found.rows, keys, new)
             commit = self.built(session, batch, receipt, found.retried)
             commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
             self.somebody_is_known(commit)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from smartico_sync.core.definition import changes
+from smartico_sync.core.definition import changes, stopping
 from smartico_sync.core.mapping import told_by_difference, told_whole
 from smartico_sync.core.messages.rows import frame_of, learnt
 from smartico_sync.core.pipeline import PipelineOptions
@@ -17,7 +17,7 @@ from smartico_sync.tracking.fingerprints import Fingerprints
 from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.prepared_stream import columns_in, columns_out, prepare_stream
 from smartico_sync.tracking.prepared_view import stopped
-from smartico_sync.tracking.view_identity import definition_of, recorded, replaced, row_of
+from smartico_sync.tracking.view_identity import definition_of, kept_key, recorded, replaced, row_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -101,7 +101,7 @@ def open_stream_session(equipment: StreamEquipment) -> StreamSession:
     configuration, view, store = equipment.configuration, equipment.view, equipment.store
     row = row_of(configuration, view, store)
     known = columns_in(row.late) if row is not None else {}
-    key = recorded(row).key if row is not None and not row.blank and view.key is None else None
+    key = kept_key(view, row)
     prepared = prepare_stream(configuration, view, known, key)
     defined = definition_of(configuration, view, prepared.mapping)
     if row is None:
@@ -110,8 +110,8 @@ def open_stream_session(equipment: StreamEquipment) -> StreamSession:
     elif found := changes(recorded(row), defined):
         if row.blank:
             row = store.redefine(view.name, defined.text())
-        elif stopping := [change for change in found if change.weight == "stops"]:
-            raise stopped(view.name, stopping)
+        elif lasting := stopping(found):
+            raise stopped(view.name, lasting)
         else:
             log.warning("view.changed", view=view.name, reason=", ".join(f"{each.option} changed" for each in found))
             row = store.redefine(view.name, replaced(recorded(row), defined).text())

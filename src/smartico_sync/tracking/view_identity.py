@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.state.store import Store
 
-__all__ = ["definition_of", "recorded", "redefine", "replaced", "row_of", "where"]
+__all__ = ["definition_of", "kept_key", "recorded", "redefine", "replaced", "row_of", "where"]
 
 
 def definition_of(configuration: Configuration, view: View, mapping: ViewMapping) -> Definition:
@@ -61,6 +61,11 @@ def recorded(row: ViewRow) -> Definition:
             f"the state is damaged: the definition of view {row.view} cannot be read",
             hint="smartico-sync state restore BACKUP",
         ) from None
+
+
+def kept_key(view: View, row: ViewRow | None) -> tuple[str, ...] | None:
+    """The key that a view was first tracked by, where the configuration does not name one; None where it is free to choose."""
+    return None if row is None or row.blank or view.key is not None else recorded(row).key
 
 
 def row_of(configuration: Configuration, view: View, store: Store) -> ViewRow | None:

@@ -19,16 +19,8 @@ __all__ = ["cursor_at", "expected", "written"]
 
 WHOLE = re.compile(r"([+-]?[0-9]+)(\.0*)?")
 COUNT = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
-LONG = (
-    "bigint",
-    "int",
-    "smallint",
-    "tinyint",
-    "mediumint",
-    "long",
-    "serial",
-    "uint",
-)  # types of at most 64 bits begin so
+# Types of at most 64 bits begin so.
+LONG = ("bigint", "int", "smallint", "tinyint", "mediumint", "long", "serial", "uint")
 WIDER = ("int128", "int256", "uint128", "uint256")
 WRAPPERS = re.compile(r"(nullable|lowcardinality)\(")
 FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # the years 1 to 9999: no time lies outside

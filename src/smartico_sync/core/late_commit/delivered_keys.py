@@ -9,12 +9,13 @@ from functools import reduce
 
 import polars as pl
 
+from smartico_sync.core.few_texts import FEW
+
 __all__ = ["DeliveredKeys"]
 
 CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
 # A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
 SEARCH = 5
-FEW = 16  # keys looked for one by one: a query costs more
 EMPTY = pl.Series(dtype=pl.UInt64)
 
 

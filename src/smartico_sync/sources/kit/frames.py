@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import polars as pl
 
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.sources.kit.dtypes import dtype
 from smartico_sync.sources.kit.mixed_values import DATES, ZERO_DATE, mixed
 from smartico_sync.sources.kit.values import CONVERTERS, FALSE, TRUE
@@ -30,7 +31,6 @@ CODE = r"^-?[0-9]+$"
 WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.f"
 WHOLE_CLOCK = "%Y-%m-%d %H:%M:%S.%6f"
 WHOLE, SECONDS = len("2026-01-01 00:00:00.000000"), len("2026-01-01 00:00:00")
-FEW = 16  # rows: looking at each text costs less than a query does
 NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 BOOLEANS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
 Writing = Literal["plain", "odd"]

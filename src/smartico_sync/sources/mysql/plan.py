@@ -62,6 +62,8 @@ def explain(reading: MySQLReading, after: Position | None, limit: int) -> Plan:
     if relation.query is not None and (first.get("table") or "").startswith("<derived"):
         return Plan(uses_index=False, text=text, advice=advice.computed_first(relation, EVERY_QUERY))
     order = order_of(rewritten)
+    if not order or not order[0].name:
+        return Plan(uses_index=False, text=text, advice=advice.computed(relation))
     long = _long(session, order, relation)
     if _there(session, order, long):
         if max(int(step.get("rows") or MANY) for step in steps) < MANY:
@@ -104,8 +106,6 @@ def _advice(
 
     `index`: the one that is used already.
     """
-    if not order or not order[0].name:
-        return advice.computed(relation)
     cursor = order[0]
     if session.run(KIND.format(literal(cursor.database), literal(cursor.table)), "the plan").rows != [("BASE TABLE",)]:
         return advice.computed_first(relation, SUBQUERIES)
@@ -140,16 +140,12 @@ def _long(session: Session, order: Sequence[Column], relation: Relation) -> froz
     """Columns among them that no index holds whole, as their table calls them."""
     told = {row["Field"] or "": row["Type"] or "" for row in _asked(session, order, "SHOW COLUMNS FROM")}
     told = told or {column.name: column.type for column in relation.columns}
-    known = (
-        {name for *_, name in unindexed(session, order[0].database, order[0].table)} if order and order[0].name else ()
-    )
+    known = {name for *_, name in unindexed(session, order[0].database, order[0].table)}
     return frozenset(name for name in _own(order) if name in known or told.get(name, "").endswith(UNINDEXED))
 
 
 def _asked(session: Session, order: Sequence[Column], what: str) -> list[dict[str, str | None]]:
-    """What the server says of the table whose column comes first in the order; nothing where the user may not ask."""
-    if not order or not order[0].name:
-        return []
+    """What the server says of the table whose column comes first in the order, which is a stored one; nothing where the user may not ask."""
     try:
         answer = session.attempt(f"{what} {_table(order[0])}", "the plan", expected=NOT_ALLOWED)
     except StatementFailed:

@@ -28,9 +28,8 @@ def order_of(statement: str) -> list[Column]:
     clauses = _clauses(statement)
     tables: dict[str, tuple[str, str]] = {}
     for database, table, called in re.findall(rf"{NAME}\.{NAME}(?: {NAME})?", clauses.get("from", [""])[0]):
-        tables.setdefault(
-            called or table, (_plain(database), _plain(table))
-        )  # conditions of joins come behind their tables
+        # Conditions of joins come behind their tables.
+        tables.setdefault(called or table, (_plain(database), _plain(table)))
     order = []
     for term in clauses.get("order by", ()):
         found = re.fullmatch(rf"(?:{NAME}\.)?{NAME}\.{NAME}", term)
