@@ -30,9 +30,7 @@ EVENT_DATE = "event_date"  # what the rule about an event's moment is counted un
 SHAPES = 256  # sets of properties, of all views
 
 # Patterns of plain ASCII, which mean the same to every engine.
-SURE = {
-    known.pattern: re.compile(known.pattern, re.ASCII).fullmatch for known in PROPERTIES.values() if known.pattern
-}
+SURE = {known.pattern: re.compile(known.pattern, re.ASCII).fullmatch for known in PROPERTIES.values() if known.pattern}
 IMMUTABLE = tuple(sorted(name for name, known in PROPERTIES.items() if known.change == "immutable"))
 
 
