@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 from pika.exceptions import AMQPError
 
-from smartico_sync.core.messages.message import place_of
+from smartico_sync.core.messages.message import Messages, place_of
 from smartico_sync.core.records import LaneStep
 from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.rabbitmq.acknowledgements import acks
@@ -257,7 +257,7 @@ class RabbitSubscription:
             self._times[queue] = found[-1].time_ms
         self._open.append((self._last_tag, now))
         self._remaining.came(now)
-        return Page(found, dict.fromkeys(self._kinds, ""), range(first, self._last_tag + 1), self._keep)
+        return Page(Messages.of(found), dict.fromkeys(self._kinds, ""), range(first, self._last_tag + 1), self._keep)
 
     def _refuse(self, tag: int) -> None:
         """Hand a message to the queue's dead-letter exchange."""
