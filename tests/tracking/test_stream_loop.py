@@ -36,7 +36,7 @@ class ScriptedDelivery:
     def __init__(self):
         self.held, self.waiting, self.sent, self.refused, self.trouble = set(), [], [], {}, None
 
-    def send(self, _view, events, *, priority="live", holds=None):
+    def send(self, _view, events, *, priority="live", holds=None, **_requests):
         rows = events.frame.to_dicts()
         self.sent += rows
         receipt: Future[Receipt] = Future()

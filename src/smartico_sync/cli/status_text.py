@@ -19,6 +19,7 @@ STATE_COLOURS = {
     "delivering": "green",
     "standing by": "green",
     "live": "green",
+    "elsewhere": "green",
     "behind": "blue",
     "starting": "blue",
     "degraded": "yellow",
@@ -60,7 +61,14 @@ def status_lines(status: dict[str, Any], width: int | None) -> Iterator[Line]:
     if size := status.get("state"):
         yield [Part(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")]
     if status["ready"] == "not running":
-        yield from folded("no daemon answers; next: smartico-sync run, or look at its service", width)
+        yield from folded(unanswered(status.get("cluster")), width)
+
+
+def unanswered(cluster: dict[str, Any] | None) -> str:
+    """What is to be done where no daemon answers on this machine."""
+    others = sorted({each["member"] for each in (cluster or {}).get("groups", ()) if each["held"] == "yes"})
+    works = f", and {' and '.join(others)} works with the state" if others else ""
+    return f"no daemon answers here{works}; next: smartico-sync run, or look at its service"
 
 
 def cluster_lines(cluster: dict[str, Any] | None) -> list[str]:
