@@ -28,7 +28,7 @@ def lanes_from(
     ConfigError for places that the topics do not have.
     """
     places = [place.strip() for place in to.split(",")]
-    if all(re.fullmatch(r".+/\d+@\d+", place) for place in places):
+    if all(re.fullmatch(r".+@\d+", place) for place in places):
         with context.broker(view) as (stream, feed):
             there = stream.ends(feed)
         wanted = dict(split_place(place) for place in places)

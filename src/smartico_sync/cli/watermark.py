@@ -14,7 +14,7 @@ from smartico_sync.cli.rewind_consequences import counted_twice, passed_over
 from smartico_sync.cli.rewind_messages import lanes_from, skipped_over
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes, stopping
-from smartico_sync.errors import ConfigError
+from smartico_sync.errors import ConfigError, ViewMisconfigured
 from smartico_sync.tracking.prepared_view import stopped
 from smartico_sync.tracking.reconciliation import is_time
 from smartico_sync.tracking.view_identity import definition_of, recorded, replaced
@@ -138,7 +138,8 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
     definition: str | None = None
     lanes_at: dict[str, int] | None = None
     if context.is_broker(view):
-        context.replayable(view, "watermark rewind")
+        if not context.can_replay(view):
+            only_streams(context, view)
         with context.reading() as store:
             known_lanes = {lane: step.next for lane, step in store.lanes(name).items()}
         lanes_at, from_ms = lanes_from(context, view, to, known_lanes)
@@ -178,6 +179,15 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
         echo(f"view {name} goes on at {place}")
         return
     echo(f"view {name} goes on after {place}; it stood at {text(row.head)}")
+
+
+def only_streams(context: OperatorContext, view: View) -> None:
+    """Raise ConfigError where a queue of the view gives each message once."""
+    try:
+        with context.broker(view) as (stream, feed):
+            stream.ends(feed)
+    except ViewMisconfigured:
+        context.replayable(view, "watermark rewind")
 
 
 def new_definition(context: OperatorContext, view: View, prepared: PreparedView) -> str | None:

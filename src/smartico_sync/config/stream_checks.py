@@ -58,6 +58,11 @@ def stream_problems(view: View, where: Where) -> Iterator[Problem]:
     for column, field in view.fields.items():
         if column.startswith("@") or not all(field.path.split(".")):
             yield Problem(where.at("fields", column), "expected a column's name, and names with dots between them")
+    if view.root and not all(view.root.split(".")):
+        yield Problem(where.at("root"), f"found {view.root!r}, expected names with dots between them")
+    for name in view.where:
+        if not all(name.split(".")):
+            yield Problem(where.at("where", name), "expected a column, or names with dots between them", "key")
     for column in view.columns:
         if view.fields and column not in view.fields:
             yield Problem(

@@ -35,7 +35,7 @@ class Feed:
     identity of the state, by which a commit at the broker is known. `order`: whether messages of one player may be
     read by several members of the group (transactions), or only where the state is shared (profiles). `older`: whether a profile that is older
     than what was delivered is known by its `version`. `known_by`: whether an event is the same again by its key, or by its
-    place only. `dead_letters`: who keeps what is given up.
+    place only. `dead_letters`: who keeps what is given up. `others`: by name, another view that reads the same.
     """
 
     view: str
@@ -51,6 +51,7 @@ class Feed:
     older: Literal["told", "unknown"] = "unknown"
     known_by: Literal["key", "place"] = "key"
     dead_letters: Literal["state", "broker"] = "state"
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
