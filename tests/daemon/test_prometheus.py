@@ -6,19 +6,16 @@ import json
 import re
 import shutil
 import sqlite3
-import subprocess
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
 from servers.postgresql import free_port
+from servers.prometheus import RULES, prometheus
 from waiting import until
 
 ROOT = Path(__file__).parents[2]
-RULES = ROOT / "config" / "smartico-sync.alerts.yaml"
 DASHBOARD = ROOT / "config" / "smartico-sync.dashboard.json"
 PAGE = ROOT / "docs" / "metrics.md"
 NAME = re.compile(r"(?:smartico_sync|process)_[a-z_]+")
@@ -35,54 +32,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed"),
 ]
-
-
-class Prometheus:
-    """One that has scraped the daemon at `target` each second, with our rules, whose `for:` is over at once."""
-
-    def __init__(self, url):
-        self.url = url
-
-    def ask(self, expression):
-        """The result of an instant query; what Prometheus does not understand fails the test."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=60).json()
-        assert answer["status"] == "success", answer
-        return answer["data"]["result"]
-
-    def names(self):
-        """Every series that it has."""
-        return set(httpx.get(f"{self.url}/api/v1/label/__name__/values", timeout=60).json()["data"])
-
-    def firing(self):
-        """The alerts that fire, with what they say."""
-        alerts = httpx.get(f"{self.url}/api/v1/alerts", timeout=60).json()["data"]["alerts"]
-        return {each["labels"]["alertname"]: each["annotations"] for each in alerts if each["state"] == "firing"}
-
-
-@contextmanager
-def prometheus(home, target):
-    """Prometheus at work in a folder."""
-    (home / "rules.yaml").write_text(re.sub(r"for: \d+[mh]", "for: 0s", RULES.read_text()))
-    (home / "prometheus.yaml").write_text(
-        "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\nscrape_configs:\n"
-        f"  - {{job_name: smartico-sync, static_configs: [{{targets: ['{target}']}}]}}\n"
-    )
-    said = home / "prometheus.log"
-    words = [
-        "prometheus",
-        "--config.file=prometheus.yaml",
-        "--storage.tsdb.path=tsdb",
-        "--web.listen-address=127.0.0.1:0",
-    ]
-    with said.open("wb") as log, subprocess.Popen(words, cwd=home, stdout=log, stderr=log) as server:
-        try:
-            listening = re.compile(r'msg="Listening on" address=(\S+:\d+)')
-            until(lambda: listening.search(said.read_text()) or server.poll() is not None)
-            found = listening.search(said.read_text())
-            assert found, said.read_text()
-            yield Prometheus(f"http://{found[1]}")
-        finally:
-            server.terminate()
 
 
 @pytest.fixture

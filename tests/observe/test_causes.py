@@ -51,6 +51,28 @@ def test_the_worst_comes_first_and_advice_last():
     assert [each.subject for each in assess([], (), notes).findings] == ["c", "b", "a"]
 
 
+def test_what_could_be_better_comes_after_all_that_is_wrong():
+    """An index that is missing, whatever there is to do about it; a column that is gone is no advice."""
+    some = view(
+        warnings=("gone, and sent no more: x; next: accept", "no index; next: CREATE INDEX"),
+        advice=("no index; next: CREATE INDEX",),
+        dead={0: 3},
+    )
+    assert [(each.severity, each.code) for each in assess([some], ()).findings] == [
+        ("warning", "source"),
+        ("warning", "dead_letters"),
+        ("advice", "advice"),
+    ]
+
+
+def test_what_is_missing_is_in_the_headline():
+    """Rows that a comparison found, and columns that are sent no more: not everything is delivered then."""
+    some = view(missing=1_096)
+    assert sentence([some], assess([some], ())) == ("warn", "Delivered, but for 1,096 rows missing")
+    some = view(warnings=("gone, and sent no more: x; next: accept",))
+    assert sentence([some], assess([some], ())) == ("warn", "Delivered, but look at deposits")
+
+
 def test_rows_that_wait_are_in_the_headline():
     """Never "Everything is delivered" while rows wait; many of them, and more than were delivered, are no delivery."""
     some = view(parked={10001: 3}, parked_since_ms=at(0).wall_ms)

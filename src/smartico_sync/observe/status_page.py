@@ -135,6 +135,10 @@ def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:
         return "warn", f"Delivered, but {waits:,} {'row waits' if waits == 1 else 'rows wait'}"
     if dead := sum(sum(view.dead.values()) for view in views):
         return "warn", f"Delivered, but for {dead:,} {'row' if dead == 1 else 'rows'} given up"
+    if missing := sum(view.missing for view in views):
+        return "warn", f"Delivered, but for {missing:,} {'row' if missing == 1 else 'rows'} missing"
+    if odd := list(dict.fromkeys(each.subject for each in health.each if each.code == "source")):
+        return "warn", f"Delivered, but look at {named(odd)}"
     return "good", "Everything is delivered"
 
 
