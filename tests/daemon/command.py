@@ -78,7 +78,7 @@ def main(
     if quiet_s is not None:
         pending_alerts.SETTLE_S = pending_alerts.QUIET_S = quiet_s
     for target, name in ((1, out), (2, err)):
-        file = os.open(name or os.devnull, os.O_WRONLY)
+        file = os.open(name or os.devnull, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, target)
         os.close(file)
     os.chdir(home)

@@ -50,12 +50,17 @@ def casino(operator):
     replica.close()
 
 
+def on_the_dashboard():
+    """What its panels ask."""
+    for panel in json.loads(DASHBOARD.read_text("utf-8"))["panels"]:
+        yield from (target["expr"] for target in panel["targets"])
+
+
 def expressions():
     """Everything that rules, dashboard and page ask."""
     (group,) = yaml.safe_load(RULES.read_text("utf-8"))["groups"]
     yield from (rule["expr"] for rule in group["rules"])
-    for panel in json.loads(DASHBOARD.read_text("utf-8"))["panels"]:
-        yield from (target["expr"] for target in panel["targets"])
+    yield from on_the_dashboard()
     table = PAGE.read_text("utf-8").partition("## Set-up")[0]
     yield from (
         each.replace(r"\|", "|")
@@ -83,3 +88,5 @@ def test_alerts_fire_and_are_over(operator, casino):
         until(lambda: "SmarticoSyncNotDelivering" not in there.firing(), 0.5)
         assert there.ask('smartico_sync_rows_total{outcome="delivered"}')[0]["value"][1] == "1"
         assert there.ask('smartico_sync_requests_total{decision="retry"} > 0')
+        for expression in on_the_dashboard():  # no panel is empty
+            until(lambda asked=expression: SELDOM.search(asked) or there.ask(asked), 0.5)

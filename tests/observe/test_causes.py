@@ -65,6 +65,16 @@ def test_what_could_be_better_comes_after_all_that_is_wrong():
     ]
 
 
+def test_an_api_that_is_away_is_the_headline():
+    """It is not the views that wait for it that need attention; one that is broken for another reason is named."""
+    waits = GOOD.waits_for_api(("the ingest API is unavailable: HTTP 503", "smartico-sync check"), at(600))
+    away = DestinationStatus("default", "backing_off", "HTTP 503", None, 0, 0, 0, 1_000)
+    views = [view("a", waits), view("b")]
+    assert sentence(views, assess(views, (away,))) == ("bad", "Not delivering: the API is unavailable")
+    views.append(view("c", DOWN))
+    assert sentence(views, assess(views, (away,))) == ("bad", "Not delivering: a, c need attention")
+
+
 def test_what_is_missing_is_in_the_headline():
     """Rows that a comparison found, and columns that are sent no more: not everything is delivered then."""
     some = view(missing=1_096)

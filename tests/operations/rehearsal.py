@@ -145,11 +145,12 @@ class Rehearsal:
             until(lambda: situation.alert in self.prometheus.firing(), 0.5)
             assert self.prometheus.firing()[situation.alert]["command"]
 
-    def is_calm(self) -> None:
-        """It delivers, the exit code of `status` says so, and no alert fires."""
+    def is_calm(self, *over: Situation) -> None:
+        """It delivers, the exit code of `status` says so, and the alerts of what is over fire no more."""
         until(self.is_ready)
         until(lambda: self.operator.sync("status").returncode == 0, 0.5)
-        until(lambda: self.prometheus is None or not self.prometheus.firing(), 0.5)
+        rules = {situation.alert for situation in over}
+        until(lambda: self.prometheus is None or not rules & self.prometheus.firing().keys(), 0.5)
 
     def has_new_password(self, situation: Situation) -> None:
         """The clerk's password is another one by now: it is told, and mended in views.yaml."""
@@ -157,7 +158,7 @@ class Rehearsal:
         self.change("clerk:clerk", "clerk:other")
         self.sync("reload")
         self.is_over(situation)
-        self.is_calm()
+        self.is_calm(situation)
 
     def outlives(self, server: object, situation: Situation) -> None:
         """The server is down for a while."""
@@ -165,7 +166,7 @@ class Rehearsal:
         self.is_told(situation)
         server.start()
         self.is_over(situation)
-        self.is_calm()
+        self.is_calm(situation)
 
     def is_line(self, line: dict, situation: Situation) -> bool:
         """Whether a line of the log tells it, with what to do."""

@@ -82,7 +82,7 @@ def test_trouble_of_mariadb(rehearsed, private_mariadb, replica):
     for name in NAMED.values():
         rehearsed.is_over(table[name])
     rehearsed.sync("watermark", "accept", "needed")
-    rehearsed.is_calm()
+    rehearsed.is_calm(*map(table.get, NAMED.values()))
 
     replica.admin("STOP SLAVE")
     rehearsed.is_told(table["the replica is stopped"])

@@ -74,4 +74,4 @@ def test_trouble_of_views(rehearsed, private_postgresql):
     rehearsed.sync(
         "watermark", "accept", "needed"
     )  # the view tells what changed in its columns, until somebody says so
-    rehearsed.is_calm()
+    rehearsed.is_calm(*map(table.get, NAMED.values()))
