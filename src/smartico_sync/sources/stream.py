@@ -67,7 +67,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What waits in one lane: `messages`, and `time_ms`, when the last that was read was written (0: none was)."""
+    """What waits in one lane: `messages`, and `time_ms`, when the first of them was written.
+
+    Where nobody has seen that one, when the last that was read was written: it is younger. 0: not known.
+    """
 
     lane: str
     messages: int
@@ -196,6 +199,9 @@ class Stream(Protocol):
 
     def lags(self, feed: Feed, known: Mapping[str, LaneStep]) -> tuple[Lag, ...]:
         """What waits in every lane, from what the state knows. For commands beside a daemon that does not run."""
+
+    def ends(self, feed: Feed) -> dict[str, tuple[int, int]]:
+        """Of every lane the first offset that is there, and the one after the last. ViewMisconfigured as `at`."""
 
     def at(self, feed: Feed, moment_ms: int) -> dict[str, int]:
         """Of every lane the first offset that was written at this time or later; its end where there is none.

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from smartico_sync.core.late_commit.mechanism import Pace
+    from smartico_sync.delivery.protocol import Requests
     from smartico_sync.observe.polls import Instant
     from smartico_sync.tracking.session import Equipment, Session
 
@@ -133,7 +134,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._equipment.recorder.poll_began()
         if (replication := session.checks.replication(self._equipment.source)) is not None:
             self._equipment.recorder.replicates(replication)
-        if session.checks.minute_is_over:
+        if session.checks.columns_are_due:
             self._equipment.source.verify(session.prepared.relation)
         if session.checks.due:
             session.checks.count_nulls(self._equipment.source)
@@ -174,6 +175,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             session.checks.recognise(reading, session.reader)
             read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
         level = read.page.height < limit and read.through is None
+        requests: Requests = "spread" if level and self._reading == "level" else "full"
         self._reading = "level" if level else "behind"
         self._size.fit(read.page, self._reading)
         if level and read.page.height:
@@ -184,7 +186,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             log.debug("page", view=self.name, page=read.number, rows=read.page.height, late=rows_of(read.late))
             span.past("read", time.monotonic() - at, rows=read.page.height, late=rows_of(read.late))
             self._flight.send(
-                lambda: self._sender.page(session, read, span if read.size else UNTRACED),
+                lambda: self._sender.page(session, read, span if read.size else UNTRACED, requests),
                 read.size,
                 where="here" if level else "worker",
                 scan="part" if read.rescanned else "none",

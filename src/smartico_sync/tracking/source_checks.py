@@ -96,6 +96,7 @@ class SourceChecks:
         if view.on_null_cursor == "send":
             memory.sent_without = memory.sent_without.hold(store.sent_without(view.name))
         self.doubts = ""
+        self.described: Literal["just now", "before"] = "just now"
 
     @property
     def due(self) -> bool:
@@ -106,6 +107,11 @@ class SourceChecks:
     def minute_is_over(self) -> bool:
         """Whether the source itself is to be looked at."""
         return steady_ms() >= self.memory.next_ms
+
+    @property
+    def columns_are_due(self) -> bool:
+        """Whether the view's columns are to be asked for again, which were asked for when the session was opened."""
+        return self.described == "before" and self.minute_is_over
 
     def replication(self, source: Source) -> Replication | None:
         """How the server stands in its replication, in a reading of its own; None when it is not time to ask.
@@ -202,6 +208,7 @@ class SourceChecks:
     def look(self, reading: Reading, reader: PageReader) -> CheckResult:
         """Look at what is due. Raises ViewRegressed, and by the policy for NULL cursors ViewMisconfigured."""
         read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
+        self.described = "before"
         rows = None
         if read_time.steady_ms >= self.memory.next_ms:
             self.compare_anchors(reading, reader.head, reader.watermark)

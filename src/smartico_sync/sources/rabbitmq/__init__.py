@@ -12,7 +12,7 @@ from smartico_sync.errors import ConfigError, ViewMisconfigured
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.rabbitmq.beginning import refuse
 from smartico_sync.sources.rabbitmq.management import Management
-from smartico_sync.sources.rabbitmq.queues import counts, ends, kind_of, newest
+from smartico_sync.sources.rabbitmq.queues import counts, ends, kind_of, newest, time_of_first
 from smartico_sync.sources.rabbitmq.settings import settings_of, version_of
 from smartico_sync.sources.rabbitmq.subscription import RabbitSubscription
 from smartico_sync.sources.stream import Lag, Remark
@@ -102,15 +102,19 @@ class RabbitStream:
         """What waits in every queue."""
         with self._asking() as connection:
             return tuple(
-                Lag(queue, self._waiting(connection, queue, kind, known))
-                for queue, kind in self._kinds(connection, feed).items()
+                self._waiting(connection, queue, kind, known) for queue, kind in self._kinds(connection, feed).items()
             )
 
-    def _waiting(self, connection: BlockingConnection, queue: str, kind: Kind, known: Mapping[str, LaneStep]) -> int:
+    def _waiting(self, connection: BlockingConnection, queue: str, kind: Kind, known: Mapping[str, LaneStep]) -> Lag:
         if kind != "stream":
-            return counts(connection, queue, self._place).messages
+            return Lag(queue, counts(connection, queue, self._place).messages)
         low, high = ends(connection, queue, self._place)
-        return high - (known[queue].next if queue in known else low)
+        at = max(low, known[queue].next) if queue in known else low
+        return Lag(queue, high - at, time_of_first(connection, queue, at, self._place)) if at < high else Lag(queue, 0)
+
+    def ends(self, feed: Feed) -> dict[str, tuple[int, int]]:
+        """Queues cannot be read again. ViewMisconfigured."""
+        self._once_only(feed)
 
     def at(self, feed: Feed, moment_ms: int) -> dict[str, int]:  # noqa: ARG002 - the seam's
         """Queues cannot be read again. ViewMisconfigured."""
