@@ -54,12 +54,22 @@ def test_texts_are_read_the_same(data, timezone):
         many = from_texts([columns[place] for place in one], [pl.concat([each] * (FEW + 1)) for each in some], timezone)
         assert few.equals(many.head(height)), (few, many.head(height))
         assert few.schema == many.schema
-    few, many = (from_texts(columns, made, timezone) for made in (texts, [pl.concat([each] * (FEW + 1)) for each in texts]))
+    few, many = (
+        from_texts(columns, made, timezone) for made in (texts, [pl.concat([each] * (FEW + 1)) for each in texts])
+    )
     assert few.equals(many.head(height))
     assert few.schema == many.schema
 
 
-PAYLOAD = {"text": pl.String, "exact": pl.String, "flag": pl.Boolean, "whole": pl.Int64, "large": pl.UInt64, "real": pl.Float64, 'a"b': pl.String}
+PAYLOAD = {
+    "text": pl.String,
+    "exact": pl.String,
+    "flag": pl.Boolean,
+    "whole": pl.Int64,
+    "large": pl.UInt64,
+    "real": pl.Float64,
+    'a"b': pl.String,
+}
 EVENTS = st.lists(
     st.tuples(
         TEXTS, st.integers(-(2**40), 2**40), TEXTS, TEXTS, st.sampled_from(["A", "B"]), st.none() | TEXTS,
@@ -106,7 +116,9 @@ def test_rules_are_broken_the_same(data):
 
 
 @given(
-    st.lists(st.tuples(st.none() | TEXTS, st.none() | st.booleans(), st.integers(0, 2**64 - 1)), min_size=1, max_size=3),
+    st.lists(
+        st.tuples(st.none() | TEXTS, st.none() | st.booleans(), st.integers(0, 2**64 - 1)), min_size=1, max_size=3
+    ),
     TEXTS,
     st.binary(min_size=1, max_size=48),
 )
@@ -121,7 +133,13 @@ def test_names_hold_the_same_parts(rows, same, secret):
         assert made(few, parts).equals(made(few, expressions), check_dtypes=True)
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.none() | st.binary(max_size=9), st.none() | st.binary(max_size=9)), min_size=1, max_size=3))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.none() | st.binary(max_size=9), st.none() | st.binary(max_size=9)),
+        min_size=1,
+        max_size=3,
+    )
+)
 def test_fingerprints_are_decoded_the_same(rows):
     """What the state holds of a handful of players, and which properties have a value."""
     few = pl.DataFrame(rows, schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary}, orient="row")

@@ -201,7 +201,7 @@ class StateFile:
         with self.reading() as connection:
             (free,) = connection.execute("PRAGMA freelist_count").fetchone()
             (page,) = connection.execute("PRAGMA page_size").fetchone()
-        files = [file.stat().st_size for file in self._own_files() if file.exists()]
+        files = [file.stat().st_size for file in self._own_files if file.exists()]
         return StateSizes(sum(files), free * page)
 
     def give_back(self) -> int:
