@@ -106,11 +106,18 @@ def view_lines(view: dict[str, Any], width: int | None) -> Iterator[Line]:
     known = f"; {again:,} known to Smartico before" if again else ""
     yield from folded(f"    up to {view['head'] or 'nothing yet'}{known}", width, "    ")
     for lane in (view.get("stream") or {}).get("lanes", ()):
-        told = f"    {lane['name']}: {lane['lag']:,} messages wait, for {seconds(lane['lag_ms'])}"
+        told = f"    {lane['name']}: {waiting(lane)}"
         yield from folded(told, width, "    ")
     if history := view.get("backfill"):
         told = f"    backfill: {history['done']:,} of {history['total']:,} rows; smartico-sync backfill --list"
         yield from folded(told, width, "    ")
+
+
+def waiting(lane: dict[str, Any]) -> str:
+    """How much of a partition or queue waits, and for how long where that is known."""
+    count, age = lane["lag"], lane["lag_ms"]
+    told = "1 message waits" if count == 1 else f"{count:,} messages wait"
+    return told if age is None or not count else f"{told}, the first for {seconds(age)}"
 
 
 def folded(text: str, width: int | None, indent: str = "", colour: str | None = None) -> Iterable[Line]:

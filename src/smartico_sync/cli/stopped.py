@@ -10,12 +10,14 @@ from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.errors import SyncError
 from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, MemberStatus
 from smartico_sync.state.place import ServerPlace
+from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.cli.configured import Configured
     from smartico_sync.core.records import ViewRow
+    from smartico_sync.sources.stream import Lag
     from smartico_sync.state.place import Place
     from smartico_sync.state.store import Store
 
@@ -89,6 +91,14 @@ def waiting(context: OperatorContext, store: Store, name: str) -> dict[str, Any]
     if view is None or not context.is_broker(view):
         return {}
     with suppress(SyncError), context.broker(view) as (stream, feed):
-        lanes = stream.lags(feed, store.lanes(name))
-        return {"stream": {"lanes": [{"name": lag.lane, "lag": lag.messages, "lag_ms": lag.time_ms} for lag in lanes]}}
+        lanes, now = stream.lags(feed, store.lanes(name)), now_ms()
+        told = [{"name": lag.lane, "lag": lag.messages, "lag_ms": age(lag, now)} for lag in lanes]
+        return {"stream": {"lanes": told}}
     return {}
+
+
+def age(lag: Lag, now: int) -> int | None:
+    """For how long the first message that waits has been; None where nobody tells."""
+    if not lag.messages:
+        return 0
+    return max(0, now - lag.time_ms) if lag.time_ms else None
