@@ -99,6 +99,15 @@ def test_a_wrong_token_halts_at_once_and_nothing_is_delivered(sandbox):
     delivery.close(1000)
 
 
+def test_requests_are_full_where_a_backlog_lasts(ingest, sandbox):
+    """What is new goes in several requests, so that one player holds up few others; of a backlog each has all that it may."""
+    ingest.send("deposits", some_events(50, players=50)).result(30)
+    assert sandbox.stats()["requests"] == 2
+    before = sandbox.stats()["requests"]
+    ingest.send("deposits", some_events(50, players=50, start=50), requests="full").result(30)
+    assert sandbox.stats()["requests"] == before + 1
+
+
 def test_an_event_larger_than_a_body_is_refused_alone(sandbox):
     """The others go; the large one is named with our own code."""
     config = Smartico.model_validate({"url": sandbox.url, "token": "secret", "batch_bytes": 10_000})

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.verdicts import Verdict
     from smartico_sync.delivery.client import Answer, Client
     from smartico_sync.delivery.pending_receipt import PendingReceipt
+    from smartico_sync.delivery.protocol import Requests
     from smartico_sync.delivery.rate_limit import RateLimit
 
 __all__ = ["Destination", "DestinationStatus"]
@@ -75,10 +76,11 @@ class Destination:
         """Queue the requests of a send."""
         self.dispatch.add([Request.of(batch, pending) for batch in batches], pending, DeliveryStopped(ENDING))
 
-    def cut(self, events: Events, most_bytes: int) -> tuple[list[Batch], list[Events]]:
+    def cut(self, events: Events, most_bytes: int, requests: Requests = "spread") -> tuple[list[Batch], list[Events]]:
         """The requests of some events, as the API takes them now, and the events that no request can hold."""
         with self.lock:
             most, worth = self.dispatch.batch_size.events, CALM_WORTH if self.dispatch.rate_limit.calm else WORTH
+            worth = most if requests == "full" else worth
             apart = frozenset(self.dispatch.slow.suspected)
         return batches(events, most, most_bytes, worth=worth, apart=apart)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import Smartico
     from smartico_sync.core.records import Holds
-    from smartico_sync.delivery.protocol import Priority
+    from smartico_sync.delivery.protocol import Priority, Requests
     from smartico_sync.errors import DeliveryError
 
 __all__ = ["Probe", "Router", "aliases_of", "under_aliases"]
@@ -103,12 +103,18 @@ class Router:
         return self.destination(told, brand, f"smartico.brands.{name}")
 
     def send(
-        self, view: str, events: Events, *, priority: Priority = "live", holds: Holds | None = None
+        self,
+        view: str,
+        events: Events,
+        *,
+        priority: Priority = "live",
+        holds: Holds | None = None,
+        requests: Requests = "spread",
     ) -> Future[Receipt]:
         """See the protocol."""
         pending = PendingReceipt(view, priority, events, holds)
         cut = [
-            (destination, *destination.cut(piece, self.config.batch_bytes))
+            (destination, *destination.cut(piece, self.config.batch_bytes, requests))
             for destination, piece in self.routed(events)
         ]
         log.debug("send", view=view, send=pending.number, events=len(events), priority=priority)
