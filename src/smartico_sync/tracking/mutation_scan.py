@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -38,7 +38,7 @@ class Delivered:
     last: Position
     rows: int
     at_ms: int
-    contents: pl.DataFrame = NOTHING
+    contents: pl.DataFrame = field(default_factory=lambda: NOTHING)  # a table has no hash, so it is no default
 
 
 class MutationScan:
