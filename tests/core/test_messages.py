@@ -127,6 +127,7 @@ def test_the_digits_inside_a_document_stay():
     [
         (b"\xff", "not JSON"), (b'{"a": 1', "not JSON"), (b'"text"', "no JSON object"), (b"[1]", "no JSON object"),
  (b'{"a": NaN}', "not JSON"), (b'{"a": "\\ud800"}', "not JSON"), (b"", "not JSON"),
+ (b"[" * 100_000, "too deeply"), (b'{"a": ' * 3_000 + b"1" + b"}" * 3_000, "too deeply"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_says_why_and_holds_no_value(body, said):
@@ -143,6 +144,18 @@ def test_a_number_beyond_all_bounds_costs_its_message(value):
     table, frame = rows([message(body, place) for place, body in enumerate(bodies)])
     assert table.reasons == {1: "the message: a is a number beyond all bounds"}
     assert frame.get_column("a").to_list() == ["1.50", None, "1e3"]
+
+
+@pytest.mark.parametrize("others", [("1", "2"), ("1.5", "2"), ('"x"', "2"), ("null", "[1]")])
+def test_a_whole_number_beyond_all_bounds_costs_its_message(others):
+    """Whatever stands beside it in its column; one of thousands of digits is never written out."""
+    for digits in (400, 5_000):
+        bodies = [f'{{"a": {text}}}'.encode() for text in (others[0], "-" + "9" * digits, others[1])]
+        _, frame = rows([message(body, place) for place, body in enumerate(bodies)])
+        told = frame.get_column("@unreadable").to_list()
+        assert (told[0], told[2]) == (None, None)
+        assert told[1].endswith("a number beyond all bounds")
+        assert frame.get_column("a").to_list()[1] is None
 
 
 def test_a_byte_order_mark_does_no_harm():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.core.batches import weight
 from smartico_sync.core.messages.kept import packed, unpacked
 from smartico_sync.core.messages.message import place_of
-from smartico_sync.core.messages.rows import read
+from smartico_sync.core.messages.rows import SKIPS, read
 from smartico_sync.core.outcome import Retried
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import LaneStep
@@ -29,16 +29,32 @@ if TYPE_CHECKING:
     from smartico_sync.sources.stream import Keep, Page, Subscription
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
 
-__all__ = ["StreamSender", "Taken", "fresh"]
+__all__ = ["StreamSender", "Taken", "counted", "fresh"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Taken:
-    """Messages that were taken and read. `steps`: how far each lane is once they are dealt with."""
+    """Messages that were taken and read. `steps`: how far each lane is once they are dealt with.
+
+    `waiting`: by lane, how many they are, and when the first was written (epoch ms, 0 where nobody says).
+    """
 
     page: Page
     table: Table
     steps: tuple[LaneStep, ...]
+    waiting: Mapping[str, tuple[int, int]]
+
+
+def counted(messages: Messages, lanes: int) -> dict[str, tuple[int, int]]:
+    """How many messages there are of each of so many lanes, and when the first was written."""
+    if lanes == 1:
+        return {messages.lanes[0]: (len(messages), messages.times_ms[0])}
+    first: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    for lane, time_ms in zip(messages.lanes, messages.times_ms, strict=True):
+        counts[lane] += 1
+        first.setdefault(lane, time_ms)
+    return {lane: (count, first[lane]) for lane, count in counts.items()}
 
 
 def fresh(page: Page, reached: Mapping[str, LaneStep]) -> tuple[Messages, tuple[LaneStep, ...]]:
@@ -72,7 +88,8 @@ class StreamSender(EventSender):
     def __init__(self, equipment: StreamEquipment) -> None:
         super().__init__(equipment)
         self._equipment = equipment
-        self.skipped: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter(dict.fromkeys(SKIPS, 0))
+        self.open: list[Taken] = []  # what is on its way, the first first
         self._keep: dict[str, Keep] = {}
 
     def page(self, session: StreamSession, taken: Taken, subscription: Subscription) -> Sent:
@@ -88,6 +105,8 @@ class StreamSender(EventSender):
             self._hand_over(commit, subscription)
             waiting = frozenset(each.row.position.cursor for each in commit.parked if each.row.position)
             subscription.commit(taken.page, waiting)
+            if taken in self.open:
+                self.open.remove(taken)
             self.skipped.update(taken.table.skipped)
             self.committed(session, batch, commit)
 
@@ -123,7 +142,7 @@ class StreamSender(EventSender):
                 each.row.position.cursor for each in parked if each.id in over and each.row.position is not None
             )
             self.committed(session, batch, commit)
-            more = commit.resolved and self._equipment.store.parked(self._name, now_ms(), 1)
+            more = (commit.resolved or commit.dead_letters) and self._equipment.store.parked(self._name, now_ms(), 1)
             self._retries = "to go on" if more else "none"
 
         return Sent(self.queue(session, batch), settle, weight(batch.send))

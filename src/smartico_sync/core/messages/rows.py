@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family, Relation
 
 __all__ = [
-    "LANE", "MOST_COLUMNS", "ODD", "OFFSET", "PLACE_KEY", "TIME", "Table", "bounded", "frame_of", "learnt", "read",
+    "LANE", "MOST_COLUMNS", "ODD", "OFFSET", "PLACE_KEY", "SKIPS", "TIME", "Table", "bounded", "frame_of", "learnt", "read",
 ]  # fmt: skip
 
 LANE, OFFSET, TIME = "@lane", "@offset", "@time"  # what the broker says of a message; no member can be called so
 PLACE_KEY = (LANE, OFFSET, TIME)  # the key of messages that have none of their own
+SKIPS = ("where", "tombstone", "deleted", "nothing")  # why messages become no rows
 MOST_COLUMNS = 500  # members of objects whose names are data are no columns
 NOTHING_THERE = {type(None), Absent}
 SCALARS = {int, Number}
@@ -209,11 +210,8 @@ def columns_of(
 
 def bounded(name: str, values: list[Any], reasons: dict[int, str]) -> list[Any]:
     """The cells without numbers beyond all bounds, whose messages cannot be read."""
-    if DOCUMENTS.isdisjoint(map(type, values)):
-        numbers = [value for value in values if type(value) is Number]
-        together = "".join(numbers)
-        if "e" not in together and "E" not in together and max(map(len, numbers), default=0) <= LONGEST:
-            return values
+    if DOCUMENTS.isdisjoint(map(type, values)) and all_plain(values):
+        return values
     odd = [
         row
         for row, value in enumerate(values)
@@ -224,6 +222,16 @@ def bounded(name: str, values: list[Any], reasons: dict[int, str]) -> list[Any]:
     for row in odd:
         reasons.setdefault(row, f"the message: {name} is a number beyond all bounds")
     return [ABSENT if row in odd else value for row, value in enumerate(values)]
+
+
+def all_plain(values: list[Any]) -> bool:
+    """Whether the numbers among some cells have no exponent, and few digits: a quick look at them together."""
+    whole = [value for value in values if type(value) is int]
+    if unbounded(max(whole, default=0)) or unbounded(min(whole, default=0)):
+        return False
+    written = [value for value in values if type(value) is Number]
+    together = "".join(written)
+    return "e" not in together and "E" not in together and max(map(len, written), default=0) <= LONGEST
 
 
 def family_of(types: frozenset[type]) -> Family | None:
@@ -261,12 +269,15 @@ def frame_of(table: Table, relation: Relation, absence: frozenset[str] = frozens
     own = {
         LANE: lanes, OFFSET: offsets.cast(pl.String), TIME: times.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
     }  # fmt: skip
+    reasons = dict(table.reasons)
     frame = pl.DataFrame(
-        [own[each.name] if each.name in own else of_cells(table, each.name, each.family) for each in relation.columns]
+        [
+            own[each.name] if each.name in own else of_cells(table, each.name, each.family, reasons)
+            for each in relation.columns
+        ]
     )
     frame = frame.with_columns(pl.Series("@cursor", lanes + "@" + own[OFFSET]))
     keys = [frame.get_column(name).cast(pl.String) for name in relation.key]
-    reasons = dict(table.reasons)
     for name, key in zip(relation.key, keys, strict=True):
         if key.null_count():
             for row in key.is_null().arg_true().to_list():
@@ -282,15 +293,15 @@ def frame_of(table: Table, relation: Relation, absence: frozenset[str] = frozens
     )
 
 
-def of_cells(table: Table, name: str, family: Family) -> pl.Series:
-    """One column by its family."""
+def of_cells(table: Table, name: str, family: Family, reasons: dict[int, str]) -> pl.Series:
+    """One column by its family. Adds to `reasons` the rows whose whole number no program could hold."""
     values = table.cells.get(name)
     dtype = pl.Boolean() if family == "boolean" else pl.String()
     if values is None:
         return pl.Series(name, [None], dtype=dtype).new_from_index(0, table.rows)
     types = table.types[name]
     if Absent in types:
-        values = [None if value is ABSENT else value for value in values]
+        values = without_absent(values)
         types = (types - {Absent}) | {type(None)}
     if family == "boolean" and types <= {bool, type(None)}:
         return pl.Series(name, values, dtype=dtype)
@@ -300,7 +311,13 @@ def of_cells(table: Table, name: str, family: Family) -> pl.Series:
         try:
             return pl.Series(name, values, dtype=pl.Int64).cast(pl.String)
         except (OverflowError, TypeError):
+            values = without_absent(bounded(name, values, reasons))
             return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)
     if family == "json":
         return pl.Series(name, [None if value is None else as_json(value) for value in values], dtype=pl.String)
-    return pl.Series(name, [as_text(value) for value in values], dtype=pl.String)
+    return pl.Series(name, [as_text(value) for value in bounded(name, values, reasons)], dtype=pl.String)
+
+
+def without_absent(values: list[Any]) -> list[Any]:
+    """The cells with None where a message says nothing."""
+    return [None if value is ABSENT else value for value in values]

@@ -36,6 +36,7 @@ __all__ = [
     "message_of",
     "messages_of",
     "newest",
+    "time_of_first",
 ]
 
 Kind = Literal["classic", "quorum", "stream"]
@@ -177,6 +178,15 @@ def first_from(connection: BlockingConnection, queue: str, start: object, place:
     looking = looked_at(connection, queue, start, place)
     try:
         return next((offset for offset, *_ in looking), None)
+    finally:
+        looking.close()  # type: ignore[attr-defined]  # a generator
+
+
+def time_of_first(connection: BlockingConnection, queue: str, at: int, place: str) -> int:
+    """When the first message of a stream at an offset or behind it was written, epoch ms; 0 where its producer does not say."""
+    looking = looked_at(connection, queue, at, place)
+    try:
+        return next((1000 * (properties.timestamp or 0) for offset, properties, _ in looking if offset >= at), 0)
     finally:
         looking.close()  # type: ignore[attr-defined]  # a generator
 

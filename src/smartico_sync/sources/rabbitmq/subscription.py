@@ -7,7 +7,7 @@ and no consumer is cancelled: a channel that is closed gives all its open messag
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -210,9 +210,11 @@ class RabbitSubscription:
 
     def standing(self) -> Standing:
         """How it stands."""
+        here = Counter(queue for queue, *_ in self._received if self._kinds[queue] != "stream")
+        some: Literal["none", "some"] = "some" if self._open or self._received else "none"
         lags = tuple(
-            Lag(queue, self._remaining.of(queue, self._next), self._times.get(queue, 0))
-            for queue in self._remaining.counts
+            Lag(queue, self._remaining.of(queue, self._next, some) + here[queue], self._times.get(queue, 0))
+            for queue in self._kinds
         )
         return Standing(lags, 0, self._broken, self._gap, self._deliveries, notes=tuple(self._notes.values()))
 
