@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import signal
@@ -64,6 +65,32 @@ def test_a_member_takes_over(shared, postgresql):
     assert "nobody; " in operator.sync("cluster", "show").stdout
     assert operator.sync("reconcile").returncode == 0
     assert set(arrived(operator).values()) == {1}
+
+
+@pytest.mark.slow
+def test_a_member_that_stands_by_is_asked_too(shared, postgresql):
+    """It says that it stands by, takes up a changed file, and names who works to somebody who wants a change."""
+    postgresql.execute(*DEPOSITS)
+    operator = shared(f"  - {VIEW % ''}\n")
+    operator.config.write_text(operator.config.read_text().replace("cluster: {", "cluster: {member: works, "))
+    first = operator.start("run")
+    insert(postgresql, 1)
+    until(lambda: arrived(operator))
+    operator.config.write_text(operator.config.read_text().replace("member: works", "member: waits"))
+    second = operator.start("run")
+    until(lambda: json.loads(operator.sync("status", "--json").stdout)["ready"] == "standing by")
+    assert operator.sync("status").returncode == 0
+    refused = operator.sync("watermark", "rewind", "deposits", "--to", "first")
+    assert refused.returncode == 5
+    assert "is held by works" in refused.stderr
+    changed = operator.config.read_text()
+    operator.config.write_text(changed.replace("every: 50ms", "every: 60ms"))
+    assert "changed: deposits" in operator.sync("reload").stdout
+    until(lambda: operator.sync("status").returncode == 0)
+    assert "nothing differs" in operator.sync("reload").stdout
+    for member in (second, first):
+        member.terminate()
+        assert member.wait() == 0
 
 
 @pytest.mark.slow

@@ -133,6 +133,14 @@ def test_a_rewind_sends_again_under_the_same_ids(topic):
     assert counts["read"] == 5 + 2 + 5
     assert counts["duplicate"] == 7
     assert topic.operator.sync("watermark", "rewind", "bets", "--to", "yesterday").returncode == 2
+    topic.put(bet(5), bet(6))
+    for place, told in ((f"{lane}@99", "above the newest message"), ("2999-01-01", "would never be read")):
+        refused = topic.operator.sync("watermark", "rewind", "bets", "--to", place)
+        assert refused.returncode == 2, refused.stdout
+        assert told in refused.stderr
+    assert "reads no nowhere/0" in topic.operator.sync("watermark", "rewind", "bets", "--to", "nowhere/0@1").stderr
+    topic.operator.sync("run", "--once")
+    assert len({event["eid"] for event in topic.operator.accepted()}) == 7
 
 
 @pytest.mark.slow

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from smartico_sync.cli.message_places import time_of
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
 from smartico_sync.cli.unread_rows import COUNTED, unread, work_on
-from smartico_sync.cli.watermark import time_of
 from smartico_sync.core.printable import printable
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import ConfigError, ExitCode, SourceCancelled, SourceError, ViewHalted

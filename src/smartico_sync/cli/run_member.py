@@ -11,6 +11,7 @@ import structlog
 
 from smartico_sync import __version__
 from smartico_sync.cli.run_reports import tell
+from smartico_sync.daemon import asking
 from smartico_sync.daemon.control import Control
 from smartico_sync.daemon.member import Member
 from smartico_sync.daemon.operations import Operations
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from smartico_sync.state.database import StateSizes
 
 __all__ = ["take_part"]
-
-NOT_HELD = "nobody of this machine works with the state for now"
 
 log = structlog.get_logger()
 
@@ -102,14 +101,14 @@ def take_part(
             stack.enter_context(Progress(board.views, where))
         member.attend = attendance.look
         member.forever()
-    following = reload.following()
-    if following is not None and following.health != configuration.health:
-        log.warning("reload", reason="`health:` is taken up at the next restart only")
-    return following
+    return reload.following()
 
 
 class Attendance:
-    """Answers operators while this member works with anything: who stands by leaves that to the one of this machine that works."""
+    """Answers operators, also while this member stands by: it can be looked at, and be given another configuration.
+
+    Where two members of one name share a machine, the one that works listens.
+    """
 
     def __init__(
         self,
@@ -124,14 +123,15 @@ class Attendance:
         self.control: Control | None = None
 
     def look(self) -> None:
-        """Listen, or stop listening; from one thread."""
-        parts = self.member.parts()
+        """Listen, where nobody else does who works; from one thread."""
         if self.endpoint is not None:
             self.endpoint.sources = self.sources()
-        if parts and self.control is None:
-            self.control = Control(self.member.place.path, self, self.status, self.reload.ask)
-        elif not parts:
+        if self.control is not None and self.control.listens:
+            return
+        path = self.member.place.path
+        if self.member.parts() or not asking.answered(path):
             self.close()
+            self.control = Control(path, self, self.status, self.reload.ask)
 
     def close(self) -> None:
         """Stop listening; idempotent."""
@@ -144,7 +144,11 @@ class Attendance:
         works = [work for work in self.member.at_work() if work.parts is not None]
         parts = self.member.parts()
         if not parts:
-            raise StateError(NOT_HELD, hint="smartico-sync cluster show says who does")
+            busy = sorted({each.member for each in self.member.place.holders() if each.live})
+            raise StateError(
+                f"{self.member.place} is held by {', '.join(busy) or 'nobody for now'}, and this member stands by",
+                hint="run commands that change something there; smartico-sync cluster show says who works",
+            )
         loops = {loop.name: loop for part in parts for loop in part.loops}
         return Operations(
             parts[0].store, loops, Woken([work.scheduler.backfills.wake for work in works if work.scheduler]),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["LOOK_S", "DaemonHangs", "ask", "short", "socket_path"]
+__all__ = ["LOOK_S", "DaemonHangs", "answered", "ask", "short", "socket_path"]
 
 LOOK_S = 15.0  # a daemon that is busy lets somebody look sooner
 PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that says what became of it
@@ -24,6 +24,17 @@ PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that
 def socket_path(state: Path) -> Path:
     """Where a running daemon listens."""
     return state.with_name(state.name + ".sock")
+
+
+def answered(state: Path) -> bool:
+    """Whether somebody listens there."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire, short(socket_path(state)) as path:
+            wire.settimeout(LOOK_S)
+            wire.connect(path)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
