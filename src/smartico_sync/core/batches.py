@@ -141,7 +141,9 @@ def objects(events: Events) -> pl.Series:
     texts = tuple(column.name for column in columns if column.dtype == pl.String and column.name not in kept)
     escaped: frozenset[str] = with_escapes(frame, texts) if texts else frozenset()
     if frame.height <= FEW and not escaped and all(column.dtype in PRINTED for column in columns):
-        return pl.Series(JSON, [written(names, frozenset(texts), row) for row in frame.rows(named=True)], dtype=pl.String)
+        return pl.Series(
+            JSON, [written(names, frozenset(texts), row) for row in frame.rows(named=True)], dtype=pl.String
+        )
     lacking = frozenset(name for name in names if frame.get_column(name).null_count())
     return frame.select(glued(names, lacking, texts, escaped)).to_series()
 

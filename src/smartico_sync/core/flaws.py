@@ -246,7 +246,9 @@ class Flaws:
         if not properties:
             return ()
         if are_few(self.rows):
-            roles = self.roles().to_list() if any(known.needed_in for known in properties) else [None] * self.rows.height
+            roles = (
+                self.roles().to_list() if any(known.needed_in for known in properties) else [None] * self.rows.height
+            )
             return [
                 pl.Series(
                     [

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Mapped", "events", "keys_of", "told_by_difference", "told_whole", "wire_name"]
 
 SHAPES = 16  # pages of one view differ in how a value had to be carried, hardly ever in more ways
-AS_WRITTEN = pl.QueryOptFlags.none()  # two steps, of which nothing is left out: to look for better ones costs more than a small page
+AS_WRITTEN = (
+    pl.QueryOptFlags.none()
+)  # two steps, of which nothing is left out: to look for better ones costs more than a small page
 PREFIXES = {"replace": "", "add": "+", "sync": MARK}
 
 
@@ -151,11 +153,7 @@ def changes_by(relation: Relation) -> list[Part]:
     """What is another in each state of a player: the cursor; of messages the version, or the place and the time there."""
     if relation.version:
         return [pl.col(relation.version).cast(pl.String)]
-    return (
-        ["@cursor"]
-        if relation.version is None
-        else ["@cursor", pl.col(relation.cursor).cast(pl.String)]
-    )
+    return ["@cursor"] if relation.version is None else ["@cursor", pl.col(relation.cursor).cast(pl.String)]
 
 
 def id_part(relation: Relation, name: str) -> Part:

@@ -31,9 +31,7 @@ SHAPES = 256  # sets of properties, of all views
 
 NEVER = re.compile(r"(?!)").fullmatch
 # Patterns of plain ASCII, which mean the same to every engine.
-SURE = {
-    known.pattern: re.compile(known.pattern, re.ASCII).fullmatch for known in PROPERTIES.values() if known.pattern
-}
+SURE = {known.pattern: re.compile(known.pattern, re.ASCII).fullmatch for known in PROPERTIES.values() if known.pattern}
 IMMUTABLE = tuple(sorted(name for name, known in PROPERTIES.items() if known.change == "immutable"))
 
 
