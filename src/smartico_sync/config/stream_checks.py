@@ -64,7 +64,7 @@ def stream_problems(view: View, where: Where) -> Iterator[Problem]:
 
 
 def path_problems(view: View, where: Where) -> Iterator[Problem]:
-    """Paths into a message are names with dots between them."""
+    """Paths are names with dots between them."""
     for column, field in view.fields.items():
         if column.startswith("@") or not all(field.path.split(".")):
             yield Problem(where.at("fields", column), "expected a column's name, and names with dots between them")

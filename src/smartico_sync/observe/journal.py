@@ -116,7 +116,7 @@ class Journal:
         self._look: Callable[[], Look] | None = None
         self._standing: dict[Key, Standing] = {}
         self._before: frozenset[Key] = frozenset()  # what stood when nobody looked any more
-        self._ready = ""
+        self._ready = "starting"
         self._summed: dict[str, tuple[Counter[str], int]] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -182,7 +182,7 @@ class Journal:
             write(change, "before" if key_of(change.finding) in self._before else "now")
         self._before &= frozenset(self._standing)
         if health.ready != self._ready:
-            log.info("health", ready=health.ready, before=self._ready or "starting", findings=len(health.findings))
+            log.info("health", ready=health.ready, before=self._ready, findings=len(health.findings))
             self._ready = health.ready
         if found:
             self._tell(found, health)

@@ -38,7 +38,7 @@ class Delivered:
     last: Position
     rows: int
     at_ms: int
-    contents: pl.DataFrame = field(default_factory=lambda: NOTHING)
+    contents: pl.DataFrame = field(default_factory=lambda: NOTHING)  # a table has no hash, so it is no default
 
 
 class MutationScan:

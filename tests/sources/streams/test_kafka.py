@@ -17,6 +17,7 @@ from smartico_sync.errors import (
     MessagesLost,
     SourceRefused,
     SourceUnreachable,
+    ViewBroken,
     ViewMisconfigured,
     ViewRegressed,
 )
@@ -273,6 +274,14 @@ def test_times_are_places(kafka_broker):
     some = [message.offset for part in bus.stream.between(bus.feed(), now - 8_000, now - 4_000) for message in part]
     assert some == [2, 3, 4, 5]
     assert bus.stream.at(bus.feed(), 0) == {f"{bus.topic}/0": 0}
+
+
+def test_a_topic_that_is_not_there_is_named_with_those_that_are(mock_bus):
+    """The likeliest first: a name is often written a little wrong."""
+    bus = mock_bus(1)
+    with pytest.raises(ViewBroken) as caught:
+        bus.stream.ends(bus.feed(names=(f"{bus.topic}x",)))
+    assert caught.value.hint.startswith(f"check `relation`; the user may see {bus.topic}")
 
 
 def test_what_waits_is_counted_beside_a_daemon(mock_bus):
