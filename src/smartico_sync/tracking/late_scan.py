@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.position import Position
@@ -74,8 +73,7 @@ def unseen(
     """
     if mapping.relation.key:
         unknown = known.unseen(ledger_keys(mapping, keys))
-        # A handful is nearly always known: nothing is left then, and nobody need know it by a query.
-        new = keys.filter(unknown) if keys.height > FEW or True in unknown.to_list() else keys.clear()
+        new = keys.filter(unknown) if unknown.any() else keys.clear()  # nearly always all are known
         if (both := tied(reading, mapping, keys)) is not None:
             yield keys.head(1), both
             new = new.join(both, on=key_columns(keys), how="anti", maintain_order="left")
@@ -93,11 +91,10 @@ def tied(reading: Reading, mapping: ViewMapping, keys: pl.DataFrame) -> pl.DataF
     """The rows that share cursor and key with one that differs; None when there are none. Profiles are not compared."""
     if mapping.kind.role == "profile":
         return None
-    if keys.height <= FEW and len(set(ledger_keys(mapping, keys).to_list())) == keys.height:
+    names = ledger_keys(mapping, keys)
+    if names.n_unique() == names.len():
         return None
-    again = ledger_keys(mapping, keys).is_duplicated()
-    if not again.any():
-        return None
+    again = names.is_duplicated()
     rows = rows_at(reading, keys.filter(again))
     places = key_columns(rows)
     distinct = rows.unique([*places, *(name for name in mapping.content if name in rows.columns)], maintain_order=True)
