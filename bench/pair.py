@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from typing import Self
 
 import psycopg
 
-from bench.disturbances import FAKETIME
+from bench.disturbances import faked_clock, set_ahead
 from servers.postgresql import ADMIN_PASSWORD, Server
 from servers.proxy import Proxy
 from smartico_sync.pii.keys import new_key
@@ -54,7 +55,7 @@ class Member:
         self.state = [Proxy(server.port) for server in pair.servers]
         self.api, self.source = Proxy(int(pair.sandbox.base.rpartition(":")[2])), Proxy(pair.source.port)
         self.clock = self.home / "clock"
-        self.set_clock("+0")
+        self.set_clock(0)
         (self.home / "state.key").write_text(pair.key)
         self.config = self.home / "views.yaml"
         hosts = ",".join(f"127.0.0.1:{proxy.port}" for proxy in self.state)
@@ -68,21 +69,16 @@ class Member:
         )
         self.process: subprocess.Popen[bytes] | None = None
 
-    def set_clock(self, offset: str) -> None:
-        """Set its wall clock; at once, so that it never reads half of it."""
-        draft = self.clock.with_suffix(".new")
-        draft.write_text(offset)
-        draft.replace(self.clock)
+    def set_clock(self, ahead_s: int) -> None:
+        """Set its wall clock."""
+        set_ahead(self.clock, ahead_s)
 
     def start(self) -> None:
         """Begin."""
-        faked = {
-            "LD_PRELOAD": str(FAKETIME[0]), "FAKETIME_TIMESTAMP_FILE": str(self.clock),
-            "FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        } if FAKETIME else {}  # fmt: skip
+        environ = {**os.environ, **faked_clock(self.home, self.clock)}
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [COMMAND, "run", "--config", self.config, "--log", "json"], stderr=log, env={**os.environ, **faked}
+                [COMMAND, "run", "--config", self.config, "--log", "json"], stderr=log, env=environ
             )
 
     def send(self, number: int) -> None:
@@ -105,7 +101,7 @@ class Member:
         """Let it have its network and its clock again."""
         for proxy in (*self.state, self.api, self.source):
             proxy.mend()
-        self.set_clock("+0")
+        self.set_clock(0)
 
 
 class Pair:
@@ -116,7 +112,9 @@ class Pair:
         self.stack = ExitStack()
         self.source = self._server()
         self.source.admin(*TABLES)
-        self.servers = [self._server()]
+        self.clock = self._public() / "clock"
+        self.set_state_clock(0)
+        self.servers = [self._server(faked_clock(self.clock.parent, self.clock))]
         self.servers.append(self.servers[0].create_standby())
         self.primary = 0
         self.synchronous("standby")
@@ -126,8 +124,18 @@ class Pair:
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._write, self._watch)]
         self.arrivals: list[float] = []
 
-    def _server(self) -> Server:
-        server = Server.create()
+    def _public(self) -> Path:
+        """A directory that the servers' user may read, too."""
+        made = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="smartico-sync-clock-")))
+        made.chmod(0o755)
+        return made
+
+    def set_state_clock(self, ahead_s: int) -> None:
+        """Set the wall clock of the state's servers."""
+        set_ahead(self.clock, ahead_s)
+
+    def _server(self, environ: dict[str, str] | None = None) -> Server:
+        server = Server.create(environ=environ)
         self.stack.callback(server.remove)
         return server
 

@@ -14,7 +14,7 @@ from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, T
 from smartico_sync.core.few_texts import FEW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 __all__ = ["CALM_WORTH", "WORTH", "Batch", "batches", "encode", "parts", "weight"]
@@ -28,11 +28,13 @@ APART = 8  # parts at most of what is sent apart
 JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
 SHAPES = 256  # of pages of all views: which properties there are, and which of them some event lacks
+QUOTED = 4096  # names of properties
+PRINTED = (pl.String, pl.Boolean, pl.Int64, pl.UInt64, pl.UInt32)  # dtypes whose values Python prints as polars does
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
 ESCAPED_IN = re.compile(f"[{re.escape(''.join(ESCAPED))}]")
 
-Written = tuple[pl.DataFrame, pl.Series]  # events, and the JSON text of each
+Piece = tuple[pl.DataFrame, pl.Series]  # events, and the JSON text of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +111,15 @@ def batches(
         body = encode(events)
         if events.frame.height <= most and len(body) <= most_bytes:
             return [Batch(body, events)], large
-    whole = (events.frame, objects(events))
-    waiting = written(*whole, most, worth, SPREAD)
+    frame, texts = events.frame, objects(events)
     if apart:
-        chosen = events.frame.get_column(PLAYER).is_in(pl.Series(list(apart), dtype=pl.UInt64).implode())
-        others, theirs = (
-            (frame.filter(mask), texts.filter(mask)) for mask in (~chosen, chosen) for frame, texts in [whole]
-        )
-        waiting = [*written(*others, most, worth, SPREAD), *written(*theirs, most, 1, APART)]
+        theirs = frame.get_column(PLAYER).is_in(pl.Series(list(apart), dtype=pl.UInt64).implode())
+        waiting = [
+            *cut_with_texts(frame.filter(~theirs), texts.filter(~theirs), most, worth, SPREAD),
+            *cut_with_texts(frame.filter(theirs), texts.filter(theirs), most, 1, APART),
+        ]
+    else:
+        waiting = cut_with_texts(frame, texts, most, worth, SPREAD)
     waiting.reverse()
     while waiting:
         piece, texts = waiting.pop()
@@ -130,7 +133,7 @@ def batches(
     return ready, large
 
 
-def written(frame: pl.DataFrame, texts: pl.Series, most: int, worth: int, spread: int) -> list[Written]:
+def cut_with_texts(frame: pl.DataFrame, texts: pl.Series, most: int, worth: int, spread: int) -> list[Piece]:
     """The `pieces` of events, each with its JSON texts."""
     order, cuts = cut(frame.get_column(PLAYER), most, worth, spread)
     if order is not None:
@@ -148,10 +151,10 @@ def array(texts: pl.Series) -> bytes:
     if texts.len() <= FEW:
         return f"[{','.join(texts.to_list())}]".encode()
     # Joined here, and the brackets put on before: polars takes twice as long, and half a megabyte is copied once less.
-    written = texts.cast(pl.Binary).to_list()
-    written[0] = b"[" + written[0]
-    written[-1] += b"]"
-    return b",".join(written)
+    bodies = texts.cast(pl.Binary).to_list()
+    bodies[0] = b"[" + bodies[0]
+    bodies[-1] += b"]"
+    return b",".join(bodies)
 
 
 def objects(events: Events) -> pl.Series:
@@ -162,8 +165,32 @@ def objects(events: Events) -> pl.Series:
     kept = (*events.raw, EID, KEY)
     texts = tuple(column.name for column in columns if column.dtype == pl.String and column.name not in kept)
     escaped: frozenset[str] = with_escapes(frame, texts) if texts else frozenset()
+    if frame.height <= FEW and not escaped and all(column.dtype in PRINTED for column in columns):
+        return pl.Series(
+            JSON, [written(names, frozenset(texts), row) for row in frame.rows(named=True)], dtype=pl.String
+        )
     lacking = frozenset(name for name in names if frame.get_column(name).null_count())
     return frame.select(glued(names, lacking, texts, escaped)).to_series()
+
+
+def written(names: Sequence[str], texts: AbstractSet[str], row: Mapping[str, object]) -> str:
+    """One event of a handful as `glued` makes it, where no text needs an escape."""
+
+    def value(name: str) -> str:
+        held = row[name]
+        return f'"{held}"' if name in texts else str(held).lower() if isinstance(held, bool) else str(held)
+
+    payload = ",".join(f"{quoted(name)}:{value(name)}" for name in names if row[name] is not None)
+    return (
+        f'{{"eid":"{row[EID]}","event_date":{row[DATE]},"ext_brand_id":{value(BRAND)},"user_ext_id":{value(USER)},'
+        f'"event_type":{value(TYPE)},"payload":{{{payload}}}}}'
+    )
+
+
+@lru_cache(maxsize=QUOTED)
+def quoted(name: str) -> str:
+    """A property's name in JSON."""
+    return json.dumps(name)
 
 
 @lru_cache(maxsize=SHAPES)

@@ -166,7 +166,7 @@ class Sender(EventSender):
                 session.reader.also(seq, commit.ledger.get_column("key"))
             self._unknown(explained.unknown)
             self.committed(session, batch, commit)
-            more = commit.resolved and self._equipment.store.parked(self._name, now_ms(), 1)
+            more = (commit.resolved or commit.dead_letters) and self._equipment.store.parked(self._name, now_ms(), 1)
             self._retries = "to go on" if more else "none"
 
         return Sent(self.queue(session, batch), settle, weight(batch.send))
