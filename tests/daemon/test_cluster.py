@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import signal
@@ -68,32 +67,6 @@ def test_a_member_takes_over(shared, postgresql):
 
 
 @pytest.mark.slow
-def test_a_member_that_stands_by_is_asked_too(shared, postgresql):
-    """It says that it stands by, takes up a changed file, and names who works to somebody who wants a change."""
-    postgresql.execute(*DEPOSITS)
-    operator = shared(f"  - {VIEW % ''}\n")
-    operator.config.write_text(operator.config.read_text().replace("cluster: {", "cluster: {member: works, "))
-    first = operator.start("run")
-    insert(postgresql, 1)
-    until(lambda: arrived(operator))
-    operator.config.write_text(operator.config.read_text().replace("member: works", "member: waits"))
-    second = operator.start("run")
-    until(lambda: json.loads(operator.sync("status", "--json").stdout)["ready"] == "standing by")
-    assert operator.sync("status").returncode == 0
-    refused = operator.sync("watermark", "rewind", "deposits", "--to", "first")
-    assert refused.returncode == 5
-    assert "is held by works" in refused.stderr
-    changed = operator.config.read_text()
-    operator.config.write_text(changed.replace("every: 50ms", "every: 60ms"))
-    assert "changed: deposits" in operator.sync("reload").stdout
-    until(lambda: operator.sync("status").returncode == 0)
-    assert "nothing differs" in operator.sync("reload").stdout
-    for member in (second, first):
-        member.terminate()
-        assert member.wait() == 0
-
-
-@pytest.mark.slow
 def test_commands_work_on_a_shared_state(shared, postgresql):
     """Whether a daemon runs or not: status, trace, watermark, reconcile, doctor, backup, check."""
     postgresql.execute(*DEPOSITS)
@@ -109,6 +82,49 @@ def test_commands_work_on_a_shared_state(shared, postgresql):
     assert operator.sync("watermark", "rewind", "deposits", "--to", "first", "--yes").returncode == 0
     assert operator.sync("run", "--once").returncode == 0
     assert set(arrived(operator).values()) == {1}
+
+
+@pytest.mark.slow
+def test_a_member_that_stands_by_answers_its_operator(shared, postgresql):
+    """It says how it stands, takes up a changed file and writes down more; what changes the state it refuses with the name of who
+    works. A machine without a daemon says who works, too."""
+    postgresql.execute(*DEPOSITS)
+    operator = shared(f"  - {VIEW % ''}\n", 10)
+    named(operator, "one")
+    works = operator.start("run")
+    insert(postgresql, 1)
+    until(lambda: arrived(operator))
+    named(operator, "two")
+    alone = operator.sync("status")
+    assert alone.returncode == 1
+    assert "no daemon answers here, and one works with the state" in alone.stdout
+    assert re.search(r"deposits +elsewhere", alone.stdout)
+    stands = operator.start("run")
+    until(lambda: operator.sync("status").stdout.startswith("standing by"))
+    assert operator.sync("status").returncode == 0
+    assert "debug" in operator.sync("log-level", "debug").stdout
+    reloaded = operator.sync("reload")
+    assert reloaded.returncode == 0, reloaded.stderr
+    for words in (
+        ["cluster", "release"],
+        ["watermark", "rewind", "deposits", "--to", "first", "--yes"],
+        ["state", "backup", "x.db"],
+    ):
+        refused = operator.sync(*words)
+        assert refused.returncode == 5
+        assert "stands by, and one works" in refused.stderr
+    works.kill()
+    works.wait()
+    until(lambda: operator.sync("status").stdout.startswith("delivering"))
+    assert operator.sync("state", "backup", "x.db").returncode == 0
+    stands.terminate()
+    assert stands.wait() == 0
+
+
+def named(operator, member):
+    """Give the machine that commands are typed on another name."""
+    text = re.sub(r", member: \w+|(?<=\.key)(?=\})", "", operator.config.read_text())
+    operator.config.write_text(text.replace("state.key}", f"state.key, member: {member}}}"))
 
 
 @pytest.mark.slow

@@ -8,14 +8,14 @@ import click
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.consent import consent, yes_option
-from smartico_sync.cli.message_places import lanes_from
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
-from smartico_sync.cli.rewind_consequences import counted_twice, passed_over, read_again
+from smartico_sync.cli.rewind_consequences import counted_twice, messages_again, passed_over, read_again
+from smartico_sync.cli.rewind_messages import lanes_from, skipped_over
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes, stopping
-from smartico_sync.errors import ConfigError
+from smartico_sync.errors import ConfigError, ViewMisconfigured
 from smartico_sync.tracking.prepared_view import stopped
 from smartico_sync.tracking.reconciliation import is_time
 from smartico_sync.tracking.view_identity import definition_of, recorded, replaced
@@ -146,9 +146,13 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
             hint="leave it out: rows of other kinds are all sent again, under the same event ids",
         )
     if context.is_broker(view):
-        context.replayable(view, "watermark rewind")
-        lanes_at, from_ms, lost, plan = lanes_from(context, view, to)
-        warnings += lost
+        if not context.can_replay(view):
+            only_streams(context, view)
+        with context.reading() as store:
+            known_lanes = {lane: step.next for lane, step in store.lanes(name).items()}
+        lanes_at, from_ms = lanes_from(context, view, to, known_lanes)
+        warnings += skipped_over(name, known_lanes, lanes_at)
+        plan = messages_again(name, known_lanes, lanes_at)
     elif to != "first":
         with context.source(view) as (source, prepared):
             from_ms = written(prepared, to)
@@ -170,7 +174,7 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
     if not new_ids:
         echo(plan)
     if warnings:
-        consent(f"let view {name} go on {'at' if lanes_at is not None else 'after'} {place}", yes, *warnings)
+        consent(f"let view {name} go on {'after' if lanes_at is None else 'at'} {place}", yes, *warnings)
     fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
     ids: Literal["same", "new"] = "new" if new_ids else "same"
     context.call(
@@ -184,10 +188,17 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
         definition=definition,
         lanes_at=lanes_at,
     )
-    if lanes_at is not None:
-        echo(f"view {name} goes on at {place}")
-        return
-    echo(f"view {name} goes on after {place}; it stood at {text(row.head)}")
+    stood = f"after {place}; it stood at {text(row.head)}"
+    echo(f"view {name} goes on {stood if lanes_at is None else f'at {place}'}")
+
+
+def only_streams(context: OperatorContext, view: View) -> None:
+    """Raise ConfigError where a queue of the view gives each message once."""
+    try:
+        with context.broker(view) as (stream, feed):
+            stream.ends(feed)
+    except ViewMisconfigured:
+        context.replayable(view, "watermark rewind")
 
 
 def new_definition(context: OperatorContext, view: View, prepared: PreparedView) -> str | None:
