@@ -101,7 +101,10 @@ def backfill(
                 hint="leave --profiles out: rows of other kinds are all sent, under the same event ids",
             )
         if low is None:
-            raise ConfigError("--from is missing", hint="name the first cursor to send: --from 2026-01-31T12:00:00")
+            raise ConfigError(
+                "--from is missing",
+                hint=f"smartico-sync backfill {name} --from first, or from a time or an id on, as its cursor {view.cursor} is",
+            )
         asked(context, name, low, high, rate, profiles)
     return worked(context, path)
 
@@ -112,7 +115,8 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
     if context.is_broker(view):
         raise ConfigError(
             f"view {name}: messages have no history beside what is live: a topic is read in one order",
-            hint=f"smartico-sync watermark rewind {name} --to TIME reads from there on again; what was sent before counts once",
+            hint=f"of a topic or a stream queue smartico-sync watermark rewind {name} --to TIME reads from there on again; what was sent "
+            "before counts once",
         )
     with context.reading() as store:
         row = store.view(name)

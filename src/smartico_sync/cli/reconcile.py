@@ -77,6 +77,9 @@ def reconcile(
             failed.append(error)
             found = Found(None, f"not compared: {error.message}{NEXT}{error.hint}")
         compared.append((view, found))
+    once = [view.name for view in context.configuration.views if view not in views and not names]
+    for name in [] if as_json else once:
+        echo(f"· {name}: not compared: a queue gives each message once; smartico-sync dead-letters list --view {name}")
     if failed and len(failed) == len(views):
         raise failed[0]
     if as_json:

@@ -23,6 +23,7 @@ from smartico_sync.tracking.mapping_options import options
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from smartico_sync.catalogue.kind import Kind
     from smartico_sync.config.models import Configuration, Pii, View
     from smartico_sync.core.relation import Family
     from smartico_sync.core.view_mapping import ViewMapping
@@ -58,9 +59,8 @@ class PreparedStream:
 
 def feed_of(configuration: Configuration, view: View, state: str) -> Feed:
     """What the view reads of its broker."""
-    relation = (view.relation or "").strip()
-    pattern = relation.startswith("/")
-    names = (relation.strip("/"),) if pattern else tuple(name.strip() for name in relation.split(","))
+    pattern = (view.relation or "").strip().startswith("/")
+    names = names_of(view)
     profile = kind(view.kind).role == "profile"
     return Feed(
         view.name,
@@ -76,7 +76,24 @@ def feed_of(configuration: Configuration, view: View, state: str) -> Feed:
         older="told" if view.version else "unknown",
         known_by="key" if view.key or (view.key is None and kind(view.kind).key) else "place",
         dead_letters=view.dead_letters,
+        others=others(configuration, view, names),
     )
+
+
+def names_of(view: View) -> tuple[str, ...]:
+    """The topics or queues that a view names, or its one pattern."""
+    relation = (view.relation or "").strip()
+    return (relation.strip("/"),) if relation.startswith("/") else tuple(name.strip() for name in relation.split(","))
+
+
+def others(configuration: Configuration, view: View, names: tuple[str, ...]) -> dict[str, str]:
+    """By topic or queue, another view that reads it from the same broker."""
+    sources = configuration.sources
+    found: dict[str, str] = {}
+    for other in configuration.views:
+        if other.name != view.name and sources[other.source].url == sources[view.source].url:
+            found |= dict.fromkeys(set(names).intersection(names_of(other)), other.name)
+    return found
 
 
 def start_of(view: View) -> Start | int:
@@ -137,7 +154,11 @@ def presumed(view: View, learnt: Mapping[str, Family]) -> dict[str, Family]:
             name for name, target in targets.items() if target is None
         }
 
-    wanted = [*known.required, ("user_ext_id",), *(() if view.brand else (("ext_brand_id",),))]
+    wanted = [
+        *(any_of(known, alternatives) for alternatives in known.required),
+        ("user_ext_id",),
+        *(() if view.brand else (("ext_brand_id",),)),
+    ]
     roles = tuple(view.type.roles) if view.type else known.row_roles if "" not in known.event_types else ("",)
     for role in roles:
         pairs = (*known.columns, *known.row_role(role).columns)
@@ -149,6 +170,12 @@ def presumed(view: View, learnt: Mapping[str, Family]) -> dict[str, Family]:
         if alternatives and not dated and not there() & set(alternatives):
             found[alternatives[0]] = "text"
     return found
+
+
+def any_of(known: Kind, alternatives: tuple[str, ...]) -> tuple[str, ...]:
+    """The alternatives of a kind, and what else fills the same properties."""
+    filled = {target for column, target in known.columns if column in alternatives}
+    return (*alternatives, *(column for column, target in known.columns if target in filled))
 
 
 def remembered(view: View, pii: Pii, families: Mapping[str, Family]) -> dict[str, Family]:

@@ -131,8 +131,8 @@ class StatusRecorder:
 
     def read(self, read: ReadResult, late: PageReader) -> None:
         """A reading brought something, or nothing."""
-        tie = 0
-        if read.page.height:
+        tie = min(1, read.page.height)
+        if read.page.height > 1:
             cursors = read.page.get_column("@cursor")
             tie = int((cursors == cursors[-1]).sum())
         now = self.board.clock()

@@ -10,12 +10,14 @@ import pytest
 
 from servers.kafka import MEMBER
 from smartico_sync.config.models import SourceConfig
+from smartico_sync.core.messages.message import Messages
 from smartico_sync.core.records import PLACED, LaneStep
 from smartico_sync.errors import (
     ConfigError,
     MessagesLost,
     SourceRefused,
     SourceUnreachable,
+    ViewBroken,
     ViewMisconfigured,
     ViewRegressed,
 )
@@ -222,7 +224,7 @@ def test_the_broker_hears_of_commits_with_the_state_s_name(mock_bus):
     bus.put({"n": 0}, {"n": 1})
     subscription = bus.subscribe()
     found = taken(subscription, 2)
-    subscription.commit(Page(found), frozenset())
+    subscription.commit(Page(Messages.of(found)), frozenset())
     subscription.close()
     from confluent_kafka import TopicPartition
 
@@ -272,6 +274,14 @@ def test_times_are_places(kafka_broker):
     some = [message.offset for part in bus.stream.between(bus.feed(), now - 8_000, now - 4_000) for message in part]
     assert some == [2, 3, 4, 5]
     assert bus.stream.at(bus.feed(), 0) == {f"{bus.topic}/0": 0}
+
+
+def test_a_topic_that_is_not_there_is_named_with_those_that_are(mock_bus):
+    """The likeliest first: a name is often written a little wrong."""
+    bus = mock_bus(1)
+    with pytest.raises(ViewBroken) as caught:
+        bus.stream.ends(bus.feed(names=(f"{bus.topic}x",)))
+    assert caught.value.hint.startswith(f"check `relation`; the user may see {bus.topic}")
 
 
 def test_what_waits_is_counted_beside_a_daemon(mock_bus):

@@ -339,11 +339,12 @@ class TestQueues:
                 asked()
 
     def test_two_views_need_two_queues(self, rabbits, kind):
-        """Each would get a part of the messages."""
+        """Each would get a part of the messages, and pass over what is meant for the other: neither is begun."""
         made = rabbits(kind)
-        made.subscribe()
-        with pytest.raises(ViewMisconfigured, match="view bets reads queue"):
-            made.stream.subscribe(Feed("other", (made.queue,), "g"), Kept())
+        with pytest.raises(ViewMisconfigured, match="view other reads it too"):
+            made.subscribe(others={made.queue: "other"})
+        with pytest.raises(ViewMisconfigured, match="view other reads it too"):
+            list(made.stream.remarks(made.feed(others={made.queue: "other"})))
 
 
 def as_message(body):

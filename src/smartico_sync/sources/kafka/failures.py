@@ -69,7 +69,7 @@ def failure_of(error: KafkaError, place: str, what: str = "") -> SourceError:
     if code in MISSING:
         return ViewBroken(
             f"{about}: there is no such topic",
-            hint="check `relation`; smartico-sync check names the topics that are there",
+            hint="check `relation`, and that the user may describe the topic",
         )
     if code in UNREACHED:
         fault = next((fault for fault, words in SAID if words.search(error.str())), None)
