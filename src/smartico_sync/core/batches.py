@@ -167,13 +167,13 @@ def objects(events: Events) -> pl.Series:
     escaped: frozenset[str] = with_escapes(frame, texts) if texts else frozenset()
     if frame.height <= FEW and not escaped and all(column.dtype in PRINTED for column in columns):
         return pl.Series(
-            JSON, [written(names, frozenset(texts), row) for row in frame.rows(named=True)], dtype=pl.String
+            JSON, [one_object(names, frozenset(texts), row) for row in frame.rows(named=True)], dtype=pl.String
         )
     lacking = frozenset(name for name in names if frame.get_column(name).null_count())
     return frame.select(glued(names, lacking, texts, escaped)).to_series()
 
 
-def written(names: Sequence[str], texts: AbstractSet[str], row: Mapping[str, object]) -> str:
+def one_object(names: Sequence[str], texts: AbstractSet[str], row: Mapping[str, object]) -> str:
     """One event of a handful as `glued` makes it, where no text needs an escape."""
 
     def value(name: str) -> str:
