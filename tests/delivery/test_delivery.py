@@ -149,6 +149,16 @@ def test_an_unknown_brand_stops_itself_and_nothing_else(sandbox, ingest):
     assert ingest.status()[0].state == "idle"
 
 
+def test_an_unknown_alias_is_told_where_it_stands(sandbox, router):
+    """The key to correct is the one that views.yaml has, under the name that the views have."""
+    sandbox.set_faults(["unknown-brand=Reef"])
+    delivery = router(sandbox.url, brands={"17": {"alias": "Reef"}})
+    delivery.send("mixed", with_brands(some_events(4), ["17"])).result(30)
+    ((told, hint),) = delivery.status()[0].halts
+    assert "the brand Reef" in told
+    assert "correct `smartico.brands.17.alias` in views.yaml" in hint
+
+
 def test_nothing_overtakes_what_has_to_wait(sandbox, ingest):
     """What is queued behind a refused event of an unknown player is held back, in this send and in those after it."""
     sandbox.set_faults(["unknown-users", "latency=50ms"])

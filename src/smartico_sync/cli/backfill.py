@@ -101,7 +101,10 @@ def backfill(
                 hint="leave --profiles out: rows of other kinds are all sent, under the same event ids",
             )
         if low is None:
-            raise ConfigError("--from is missing", hint="name the first cursor to send: --from 2026-01-31T12:00:00")
+            raise ConfigError(
+                "--from is missing",
+                hint=f"smartico-sync backfill {name} --from first, or from a time or an id on, as its cursor {view.cursor} is",
+            )
         asked(context, name, low, high, rate, profiles)
     return worked(context, path)
 

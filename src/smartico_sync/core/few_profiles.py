@@ -39,7 +39,7 @@ def glued(columns: Iterable[pl.Series], before: str = "", behind: str = "") -> p
 
 def filled(values: pl.Series) -> pl.Series:
     """A digit for each row, 1 where there is a value."""
-    return pl.Series(values.name, ["0" if there else "1" for there in values.is_null()], dtype=pl.String)
+    return pl.Series(values.name, ["0" if value is None else "1" for value in values.to_list()], dtype=pl.String)
 
 
 def hexadecimal(values: pl.Series) -> pl.Series:

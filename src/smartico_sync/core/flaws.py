@@ -252,8 +252,8 @@ class Flaws:
             return [
                 pl.Series(
                     [
-                        null and (not known.needed_in or role in known.needed_in)
-                        for null, role in zip(self.rows.get_column(f"@@{known.name}").is_null(), roles, strict=True)
+                        value is None and (not known.needed_in or role in known.needed_in)
+                        for value, role in zip(self.rows.get_column(f"@@{known.name}").to_list(), roles, strict=True)
                     ]
                 )
                 for known in properties

@@ -29,7 +29,6 @@ InvalidPolicy = Literal[
 EVENT_DATE = "event_date"  # what the rule about an event's moment is counted under; it cannot be left out
 SHAPES = 256  # sets of properties, of all views
 
-NEVER = re.compile(r"(?!)").fullmatch
 # Patterns of plain ASCII, which mean the same to every engine.
 SURE = {known.pattern: re.compile(known.pattern, re.ASCII).fullmatch for known in PROPERTIES.values() if known.pattern}
 IMMUTABLE = tuple(sorted(name for name, known in PROPERTIES.items() if known.change == "immutable"))
@@ -55,7 +54,7 @@ def broken(frame: pl.DataFrame, now_ms: int, tolerance_ms: int = FUTURE_MS) -> d
         elif PROPERTIES[column.name].past == "must be past" and column.dtype == pl.Int64:
             rules[column.name] = pl.col(column.name) > now_ms, "in the past"
     if frame.height <= FEW:
-        rules = {name: rule for name, rule in rules.items() if name not in of_texts or suspicious(frame, name)}
+        rules = {name: rule for name, rule in rules.items() if suspicious(frame.get_column(name), now_ms)}
     # All in one go, and hardly ever is one broken.
     any_wrong = frame.select(wrong.any().alias(name) for name, (wrong, _) in rules.items()) if rules else frame.clear()
     broke = [name for name in rules if any_wrong.height and any_wrong.get_column(name)[0]]
@@ -65,11 +64,13 @@ def broken(frame: pl.DataFrame, now_ms: int, tolerance_ms: int = FUTURE_MS) -> d
     return found
 
 
-def suspicious(frame: pl.DataFrame, name: str) -> bool:
-    """Whether some text of a handful may break the rule of its property: none that keeps it does."""
-    known = PROPERTIES[name]
-    there = {text for text in frame.get_column(name).to_list() if text is not None}
-    return not (there <= known.values if known.values else all(SURE.get(known.pattern, NEVER)(text) for text in there))
+def suspicious(column: pl.Series, now_ms: int) -> bool:
+    """Whether one of a handful of values may break the rule of its property, which is to be looked at with more care then."""
+    known = PROPERTIES[column.name]
+    there = {value for value in column.to_list() if value is not None}
+    if column.dtype != pl.String:
+        return any(value > now_ms for value in there)
+    return not (there <= known.values if known.values else all(SURE[known.pattern](text) for text in there))
 
 
 @lru_cache(maxsize=SHAPES)

@@ -19,7 +19,7 @@ from smartico_sync.delivery.settlement import Settlement
 from smartico_sync.errors import DeliveryError, DeliveryStopped, DeliveryUnavailable, SyncError, Unexpected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.batches import Batch
     from smartico_sync.core.events import Events
@@ -40,6 +40,8 @@ log = structlog.get_logger()
 class Destination:
     """Sends requests with `workers` threads. Thread-safe; `lock` is shared by all that share a rate limit.
 
+    `aliases`: what Smartico knows brands as, by the names that the views have.
+
     A request that fails goes again after a pause, in parts when the API answered others meanwhile, and only its players wait for it;
     so it is with one that takes long. The circuit breaker tells when all wait. While the
     token or the URL is wrong, what is sent fails with DeliveryHalted, and events of a brand that the API does not know are refused, but
@@ -56,10 +58,11 @@ class Destination:
         workers: int,
         batch_events: int,
         pauses_s: tuple[float, ...] = BACKOFF.steps_s,
+        aliases: Mapping[str, str],
     ) -> None:
         self.name, self.client, self.lock = name, client, lock
         self.dispatch = Dispatch(lock, rate_limit, batch_events, pauses_s)
-        self.settlement = Settlement(name, client, self.dispatch)
+        self.settlement = Settlement(name, client, self.dispatch, aliases)
         self.requests: Counter[str] = Counter()
         self.sent_bytes, self.seconds = 0, 0.0
         self.log = RequestLog()

@@ -59,9 +59,9 @@ class Router:
         self.base = base
         self.pauses_s = pauses_s
         self.rate_limits: dict[tuple[str | None, str | None], RateLimit] = {}
+        self.aliases = aliases_of(config)
         self.default = self.destination("smartico", Brand(), "smartico")
         self.brands = {name: self.brand(name, brand) for name, brand in config.brands.items()}
-        self.aliases = aliases_of(config)
 
     def destination(self, name: str, brand: Brand, own: str) -> Destination:
         """A destination of its own, within the limits of its token. What the brand lacks is as for all. `own`: where it is configured."""
@@ -89,6 +89,7 @@ class Router:
             workers=slots,
             batch_events=config.batch_events,
             pauses_s=self.pauses_s,
+            aliases=self.aliases,
         )
 
     def brand(self, name: str, brand: Brand) -> Destination:

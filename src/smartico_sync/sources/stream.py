@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from smartico_sync.core.messages.message import NO_MESSAGES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from smartico_sync.core.messages.message import Message
+    from smartico_sync.core.messages.message import Message, Messages
     from smartico_sync.core.records import LaneStep
     from smartico_sync.sources.protocol import ServerFacts
 
@@ -60,7 +62,7 @@ class Page:
     `keep`: by lane, which messages the state has to keep because the broker does not show them again; no other lane's.
     """
 
-    messages: Sequence[Message] = ()
+    messages: Messages = NO_MESSAGES
     epochs: Mapping[str, str] = field(default_factory=dict)
     token: object = None
     keep: Mapping[str, Keep] = field(default_factory=dict)

@@ -7,7 +7,6 @@ pages in flight are a bounded queue that is committed in order.
 from __future__ import annotations
 
 import math
-import re
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -22,7 +21,7 @@ from smartico_sync.errors import (
     SyncError,
     ViewAltered,
 )
-from smartico_sync.observe.finding import NEXT
+from smartico_sync.observe.finding import NEXT, gist
 from smartico_sync.tracking.base_loop import GLANCE_S, GRACE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.page_size import PageSize
 from smartico_sync.tracking.sender import Sender
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ViewLoop"]
 
-DIGITS = re.compile(r"[0-9]+")
 
 log = structlog.get_logger()
 
@@ -142,7 +140,9 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             session.checks.count_nulls(self._equipment.source)
             with self._equipment.source.reading(session.prepared.relation) as reading:
                 seen = session.checks.look(reading, session.reader)
-            self._equipment.recorder.inspected(null_cursors=seen.null_cursors, warnings=seen.warnings)
+            self._equipment.recorder.inspected(
+                null_cursors=seen.null_cursors, warnings=seen.warnings, advice=seen.advice
+            )
             self._tell(seen.warnings)
             self._equipment.recorder.mutated(seen.mutated)
             if seen.without_cursor is not None:
@@ -156,9 +156,9 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _tell(self, warnings: Sequence[str]) -> None:
         """Log what a person should know of the view, once for as long as it is so, whatever numbers it names."""
-        told = {DIGITS.sub("", warning): warning for warning in warnings}
-        for gist, warning in told.items():
-            if gist not in self._told:
+        told = {gist(warning): warning for warning in warnings}
+        for about, warning in told.items():
+            if about not in self._told:
                 reason, _, hint = warning.partition(NEXT)
                 log.warning("view.advice", view=self.name, reason=reason, hint=hint)
         self._told = frozenset(told)

@@ -75,12 +75,13 @@ class CheckMemory:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one look brought: rows `without_cursor` that are to be sent; `mutated` delivered ones have changed."""
+    """What one look brought: rows `without_cursor` that are to be sent; `mutated` delivered ones have changed; of `warnings` some are `advice`."""
 
     read_time: ReadTime
     null_cursors: int = 0
     mutated: int = 0
     warnings: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
     without_cursor: pl.DataFrame | None = None
 
 
@@ -217,20 +218,12 @@ class SourceChecks:
                 rows = self.without_cursor(reading)
                 self.without = "none" if rows is None else "in flight"
         mutated = self.mutated(reading)
-        warnings = tuple(
-            filter(
-                None,
-                (
-                    self.memory.changed,
-                    f"{self.memory.columns}{NEXT}{self.memory.hint}" if self.memory.columns else "",
-                    self.doubts,
-                    reader.warning(read_time, reading),
-                    self.memory.nulls.warning(self.view),
-                    *(f"{advice.what}{NEXT}{advice.hint}" for advice in self.prepared.advice),
-                ),
-            )
-        )
-        return CheckResult(read_time, self.memory.nulls.rows, mutated, warnings, rows)
+        columns = f"{self.memory.columns}{NEXT}{self.memory.hint}" if self.memory.columns else ""
+        late, nulls = reader.warning(read_time, reading), self.memory.nulls.warning(self.view)
+        warnings = tuple(filter(None, (columns, self.doubts, late, nulls)))
+        better = (f"{advice.what}{NEXT}{advice.hint}" for advice in self.prepared.advice)
+        advice = tuple(filter(None, (self.memory.changed, *better)))
+        return CheckResult(read_time, self.memory.nulls.rows, mutated, (*warnings, *advice), advice, rows)
 
     def count_nulls(self, source: Source) -> None:
         """Count the rows that have no place in the order, where that is due. By the view's policy RowsUnusable."""

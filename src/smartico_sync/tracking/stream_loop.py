@@ -18,7 +18,7 @@ import structlog
 from smartico_sync.core.backoff import Backoff
 from smartico_sync.core.messages.kept import packed
 from smartico_sync.core.messages.message import place_of
-from smartico_sync.core.messages.rows import read
+from smartico_sync.core.messages.reader import Reader
 from smartico_sync.core.records import Commit
 from smartico_sync.errors import (
     StateError,
@@ -27,7 +27,7 @@ from smartico_sync.errors import (
 from smartico_sync.observe.view_status import LaneStatus, StreamStatus
 from smartico_sync.tracking.base_loop import GLANCE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.clocks import now_ms
-from smartico_sync.tracking.prepared_stream import feed_of
+from smartico_sync.tracking.prepared_stream import feed_of, layout_of
 from smartico_sync.tracking.stream_sender import StreamSender, Taken, counted, fresh
 from smartico_sync.tracking.stream_session import open_stream_session
 
@@ -80,6 +80,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         gc.set_threshold(SELDOM, *gc.get_threshold()[1:])
         self._session: StreamSession | None = None
         self._subscription: Subscription | None = None
+        self._reader = Reader(layout_of(equipment.view))
         self._reached: dict[str, LaneStep] = {}
         self._moves: Literal["no", "let go"] = "no"
         self._full_since = self._look_at = self._parked_at = 0.0
@@ -210,11 +211,10 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
                 self._equipment.recorder.caught_up(began)
             return
         with uncollected():
-            table = read(messages, session.prepared.layout)
+            table = self._reader.read(messages)
         session = self._session = session.learning(table)
         self._reached.update({step.lane: replace(step, expected=step.next) for step in steps})
-        taken = Taken(page, table, steps, counted(messages, len(steps)))
-        size = sum(map(len, filter(None, [message.value for message in messages])))
+        taken, size = Taken(page, table, steps, counted(messages, len(steps))), messages.size
         self._standing = replace(self._standing, progress="behind")
         self._sender.open.append(taken)
         self._flight.send(

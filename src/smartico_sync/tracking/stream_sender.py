@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import lt
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.batches import weight
@@ -21,7 +23,7 @@ from smartico_sync.tracking.pages_in_flight import Sent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from smartico_sync.core.messages.message import Message
+    from smartico_sync.core.messages.message import Message, Messages
     from smartico_sync.core.messages.rows import Table
     from smartico_sync.core.records import Commit, ParkedRow, Receipt
     from smartico_sync.sources.stream import Keep, Page, Subscription
@@ -43,31 +45,37 @@ class Taken:
     waiting: Mapping[str, tuple[int, int]]
 
 
-def counted(messages: Sequence[Message], lanes: int) -> dict[str, tuple[int, int]]:
+def counted(messages: Messages, lanes: int) -> dict[str, tuple[int, int]]:
     """How many messages there are of each of so many lanes, and when the first was written."""
     if lanes == 1:
-        return {messages[0].lane: (len(messages), messages[0].time_ms)}
+        return {messages.lanes[0]: (len(messages), messages.times_ms[0])}
     first: dict[str, int] = {}
     counts: Counter[str] = Counter()
-    for message in messages:
-        counts[message.lane] += 1
-        first.setdefault(message.lane, message.time_ms)
+    for lane, time_ms in zip(messages.lanes, messages.times_ms, strict=True):
+        counts[lane] += 1
+        first.setdefault(lane, time_ms)
     return {lane: (count, first[lane]) for lane, count in counts.items()}
 
 
-def fresh(page: Page, reached: Mapping[str, LaneStep]) -> tuple[list[Message], tuple[LaneStep, ...]]:
+def fresh(page: Page, reached: Mapping[str, LaneStep]) -> tuple[Messages, tuple[LaneStep, ...]]:
     """The messages that were not taken before, and how far each lane is behind them. An offset that repeats is legal."""
-    after: dict[str, int] = {}
-    kept = []
-    for message in page.messages:
-        known = after.get(message.lane)
-        if known is None:
-            step = reached.get(message.lane)
-            known = step.next if step is not None else -1
-        if message.offset < known:
+    messages = page.messages
+    after = {lane: reached[lane].next if lane in reached else -1 for lane in set(messages.lanes)}
+    new: list[bool] = []
+    place = 0
+    for lane, run in groupby(messages.lanes):  # a broker hands over many of a lane together
+        length = sum(1 for _ in run)
+        offsets = messages.offsets[place : place + length]
+        place += length
+        if offsets[0] >= after[lane] and all(map(lt, offsets, offsets[1:])):
+            new += [True] * length
+            after[lane] = offsets[-1] + 1
             continue
-        after[message.lane] = message.offset + 1
-        kept.append(message)
+        for offset in offsets:
+            new.append(offset >= after[lane])
+            after[lane] = max(after[lane], offset + 1)
+    kept = messages.chosen(new)
+    after = {lane: at + 1 for lane, at in kept.last.items()}
     return kept, tuple(
         LaneStep(lane, reached[lane].next if lane in reached else None, at, page.epochs.get(lane, ""))
         for lane, at in after.items()

@@ -10,6 +10,7 @@ import pytest
 
 from servers.kafka import MEMBER
 from smartico_sync.config.models import SourceConfig
+from smartico_sync.core.messages.message import Messages
 from smartico_sync.core.records import PLACED, LaneStep
 from smartico_sync.errors import (
     ConfigError,
@@ -223,7 +224,7 @@ def test_the_broker_hears_of_commits_with_the_state_s_name(mock_bus):
     bus.put({"n": 0}, {"n": 1})
     subscription = bus.subscribe()
     found = taken(subscription, 2)
-    subscription.commit(Page(found), frozenset())
+    subscription.commit(Page(Messages.of(found)), frozenset())
     subscription.close()
     from confluent_kafka import TopicPartition
 

@@ -24,6 +24,7 @@ from smartico_sync.core.messages.exact import (
     unbounded,
 )
 from smartico_sync.core.messages.layout import value_at, walk
+from smartico_sync.core.messages.message import Messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from smartico_sync.core.messages.message import Message
     from smartico_sync.core.relation import Family, Relation
 
-__all__ = ["LANE", "OFFSET", "PLACE_KEY", "SKIPS", "TIME", "Table", "frame_of", "learnt", "read"]
+__all__ = [
+    "LANE", "MOST_COLUMNS", "ODD", "OFFSET", "PLACE_KEY", "SKIPS", "TIME", "Table", "bounded", "frame_of", "learnt", "read",
+]  # fmt: skip
 
 LANE, OFFSET, TIME = "@lane", "@offset", "@time"  # what the broker says of a message; no member can be called so
 PLACE_KEY = (LANE, OFFSET, TIME)  # the key of messages that have none of their own
@@ -50,7 +53,7 @@ class Table:
 
     `cells` by column, each as long as `messages`, which are those that become rows; ABSENT where a message says nothing of it.
     `reasons`: why a message cannot be read, by its row. `skipped` messages become no rows, by reason. `snapshot`: rows that
-    were there before the changes began.
+    were there before the changes began. `types`: what the values of a column are. `members`: what the objects at the root hold.
     """
 
     messages: Sequence[Message]
@@ -58,6 +61,8 @@ class Table:
     reasons: Mapping[int, str] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
     snapshot: frozenset[int] = frozenset()
+    types: Mapping[str, frozenset[type]] = field(default_factory=dict)
+    members: frozenset[str] = frozenset()
 
     @property
     def rows(self) -> int:
@@ -90,8 +95,7 @@ def read(messages: Sequence[Message], layout: Layout) -> Table:
         kept.append(message)
         wholes.append(whole)
         records.append(record)
-    cells = columns_of(kept, wholes, records, layout, reasons)
-    return Table(kept, cells, reasons, dict(skipped), frozenset(snapshot))
+    return table_of(kept, wholes, records, layout, reasons, dict(skipped), frozenset(snapshot))
 
 
 def read_at_once(messages: Sequence[Message], layout: Layout, parts: tuple[Conditions, Conditions]) -> Table | None:
@@ -107,15 +111,29 @@ def read_at_once(messages: Sequence[Message], layout: Layout, parts: tuple[Condi
     if set(map(type, records)) != {dict}:
         return None
     if not late:
-        reasons: dict[int, str] = {}
-        return Table(messages, columns_of(messages, wholes, records, layout, reasons), reasons)
+        return table_of(messages, wholes, records, layout, {}, {})
     every = [*zip(messages, wholes, records, strict=True)]
     chosen = [each for each in every if meant(late, *each)]
     kept = [message for message, _, _ in chosen]
     skipped = {"where": len(every) - len(chosen)} if len(chosen) < len(every) else {}
-    reasons = {}
-    cells = columns_of(kept, [whole for _, whole, _ in chosen], [record for _, _, record in chosen], layout, reasons)
-    return Table(kept, cells, reasons, skipped)
+    wholes, records = [whole for _, whole, _ in chosen], [record for _, _, record in chosen]
+    return table_of(kept, wholes, records, layout, {}, skipped)
+
+
+def table_of(
+    messages: Sequence[Message],
+    wholes: list[dict[str, Any]],
+    records: list[dict[str, Any]],
+    layout: Layout,
+    reasons: dict[int, str],
+    skipped: Mapping[str, int],
+    snapshot: frozenset[int] = frozenset(),
+) -> Table:
+    """The table of messages whose bodies are parsed."""
+    cells = columns_of(messages, wholes, records, layout, reasons)
+    types = {name: frozenset(map(type, values)) for name, values in cells.items()}
+    members = frozenset(name for record in records for name in record) if layout.members == "all" else frozenset()
+    return Table(messages, cells, reasons, skipped, snapshot, types, members)
 
 
 def parsed(
@@ -216,7 +234,7 @@ def all_plain(values: list[Any]) -> bool:
     return "e" not in together and "E" not in together and max(map(len, written), default=0) <= LONGEST
 
 
-def family_of(types: set[type]) -> Family | None:
+def family_of(types: frozenset[type]) -> Family | None:
     """The family of a column that holds values of these types; None for no value at all."""
     held = types - NOTHING_THERE
     if not held:
@@ -231,8 +249,8 @@ def family_of(types: set[type]) -> Family | None:
 def learnt(table: Table, known: Mapping[str, Family]) -> dict[str, Family]:
     """The known columns and those that the messages bring. A column of which two families were seen is text, and stays so."""
     found: dict[str, Family] = dict(known)
-    for name, values in table.cells.items():
-        family = family_of(set(map(type, values)))
+    for name, types in table.types.items():
+        family = family_of(types)
         if family is not None:
             before = found.get(name)
             found[name] = family if before in (None, family) else "text"
@@ -244,10 +262,10 @@ def frame_of(table: Table, relation: Relation, absence: frozenset[str] = frozens
 
     `absence`: columns of which `@absent.NAME` (Boolean) says where a message says nothing of it; only where one does not.
     """
-    messages = table.messages
-    lanes = pl.Series(LANE, [message.lane for message in messages], dtype=pl.String)
-    offsets = pl.Series(OFFSET, [message.offset for message in messages], dtype=pl.Int64)
-    times = pl.Series(TIME, [message.time_ms for message in messages], dtype=pl.Int64).cast(pl.Datetime("ms"))
+    messages = Messages.of(table.messages)
+    lanes = pl.Series(LANE, messages.lanes, dtype=pl.String)
+    offsets = pl.Series(OFFSET, messages.offsets, dtype=pl.Int64)
+    times = pl.Series(TIME, messages.times_ms, dtype=pl.Int64).cast(pl.Datetime("ms"))
     own = {
         LANE: lanes, OFFSET: offsets.cast(pl.String), TIME: times.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
     }  # fmt: skip
@@ -268,11 +286,10 @@ def frame_of(table: Table, relation: Relation, absence: frozenset[str] = frozens
     if reasons:
         told = pl.Series("@unreadable", [reasons.get(row) for row in range(table.rows)], dtype=pl.String)
         frame = frame.with_columns(told)
-    absent = {name: [value is ABSENT for value in table.cells.get(name, [])] for name in absence}
+    said = {name for name in absence if Absent not in table.types.get(name, {Absent})}
+    absent = {name: [value is ABSENT for value in table.cells.get(name, [])] for name in absence - said}
     return frame.with_columns(
-        pl.Series(f"@absent.{name}", mask or [True] * table.rows, dtype=pl.Boolean)
-        for name, mask in absent.items()
-        if not mask or any(mask)
+        pl.Series(f"@absent.{name}", mask or [True] * table.rows, dtype=pl.Boolean) for name, mask in absent.items()
     )
 
 
@@ -282,7 +299,7 @@ def of_cells(table: Table, name: str, family: Family, reasons: dict[int, str]) -
     dtype = pl.Boolean() if family == "boolean" else pl.String()
     if values is None:
         return pl.Series(name, [None], dtype=dtype).new_from_index(0, table.rows)
-    types = set(map(type, values))
+    types = table.types[name]
     if Absent in types:
         values = without_absent(values)
         types = (types - {Absent}) | {type(None)}

@@ -10,7 +10,7 @@ import time
 from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 from pika.exceptions import AMQPError
@@ -22,7 +22,7 @@ from smartico_sync.sources.rabbitmq.acknowledgements import acks
 from smartico_sync.sources.rabbitmq.beginning import counted_from, refuse, stream_step, timeless
 from smartico_sync.sources.rabbitmq.failures import translated
 from smartico_sync.sources.rabbitmq.other_consumers import shared, wait_for_others
-from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, counts, kind_of, leave, message_of
+from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, consume, counts, kind_of, leave, messages_of
 from smartico_sync.sources.rabbitmq.remaining import Remaining
 from smartico_sync.sources.rabbitmq.settings import version_of
 from smartico_sync.sources.stream import Lag, Page, Standing
@@ -44,7 +44,7 @@ GIVEN_BACK_S = 600.0  # what waits longer for the API is given back: the broker'
 HELD_S = 600.0  # what is parked longer is kept by the state, for the same reason
 PAGES = 3  # in the prefetch: one comes while one is worked with and one is at the API
 BUSY = 100  # messages that came at once: more are coming
-GATHER_S = 0.005  # which are waited for then, as behind messages that are on their way: they share what a page costs
+GATHER_S = 0.1  # which are waited for then, as behind messages that are on their way: they share what a page costs
 
 log = structlog.get_logger()
 
@@ -70,7 +70,7 @@ class RabbitSubscription:
         self._given_up: set[str] = set()
         self._next: dict[str, int] = {}
         self._times: dict[str, int] = {}
-        self._last_tag = self._committed_tag = self._gap = 0
+        self._committed_tag = self._gap = 0
         self._deliveries = 1
         self._failed: Exception | None = None
         self._given_back: Literal["no", "yes", "the API is back"] = "no"
@@ -125,11 +125,11 @@ class RabbitSubscription:
     def _consume(self, queue: str, arguments: Mapping[str, object]) -> None:
         receive = self._received.append
 
-        def take(_channel: object, method: Any, properties: BasicProperties, body: bytes) -> None:
-            receive((queue, method.delivery_tag, method.redelivered, properties, body))
+        def take(tag: int, redelivered: int, properties: BasicProperties, body: bytes) -> None:
+            receive((queue, tag, redelivered, properties, body))
 
         with translated(self._place, queue):
-            self._channel.basic_consume(queue, take, arguments=dict(arguments))
+            consume(self._connection, self._channel, queue, take, arguments)
 
     # What the loop asks
 
@@ -213,7 +213,7 @@ class RabbitSubscription:
         """How it stands."""
         here = Counter(queue for queue, *_ in self._received)
         came = {queue: at + (here[queue] if self._kinds[queue] == "stream" else 0) for queue, at in self._next.items()}
-        on_the_way = len(self._received) + self._last_tag - self._committed_tag
+        on_the_way = len(self._received) + (self._open[-1][0] - self._committed_tag if self._open else 0)
         full: Literal["free", "full"] = "full" if on_the_way >= self._settings.prefetch else "free"
         lags = tuple(
             Lag(queue, self._remaining.of(queue, came, full) + here[queue], self._times.get(queue, 0))
@@ -236,31 +236,34 @@ class RabbitSubscription:
         """Take what the network holds, up to a page; behind messages that are on their way, also what comes in a moment."""
         with translated(self._place):
             self._connection.process_data_events(wait_s)
-            enough, before = min(limit, self._settings.prefetch // PAGES), -1
-            while before < len(self._received) < enough:
+            enough, before, until = min(limit, self._settings.prefetch // PAGES), 0, time.monotonic() + GATHER_S
+            while 0 < len(self._received) < enough:
+                left = until - time.monotonic()
+                gathering = left > 0 and (self._open or len(self._received) >= BUSY)
+                if not gathering and len(self._received) == before:
+                    return
                 before = len(self._received)
-                self._connection.process_data_events(GATHER_S if self._open or before >= BUSY else 0.0)
+                self._connection.process_data_events(left if gathering else 0.0)
 
     def _page(self, limit: int, now: float) -> Page:
         """The next messages, as a page."""
-        found, first = [], self._received[0][1]
-        for _ in range(min(limit, len(self._received))):
-            queue, tag, redelivered, properties, body = self._received.popleft()
-            headers = properties.headers
-            if self._keep[queue] == "undelivered":
-                offset = int(headers[OFFSET_HEADER])
-                if self._feed.known_by == "place" and not properties.timestamp:
+        some = [self._received.popleft() for _ in range(min(limit, len(self._received)))]
+        queues, tags, again, told, bodies = map(list, zip(*some, strict=True))
+        offsets = [self._base + tag for tag in tags]
+        for place, queue in enumerate(queues) if "stream" in self._kinds.values() else ():
+            if self._kinds[queue] == "stream":
+                offsets[place] = int(told[place].headers[OFFSET_HEADER])
+                if self._feed.known_by == "place" and not told[place].timestamp:
                     raise timeless(self._feed, queue)
-            else:
-                offset = self._base + tag
-                if redelivered:
-                    self._delivered(int((headers or {}).get("x-delivery-count", 1)) + 1)
-            self._last_tag, self._next[queue] = tag, offset + 1
-            found.append(message_of(queue, offset, properties, body, self._feed))
-            self._times[queue] = found[-1].time_ms
-        self._open.append((self._last_tag, now))
+        for place, redelivered in enumerate(again) if any(again) else ():
+            if redelivered and self._kinds[queues[place]] != "stream":
+                self._delivered(int((told[place].headers or {}).get("x-delivery-count", 1)) + 1)
+        messages = messages_of(queues, offsets, told, bodies, self._feed)
+        self._next |= {queue: offset + 1 for queue, offset in messages.last.items()}
+        self._times |= dict(zip(queues, messages.times_ms, strict=True))
+        self._open.append((tags[-1], now))
         self._remaining.came(now)
-        return Page(found, dict.fromkeys(self._kinds, ""), range(first, self._last_tag + 1), self._keep)
+        return Page(messages, dict.fromkeys(self._kinds, ""), range(tags[0], tags[-1] + 1), self._keep)
 
     def _refuse(self, tag: int) -> None:
         """Hand a message to the queue's dead-letter exchange."""
