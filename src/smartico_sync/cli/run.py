@@ -109,7 +109,7 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         start.endpoint = endpoint
     alerts = Alerts()
     stack.callback(alerts.close)
-    journal = stack.enter_context(Journal(alerts.tell))
+    journal = start.journal = stack.enter_context(Journal(alerts.tell))
     boards = [board]
     stack.enter_context(ServiceManager(lambda: assess(boards[0].views(), ()).alive == "alive"))
     while True:
