@@ -51,6 +51,7 @@ class KafkaSubscription:
         self._down_since = 0.0
         self._mirror_at = self._look_at = 0.0
         self._identity_at = time.monotonic() + IDENTITY_S
+        self._topics_at = time.monotonic() + settings.refresh_s
         self._replay: Replay | None = None
         self._replaying = threading.Lock()
         self._closed = False
@@ -233,6 +234,9 @@ class KafkaSubscription:
             self._look_at = now + LOOK_S
             self._lags = self._lanes.lags(self._end)
             self._member.identify()
+        if now >= self._topics_at:
+            self._topics_at = now + self._settings.refresh_s
+            self._member.look_for_topics(self._consumer)
         if now >= self._identity_at and self._lanes.next:
             self._identity_at = now + IDENTITY_S
             self._member.ask_identity()
