@@ -156,9 +156,8 @@ class Control:
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.2,), name="control", daemon=True)
         self.thread.start()
 
-    @property
-    def listens(self) -> bool:
-        """Whether the socket is still this one, and not another daemon's, or gone."""
+    def found(self) -> bool:
+        """Whether commands still come here, and not to another process of this machine."""
         try:
             return self.path.lstat().st_ino == self.node
         except OSError:
@@ -168,6 +167,6 @@ class Control:
         """Stop serving, and take the socket away, unless it is another daemon's by now."""
         self.server.shutdown()
         self.server.server_close()
-        if self.listens:
+        if self.found():
             with suppress(OSError):
                 self.path.unlink()
