@@ -91,6 +91,7 @@ bench: servers .bench-dlt/.ready ## Events a second and CPU against a plain loop
 	$(BIN)/python -m bench.repeated_keys
 	PYTHONPATH=tests $(BIN)/python -m bench.shared_state
 	PYTHONPATH=tests $(BIN)/python -m bench.rabbitmq
+	PYTHONPATH=tests $(BIN)/python -m bench.waiting_streams
 	$(BIN)/python -m pytest -q -s -p conftest -p no:randomly -W ignore bench/sources.py
 	PYTHONPATH=tests $(BIN)/python -m bench.slow_player
 	PYTHONPATH=tests $(BIN)/python -m bench.memory

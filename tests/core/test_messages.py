@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartico_sync.core.messages.exact import ABSENT, Number, Undecodable, as_json, as_text, object_of, objects_of
+from smartico_sync.core.messages.frames import frame_of
 from smartico_sync.core.messages.layout import Layout, field_of
 from smartico_sync.core.messages.message import Message, Messages, place_of, split_place
 from smartico_sync.core.messages.reader import Reader
-from smartico_sync.core.messages.rows import PLACE_KEY, frame_of, learnt, read
+from smartico_sync.core.messages.rows import PLACE_KEY, learnt, read
 from smartico_sync.core.relation import Column, Relation
 
 OWN = (Column("@lane", "t", "text"), Column("@offset", "t", "decimal"), Column("@time", "t", "instant"))

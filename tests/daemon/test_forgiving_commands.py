@@ -7,11 +7,15 @@ import re
 import socket
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
 
 from daemon.command import run
 from daemon.deposits import DEPOSITS, VIEW, insert
+from smartico_sync.cli.dead_letters import change
+from smartico_sync.core.position import Position
+from smartico_sync.core.records import DeadLetter, UndeliveredRow
 from waiting import until
 
 
@@ -147,6 +151,27 @@ def test_dead_letters_are_chosen_with_care(given_up):
         "2 dead letters are dropped"
         in given_up.sync("dead-letters", "drop", "--id", str(ids[0]), "--id", str(ids[1]), "--yes").stdout
     )
+
+
+def test_many_dead_letters_are_tried_again_before_somebody_s_eyes(capsys):
+    """In portions, with how many of them it was each time; a drop is done whole."""
+
+    class Context:
+        calls: ClassVar[list] = []
+
+        def call(self, name, plan, ids):
+            self.calls.append((name, len(ids), tuple(plan)))
+            return len(ids)
+
+    row = UndeliveredRow("deposits", "1", Position("1", ("1",)), "", "", "")
+    found = [DeadLetter(row, 2, "refused", 0, number) for number in range(2_300)]
+    change(Context(), "retry", found, "tried again")
+    change(Context(), "drop", found, "dropped")
+    assert [each[:2] for each in Context.calls] == [("retry", 1_000), ("retry", 1_000), ("retry", 300), ("drop", 2_300)]
+    assert Context.calls[2][2] == ("deposits: 300 with code 2",)
+    told = capsys.readouterr()
+    assert told.err.splitlines()[1:] == ["1,000 of 2,300 dead letters", "2,000 of 2,300 dead letters"]
+    assert told.out.splitlines() == ["2,300 dead letters are tried again", "2,300 dead letters are dropped"]
 
 
 def test_a_trace_says_when_and_ends_with_a_code(stopped, postgresql):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.records import Backfill
     from smartico_sync.daemon.wiring import Parts
+    from smartico_sync.tracking.backfill import Stretch
 
 __all__ = ["backfill"]
 
@@ -129,12 +130,26 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
             f"{name} has no rows there that lie at or below its watermark",
             hint=f"smartico-sync watermark show {name}; what is above it is sent by the daemon",
         )
+    with context.reading() as store:
+        same = next((each for each in store.backfills() if is_same(each, name, part, high, profiles)), None)
+    if same is not None:
+        echo(f"backfill {same.id} of {name} does that already, from {same.low} to {same.high}; nothing was added")
+        return
     number = context.call(
         "backfill", view=name, low=part.low, high=part.high, rate=rate, profiles=profiles, total=part.rows
     )
     echo(
         f"backfill {number}: {part.rows:,} rows of {name} from {part.low} to {part.high}, at most {rate:,} a second: "
         f"{timedelta(seconds=part.rows // rate)} or more"
+    )
+
+
+def is_same(open_one: Backfill, view: str, part: Stretch, high: str | None, profiles: str) -> bool:
+    """Whether a backfill that is not over sends this already; without `--to` what came since was sent when it came."""
+    return (
+        (open_one.view, open_one.low, open_one.profiles) == (view, part.low, profiles)
+        and open_one.state == "open"
+        and (high is None or open_one.high == part.high)
     )
 
 

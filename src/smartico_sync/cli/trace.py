@@ -181,14 +181,7 @@ def messages_of(context: OperatorContext, view: View, store: Store, key: tuple[s
             "event_type": "",
             "eid": "",
         }
-        found = [
-            {
-                "key": list(key),
-                "cursor": f"written {times}, which the broker does not show any more",
-                **told_of,
-                "problem": "",
-            }
-        ]
+        found = [{"key": list(key), "cursor": "", **told_of, "problem": ""}]
     return found
 
 
@@ -232,9 +225,12 @@ def show(
         if row["cursor"] is None:
             echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
             continue
-        event = f"{row['event_type']} {row['eid']}".rstrip()
         itself = printable(f"{name} {' '.join(row['key'])}")
-        echo(f"{itself}: in the source at {printable(row['cursor'])}{', ' if event else ''}{event}")
+        if row["cursor"]:
+            event = f"{row['event_type']} {row['eid']}".rstrip()
+            echo(f"{itself}: in the source at {printable(row['cursor'])}{', ' if event else ''}{event}")
+        else:
+            echo(f"{itself}: a message that the broker does not show any more")
         said = f"acknowledged at {row['acknowledged_at']}" if row["acknowledged"] else "not acknowledged"
         if not row["acknowledged"] and row["keys"] == "pruned":
             said += ", or longer ago than the ledger keeps keys"

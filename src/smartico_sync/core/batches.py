@@ -34,7 +34,7 @@ PRINTED = (pl.String, pl.Boolean, pl.Int64, pl.UInt64, pl.UInt32)  # dtypes whos
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
 ESCAPED_IN = re.compile(f"[{re.escape(''.join(ESCAPED))}]")
 
-Written = tuple[pl.DataFrame, pl.Series]  # events, and the JSON text of each
+Piece = tuple[pl.DataFrame, pl.Series]  # events, and the JSON text of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +111,15 @@ def batches(
         body = encode(events)
         if events.frame.height <= most and len(body) <= most_bytes:
             return [Batch(body, events)], large
-    whole = (events.frame, objects(events))
-    waiting = written(*whole, most, worth, SPREAD)
+    frame, texts = events.frame, objects(events)
     if apart:
-        chosen = events.frame.get_column(PLAYER).is_in(pl.Series(list(apart), dtype=pl.UInt64).implode())
-        others, theirs = (
-            (frame.filter(mask), texts.filter(mask)) for mask in (~chosen, chosen) for frame, texts in [whole]
-        )
-        waiting = [*written(*others, most, worth, SPREAD), *written(*theirs, most, 1, APART)]
+        theirs = frame.get_column(PLAYER).is_in(pl.Series(list(apart), dtype=pl.UInt64).implode())
+        waiting = [
+            *cut_with_texts(frame.filter(~theirs), texts.filter(~theirs), most, worth, SPREAD),
+            *cut_with_texts(frame.filter(theirs), texts.filter(theirs), most, 1, APART),
+        ]
+    else:
+        waiting = cut_with_texts(frame, texts, most, worth, SPREAD)
     waiting.reverse()
     while waiting:
         piece, texts = waiting.pop()
@@ -132,7 +133,7 @@ def batches(
     return ready, large
 
 
-def written(frame: pl.DataFrame, texts: pl.Series, most: int, worth: int, spread: int) -> list[Written]:
+def cut_with_texts(frame: pl.DataFrame, texts: pl.Series, most: int, worth: int, spread: int) -> list[Piece]:
     """The `pieces` of events, each with its JSON texts."""
     order, cuts = cut(frame.get_column(PLAYER), most, worth, spread)
     if order is not None:
@@ -150,10 +151,10 @@ def array(texts: pl.Series) -> bytes:
     if texts.len() <= FEW:
         return f"[{','.join(texts.to_list())}]".encode()
     # Joined here, and the brackets put on before: polars takes twice as long, and half a megabyte is copied once less.
-    written = texts.cast(pl.Binary).to_list()
-    written[0] = b"[" + written[0]
-    written[-1] += b"]"
-    return b",".join(written)
+    bodies = texts.cast(pl.Binary).to_list()
+    bodies[0] = b"[" + bodies[0]
+    bodies[-1] += b"]"
+    return b",".join(bodies)
 
 
 def objects(events: Events) -> pl.Series:

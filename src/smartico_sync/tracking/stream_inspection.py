@@ -11,7 +11,8 @@ from smartico_sync.core.cursor_time import DAY_MS
 from smartico_sync.core.events import PLAYER, POSITION
 from smartico_sync.core.ledger_keys import ledger_keys, which
 from smartico_sync.core.mapping import events
-from smartico_sync.core.messages.rows import LANE, frame_of, learnt, read
+from smartico_sync.core.messages.frames import frame_of
+from smartico_sync.core.messages.rows import LANE, learnt, read
 from smartico_sync.core.pipeline import positions_of
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.prepared_stream import columns_in, never_seen, prepare_stream

@@ -9,7 +9,8 @@ import structlog
 
 from smartico_sync.core.definition import changes, stopping
 from smartico_sync.core.mapping import told_by_difference, told_whole
-from smartico_sync.core.messages.rows import frame_of, learnt
+from smartico_sync.core.messages.frames import frame_of
+from smartico_sync.core.messages.rows import learnt
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.tracking.clocks import now_ms
