@@ -14,7 +14,10 @@ from smartico_sync.errors import ConfigError
 from smartico_sync.state.place import ServerPlace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from smartico_sync.state.group import LaneHolder
 
 __all__ = ["cluster"]
 
@@ -30,16 +33,26 @@ def cluster() -> None:
 def show(path: Path, as_json: bool) -> None:
     """Say which member works with which group of views, since when, until when it is left to it without a word, and who stands by."""
     place = shared(OperatorContext(path))
-    holders, members = place.holders(), place.members()
+    holders, members, lanes = place.holders(), place.members(), place.lanes()
     if as_json:
-        print_json({"groups": [asdict(each) for each in holders], "members": [asdict(each) for each in members]})
+        groups = [asdict(each) | {"member_id": str(each.member_id or "")} for each in holders]
+        there = [asdict(each) | {"resting": sorted(each.resting)} for each in members]
+        print_json({"groups": groups, "members": there, "partitions": [asdict(each) for each in lanes]})
         return
     for each in holders:
+        if each.shares:
+            if each.live:
+                echo(
+                    f"topics of {each.shares}: {each.member} since {each.since}; {each.left_s:.1f} s of its lease are left"
+                )
+            continue
         moved = f"; it is to go to {each.wanted}" if each.wanted and each.wanted != each.member else ""
         if each.live:
             echo(f"{each.name}: {each.member} since {each.since}; {each.left_s:.1f} s of its lease are left{moved}")
         else:
             echo(f"{each.name}: nobody; {each.member} was the last{moved}")
+    for line in partitions(lanes):
+        echo(line)
     busy = {str(each.member_id) for each in holders if each.live}
     for member in members:
         if member.id not in busy:
@@ -69,6 +82,18 @@ def move(path: Path, group: str, member: str) -> None:
     echo(
         f"{member} is to work with {group}: the member that does so now ends its page first; see smartico-sync cluster show"
     )
+
+
+def partitions(lanes: Sequence[LaneHolder]) -> Iterator[str]:
+    """A line for each view whose topics members share: who reads what of it."""
+    for view in dict.fromkeys(each.view for each in lanes):
+        of_view = [each for each in lanes if each.view == view]
+        readers = dict.fromkeys(each.member for each in of_view)
+        parts = (
+            f"{reader or 'nobody'} {', '.join(each.lane for each in of_view if each.member == reader)}"
+            for reader in readers
+        )
+        yield f"{view}: {'; '.join(parts)}"
 
 
 def shared(context: OperatorContext) -> ServerPlace:

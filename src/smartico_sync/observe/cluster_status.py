@@ -9,6 +9,7 @@ from smartico_sync.observe.health import Health
 
 if TYPE_CHECKING:
     from smartico_sync.observe.finding import Finding
+    from smartico_sync.state.group import LaneHolder
 
 __all__ = ["ClusterStatus", "GroupStatus", "MemberStatus", "with_cluster"]
 
@@ -17,7 +18,10 @@ ANSWERS = "give all members the same `views:`; until then the others work with i
 
 @dataclass(frozen=True, slots=True)
 class GroupStatus:
-    """A group of views. `role`: whether this member works with it; `member`: who does, or did last; `since` is a time of the state's clock."""
+    """A group of views. `role`: whether this member works with it; `member`: who does, or did last; `since` is a time of the state's clock.
+
+    `lanes`: of topics that members read together, what each of them reads; None for what one member works with.
+    """
 
     name: str
     views: tuple[str, ...]
@@ -26,6 +30,7 @@ class GroupStatus:
     member: str
     since: str
     left_s: float
+    lanes: tuple[LaneHolder, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,7 @@ from smartico_sync.core.messages.kept import packed
 from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.messages.rows import read
 from smartico_sync.core.records import Commit
-from smartico_sync.errors import (
-    StateError,
-    SyncError,
-)
+from smartico_sync.errors import PositionMoved, StateError, SyncError
 from smartico_sync.observe.view_status import LaneStatus, StreamStatus
 from smartico_sync.tracking.base_loop import GLANCE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.clocks import now_ms
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.messages.message import Message
     from smartico_sync.core.records import LaneStep
-    from smartico_sync.sources.stream import Subscription
+    from smartico_sync.sources.stream import Page, Subscription
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
 
 __all__ = ["StreamLoop"]
@@ -51,6 +48,7 @@ DRAIN_S = 10.0  # lanes that go to another member: what is in flight may still b
 SELDOM = (
     100_000  # new objects until Python searches for cycles: a page of messages is tens of thousands, and holds none
 )
+HELD_S = 5.0  # how often a member looks whether its lanes are still its own; what it would commit is refused anyway
 LOOK_S = 1.0  # how often lag and trouble are told
 RECONNECT = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0))  # a broker that is back has a queue that grew all the while
 PARKED_S = 1.0  # how often rows that wait for another try are looked up
@@ -81,7 +79,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         self._subscription: Subscription | None = None
         self._reached: dict[str, LaneStep] = {}
         self._moves: Literal["no", "let go"] = "no"
-        self._full_since = self._look_at = self._parked_at = 0.0
+        self._full_since = self._look_at = self._parked_at = self._held_at = 0.0
+        self._aside: Page | None = None
         self._begun: Literal["not yet", "yes"] = "not yet"
 
     def run(self, stopping: threading.Event) -> None:
@@ -93,6 +92,11 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         self._begun = "yes"
         self._work_once(stopping, patience_s)
 
+    @property
+    def _shares(self) -> bool:
+        """Whether other members of a cluster read lanes of the same view, with the same state."""
+        return self._equipment.store.owner is not None
+
     # What the subscription asks
 
     def known(self) -> Mapping[str, LaneStep]:
@@ -100,9 +104,12 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         return self._equipment.store.lanes(self.name)
 
     def begin(self, steps: Sequence[LaneStep]) -> None:
-        """Write down where lanes begin."""
+        """Write down where lanes begin, and whose they are."""
+        if self._shares:
+            self._sender.claimed(self._equipment.store.claim(self.name, steps))
+            self._outbox = "unknown"  # what is on its way of them goes first
         new = tuple(step for step in steps if step.expected != step.next)
-        if new:
+        if new and not self._shares:
             self._equipment.store.commit(Commit(self.name, now_ms(), lanes=new))
         self._reached.update({step.lane: replace(step, expected=step.next) for step in steps})
 
@@ -114,6 +121,20 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
     def lost(self) -> None:
         """Lanes went to somebody else: commit nothing."""
         self._let_go()
+        if self._shares:
+            self._moves = "let go"
+
+    def released(self, lanes: Sequence[str]) -> None:
+        """Let another member have lanes; after a bad end it finds out whose they were."""
+        if not self._shares:
+            return
+        for lane in lanes:
+            self._reached.pop(lane, None)
+        if self._aside is not None:
+            left = [message for message in self._aside.messages if message.lane not in lanes]
+            self._aside = replace(self._aside, messages=left)
+        if self._moves == "no" and self._committed == "all":
+            self._equipment.store.give_up(self.name, lanes)
 
     def returning(self, lanes: Sequence[str]) -> None:
         """What waits of these lanes comes again."""
@@ -147,11 +168,14 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
     def _advance(self) -> None:
         """With the view at work: commit what was acknowledged, else look after what waits, else take messages."""
         session, subscription = self._session, self._subscription
-        if session is None and self._empty_outbox() == "on its way":
+        if session is None and not self._shares and self._empty_outbox() == "on its way":
             return
         if session is None or subscription is None:
             session, subscription = self._subscribe()
         self._look(subscription)
+        if self._shares and self._moves == "no" and self._outbox != "empty" and self._empty_outbox() == "on its way":
+            subscription.take(0, 0.0)  # as long as it takes: who asks for nothing is a member all the same
+            return
         if page := self._flight.take():
             self._commit(page)
             self._well()
@@ -182,6 +206,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         equipment.recorder.poll_began()
         self._reached, self._moves = {}, "no"
         feed = feed_of(equipment.configuration, equipment.view, equipment.store.state_id)
+        if self._shares:
+            feed, self._outbox = replace(feed, members="many"), "empty"  # of no lane yet
         self._subscription = subscription = equipment.stream.subscribe(feed, self)
         self._session = session
         return session, subscription
@@ -190,15 +216,19 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         """Take what has come, and send it on its way; with nothing there and nothing in flight the view is level."""
         limit = min(self._equipment.view.page_rows, PAGE_MESSAGES)
         began = self._equipment.recorder.reading_began()
-        page = subscription.take(limit, BUSY_WAIT_S if len(self._flight) else WAIT_S)
+        page, self._aside = self._aside or subscription.take(limit, BUSY_WAIT_S if len(self._flight) else WAIT_S), None
         if self._moves == "let go":
+            return
+        if self._shares and self._outbox != "empty":
+            self._aside = page
             return
         messages, steps = fresh(page, self._reached)
         if not messages:
             if len(self._flight):
                 self._look_at_api()
             if subscription.level == "level" and not len(self._flight):
-                self._sender.finish_first_load()
+                if self._reached or not self._shares:
+                    self._sender.finish_first_load()
                 self._failures, self._refused_since = 0, None
                 self._standing = Standing("caught up", self._standing.tries + 1)
                 self._well()
@@ -224,6 +254,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
             return
         self._parked_at = now + PARKED_S
         if parked := self._sender.due():
+            if self._shares:  # an operator may have asked another member for it
+                self._sender.look_again()
             self._flight.send(lambda: self._sender.retries(session, parked, subscription), 0, where="worker")
 
     def _hold(self, subscription: Subscription) -> None:
@@ -241,6 +273,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_S
+        if self._shares:
+            self._look_whose()
         found, now = subscription.standing(), now_ms()
         lanes = tuple(
             LaneStatus(each.lane, each.messages, max(0, now - each.time_ms) if each.messages and each.time_ms else 0)
@@ -256,6 +290,17 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         )
         self._equipment.recorder.streaming(status, found.notes)
 
+    def _look_whose(self) -> None:
+        """Find out, with nothing to commit, that an operator has moved the view, or another member has a lane."""
+        if time.monotonic() < self._held_at:
+            return
+        self._held_at = time.monotonic() + HELD_S
+        if gone := self._reached.keys() - self._equipment.store.own_lanes(self.name):
+            raise PositionMoved(
+                f"view {self.name}: {', '.join(sorted(gone))} went to another member, or an operator has moved the view",
+                hint="nothing: it begins again where the state says",
+            )
+
     def _drop_session(self) -> None:
         """Begin again from what the state says: what was not committed is taken again, and makes the same event ids."""
         super()._drop_session()
@@ -263,5 +308,5 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         if subscription is not None:
             with suppress(SyncError):
                 subscription.close()
-        self._reached, self._full_since = {}, 0.0
+        self._reached, self._full_since, self._aside = {}, 0.0, None
         self._standing = replace(self._standing, progress="behind")

@@ -77,6 +77,7 @@ class Membership:
         try:
             self._keeper.drain()
             self.tell(consumer, "wait")
+            self._keeper.released([lane_of(each.topic, each.partition) for each in places])
         except SyncError as error:
             self.failed = error
         self._forget(consumer, places)

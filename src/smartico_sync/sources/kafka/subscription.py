@@ -53,7 +53,7 @@ class KafkaSubscription:
         self._replay: Replay | None = None
         self._replaying = threading.Lock()
         self._closed = False
-        self._consumer = settings.member(feed.group, feed.state, {"error_cb": self._client_fails})
+        self._consumer = settings.member(feed, {"error_cb": self._client_fails})
         try:
             self._member.join(self._consumer)
         except BaseException:
