@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections import Counter
 
+import psycopg
 import pytest
 
 from daemon.conftest import Operator
 from daemon.test_kafka_cluster import LEASE_S, SHARED, arrived
-from daemon.test_kafka_crashes import MEMBER, VIEWS, Writer
+from daemon.test_kafka_crashes import VIEWS, Writer
 from servers.kafka import new_name
 from smartico_sync.pii.keys import new_key
 from waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TOGETHER = SHARED.replace("{lease", "{topics: shared, lease")
+# It joins anew where the mock cluster, which takes it for gone while it is joining, never answers; and a busy machine is silent for a while.
+MEMBER = "session_timeout=3000&librdkafka.heartbeat.interval.ms=500&librdkafka.max.poll.interval.ms=30000"
+READERS = """SELECT v.name, e.member, count(*) FROM smartico_sync.lane n JOIN smartico_sync.view v ON v.no = n.view_no
+    JOIN smartico_sync.lease e ON e.holder = n.owner GROUP BY 1, 2"""
 
 
 class Team:
     """Members with one file of views, on a broker."""
 
-    def __init__(self, operator, state, home, url, views, **more):
+    def __init__(self, operator, database, home, url, views, **more):
+        self.database = database
         (home / "state.key").write_text(new_key())
         self.members = {}
-        for name in ("one", "two", "three"):
+        for name in ("one", "two"):
             each = self.members[name] = Operator(home / name, operator.sandbox)
             each.home.mkdir()
             each.key, each.log = operator.key, operator.log
             each.configure(url, views, timeout="2s", **more)
-            shared = TOGETHER % (state, LEASE_S, home / "state.key", name)
+            shared = TOGETHER % (database.admin_url, LEASE_S, home / "state.key", name)
             each.config.write_text(each.config.read_text().replace("state: ./state/sync.db", shared))
 
     def __getitem__(self, name):
@@ -38,10 +43,10 @@ class Team:
 
     def partitions(self):
         """Who reads how many of each view's partitions."""
-        said = self["one"].sync("cluster", "show", "--json")
-        if said.returncode:  # there is no state yet
+        try:
+            return {(view, member): many for view, member, many in self.database.execute(READERS)}
+        except psycopg.errors.UndefinedTable:
             return {}
-        return Counter((each["view"], each["member"]) for each in json.loads(said.stdout)["partitions"])
 
     def start(self, name):
         """Start a member; what it says is kept."""
@@ -50,21 +55,18 @@ class Team:
 
 
 def test_members_share_the_partitions_of_a_topic(operator, postgresql, private_kafka_mock, tmp_path):
-    """They join, are killed, freeze past their session and leave: every bet counts once, in order, and no old profile comes over a newer one."""
+    """One joins, one is killed, one freezes past its session and leaves: every bet counts once, in order, and no old profile comes over a newer one."""
     server = private_kafka_mock
     users, bets = server.topic(new_name("users"), 6), server.topic(new_name("bets"), 6)
-    team = Team(operator, postgresql.admin_url, tmp_path, f"{server.url}?{MEMBER}", VIEWS % (users, bets))
+    team = Team(operator, postgresql, tmp_path, f"{server.url}?{MEMBER}", VIEWS % (users, bets))
     writer = Writer(server, users, bets)
 
-    def goes_on():
-        seen = len(operator.accepted())
-        until(lambda: len(operator.accepted()) > seen + 50, 0.2)
-
     def reads(**wanted):
-        until(
-            lambda: team.partitions() == {(view, name): n for view in ("users", "bets") for name, n in wanted.items()},
-            0.5,
-        )
+        """Until they have so many partitions each, and deliver."""
+        shares = {(view, name): many for view in ("users", "bets") for name, many in wanted.items()}
+        until(lambda: team.partitions() == shares, 0.2)
+        seen = len(operator.accepted())
+        until(lambda: len(operator.accepted()) > seen + 30, 0.2)
 
     writer.start()
     try:
@@ -72,32 +74,28 @@ def test_members_share_the_partitions_of_a_topic(operator, postgresql, private_k
         reads(one=6)
         second = team.start("two")
         reads(one=3, two=3)
-        goes_on()
+        said = team["one"].sync("cluster", "show").stdout
+        assert all(f"{view}: " in said for view in ("users", "bets"))
+        assert said.count(" reads ") == 4
         first.kill()
         first.wait()
         reads(two=6)
-        goes_on()
-        first, third = team.start("one"), team.start("three")
-        reads(one=2, two=2, three=2)
-        goes_on()
-        second.send_signal(signal.SIGSTOP)
-        reads(one=3, three=3)
-        goes_on()
-        second.send_signal(signal.SIGCONT)
-        reads(one=2, two=2, three=2)
-        goes_on()
-        third.send_signal(signal.SIGTERM)
-        assert third.wait() == 0
+        first = team.start("one")
         reads(one=3, two=3)
-        goes_on()
+        first.send_signal(signal.SIGSTOP)
+        reads(two=6)
+        first.send_signal(signal.SIGCONT)
+        reads(one=3, two=3)
+        second.send_signal(signal.SIGTERM)
+        assert second.wait() == 0
+        reads(one=6)
     finally:
         writer.stopping.set()
         writer.join()
     wanted = Counter(range(1, writer.number + 1))
     until(lambda: Counter(number for numbers in arrived(operator)[0].values() for number in numbers) == wanted, 0.5)
     until(lambda: arrived(operator)[1] == writer.levels, 0.5)
-    for each in (first, second):
-        each.send_signal(signal.SIGTERM)
-        assert each.wait() == 0
+    first.send_signal(signal.SIGTERM)
+    assert first.wait() == 0
     assert arrived(operator)[0] == writer.wanted
     assert operator.sandbox.stats()["order_violations"] == 0

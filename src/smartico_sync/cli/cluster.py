@@ -11,13 +11,11 @@ from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json
 from smartico_sync.errors import ConfigError
+from smartico_sync.observe.cluster_status import lane_lines
 from smartico_sync.state.place import ServerPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from smartico_sync.state.group import LaneHolder
 
 __all__ = ["cluster"]
 
@@ -51,7 +49,7 @@ def show(path: Path, as_json: bool) -> None:
             echo(f"{each.name}: {each.member} since {each.since}; {each.left_s:.1f} s of its lease are left{moved}")
         else:
             echo(f"{each.name}: nobody; {each.member} was the last{moved}")
-    for line in partitions(lanes):
+    for line in lane_lines((each.view, each.lane, each.member) for each in lanes):
         echo(line)
     busy = {str(each.member_id) for each in holders if each.live}
     for member in members:
@@ -82,18 +80,6 @@ def move(path: Path, group: str, member: str) -> None:
     echo(
         f"{member} is to work with {group}: the member that does so now ends its page first; see smartico-sync cluster show"
     )
-
-
-def partitions(lanes: Sequence[LaneHolder]) -> Iterator[str]:
-    """A line for each view whose topics members share: who reads what of it."""
-    for view in dict.fromkeys(each.view for each in lanes):
-        of_view = [each for each in lanes if each.view == view]
-        readers = dict.fromkeys(each.member for each in of_view)
-        parts = (
-            f"{reader or 'nobody'} {', '.join(each.lane for each in of_view if each.member == reader)}"
-            for reader in readers
-        )
-        yield f"{view}: {'; '.join(parts)}"
 
 
 def shared(context: OperatorContext) -> ServerPlace:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Literal
 from smartico_sync.observe.health import Health
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from smartico_sync.observe.finding import Finding
     from smartico_sync.state.group import LaneHolder
 
-__all__ = ["ClusterStatus", "GroupStatus", "MemberStatus", "with_cluster"]
+__all__ = ["ClusterStatus", "GroupStatus", "MemberStatus", "lane_lines", "with_cluster"]
 
 ANSWERS = "give all members the same `views:`; until then the others work with it"
 
@@ -50,6 +52,23 @@ class ClusterStatus:
     groups: tuple[GroupStatus, ...]
     members: tuple[MemberStatus, ...]
     findings: tuple[Finding, ...] = ()
+
+
+def lane_lines(lanes: Iterable[tuple[str, str, str]]) -> list[str]:
+    """A line for each view whose topics members share: who reads which partitions. `lanes`: view, lane, and the member, empty for nobody."""
+    found: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for view, lane, member in lanes:
+        topic, _, number = lane.rpartition("/")
+        found.setdefault(view, {}).setdefault(member or "nobody", {}).setdefault(topic, []).append(number)
+    return [
+        f"{view}: "
+        + "; ".join(
+            f"{member} reads "
+            + ", ".join(f"{topic}/{','.join(sorted(numbers, key=int))}" for topic, numbers in topics.items())
+            for member, topics in readers.items()
+        )
+        for view, readers in found.items()
+    ]
 
 
 def with_cluster(health: Health, cluster: ClusterStatus) -> Health:

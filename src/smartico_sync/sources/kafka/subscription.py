@@ -179,14 +179,22 @@ class KafkaSubscription:
         code = error.code()
         lane = lane_of(topic, partition)
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name
-            if (freed := self._lanes.end(lane)) and self._lanes.flow == "on":
-                with translated(self._place):
-                    self._consumer.resume(partitions(freed))
+            self._let_come(self._lanes.end(lane))
         elif code == KafkaError._AUTO_OFFSET_RESET and lane in self._lanes.next:  # noqa: SLF001 - the client's name
             self._out_of_range(lane)
         elif not error.retriable() and code not in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):  # noqa: SLF001 - the client's names
             about = f"topic {topic}" if topic else f"group {self._feed.group}"
             self._member.fail(failure_of(error, self._place, about))
+
+    def _let_come(self, freed: set[str]) -> None:
+        """Lanes that were added wait no more."""
+        if not freed:
+            return
+        if steps := self._lanes.begun(freed):
+            self._keeper.begin(steps)
+        if self._lanes.flow == "on":
+            with translated(self._place):
+                self._consumer.resume(partitions(freed))
 
     def _out_of_range(self, lane: str) -> None:
         """A position is not there: deleted unread, or of another topic."""
@@ -231,6 +239,8 @@ class KafkaSubscription:
             self._look_at = now + LOOK_S
             self._lags = self._lanes.lags(self._end)
             self._member.identify()
+            if self._lanes.waits_for_others:
+                self._let_come(self._lanes.others_are(self._keeper.known()))
         if now >= self._identity_at and self._lanes.next:
             self._identity_at = now + IDENTITY_S
             self._member.ask_identity()
