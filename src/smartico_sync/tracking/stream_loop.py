@@ -183,6 +183,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
                 self._equipment.recorder.behind()
             else:
                 self._equipment.recorder.caught_up(page.level)
+                # A topic that is written to all the time is never seen with nothing on its way, and transactions wait for this.
+                self._standing = replace(self._standing, progress="caught up")
         elif self._moves == "let go":
             self._drop_session()
         elif self._flight.full:
