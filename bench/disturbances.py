@@ -22,6 +22,21 @@ EVERY_S = 7.0  # a connection is idle, a clock wrong and a log unread for so lon
 STEPS = (0, -3 * HOUR_S, 0, 400 * 24 * HOUR_S)  # seconds by which the daemon's wall clock is ahead
 
 
+def faked_clock(home: Path, clock: Path) -> dict[str, str]:
+    """What a process is started with whose wall clock `set_ahead` sets; nothing without a C compiler: its clock stays right."""
+    if COMPILER is None:
+        return {}
+    library = home / "wall_clock.so"
+    subprocess.run([COMPILER, "-shared", "-fPIC", "-O2", "-o", library, WALL_CLOCK], check=True)
+    return {"LD_PRELOAD": str(library), "WALL_CLOCK_AHEAD": str(clock)}
+
+
+def set_ahead(clock: Path, seconds: int) -> None:
+    """Set a process's wall clock, which it reads from the very bytes that are written here."""
+    with clock.open("r+b" if clock.exists() else "wb") as file:
+        file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
+
+
 class Disturbances:
     """The daemon's environment, and what changes in it.
 
@@ -42,12 +57,7 @@ class Disturbances:
     @property
     def environ(self) -> dict[str, str]:
         """What the daemon is started with; without a C compiler its clock stays right."""
-        environ = {**os.environ, "HTTP_PROXY": self.proxy.origin}
-        if COMPILER is not None:
-            library = self.home / "wall_clock.so"
-            subprocess.run([COMPILER, "-shared", "-fPIC", "-O2", "-o", library, WALL_CLOCK], check=True)
-            environ |= {"LD_PRELOAD": str(library), "WALL_CLOCK_AHEAD": str(self.clock)}
-        return environ
+        return {**os.environ, "HTTP_PROXY": self.proxy.origin, **faked_clock(self.home, self.clock)}
 
     @property
     def told(self) -> str:
@@ -57,8 +67,7 @@ class Disturbances:
 
     def set_clock(self, ahead_s: int) -> None:
         """Set the daemon's wall clock, which it reads from the very bytes that are written here."""
-        with self.clock.open("r+b" if self.clock.exists() else "wb") as file:
-            file.write(ahead_s.to_bytes(8, sys.byteorder, signed=True))
+        set_ahead(self.clock, ahead_s)
 
     def read(self, log: IO[bytes]) -> None:
         """Read the daemon's log into a file, while anybody does."""

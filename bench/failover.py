@@ -15,6 +15,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+from bench.disturbances import HOUR_S
 from bench.pair import Member, Pair
 
 LEASE_S = 10
@@ -85,12 +86,12 @@ class Failures:
         self.pair.promote()
 
     def clock_ahead(self, works: Member) -> None:
-        works.set_clock("+3600")
+        works.set_clock(HOUR_S)
         time.sleep(LOADED_S)
         works.mend()
 
     def clock_behind(self, works: Member) -> None:
-        works.set_clock("-3600")
+        works.set_clock(-HOUR_S)
         time.sleep(LOADED_S)
         works.mend()
 

@@ -17,7 +17,7 @@ from typing import Self
 
 import psycopg
 
-from bench.disturbances import FAKETIME
+from bench.disturbances import faked_clock, set_ahead
 from servers.postgresql import ADMIN_PASSWORD, Server
 from servers.proxy import Proxy
 from smartico_sync.pii.keys import new_key
@@ -54,7 +54,7 @@ class Member:
         self.state = [Proxy(server.port) for server in pair.servers]
         self.api, self.source = Proxy(int(pair.sandbox.base.rpartition(":")[2])), Proxy(pair.source.port)
         self.clock = self.home / "clock"
-        self.set_clock("+0")
+        self.set_clock(0)
         (self.home / "state.key").write_text(pair.key)
         self.config = self.home / "views.yaml"
         hosts = ",".join(f"127.0.0.1:{proxy.port}" for proxy in self.state)
@@ -68,21 +68,16 @@ class Member:
         )
         self.process: subprocess.Popen[bytes] | None = None
 
-    def set_clock(self, offset: str) -> None:
-        """Set its wall clock; at once, so that it never reads half of it."""
-        draft = self.clock.with_suffix(".new")
-        draft.write_text(offset)
-        draft.replace(self.clock)
+    def set_clock(self, ahead_s: int) -> None:
+        """Set its wall clock."""
+        set_ahead(self.clock, ahead_s)
 
     def start(self) -> None:
         """Begin."""
-        faked = {
-            "LD_PRELOAD": str(FAKETIME[0]), "FAKETIME_TIMESTAMP_FILE": str(self.clock),
-            "FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        } if FAKETIME else {}  # fmt: skip
+        environ = {**os.environ, **faked_clock(self.home, self.clock)}
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [COMMAND, "run", "--config", self.config, "--log", "json"], stderr=log, env={**os.environ, **faked}
+                [COMMAND, "run", "--config", self.config, "--log", "json"], stderr=log, env=environ
             )
 
     def send(self, number: int) -> None:
@@ -105,7 +100,7 @@ class Member:
         """Let it have its network and its clock again."""
         for proxy in (*self.state, self.api, self.source):
             proxy.mend()
-        self.set_clock("+0")
+        self.set_clock(0)
 
 
 class Pair:

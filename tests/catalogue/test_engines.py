@@ -75,9 +75,9 @@ def test_every_declaration_is_backed():
     # Another server of the same engine has its version at the end of its name.
     assert set(ENGINES) == {name.rstrip("0123456789") for name in engines.NAMES}
     for engine in DECLARED.values():
-        page = "databases" if engine.reads == "views" else "streams"
+        page = f"databases/{engine.scheme}" if engine.reads == "views" else f"streams/{engine.extra}"
         assert find_spec(engine.module) is not None
-        assert (PACKAGE.parents[1] / "docs" / page / f"{engine.scheme}.md").exists()
+        assert (PACKAGE.parents[1] / "docs" / f"{page}.md").exists()
         assert not engine.extra or PROJECT["optional-dependencies"][engine.extra]
     (everything,) = PROJECT["optional-dependencies"]["all"]
     extras = set(re.findall(r"[\w-]+", everything.partition("[")[2]))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from smartico_sync.core.messages.exact import ABSENT, Number, Undecodable, as_json, as_text, object_of, objects_of
 from smartico_sync.core.messages.layout import Layout, field_of
-from smartico_sync.core.messages.message import Message, place_of, split_place
+from smartico_sync.core.messages.message import Message, Messages, place_of, split_place
+from smartico_sync.core.messages.reader import Reader
 from smartico_sync.core.messages.rows import PLACE_KEY, frame_of, learnt, read
 from smartico_sync.core.relation import Column, Relation
 
@@ -126,6 +127,7 @@ def test_the_digits_inside_a_document_stay():
     [
         (b"\xff", "not JSON"), (b'{"a": 1', "not JSON"), (b'"text"', "no JSON object"), (b"[1]", "no JSON object"),
  (b'{"a": NaN}', "not JSON"), (b'{"a": "\\ud800"}', "not JSON"), (b"", "not JSON"),
+ (b"[" * 100_000, "too deeply"), (b'{"a": ' * 3_000 + b"1" + b"}" * 3_000, "too deeply"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_says_why_and_holds_no_value(body, said):
@@ -142,6 +144,18 @@ def test_a_number_beyond_all_bounds_costs_its_message(value):
     table, frame = rows([message(body, place) for place, body in enumerate(bodies)])
     assert table.reasons == {1: "the message: a is a number beyond all bounds"}
     assert frame.get_column("a").to_list() == ["1.50", None, "1e3"]
+
+
+@pytest.mark.parametrize("others", [("1", "2"), ("1.5", "2"), ('"x"', "2"), ("null", "[1]")])
+def test_a_whole_number_beyond_all_bounds_costs_its_message(others):
+    """Whatever stands beside it in its column; one of thousands of digits is never written out."""
+    for digits in (400, 5_000):
+        bodies = [f'{{"a": {text}}}'.encode() for text in (others[0], "-" + "9" * digits, others[1])]
+        _, frame = rows([message(body, place) for place, body in enumerate(bodies)])
+        told = frame.get_column("@unreadable").to_list()
+        assert (told[0], told[2]) == (None, None)
+        assert told[1].endswith("a number beyond all bounds")
+        assert frame.get_column("a").to_list()[1] is None
 
 
 def test_a_byte_order_mark_does_no_harm():
@@ -255,3 +269,93 @@ def test_a_place_is_read_back(lane, offset):
 def test_a_number_is_a_text():
     """What tells it from a text is its type."""
     assert isinstance(object_of(b'{"a": 1.0}')["a"], Number)
+
+
+LAYOUTS = st.sampled_from([
+    Layout(),
+    Layout(root=("p",)),
+    Layout(root=("p", "q"), fields=(field_of("env", "value.a"), field_of("deep", "b.c")), members="all"),
+    Layout(fields=(field_of("x", "a"), field_of("deep", "b.c"), field_of("k", "key.a"), field_of("kind", "headers.h")), members="listed"),
+    Layout(fields=(field_of("at", "a", "epoch_ms"), field_of("n", "message.offset")), members="listed", on_tombstone="dead_letter"),
+    Layout(root=("p",), where=((field_of("a", "a"), ("1", "x", None)), (field_of("v", "value.b"), (None, "true"))), members="all"),
+    Layout(where=((field_of("h", "headers.h"), ("yes",)), (field_of("b", "b.c"), ("1", None)))),
+    Layout(fields=(field_of("own", "value.p"), field_of("dot", "p.a"))),
+    Layout(root=("p",), fields=(field_of("own", "value.p"),)),
+    Layout(fields=(field_of("whole", "value"),), members="listed"),
+    Layout("debezium"),
+])  # fmt: skip
+MEMBERS = st.sampled_from(["a", "b", "c", "p", "q", "not a name", "é", "@lane", ""])
+WRITTEN = st.recursive(
+    SCALARS | st.sampled_from([1.5, 1e300, "1", "x", "yes"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(MEMBERS, inner, max_size=4),
+    max_leaves=6,
+)
+WRAPPED = st.dictionaries(MEMBERS, WRITTEN, max_size=4).map(lambda inner: {"p": {"q": inner, **inner}, **inner})
+BODIES = st.one_of(
+    st.dictionaries(MEMBERS, WRITTEN, max_size=4).map(lambda body: json.dumps(body).encode()),
+    st.builds(lambda body, plain: json.dumps(body, ensure_ascii=plain).encode("utf-8", "surrogatepass"), WRAPPED, st.booleans()),
+    st.sampled_from([
+        None, b"", b"[]", b"{}", b'{"p":null}', b'{"p":{"a":1,"a":2.50,"q":{}},"p":{"b":1}}', b'{"a":1E400,"b":1E400}', b'{"p":{"a":1},"z":"\xff"}',
+        b'{"p":{"q":{},"a":"\xed\xa0\x80"}}', b'\xef\xbb\xbf{"a":1}', b'{"a":1}\n{"b":1}', b'{"a":[{"a":1}', b'{"b":2}]}', b'{"\\u0061":7}', b'{"\xff":1}',
+        b'{"a":' + b"9" * 400 + b".5}", b'{"p":{"q":{"b":{"c":1.10}}}}', b'{"a":01}', b'{"p":{"a":"x","b":true},"b":true}', b'{"quo\\"te":1}',
+    ]),
+)  # fmt: skip
+
+
+@given(
+    LAYOUTS, st.lists(st.lists(st.tuples(BODIES, st.sampled_from([b"yes", "no"])), max_size=6), min_size=1, max_size=4)
+)
+def test_a_page_that_is_read_at_once_holds_what_each_message_holds_alone(layout, pages):
+    """Whatever messages it has learnt from before, and whichever of them cannot be read or is not meant."""
+    reader, offset = Reader(layout), 0
+    for bodies in pages:
+        page = [
+            message(body, offset + place, key=b'{"a": 1}', headers={"h": word})
+            for place, (body, word) in enumerate(bodies)
+        ]
+        offset += len(page)
+        found, expected = reader.read(Messages.of(page)), read(page, layout)
+        assert [*found.messages] == [*expected.messages]
+        assert (found.cells, found.types) == (expected.cells, expected.types)
+        assert (found.reasons, found.skipped, found.snapshot) == (expected.reasons, expected.skipped, expected.snapshot)
+        assert learnt(found, {}) == learnt(expected, {})
+
+
+def test_members_that_were_seen_are_read_at_once(monkeypatch):
+    """Only a page that brings others is read message by message."""
+    reader = Reader(Layout(root=("p",)))
+    pages = [
+        [message({"p": {"a": 1}, "x": [1]})],
+        [message({"p": {"a": 2}})],
+        [message({"p": {"b": 3}})],
+        [message({"p": {"b": 4}})],
+    ]
+    alone = []
+    monkeypatch.setattr(
+        "smartico_sync.core.messages.reader.read", lambda page, layout: alone.append(page) or read(page, layout)
+    )
+    found = [reader.read(Messages.of(page)).cells for page in pages]
+    assert found == [{"a": [1]}, {"a": [2]}, {"b": [3]}, {"b": [4]}]
+    assert len(alone) == 2
+
+
+@given(
+    st.lists(
+        st.builds(
+            message,
+            st.just({}),
+            st.integers(),
+            key=st.none() | st.binary(),
+            headers=st.dictionaries(st.text(), st.text()),
+        )
+    ),
+    st.data(),
+)
+def test_messages_in_columns_are_the_messages(page, data):
+    """One by one, in parts, chosen, and put together again."""
+    columns = Messages.of(page)
+    assert [*columns] == page == [columns[place] for place in range(len(page))]
+    cut = data.draw(st.integers(0, len(page)))
+    assert [*(columns[:cut] + columns[cut:])] == page
+    which = data.draw(st.lists(st.booleans(), min_size=len(page), max_size=len(page)))
+    assert [*columns.chosen(which)] == [each for each, chosen in zip(page, which, strict=True) if chosen]

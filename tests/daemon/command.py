@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import IO
 
+from smartico_sync.observe import pending_alerts
+
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [f"smartico_sync.cli.{name}" for name in ("run", "backfill", "check", "reconcile", "status", "trace", "watermark")]
@@ -30,13 +32,14 @@ class Command:
         out: IO[bytes] | None = None,
         err: IO[bytes] | None = None,
         clock: Path | None = None,
+        quiet_s: float | None = None,
     ) -> None:
-        """`clock`: a file that holds by how many seconds the process takes it to be later than it is."""
+        """`clock`: a file that holds by how many seconds the process takes it to be later than it is. `quiet_s`: for how long a change waits before a webhook is told."""
         self.words = [str(word) for word in words]
         names = [None if file is None else file.name for file in (out, err)]
         # A daemon of this module ends with the tests, come what may.
         self._process = FORKS.Process(
-            target=main, args=(self.words, str(home), *names, clock and str(clock)), daemon=True
+            target=main, args=(self.words, str(home), *names, clock and str(clock), quiet_s), daemon=True
         )
         self._process.start()
         self.pid = self._process.pid
@@ -66,12 +69,16 @@ def run(words: list[object], home: Path, timeout: float) -> subprocess.Completed
         return subprocess.CompletedProcess(command.words, code, out.read().decode(), err.read().decode())
 
 
-def main(words: list[str], home: str, out: str | None, err: str | None, clock: str | None) -> None:
+def main(
+    words: list[str], home: str, out: str | None, err: str | None, clock: str | None, quiet_s: float | None
+) -> None:
     """What the forked process does: become the command."""
     if clock is not None:
         set_clock(Path(clock))
+    if quiet_s is not None:
+        pending_alerts.SETTLE_S = pending_alerts.QUIET_S = quiet_s
     for target, name in ((1, out), (2, err)):
-        file = os.open(name or os.devnull, os.O_WRONLY)
+        file = os.open(name or os.devnull, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, target)
         os.close(file)
     os.chdir(home)

@@ -49,9 +49,9 @@ class Operator:
         *arguments: str,
         out: IO[bytes] | None = None,
         err: IO[bytes] | None = None,
-        clock: Path | None = None,
+        **more: object,
     ) -> Command:
-        self.running = Command([*arguments, "--config", self.config], self.home, out=out, err=err, clock=clock)
+        self.running = Command([*arguments, "--config", self.config], self.home, out=out, err=err, **more)
         return self.running
 
     def accepted(self) -> list[dict]:

@@ -85,6 +85,49 @@ def test_commands_work_on_a_shared_state(shared, postgresql):
 
 
 @pytest.mark.slow
+def test_a_member_that_stands_by_answers_its_operator(shared, postgresql):
+    """It says how it stands, takes up a changed file and writes down more; what changes the state it refuses with the name of who
+    works. A machine without a daemon says who works, too."""
+    postgresql.execute(*DEPOSITS)
+    operator = shared(f"  - {VIEW % ''}\n", 10)
+    named(operator, "one")
+    works = operator.start("run")
+    insert(postgresql, 1)
+    until(lambda: arrived(operator))
+    named(operator, "two")
+    alone = operator.sync("status")
+    assert alone.returncode == 1
+    assert "no daemon answers here, and one works with the state" in alone.stdout
+    assert re.search(r"deposits +elsewhere", alone.stdout)
+    stands = operator.start("run")
+    until(lambda: operator.sync("status").stdout.startswith("standing by"))
+    assert operator.sync("status").returncode == 0
+    assert "debug" in operator.sync("log-level", "debug").stdout
+    reloaded = operator.sync("reload")
+    assert reloaded.returncode == 0, reloaded.stderr
+    for words in (
+        ["cluster", "release"],
+        ["watermark", "rewind", "deposits", "--to", "first", "--yes"],
+        ["state", "backup", "x.db"],
+    ):
+        refused = operator.sync(*words)
+        assert refused.returncode == 5
+        assert "stands by, and one works" in refused.stderr
+    works.kill()
+    works.wait()
+    until(lambda: operator.sync("status").stdout.startswith("delivering"))
+    assert operator.sync("state", "backup", "x.db").returncode == 0
+    stands.terminate()
+    assert stands.wait() == 0
+
+
+def named(operator, member):
+    """Give the machine that commands are typed on another name."""
+    text = re.sub(r", member: \w+|(?<=\.key)(?=\})", "", operator.config.read_text())
+    operator.config.write_text(text.replace("state.key}", f"state.key, member: {member}}}"))
+
+
+@pytest.mark.slow
 def test_an_operator_moves_the_work(shared, postgresql):
     """`cluster release` lets the other member have it at once, and neither ends."""
     postgresql.execute(*DEPOSITS)

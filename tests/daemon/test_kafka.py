@@ -132,7 +132,19 @@ def test_a_rewind_sends_again_under_the_same_ids(topic):
     counts = json.loads(topic.operator.sync("watermark", "show", "--json").stdout)[0]["counts"]
     assert counts["read"] == 5 + 2 + 5
     assert counts["duplicate"] == 7
-    assert topic.operator.sync("watermark", "rewind", "bets", "--to", "yesterday").returncode == 2
+    for nonsense, told in (
+        ("yesterday", "is no place of messages"), (f"{topic.name}/7@1", "reads no partition"), ("other/0@1", "reads no partition"),
+        (f"{lane}@99", "has the offsets 0 to 5, and not 99"),
+    ):  # fmt: skip
+        done = topic.operator.sync("watermark", "rewind", "bets", "--to", nonsense)
+        assert done.returncode == 2
+        assert told in done.stderr
+    topic.put(bet(9))
+    done = topic.operator.sync("watermark", "rewind", "bets", "--to", f"{lane}@6")
+    assert done.returncode == 2
+    assert f"1 message of {lane}, from 5 on, would never be sent" in done.stderr
+    assert topic.operator.sync("run", "--once").returncode == 0
+    assert "b9" in topic.ids()
 
 
 @pytest.mark.slow
@@ -210,10 +222,11 @@ def test_status_and_metrics_tell_what_waits(topic):
     """In messages and seconds for each partition, also while no daemon runs."""
     topic.put(bet(1))
     topic.operator.sync("run", "--once")
-    topic.put(*(bet(n) for n in range(2, 9)))
-    found = json.loads(topic.operator.sync("status", "--json").stdout)
-    assert sum(lane["lag"] for lane in found["views"][0]["stream"]["lanes"]) == 7
-    assert "7 messages wait" in topic.operator.sync("status").stdout
+    topic.put(*(bet(n) for n in range(2, 9)), timestamp=round(time.time() * 1000) - 3_601_000)
+    lanes = json.loads(topic.operator.sync("status", "--json").stdout)["views"][0]["stream"]["lanes"]
+    assert sum(lane["lag"] for lane in lanes) == 7
+    assert [lane["lag_ms"] > 3_600_000 for lane in lanes] == [lane["lag"] > 0 for lane in lanes]
+    assert "7 messages wait, the first for 1 h" in topic.operator.sync("status").stdout
 
 
 @pytest.fixture

@@ -6,19 +6,16 @@ import json
 import re
 import shutil
 import sqlite3
-import subprocess
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
 from servers.postgresql import free_port
+from servers.prometheus import RULES, prometheus
 from waiting import until
 
 ROOT = Path(__file__).parents[2]
-RULES = ROOT / "config" / "smartico-sync.alerts.yaml"
 DASHBOARD = ROOT / "config" / "smartico-sync.dashboard.json"
 PAGE = ROOT / "docs" / "metrics.md"
 NAME = re.compile(r"(?:smartico_sync|process)_[a-z_]+")
@@ -37,54 +34,6 @@ pytestmark = [
 ]
 
 
-class Prometheus:
-    """One that has scraped the daemon at `target` each second, with our rules, whose `for:` is over at once."""
-
-    def __init__(self, url):
-        self.url = url
-
-    def ask(self, expression):
-        """The result of an instant query; what Prometheus does not understand fails the test."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=60).json()
-        assert answer["status"] == "success", answer
-        return answer["data"]["result"]
-
-    def names(self):
-        """Every series that it has."""
-        return set(httpx.get(f"{self.url}/api/v1/label/__name__/values", timeout=60).json()["data"])
-
-    def firing(self):
-        """The alerts that fire, with what they say."""
-        alerts = httpx.get(f"{self.url}/api/v1/alerts", timeout=60).json()["data"]["alerts"]
-        return {each["labels"]["alertname"]: each["annotations"] for each in alerts if each["state"] == "firing"}
-
-
-@contextmanager
-def prometheus(home, target):
-    """Prometheus at work in a folder."""
-    (home / "rules.yaml").write_text(re.sub(r"for: \d+[mh]", "for: 0s", RULES.read_text()))
-    (home / "prometheus.yaml").write_text(
-        "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\nscrape_configs:\n"
-        f"  - {{job_name: smartico-sync, static_configs: [{{targets: ['{target}']}}]}}\n"
-    )
-    said = home / "prometheus.log"
-    words = [
-        "prometheus",
-        "--config.file=prometheus.yaml",
-        "--storage.tsdb.path=tsdb",
-        "--web.listen-address=127.0.0.1:0",
-    ]
-    with said.open("wb") as log, subprocess.Popen(words, cwd=home, stdout=log, stderr=log) as server:
-        try:
-            listening = re.compile(r'msg="Listening on" address=(\S+:\d+)')
-            until(lambda: listening.search(said.read_text()) or server.poll() is not None)
-            found = listening.search(said.read_text())
-            assert found, said.read_text()
-            yield Prometheus(f"http://{found[1]}")
-        finally:
-            server.terminate()
-
-
 @pytest.fixture
 def casino(operator):
     """A replica of which rows are sent, and the address where the daemon's metrics are."""
@@ -101,12 +50,17 @@ def casino(operator):
     replica.close()
 
 
+def on_the_dashboard():
+    """What its panels ask."""
+    for panel in json.loads(DASHBOARD.read_text("utf-8"))["panels"]:
+        yield from (target["expr"] for target in panel["targets"])
+
+
 def expressions():
     """Everything that rules, dashboard and page ask."""
     (group,) = yaml.safe_load(RULES.read_text("utf-8"))["groups"]
     yield from (rule["expr"] for rule in group["rules"])
-    for panel in json.loads(DASHBOARD.read_text("utf-8"))["panels"]:
-        yield from (target["expr"] for target in panel["targets"])
+    yield from on_the_dashboard()
     table = PAGE.read_text("utf-8").partition("## Set-up")[0]
     yield from (
         each.replace(r"\|", "|")
@@ -134,3 +88,5 @@ def test_alerts_fire_and_are_over(operator, casino):
         until(lambda: "SmarticoSyncNotDelivering" not in there.firing(), 0.5)
         assert there.ask('smartico_sync_rows_total{outcome="delivered"}')[0]["value"][1] == "1"
         assert there.ask('smartico_sync_requests_total{decision="retry"} > 0')
+        for expression in on_the_dashboard():  # no panel is empty
+            until(lambda asked=expression: SELDOM.search(asked) or there.ask(asked), 0.5)

@@ -130,13 +130,38 @@ def test_commands_say_what_they_can_and_cannot_do(queue):
 
     until(waits, 0.5)
     assert queue.told("trace", "bets", "b3")["rows"][0]["acknowledged"]
-    for words in (
-        ("watermark", "rewind", "bets", "--to", "first"), ("reconcile", "--view", "bets"),
-        ("backfill", "bets", "--from", "2026-01-01T00:00:00"),
-    ):  # fmt: skip
+    for words in (("reconcile", "--view", "bets"), ("backfill", "bets", "--from", "2026-01-01T00:00:00")):
         done = queue.sync(*words)
         assert done.returncode == 2, words
         assert "messages" in done.stderr
+    assert "a queue gives each message once" in queue.sync("reconcile").stdout
+    done = queue.sync("watermark", "rewind", "bets", "--to", "first")
+    if queue.kind != "stream":
+        assert done.returncode == 2
+        assert "messages" in done.stderr
+        return
+    assert done.stdout == f"view bets goes on at {queue.name}@0\n"
+    assert queue.sync("run", "--once").returncode == 0
+    assert queue.told("watermark", "show")[0]["counts"] == {"read": 14, "delivered": 8, "duplicate": 6}
+    done = queue.sync("watermark", "rewind", "bets", "--to", f"{queue.name}@9")
+    assert done.returncode == 2
+    assert "has the offsets 0 to 8, and not 9" in done.stderr
+
+
+def test_two_views_of_a_queue_are_refused_before_either_reads(operator, rabbitmq):
+    """Each would pass over what is meant for the other; a stream gives all to both."""
+    for kind, code in (("quorum", 2), ("stream", 0)):
+        name = rabbitmq.queue(kind)
+        rabbitmq.put(name, json.dumps(bet(1)).encode(), type="CASINO")
+        rabbitmq.put(name, json.dumps(bet(2)).encode(), type="SPORT")
+        views = (VIEW % (name, f", where: {{properties.type: {word}}}") for word in ("CASINO", "SPORT"))
+        casino, sport = views
+        operator.configure(rabbitmq.url(), casino + sport.replace("bets", "sport", 1), timeout="2s")
+        assert operator.sync("check").returncode == code
+        until(lambda name=name: rabbitmq.waiting(name) == 2)
+        assert operator.sync("run", "--once").returncode == code
+        assert len(operator.accepted()) == (0 if code else 2)
+        assert code == 0 or rabbitmq.waiting(name) == 2
 
 
 def test_a_first_configuration_is_written_from_what_can_be_looked_at(queue):
@@ -276,7 +301,7 @@ def test_broken_connections_stay_below_a_delivery_limit(operator, rabbitmq, prox
     proved(operator, writer)
 
 
-@pytest.mark.parametrize("kind", ["classic", "quorum"])
+@pytest.mark.parametrize("kind", ["classic", "quorum", "stream"])
 def test_a_broker_that_is_killed_and_comes_back_loses_nothing(operator, private_rabbitmq, kind):
     """The daemon goes on by itself."""
     rabbitmq = private_rabbitmq

@@ -74,7 +74,9 @@ def test_a_low_window_says_what_it_hides():
 
 def test_a_change_is_told_once_and_so_is_its_end():
     """States and findings; a number inside a finding that moves on is no change."""
-    waits = [{**FINDING, "message": FINDING["message"].replace("28 s", f"{s} s")} for s in (29, 30)]
+    waits = [
+        {**FINDING, "message": FINDING["message"].replace("28 s", s), "code": "waiting"} for s in ("29 s", "2 min 00 s")
+    ]
     looks = [
         status(),
         status("not delivering", "degraded", waits[:1]),

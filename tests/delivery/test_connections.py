@@ -230,3 +230,25 @@ def test_every_failure_has_words(router):
     )  # fmt: skip
     assert "LimitNOFILE" in router("http://127.0.0.1:1/").default.client.hint("descriptors")
     assert failures.unconnected(OSError(), "host:1") == ("no connection to host:1", "network")
+
+
+@pytest.mark.parametrize(
+    ("holds", "told"),
+    [(None, "name a file of certificates"), ("no certificate", "name a file of certificates"), ("other", "add the authority's certificate to")],
+)  # fmt: skip
+def test_a_file_of_authorities_that_does_not_help_is_told(
+    plain_server, router, authority, tmp_path, monkeypatch, holds, told
+):
+    """Whoever has set SSL_CERT_FILE is not told to set it."""
+    named = tmp_path / "named.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(named))
+    if holds == "other":
+        (tmp_path / "other").mkdir()
+        named.write_bytes(Authority(tmp_path / "other").certificate.read_bytes())
+    elif holds is not None:
+        named.write_text(holds)
+    server = plain_server(always(), tls=authority.issue("localhost", address="127.0.0.1").tls())
+    (probe,) = router(server.url).probe()
+    assert "unknown authority" in probe.wrong
+    assert told in probe.hint
+    assert str(named) in probe.hint

@@ -99,6 +99,15 @@ def test_a_wrong_token_halts_at_once_and_nothing_is_delivered(sandbox):
     delivery.close(1000)
 
 
+def test_requests_are_full_where_a_backlog_lasts(ingest, sandbox):
+    """What is new goes in several requests, so that one player holds up few others; of a backlog each has all that it may."""
+    ingest.send("deposits", some_events(50, players=50)).result(30)
+    assert sandbox.stats()["requests"] == 2
+    before = sandbox.stats()["requests"]
+    ingest.send("deposits", some_events(50, players=50, start=50), requests="full").result(30)
+    assert sandbox.stats()["requests"] == before + 1
+
+
 def test_an_event_larger_than_a_body_is_refused_alone(sandbox):
     """The others go; the large one is named with our own code."""
     config = Smartico.model_validate({"url": sandbox.url, "token": "secret", "batch_bytes": 10_000})
@@ -138,6 +147,16 @@ def test_an_unknown_brand_stops_itself_and_nothing_else(sandbox, ingest):
     receipt = ingest.send("mixed", with_brands(some_events(40), ["b", "nobody"])).result(30)
     assert receipt.delivered + receipt.duplicates == 40
     assert ingest.status()[0].state == "idle"
+
+
+def test_an_unknown_alias_is_told_where_it_stands(sandbox, router):
+    """The key to correct is the one that views.yaml has, under the name that the views have."""
+    sandbox.set_faults(["unknown-brand=Reef"])
+    delivery = router(sandbox.url, brands={"17": {"alias": "Reef"}})
+    delivery.send("mixed", with_brands(some_events(4), ["17"])).result(30)
+    ((told, hint),) = delivery.status()[0].halts
+    assert "the brand Reef" in told
+    assert "correct `smartico.brands.17.alias` in views.yaml" in hint
 
 
 def test_nothing_overtakes_what_has_to_wait(sandbox, ingest):

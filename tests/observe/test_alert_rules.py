@@ -92,6 +92,25 @@ FAULTS = (
         195,
     ),
     gauge("SmarticoSyncClock", 'smartico_sync_clock_skew_seconds{view="%s"}', -61, 5),
+    gauge(
+        "SmarticoSyncClock",
+        'smartico_sync_finding_since_timestamp_seconds{subject="%s",code="clock"}',
+        1_800_000_000,
+        0,
+    ),
+    Fault(  # a replica whose primary has nothing to say stands in no other alert's way
+        "SmarticoSyncClock",
+        'smartico_sync_clock_skew_seconds{view="%s"}',
+        f"-61x{FAULT_ENDS_AT} 5x180",
+        "-1000x430",
+        beside=(('smartico_sync_replica_lag_seconds{view="good"}', "0x430"),),
+    ),
+    gauge(
+        "SmarticoSyncFinding",
+        'smartico_sync_finding_since_timestamp_seconds{subject="%s",code="source"}',
+        1_800_000_000,
+        0,
+    ),
     gauge("SmarticoSyncReplicaLag", 'smartico_sync_replica_lag_seconds{view="%s"}', 301, 1),
     *(
         Fault(alert, series, f"0+1x{FAULT_ENDS_AT} 240x180", "7x430")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from servers.webhook import SECRET
+from servers.webhook import SECRET, Webhook
 from smartico_sync.config.models import AlertReceiver
 from smartico_sync.observe import alerts as module
 from smartico_sync.observe import pending_alerts
@@ -93,6 +93,23 @@ def test_a_receiver_that_is_away_is_a_finding_and_told_when_it_is_back(receiver,
     assert "bets" in webhook.bodies[-1]["text"]
     assert [line["event"] for line in lines] == ["alert.failed", "alert.recovered", "alert"]
     assert SECRET not in str(lines) + finding.message + finding.hint + repr(one.config)
+
+
+def test_a_receiver_that_hangs_holds_up_nobody(receiver, webhook, monkeypatch):
+    """Neither whoever has something to tell, nor the other receivers; it is given up, told, and tried again."""
+    monkeypatch.setattr(module, "TIMEOUT_S", 0.2)
+    with Webhook() as other:
+        webhook.answering.clear()
+        hanging, well = receiver(webhook.url), receiver(other.url)
+        for one in (hanging, well):
+            one.note([told("began")], "delivering")
+        until(lambda: other.bodies)
+        until(lambda: hanging.finding() is not None)
+        assert "does not take alerts" in hanging.finding().message
+        assert SECRET not in hanging.finding().message
+        webhook.answering.set()
+        until(lambda: hanging.finding() is None)
+        other.shutdown()
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "https://127.0.0.1:1/"])

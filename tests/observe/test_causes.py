@@ -51,6 +51,38 @@ def test_the_worst_comes_first_and_advice_last():
     assert [each.subject for each in assess([], (), notes).findings] == ["c", "b", "a"]
 
 
+def test_what_could_be_better_comes_after_all_that_is_wrong():
+    """An index that is missing, whatever there is to do about it; a column that is gone is no advice."""
+    some = view(
+        warnings=("gone, and sent no more: x; next: accept", "no index; next: CREATE INDEX"),
+        advice=("no index; next: CREATE INDEX",),
+        dead={0: 3},
+    )
+    assert [(each.severity, each.code) for each in assess([some], ()).findings] == [
+        ("warning", "source"),
+        ("warning", "dead_letters"),
+        ("advice", "advice"),
+    ]
+
+
+def test_an_api_that_is_away_is_the_headline():
+    """It is not the views that wait for it that need attention; one that is broken for another reason is named."""
+    waits = GOOD.waits_for_api(("the ingest API is unavailable: HTTP 503", "smartico-sync check"), at(600))
+    away = DestinationStatus("default", "backing_off", "HTTP 503", None, 0, 0, 0, 1_000)
+    views = [view("a", waits), view("b")]
+    assert sentence(views, assess(views, (away,))) == ("bad", "Not delivering: the API is unavailable")
+    views.append(view("c", DOWN))
+    assert sentence(views, assess(views, (away,))) == ("bad", "Not delivering: a, c need attention")
+
+
+def test_what_is_missing_is_in_the_headline():
+    """Rows that a comparison found, and columns that are sent no more: not everything is delivered then."""
+    some = view(missing=1_096)
+    assert sentence([some], assess([some], ())) == ("warn", "Delivered, but for 1,096 rows missing")
+    some = view(warnings=("gone, and sent no more: x; next: accept",))
+    assert sentence([some], assess([some], ())) == ("warn", "Delivered, but look at deposits")
+
+
 def test_rows_that_wait_are_in_the_headline():
     """Never "Everything is delivered" while rows wait; many of them, and more than were delivered, are no delivery."""
     some = view(parked={10001: 3}, parked_since_ms=at(0).wall_ms)

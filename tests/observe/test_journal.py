@@ -8,7 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from observe.conftest import at, ended, facts
-from smartico_sync.observe.finding import Finding
+from smartico_sync.delivery.destination_status import DestinationStatus, HaltedBrand
+from smartico_sync.observe.finding import Finding, gist
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.journal import Journal, changes
 from smartico_sync.observe.polls import Polls
@@ -63,6 +64,47 @@ def test_one_cause_is_one_change_whatever_views_join_it():
     standing, found = changes(standing, assess([view(name="a")], ()), at(60_000))
     assert [(each.what, each.after_ms) for each in found] == [("over", 60_000)]
     assert standing == {}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("source db1 (10.0.0.1:5432): nobody answers", "source db2 (10.0.0.2:5432): nobody answers"),
+        ("view a: relation bets_2025 does not exist", "view a: relation bets_2026 does not exist"),
+        ("columns of the view changed: gone: prop1", "columns of the view changed: gone: prop2"),
+    ],
+)
+def test_numbers_of_names_tell_causes_apart(first, second):
+    """Two servers that are down are two changes, and one that is back is told while the other is not."""
+    down = [Finding("warning", "a", first, code="trouble"), Finding("warning", "b", second, code="trouble")]
+    standing, _ = changes({}, assess([view()], (), down[:1]), at(0))
+    standing, found = changes(standing, assess([view()], (), down), at(0))
+    assert [(each.what, each.finding.message) for each in found] == [("began", second)]
+    _, found = changes(standing, assess([view()], (), down[1:]), at(0))
+    assert [(each.what, each.finding.message) for each in found] == [("over", first)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("3 rows wait (3% of all), the first for 59 s", "1,000 rows wait (20% of all), the first for 2 min 05 s"),
+        ("the disk has 1,234 MB left", "the disk has 3 MB left"),
+        ("the clock is 1 h 00 min behind the API's", "the clock is 3 days behind the API's"),
+        ("HTTP 503", "HTTP 502"),
+    ],
+)
+def test_numbers_that_move_on_are_no_change(first, second):
+    """Counts, shares and durations, in whatever unit."""
+    assert gist(first) == gist(second)
+
+
+def test_each_brand_that_is_refused_is_told():
+    """Also where brands are numbers; a brand is the subject of its finding."""
+    two = (("the API does not know the brand 7", "register 7"), ("the API does not know the brand 8", "register 8"))
+    halted = tuple(HaltedBrand(brand, message, 0) for brand, (message, _) in zip("78", two, strict=True))
+    there = DestinationStatus("default", "halted", "", None, 0, 0, 0, 1_000, halts=two, halted=halted)
+    _, found = changes({}, assess([view()], (there,)), at(0))
+    assert [(each.what, each.finding.subject) for each in found] == [("began", "7"), ("began", "8")]
 
 
 def test_while_the_daemon_starts_nothing_is_over():

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from observe.conftest import at, ended, facts
 from smartico_sync.delivery.destination_status import DestinationStatus
 from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, MemberStatus
+from smartico_sync.observe.finding import Code
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.polls import Polls
@@ -89,6 +91,15 @@ def test_every_alert_says_what_to_run():
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["command"]
         assert rule["labels"]["severity"] in ("warning", "critical")
+
+
+def test_no_finding_is_without_an_alert():
+    """Whoever has nothing but Prometheus is told of every kind of finding, by an alert of its own or by the one for all others."""
+    (others,) = [rule["expr"] for rule in rules() if rule["alert"] == "SmarticoSyncFinding"]
+    covered = set(re.search('"(.*)"', others)[1].split("|"))
+    own = {"age", "api_halted", "api_unavailable", "clock", "dead_letters", "invalid", "missing", "refused", "replica", "standstill", "start",
+           "trouble", "unknown_duplicates", "waiting"}  # fmt: skip
+    assert covered | own == set(get_args(Code)) - {"", "advice"}
 
 
 def test_the_dashboard_is_whole():
@@ -166,6 +177,7 @@ def test_health_and_states_are_series():
     assert {each.labels["severity"]: each.value for each in families["smartico_sync_findings"].samples} == {
         "critical": 1,
         "warning": 0,
+        "advice": 0,
     }
     states = {each.labels["state"]: each.value for each in families["smartico_sync_destination_state"].samples}
     assert states == {"idle": 0, "delivering": 1, "backing_off": 0, "halted": 0}

@@ -1,11 +1,10 @@
-"""A daemon at work, and what each of its surfaces says: status, page, readiness, metrics and log."""
+"""A daemon at work, and what each of its surfaces says: status, page, readiness, metrics, log, a webhook and a Prometheus."""
 
 from __future__ import annotations
 
 import html
 import json
 import re
-import socket
 from typing import TYPE_CHECKING
 
 import httpx
@@ -36,22 +35,23 @@ def rows(name: str, first: int, last: int, columns: str = "", values: str = "") 
 class Rehearsal:
     """A daemon that runs, and those who look at it."""
 
-    def __init__(self, operator) -> None:
+    def __init__(self, operator, listen, webhook, prometheus) -> None:
+        """`prometheus`: None where there is none."""
         self.operator, self.home = operator, operator.home
+        self.webhook, self.prometheus = webhook, prometheus
         self.log = operator.home / "daemon.log"
         self.daemon = None
-        self.url = ""
+        self.listen = listen
+        self.http = httpx.Client(base_url=f"http://{listen}", timeout=60, trust_env=False, verify=False)
 
     def configure(self, views: str, **sources: str) -> None:
         """Write views.yaml; a source is a URL, and perhaps more keys behind a comma."""
-        if not self.url:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         db = "".join(f"  {name}: {{url: {url}}}\n" for name, url in sources.items())
         self.operator.configure("sqlite:///none.db", views)
         self.change("  db:\n    url: sqlite:///none.db\n", db)
-        self.change("listen: off", f"listen: {self.url.removeprefix('http://')}")
+        self.change("listen: off", f"listen: {self.listen}")
+        alerts = f"alerts:\n  on_call: {{url: '{self.webhook.url}', format: json}}\n"
+        self.operator.config.write_text(self.operator.config.read_text() + alerts)
 
     def change(self, old: str, new: str) -> None:
         """Write something else into views.yaml."""
@@ -62,7 +62,7 @@ class Rehearsal:
     def start(self, **more: object) -> None:
         """Start the daemon, and wait until it delivers."""
         with self.log.open("ab") as err:
-            self.daemon = self.operator.start("run", err=err, **more)
+            self.daemon = self.operator.start("run", err=err, quiet_s=2.0, **more)
         until(self.is_ready)
 
     def end(self) -> None:
@@ -79,7 +79,7 @@ class Rehearsal:
 
     def get(self, path: str) -> httpx.Response:
         """What the endpoint answers."""
-        return httpx.get(self.url + path, trust_env=False, timeout=60)
+        return self.http.get(path)
 
     def is_ready(self) -> bool:
         """Whether it delivers."""
@@ -120,6 +120,37 @@ class Rehearsal:
         until(lambda: said(shown, self.page()), 0.5)
         until(lambda: re.search(situation.series, self.get("/metrics").text, re.MULTILINE))
         until(lambda: any(self.is_line(line, situation) for line in self.lines()))
+        until(lambda: self.is_in_status(situation), 0.5)
+        until(lambda: any(change["next"] and change["since"] for change in self.told_by("began", situation)))
+        self.fires(situation)
+
+    def is_in_status(self, situation: Situation) -> bool:
+        """Whether the status as data says it, and its exit code is what it says itself."""
+        done = self.operator.sync("status", "--json")
+        told = json.loads(done.stdout)
+        assert done.returncode == (0 if told["ready"] == "delivering" else 1), told["ready"]
+        return any(
+            said(situation.told, each["message"]) and said(situation.next, each["hint"]) and each["since_ms"]
+            for each in told["findings"]
+        )
+
+    def told_by(self, change: str, situation: Situation) -> list[dict]:
+        """What the webhook was told of it: that it began, or that it is over."""
+        posted = [each for body in self.webhook.bodies for each in body["changes"]]
+        return [each for each in posted if each["change"] == change and said(situation.told, each["message"])]
+
+    def fires(self, situation: Situation) -> None:
+        """Its alert rule fires, and names a command."""
+        if self.prometheus is not None:
+            until(lambda: situation.alert in self.prometheus.firing(), 0.5)
+            assert self.prometheus.firing()[situation.alert]["command"]
+
+    def is_calm(self, *over: Situation) -> None:
+        """It delivers, the exit code of `status` says so, and the alerts of what is over fire no more."""
+        until(self.is_ready)
+        until(lambda: self.operator.sync("status").returncode == 0, 0.5)
+        rules = {situation.alert for situation in over}
+        until(lambda: self.prometheus is None or not rules & self.prometheus.firing().keys(), 0.5)
 
     def has_new_password(self, situation: Situation) -> None:
         """The clerk's password is another one by now: it is told, and mended in views.yaml."""
@@ -127,7 +158,7 @@ class Rehearsal:
         self.change("clerk:clerk", "clerk:other")
         self.sync("reload")
         self.is_over(situation)
-        until(self.is_ready)
+        self.is_calm(situation)
 
     def outlives(self, server: object, situation: Situation) -> None:
         """The server is down for a while."""
@@ -135,14 +166,14 @@ class Rehearsal:
         self.is_told(situation)
         server.start()
         self.is_over(situation)
-        until(self.is_ready)
+        self.is_calm(situation)
 
     def is_line(self, line: dict, situation: Situation) -> bool:
         """Whether a line of the log tells it, with what to do."""
         return line["event"] == situation.log and said(situation.told, line["reason"]) and bool(line["hint"])
 
     def is_over(self, situation: Situation) -> None:
-        """No surface says it any more, and the log that it is over."""
+        """No surface says it any more, and log and webhook that it is over."""
         until(lambda: not any(said(situation.told, each["message"]) for each in self.findings()))
         until(
             lambda: any(
@@ -150,3 +181,4 @@ class Rehearsal:
                 for line in self.lines()
             )
         )
+        until(lambda: self.told_by("over", situation))

@@ -11,7 +11,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
 
 @dataclass(frozen=True)
 class Situation:
-    """One row: the words of status and page, the log's event, a series of the metrics, and what to do next.
+    """One row: the words of status and page, the log's event, a series of the metrics, the alert that fires, and what to do next.
 
     `…` stands for anything in `told` and `next`.
     """
@@ -20,6 +20,7 @@ class Situation:
     told: str
     log: str
     metric: str
+    alert: str
     next: str
 
     @property

@@ -6,7 +6,6 @@ import pytest
 
 from operations.rehearsal import TABLE, rows, view
 from operations.table import situations
-from waiting import until
 
 USERS = "  - {name: users, source: db, relation: users, kind: users, cursor: dt_update, every: 200ms}\n"
 VIEWS = ("deposits", "brands", "strangers")
@@ -45,7 +44,7 @@ def test_trouble_of_the_api(rehearsed, postgresql):
     rehearsed.change("  token: test\n", "  token: test\n  brands: {Night: {alias: b}}\n")
     rehearsed.sync("reload")
     rehearsed.is_over(table["a brand is unknown"])
-    until(rehearsed.is_ready)
+    rehearsed.is_calm(table["players are unknown"], table["a brand is unknown"])
 
     sandbox.set_faults(["denied"])
     postgresql.execute(rows("deposits", 6, 9))
@@ -55,16 +54,17 @@ def test_trouble_of_the_api(rehearsed, postgresql):
     rehearsed.sync("check")
     rehearsed.sync("reload")
     rehearsed.is_over(table["the token is refused"])
-    until(rehearsed.is_ready)
+    rehearsed.is_calm(table["the token is refused"])
 
     sandbox.set_faults(["503"])
     postgresql.execute(rows("deposits", 10, 12))
     rehearsed.is_told(table["the API is down"])
     sandbox.set_faults([])
     rehearsed.is_over(table["the API is down"])
-    until(rehearsed.is_ready)
+    rehearsed.is_calm(table["the API is down"])
 
     (rehearsed.home / "clock").write_text("3600")
     rehearsed.is_told(table["our clock is wrong"])
     (rehearsed.home / "clock").write_text("0")
     rehearsed.is_over(table["our clock is wrong"])
+    rehearsed.is_calm(table["our clock is wrong"])

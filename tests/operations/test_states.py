@@ -79,6 +79,7 @@ def refuses_to_start(rehearsed, situation):
     told = rehearsed.sync("status", code=5)
     assert said(situation.told, told)
     assert said(situation.next, told)
+    rehearsed.fires(situation)
 
 
 def full(pid):
@@ -101,6 +102,7 @@ def test_a_daemon_that_hangs(rehearsed):
     assert said(situation.next, told)
     assert f"kill -9 {rehearsed.daemon.pid}" in told
     assert "not answering" in told
+    rehearsed.fires(situation)
     rehearsed.end()
     rehearsed.start()
 

@@ -35,7 +35,7 @@ class Smartico:
         """A process that knows nothing of the one before."""
         self.backlog, self.under_way = Backlog(), []
 
-    def send(self, view, events, *, priority="live", holds=None):
+    def send(self, view, events, *, priority="live", holds=None, **_requests):
         pending = PendingReceipt(view, priority, events, holds)
         ready, _ = batches(events, MOST, 10**6)
         self.backlog.add([Request.of(batch, pending) for batch in ready], pending)

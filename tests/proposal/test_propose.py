@@ -190,6 +190,26 @@ def test_amounts_in_whole_numbers_are_asked_about():
     assert "# columns: {deposit_amount: {scale: 2}} # if these whole numbers are cents" in text
 
 
+def test_amounts_whose_name_says_cents_are_taken_for_cents():
+    """A deposit is found by it, and what else is written of a column stays beside it."""
+    payments = table("payments", "id:i player_id:i type status amount_cents:i balance_after:i completed_at:ts")
+    proposal = found(PLAYERS, payments, type=("deposit",), status=("done",))
+    assert named(proposal, "deposits").cents == ("deposit_amount",)
+    text = configuration(Heading("http://x", "sqlite:///x", "db"), proposal)
+    assert "    columns: {deposit_amount: {scale: 2}} # cents, as their names say" in text
+    seen = table("deposits", "id:i player_id:i amount_cents:i completed_at:ts ext_brand_id", view="view")
+    text = configuration(Heading("http://x", "sqlite:///x", "db"), found(seen))
+    assert "amount_cents: {property: deposit_amount, scale: 2}" in text
+
+
+def test_a_bonus_that_nobody_dates_is_not_proposed():
+    """An event needs a moment: the view would be refused by the first check."""
+    bonuses = table("bonuses", "id:i player_id:i code amount:d updated_at:ts")
+    proposal = found(PLAYERS, bonuses)
+    assert named(proposal, "bonuses") is None
+    assert "issued_at" in proposal.missing["bonuses"]
+
+
 def test_nothing_of_a_name_or_value_leaves_its_place():
     """Names and values with the marks of YAML and SQL in them are what they were."""
     odd = 'it\'s: "done" # $HOME'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -151,3 +152,12 @@ def test_the_chart_installs_this_version():
     assert chart["appVersion"] == __version__
     for manifests in sorted((ROOT / "docker" / "kubernetes").glob("*.yaml")):
         assert f"/smartico-sync:{__version__}" in manifests.read_text("utf-8")
+
+
+def test_what_an_installation_brings_is_there():
+    """The pages copy the service's unit and the alerts from the environment that `pip install` made."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert all((ROOT / file).is_file() for file in build["shared-data"])
+    named = set(re.findall(r"share/smartico-sync/[a-z.-]*[a-z]", "\n".join(page.read_text("utf-8") for page in PAGES)))
+    assert len(named) > 1
+    assert named <= set(build["shared-data"].values())

@@ -20,6 +20,8 @@ class Webhook(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.status, self.bodies, self.paths = 200, [], []
+        self.answering = threading.Event()  # while it is clear nobody gets an answer
+        self.answering.set()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
@@ -32,6 +34,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.paths.append(self.path)
+        self.server.answering.wait()
         self.send_response(self.server.status)
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -47,4 +50,5 @@ def webhook() -> Iterator[Webhook]:
     """A webhook at work."""
     with Webhook() as server:
         yield server
+        server.answering.set()
         server.shutdown()

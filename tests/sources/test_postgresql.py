@@ -383,6 +383,20 @@ def test_a_standby_that_stops_says_so(private_postgresql, standby, configured):
     primary.close()
 
 
+@pytest.mark.slow
+def test_a_standby_that_was_restarted_is_not_behind(private_postgresql, standby, configured):
+    """It asks its primary from the beginning of a segment on, and has replayed more than that: nothing is missing."""
+    private_postgresql.admin("CREATE TABLE bets (id bigint PRIMARY KEY)")
+    until(lambda: standby.admin("SELECT to_regclass('bets')") != [(None,)])
+    standby.restart()
+    until(lambda: standby.admin("SELECT count(*) FROM pg_stat_wal_receiver") == [(1,)])
+    source = configured(standby.url())
+    with source.reading(source.describe(BETS)) as reading:
+        standing = reading.replication()
+    assert (standing.state, standing.lag_ms) == ("replica", 0)
+    source.close()
+
+
 def test_statements_name_their_view(on_postgresql):
     """The database's own statistics show which view costs what."""
     on_postgresql.execute("CREATE TABLE bets (id int)")

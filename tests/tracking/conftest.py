@@ -27,9 +27,11 @@ class SlowDelivery:
         self.held: set[str] = set()
         self.waiting: list[tuple[Future[Receipt], int]] = []
         self.sent: list[str] = []
+        self.requests: list[str] = []
 
-    def send(self, _view, events, *, priority="live", holds=None):
+    def send(self, _view, events, *, priority="live", holds=None, requests="spread"):
         keys = events.frame.get_column(KEY).to_list()
+        self.requests.append(requests)
         self.sent += keys
         receipt: Future[Receipt] = Future()
         if self.held & set(keys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-from smartico_sync.core.messages.message import Message, split_place
+from smartico_sync.core.messages.message import Message, Messages, split_place
 from smartico_sync.core.records import LaneStep
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.stream import Lag, Page, Standing
@@ -54,7 +54,7 @@ class MemorySubscription:
             self.at[lane] += len(some)
         if not found:
             self.stream.idle(wait_s)
-        return Page(found, dict.fromkeys(self.stream.lanes, self.stream.epoch), keep=self.stream.keep)
+        return Page(Messages.of(found), dict.fromkeys(self.stream.lanes, self.stream.epoch), keep=self.stream.keep)
 
     def commit(self, page, waiting):
         self.committed.append([f"{message.lane}@{message.offset}" for message in page.messages])

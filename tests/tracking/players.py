@@ -33,7 +33,7 @@ class Smartico:
         self.answers, self.hanging, self.refused = "given", [], set()
         self.waited = []  # requests and their receipts
 
-    def send(self, _view, events, *, priority="live", holds=None):
+    def send(self, _view, events, *, priority="live", holds=None, **_requests):
         rows, receipt = events.frame.to_dicts(), Future()
         if self.answers == "waited":
             self.waited.append((rows, receipt))

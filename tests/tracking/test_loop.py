@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from smartico_sync.core.position import Position
 from smartico_sync.errors import StateDamaged
 from smartico_sync.tracking import base_loop
@@ -103,3 +105,23 @@ def test_what_is_sent_is_told(tracked):
     sent = {each.name: each.columns for each in facts.properties}
     assert sent["acc_last_deposit_amount"] == ("deposit_amount",)
     assert facts.server_role == "primary"
+
+
+@contextmanager
+def in_one_transaction(connection):
+    connection.execute("BEGIN")
+    yield
+    connection.execute("COMMIT")
+
+
+def test_a_backlog_fills_its_requests_and_what_is_new_is_spread(tracked):
+    """From its first page to its last a backlog goes in as few requests as there can be; what comes after it does not."""
+    with in_one_transaction(tracked.replica):
+        tracked.insert(*range(1, 1301))
+    tracked.loop.mailbox.ask_to_poll()
+    until(lambda: tracked.head() == 1300)
+    assert set(tracked.delivery.requests) == {"full"}
+    tracked.insert(1301)
+    tracked.loop.mailbox.ask_to_poll()
+    until(lambda: tracked.head() == 1301)
+    assert tracked.delivery.requests[-1] == "spread"

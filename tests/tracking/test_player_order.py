@@ -68,7 +68,7 @@ class Router:
     def __init__(self):
         self.backlog, self.under_way, self.accepted, self.taken = Backlog(), [], defaultdict(list), set()
 
-    def send(self, view, events, *, priority, holds):
+    def send(self, view, events, *, priority, holds, **_requests):
         pending = PendingReceipt(view, priority, events, holds)
         ready, _ = batches(events, MOST, 10**6)
         self.backlog.add([Request.of(batch, pending) for batch in ready], pending)

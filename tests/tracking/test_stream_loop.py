@@ -10,6 +10,7 @@ import pytest
 
 from smartico_sync.config.load import load
 from smartico_sync.core.events import EID, KEY
+from smartico_sync.core.outcome import revived
 from smartico_sync.core.reason_codes import UNKNOWN_USER
 from smartico_sync.core.records import Receipt, Refusal
 from smartico_sync.daemon.wiring import protection_of
@@ -17,6 +18,7 @@ from smartico_sync.errors import DeliveryUnavailable, SourceUnreachable
 from smartico_sync.observe.view_status import StatusBoard
 from smartico_sync.pii.keys import new_key
 from smartico_sync.state.store import Store
+from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.status_recorder import StatusRecorder
 from smartico_sync.tracking.stream_loop import StreamLoop
 from smartico_sync.tracking.stream_session import StreamEquipment
@@ -34,7 +36,7 @@ class ScriptedDelivery:
     def __init__(self):
         self.held, self.waiting, self.sent, self.refused, self.trouble = set(), [], [], {}, None
 
-    def send(self, _view, events, *, priority="live", holds=None):
+    def send(self, _view, events, *, priority="live", holds=None, **_requests):
         rows = events.frame.to_dicts()
         self.sent += rows
         receipt: Future[Receipt] = Future()
@@ -175,6 +177,40 @@ def test_poison_is_a_dead_letter_and_the_view_goes_on(streamed):
     assert [letter.row.position.cursor for letter in letters] == [f"bets/0@{n}" for n in range(5)]
     assert "JSON" in letters[0].reason
     assert "bet_id" in letters[4].reason
+
+
+def test_all_that_was_given_up_of_one_player_is_tried_again(streamed, monkeypatch):
+    """At once, though the first of it is given up once more."""
+    monkeypatch.setattr("smartico_sync.tracking.stream_loop.PARKED_S", 60.0)
+    view = streamed()
+    view.stream.put(*(bet(n, bet_date="soon") for n in range(3)), bet(3))
+    view.poll()
+    letters = list(view.store.all_dead_letters())
+    view.store.revive("bets", [revived(letter, now_ms()) for letter in letters])
+    assert view.counts()["parked"] == 3
+    view.loop = view.made()
+    view.poll()
+    assert view.counts() == {"read": 4, "delivered": 1, "dead_lettered": 3}
+
+
+def test_what_is_on_its_way_to_the_api_waits_too(streamed, monkeypatch):
+    """In messages and in seconds since the first of them was written; the reasons to skip messages are told from the start."""
+    monkeypatch.setattr("smartico_sync.tracking.stream_loop.LOOK_S", 0.0)
+    view = streamed(lanes=("bets/0", "bets/1"))
+    view.delivery.held |= {"b1"}
+    view.stream.put(bet(1), bet(2))
+    view.stream.put(bet(3, 2), lane="bets/1")
+    view.loop._begun = "yes"
+    for _ in range(3):
+        view.loop._step()
+    told = view.board.facts("bets").stream
+    assert [(lane.name, lane.lag) for lane in told.lanes] == [("bets/0", 2), ("bets/1", 1)]
+    assert min(lane.lag_ms for lane in told.lanes) > 1_000_000
+    assert told.skipped == dict.fromkeys(("where", "tombstone", "deleted", "nothing"), 0)
+    view.delivery.let_go()
+    view.poll()
+    view.loop._step()
+    assert [(lane.lag, lane.lag_ms) for lane in view.board.facts("bets").stream.lanes] == [(0, 0), (0, 0)]
 
 
 def test_what_a_broker_does_not_show_again_is_read_in_the_state(streamed, monkeypatch):

@@ -43,7 +43,7 @@ class Smartico:
         self.ids, self.sets, self.said = set(), {}, []
         self.answers, self.ways = "given", ["sync"]
 
-    def send(self, _view, events, *, priority="live", holds=None):
+    def send(self, _view, events, *, priority="live", holds=None, **_requests):
         duplicates, refused = 0, []
         for row in events.frame.to_dicts():
             said = {name for name, value in row.items() if value is not None}

@@ -46,7 +46,7 @@ class Api:
         self.crash = None
         self.refuses = 0
 
-    def send(self, _view, events, *, priority="live", holds=None):
+    def send(self, _view, events, *, priority="live", holds=None, **_requests):
         known, refused = [], []
         for place, eid, key, amount in events.frame.select(POSITION, EID, KEY, "acc_last_deposit_amount").iter_rows():
             if eid in self.accepted:

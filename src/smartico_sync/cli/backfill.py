@@ -112,7 +112,8 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
     if context.is_broker(view):
         raise ConfigError(
             f"view {name}: messages have no history beside what is live: a topic is read in one order",
-            hint=f"smartico-sync watermark rewind {name} --to TIME reads from there on again; what was sent before counts once",
+            hint=f"of a topic or a stream queue smartico-sync watermark rewind {name} --to TIME reads from there on again; what was sent "
+            "before counts once",
         )
     with context.reading() as store:
         row = store.view(name)

@@ -11,6 +11,7 @@ from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.check_machine import machine_findings, tracing_findings
 from smartico_sync.cli.check_report import ViewReport, show_report
 from smartico_sync.cli.check_view import check_view
+from smartico_sync.cli.environment_file import add_environment_file
 from smartico_sync.cli.findings import Finding, failed, show
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
@@ -79,6 +80,7 @@ def told(findings: list[Finding], reports: list[ViewReport], code: ExitCode) -> 
 def everything(path: Path) -> Iterator[Finding | ViewReport]:
     """The configuration, the machine, each source with its views, and the API."""
     warnings: list[str] = []
+    warnings += filter(None, [add_environment_file(path)])
     configuration = load(path, warnings=warnings)
     protection_of(configuration)
     views, sources = len(configuration.views), len(configuration.sources)

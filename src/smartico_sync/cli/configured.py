@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smartico_sync.cli.environment_file import add_environment_file
 from smartico_sync.config.load import load
 from smartico_sync.daemon.state_place import state_place
 
@@ -21,5 +22,6 @@ class Configured:
 
     def __init__(self, path: Path, *, secrets: SecretFiles = "needed") -> None:
         self.path = path
+        add_environment_file(path)
         self.configuration: Configuration = load(path, secrets=secrets)
         self.state = state_place(self.configuration, path.absolute().parent)

@@ -11,6 +11,7 @@ import click
 from pydantic import SecretStr
 
 from smartico_sync.catalogue.engines import find
+from smartico_sync.cli.environment_file import NAME, add_environment_file
 from smartico_sync.cli.output import echo_lines, secho
 from smartico_sync.cli.stream_init import topics_proposed
 from smartico_sync.config.document import parse as parse_yaml
@@ -67,6 +68,7 @@ def init(*, url: str, output: Path, source: str, brand: str, api: str, force: bo
             raise ConfigError(
                 f"{path} is there already", hint="give another one with --output, or write over it with --force"
             )
+    add_environment_file(output)
     shown, variables = without_secrets(url)
     engine = find(url.partition("://")[0])
     if engine is not None and engine.reads == "messages":
@@ -97,7 +99,8 @@ def say_next(output: Path, scripts: Sequence[Path], asked: Sequence[str], variab
     echo_lines("\nwritten: " + ", ".join(map(str, (output, *scripts))))
     steps = [f"let the database's owner read and run {script}" for script in scripts]
     steps.append(
-        f"set {', '.join(asked)} in the environment" + (f" ({', '.join(variables)} as in the URL)" if variables else "")
+        f"write {', '.join(f'{name}=…' for name in asked)} into {output.with_name(NAME)}, a line each"
+        + (f" ({', '.join(variables)} as in the URL)" if variables else "")
     )
     steps += [f"read {output}, and correct it", f"smartico-sync check --config {output}"]
     for number, step in enumerate(steps, 1):

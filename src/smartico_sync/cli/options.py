@@ -8,14 +8,23 @@ import click
 
 __all__ = ["config_option", "json_option"]
 
+HERE = Path("views.yaml")
+INSTALLED = Path("/etc/smartico-sync/views.yaml")  # where the systemd unit and the image have it
+
+
+def configuration_there() -> Path:
+    """The configuration that is meant where none is named."""
+    return INSTALLED if not HERE.exists() and INSTALLED.exists() else HERE
+
+
 config_option = click.option(
     "--config",
     "-c",
     "path",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="SYNC_CONFIG",
-    default=Path("views.yaml"),
-    show_default=True,
+    default=configuration_there,
+    show_default=f"{HERE}, else {INSTALLED}",
     help="The configuration; also from $SYNC_CONFIG.",
 )
 

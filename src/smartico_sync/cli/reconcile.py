@@ -11,8 +11,8 @@ import click
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
+from smartico_sync.cli.rewind_messages import time_of
 from smartico_sync.cli.unread_rows import COUNTED, unread, work_on
-from smartico_sync.cli.watermark import time_of
 from smartico_sync.core.printable import printable
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import ConfigError, ExitCode, SourceCancelled, SourceError, ViewHalted
@@ -77,6 +77,9 @@ def reconcile(
             failed.append(error)
             found = Found(None, f"not compared: {error.message}{NEXT}{error.hint}")
         compared.append((view, found))
+    once = [view.name for view in context.configuration.views if view not in views and not names]
+    for name in [] if as_json else once:
+        echo(f"· {name}: not compared: a queue gives each message once; smartico-sync dead-letters list --view {name}")
     if failed and len(failed) == len(views):
         raise failed[0]
     if as_json:

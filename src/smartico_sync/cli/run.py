@@ -13,6 +13,7 @@ import click
 import structlog
 
 from smartico_sync import __version__
+from smartico_sync.cli.environment_file import add_environment_file
 from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
 from smartico_sync.cli.run_member import take_part
@@ -67,6 +68,8 @@ def run(path: Path, once: bool, form: str) -> int:
     """
     written = configure(form)  # type: ignore[arg-type]
     try:
+        if warning := add_environment_file(path):
+            log.warning("configuration", reason=warning)
         return begun(path, once)
     except SyncError as error:
         if written == "console":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
 from smartico_sync import __version__
 from smartico_sync.cli.run_reports import tell
+from smartico_sync.daemon.asking import is_heard
 from smartico_sync.daemon.control import Control
 from smartico_sync.daemon.member import Member
 from smartico_sync.daemon.operations import Operations
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["take_part"]
 
-NOT_HELD = "nobody of this machine works with the state for now"
+Role = Literal["works", "stands by"]
 
 log = structlog.get_logger()
 
@@ -109,7 +110,7 @@ def take_part(
 
 
 class Attendance:
-    """Answers operators while this member works with anything: who stands by leaves that to the one of this machine that works."""
+    """Answers operators, also while this member stands by: what changes the state is then refused, with the name of who works."""
 
     def __init__(
         self,
@@ -122,16 +123,19 @@ class Attendance:
         self.member, self.reload, self.endpoint, self.notes, self.dated = member, reload, endpoint, notes, dated
         self.started_ms = now_ms()
         self.control: Control | None = None
+        self.role: Role = "stands by"
 
     def look(self) -> None:
-        """Listen, or stop listening; from one thread."""
-        parts = self.member.parts()
+        """Listen to this machine's commands: who works, else who stands by where no other does. From one thread."""
+        works: Role = "works" if self.member.parts() else "stands by"
         if self.endpoint is not None:
             self.endpoint.sources = self.sources()
-        if parts and self.control is None:
-            self.control = Control(self.member.place.path, self, self.status, self.reload.ask)
-        elif not parts:
+        path = self.member.place.path
+        begins = works == "works" and self.role != "works"
+        self.role = works
+        if begins or ((self.control is None or not self.control.found()) and not is_heard(path)):
             self.close()
+            self.control = Control(path, self, self.status, self.reload.ask)
 
     def close(self) -> None:
         """Stop listening; idempotent."""
@@ -144,7 +148,13 @@ class Attendance:
         works = [work for work in self.member.at_work() if work.parts is not None]
         parts = self.member.parts()
         if not parts:
-            raise StateError(NOT_HELD, hint="smartico-sync cluster show says who does")
+            working = sorted({group.member for group in self.member.status().groups if group.held == "yes"})
+            if not working:
+                raise StateError("nobody works with the state for now", hint="smartico-sync cluster show says who does")
+            raise StateError(
+                f"this member stands by, and {' and '.join(working)} works with the state",
+                hint="run commands that change something there; or have this one work first: smartico-sync cluster move GROUP MEMBER",
+            )
         loops = {loop.name: loop for part in parts for loop in part.loops}
         return Operations(
             parts[0].store, loops, Woken([work.scheduler.backfills.wake for work in works if work.scheduler]),

@@ -20,6 +20,7 @@ STATE_COLOURS = {
     "delivering": "green",
     "standing by": "green",
     "live": "green",
+    "elsewhere": "green",
     "behind": "blue",
     "starting": "blue",
     "degraded": "yellow",
@@ -61,7 +62,14 @@ def status_lines(status: dict[str, Any], width: int | None) -> Iterator[Line]:
     if size := status.get("state"):
         yield [Part(f"state {size['bytes'] / 1e6:,.1f} MB, {size['free_bytes'] / 1e6:,.1f} MB of it free")]
     if status["ready"] == "not running":
-        yield from folded("no daemon answers; next: smartico-sync run, or look at its service", width)
+        yield from folded(unanswered(status.get("cluster")), width)
+
+
+def unanswered(cluster: dict[str, Any] | None) -> str:
+    """What is to be done where no daemon answers on this machine."""
+    others = sorted({each["member"] for each in (cluster or {}).get("groups", ()) if each["held"] == "yes"})
+    works = f", and {' and '.join(others)} works with the state" if others else ""
+    return f"no daemon answers here{works}; next: smartico-sync run, or look at its service"
 
 
 def cluster_lines(cluster: dict[str, Any] | None) -> list[str]:
@@ -101,11 +109,18 @@ def view_lines(view: dict[str, Any], width: int | None) -> Iterator[Line]:
     known = f"; {again:,} known to Smartico before" if again else ""
     yield from folded(f"    up to {view['head'] or 'nothing yet'}{known}", width, "    ")
     for lane in (view.get("stream") or {}).get("lanes", ()):
-        told = f"    {lane['name']}: {lane['lag']:,} messages wait, for {seconds(lane['lag_ms'])}"
+        told = f"    {lane['name']}: {waiting(lane)}"
         yield from folded(told, width, "    ")
     if history := view.get("backfill"):
         told = f"    backfill: {history['done']:,} of {history['total']:,} rows; smartico-sync backfill --list"
         yield from folded(told, width, "    ")
+
+
+def waiting(lane: dict[str, Any]) -> str:
+    """How much of a partition or queue waits, and for how long where that is known."""
+    count, age = lane["lag"], lane["lag_ms"]
+    told = "1 message waits" if count == 1 else f"{count:,} messages wait"
+    return told if age is None or not count else f"{told}, the first for {seconds(age)}"
 
 
 def folded(text: str, width: int | None, indent: str = "", colour: str | None = None) -> Iterable[Line]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import sys
@@ -20,6 +19,7 @@ from rich.text import Text
 from smartico_sync.cli.output import echo
 from smartico_sync.cli.status_text import folded, status_lines
 from smartico_sync.errors import SyncError
+from smartico_sync.observe.finding import SEVERAL, SHARED, gist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Change", "changes", "is_terminal", "watch"]
 
 PAUSE_S = 1.0  # as often as the page looks; a look costs the daemon a millisecond
-NUMBER = re.compile(r"\d[\d,.:]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,9 @@ def facts(status: dict[str, Any]) -> dict[tuple[str, str], str]:
     found |= {(f"view {view['name']}", ""): str(view["state"]) for view in status["views"]}
     for finding in status["findings"]:
         told = f"{finding['message']}; next: {finding['hint']}" if finding["hint"] else finding["message"]
-        found[finding["subject"], NUMBER.sub("0", finding["message"])] = told
+        code = finding.get("code", "")
+        own = code and code not in SHARED | SEVERAL  # a subject has one of these, whatever it says of it
+        found[finding["subject"], code if own else gist(finding["message"])] = told
     return found
 
 

@@ -1,4 +1,4 @@
-"""How every view does while no daemon runs: what the state knows."""
+"""How every view does while no daemon runs here: what the state knows, and which other machine works with it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.errors import SyncError
+from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, MemberStatus
+from smartico_sync.state.place import ServerPlace
+from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.cli.configured import Configured
+    from smartico_sync.core.records import ViewRow
+    from smartico_sync.sources.stream import Lag
+    from smartico_sync.state.place import Place
     from smartico_sync.state.store import Store
 
 __all__ = ["stopped"]
@@ -21,13 +27,15 @@ __all__ = ["stopped"]
 def stopped(configured: Configured) -> dict[str, Any]:
     """What the state knows, while no daemon runs: views as they are configured, then those that are not any more."""
     context = OperatorContext(configured.path, secrets="passed over")
-    rows, lanes, sizes, parked, dead = {}, {}, {}, {}, {}
+    rows, lanes, sizes, parked, dead, cluster = {}, {}, {}, {}, {}, None
     if context.state.there:
         with context.reading() as store:
             rows = {row.view: row for row in store.views()}
             sizes = asdict(store.sizes())
             lanes = {name: waiting(context, store, name) for name in rows}
             parked, dead = store.parked_counts(), store.dead_letter_counts()
+        cluster = elsewhere(context.state)
+    held = {view for group in (cluster.groups if cluster else ()) if group.held == "yes" for view in group.views}
     names = [view.name for view in context.configuration.views]
     views = []
     for name in [*names, *(name for name in rows if name not in names)]:
@@ -35,7 +43,9 @@ def stopped(configured: Configured) -> dict[str, Any]:
         views.append(
             {
                 "name": name,
-                "state": "not configured" if name not in names else "not running" if row else "never started",
+                "state": "not configured"
+                if name not in names
+                else stands(row, "elsewhere" if name in held else "not running"),
                 "head": row.head.cursor if row and row.head else "",
                 "counts": dict(row.counts) if row else {},
                 "parked": coded(parked.get(name, {})),
@@ -43,7 +53,31 @@ def stopped(configured: Configured) -> dict[str, Any]:
                 **lanes.get(name, {}),
             }
         )
-    return {"ready": "not running", "views": views, "findings": [], "state": sizes}
+    document = {"ready": "not running", "views": views, "findings": [], "state": sizes}
+    return {**document, "cluster": asdict(cluster)} if cluster else document
+
+
+def stands(row: ViewRow | None, running: str) -> str:
+    """What is to be said of a view that is configured."""
+    return running if row or running == "elsewhere" else "never started"
+
+
+def elsewhere(place: Place) -> ClusterStatus | None:
+    """Which members work with the state, and who stands by; None for a file, which one machine has. Raises StateError."""
+    if not isinstance(place, ServerPlace):
+        return None
+    holders = {holder.name: holder for holder in place.holders() if holder.live}
+    groups = tuple(
+        GroupStatus(group.name, group.views, "stands by", "yes", holder.member, holder.since, holder.left_s)
+        if (holder := holders.get(group.name))
+        else GroupStatus(group.name, group.views, "stands by", "no", "", "", 0.0)
+        for group in place.groups
+    )
+    members = tuple(
+        MemberStatus(each.name, tuple(held.name for held in holders.values() if str(held.member_id) == each.id))
+        for each in place.members()
+    )
+    return ClusterStatus(place.member, "yes", groups, members)
 
 
 def coded(counts: Mapping[int, int]) -> dict[str, int]:
@@ -57,6 +91,14 @@ def waiting(context: OperatorContext, store: Store, name: str) -> dict[str, Any]
     if view is None or not context.is_broker(view):
         return {}
     with suppress(SyncError), context.broker(view) as (stream, feed):
-        lanes = stream.lags(feed, store.lanes(name))
-        return {"stream": {"lanes": [{"name": lag.lane, "lag": lag.messages, "lag_ms": lag.time_ms} for lag in lanes]}}
+        lanes, now = stream.lags(feed, store.lanes(name)), now_ms()
+        told = [{"name": lag.lane, "lag": lag.messages, "lag_ms": age(lag, now)} for lag in lanes]
+        return {"stream": {"lanes": told}}
     return {}
+
+
+def age(lag: Lag, now: int) -> int | None:
+    """For how long the first message that waits has been; None where nobody tells."""
+    if not lag.messages:
+        return 0
+    return max(0, now - lag.time_ms) if lag.time_ms else None

@@ -167,7 +167,7 @@ def messages_of(context: OperatorContext, view: View, store: Store, key: tuple[s
             "event_type": "",
             "eid": "",
         }
-        found = [{"cursor": f"written {times}, which the broker does not show any more", **told_of, "problem": ""}]
+        found = [{"cursor": "", **told_of, "problem": ""}]
     return found
 
 
@@ -210,7 +210,10 @@ def show(
         if row["cursor"] is None:
             echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
             continue
-        echo(f"{called}: in the source at {printable(row['cursor'])}, {row['event_type']} {row['eid']}")
+        if row["cursor"]:
+            echo(f"{called}: in the source at {printable(row['cursor'])}, {row['event_type']} {row['eid']}")
+        else:
+            echo(f"{called}: a message that the broker does not show any more")
         said = f"acknowledged at {row['acknowledged_at']}" if row["acknowledged"] else "not acknowledged"
         if not row["acknowledged"] and row["keys"] == "pruned":
             said += ", or longer ago than the ledger keeps keys"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -13,10 +11,10 @@ from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
 from smartico_sync.cli.rewind_consequences import counted_twice, passed_over
+from smartico_sync.cli.rewind_messages import lanes_from, skipped_over
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes, stopping
-from smartico_sync.core.messages.message import split_place
-from smartico_sync.errors import ConfigError
+from smartico_sync.errors import ConfigError, ViewMisconfigured
 from smartico_sync.tracking.prepared_view import stopped
 from smartico_sync.tracking.reconciliation import is_time
 from smartico_sync.tracking.view_identity import definition_of, recorded, replaced
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import ViewRow
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["time_of", "watermark"]
+__all__ = ["watermark"]
 
 FOR_PROGRAMS = {"view", "definition"}  # the view stands above; what it was tracked as is long, and in the JSON
 
@@ -140,8 +138,12 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
     definition: str | None = None
     lanes_at: dict[str, int] | None = None
     if context.is_broker(view):
-        context.replayable(view, "watermark rewind")
-        lanes_at, from_ms = lanes_from(context, view, to)
+        if not context.can_replay(view):
+            only_streams(context, view)
+        with context.reading() as store:
+            known_lanes = {lane: step.next for lane, step in store.lanes(name).items()}
+        lanes_at, from_ms = lanes_from(context, view, to, known_lanes)
+        warnings += skipped_over(name, known_lanes, lanes_at)
     elif to != "first":
         with context.source(view) as (source, prepared):
             from_ms = written(prepared, to)
@@ -156,8 +158,10 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
         with context.reading() as store:
             warnings.append(counted_twice(store, name, from_ms))
     place = position[0] if position else "its start"
+    if lanes_at is not None:
+        place = ", ".join(f"{lane}@{at}" for lane, at in sorted(lanes_at.items()))
     if warnings:
-        consent(f"let view {name} go on after {place}", yes, *warnings)
+        consent(f"let view {name} go on {'after' if lanes_at is None else 'at'} {place}", yes, *warnings)
     fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
     ids: Literal["same", "new"] = "new" if new_ids else "same"
     context.call(
@@ -172,34 +176,18 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
         lanes_at=lanes_at,
     )
     if lanes_at is not None:
-        places = ", ".join(f"{lane}@{at}" for lane, at in sorted(lanes_at.items()))
-        echo(f"view {name} goes on at {places}")
+        echo(f"view {name} goes on at {place}")
         return
     echo(f"view {name} goes on after {place}; it stood at {text(row.head)}")
 
 
-def lanes_from(context: OperatorContext, view: View, to: str) -> tuple[dict[str, int], int | None]:
-    """Where each lane goes on, and from when on (epoch ms) the ledger forgets: `first`, a time, or places such as bets/0@120."""
-    with context.reading() as store:
-        known = {lane: step.next for lane, step in store.lanes(view.name).items()} if store.view(view.name) else {}
-    places = [place.strip() for place in to.split(",")]
-    if all(re.fullmatch(r".+/\d+@\d+", place) for place in places):
-        return known | dict(split_place(place) for place in places), None
-    moment_ms = 0 if to == "first" else time_of(to)
-    with context.broker(view) as (stream, feed):
-        return stream.at(feed, moment_ms), moment_ms or None
-
-
-def time_of(text: str) -> int:
-    """A time as a person writes it, as epoch ms; UTC where it names no zone."""
+def only_streams(context: OperatorContext, view: View) -> None:
+    """Raise ConfigError where a queue of the view gives each message once."""
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(
-            f"{text!r} is no place of messages",
-            hint="expected first, a time such as 2026-01-31T12:00:00, or offsets such as bets/0@120,bets/1@98",
-        ) from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+        with context.broker(view) as (stream, feed):
+            stream.ends(feed)
+    except ViewMisconfigured:
+        context.replayable(view, "watermark rewind")
 
 
 def new_definition(context: OperatorContext, view: View, prepared: PreparedView) -> str | None:

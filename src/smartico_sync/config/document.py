@@ -187,9 +187,8 @@ class Reader:
                 return "$"
             value = self.environ.get(name, "")
             if name not in self.environ and default is None:
-                self.problem(
-                    loc, f"the environment has no variable {name}; set it, or give a default: ${{{name}:-default}}"
-                )
+                text = f"the environment has no variable {name}; set it, or give a default: ${{{name}:-default}}"
+                self.document.problems.append(Problem(loc, text, kind="no variable"))
             value = value or default or ""
             return RESERVED.sub(lambda found: quote(found[0], safe=""), value) if match.start() < userinfo else value
 

@@ -29,7 +29,7 @@ def engine_table() -> str:
 def broker_table() -> str:
     """Describe every broker in a line."""
     rows = [
-        f"| [`{broker.scheme}`](streams/{broker.scheme}.md) | {', '.join(map(code, broker.aliases))} | "
+        f"| [`{broker.scheme}`](streams/{broker.extra}.md) | {', '.join(map(code, broker.aliases))} | "
         f"`smartico-sync[{broker.extra}]` | {broker.port} |"
         for broker in BROKERS.values()
     ]

@@ -87,7 +87,17 @@ def load(
                 }
             )
     failure = SecretsMissing if all(problem.kind == "absent" for problem in problems) else ConfigError
-    raise failure(told(path, document, problems), hint=f"correct {path}, then: smartico-sync check --config {path}")
+    raise failure(
+        told(path, document, problems), hint=f"{next_step(path, problems)}, then: smartico-sync check --config {path}"
+    )
+
+
+def next_step(path: Path, problems: list[Problem]) -> str:
+    """What mends the problems: the file, or what it takes from the environment."""
+    lacking = {problem.loc for problem in problems if problem.kind == "no variable"}
+    if lacking.issuperset(problem.loc for problem in problems):
+        return f"write NAME=value into {path.with_name('secrets.env')}, a line for each of them, or export them"
+    return f"correct {path}"
 
 
 def world_readable(path: Path, text: str, configuration: Configuration) -> str:

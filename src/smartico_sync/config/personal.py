@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.properties import PROPERTIES
@@ -71,6 +72,7 @@ IDENTITY = re.compile(
     r"|(?:^|_)(?:user_?name|nome|nombres?(?:_completo)?)$|surname"  # at the end: `username_length` and `nombre_juego` are none
 )
 KNOWN_IDENTITY = frozenset({"user_first_name", "user_last_name", "user_birthdate", "core_username"})
+NAMES_KEPT = 4096  # views of one database call their columns alike
 
 
 def plain_name(name: str) -> str:
@@ -79,6 +81,7 @@ def plain_name(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").replace(".", "_").replace(" ", "_").lower()
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def looks_personal(name: str) -> bool:
     """Whether a column or property of this name probably holds an e-mail address or a phone number."""
     if name in PROPERTIES:
@@ -87,6 +90,7 @@ def looks_personal(name: str) -> bool:
     return bool(ADDRESS.search(plain)) and not NO_ADDRESS.search(plain)
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def looks_identifying(name: str) -> bool:
     """Whether a column or property of this name probably says who somebody is, or where he can be found."""
     if name in PROPERTIES:

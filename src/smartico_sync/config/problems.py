@@ -27,14 +27,14 @@ class Problem:
     """One thing to mend. `loc` is the path in the document; `at` says whether its key or its value is wrong.
 
     `text` says what was found and what is expected; it never holds a secret. `place` is set where no path leads to it.
-    `kind`: a mistake of the file, or a file of a secret that is not there yet or holds none.
+    `kind`: a mistake of the file, a variable that the environment lacks, or a file of a secret that is not there yet or holds none.
     """
 
     loc: Loc
     text: str
     at: Literal["key", "value"] = "value"
     place: Place | None = None
-    kind: Literal["mistake", "absent", "no secret"] = "mistake"
+    kind: Literal["mistake", "no variable", "absent", "no secret"] = "mistake"
 
 
 def dotted(loc: Loc) -> str:

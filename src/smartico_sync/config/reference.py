@@ -188,7 +188,7 @@ def one_line(text: str) -> str:
 def published() -> dict[Path, str]:
     """Make the text of every generated file."""
     pages = {DATABASES / f"{engine.scheme}.md": engine for engine in ENGINES.values()}
-    pages |= {STREAMS / f"{broker.scheme}.md": broker for broker in BROKERS.values()}
+    pages |= {STREAMS / f"{broker.extra}.md": broker for broker in BROKERS.values()}
     return {
         SCHEMA_FILE: json.dumps(as_schema(), indent=2) + "\n",
         MARKDOWN_FILE: as_markdown(),

@@ -55,14 +55,24 @@ def stream_problems(view: View, where: Where) -> Iterator[Problem]:
             where.at("start_from"),
             f"found {view.start_from!r}, expected first, now, or a time such as 2026-01-31T12:00:00",
         )
-    for column, field in view.fields.items():
-        if column.startswith("@") or not all(field.path.split(".")):
-            yield Problem(where.at("fields", column), "expected a column's name, and names with dots between them")
+    yield from path_problems(view, where)
     for column in view.columns:
         if view.fields and column not in view.fields:
             yield Problem(
                 where.at("columns", column), f"`fields` has no column {column}; add it there, or take it out", "key"
             )
+
+
+def path_problems(view: View, where: Where) -> Iterator[Problem]:
+    """Paths are names with dots between them."""
+    for column, field in view.fields.items():
+        if column.startswith("@") or not all(field.path.split(".")):
+            yield Problem(where.at("fields", column), "expected a column's name, and names with dots between them")
+    if view.root and not all(view.root.split(".")):
+        yield Problem(where.at("root"), f"found {view.root!r}, expected names with dots between them")
+    for name in view.where:
+        if not all(name.split(".")):
+            yield Problem(where.at("where", name), "expected a column, or names with dots between them", "key")
 
 
 def name_problems(relation: str, where: Where) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, T
 from smartico_sync.core.few_texts import FEW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 __all__ = ["CALM_WORTH", "WORTH", "Batch", "batches", "encode", "parts", "weight"]
@@ -28,6 +28,8 @@ APART = 8  # parts at most of what is sent apart
 JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
 SHAPES = 256  # of pages of all views: which properties there are, and which of them some event lacks
+QUOTED = 4096  # names of properties
+PRINTED = (pl.String, pl.Boolean, pl.Int64, pl.UInt64, pl.UInt32)  # dtypes whose values Python prints as polars does
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
 ESCAPED_IN = re.compile(f"[{re.escape(''.join(ESCAPED))}]")
@@ -138,8 +140,32 @@ def objects(events: Events) -> pl.Series:
     kept = (*events.raw, EID, KEY)
     texts = tuple(column.name for column in columns if column.dtype == pl.String and column.name not in kept)
     escaped: frozenset[str] = with_escapes(frame, texts) if texts else frozenset()
+    if frame.height <= FEW and not escaped and all(column.dtype in PRINTED for column in columns):
+        return pl.Series(
+            JSON, [written(names, frozenset(texts), row) for row in frame.rows(named=True)], dtype=pl.String
+        )
     lacking = frozenset(name for name in names if frame.get_column(name).null_count())
     return frame.select(glued(names, lacking, texts, escaped)).to_series()
+
+
+def written(names: Sequence[str], texts: AbstractSet[str], row: Mapping[str, object]) -> str:
+    """One event of a handful as `glued` makes it, where no text needs an escape."""
+
+    def value(name: str) -> str:
+        held = row[name]
+        return f'"{held}"' if name in texts else str(held).lower() if isinstance(held, bool) else str(held)
+
+    payload = ",".join(f"{quoted(name)}:{value(name)}" for name in names if row[name] is not None)
+    return (
+        f'{{"eid":"{row[EID]}","event_date":{row[DATE]},"ext_brand_id":{value(BRAND)},"user_ext_id":{value(USER)},'
+        f'"event_type":{value(TYPE)},"payload":{{{payload}}}}}'
+    )
+
+
+@lru_cache(maxsize=QUOTED)
+def quoted(name: str) -> str:
+    """A property's name in JSON."""
+    return json.dumps(name)
 
 
 @lru_cache(maxsize=SHAPES)

@@ -26,6 +26,7 @@ from smartico_sync.core.part_prints import (
     there,
     together,
 )
+from smartico_sync.core.picked import picked
 from smartico_sync.core.told_sets import EMPTY, MARK, differences, marked, told_otherwise
 from smartico_sync.core.validation import IMMUTABLE
 
@@ -115,7 +116,7 @@ def diff(
         }
     )
     before = with_known(state, held_before)
-    last = before.select("known_whole", "known_parts")
+    last = picked(before, ("known_whole", "known_parts"))
     several = before.get_column("id").n_unique() < before.height
     if several:
         last = before.select(
@@ -166,11 +167,17 @@ def diff(
             events.raw.difference(sets) | {column.name for column in cleared},
         ),
         frame.height - int(worth.sum()),
-        state.with_columns(
-            pl.col("whole", "parts").str.decode("hex"), frame.get_column(POSITION), changed.alias("changed")
-        ),
+        as_bytes(state).hstack([frame.get_column(POSITION), changed.alias("changed")]),
         {name: mask for name, mask in moved.items() if mask.any()},
     )
+
+
+def as_bytes(state: pl.DataFrame) -> pl.DataFrame:
+    """The states with their fingerprints as the state keeps them."""
+    if not are_few(state):
+        return state.with_columns(pl.col("whole", "parts").str.decode("hex"))
+    made = {name: few_profiles.digits(state.get_column(name)) for name in ("whole", "parts")}
+    return pl.DataFrame([made.get(column.name, column) for column in state.get_columns()])
 
 
 def renamed(frame: pl.DataFrame, eids: pl.Series, without: Sequence[str]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import polars as pl
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-__all__ = ["beside", "glued", "older", "same_or"]
+__all__ = ["beside", "digits", "filled", "glued", "hexadecimal", "older", "same_or"]
 
 
 def beside(players: pl.Series, known: pl.DataFrame) -> list[pl.Series]:
@@ -35,6 +35,22 @@ def glued(columns: Iterable[pl.Series], before: str = "", behind: str = "") -> p
     """The texts of columns as one, null where one of them is, with the same text before and behind each."""
     rows = zip(*(column.to_list() for column in columns), strict=True)
     return pl.Series([None if None in row else "".join((before, *row, behind)) for row in rows], dtype=pl.String)
+
+
+def filled(values: pl.Series) -> pl.Series:
+    """A digit for each row, 1 where there is a value."""
+    return pl.Series(values.name, ["0" if value is None else "1" for value in values.to_list()], dtype=pl.String)
+
+
+def hexadecimal(values: pl.Series) -> pl.Series:
+    """Bytes as hexadecimal digits, null where there are none."""
+    return pl.Series(values.name, [None if each is None else each.hex() for each in values.to_list()], dtype=pl.String)
+
+
+def digits(values: pl.Series) -> pl.Series:
+    """Hexadecimal digits as bytes, null where there are none."""
+    made = [None if each is None else bytes.fromhex(each) for each in values.to_list()]
+    return pl.Series(values.name, made, dtype=pl.Binary)
 
 
 def same_or(now: pl.Series, before: Sequence[str | None], passed_over: Collection[str | None]) -> bool:

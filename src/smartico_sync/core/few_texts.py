@@ -8,12 +8,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = ["FEW", "are_few", "hmac_sha256", "sha256", "xxh64"]
+
+Lanes = tuple[int, ...]
 
 FEW = 16  # rows: looking at each costs less than a query does
 WORD = (1 << 64) - 1
@@ -37,11 +40,15 @@ def hmac_sha256(text: str, key: str) -> str:
     return hmac.digest(key.encode(), text.encode(), "sha256").hex()
 
 
-def xxh64(text: str) -> int:
-    """XXH64 with seed 0, as its specification has it: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md."""
-    data = text.encode()
+def xxh64(text: str, before: str = "") -> int:
+    """XXH64 with seed 0, as its specification has it: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md.
+
+    Of both texts as one; what is the same `before` many texts is hashed once.
+    """
+    begun, lanes = striped_before(before)
+    data = before.encode() + text.encode()
     striped = len(data) // STRIPE * STRIPE
-    mixed = (stripes(data[:striped]) if striped else P5) + len(data) & WORD
+    mixed = (merged(stripes(data[begun:striped], lanes)) if striped else P5) + len(data) & WORD
     words = striped + (len(data) - striped) // 8 * 8
     for (word,) in struct.iter_unpack("<Q", data[striped:words]):
         mixed ^= lane(0, word)
@@ -57,11 +64,23 @@ def xxh64(text: str) -> int:
     return mixed ^ mixed >> 32
 
 
-def stripes(data: bytes) -> int:
-    """What the four lanes make of whole stripes."""
-    lanes = [P1 + P2 & WORD, P2, 0, -P1 & WORD]
+@lru_cache(maxsize=16)
+def striped_before(before: str) -> tuple[int, Lanes]:
+    """How many bytes of whole stripes a text begins with, and what the four lanes make of them."""
+    data = before.encode()
+    begun = len(data) // STRIPE * STRIPE
+    return begun, stripes(data[:begun], (P1 + P2 & WORD, P2, 0, -P1 & WORD))
+
+
+def stripes(data: bytes, lanes: Lanes) -> Lanes:
+    """What the four lanes make of further whole stripes."""
     for words in struct.iter_unpack("<4Q", data):
-        lanes = [lane(before, word) for before, word in zip(lanes, words, strict=True)]
+        lanes = tuple(lane(before, word) for before, word in zip(lanes, words, strict=True))
+    return lanes
+
+
+def merged(lanes: Lanes) -> int:
+    """What they make together."""
     mixed = sum(turned(each, bits) for each, bits in zip(lanes, (1, 7, 12, 18), strict=True)) & WORD
     for each in lanes:
         mixed = ((mixed ^ lane(0, each)) * P1 + P4) & WORD

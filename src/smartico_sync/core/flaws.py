@@ -10,6 +10,7 @@ import polars as pl
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.conversion import Hints, conversion
 from smartico_sync.core.events import BRAND, DATE, KEY, PLAYER, POSITION, TYPE, USER
+from smartico_sync.core.few_texts import are_few
 from smartico_sync.core.identity import row_hashes
 from smartico_sync.core.selection import ROLE, role_of
 
@@ -231,17 +232,34 @@ class Flaws:
 
     def complete(self, properties: Sequence[Property]) -> None:
         """Hold the properties against what the kind cannot do without."""
-        lacking = {
-            known: pl.col(f"@@{known.name}").is_null() & self.among(known.needed_in)
+        lacking = [
+            known
             for known in properties
             if known.demand == "there" and self.rows.get_column(f"@@{known.name}").null_count()
-        }
-        if not lacking:
-            return
-        missing = self.rows.select(mask.alias(f"@@{known.name}") for known, mask in lacking.items())
-        for known, mask in zip(lacking, missing.get_columns(), strict=True):
+        ]
+        for known, mask in zip(lacking, self.missing(lacking), strict=True):
             lacks = "NULL or empty" if known.target == "string" else "NULL"
             self.add(mask, f"column {known.said} is {lacks}, and {self.mapping.kind.name} needs it as {known.name}")
+
+    def missing(self, properties: Sequence[Property]) -> Sequence[pl.Series]:
+        """Where rows lack each of these properties, which their role needs."""
+        if not properties:
+            return ()
+        if are_few(self.rows):
+            roles = (
+                self.roles().to_list() if any(known.needed_in for known in properties) else [None] * self.rows.height
+            )
+            return [
+                pl.Series(
+                    [
+                        value is None and (not known.needed_in or role in known.needed_in)
+                        for value, role in zip(self.rows.get_column(f"@@{known.name}").to_list(), roles, strict=True)
+                    ]
+                )
+                for known in properties
+            ]
+        masks = (pl.col(f"@@{known.name}").is_null() & self.among(known.needed_in) for known in properties)
+        return self.rows.select(mask.alias(str(place)) for place, mask in enumerate(masks)).get_columns()
 
     def among(self, roles: frozenset[str]) -> pl.Expr:
         """Whether a row has one of these roles; all have where none is named."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
+    "Part",
+    "Same",
     "content_prints",
     "contents",
     "eids",
@@ -36,6 +39,7 @@ __all__ = [
     "row_hashes",
     "row_ids",
     "seeds",
+    "signed",
 ]
 
 FORMATS = 2  # of event ids, ledger keys and fingerprints; golden values in tests/golden/formats freeze them
@@ -43,29 +47,64 @@ SEPARATOR, MARK = "\x1f", "\x1e"
 NULL = f"{MARK}-"
 SEPARATORS = f"[{SEPARATOR}{MARK}]"
 CODED = 1024  # lists of names: a view has a handful
+NAMED = 8192  # names that are asked for again by every rescan; 200 bytes each
 CODE = 3  # characters that stand for a property's name: of 40 names, two share them once in 330 views
 
 
-def seeds(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> pl.Series:
+@dataclass(frozen=True, slots=True)
+class Same:
+    """A part of seeds that is the same in every row."""
+
+    text: str
+
+
+Part = str | Same | pl.Expr  # a column by its name, a text, or what a row says
+
+
+def seeds(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
     """One seed for each row (String, never null), of columns by name or of expressions; different parts never make the same one."""
     if are_few(frame):
         return pl.Series("seed", seed_texts(frame, parts), dtype=pl.String)
     return seeded(frame, parts, lambda seed: seed)
 
 
-def seed_texts(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> list[str]:
+def seed_texts(frame: pl.DataFrame, parts: Iterable[Part]) -> list[str]:
     """The same for a handful of rows."""
     return [SEPARATOR.join(NULL if part is None else framed_text(part) for part in row) for row in texts(frame, parts)]
 
 
-def texts(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> Iterable[tuple[str | None, ...]]:
-    """A handful of rows as texts."""
+def texts(frame: pl.DataFrame, parts: Iterable[Part]) -> Iterable[tuple[str | None, ...]]:
+    """A handful of rows as texts. No query is started but for expressions, and for columns that only polars can write."""
     parts = list(parts)
-    columns = [frame.get_column(part) for part in parts if isinstance(part, str)]
-    if len(columns) == len(parts) and all(column.dtype == pl.String for column in columns):
-        return zip(*(column.to_list() for column in columns), strict=True)
-    written = (pl.col(part) if isinstance(part, str) else part for part in parts)
-    return frame.select(part.cast(pl.String).alias(str(place)) for place, part in enumerate(written)).rows()
+    columns = [text_list(frame, part) for part in parts]
+    asked = [place for place, column in enumerate(columns) if column is None]
+    if asked:
+        written = frame.select(expression(parts[place]).cast(pl.String).alias(str(place)) for place in asked)
+        for place in asked:
+            columns[place] = written.get_column(str(place)).to_list() * (frame.height // written.height)
+    return zip(*(column for column in columns if column is not None), strict=True)
+
+
+def text_list(frame: pl.DataFrame, part: Part) -> list[str | None] | None:
+    """A part of a handful of rows as texts, where that needs no query."""
+    if isinstance(part, Same):
+        return [part.text] * frame.height
+    if isinstance(part, str):
+        column = frame.get_column(part)
+        if column.dtype == pl.String:
+            return column.to_list()
+        if column.dtype.is_integer():
+            return [None if value is None else str(value) for value in column.to_list()]
+        if column.dtype == pl.Boolean:
+            return [None if value is None else str(value).lower() for value in column.to_list()]
+    return None
+
+
+def expression(part: Part) -> pl.Expr:
+    """A part as polars takes it."""
+    if isinstance(part, Same):
+        return pl.lit(part.text)
+    return pl.col(part) if isinstance(part, str) else part
 
 
 def framed_text(text: str) -> str:
@@ -73,9 +112,9 @@ def framed_text(text: str) -> str:
     return f"{MARK}{len(text.encode())}:{text}" if SEPARATOR in text or MARK in text else text
 
 
-def seeded(frame: pl.DataFrame, parts: Iterable[str | pl.Expr], made: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
+def seeded(frame: pl.DataFrame, parts: Iterable[Part], made: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
     """What is made of the seed of each row, seed and hash in one go."""
-    named = [part if isinstance(part, str) else part.alias(f"@{place}") for place, part in enumerate(parts)]
+    named = [part if isinstance(part, str) else expression(part).alias(f"@{place}") for place, part in enumerate(parts)]
     columns = frame if all(isinstance(part, str) for part in named) else frame.select(named)
     names = [part if isinstance(part, str) else f"@{place}" for place, part in enumerate(named)]
     written = [
@@ -182,7 +221,7 @@ def eids(seed: pl.Series) -> pl.Series:
     return uuids(seed.to_frame("seed").select(digest(pl.col("seed")).alias("seed")))
 
 
-def row_ids(frame: pl.DataFrame, parts: Iterable[str | pl.Expr]) -> pl.Series:
+def row_ids(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
     """The same of each row's seed, as `seeds` makes it."""
     if are_few(frame):
         return uuids_few(seed_texts(frame, parts))
@@ -246,7 +285,7 @@ def keyed_hash(seed: pl.Series, secret: bytes) -> pl.Series:
     return seed.to_frame("seed").select(keyed(secret)(pl.col("seed"))).to_series()
 
 
-def row_hashes(frame: pl.DataFrame, parts: Iterable[str | pl.Expr], secret: bytes) -> pl.Series:
+def row_hashes(frame: pl.DataFrame, parts: Iterable[Part], secret: bytes) -> pl.Series:
     """The same of each row's seed, as `seeds` makes it."""
     if are_few(frame):
         return keyed_few(seed_texts(frame, parts), secret)
@@ -255,7 +294,21 @@ def row_hashes(frame: pl.DataFrame, parts: Iterable[str | pl.Expr], secret: byte
 
 def keyed_few(seeds: Iterable[str], secret: bytes) -> pl.Series:
     """The same for a handful."""
-    return pl.Series("seed", [xxh64(f"{secret.hex()}{seed}") for seed in seeds], dtype=pl.UInt64)
+    return pl.Series("seed", [keyed_text(seed, secret) for seed in seeds], dtype=pl.UInt64)
+
+
+@lru_cache(maxsize=NAMED)
+def keyed_text(seed: str, secret: bytes) -> int:
+    """The same of one."""
+    return xxh64(seed, secret.hex())
+
+
+def signed(hashes: pl.Series) -> pl.Series:
+    """The same 64 bits as Int64: SQL's integers are signed; equal bits, equal names."""
+    if are_few(hashes):
+        numbers = [None if each is None else each - (each >> 63 << 64) for each in hashes.to_list()]
+        return pl.Series(hashes.name, numbers, dtype=pl.Int64)
+    return hashes.reinterpret(signed=True)
 
 
 def keyed(secret: bytes) -> Callable[[pl.Expr], pl.Expr]:

@@ -10,7 +10,8 @@ import polars as pl
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, SEED, TYPE, USER, Events
 from smartico_sync.core.flaws import Flaws, moments_in, unreadable
-from smartico_sync.core.identity import contents, fingerprints, row_hashes, row_ids, seeds
+from smartico_sync.core.identity import Same, contents, fingerprints, row_hashes, row_ids, seeds
+from smartico_sync.core.picked import renamed
 from smartico_sync.core.row_values import converted, envelope
 from smartico_sync.core.selection import chosen
 from smartico_sync.core.told_sets import MARK
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.catalogue.kinds import Kind
+    from smartico_sync.core.identity import Part
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.core.view_mapping import Property, ViewMapping
 
 __all__ = ["Mapped", "events", "keys_of", "told_by_difference", "told_whole", "wire_name"]
 
 SHAPES = 16  # pages of one view differ in how a value had to be carried, hardly ever in more ways
+AS_WRITTEN = (
+    pl.QueryOptFlags.none()
+)  # two steps, of which nothing is left out: to look for better ones costs more than a small page
 PREFIXES = {"replace": "", "add": "+", "sync": MARK}
 
 
@@ -74,13 +79,13 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
     if skipped:
         unread = unreadable(mapping.relation, frame)
     steps = steps_for(mapping, frame)
-    rows = frame.with_columns(steps.envelope).with_columns(steps.payload)
+    rows = frame.lazy().with_columns(steps.envelope).with_columns(steps.payload).collect(optimizations=AS_WRITTEN)
     flaws = Flaws(mapping, rows, unread)
     flaws.moments(steps.moments)
     flaws.envelope()
     flaws.values(steps.conversions)
     good, rejects, invalid = flaws.sorted_out()
-    kept = good.select(steps.kept)
+    kept = renamed(good, steps.kept)
     player = row_hashes(good, [BRAND, USER], mapping.options.secret)
     parts = seed_parts(mapping, good)
     if mapping.kind.role == "profile":
@@ -105,13 +110,13 @@ def steps_for(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
 def steps_of(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
     """Build them."""
     conversions = [(known, converted(known, page)) for known in mapping.properties]
-    columns = [pl.col(f"@@{known.name}").alias(wire_name(mapping, known)) for known, _ in conversions]
+    columns = {wire_name(mapping, known): f"@@{known.name}" for known, _ in conversions}
     return Steps(
         tuple(envelope(mapping, page.schema)),
         tuple(made.expr.alias(f"@@{known.name}") for known, made in conversions),
         tuple(conversions),
         {role: moments_in(mapping, page, columns) for role, columns in mapping.dates.items()},
-        (*(pl.col(name) for name in (DATE, BRAND, USER, TYPE, KEY, POSITION)), *columns),
+        {name: name for name in (DATE, BRAND, USER, TYPE, KEY, POSITION)} | columns,
         frozenset(wire_name(mapping, known) for known, made in conversions if made.form == "json"),
     )
 
@@ -132,34 +137,30 @@ def told_whole(mapping: ViewMapping) -> list[str]:
     return [known.name for known in mapping.properties if known.target == "array" and known.name not in differing]
 
 
-def seed_parts(mapping: ViewMapping, rows: pl.DataFrame) -> list[pl.Expr]:
+def seed_parts(mapping: ViewMapping, rows: pl.DataFrame) -> list[Part]:
     """What an event's id is made of: where it comes from, whose and what it is, and which row."""
     relation, options = mapping.relation, mapping.options
-    parts = [pl.lit(mapping.identity), pl.col(BRAND), pl.col(TYPE)]
+    parts: list[Part] = [Same(mapping.identity), BRAND, TYPE]
     parts += [id_part(relation, name) for name in mapping.id_columns]
     if not mapping.id_columns:
         parts.append(pl.lit(whole_row(mapping, rows)))
     if mapping.kind.role == "profile":
         parts += changes_by(relation)  # A→B→A is three changes
-    return [*parts, pl.lit(f"generation {options.generation}")] if options.generation else parts
+    return [*parts, Same(f"generation {options.generation}")] if options.generation else parts
 
 
-def changes_by(relation: Relation) -> list[pl.Expr]:
+def changes_by(relation: Relation) -> list[Part]:
     """What is another in each state of a player: the cursor; of messages the version, or the place and the time there."""
     if relation.version:
         return [pl.col(relation.version).cast(pl.String)]
-    return (
-        [pl.col("@cursor")]
-        if relation.version is None
-        else [pl.col("@cursor"), pl.col(relation.cursor).cast(pl.String)]
-    )
+    return ["@cursor"] if relation.version is None else ["@cursor", pl.col(relation.cursor).cast(pl.String)]
 
 
-def id_part(relation: Relation, name: str) -> pl.Expr:
+def id_part(relation: Relation, name: str) -> Part:
     """A column as part of an id: as the database prints it."""
     if name in relation.key:
-        return pl.col(f"@key.{relation.key.index(name)}")
-    return pl.col("@cursor") if name == relation.cursor else pl.col(name).cast(pl.String)
+        return f"@key.{relation.key.index(name)}"
+    return "@cursor" if name == relation.cursor else pl.col(name).cast(pl.String)
 
 
 def whole_row(mapping: ViewMapping, rows: pl.DataFrame) -> pl.Series:

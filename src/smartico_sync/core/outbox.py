@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.core.events import PLAYER, POSITION, Events
+from smartico_sync.core.few_texts import are_few
+from smartico_sync.core.picked import picked
 from smartico_sync.core.records import Commit
 from smartico_sync.core.told_sets import marked
 
@@ -52,7 +54,10 @@ def packed(events: Events, profiles: pl.DataFrame) -> bytes:
     """Events and what to remember of them as bytes."""
     names = json.dumps([sorted(events.raw), sorted(events.optional)]).encode()
     # Fingerprints do not get smaller.
-    frames = [stream(events.frame, "zstd"), stream(profiles.drop("eid", strict=False), "uncompressed")]
+    remembered = picked(profiles, (name for name in profiles.columns if name != "eid"))
+    # What is small stays so, and a handful of events are not worth the time.
+    of_events: Literal["zstd", "uncompressed"] = "uncompressed" if are_few(events.frame) else "zstd"
+    frames = [stream(events.frame, of_events), stream(remembered, "uncompressed")]
     return b"".join([LENGTHS.pack(len(names), len(frames[0])), names, *frames])
 
 

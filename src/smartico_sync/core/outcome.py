@@ -12,6 +12,7 @@ import polars as pl
 from smartico_sync.core.backoff import Backoff
 from smartico_sync.core.cursor_time import DAY_MS
 from smartico_sync.core.events import EID, KEY, PLAYER, POSITION, TYPE
+from smartico_sync.core.picked import picked
 from smartico_sync.core.pipeline import positions_of
 from smartico_sync.core.reason_codes import (
     AFTER_REFUSED,
@@ -239,7 +240,7 @@ def accepted_profiles(batch: PreparedBatch, receipt: Receipt, doubtful: pl.DataF
     if receipt.refused or doubtful.height:
         rows = [*(refusal.row for refusal in receipt.refused), *doubtful.get_column(POSITION)]
         profiles = profiles.filter(~pl.col(POSITION).is_in(rows))
-    return profiles.select("id", "whole", "parts", "cursor_at", *marked(profiles.columns))
+    return picked(profiles, ("id", "whole", "parts", "cursor_at", *marked(profiles.columns)))
 
 
 def new_to_ledger(ledger: pl.DataFrame, retried: Retried) -> pl.DataFrame | None:

@@ -37,6 +37,8 @@ def there(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, pl.Series]:
     """A digit for each of these properties, 1 where it has a value."""
     if not names:
         return {}
+    if are_few(frame):
+        return {name: few_profiles.filled(frame.get_column(name)) for name in names}
     filled = pl.when(pl.col(names).is_not_null()).then(pl.lit("1")).otherwise(pl.lit("0")).name.keep()
     return {column.name: column for column in frame.select(filled).get_columns()}
 
@@ -122,6 +124,10 @@ def news(earlier: Sequence[pl.Series], layout: str, place: int, part: pl.Series)
 
 def decoded(known: pl.DataFrame) -> pl.DataFrame:
     """What the state holds, as hexadecimal text."""
+    if are_few(known):
+        sets = (known.get_column(name) for name in marked(known.columns))
+        told = (few_profiles.hexadecimal(known.get_column(name)).alias(f"known_{name}") for name in ("whole", "parts"))
+        return pl.DataFrame([known.get_column("id"), *sets, *told])
     return known.select(
         pl.col("id", *marked(known.columns)),
         pl.col("whole").bin.encode("hex").alias("known_whole"),

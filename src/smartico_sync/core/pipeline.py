@@ -13,10 +13,11 @@ from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
 from smartico_sync.core.folding import folded
-from smartico_sync.core.identity import row_hashes, row_ids
+from smartico_sync.core.identity import row_hashes, row_ids, signed
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events, told_by_difference
 from smartico_sync.core.partial import absences
+from smartico_sync.core.picked import picked
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors, older
 from smartico_sync.core.records import Anchor, Holds
@@ -203,7 +204,7 @@ def remembered(states: pl.DataFrame, cursor_at: pl.Series, delivered: pl.DataFra
         later = (pl.col("cursor_at") > pl.col("before")).fill_null(pl.col("cursor_at").is_not_null())
         states = states.join(before, on="id", how="left", maintain_order="left").with_columns(pl.col("changed") | later)
     states = states if states.get_column("changed").all() else states.filter("changed")
-    return states.select("id", "eid", "whole", "parts", "cursor_at", *marked(states.columns), POSITION)
+    return picked(states, ("id", "eid", "whole", "parts", "cursor_at", *marked(states.columns), POSITION))
 
 
 def chosen(column: pl.Series, places: pl.Series) -> pl.Series:
@@ -336,7 +337,7 @@ def anchored(frame: pl.DataFrame, mapping: ViewMapping, places: pl.DataFrame, mo
 def anchor_print(frame: pl.DataFrame, mapping: ViewMapping) -> pl.Series:
     """What never changes in a row, hashed (Int64): whose it is, and for a transaction also what it is and when it was."""
     names = (BRAND, USER) if mapping.kind.role == "profile" else (BRAND, USER, TYPE, DATE)
-    return row_hashes(frame, names, mapping.options.secret).reinterpret(signed=True)
+    return signed(row_hashes(frame, names, mapping.options.secret))
 
 
 def position_at(rows: pl.DataFrame, row: int) -> Position:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
 
 __all__ = [
+    "PLACED",
     "Anchor",
     "Backfill",
     "BackfillState",
@@ -181,12 +182,16 @@ class Step:
     rows: int
 
 
+PLACED = "@placed"
+
+
 @dataclass(frozen=True, slots=True)
 class LaneStep:
     """How far messages of one lane (`topic/partition`) are dealt with: all before `next`.
 
     `expected`: what `next` was before, None where nothing was known; a step from elsewhere changes nothing. `epoch` names the
-    topic: one that was recreated under its name has another; empty where the broker does not tell.
+    topic: one that was recreated under its name has another; empty where the broker does not tell, PLACED where an operator has
+    put the lane, whatever the topic.
     """
 
     lane: str

@@ -35,8 +35,13 @@ def envelope(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> list[pl
         type_of(mapping, schema).alias(TYPE),
         date_of(mapping, schema, role).alias(DATE),
         (pl.concat_str(key, separator=",", ignore_nulls=True) if key else pl.col("@cursor")).alias(KEY),
-        *([role.alias(ROLE)] if any(origin.roles for known in mapping.properties for origin in known.origins) else []),
+        *([role.alias(ROLE)] if any(hangs_on_role(known) for known in mapping.properties) else []),
     ]
+
+
+def hangs_on_role(known: Property) -> bool:
+    """Whether a property is for rows of some roles only, or needed in them."""
+    return bool(known.needed_in) or any(origin.roles for origin in known.origins)
 
 
 def date_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType], role: pl.Expr) -> pl.Expr:

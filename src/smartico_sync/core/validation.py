@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +11,7 @@ import polars as pl
 from smartico_sync.catalogue.events import EARLIEST_MS, FUTURE_MS
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.events import DATE
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.folding import fits
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ InvalidPolicy = Literal[
 EVENT_DATE = "event_date"  # what the rule about an event's moment is counted under; it cannot be left out
 SHAPES = 256  # sets of properties, of all views
 
+# Patterns of plain ASCII, which mean the same to every engine.
+SURE = {known.pattern: re.compile(known.pattern, re.ASCII).fullmatch for known in PROPERTIES.values() if known.pattern}
 IMMUTABLE = tuple(sorted(name for name, known in PROPERTIES.items() if known.change == "immutable"))
 
 
@@ -49,6 +53,8 @@ def broken(frame: pl.DataFrame, now_ms: int, tolerance_ms: int = FUTURE_MS) -> d
             rules[column.name] = of_texts[column.name]
         elif PROPERTIES[column.name].past == "must be past" and column.dtype == pl.Int64:
             rules[column.name] = pl.col(column.name) > now_ms, "in the past"
+    if frame.height <= FEW:
+        rules = {name: rule for name, rule in rules.items() if suspicious(frame.get_column(name), now_ms)}
     # All in one go, and hardly ever is one broken.
     any_wrong = frame.select(wrong.any().alias(name) for name, (wrong, _) in rules.items()) if rules else frame.clear()
     broke = [name for name in rules if any_wrong.height and any_wrong.get_column(name)[0]]
@@ -56,6 +62,15 @@ def broken(frame: pl.DataFrame, now_ms: int, tolerance_ms: int = FUTURE_MS) -> d
         masks = frame.select(rules[name][0].fill_null(value=False).alias(name) for name in broke)
         found |= {name: (masks.get_column(name), rules[name][1]) for name in broke}
     return found
+
+
+def suspicious(column: pl.Series, now_ms: int) -> bool:
+    """Whether one of a handful of values may break the rule of its property, which is to be looked at with more care then."""
+    known = PROPERTIES[column.name]
+    there = {value for value in column.to_list() if value is not None}
+    if column.dtype != pl.String:
+        return any(value > now_ms for value in there)
+    return not (there <= known.values if known.values else all(SURE[known.pattern](text) for text in there))
 
 
 @lru_cache(maxsize=SHAPES)

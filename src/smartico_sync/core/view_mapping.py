@@ -129,14 +129,15 @@ class Misfit:
 class Steps:
     """How pages of one shape become events: expressions for the envelope, the properties, and the frame that is kept.
 
-    `payload` hangs on `envelope`. `moments`: the columns that may say when, by role; `raw` as in Events.
+    `payload` hangs on `envelope`. `moments`: the columns that may say when, by role; `kept`: the column that each of an event's
+    is made as; `raw` as in Events.
     """
 
     envelope: tuple[pl.Expr, ...]
     payload: tuple[pl.Expr, ...]
     conversions: tuple[tuple[Property, Conversion], ...]
     moments: Mapping[str, tuple[tuple[Column, Conversion], ...]]
-    kept: tuple[pl.Expr, ...]
+    kept: Mapping[str, str]
     raw: frozenset[str]
 
 

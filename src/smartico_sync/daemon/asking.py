@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["LOOK_S", "DaemonHangs", "ask", "short", "socket_path"]
+__all__ = ["LOOK_S", "DaemonHangs", "ask", "is_heard", "short", "socket_path"]
 
 LOOK_S = 15.0  # a daemon that is busy lets somebody look sooner
 PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that says what became of it
@@ -34,6 +34,19 @@ def short(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{directory}/{path.name}"
     finally:
         os.close(directory)
+
+
+def is_heard(state: Path) -> bool:
+    """Whether any process listens there; a socket that one left behind when it was killed is nobody's."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire, short(socket_path(state)) as path:
+            wire.settimeout(LOOK_S)
+            wire.connect(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 class Refused(SyncError):

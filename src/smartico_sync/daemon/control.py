@@ -156,10 +156,17 @@ class Control:
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.2,), name="control", daemon=True)
         self.thread.start()
 
+    def found(self) -> bool:
+        """Whether commands still come here, and not to another process of this machine."""
+        try:
+            return self.path.lstat().st_ino == self.node
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Stop serving, and take the socket away, unless it is another daemon's by now."""
         self.server.shutdown()
         self.server.server_close()
-        with suppress(OSError):
-            if self.path.lstat().st_ino == self.node:
+        if self.found():
+            with suppress(OSError):
                 self.path.unlink()

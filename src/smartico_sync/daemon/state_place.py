@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["secret_in", "server_at", "state_place"]
 
+HOW_TO_WRITE = "`smartico-sync state key FILE` writes the secret of the state there is, `smartico-sync keys new --quiet` prints one for a new state"
+
 
 def state_place(configuration: Configuration, base: Path) -> Place:
     """Where the state is; a file's path is relative to the configuration's directory. ConfigError when its secret is of no use."""
@@ -77,9 +79,10 @@ def secret_in(file: Path, setting: str) -> bytes:
         failure = SecretsMissing if found.absent else ConfigError
         raise failure(
             f"`{setting}`: {found.problem}",
-            hint="`smartico-sync state key FILE` writes the secret of the state there is, `smartico-sync keys new --quiet` prints one for a new state",
+            hint=HOW_TO_WRITE,
         )
     try:
         return parse_key(found.value.get_secret_value())
     except ConfigError as error:
-        raise ConfigError(f"`{setting}` {file}: {error.message}", hint=error.hint) from None
+        told = error.message.replace("the PII key", "the key in it")
+        raise ConfigError(f"`{setting}` {file}: {told}", hint=HOW_TO_WRITE) from None

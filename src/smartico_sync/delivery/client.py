@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import ssl
 import time
 import zlib
 from contextlib import closing
@@ -136,11 +137,11 @@ class Client:
             "token": self.token.way_out,
             "url": f"correct `{self.key}`, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it",
             "network": f"check the host in `{self.key}`, the name server and the firewall, then: smartico-sync check",
-            "proxy": f"correct {variable} in the environment, or add the API's host to NO_PROXY, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it",
+            "proxy": f"correct {variable} in the environment (user and password percent-encoded), or add the API's host to NO_PROXY, try it with: smartico-sync check; then restart the daemon",
             "descriptors": "allow it more: LimitNOFILE= of the service, or `ulimit -n`; then a restart",
             "certificate expired": "it must be renewed at the other end, unless this machine's clock is wrong",
             "certificate of another host": f"correct the host in `{self.key}`, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it",
-            "unknown authority": f"install the authority's certificate, or name it with SSL_CERT_FILE{unread_variables()}; a proxy may be in between",
+            "unknown authority": authority_hint(),
         }
         return hints.get(cause, "")
 
@@ -151,6 +152,27 @@ class Client:
     def close(self) -> None:
         """Close every connection."""
         self.transport.close()
+
+
+def authority_hint() -> str:
+    """Where the certificate of an authority goes: into the file that is named already, if there is one."""
+    named = os.environ.get("SSL_CERT_FILE", "")
+    if not named:
+        where = "install the authority's certificate, or name it with SSL_CERT_FILE"
+    elif holds_certificates(named):
+        where = f"add the authority's certificate to {named}, which SSL_CERT_FILE names"
+    else:
+        where = f"let SSL_CERT_FILE name a file of certificates in PEM that can be read: {named} is none"
+    return f"{where}{unread_variables()}, then restart the daemon; a proxy may be in between"
+
+
+def holds_certificates(file: str) -> bool:
+    """Whether certificates can be read there: OpenSSL says nothing about a file of which it can make nothing."""
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError:
+        return False
+    return True
 
 
 def unread_variables() -> str:

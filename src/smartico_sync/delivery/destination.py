@@ -19,13 +19,14 @@ from smartico_sync.delivery.settlement import Settlement
 from smartico_sync.errors import DeliveryError, DeliveryStopped, DeliveryUnavailable, SyncError, Unexpected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.batches import Batch
     from smartico_sync.core.events import Events
     from smartico_sync.core.verdicts import Verdict
     from smartico_sync.delivery.client import Answer, Client
     from smartico_sync.delivery.pending_receipt import PendingReceipt
+    from smartico_sync.delivery.protocol import Requests
     from smartico_sync.delivery.rate_limit import RateLimit
 
 __all__ = ["Destination", "DestinationStatus"]
@@ -38,6 +39,8 @@ log = structlog.get_logger()
 
 class Destination:
     """Sends requests with `workers` threads. Thread-safe; `lock` is shared by all that share a rate limit.
+
+    `aliases`: what Smartico knows brands as, by the names that the views have.
 
     A request that fails goes again after a pause, in parts when the API answered others meanwhile, and only its players wait for it;
     so it is with one that takes long. The circuit breaker tells when all wait. While the
@@ -55,10 +58,11 @@ class Destination:
         workers: int,
         batch_events: int,
         pauses_s: tuple[float, ...] = BACKOFF.steps_s,
+        aliases: Mapping[str, str],
     ) -> None:
         self.name, self.client, self.lock = name, client, lock
         self.dispatch = Dispatch(lock, rate_limit, batch_events, pauses_s)
-        self.settlement = Settlement(name, client, self.dispatch)
+        self.settlement = Settlement(name, client, self.dispatch, aliases)
         self.requests: Counter[str] = Counter()
         self.sent_bytes, self.seconds = 0, 0.0
         self.log = RequestLog()
@@ -72,10 +76,11 @@ class Destination:
         """Queue the requests of a send."""
         self.dispatch.add([Request.of(batch, pending) for batch in batches], pending, DeliveryStopped(ENDING))
 
-    def cut(self, events: Events, most_bytes: int) -> tuple[list[Batch], list[Events]]:
+    def cut(self, events: Events, most_bytes: int, requests: Requests = "spread") -> tuple[list[Batch], list[Events]]:
         """The requests of some events, as the API takes them now, and the events that no request can hold."""
         with self.lock:
             most, worth = self.dispatch.batch_size.events, CALM_WORTH if self.dispatch.rate_limit.calm else WORTH
+            worth = most if requests == "full" else worth
             apart = frozenset(self.dispatch.slow.suspected)
         return batches(events, most, most_bytes, worth=worth, apart=apart)
 

@@ -11,11 +11,16 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import Holds, Receipt
     from smartico_sync.errors import DeliveryError
 
-__all__ = ["Delivery", "Priority"]
+__all__ = ["Delivery", "Priority", "Requests"]
 
 Priority = Literal[
     "live",
     "backfill",  # what is old gives way to what is new
+]
+
+Requests = Literal[
+    "spread",  # over several, so that one that has to wait holds up a part of the players only
+    "full",  # as few as the limits allow, while a backlog lasts
 ]
 
 
@@ -23,7 +28,13 @@ class Delivery(Protocol):
     """Sends events; thread-safe."""
 
     def send(
-        self, view: str, events: Events, *, priority: Priority = "live", holds: Holds | None = None
+        self,
+        view: str,
+        events: Events,
+        *,
+        priority: Priority = "live",
+        holds: Holds | None = None,
+        requests: Requests = "spread",
     ) -> Future[Receipt]:
         """Encode and queue the events; returns at once unless too much is queued already (then it waits: back-pressure).
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import Smartico
     from smartico_sync.core.records import Holds
-    from smartico_sync.delivery.protocol import Priority
+    from smartico_sync.delivery.protocol import Priority, Requests
     from smartico_sync.delivery.shared_limit import Budget
     from smartico_sync.errors import DeliveryError
 
@@ -71,9 +71,9 @@ class Router:
         self.pauses_s = pauses_s
         self.rate_limits: dict[tuple[str | None, str | None], RateLimit] = {}
         self.made: list[Destination] = []
+        self.aliases = aliases_of(config)
         self.default = self.destination("smartico", Brand(), "smartico")
         self.brands = {name: self.brand(name, brand) for name, brand in config.brands.items()}
-        self.aliases = aliases_of(config)
 
     def destination(self, name: str, brand: Brand, own: str) -> Destination:
         """A destination of its own, within the limits of its token. What the brand lacks is as for all. `own`: where it is configured."""
@@ -101,6 +101,7 @@ class Router:
             workers=slots,
             batch_events=config.batch_events,
             pauses_s=self.pauses_s,
+            aliases=self.aliases,
         )
         self.made.append(made)
         return made
@@ -138,12 +139,18 @@ class Router:
         return self.destination(told, brand, f"smartico.brands.{name}")
 
     def send(
-        self, view: str, events: Events, *, priority: Priority = "live", holds: Holds | None = None
+        self,
+        view: str,
+        events: Events,
+        *,
+        priority: Priority = "live",
+        holds: Holds | None = None,
+        requests: Requests = "spread",
     ) -> Future[Receipt]:
         """See the protocol."""
         pending = PendingReceipt(view, priority, events, holds)
         cut = [
-            (destination, *destination.cut(piece, self.config.batch_bytes))
+            (destination, *destination.cut(piece, self.config.batch_bytes, requests))
             for destination, piece in self.routed(events)
         ]
         log.debug("send", view=view, send=pending.number, events=len(events), priority=priority)

@@ -15,6 +15,8 @@ from smartico_sync.delivery.circuit_breaker import EVERYTHING
 from smartico_sync.errors import DeliveryError, DeliveryUnavailable, DeliveryUnknown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.core.verdicts import Verdict
     from smartico_sync.delivery.client import Answer, Client
     from smartico_sync.delivery.dispatch import Dispatch
@@ -28,8 +30,9 @@ log = structlog.get_logger()
 class Settlement:
     """Does what verdicts say, and knows what is wrong with the API. Called with the lock of `dispatch` held."""
 
-    def __init__(self, name: str, client: Client, dispatch: Dispatch) -> None:
+    def __init__(self, name: str, client: Client, dispatch: Dispatch, aliases: Mapping[str, str]) -> None:
         self.name, self.client, self.dispatch = name, client, dispatch
+        self.aliases = aliases
         self.trouble: DeliveryError | None = None
         self.last_error = ""
         self.last_success_ms: int | None = None
@@ -132,7 +135,9 @@ class Settlement:
     def halt_brand(self, brand: str, reason: str) -> None:
         """The API does not know a brand: its events are refused until it does."""
         message = f"the ingest API does not know the brand {brand}: {reason}"
-        hint = f"register {brand} with Smartico; or write `smartico.brands.{brand}.alias: NAME` into views.yaml, then: smartico-sync reload"
+        called = [f"`smartico.brands.{name}.alias`" for name, alias in self.aliases.items() if alias == brand]
+        way = f"correct {' and '.join(called)} in" if called else f"write `smartico.brands.{brand}.alias: NAME` into"
+        hint = f"register {brand} with Smartico; or {way} views.yaml, then: smartico-sync reload"
         if brand not in self.dispatch.breaker.halts:
             log.error("delivery.halted", destination=self.name, reason=message, hint=hint)
         self.dispatch.breaker.halt(time.monotonic(), brand, message, hint)

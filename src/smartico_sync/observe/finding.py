@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["NEXT", "Code", "Finding", "Severity", "by_cause", "named"]
+__all__ = ["NEXT", "SEVERAL", "SEVERITIES", "SHARED", "Code", "Finding", "Severity", "by_cause", "gist", "named"]
 
-Severity = Literal["warning", "critical"]
+Severity = Literal["critical", "warning", "advice"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 NEXT = "; next: "  # what divides a sentence of advice from what to do about it
 Code = Literal[
     "",
@@ -33,6 +35,7 @@ Code = Literal[
     "refused",
     "repeated_profiles",
     "replica",
+    "source",
     "standstill",
     "start",
     "token",
@@ -45,6 +48,14 @@ Code = Literal[
 # Kinds by which events do not arrive now: they are read first.
 STOPPING: frozenset[Code] = frozenset(
     {"age", "api_halted", "api_unavailable", "disk", "replica", "standstill", "start", "trouble"}
+)
+# Of one cause whatever the number of subjects; all others are a subject's own.
+SHARED: frozenset[Code] = frozenset({"trouble", "replica", "clock", "start", "disk", "configuration"})
+SEVERAL: frozenset[Code] = frozenset({"advice", "api_halted", "source", "token"})  # a subject may have more than one
+NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+# Counts, shares and durations; no part of a name (`bets_2025`), of an address (`10.0.0.1:5432`) or of a moment.
+CHANGING = re.compile(
+    rf"(?<![^\s(])(?:{NUMBER} days|\d+ h \d\d min|\d+ min \d\d s|{NUMBER} s|{NUMBER})(?![\w:/@-]|[.,]\w)"
 )
 
 
@@ -85,7 +96,12 @@ def by_cause(findings: Sequence[Finding]) -> list[Finding]:
         )
         for (_, about, hint), some in same.items()
     ]
-    return sorted(grouped, key=lambda each: (each.severity != "critical", each.code not in STOPPING, not each.hint))
+    return sorted(grouped, key=lambda each: (SEVERITIES.index(each.severity), each.code not in STOPPING, not each.hint))
+
+
+def gist(message: str) -> str:
+    """A sentence without what changes while its cause stays the same."""
+    return CHANGING.sub("", message)
 
 
 def named(subjects: Sequence[str]) -> str:

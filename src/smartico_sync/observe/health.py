@@ -75,7 +75,10 @@ def assess(
 def of_destination(destination: DestinationStatus) -> list[Finding]:
     """What is to be said of one destination."""
     name = destination.name
-    findings = [Finding("critical", name, message, hint, code="api_halted") for message, hint in destination.halts]
+    findings = [
+        Finding("critical", halted.brand or name, message, hint, code="api_halted")
+        for halted, (message, hint) in zip(destination.halted, destination.halts, strict=True)
+    ]
     findings += [Finding("warning", name, message, hint, code="token") for message, hint in destination.warnings]
     if destination.state == "backing_off":
         hint = destination.hint or "nothing: it is tried again by itself"

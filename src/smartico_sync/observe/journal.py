@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import structlog
 
 from smartico_sync.errors import Unexpected
-from smartico_sync.observe.finding import Finding, by_cause
+from smartico_sync.observe.finding import SEVERAL, SHARED, Finding, by_cause, gist
 from smartico_sync.observe.polls import Instant
 
 if TYPE_CHECKING:
@@ -27,14 +26,20 @@ __all__ = ["Change", "Journal", "Look", "Standing", "changes", "iso"]
 
 LOOK_S = 5.0  # what stands for less is told by whoever meets it, or is no news
 SUM_MS = 60_000  # how often rows that did not go are summed up
-# Of one cause whatever the number of subjects; all others are a subject's own.
-SHARED: frozenset[Code] = frozenset({"trouble", "replica", "clock", "start", "disk", "configuration"})
-SEVERAL: frozenset[Code] = frozenset({"advice", "api_halted", "token"})  # a subject may have more than one
 # Those that happen have a line of their own, at once; `trouble` has one for its end, too.
 TOLD: frozenset[Code] = frozenset(
-    {"trouble", "advice", "left_out", "unknown_duplicates", "repeated_profiles", "api_halted", "start", "alerts"}
+    {
+        "trouble",
+        "advice",
+        "source",
+        "left_out",
+        "unknown_duplicates",
+        "repeated_profiles",
+        "api_halted",
+        "start",
+        "alerts",
+    }
 )
-DIGITS = re.compile(r"[0-9][0-9.,]*")
 
 log = structlog.get_logger()
 Key = tuple[str, str, str]
@@ -61,9 +66,9 @@ class Change:
 def key_of(finding: Finding) -> Key:
     """What makes two findings of two moments the same one: numbers in it change, and more subjects may share its cause."""
     if finding.code in SEVERAL:
-        return finding.code, finding.subject, DIGITS.sub("", finding.message)
+        return finding.code, finding.subject, gist(finding.message)
     if finding.code in SHARED:
-        return finding.code, "", DIGITS.sub("", finding.message.replace(f"view {finding.subject}: ", ""))
+        return finding.code, "", gist(finding.message.replace(f"view {finding.subject}: ", ""))
     return finding.code, finding.subject, ""
 
 
@@ -111,7 +116,7 @@ class Journal:
         self._look: Callable[[], Look] | None = None
         self._standing: dict[Key, Standing] = {}
         self._before: frozenset[Key] = frozenset()  # what stood when nobody looked any more
-        self._ready = ""
+        self._ready = "starting"
         self._summed: dict[str, tuple[Counter[str], int]] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -177,7 +182,7 @@ class Journal:
             write(change, "before" if key_of(change.finding) in self._before else "now")
         self._before &= frozenset(self._standing)
         if health.ready != self._ready:
-            log.info("health", ready=health.ready, before=self._ready or "starting", findings=len(health.findings))
+            log.info("health", ready=health.ready, before=self._ready, findings=len(health.findings))
             self._ready = health.ready
         if found:
             self._tell(found, health)

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from smartico_sync import __version__
 from smartico_sync.observe.destination_metrics import of_destinations
+from smartico_sync.observe.finding import SEVERITIES
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.view_metrics import of_views
 
@@ -47,8 +48,8 @@ def of_process(health: Health) -> list[Metric]:
     findings = GaugeMetricFamily(
         "smartico_sync_findings", "Findings of the status page, by severity.", labels=["severity"]
     )
-    for severity in ("critical", "warning"):
-        findings.add_metric([severity], sum(each.severity == severity for each in health.findings))
+    for worth in SEVERITIES:
+        findings.add_metric([worth], sum(each.severity == worth for each in health.findings))
     since = GaugeMetricFamily(
         "smartico_sync_finding_since_timestamp_seconds",
         "Since when a finding of the status page stands, by its code and what it is about.",

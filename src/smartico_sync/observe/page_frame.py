@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 from zlib import crc32
 
+from smartico_sync.observe.finding import gist
 from smartico_sync.observe.page_words import clock, commands_marked, foldable, megabytes, seconds, time_of_day
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ __all__ = [
 WITHOUT_SCRIPT_S = 5  # how often a browser without JavaScript loads the page again
 TONES = {"good": "#0a7d55", "note": "#2563c9", "warn": "#a65f00", "bad": "#c42b3a"}  # of the icon in the browser's tab
 ASSETS = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"}
-NUMBERS = re.compile(r"[\d.,]+")
 
 
 @cache
@@ -92,7 +91,7 @@ def finding_list(findings: Sequence[Finding], now_ms: int) -> str:
 def _finding(finding: Finding, now_ms: int) -> str:
     tone = {"critical": "bad", "warning": "warn"}.get(finding.severity, "note")
     # A finding stays the same one while only its numbers change.
-    key = crc32(f"{finding.subject}|{NUMBERS.sub('', finding.message)}|{finding.hint}".encode())
+    key = crc32(f"{finding.subject}|{gist(finding.message)}|{finding.hint}".encode())
     when = []
     if finding.since_ms:
         when.append(f"since {time_of_day(finding.since_ms, now_ms)}, for {seconds(max(0, now_ms - finding.since_ms))}")

@@ -16,9 +16,7 @@ SETTLE_S = 10.0  # what is over sooner wakes nobody
 QUIET_S = 60.0  # what comes back sooner was not over
 MOST = 1_000  # changes that wait for a receiver that is unavailable: every view of a large installation, and its causes
 Key = tuple[str, str, str]
-UNTOLD: frozenset[Code] = frozenset(
-    {"advice", "ahead", "alerts"}
-)  # of the former the page knows; the last would tell itself
+UNTOLD: frozenset[Code] = frozenset({"advice", "alerts"})  # the former is for the page; the latter would tell itself
 
 
 class PendingAlerts:

@@ -44,6 +44,7 @@ CIRCUITS = {
     "open": "open: none starts before the next try",
     "half-open": "half-open: one request finds out",
 }
+API_CODES = ("api_halted", "api_unavailable")
 FRESH_MS = 10_000  # "everything is delivered" is said of what was there this long ago, not longer
 VIEWS = (
     ("View", ""), ("State", ""), ("Delivered up to", "head"), ("Lag", "n"), ("Rows/s", "n"), ("Delivered", "n"), ("Waiting", "n"),
@@ -118,10 +119,14 @@ def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:
     """The headline and its tone."""
     if health.ready == "standing by":
         return "good", "Standing by"
-    broken = [view.name for view in views if view.state in ("degraded", "halted", "regressed")]
+    ill = [view for view in views if view.state in ("degraded", "halted", "regressed")]
+    broken = [view.name for view in ill]
     still = [view.name for view in views if view.standstill != "no"]
     behind = [view.name for view in views if view.state == "behind"]
     tone, answer = ("bad", "Not delivering: ") if health.ready == "not delivering" else ("warn", "")
+    api = next((each.message.partition(": ")[0] for each in health.findings if each.code in API_CODES), "")
+    if api and all(view.polls.trouble is not None and view.polls.trouble.cause == "api" for view in ill):
+        return tone, f"{answer}{api}"
     if broken:
         return tone, f"{answer}{named(broken)} {'needs' if len(broken) == 1 else 'need'} attention"
     if still:
@@ -140,6 +145,10 @@ def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:
         return "warn", f"Delivered, but {waits:,} {'row waits' if waits == 1 else 'rows wait'}"
     if dead := sum(sum(view.dead.values()) for view in views):
         return "warn", f"Delivered, but for {dead:,} {'row' if dead == 1 else 'rows'} given up"
+    if missing := sum(view.missing for view in views):
+        return "warn", f"Delivered, but for {missing:,} {'row' if missing == 1 else 'rows'} missing"
+    if odd := list(dict.fromkeys(each.subject for each in health.each if each.code == "source")):
+        return "warn", f"Delivered, but look at {named(odd)}"
     return "good", "Everything is delivered"
 
 

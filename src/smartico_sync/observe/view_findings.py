@@ -88,7 +88,12 @@ def of_view(view: ViewStatus, *, api_is_told: bool = False) -> list[Finding]:
         findings.append(found)
     for warning in view.warnings:
         told, _, hint = warning.partition(NEXT)
-        findings.append(Finding("warning", view.name, told, hint, code="advice"))
+        better = warning in view.advice
+        findings.append(
+            Finding("advice", view.name, told, hint, code="advice")
+            if better
+            else Finding("warning", view.name, told, hint, code="source")
+        )
     findings += [*of_replica(view), *of_waiting(view), *of_refusals(view)]
     if dead := sum(view.dead.values()):
         hint = f"smartico-sync dead-letters list --view {view.name}"

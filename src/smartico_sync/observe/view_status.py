@@ -155,6 +155,7 @@ class ViewFacts:
     former waits since `parked_since_ms` (epoch ms, 0: none does). `replica`: how the server stands in its replication, None
     before it was asked.
     `given_up` and `put_off`: how often since this start a row was given up, or parked for another try, by reason code.
+    Of the `warnings` those that only say what could be better are `advice`.
     Of the last `recent_rows` rows of this process `recent_refused` were given up.
     At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
     `looked` profiles so many were `differing` from what was sent. `server_role`: what the source is, as its engine tells it; `properties`:
@@ -174,6 +175,7 @@ class ViewFacts:
     watermark: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
     late: LateStatus = field(default_factory=LateStatus)
     replica: ReplicaStatus | None = None
     null_cursors: int = 0

@@ -136,13 +136,21 @@ def _view(heading: Heading, view: Proposed) -> Iterator[str]:
         yield f"{mark}  where: {{{scalar(view.test)}: false}} # test players are left out"
     if not view.brand:
         yield f"{mark}  brand: {heading.brand or BRAND}" + ("" if heading.brand else " # no column says it")
-    if view.columns:
-        named = (f"{scalar(column)}: {target or 'null'}" for column, target in view.columns.items())
-        yield f"{mark}  columns: {{{', '.join(named)}}}"
+    if named := _columns(view, view.cents):
+        yield f"{mark}  columns: {{{named}}}" + (" # cents, as their names say" if view.cents else "")
     if view.whole:
-        scales = ", ".join(f"{scalar(name)}: {{scale: 2}}" for name in view.whole)
-        yield f"{mark}  # columns: {{{scales}}} # if these whole numbers are cents"
+        named = _columns(view, (*view.cents, *view.whole))
+        yield f"{mark}  # columns: {{{named}}} # {'instead, ' if view.columns or view.cents else ''}if these whole numbers are cents"
     yield f"{mark}  every: {EVERY[kind.role]}"
+
+
+def _columns(view: Proposed, cents: Sequence[str]) -> str:
+    """What `columns:` says: other names, what is left out, and which numbers are cents."""
+    named = {column: target or "null" for column, target in view.columns.items()}
+    for column in cents:
+        target = view.columns.get(column)
+        named[column] = f"{{property: {target}, scale: 2}}" if target else "{scale: 2}"
+    return ", ".join(f"{scalar(column)}: {said}" for column, said in named.items())
 
 
 def _made_of(heading: Heading, view: Proposed) -> str:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Literal
 from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.catalogue.properties import PROPERTIES, is_managed
 from smartico_sync.config.personal import looks_identifying, looks_personal, plain_name
+from smartico_sync.core.relation import IDS
 from smartico_sync.core.tables import IndexPlan, Picked, ViewPlan
 from smartico_sync.proposal.attempt import attempt, may_hold
 from smartico_sync.proposal.names import schema_of, view_name
 from smartico_sync.proposal.recipe import ID, Field, Recipe
 from smartico_sync.proposal.recipes import RECIPES
-from smartico_sync.proposal.words import BRAND, TESTERS
+from smartico_sync.proposal.words import BRAND, CENTS, TESTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +44,7 @@ class Proposed:
     `key` is empty for the kind's own. `columns`: view column → property where a name is not the catalogue's, None for one left
     out. `roles`: the values of `type_column`. `brand`: whether a column says it. `seen`: values of the columns that were
     asked; `left_out`: columns of the table that the view has not; `personal`: properties that say who somebody is; `whole`:
-    amounts in whole numbers.
+    columns with amounts in whole numbers; `cents`: those of them whose name in the table says that they are cents.
     """
 
     recipe: Recipe
@@ -62,6 +63,7 @@ class Proposed:
     left_out: tuple[str, ...] = ()
     personal: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
+    cents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +128,21 @@ def _proposed(tried: Attempt, cursor_names: Literal["free", "kept"], longest: in
         _through_a_view(tried, cursor_names, longest) if tried.conditions or joined or sends_all else _as_it_is(tried)
     )
     numbers = {each.name for each in tried.recipe.fields if each.shape == "number" and "count" not in each.name}
+    shown = {value: column for column, value in made.columns.items()}  # names that the view has by another
+    amounts = {
+        shown.get(name, name): found.column
+        for name, found in tried.found.items()
+        if name in numbers and found.column.family in IDS
+    }
+    cents = tuple(name for name, column in amounts.items() if CENTS.search(plain_name(column.name)))
     return replace(
         made,
         index=_index(tried),
         roles=tried.roles,
         brand="ext_brand_id" in tried.found,
         seen=tuple(tried.seen),
-        whole=tuple(
-            name for name, found in tried.found.items() if name in numbers and found.column.family == "integer"
-        ),
+        whole=tuple(name for name, column in amounts.items() if column.family == "integer" and name not in cents),
+        cents=cents,
         personal=tuple(name for name in tried.found if kind.role == "profile" and looks_identifying(name)),
     )
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from smartico_sync.proposal.recipe import Shape
 
 __all__ = [
-    "AMOUNT", "BET_ID", "BONUS_FIELDS", "BRAND", "CASINO_REST", "CASINO_TABLES", "CREATED", "FINAL", "GAME", "GAMES", "ISSUE", "ISSUED", "LEG_IDS", "LEG_REST", "LEG_STATUS", "LEG_TABLES", "METHOD", "MOMENT_OF_BET", "MONEY", "OF_DEPOSITS", "OF_WITHDRAWALS", "OPT_OUTS", "PAYMENT_ID", "PAYMENT_TABLES", "PLACED", "PLAYERS", "PROFILE", "REQUESTED", "SETTLED", "SLIP_ID", "SLIP_OPEN", "SLIP_REST", "SLIP_TABLES", "SPORT", "STAKE", "STATUS", "TEST", "TESTERS", "TIMES", "TYPE", "UPDATED", "USER_TABLES", "WHO",
+    "AMOUNT", "BET_ID", "BONUS_FIELDS", "BRAND", "CASINO_REST", "CASINO_TABLES", "CENTS", "CREATED", "FINAL", "GAME", "GAMES", "ISSUE", "ISSUED", "LEG_IDS", "LEG_REST", "LEG_STATUS", "LEG_TABLES", "METHOD", "MOMENT_OF_BET", "MONEY", "OF_DEPOSITS", "OF_WITHDRAWALS", "OPT_OUTS", "PAYMENT_ID", "PAYMENT_TABLES", "PLACED", "PLAYERS", "PROFILE", "REQUESTED", "SETTLED", "SLIP_ID", "SLIP_OPEN", "SLIP_REST", "SLIP_TABLES", "SPORT", "STAKE", "STATUS", "TEST", "TESTERS", "TIMES", "TYPE", "UPDATED", "USER_TABLES", "WHO",
 ]  # fmt: skip
 
 PLAYERS = (
@@ -41,8 +41,12 @@ UPDATED = (
 FINAL = (*PAID, "finalized", "finalised_at", "settled_at", "confirmed_at", "succeeded_at", "success_at")
 STATUS = ("status", "state", "payment_status", "transaction_status")
 TYPE = ("type", "transaction_type", "payment_type", "tx_type", "kind", "direction", "operation", "action")
-AMOUNT = ("amount", "sum", "value", "gross_amount")
+AMOUNT = (
+    "amount", "sum", "value", "gross_amount", "amount_cents", "amount_in_cents", "amount_minor", "minor_amount",
+    "cents",
+)  # fmt: skip
 NUMBERS = re.compile(r"amount|balance|odds|count")
+CENTS = re.compile(r"(?:^|_)(?:cents?|minor)(?:_|$)")  # of a column's own name
 
 
 def fields(renames: Renames, *but: str) -> tuple[Field, ...]:
@@ -128,7 +132,7 @@ BONUS_FIELDS = (
     Field("amount", ("bonus_amount",), shape="number", reach="own"),
 )
 ISSUED = ("issued_at", "granted_at", "awarded_at", "given_at", *CREATED)
-ISSUE = Field("issued_at", ("granted_at", "awarded_at", "given_at", *CREATED), shape="time", reach="own")
+ISSUE = Field("issued_at", ("granted_at", "awarded_at", "given_at", *CREATED), "must", "time", "own")
 
 PROFILE = (
     ("core_account_status", ("status", "account_status", "state", "player_status")),
@@ -139,7 +143,7 @@ PROFILE = (
     ("user_birthdate", ("birthdate", "birth_date", "date_of_birth", "dob", "birthday", "born_on")),
     ("user_country", ("country", "country_code", "country_iso")),
     ("user_email", ("email", "e_mail", "email_address", "mail")),
-    ("user_first_name", ("first_name", "firstname", "given_name")),
+    ("user_first_name", ("first_name", "firstname", "forename", "given_name")),
     ("user_last_name", ("last_name", "lastname", "surname", "family_name")),
     ("user_phone", ("phone", "mobile", "phone_number", "mobile_number", "msisdn", "telephone")),
     ("core_affiliate_id", ("affiliate_id", "affiliate")),

@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from smartico_sync.core.messages.message import NO_MESSAGES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from smartico_sync.core.messages.message import Message
+    from smartico_sync.core.messages.message import Message, Messages
     from smartico_sync.core.records import LaneStep
     from smartico_sync.sources.protocol import ServerFacts
 
@@ -33,7 +35,7 @@ class Feed:
     identity of the state, by which a commit at the broker is known. `members`: whether the group may have others, with states
     of their own (any); has none (alone: profiles are compared with one state); or has many that share this state. `older`: whether a profile that is older
     than what was delivered is known by its `version`. `known_by`: whether an event is the same again by its key, or by its
-    place only. `dead_letters`: who keeps what is given up.
+    place only. `dead_letters`: who keeps what is given up. `others`: by name, another view that reads the same.
     """
 
     view: str
@@ -49,6 +51,7 @@ class Feed:
     older: Literal["told", "unknown"] = "unknown"
     known_by: Literal["key", "place"] = "key"
     dead_letters: Literal["state", "broker"] = "state"
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Page:
     `keep`: by lane, which messages the state has to keep because the broker does not show them again; no other lane's.
     """
 
-    messages: Sequence[Message] = ()
+    messages: Messages = NO_MESSAGES
     epochs: Mapping[str, str] = field(default_factory=dict)
     token: object = None
     keep: Mapping[str, Keep] = field(default_factory=dict)
@@ -67,7 +70,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What waits in one lane: `messages`, and `time_ms`, when the last that was read was written (0: none was)."""
+    """What waits in one lane: `messages`, and `time_ms`, when the first of them was written.
+
+    Where nobody has seen that one, when the last that was read was written: it is younger. 0: not known.
+    """
 
     lane: str
     messages: int
@@ -199,6 +205,9 @@ class Stream(Protocol):
 
     def lags(self, feed: Feed, known: Mapping[str, LaneStep]) -> tuple[Lag, ...]:
         """What waits in every lane, from what the state knows. For commands beside a daemon that does not run."""
+
+    def ends(self, feed: Feed) -> dict[str, tuple[int, int]]:
+        """Of every lane the first offset that is there, and the one after the last. ViewMisconfigured as `at`."""
 
     def at(self, feed: Feed, moment_ms: int) -> dict[str, int]:
         """Of every lane the first offset that was written at this time or later; its end where there is none.

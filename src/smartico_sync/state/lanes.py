@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from smartico_sync.core.records import LaneStep
+from smartico_sync.core.records import PLACED, LaneStep
 from smartico_sync.errors import PositionMoved, StateDamaged
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ def place(connection: Statements, secret: bytes, view_no: int, positions: Mappin
     connection.execute("DELETE FROM lane WHERE view_no = ?", (view_no,))
     for name, after in positions.items():
         connection.execute(
-            "INSERT INTO lane (view_no, name, next, epoch, seal) VALUES (?, ?, ?, '', ?)",
-            (view_no, name, after, sealed(secret, view_no, name, after, "")),
+            "INSERT INTO lane (view_no, name, next, epoch, seal) VALUES (?, ?, ?, ?, ?)",
+            (view_no, name, after, PLACED, sealed(secret, view_no, name, after, PLACED)),
         )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SLICE", "DamagedLog", "ProfileLog", "append"]
 
+TOGETHER = 4  # rows of the log of like size that are made one, so that a page of one profile hardly ever rewrites any
 PIECE = 4_096  # profiles in one row of the log at most: some 150 KB, read and deleted as a whole
 SLICE = 2_048  # profiles moved in one transaction: some 6 ms of work, for which others may wait
 SLICE_ROWS = 16  # rows of the log deleted in one transaction: 2 MB
@@ -200,28 +201,38 @@ class ProfileLog:
 def append(connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> None:
     """Add profiles [id Int64, whole, parts, cursor_at] inside the caller's transaction; of equal ids the last one stays.
 
-    Small rows at the end of the log are taken into the new one, so that there are few however small the pages are.
+    Small rows at the end of the log are taken into the new one once there are some of its size, so that there are few however
+    small the pages are.
     """
     if page.schema != NOTHING.schema:
         page = page.with_columns(pl.col("whole", "parts").cast(pl.Binary))
     page = newest([page])
     last = connection.execute(
-        "SELECT seq, n FROM profile_log WHERE view_no = ? ORDER BY seq DESC LIMIT ?", (view_no, PIECE.bit_length())
+        "SELECT seq, n FROM profile_log WHERE view_no = ? ORDER BY seq DESC LIMIT ?",
+        (view_no, TOGETHER * PIECE.bit_length()),
     ).fetchall()
-    n, absorbed = page.height, []
-    for seq, held in last:
-        if held > n or held + n > PIECE:
-            break
-        absorbed.append(seq)
-        n += held
-    if absorbed:
-        page = newest([*(before for _, before in pages(connection, view_no, absorbed[-1] - 1)), page])
+    if absorbed := like(page.height, [held for _, held in last]):
+        first = last[absorbed - 1][0]
+        page = newest([*(before for _, before in pages(connection, view_no, first - 1)), page])
         with overwriting(connection):
-            connection.execute("DELETE FROM profile_log WHERE view_no = ? AND seq >= ?", (view_no, absorbed[-1]))
+            connection.execute("DELETE FROM profile_log WHERE view_no = ? AND seq >= ?", (view_no, first))
     connection.executemany(
         "INSERT INTO profile_log (view_no, n, sum, page) VALUES (?, ?, ?, ?)",
         [(view_no, *packed(piece)) for piece in page.iter_slices(PIECE)],
     )
+
+
+def like(n: int, sizes: Sequence[int]) -> int:
+    """How many rows of the log a new one of `n` profiles takes in, of rows of these sizes from the newest on.
+
+    Those that are no larger than it, if there are as many as are made one; then it is larger itself, and it is asked again.
+    """
+    absorbed = 0
+    while True:
+        some = sizes[absorbed : absorbed + TOGETHER - 1]
+        if len(some) < TOGETHER - 1 or max(some) > n or n + sum(some) > PIECE:
+            return absorbed
+        absorbed, n = absorbed + len(some), n + sum(some)
 
 
 def move(connection: sqlite3.Connection, view_no: int, held: Held) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.core.few_texts import FEW
+from smartico_sync.core.identity import signed
+from smartico_sync.core.picked import picked
 
 if TYPE_CHECKING:
     from smartico_sync.state.statements import Statements
@@ -20,7 +22,8 @@ CHUNK = 20_000  # ids looked up by one statement: bounds its memory, large enoug
 
 def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
     """Read the profiles with these ids, in no order; ids that are not known have no row."""
-    wanted = signed(ids.unique().drop_nulls()).sort()  # ascending: neighbours share a database page
+    there = ids if ids.len() == 1 and not ids.null_count() else ids.unique().drop_nulls()
+    wanted = signed(there.cast(pl.UInt64)).sort()  # ascending: neighbours share a database page
     rows = []
     for start in range(0, wanted.len(), CHUNK):
         rows += connection.known_profiles(view_no, wanted.slice(start, CHUNK).to_list())
@@ -42,7 +45,7 @@ def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
 def remember(connection: Statements, view_no: int, profiles: pl.DataFrame) -> None:
     """Insert or replace profiles, inside the caller's transaction; of equal ids the last one stays."""
     at = profiles.get_column("cursor_at").cast(pl.Int64)
-    page = pl.DataFrame([signed(profiles.get_column("id")), *profiles.select("whole", "parts").get_columns(), at])
+    page = pl.DataFrame([signed(profiles.get_column("id").cast(pl.UInt64)), *picked(profiles, ("whole", "parts")), at])
     connection.remember_profiles(view_no, page if page.height == 1 else page.sort("id", maintain_order=True))
 
 
@@ -54,13 +57,3 @@ def forget(connection: Statements, view_no: int, what: Literal["fingerprints", "
         connection.execute("UPDATE profile SET whole = ?, parts = NULL WHERE view_no = ?", (FORGOTTEN, view_no))
     else:
         connection.execute("UPDATE profile SET cursor_at = NULL WHERE view_no = ?", (view_no,))
-
-
-def signed(ids: pl.Series) -> pl.Series:
-    """Reinterpret UInt64 as Int64: SQLite's integers are signed; equal bits, equal ids."""
-    if ids.len() <= FEW:  # a query costs more
-        numbers = [
-            None if number is None else number - (number >> 63 << 64) for number in ids.cast(pl.UInt64).to_list()
-        ]
-        return pl.Series(ids.name, numbers, dtype=pl.Int64)
-    return ids.cast(pl.UInt64).reinterpret(signed=True)

@@ -62,7 +62,8 @@ class StateFile:
         self._process = lock
         self._upkeep = upkeep
         self._turn = threading.RLock()
-        self._files = {file: inode(file.stat()) for file in self._own_files() if file.exists()}
+        self._own_files = path, path.with_name(path.name + "-wal")
+        self._files = {file: inode(file.stat()) for file in self._own_files if file.exists()}
 
     @classmethod
     def open(cls, path: Path, access: Access, apart: bytes | None) -> StateFile:
@@ -205,7 +206,7 @@ class StateFile:
         with self.reading() as connection:
             (free,) = connection.execute("PRAGMA freelist_count").fetchone()
             (page,) = connection.execute("PRAGMA page_size").fetchone()
-        files = [file.stat().st_size for file in self._own_files() if file.exists()]
+        files = [file.stat().st_size for file in self._own_files if file.exists()]
         return StateSizes(sum(files), free * page)
 
     def give_back(self) -> int:
@@ -250,13 +251,10 @@ class StateFile:
 
     committing = writing
 
-    def _own_files(self) -> tuple[Path, Path]:
-        return self.path, self.path.with_name(self.path.name + "-wal")
-
     def _remember_files(self) -> None:
         """Note files that are new, and have the log brought into the file when it is long."""
         log_bytes = 0
-        for file in self._own_files():
+        for file in self._own_files:
             with suppress(OSError):
                 status = file.stat()
                 self._files.setdefault(file, inode(status))

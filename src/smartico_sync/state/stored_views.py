@@ -24,13 +24,16 @@ class StoredViews(OpenState):
 
     def view(self, name: str) -> ViewRow | None:
         """Return what is known of a view, None if it was never begun."""
-        return next((row for row in self.views() if row.view == name), None)
+        return next(iter(self._read(name)), None)
 
     def views(self) -> tuple[ViewRow, ...]:
         """Return every view, in the order in which they were begun."""
+        return self._read(None)
+
+    def _read(self, name: str | None) -> tuple[ViewRow, ...]:
         with self.reading() as connection:
             try:
-                return tuple(view_positions.read(connection, self.secret))
+                return tuple(view_positions.read(connection, self.secret, name))
             except StateDamaged as error:
                 raise StateDamaged(f"{error.message} ({self.database})", hint=self.database.hint) from None
 

@@ -40,12 +40,14 @@ def numbers(connection: Statements) -> dict[str, int]:
     return dict(connection.execute("SELECT name, no FROM view").fetchall())
 
 
-def read(connection: Statements, secret: bytes) -> list[ViewRow]:
-    """Read every view. Raises StateDamaged for a row that does not match its seal."""
+def read(connection: Statements, secret: bytes, view: str | None = None) -> list[ViewRow]:
+    """Read the view of that name (None: every view). Raises StateDamaged for a row that does not match its seal."""
+    asked, named = ("", ()) if view is None else ("WHERE name = ?", (view,))
+    rows = connection.execute(f"SELECT no, seal, {OPEN}, {COLUMNS} FROM view {asked} ORDER BY no", named).fetchall()  # noqa: S608 - constants
+    asked, named = ("", ()) if view is None else ("WHERE view_no = ?", tuple(row[0] for row in rows) or (0,))
     totals: dict[int, dict[str, int]] = {}
-    for view_no, name, n in connection.execute("SELECT view_no, name, n FROM total ORDER BY name"):
+    for view_no, name, n in connection.execute(f"SELECT view_no, name, n FROM total {asked} ORDER BY name", named):  # noqa: S608 - constants
         totals.setdefault(view_no, {})[name] = n
-    rows = connection.execute(f"SELECT no, seal, {OPEN}, {COLUMNS} FROM view ORDER BY no").fetchall()  # noqa: S608 - constants
     return [
         replace(
             checked(secret, seal, texts, totals.get(no, {})),

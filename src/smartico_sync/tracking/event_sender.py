@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.position import Position
     from smartico_sync.core.records import Commit, ParkedRow, Profiles, Receipt, Trust, ViewRow
-    from smartico_sync.delivery.protocol import Priority
+    from smartico_sync.delivery.protocol import Priority, Requests
     from smartico_sync.tracking.view_parts import Tools, Working
 
 __all__ = ["EventSender", "Retries"]
@@ -177,6 +177,7 @@ class EventSender:
         batch: PreparedBatch,
         priority: Priority = "live",
         old: AbstractSet[int] = frozenset(),
+        requests: Requests = "spread",
     ) -> Future[Receipt]:
         """Protect the events and queue them, profiles once they are in the outbox.
 
@@ -204,10 +205,10 @@ class EventSender:
             if span is UNTRACED and len(events):  # what is no page of a database is a trace of its own
                 span = tools.tracer.begin("send", view=self._name, priority=priority, events=len(events))
                 with within(span):
-                    receipt = tools.delivery.send(self._name, events, priority=priority, holds=holds)
+                    receipt = tools.delivery.send(self._name, events, priority=priority, holds=holds, requests=requests)
                 ends_with(span, receipt, "over")
             else:
-                receipt = tools.delivery.send(self._name, events, priority=priority, holds=holds)
+                receipt = tools.delivery.send(self._name, events, priority=priority, holds=holds, requests=requests)
         except BaseException:
             self.release(batch)
             with suppress(StateError):

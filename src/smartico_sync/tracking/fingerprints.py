@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from smartico_sync.core.part_prints import DIGITS, UNSURE
+from smartico_sync.core.picked import picked
 from smartico_sync.core.told_sets import ANY, EMPTY, MARK, items, marked, written
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Fingerprints:
         stored = self.store.profiles(self.view, ids)
         if not pending:
             return stored
-        pending = [page.select(COLUMNS) for page in pending]
+        pending = [picked(page, COLUMNS) for page in pending]
         states = pl.concat([stored, *pending], how="vertical_relaxed")
         newest = states.unique("id", keep="last", maintain_order=True)
         if self.payload == "full":
@@ -108,7 +109,7 @@ class Fingerprints:
 
     def sent(self, profiles: pl.DataFrame) -> None:
         """A page is on its way."""
-        self.pending.append(profiles.select(*COLUMNS, *marked(profiles.columns)))
+        self.pending.append(picked(profiles, (*COLUMNS, *marked(profiles.columns))))
 
     def _possible(self, ids: pl.Series, pending: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """The sets that may be there: that of the state, and those on their way [id, a column (List of JSON) a set]."""

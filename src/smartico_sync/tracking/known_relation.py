@@ -26,7 +26,7 @@ def refuse_known_relation(
     A relation is known by its name, and by most of the rows that were delivered last, whatever it is called. Views that
     begin in the same run are not compared: their configuration was written in one piece. `prepared`: under the state's secret.
     """
-    if view.on_known_relation == "send" or view.start_from == "now":
+    if view.on_known_relation == "send" or view.start_from == "now" or not store.begun_before:
         return
     defined = definition_of(configuration, view, prepared.mapping)
     for row in store.views():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.position import Position
@@ -72,7 +73,9 @@ def unseen(
     Before them the rows of which one is known and another stands in its very place.
     """
     if mapping.relation.key:
-        new = keys.filter(known.unseen(ledger_keys(mapping, keys)))
+        unknown = known.unseen(ledger_keys(mapping, keys))
+        # A handful is nearly always known: nothing is left then, and nobody need know it by a query.
+        new = keys.filter(unknown) if keys.height > FEW or True in unknown.to_list() else keys.clear()
         if (both := tied(reading, mapping, keys)) is not None:
             yield keys.head(1), both
             new = new.join(both, on=key_columns(keys), how="anti", maintain_order="left")
@@ -89,6 +92,8 @@ def unseen(
 def tied(reading: Reading, mapping: ViewMapping, keys: pl.DataFrame) -> pl.DataFrame | None:
     """The rows that share cursor and key with one that differs; None when there are none. Profiles are not compared."""
     if mapping.kind.role == "profile":
+        return None
+    if keys.height <= FEW and len(set(ledger_keys(mapping, keys).to_list())) == keys.height:
         return None
     again = ledger_keys(mapping, keys).is_duplicated()
     if not again.any():

@@ -7,7 +7,6 @@ pages in flight are a bounded queue that is committed in order.
 from __future__ import annotations
 
 import math
-import re
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -22,7 +21,7 @@ from smartico_sync.errors import (
     SyncError,
     ViewAltered,
 )
-from smartico_sync.observe.finding import NEXT
+from smartico_sync.observe.finding import NEXT, gist
 from smartico_sync.tracking.base_loop import GLANCE_S, GRACE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.page_size import PageSize
 from smartico_sync.tracking.sender import Sender
@@ -37,12 +36,12 @@ if TYPE_CHECKING:
     import polars as pl
 
     from smartico_sync.core.late_commit.mechanism import Pace
+    from smartico_sync.delivery.protocol import Requests
     from smartico_sync.observe.polls import Instant
     from smartico_sync.tracking.session import Equipment, Session
 
 __all__ = ["ViewLoop"]
 
-DIGITS = re.compile(r"[0-9]+")
 
 log = structlog.get_logger()
 
@@ -135,13 +134,15 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._equipment.recorder.poll_began()
         if (replication := session.checks.replication(self._equipment.source)) is not None:
             self._equipment.recorder.replicates(replication)
-        if session.checks.minute_is_over:
+        if session.checks.columns_are_due:
             self._equipment.source.verify(session.prepared.relation)
         if session.checks.due:
             session.checks.count_nulls(self._equipment.source)
             with self._equipment.source.reading(session.prepared.relation) as reading:
                 seen = session.checks.look(reading, session.reader)
-            self._equipment.recorder.inspected(null_cursors=seen.null_cursors, warnings=seen.warnings)
+            self._equipment.recorder.inspected(
+                null_cursors=seen.null_cursors, warnings=seen.warnings, advice=seen.advice
+            )
             self._tell(seen.warnings)
             self._equipment.recorder.mutated(seen.mutated)
             if seen.without_cursor is not None:
@@ -155,9 +156,9 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _tell(self, warnings: Sequence[str]) -> None:
         """Log what a person should know of the view, once for as long as it is so, whatever numbers it names."""
-        told = {DIGITS.sub("", warning): warning for warning in warnings}
-        for gist, warning in told.items():
-            if gist not in self._told:
+        told = {gist(warning): warning for warning in warnings}
+        for about, warning in told.items():
+            if about not in self._told:
                 reason, _, hint = warning.partition(NEXT)
                 log.warning("view.advice", view=self.name, reason=reason, hint=hint)
         self._told = frozenset(told)
@@ -174,6 +175,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             session.checks.recognise(reading, session.reader)
             read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
         level = read.page.height < limit and read.through is None
+        requests: Requests = "spread" if level and self._reading == "level" else "full"
         self._reading = "level" if level else "behind"
         self._size.fit(read.page, self._reading)
         if level and read.page.height:
@@ -184,7 +186,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             log.debug("page", view=self.name, page=read.number, rows=read.page.height, late=rows_of(read.late))
             span.past("read", time.monotonic() - at, rows=read.page.height, late=rows_of(read.late))
             self._flight.send(
-                lambda: self._sender.page(session, read, span if read.size else UNTRACED),
+                lambda: self._sender.page(session, read, span if read.size else UNTRACED, requests),
                 read.size,
                 where="here" if level else "worker",
                 scan="part" if read.rescanned else "none",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -22,17 +23,22 @@ SLICE_ROWS = 1_000  # read again at once: some milliseconds
 MOST_ROWS = 500_000  # remembered: 8 MB a view
 SHARE = 20  # at most a twentieth of the time goes into it
 PAUSE_MS = 1_000
+AT_ONCE = 256  # rows of small pages that are hashed together: a query for each costs more than all else about it
 ROUND_MS = 10_000  # from one round over all that is remembered to the next: a replica has other readers
+
+
+NOTHING = pl.DataFrame(schema={"key": pl.UInt64, "content": pl.UInt64})
 
 
 @dataclass(slots=True)
 class Delivered:
-    """One page: everything after `after` up to `last`. `contents`: [key UInt64, content UInt64], a row each."""
+    """One page: everything after `after` up to `last`, so many `rows`. `contents`: [key UInt64, content UInt64], a row each."""
 
     after: Position | None
     last: Position
-    contents: pl.DataFrame
+    rows: int
     at_ms: int
+    contents: pl.DataFrame = field(default_factory=lambda: NOTHING)  # a table has no hash, so it is no default
 
 
 class MutationScan:
@@ -47,17 +53,30 @@ class MutationScan:
         self.columns = sorted(told | ({"ext_brand_id", "user_ext_id"} & {c.name for c in mapping.relation.columns}))
         self.window_ms = window_ms
         self.pages: deque[Delivered] = deque()
+        self.unread: list[tuple[Delivered, pl.DataFrame]] = []  # pages whose contents are still to be hashed
         self.rows = 0
         self.next_ms = 0
         self.turn = 0
 
     def remember(self, after: Position | None, last: Position, page: pl.DataFrame) -> None:
         """Add a page that was delivered."""
-        self.pages.append(Delivered(after, last, self.contents(page), steady_ms()))
+        self.pages.append(Delivered(after, last, page.height, steady_ms()))
+        self.unread.append((self.pages[-1], page))
+        if sum(rows.height for _, rows in self.unread) >= AT_ONCE:
+            self.read()
         self.rows += page.height
         while self.pages and (self.rows > MOST_ROWS or self.pages[0].at_ms < steady_ms() - self.window_ms):
-            self.rows -= self.pages.popleft().contents.height
+            self.rows -= self.pages.popleft().rows
             self.turn = max(0, self.turn - 1)
+
+    def read(self) -> None:
+        """Hash what pages hold that came since the last time: those of equal columns all at once."""
+        for _, some in groupby(self.unread, key=lambda each: each[1].schema):
+            pages, frames = zip(*some, strict=True)
+            contents, start = self.contents(pl.concat(frames)), 0
+            for page in pages:
+                page.contents, start = contents.slice(start, page.rows), start + page.rows
+        self.unread.clear()
 
     def contents(self, rows: pl.DataFrame) -> pl.DataFrame:
         """What rows hold, hashed, by their key."""
@@ -74,6 +93,7 @@ class MutationScan:
         Each change is told once.
         """
         began = steady_ms()
+        self.read()
         some = self.slice()
         known = pl.concat([page.contents for page in some]).unique("key", keep="last")
         rows = reading.page(some[0].after, 2 * known.height + SLICE_ROWS, some[-1].last.cursor)
@@ -95,7 +115,7 @@ class MutationScan:
         """The pages whose turn it is, neighbours, as many as make a slice."""
         self.turn = self.turn if self.turn < len(self.pages) else 0
         some: list[Delivered] = []
-        while self.turn < len(self.pages) and sum(page.contents.height for page in some) < SLICE_ROWS:
+        while self.turn < len(self.pages) and sum(page.rows for page in some) < SLICE_ROWS:
             some.append(self.pages[self.turn])
             self.turn += 1
         return some

@@ -58,9 +58,8 @@ class PreparedStream:
 
 def feed_of(configuration: Configuration, view: View, state: str) -> Feed:
     """What the view reads of its broker."""
-    relation = (view.relation or "").strip()
-    pattern = relation.startswith("/")
-    names = (relation.strip("/"),) if pattern else tuple(name.strip() for name in relation.split(","))
+    pattern = (view.relation or "").strip().startswith("/")
+    names = names_of(view)
     profile = kind(view.kind).role == "profile"
     return Feed(
         view.name,
@@ -76,7 +75,24 @@ def feed_of(configuration: Configuration, view: View, state: str) -> Feed:
         older="told" if view.version else "unknown",
         known_by="key" if view.key or (view.key is None and kind(view.kind).key) else "place",
         dead_letters=view.dead_letters,
+        others=others(configuration, view, names),
     )
+
+
+def names_of(view: View) -> tuple[str, ...]:
+    """The topics or queues that a view names, or its one pattern."""
+    relation = (view.relation or "").strip()
+    return (relation.strip("/"),) if relation.startswith("/") else tuple(name.strip() for name in relation.split(","))
+
+
+def others(configuration: Configuration, view: View, names: tuple[str, ...]) -> dict[str, str]:
+    """By topic or queue, another view that reads it from the same broker."""
+    sources = configuration.sources
+    found: dict[str, str] = {}
+    for other in configuration.views:
+        if other.name != view.name and sources[other.source].url == sources[view.source].url:
+            found |= dict.fromkeys(set(names).intersection(names_of(other)), other.name)
+    return found
 
 
 def start_of(view: View) -> Start | int:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.records import ParkedRow, Receipt
     from smartico_sync.core.tracing import Span
+    from smartico_sync.delivery.protocol import Requests
     from smartico_sync.tracking.session import Equipment, Session
     from smartico_sync.tracking.view_parts import Working
 
@@ -58,12 +59,12 @@ class Sender(EventSender):
         with self._equipment.source.reading(mapping.relation) as reading:
             return redelivery.newest(reading, mapping, rows, batch.quiet)
 
-    def page(self, session: Session, read: ReadResult, span: Span = UNTRACED) -> Sent:
+    def page(self, session: Session, read: ReadResult, span: Span = UNTRACED, requests: Requests = "spread") -> Sent:
         """Map, diff, protect and queue what one reading brought; the span of its poll ends with its commit."""
         began = time.monotonic()
         with bound_contextvars(page=read.number), within(span):
             batch, moved = self._made(session, read)
-            receipt = self.queue(session, batch)
+            receipt = self.queue(session, batch, requests=requests)
         span.past("prepare", time.monotonic() - began, events=len(batch.send))
         ends_with(span, receipt, "failed")
 
@@ -165,7 +166,7 @@ class Sender(EventSender):
                 session.reader.also(seq, commit.ledger.get_column("key"))
             self._unknown(explained.unknown)
             self.committed(session, batch, commit)
-            more = commit.resolved and self._equipment.store.parked(self._name, now_ms(), 1)
+            more = (commit.resolved or commit.dead_letters) and self._equipment.store.parked(self._name, now_ms(), 1)
             self._retries = "to go on" if more else "none"
 
         return Sent(self.queue(session, batch), settle, weight(batch.send))

@@ -75,12 +75,13 @@ class CheckMemory:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one look brought: rows `without_cursor` that are to be sent; `mutated` delivered ones have changed."""
+    """What one look brought: rows `without_cursor` that are to be sent; `mutated` delivered ones have changed; of `warnings` some are `advice`."""
 
     read_time: ReadTime
     null_cursors: int = 0
     mutated: int = 0
     warnings: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
     without_cursor: pl.DataFrame | None = None
 
 
@@ -95,6 +96,7 @@ class SourceChecks:
         if view.on_null_cursor == "send":
             memory.sent_without = memory.sent_without.hold(store.sent_without(view.name))
         self.doubts = ""
+        self.described: Literal["just now", "before"] = "just now"
 
     @property
     def due(self) -> bool:
@@ -105,6 +107,11 @@ class SourceChecks:
     def minute_is_over(self) -> bool:
         """Whether the source itself is to be looked at."""
         return steady_ms() >= self.memory.next_ms
+
+    @property
+    def columns_are_due(self) -> bool:
+        """Whether the view's columns are to be asked for again, which were asked for when the session was opened."""
+        return self.described == "before" and self.minute_is_over
 
     def replication(self, source: Source) -> Replication | None:
         """How the server stands in its replication, in a reading of its own; None when it is not time to ask.
@@ -201,6 +208,7 @@ class SourceChecks:
     def look(self, reading: Reading, reader: PageReader) -> CheckResult:
         """Look at what is due. Raises ViewRegressed, and by the policy for NULL cursors ViewMisconfigured."""
         read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
+        self.described = "before"
         rows = None
         if read_time.steady_ms >= self.memory.next_ms:
             self.compare_anchors(reading, reader.head, reader.watermark)
@@ -210,20 +218,12 @@ class SourceChecks:
                 rows = self.without_cursor(reading)
                 self.without = "none" if rows is None else "in flight"
         mutated = self.mutated(reading)
-        warnings = tuple(
-            filter(
-                None,
-                (
-                    self.memory.changed,
-                    f"{self.memory.columns}{NEXT}{self.memory.hint}" if self.memory.columns else "",
-                    self.doubts,
-                    reader.warning(read_time, reading),
-                    self.memory.nulls.warning(self.view),
-                    *(f"{advice.what}{NEXT}{advice.hint}" for advice in self.prepared.advice),
-                ),
-            )
-        )
-        return CheckResult(read_time, self.memory.nulls.rows, mutated, warnings, rows)
+        columns = f"{self.memory.columns}{NEXT}{self.memory.hint}" if self.memory.columns else ""
+        late, nulls = reader.warning(read_time, reading), self.memory.nulls.warning(self.view)
+        warnings = tuple(filter(None, (columns, self.doubts, late, nulls)))
+        better = (f"{advice.what}{NEXT}{advice.hint}" for advice in self.prepared.advice)
+        advice = tuple(filter(None, (self.memory.changed, *better)))
+        return CheckResult(read_time, self.memory.nulls.rows, mutated, (*warnings, *advice), advice, rows)
 
     def count_nulls(self, source: Source) -> None:
         """Count the rows that have no place in the order, where that is due. By the view's policy RowsUnusable."""

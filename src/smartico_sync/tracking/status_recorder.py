@@ -131,8 +131,8 @@ class StatusRecorder:
 
     def read(self, read: ReadResult, late: PageReader) -> None:
         """A reading brought something, or nothing."""
-        tie = 0
-        if read.page.height:
+        tie = min(1, read.page.height)
+        if read.page.height > 1:
             cursors = read.page.get_column("@cursor")
             tie = int((cursors == cursors[-1]).sum())
         now = self.board.clock()
@@ -179,9 +179,9 @@ class StatusRecorder:
         status = ReplicaStatus(replication.state, replication.lag_ms, replication.now_ms, replication.hint, now)
         self.change(replica=status)
 
-    def inspected(self, *, null_cursors: int, warnings: tuple[str, ...]) -> None:
-        """What was looked at beside the polls."""
-        self.change(null_cursors=null_cursors, warnings=warnings)
+    def inspected(self, *, null_cursors: int, warnings: tuple[str, ...], advice: tuple[str, ...]) -> None:
+        """What was looked at beside the polls; some of the warnings are no more than advice."""
+        self.change(null_cursors=null_cursors, warnings=warnings, advice=advice)
 
     def broken(self, invalid: Mapping[str, int]) -> None:
         """So many values broke a rule of the catalogue, by property."""

@@ -18,14 +18,14 @@ import structlog
 from smartico_sync.core.backoff import Backoff
 from smartico_sync.core.messages.kept import packed
 from smartico_sync.core.messages.message import place_of
-from smartico_sync.core.messages.rows import read
+from smartico_sync.core.messages.reader import Reader
 from smartico_sync.core.records import Commit
 from smartico_sync.errors import PositionMoved, StateError, SyncError
 from smartico_sync.observe.view_status import LaneStatus, StreamStatus
 from smartico_sync.tracking.base_loop import GLANCE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.clocks import now_ms
-from smartico_sync.tracking.prepared_stream import feed_of
-from smartico_sync.tracking.stream_sender import StreamSender, Taken, fresh
+from smartico_sync.tracking.prepared_stream import feed_of, layout_of
+from smartico_sync.tracking.stream_sender import StreamSender, Taken, counted, fresh
 from smartico_sync.tracking.stream_session import open_stream_session
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.messages.message import Message
     from smartico_sync.core.records import LaneStep
-    from smartico_sync.sources.stream import Page, Subscription
+    from smartico_sync.sources.stream import Lag, Page, Subscription
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
 
 __all__ = ["StreamLoop"]
@@ -77,6 +77,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         gc.set_threshold(SELDOM, *gc.get_threshold()[1:])
         self._session: StreamSession | None = None
         self._subscription: Subscription | None = None
+        self._reader = Reader(layout_of(equipment.view))
         self._reached: dict[str, LaneStep] = {}
         self._moves: Literal["no", "let go"] = "no"
         self._full_since = self._look_at = self._parked_at = self._held_at = 0.0
@@ -131,8 +132,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         for lane in lanes:
             self._reached.pop(lane, None)
         if self._aside is not None:
-            left = [message for message in self._aside.messages if message.lane not in lanes]
-            self._aside = replace(self._aside, messages=left)
+            messages = self._aside.messages
+            self._aside = replace(self._aside, messages=messages.chosen([lane not in lanes for lane in messages.lanes]))
         if self._moves == "no" and self._committed == "all":
             self._equipment.store.give_up(self.name, lanes)
 
@@ -237,11 +238,12 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
                 self._equipment.recorder.caught_up(began)
             return
         with uncollected():
-            table = read(messages, session.prepared.layout)
+            table = self._reader.read(messages)
         session = self._session = session.learning(table)
         self._reached.update({step.lane: replace(step, expected=step.next) for step in steps})
-        taken, size = Taken(page, table, steps), sum(map(len, filter(None, [message.value for message in messages])))
+        taken, size = Taken(page, table, steps, counted(messages, len(steps))), messages.size
         self._standing = replace(self._standing, progress="behind")
+        self._sender.open.append(taken)
         self._flight.send(
             lambda: self._sender.page(session, taken, subscription),
             2 * size,
@@ -278,10 +280,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         if self._shares:
             self._look_whose()
         found, now = subscription.standing(), now_ms()
-        lanes = tuple(
-            LaneStatus(each.lane, each.messages, max(0, now - each.time_ms) if each.messages and each.time_ms else 0)
-            for each in found.lanes
-        )
+        lanes = tuple(self._lane(each, now) for each in found.lanes)
         status = StreamStatus(
             lanes,
             found.rebalances,
@@ -303,6 +302,13 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
                 hint="nothing: it begins again where the state says",
             )
 
+    def _lane(self, lag: Lag, now: int) -> LaneStatus:
+        """What waits of a lane: at the broker, and on its way to the API."""
+        on_its_way = [taken.waiting[lag.lane] for taken in self._sender.open if lag.lane in taken.waiting]
+        count = lag.messages + sum(count for count, _ in on_its_way)
+        since = next((moment for _, moment in on_its_way), lag.time_ms)
+        return LaneStatus(lag.lane, count, max(0, now - since) if count and since else 0)
+
     def _drop_session(self) -> None:
         """Begin again from what the state says: what was not committed is taken again, and makes the same event ids."""
         super()._drop_session()
@@ -311,4 +317,5 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
             with suppress(SyncError):
                 subscription.close()
         self._reached, self._full_since, self._aside = {}, 0.0, None
+        self._sender.open.clear()
         self._standing = replace(self._standing, progress="behind")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import lt
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.batches import weight
 from smartico_sync.core.events import POSITION
 from smartico_sync.core.messages.kept import packed, unpacked
 from smartico_sync.core.messages.message import place_of, split_place
-from smartico_sync.core.messages.rows import read
+from smartico_sync.core.messages.rows import SKIPS, read
 from smartico_sync.core.outbox import packed as packed_page
 from smartico_sync.core.outcome import Retried
 from smartico_sync.core.position import Position
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from smartico_sync.core.events import Events
-    from smartico_sync.core.messages.message import Message
+    from smartico_sync.core.messages.message import Message, Messages
     from smartico_sync.core.messages.rows import Table
     from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.records import Commit, ParkedRow, Receipt
@@ -34,31 +36,53 @@ if TYPE_CHECKING:
     from smartico_sync.state.stored_lanes import Claimed
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
 
-__all__ = ["StreamSender", "Taken", "fresh"]
+__all__ = ["StreamSender", "Taken", "counted", "fresh"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Taken:
-    """Messages that were taken and read. `steps`: how far each lane is once they are dealt with."""
+    """Messages that were taken and read. `steps`: how far each lane is once they are dealt with.
+
+    `waiting`: by lane, how many they are, and when the first was written (epoch ms, 0 where nobody says).
+    """
 
     page: Page
     table: Table
     steps: tuple[LaneStep, ...]
+    waiting: Mapping[str, tuple[int, int]]
 
 
-def fresh(page: Page, reached: Mapping[str, LaneStep]) -> tuple[list[Message], tuple[LaneStep, ...]]:
+def counted(messages: Messages, lanes: int) -> dict[str, tuple[int, int]]:
+    """How many messages there are of each of so many lanes, and when the first was written."""
+    if lanes == 1:
+        return {messages.lanes[0]: (len(messages), messages.times_ms[0])}
+    first: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    for lane, time_ms in zip(messages.lanes, messages.times_ms, strict=True):
+        counts[lane] += 1
+        first.setdefault(lane, time_ms)
+    return {lane: (count, first[lane]) for lane, count in counts.items()}
+
+
+def fresh(page: Page, reached: Mapping[str, LaneStep]) -> tuple[Messages, tuple[LaneStep, ...]]:
     """The messages that were not taken before, and how far each lane is behind them. An offset that repeats is legal."""
-    after: dict[str, int] = {}
-    kept = []
-    for message in page.messages:
-        known = after.get(message.lane)
-        if known is None:
-            step = reached.get(message.lane)
-            known = step.next if step is not None else -1
-        if message.offset < known:
+    messages = page.messages
+    after = {lane: reached[lane].next if lane in reached else -1 for lane in set(messages.lanes)}
+    new: list[bool] = []
+    place = 0
+    for lane, run in groupby(messages.lanes):  # a broker hands over many of a lane together
+        length = sum(1 for _ in run)
+        offsets = messages.offsets[place : place + length]
+        place += length
+        if offsets[0] >= after[lane] and all(map(lt, offsets, offsets[1:])):
+            new += [True] * length
+            after[lane] = offsets[-1] + 1
             continue
-        after[message.lane] = message.offset + 1
-        kept.append(message)
+        for offset in offsets:
+            new.append(offset >= after[lane])
+            after[lane] = max(after[lane], offset + 1)
+    kept = messages.chosen(new)
+    after = {lane: at + 1 for lane, at in kept.last.items()}
     return kept, tuple(
         LaneStep(lane, reached[lane].next if lane in reached else None, at, page.epochs.get(lane, ""))
         for lane, at in after.items()
@@ -71,7 +95,8 @@ class StreamSender(EventSender):
     def __init__(self, equipment: StreamEquipment) -> None:
         super().__init__(equipment)
         self._equipment = equipment
-        self.skipped: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter(dict.fromkeys(SKIPS, 0))
+        self.open: list[Taken] = []  # what is on its way, the first first
         self._keep: dict[str, Keep] = {}
 
     def page(self, session: StreamSession, taken: Taken, subscription: Subscription) -> Sent:
@@ -87,6 +112,8 @@ class StreamSender(EventSender):
             self._hand_over(commit, subscription)
             waiting = frozenset(each.row.position.cursor for each in commit.parked if each.row.position)
             subscription.commit(taken.page, waiting)
+            if taken in self.open:
+                self.open.remove(taken)
             self.skipped.update(taken.table.skipped)
             self.committed(session, batch, commit)
 
@@ -136,7 +163,7 @@ class StreamSender(EventSender):
                 each.row.position.cursor for each in parked if each.id in over and each.row.position is not None
             )
             self.committed(session, batch, commit)
-            more = commit.resolved and self._equipment.store.parked(self._name, now_ms(), 1)
+            more = (commit.resolved or commit.dead_letters) and self._equipment.store.parked(self._name, now_ms(), 1)
             self._retries = "to go on" if more else "none"
 
         return Sent(self.queue(session, batch), settle, weight(batch.send))

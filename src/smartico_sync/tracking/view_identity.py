@@ -73,8 +73,7 @@ def row_of(configuration: Configuration, view: View, store: Store) -> ViewRow | 
 
     Raises ViewMisconfigured where name and identity are those of two views, or of one that is still configured.
     """
-    rows = {row.view: row for row in store.views()}
-    row = rows.get(view.name)
+    row = store.view(view.name)
     if row is not None:
         if view.identity not in (None, row.identity):
             raise ViewMisconfigured(
@@ -83,7 +82,7 @@ def row_of(configuration: Configuration, view: View, store: Store) -> ViewRow | 
             )
         return row
     identity = view.identity or view.name
-    other = next((row for row in rows.values() if row.identity == identity), None)
+    other = next((row for row in store.views() if row.identity == identity), None)
     if other is None:
         return None
     if view.identity is None or any(each.name == other.view for each in configuration.views):

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from smartico_sync.config.models import SourceConfig
+from smartico_sync.core.messages.message import Messages
 from smartico_sync.errors import SourceUnreachable, SyncError, ViewBroken
 from smartico_sync.sources.registry import open_stream
 from smartico_sync.sources.stream import Page
@@ -56,7 +57,7 @@ def test_who_subscribes_anew_goes_on_where_its_state_says(bus):
     first = made.subscribe()
     found = taken(first, 10)
     made.book.reach(found[:4])
-    first.commit(Page(found[:4]), frozenset())
+    first.commit(Page(Messages.of(found[:4])), frozenset())
     first.close()
     assert [message.offset for message in drained(made.subscribe())] == list(range(4, 10))
 
@@ -83,7 +84,7 @@ def test_another_daemon_s_group_is_gone_on_from(bus):
     former = made.subscribe(state="state-0")
     found = taken(former, 6)[:4]
     made.book.reach(found)
-    former.commit(Page(found), frozenset())
+    former.commit(Page(Messages.of(found)), frozenset())
     former.close()
     assert [message.offset for message in drained(made.subscribe(Book(), state="state-1"))] == [4, 5]
 

@@ -10,12 +10,14 @@ import pytest
 
 from servers.kafka import MEMBER
 from smartico_sync.config.models import SourceConfig
-from smartico_sync.core.records import LaneStep
+from smartico_sync.core.messages.message import Messages
+from smartico_sync.core.records import PLACED, LaneStep
 from smartico_sync.errors import (
     ConfigError,
     MessagesLost,
     SourceRefused,
     SourceUnreachable,
+    ViewBroken,
     ViewMisconfigured,
     ViewRegressed,
 )
@@ -30,6 +32,7 @@ from waiting import until
 from .conftest import Book, Bus, drained, failure, places, taken
 
 FEED = Feed("bets", ("t",), "g", state="mine")
+FIRST_MS = 1_769_860_800_000
 
 
 @pytest.fixture
@@ -64,6 +67,15 @@ def test_where_a_lane_goes_on(known, committed, expected):
     """The state counts, unless another daemon has gone on from it."""
     step = None if known is None else LaneStep("t/0", known, known)
     assert assignment.reconciled(FEED, step, committed) == expected
+
+
+def test_where_an_operator_puts_a_lane_it_goes_on():
+    """Whatever the brokers hold, also those that keep no metadata; and whatever topic has the name now, which is told from then on."""
+    placed = LaneStep("t/0", 5, 5, PLACED)
+    assert assignment.reconciled(FEED, placed, Committed(9, "")) == 5
+    assert assignment.reborn(FEED, "t/0", placed, "another") is None
+    assert assignment.step("t/0", placed, 5, "").epoch == ""
+    assert assignment.step("t/0", placed, 5, "another").epoch == "another"
 
 
 def test_a_partition_that_is_added_begins_at_its_first_message():
@@ -213,7 +225,7 @@ def test_the_broker_hears_of_commits_with_the_state_s_name(mock_bus):
     bus.put({"n": 0}, {"n": 1})
     subscription = bus.subscribe()
     found = taken(subscription, 2)
-    subscription.commit(Page(found), frozenset())
+    subscription.commit(Page(Messages.of(found)), frozenset())
     subscription.close()
     from confluent_kafka import TopicPartition
 
@@ -265,12 +277,25 @@ def test_times_are_places(kafka_broker):
     assert bus.stream.at(bus.feed(), 0) == {f"{bus.topic}/0": 0}
 
 
+def test_a_topic_that_is_not_there_is_named_with_those_that_are(mock_bus):
+    """The likeliest first: a name is often written a little wrong."""
+    bus = mock_bus(1)
+    with pytest.raises(ViewBroken) as caught:
+        bus.stream.ends(bus.feed(names=(f"{bus.topic}x",)))
+    assert caught.value.hint.startswith(f"check `relation`; the user may see {bus.topic}")
+
+
 def test_what_waits_is_counted_beside_a_daemon(mock_bus):
     """From what the state knows."""
     bus = mock_bus(2)
-    bus.put(*({"n": n} for n in range(8)), partition=1)
+    for n in range(8):
+        bus.put({"n": n}, partition=1, timestamp=FIRST_MS + n * 1_000)
     lags = bus.stream.lags(bus.feed(), {f"{bus.topic}/1": LaneStep("", 3, 3)})
     assert {lag.lane.rpartition("/")[2]: lag.messages for lag in lags} == {"0": 0, "1": 5}
+    assert {lag.lane.rpartition("/")[2]: lag.time_ms for lag in lags} == {"0": 0, "1": FIRST_MS + 3_000}
+    assert bus.stream.ends(bus.feed()) == {f"{bus.topic}/0": (0, 0), f"{bus.topic}/1": (0, 8)}
+    (_, beyond) = bus.stream.lags(bus.feed(), {f"{bus.topic}/1": LaneStep("", 30, 30)})
+    assert beyond.messages == 0
 
 
 def settings(url, encryption=None, **options):

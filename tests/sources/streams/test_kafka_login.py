@@ -123,3 +123,13 @@ def test_a_client_certificate_is_a_login(door):
     subscription = stream.subscribe(made.feed(), Book())
     assert len(drained(subscription)) == 2
     subscription.close()
+
+
+def test_certificates_that_are_refused_are_said(door, tmp_path, monkeypatch):
+    """Whose it is: ours, or the broker's."""
+    monkeypatch.setattr("smartico_sync.sources.kafka.ASK_S", 0.4)
+    made = door(kind=WithCertificates)
+    assert "refuses our certificate: certificate required" in refusal(made.stream("", login="").facts).message
+    stranger = Authority(tmp_path, "other").issue("stranger")
+    shown = {"certificate": str(stranger.certificate), "key_file": str(stranger.key)}
+    assert "refuses our certificate: unknown ca" in refusal(made.stream("", login="", **shown).facts).message

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from pika.exceptions import IncompatibleProtocolError
 
 from servers.certificates import Authority
 from servers.gateway import pump
@@ -28,6 +29,7 @@ from smartico_sync.errors import (
 )
 from smartico_sync.sources.rabbitmq import other_consumers
 from smartico_sync.sources.rabbitmq import subscription as subscriptions
+from smartico_sync.sources.rabbitmq.failures import failure_of
 from smartico_sync.sources.rabbitmq.settings import settings_of
 from smartico_sync.sources.registry import open_stream
 from smartico_sync.sources.stream import Feed
@@ -337,11 +339,12 @@ class TestQueues:
                 asked()
 
     def test_two_views_need_two_queues(self, rabbits, kind):
-        """Each would get a part of the messages."""
+        """Each would get a part of the messages, and pass over what is meant for the other: neither is begun."""
         made = rabbits(kind)
-        made.subscribe()
-        with pytest.raises(ViewMisconfigured, match="view bets reads queue"):
-            made.stream.subscribe(Feed("other", (made.queue,), "g"), Kept())
+        with pytest.raises(ViewMisconfigured, match="view other reads it too"):
+            made.subscribe(others={made.queue: "other"})
+        with pytest.raises(ViewMisconfigured, match="view other reads it too"):
+            list(made.stream.remarks(made.feed(others={made.queue: "other"})))
 
 
 def as_message(body):
@@ -607,6 +610,24 @@ def test_settings_that_cannot_be_meant_are_refused(url, options, said):
     """By name."""
     with pytest.raises(ConfigError, match=said):
         settings(url, **options)
+
+
+@pytest.mark.parametrize(
+    ("alert", "said"),
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "certificate required"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "unknown ca"),
+        ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "certificate expired"),
+    ],
+)
+def test_a_certificate_of_ours_that_the_broker_refuses_is_said(alert, said):
+    """The client holds it for another protocol, as it is told after the handshake."""
+    lost = f"StreamLostError: (\"Stream connection lost: SSLError(1, '[SSL: {alert}] … (_ssl.c:2580)')\",)"
+    for error in (IncompatibleProtocolError(lost), ssl.SSLError(1, f"[SSL: {alert}] …")):
+        told = failure_of(error, "source mq")
+        assert isinstance(told, SourceRefused)
+        assert told.message == f"source mq: the broker refuses our certificate: {said}"
+        assert "key_file" in told.hint
 
 
 def test_limits_are_those_of_the_broker_s_version():

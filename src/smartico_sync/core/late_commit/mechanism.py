@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import polars as pl
 
+from smartico_sync.core.few_texts import FEW
+
 if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Snapshot
@@ -101,6 +103,10 @@ class KeyScan:
         if not self.key:
             return keys
         wanted = {"@cursor": self.high, **{f"@key.{i}": value for i, value in enumerate(self.key)}}
+        if keys.height <= FEW:
+            rows = list(zip(*(keys.get_column(name).to_list() for name in wanted), strict=True))
+            last = next((place for place in reversed(range(len(rows))) if rows[place] == (self.high, *self.key)), None)
+            return keys if last is None or last + 1 == keys.height else keys.head(last + 1)
         here = keys.select(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items())).to_series()
         return keys.head(int(here.arg_true()[-1]) + 1) if here.any() else keys
 

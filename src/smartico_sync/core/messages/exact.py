@@ -19,6 +19,7 @@ __all__ = [
 
 BOM = b"\xef\xbb\xbf"
 WHOLE_BITS = 63  # what msgspec writes itself
+WIDEST = 1023  # bits of a whole number that is one of 64 bits with an exponent
 LONGEST = 300  # digits; a number without an exponent that has fewer is one of 64 bits
 
 
@@ -51,16 +52,20 @@ def decode(body: bytes) -> Any:
     try:
         return _decoder.decode(body[3:] if body[:3] == BOM else body)
     except msgspec.DecodeError as error:
-        raise Undecodable(f"it is not JSON: {said(error)}") from None
-    except (UnicodeDecodeError, ValueError, RecursionError):
+        raise Undecodable(said(error)) from None
+    except RecursionError:
+        raise Undecodable("its JSON is nested too deeply") from None
+    except (UnicodeDecodeError, ValueError):
         raise Undecodable("it is not JSON in UTF-8") from None
 
 
 def said(error: msgspec.DecodeError) -> str:
     """What is wrong, by its place alone."""
     text = str(error)
+    if "out of range" in text:
+        return "it holds a number beyond all bounds"
     place = text[text.rfind("(") :] if text.endswith(")") else ""
-    return f"malformed {place}".strip() if place else "cut off"
+    return f"it is not JSON: malformed {place}" if place else "it is not JSON: cut off"
 
 
 def object_of(body: bytes) -> dict[str, Any]:
@@ -84,6 +89,8 @@ def unbounded(value: Any) -> bool:
     """Whether a value is, or holds, a number that no program could hold."""
     if isinstance(value, Number):
         return ("e" in value or "E" in value or len(value) > LONGEST) and math.isinf(float(value))
+    if isinstance(value, int):
+        return value.bit_length() > WIDEST
     if isinstance(value, dict):
         return any(map(unbounded, value.values()))
     return isinstance(value, list) and any(map(unbounded, value))

@@ -1,13 +1,16 @@
-"""One message as a broker hands it over, and its place."""
+"""One message as a broker hands it over, its place, and many of them column by column."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["NOTHING", "Message", "place_of", "split_place"]
+__all__ = ["NOTHING", "NO_MESSAGES", "Message", "Messages", "place_of", "split_place"]
 
 NOTHING: Mapping[str, object] = {}
 
@@ -26,6 +29,77 @@ class Message(NamedTuple):
     value: bytes | None
     headers: Mapping[str, object] = NOTHING
     properties: Mapping[str, object] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Messages(Sequence[Message]):
+    """Messages column by column: an object for each costs as much as reading it. One is made of those that are looked at.
+
+    All columns are as long as `lanes`, but `headers` and `properties`, which are empty where none of the messages has any.
+    """
+
+    lanes: Sequence[str] = ()
+    offsets: Sequence[int] = ()
+    times_ms: Sequence[int] = ()
+    keys: Sequence[bytes | None] = ()
+    values: Sequence[bytes | None] = ()
+    headers: Sequence[Mapping[str, object]] = ()
+    properties: Sequence[Mapping[str, object]] = ()
+
+    @classmethod
+    def of(cls, messages: Iterable[Message]) -> Messages:
+        """The same messages; those that are in columns already as they are."""
+        return messages if isinstance(messages, cls) else cls(*map(list, zip(*messages, strict=True)))
+
+    def __len__(self) -> int:
+        return len(self.lanes)
+
+    def __iter__(self) -> Iterator[Message]:
+        told = (self.headers or repeat(NOTHING), self.properties or repeat(NOTHING))
+        return map(Message, self.lanes, self.offsets, self.times_ms, self.keys, self.values, *told)
+
+    @overload
+    def __getitem__(self, place: int) -> Message: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Messages: ...
+
+    def __getitem__(self, place: int | slice) -> Message | Messages:
+        if isinstance(place, slice):
+            return Messages(*(column[place] for column in self._columns))
+        told = (column[place] if column else NOTHING for column in (self.headers, self.properties))
+        return Message(*(column[place] for column in self._columns[:5]), *told)
+
+    def __add__(self, others: Messages) -> Messages:
+        if not self or not others:
+            return self or others
+        told = [
+            [*(mine or [NOTHING] * len(self)), *(theirs or [NOTHING] * len(others))] if mine or theirs else ()
+            for mine, theirs in zip(self._columns[5:], others._columns[5:], strict=True)
+        ]
+        columns = zip(self._columns[:5], others._columns[:5], strict=True)
+        return Messages(*([*mine, *theirs] for mine, theirs in columns), *told)
+
+    def chosen(self, which: Sequence[object]) -> Messages:
+        """Those whose place holds something true."""
+        return self if all(which) else Messages(*(list(compress(column, which)) for column in self._columns))
+
+    @property
+    def last(self) -> dict[str, int]:
+        """The offset of the last message of each lane, in the order in which they first came."""
+        return dict(zip(self.lanes, self.offsets, strict=True))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all bodies."""
+        return sum(map(len, filter(None, self.values)))
+
+    @property
+    def _columns(self) -> tuple[Sequence[Any], ...]:
+        return (self.lanes, self.offsets, self.times_ms, self.keys, self.values, self.headers, self.properties)
+
+
+NO_MESSAGES = Messages()
 
 
 def place_of(message: Message) -> str:

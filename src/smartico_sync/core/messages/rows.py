@@ -24,6 +24,7 @@ from smartico_sync.core.messages.exact import (
     unbounded,
 )
 from smartico_sync.core.messages.layout import value_at, walk
+from smartico_sync.core.messages.message import Messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
     from smartico_sync.core.messages.message import Message
     from smartico_sync.core.relation import Family, Relation
 
-__all__ = ["LANE", "OFFSET", "PLACE_KEY", "TIME", "Table", "frame_of", "learnt", "read"]
+__all__ = [
+    "LANE", "MOST_COLUMNS", "ODD", "OFFSET", "PLACE_KEY", "SKIPS", "TIME", "Table", "bounded", "frame_of", "learnt", "read",
+]  # fmt: skip
 
 LANE, OFFSET, TIME = "@lane", "@offset", "@time"  # what the broker says of a message; no member can be called so
 PLACE_KEY = (LANE, OFFSET, TIME)  # the key of messages that have none of their own
+SKIPS = ("where", "tombstone", "deleted", "nothing")  # why messages become no rows
 MOST_COLUMNS = 500  # members of objects whose names are data are no columns
 NOTHING_THERE = {type(None), Absent}
 SCALARS = {int, Number}
@@ -49,7 +53,7 @@ class Table:
 
     `cells` by column, each as long as `messages`, which are those that become rows; ABSENT where a message says nothing of it.
     `reasons`: why a message cannot be read, by its row. `skipped` messages become no rows, by reason. `snapshot`: rows that
-    were there before the changes began.
+    were there before the changes began. `types`: what the values of a column are. `members`: what the objects at the root hold.
     """
 
     messages: Sequence[Message]
@@ -57,6 +61,8 @@ class Table:
     reasons: Mapping[int, str] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
     snapshot: frozenset[int] = frozenset()
+    types: Mapping[str, frozenset[type]] = field(default_factory=dict)
+    members: frozenset[str] = frozenset()
 
     @property
     def rows(self) -> int:
@@ -89,8 +95,7 @@ def read(messages: Sequence[Message], layout: Layout) -> Table:
         kept.append(message)
         wholes.append(whole)
         records.append(record)
-    cells = columns_of(kept, wholes, records, layout, reasons)
-    return Table(kept, cells, reasons, dict(skipped), frozenset(snapshot))
+    return table_of(kept, wholes, records, layout, reasons, dict(skipped), frozenset(snapshot))
 
 
 def read_at_once(messages: Sequence[Message], layout: Layout, parts: tuple[Conditions, Conditions]) -> Table | None:
@@ -106,15 +111,29 @@ def read_at_once(messages: Sequence[Message], layout: Layout, parts: tuple[Condi
     if set(map(type, records)) != {dict}:
         return None
     if not late:
-        reasons: dict[int, str] = {}
-        return Table(messages, columns_of(messages, wholes, records, layout, reasons), reasons)
+        return table_of(messages, wholes, records, layout, {}, {})
     every = [*zip(messages, wholes, records, strict=True)]
     chosen = [each for each in every if meant(late, *each)]
     kept = [message for message, _, _ in chosen]
     skipped = {"where": len(every) - len(chosen)} if len(chosen) < len(every) else {}
-    reasons = {}
-    cells = columns_of(kept, [whole for _, whole, _ in chosen], [record for _, _, record in chosen], layout, reasons)
-    return Table(kept, cells, reasons, skipped)
+    wholes, records = [whole for _, whole, _ in chosen], [record for _, _, record in chosen]
+    return table_of(kept, wholes, records, layout, {}, skipped)
+
+
+def table_of(
+    messages: Sequence[Message],
+    wholes: list[dict[str, Any]],
+    records: list[dict[str, Any]],
+    layout: Layout,
+    reasons: dict[int, str],
+    skipped: Mapping[str, int],
+    snapshot: frozenset[int] = frozenset(),
+) -> Table:
+    """The table of messages whose bodies are parsed."""
+    cells = columns_of(messages, wholes, records, layout, reasons)
+    types = {name: frozenset(map(type, values)) for name, values in cells.items()}
+    members = frozenset(name for record in records for name in record) if layout.members == "all" else frozenset()
+    return Table(messages, cells, reasons, skipped, snapshot, types, members)
 
 
 def parsed(
@@ -191,11 +210,8 @@ def columns_of(
 
 def bounded(name: str, values: list[Any], reasons: dict[int, str]) -> list[Any]:
     """The cells without numbers beyond all bounds, whose messages cannot be read."""
-    if DOCUMENTS.isdisjoint(map(type, values)):
-        numbers = [value for value in values if type(value) is Number]
-        together = "".join(numbers)
-        if "e" not in together and "E" not in together and max(map(len, numbers), default=0) <= LONGEST:
-            return values
+    if DOCUMENTS.isdisjoint(map(type, values)) and all_plain(values):
+        return values
     odd = [
         row
         for row, value in enumerate(values)
@@ -208,7 +224,17 @@ def bounded(name: str, values: list[Any], reasons: dict[int, str]) -> list[Any]:
     return [ABSENT if row in odd else value for row, value in enumerate(values)]
 
 
-def family_of(types: set[type]) -> Family | None:
+def all_plain(values: list[Any]) -> bool:
+    """Whether the numbers among some cells have no exponent, and few digits: a quick look at them together."""
+    whole = [value for value in values if type(value) is int]
+    if unbounded(max(whole, default=0)) or unbounded(min(whole, default=0)):
+        return False
+    written = [value for value in values if type(value) is Number]
+    together = "".join(written)
+    return "e" not in together and "E" not in together and max(map(len, written), default=0) <= LONGEST
+
+
+def family_of(types: frozenset[type]) -> Family | None:
     """The family of a column that holds values of these types; None for no value at all."""
     held = types - NOTHING_THERE
     if not held:
@@ -223,8 +249,8 @@ def family_of(types: set[type]) -> Family | None:
 def learnt(table: Table, known: Mapping[str, Family]) -> dict[str, Family]:
     """The known columns and those that the messages bring. A column of which two families were seen is text, and stays so."""
     found: dict[str, Family] = dict(known)
-    for name, values in table.cells.items():
-        family = family_of(set(map(type, values)))
+    for name, types in table.types.items():
+        family = family_of(types)
         if family is not None:
             before = found.get(name)
             found[name] = family if before in (None, family) else "text"
@@ -236,19 +262,22 @@ def frame_of(table: Table, relation: Relation, absence: frozenset[str] = frozens
 
     `absence`: columns of which `@absent.NAME` (Boolean) says where a message says nothing of it; only where one does not.
     """
-    messages = table.messages
-    lanes = pl.Series(LANE, [message.lane for message in messages], dtype=pl.String)
-    offsets = pl.Series(OFFSET, [message.offset for message in messages], dtype=pl.Int64)
-    times = pl.Series(TIME, [message.time_ms for message in messages], dtype=pl.Int64).cast(pl.Datetime("ms"))
+    messages = Messages.of(table.messages)
+    lanes = pl.Series(LANE, messages.lanes, dtype=pl.String)
+    offsets = pl.Series(OFFSET, messages.offsets, dtype=pl.Int64)
+    times = pl.Series(TIME, messages.times_ms, dtype=pl.Int64).cast(pl.Datetime("ms"))
     own = {
         LANE: lanes, OFFSET: offsets.cast(pl.String), TIME: times.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
     }  # fmt: skip
+    reasons = dict(table.reasons)
     frame = pl.DataFrame(
-        [own[each.name] if each.name in own else of_cells(table, each.name, each.family) for each in relation.columns]
+        [
+            own[each.name] if each.name in own else of_cells(table, each.name, each.family, reasons)
+            for each in relation.columns
+        ]
     )
     frame = frame.with_columns(pl.Series("@cursor", lanes + "@" + own[OFFSET]))
     keys = [frame.get_column(name).cast(pl.String) for name in relation.key]
-    reasons = dict(table.reasons)
     for name, key in zip(relation.key, keys, strict=True):
         if key.null_count():
             for row in key.is_null().arg_true().to_list():
@@ -257,23 +286,22 @@ def frame_of(table: Table, relation: Relation, absence: frozenset[str] = frozens
     if reasons:
         told = pl.Series("@unreadable", [reasons.get(row) for row in range(table.rows)], dtype=pl.String)
         frame = frame.with_columns(told)
-    absent = {name: [value is ABSENT for value in table.cells.get(name, [])] for name in absence}
+    said = {name for name in absence if Absent not in table.types.get(name, {Absent})}
+    absent = {name: [value is ABSENT for value in table.cells.get(name, [])] for name in absence - said}
     return frame.with_columns(
-        pl.Series(f"@absent.{name}", mask or [True] * table.rows, dtype=pl.Boolean)
-        for name, mask in absent.items()
-        if not mask or any(mask)
+        pl.Series(f"@absent.{name}", mask or [True] * table.rows, dtype=pl.Boolean) for name, mask in absent.items()
     )
 
 
-def of_cells(table: Table, name: str, family: Family) -> pl.Series:
-    """One column by its family."""
+def of_cells(table: Table, name: str, family: Family, reasons: dict[int, str]) -> pl.Series:
+    """One column by its family. Adds to `reasons` the rows whose whole number no program could hold."""
     values = table.cells.get(name)
     dtype = pl.Boolean() if family == "boolean" else pl.String()
     if values is None:
         return pl.Series(name, [None], dtype=dtype).new_from_index(0, table.rows)
-    types = set(map(type, values))
+    types = table.types[name]
     if Absent in types:
-        values = [None if value is ABSENT else value for value in values]
+        values = without_absent(values)
         types = (types - {Absent}) | {type(None)}
     if family == "boolean" and types <= {bool, type(None)}:
         return pl.Series(name, values, dtype=dtype)
@@ -283,7 +311,13 @@ def of_cells(table: Table, name: str, family: Family) -> pl.Series:
         try:
             return pl.Series(name, values, dtype=pl.Int64).cast(pl.String)
         except (OverflowError, TypeError):
+            values = without_absent(bounded(name, values, reasons))
             return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)
     if family == "json":
         return pl.Series(name, [None if value is None else as_json(value) for value in values], dtype=pl.String)
-    return pl.Series(name, [as_text(value) for value in values], dtype=pl.String)
+    return pl.Series(name, [as_text(value) for value in bounded(name, values, reasons)], dtype=pl.String)
+
+
+def without_absent(values: list[Any]) -> list[Any]:
+    """The cells with None where a message says nothing."""
+    return [None if value is ABSENT else value for value in values]

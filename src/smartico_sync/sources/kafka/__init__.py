@@ -80,13 +80,19 @@ class KafkaStream:
 
     def lags(self, feed: Feed, known: Mapping[str, LaneStep]) -> tuple[Lag, ...]:
         """What waits in every lane."""
+        found = self.ends(feed)
+        starts = {lane: max(low, known[lane].next) if lane in known else low for lane, (low, _) in found.items()}
+        behind = {lane: at for lane, at in starts.items() if at < found[lane][1]}
+        with closing(Replay(self._settings, feed)) as replay:
+            times = replay.times(behind)
+        return tuple(Lag(lane, max(0, found[lane][1] - at), times.get(lane, 0)) for lane, at in starts.items())
+
+    def ends(self, feed: Feed) -> dict[str, tuple[int, int]]:
+        """Where every lane begins and ends."""
         with self._asking() as consumer:
             counts = partitions_of(consumer, feed, self._place)
             lanes = [lane_of(topic, number) for topic, count in counts.items() for number in range(count)]
-            found = {lane: ends(consumer, lane, self._place) for lane in lanes}
-        return tuple(
-            Lag(lane, high - (known[lane].next if lane in known else low)) for lane, (low, high) in found.items()
-        )
+            return {lane: ends(consumer, lane, self._place) for lane in lanes}
 
     def at(self, feed: Feed, moment_ms: int) -> dict[str, int]:
         """Of every lane the first offset of that time or later."""

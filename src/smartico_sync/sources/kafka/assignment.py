@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smartico_sync.core.records import LaneStep
+from smartico_sync.core.records import PLACED, LaneStep
 from smartico_sync.errors import MessagesLost, ViewRegressed
 
 if TYPE_CHECKING:
@@ -27,11 +27,12 @@ class Committed:
 def reconciled(feed: Feed, known: LaneStep | None, committed: Committed) -> int | None:
     """Where a lane goes on; None where nobody has read it.
 
-    The state's position, if the broker's was written by this state; else the larger: another daemon has gone on from there.
+    The state's position, if the broker's was written by this state, or an operator has put it there; else the larger: another
+    daemon has gone on from there.
     """
     if known is None:
         return committed.offset if committed.offset >= 0 and committed.by != feed.state else None
-    if committed.by == feed.state:
+    if committed.by == feed.state or known.epoch == PLACED:
         return known.next
     return max(known.next, committed.offset)
 
@@ -52,7 +53,7 @@ def begin_at(feed: Feed, lane: str, known: Mapping[str, LaneStep]) -> str:
 
 def reborn(feed: Feed, lane: str, known: LaneStep, epoch: str) -> ViewRegressed | None:
     """Whether another topic has the name now."""
-    if not known.epoch or not epoch or known.epoch == epoch:
+    if not epoch or known.epoch in ("", PLACED, epoch):
         return None
     topic = lane.rpartition("/")[0]
     return ViewRegressed(
@@ -81,4 +82,5 @@ def gap(feed: Feed, lane: str, at: int, low: int) -> MessagesLost | None:
 
 def step(lane: str, known: LaneStep | None, at: int, epoch: str) -> LaneStep:
     """The step from what the state knows to where the lane goes on."""
-    return LaneStep(lane, None if known is None else known.next, at, epoch or (known.epoch if known else ""))
+    before = "" if known is None or known.epoch == PLACED else known.epoch
+    return LaneStep(lane, None if known is None else known.next, at, epoch or before)

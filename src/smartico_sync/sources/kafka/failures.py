@@ -33,12 +33,24 @@ SAID: tuple[tuple[Fault, re.Pattern[str]], ...] = (
     ("late", re.compile("[Tt]imed out")),
     ("broken", re.compile("Disconnected|reset by peer|closed")),
 )
+# What a broker's side of TLS says of our certificate: after the handshake, so that the client holds it for a broken connection.
+ALERT = re.compile(r"alert (certificate [a-z]+|bad certificate|unsupported certificate|unknown ca|access denied)\b")
 REACH = "check that the brokers run and can be reached from here"
 
 
 def failure_of(error: KafkaError, place: str, what: str = "") -> SourceError:
     """The failure that an error stands for; `what`: a topic or group, for the message."""
     code, about = error.code(), f"{place}{': ' + what if what else ''}"
+    if alert := ALERT.search(error.str()):
+        return SourceRefused(
+            f"{about}: the broker refuses our certificate: {alert[1]}",
+            hint="`certificate` and `key_file` name one that is valid, of an authority which the brokers trust",
+        )
+    if code == KafkaError._SSL and "certificate verify failed" in error.str():  # noqa: SLF001 - the client's name
+        return SourceRefused(
+            f"{about}: the broker's certificate is not believed: it is of another authority than `ca`, for another name, or has expired",
+            hint="openssl s_client -connect HOST:PORT shows it; `ca` names the file of its authority",
+        )
     if code == KafkaError._SSL:  # noqa: SLF001 - the client's name
         return SourceRefused(
             f"{about}: no TLS with the broker: its certificate is not believed, or ours is not",
@@ -57,7 +69,7 @@ def failure_of(error: KafkaError, place: str, what: str = "") -> SourceError:
     if code in MISSING:
         return ViewBroken(
             f"{about}: there is no such topic",
-            hint="check `relation`; smartico-sync check names the topics that are there",
+            hint="check `relation`, and that the user may describe the topic",
         )
     if code in UNREACHED:
         fault = next((fault for fault, words in SAID if words.search(error.str())), None)

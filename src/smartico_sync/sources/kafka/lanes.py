@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from smartico_sync.core.messages.message import NO_MESSAGES
 from smartico_sync.sources.kafka import assignment
 from smartico_sync.sources.stream import Lag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from smartico_sync.core.messages.message import Message
     from smartico_sync.core.records import LaneStep
     from smartico_sync.sources.stream import Feed
 
@@ -26,7 +26,7 @@ class Lanes:
         self._feed = feed
         self.next: dict[str, int] = {}
         self.flow: Literal["on", "paused"] = "on"
-        self.waiting: list[Message] = []  # what came while nothing was wanted
+        self.waiting = NO_MESSAGES  # what came while nothing was wanted
         self._given: Literal["not yet", "once"] = "not yet"
         self._times: dict[str, int] = {}
         self._ended: set[str] = set()
@@ -75,7 +75,7 @@ class Lanes:
         """The group takes lanes. One that waited does so again when it comes back."""
         self.next = {lane: at for lane, at in self.next.items() if lane not in names}
         self._ended.difference_update(names)
-        self.waiting = [message for message in self.waiting if message.lane not in names]
+        self.waiting = self.waiting.chosen([lane not in names for lane in self.waiting.lanes])
 
     @property
     def stopped(self) -> set[str]:

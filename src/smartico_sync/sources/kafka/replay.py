@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from smartico_sync.core.messages.message import NOTHING, Message, split_place
-from smartico_sync.errors import SourceUnreachable
+from smartico_sync.errors import SourceError, SourceUnreachable
 from smartico_sync.sources.kafka.failures import failure_of, translated
 from smartico_sync.sources.kafka.topics import at_time, ends, lane_of, parted, partitions_of
 
@@ -97,6 +97,16 @@ class Replay:
         if moment_ms <= 0:
             return {lane: ends(self._consumer, lane, self._place)[0] for lane in lanes}
         return at_time(self._consumer, lanes, moment_ms, self._place)
+
+    def times(self, places: Mapping[str, int]) -> dict[str, int]:
+        """Of lanes when the first message at an offset or behind it was written; not of those that have none, or do not answer."""
+        found: dict[str, int] = {}
+        with suppress(SourceError):
+            for message in self._all(places):
+                found.setdefault(message.lane, message.time_ms)
+                if len(found) == len(places):
+                    break
+        return found
 
     def between(self, low_ms: int, high_ms: int) -> Iterator[list[Message]]:
         """The messages of `low_ms <= time < high_ms`, some at a time."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as Received
 
-from smartico_sync.core.messages.message import NOTHING, Message
+from smartico_sync.core.messages.message import NO_MESSAGES, Messages
 from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.kafka import assignment
 from smartico_sync.sources.kafka.failures import REFUSED, failure_of, translated
@@ -22,8 +24,7 @@ from smartico_sync.sources.stream import Page, Standing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from confluent_kafka import Message as Received
-
+    from smartico_sync.core.messages.message import Message
     from smartico_sync.sources.kafka.settings import Settings
     from smartico_sync.sources.stream import Feed, Keeper, Lag
 
@@ -87,8 +88,8 @@ class KafkaSubscription:
 
     def commit(self, page: Page, waiting: frozenset[str]) -> None:  # noqa: ARG002 - what waits is read again at its place
         """Let the broker know, soon."""
-        for message in page.messages:
-            self._member.committed(message.lane, message.offset + 1)
+        for lane, offset in page.messages.last.items():
+            self._member.committed(lane, offset + 1)
 
     def give_up(self, places: Iterable[str]) -> None:
         """A topic has nobody to hand them to."""
@@ -135,42 +136,43 @@ class KafkaSubscription:
 
     # Messages
 
-    def _read(self, received: Sequence[Received]) -> list[Message]:
+    def _read(self, received: Sequence[Received]) -> Messages:
         """What was received as messages, and what was said beside them."""
-        found = []
-        headers, only = "headers" in self._feed.needs, self._only
-        last: dict[str, Message] = {}
-        there = self._lanes.next
-        for each in received:
-            partition = each.partition()
-            topic = only or each.topic()
-            if (error := each.error()) is not None:
-                self._took(last)  # before what is said of its lane
-                self._heard(error, topic or "", partition or 0)
-                there = self._lanes.next
-                continue
-            lane = self._names.get((topic, partition))
-            if lane is None:
-                lane = self._names[topic, partition] = lane_of(topic or "", partition or 0)
-            if lane not in there:
-                continue  # it was taken while these messages were handed over
-            told = dict(each.headers() or ()) if headers else NOTHING
-            moment = each.timestamp()[1]
-            message = Message(lane, each.offset() or 0, max(0, moment), each.key(), each.value(), told, NOTHING)
-            last[lane] = message
-            found.append(message)
-        self._took(last)
-        if found or received:
+        found, first = NO_MESSAGES, 0
+        for place, error in enumerate(map(Received.error, received)):
+            if error is not None:
+                found += self._came(received[first:place])  # before what is said of its lane
+                first = place + 1
+                told = received[place]
+                self._heard(error, self._only or told.topic() or "", told.partition() or 0)
+        found += self._came(received[first:])
+        if received:
             self._down_since = 0.0
         return found
 
-    def _took(self, last: dict[str, Message]) -> None:
-        """These are the last messages of their lanes that came."""
-        for message in last.values():
-            self._lanes.took(message.lane, message.offset, message.time_ms)
-        last.clear()
+    def _came(self, received: Sequence[Received]) -> Messages:
+        """These are messages. Column by column: a step of ours for each of them costs as much as all the client does."""
+        if not received:
+            return NO_MESSAGES
+        partitions = [*map(Received.partition, received)]
+        places = [*zip(repeat(self._only) if self._only else map(Received.topic, received), partitions, strict=False)]
+        for topic, partition in {*places} - self._names.keys():
+            self._names[topic, partition] = lane_of(topic or "", partition or 0)
+        messages = Messages(
+            [*map(self._names.__getitem__, places)],
+            [offset or 0 for offset in map(Received.offset, received)],
+            [max(0, moment) for _, moment in map(Received.timestamp, received)],
+            [*map(Received.key, received)],
+            [*map(Received.value, received)],
+            [dict(each.headers() or ()) for each in received] if "headers" in self._feed.needs else (),
+        )
+        if not self._lanes.next.keys() >= {*messages.lanes}:  # one was taken while these messages were handed over
+            messages = messages.chosen([lane in self._lanes.next for lane in messages.lanes])
+        for lane, place in dict(zip(messages.lanes, range(len(messages)), strict=True)).items():
+            self._lanes.took(lane, messages.offsets[place], messages.times_ms[place])
+        return messages
 
-    def _page(self, messages: list[Message]) -> Page:
+    def _page(self, messages: Messages) -> Page:
         epochs = self._member.epochs
         return Page(messages, {lane: epochs.get(parted(lane)[0], "") for lane in self._lanes.next})
 

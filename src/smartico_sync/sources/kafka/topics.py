@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from concurrent.futures import wait
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
@@ -35,6 +36,7 @@ __all__ = [
     "topic_ids",
 ]
 
+NAMED = 5  # topics that are named in place of one that is not there
 ASK_S = 10.0  # for an answer of the brokers; they take milliseconds
 TELL_S = 2.0  # for what is good to know, and no more
 
@@ -75,9 +77,21 @@ def partitions_of(consumer: Consumer, feed: Feed, place: str) -> dict[str, int]:
         with translated(place, f"topic {name}"):
             topic = consumer.list_topics(name, timeout=ASK_S).topics[name]
         if topic.error is not None:
-            raise failure_of(topic.error, place, f"topic {name}")
+            error = failure_of(topic.error, place, f"topic {name}")
+            raise (
+                ViewBroken(error.message, hint=those_there(consumer, name)) if isinstance(error, ViewBroken) else error
+            )
         counts[name] = len(topic.partitions)
     return counts
+
+
+def those_there(consumer: Consumer, name: str) -> str:
+    """What to do about a topic that is not there: those that are called much like it, else some."""
+    names: list[str] = []
+    with suppress(KafkaException):
+        names = sorted(each for each in consumer.list_topics(timeout=ASK_S).topics if not each.startswith("__"))
+    found = get_close_matches(name, names, NAMED) or names[:NAMED]
+    return f"check `relation`; the user may see {', '.join(found) or 'no topic: allow Describe'}"
 
 
 class TopicIds:

@@ -10,8 +10,9 @@ import polars as pl
 
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.sources.kit.dtypes import dtype
+from smartico_sync.sources.kit.few_values import BOOLEANS, NO_NUMBERS, plain
 from smartico_sync.sources.kit.mixed_values import DATES, ZERO_DATE, mixed
-from smartico_sync.sources.kit.values import CONVERTERS, FALSE, TRUE
+from smartico_sync.sources.kit.values import CONVERTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +32,6 @@ CODE = r"^-?[0-9]+$"
 WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.f"
 WHOLE_CLOCK = "%Y-%m-%d %H:%M:%S.%6f"
 WHOLE, SECONDS = len("2026-01-01 00:00:00.000000"), len("2026-01-01 00:00:00")
-NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
-BOOLEANS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
 Writing = Literal["plain", "odd"]
 REASONS: dict[str, str] = {
     "integer": "not a whole number of 64 bits",
@@ -78,6 +77,8 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
 
     `timezone` is the zone of `timestamp` columns. Adds `@unreadable` when some value does not fit.
     """
+    if texts and len(texts[0]) <= FEW and (read := plain(columns, texts, timezone)) is not None:
+        return pl.DataFrame(read)
     printed = pl.DataFrame([text.alias(str(place)) for place, text in enumerate(texts)])
     odd = odd_columns(columns, printed)
     # All columns in one go: of a page of one row every step is felt.

@@ -38,9 +38,12 @@ def check_columns(place: str, what: str, relation: Relation, names: Sequence[str
 
 
 def like(wanted: str, called: Mapping[str, str]) -> str:
-    """The hint for a relation that does not exist: those whose own word, behind their schema, is nearly so; or nothing."""
+    """What stands before the hint for a relation that does not exist: those whose own word, behind their schema, is nearly so; or nothing.
+
+    The hint itself is never left out: a view that was there a minute ago was dropped, and nobody mistyped its name.
+    """
     near = _near(wanted, called)
-    return f"did you mean {', '.join(near)}? names are taken as written, capitals included" if near else ""
+    return f"did you mean {', '.join(near)}? names are taken as written, capitals included; else " if near else ""
 
 
 def _near(wanted: str, called: Mapping[str, str]) -> list[str]:

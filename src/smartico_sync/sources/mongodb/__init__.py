@@ -11,6 +11,7 @@ import bson
 from smartico_sync.core.relation import Relation
 from smartico_sync.core.tables import Structure, Table
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, ViewBroken
+from smartico_sync.sources.kit.failures import COMPARE
 from smartico_sync.sources.kit.source import BaseSource
 from smartico_sync.sources.kit.suggestions import check_columns, like
 from smartico_sync.sources.mongodb.cluster_time import cluster_time_of
@@ -117,7 +118,7 @@ class MongoSource(BaseSource[Session, MongoReading]):
         if not found:
             raise ViewBroken(
                 f"{self._place}: {what}: the database {self._servers.login.database} has no such collection",
-                hint=self._like(place.collection),
+                hint=self._like(place.collection) + COMPARE,
             )
         options: dict[str, Any] = found[0].get("options", {})
         return options

@@ -17,7 +17,7 @@ __all__ = ["ask_replication"]
 STANDING = """SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_is_in_recovery(),
  CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END,
  CASE WHEN pg_is_in_recovery() THEN (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint END,
- CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() END,
+ CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() END,
  EXISTS (SELECT FROM pg_stat_wal_receiver)"""
 PAUSED = "on the replica: SELECT pg_wal_replay_resume()"
 SILENT = "the replica receives nothing from its primary: look at its log, and at `primary_conninfo` and pg_stat_wal_receiver there"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from smartico_sync.catalogue.engines import RABBITMQ
 from smartico_sync.errors import ConfigError, ViewMisconfigured
 from smartico_sync.sources.protocol import ServerFacts
-from smartico_sync.sources.rabbitmq.beginning import refuse
+from smartico_sync.sources.rabbitmq.beginning import offset_at, refuse
 from smartico_sync.sources.rabbitmq.management import Management
-from smartico_sync.sources.rabbitmq.queues import counts, ends, kind_of, newest
+from smartico_sync.sources.rabbitmq.queues import counts, ends, kind_of, newest, time_of_first
 from smartico_sync.sources.rabbitmq.settings import settings_of, version_of
 from smartico_sync.sources.rabbitmq.subscription import RabbitSubscription
 from smartico_sync.sources.stream import Lag, Remark
@@ -42,7 +42,6 @@ class RabbitStream:
         self.encryption = self._settings.encryption
         self._management = Management(self._settings) if self._settings.management else None
         self._subscribed: Counter[str] = Counter()
-        self._readers: dict[str, str] = {}
         self._turn = threading.Lock()
 
     @contextmanager
@@ -71,23 +70,9 @@ class RabbitStream:
         """Begin to read."""
         self._named(feed)
         with self._turn:
-            for queue in feed.names:
-                other = self._readers.setdefault(queue, feed.view)
-                if other != feed.view:
-                    self._refuse_second(feed, queue, other)
             broken = self._subscribed[feed.view]
             self._subscribed[feed.view] += 1
         return RabbitSubscription(self._settings, feed, keeper, broken)
-
-    def _refuse_second(self, feed: Feed, queue: str, other: str) -> None:
-        """Of two views of one queue each would get a part of the messages; a stream gives all to both."""
-        with self._asking() as connection:
-            if kind_of(connection, queue, self._place) == "stream":
-                return
-        raise ViewMisconfigured(
-            f"view {feed.view}: view {other} reads queue {queue} already, and a queue gives each message to one of them",
-            hint=f"bind a queue of its own for view {feed.view} to the same exchange",
-        )
 
     def sample(self, feed: Feed, limit: int) -> list[Message]:
         """Some of the newest messages of streams; other queues show none without giving it away."""
@@ -102,19 +87,33 @@ class RabbitStream:
         """What waits in every queue."""
         with self._asking() as connection:
             return tuple(
-                Lag(queue, self._waiting(connection, queue, kind, known))
-                for queue, kind in self._kinds(connection, feed).items()
+                self._waiting(connection, queue, kind, known) for queue, kind in self._kinds(connection, feed).items()
             )
 
-    def _waiting(self, connection: BlockingConnection, queue: str, kind: Kind, known: Mapping[str, LaneStep]) -> int:
+    def _waiting(self, connection: BlockingConnection, queue: str, kind: Kind, known: Mapping[str, LaneStep]) -> Lag:
         if kind != "stream":
-            return counts(connection, queue, self._place).messages
+            return Lag(queue, counts(connection, queue, self._place).messages)
         low, high = ends(connection, queue, self._place)
-        return high - (known[queue].next if queue in known else low)
+        at = max(low, known[queue].next) if queue in known else low
+        return Lag(queue, high - at, time_of_first(connection, queue, at, self._place)) if at < high else Lag(queue, 0)
 
-    def at(self, feed: Feed, moment_ms: int) -> dict[str, int]:  # noqa: ARG002 - the seam's
-        """Queues cannot be read again. ViewMisconfigured."""
-        self._once_only(feed)
+    def ends(self, feed: Feed) -> dict[str, tuple[int, int]]:
+        """Where every stream begins and ends. Other queues cannot be read again: ViewMisconfigured."""
+        with self._asking() as connection:
+            return {queue: ends(connection, queue, self._place) for queue in self._streams(connection, feed)}
+
+    def at(self, feed: Feed, moment_ms: int) -> dict[str, int]:
+        """Of every stream the first offset of that time or later, as its broker cuts it into chunks. ViewMisconfigured for other queues."""
+        with self._asking() as connection:
+            return {
+                queue: offset_at(connection, queue, moment_ms, self._place) for queue in self._streams(connection, feed)
+            }
+
+    def _streams(self, connection: BlockingConnection, feed: Feed) -> list[str]:
+        kinds = self._kinds(connection, feed)
+        if set(kinds.values()) != {"stream"}:
+            self._once_only(feed)
+        return [*kinds]
 
     def between(self, feed: Feed, low_ms: int, high_ms: int) -> Iterator[list[Message]]:  # noqa: ARG002 - the seam's
         """Queues cannot be read again. ViewMisconfigured."""

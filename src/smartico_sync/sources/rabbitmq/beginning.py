@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.rabbitmq.queues import Kind
     from smartico_sync.sources.stream import Feed
 
-__all__ = ["counted_from", "refuse", "stream_step", "timeless"]
+__all__ = ["counted_from", "offset_at", "refuse", "stream_step", "timeless"]
 
 
 def refuse(feed: Feed, queue: str, kind: Kind) -> None:
@@ -24,6 +24,11 @@ def refuse(feed: Feed, queue: str, kind: Kind) -> None:
     about = f"view {feed.view}: {queue} is a {kind} queue, "
     if kind == "stream":
         return
+    if queue in feed.others:
+        raise ViewMisconfigured(
+            f"{about}which gives each message to one reader, and view {feed.others[queue]} reads it too: neither is begun",
+            hint="bind a queue of its own to the same exchange for each; a stream queue gives all messages to both, with `where` for each",
+        )
     if feed.known_by == "place":
         raise ViewMisconfigured(
             f"{about}where a message that comes again has no place to be known by",
@@ -63,13 +68,12 @@ def stream_step(
     if known is None:
         if isinstance(feed.start, int):
             # The broker goes by its chunks: some messages that are older may come with the first of them.
-            found = first_from(connection, queue, _moment(feed.start), place)
-            return LaneStep(queue, None, high if found is None else found), high, 0
+            return LaneStep(queue, None, offset_at(connection, queue, feed.start, place)), high, 0
         return LaneStep(queue, None, low if feed.start == "first" else high), high, 0
     if known.next > high:
         raise ViewRegressed(
             f"view {feed.view}: {queue} ends at {high}, and {known.next - 1} was read already: the stream was deleted and declared anew",
-            hint=f"give the view another `identity:`, or read another stream; smartico-sync watermark show {feed.view} tells what was read",
+            hint=f"smartico-sync watermark rewind {feed.view} --to first reads the new one from its beginning",
         )
     if known.next >= low:
         return LaneStep(queue, known.next, known.next, known.epoch), high, 0
@@ -79,6 +83,15 @@ def stream_step(
             hint=f"`on_gap: continue` goes on at {low}; what is lost has to come by another way. Then raise the stream's max-age",
         )
     return LaneStep(queue, known.next, low, known.epoch), high, low - known.next
+
+
+def offset_at(connection: BlockingConnection, queue: str, moment_ms: int, place: str) -> int:
+    """The first offset of a stream that was written at a time or later; its end where there is none."""
+    low, high = ends(connection, queue, place)
+    if moment_ms <= 0:
+        return low
+    found = first_from(connection, queue, _moment(moment_ms), place)
+    return high if found is None else found
 
 
 def _moment(epoch_ms: int) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ __all__ = ["failure_of", "translated"]
 
 # Reply codes of AMQP.
 FORBIDDEN, MISSING, PRECONDITION, NO_VHOST = 403, 404, 406, 530
+# What a broker's side of TLS says of our certificate: after the handshake, so that the client holds it for something else.
+ALERT = re.compile(r"ALERT_(CERTIFICATE_[A-Z]+|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)\b")
 REACH = "check that the broker runs and can be reached from here"
 KINDS: tuple[tuple[Fault, type[BaseException]], ...] = (
     ("unknown_host", socket.gaierror),
@@ -44,6 +47,11 @@ def failure_of(error: Exception, place: str, queue: str = "") -> SourceError:
         return SourceRefused(
             f"{about}: the broker refuses the login",
             hint="check user, password and virtual host of the url; rabbitmqctl list_permissions -p VHOST shows who may",
+        )
+    if alert := ALERT.search(str(error)):
+        return SourceRefused(
+            f"{about}: the broker refuses our certificate: {alert[1].lower().replace('_', ' ')}",
+            hint="`certificate` and `key_file` name one that is valid, of an authority which the broker trusts",
         )
     if isinstance(error, ssl.SSLError):
         why = error.reason or "no common ground"

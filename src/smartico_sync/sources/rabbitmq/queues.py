@@ -5,25 +5,28 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from smartico_sync.core.messages.message import NOTHING, Message
+from smartico_sync.core.messages.message import NOTHING, Message, Messages
 from smartico_sync.sources.rabbitmq.failures import PRECONDITION, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pika import BasicProperties
     from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
+    from smartico_sync.sources.rabbitmq.deliveries import Taker
     from smartico_sync.sources.stream import Feed
 
 __all__ = [
     "OFFSET_HEADER",
     "Counts",
     "Kind",
+    "consume",
     "counted",
     "counts",
     "ends",
@@ -31,7 +34,9 @@ __all__ = [
     "kind_of",
     "leave",
     "message_of",
+    "messages_of",
     "newest",
+    "time_of_first",
 ]
 
 Kind = Literal["classic", "quorum", "stream"]
@@ -61,6 +66,23 @@ def leave(channel: BlockingChannel) -> None:
     channel._impl._consumers.clear()  # noqa: SLF001 - the client has no other way
     channel._consumer_infos.clear()  # noqa: SLF001 - as above
     channel.close()
+
+
+def consume(
+    connection: BlockingConnection, channel: BlockingChannel, queue: str, take: Taker, arguments: Mapping[str, object]
+) -> None:
+    """Have deliveries of a queue handed to `take`, inside `process_data_events`, which then returns. Raises the client's exceptions."""
+    impl = connection._impl  # noqa: SLF001 - the client has no other way
+    number = channel.channel_number
+    tag = f"ctag{number}.{len(impl.deliveries.takers)}"
+    # Before it is asked for: its first deliveries may come with the answer.
+    impl.deliveries.takers[number, tag.encode()] = take
+    impl.came = partial(connection._request_channel_dispatch, -number)  # noqa: SLF001 - as above; "return", in its words
+    channel.basic_consume(queue, nothing, consumer_tag=tag, arguments=dict(arguments))
+
+
+def nothing(*_: object) -> None:
+    """What the client itself does with a delivery."""
 
 
 def kind_of(connection: BlockingConnection, queue: str, place: str) -> Kind:
@@ -98,9 +120,29 @@ def message_of(lane: str, offset: int, properties: BasicProperties, body: bytes,
     headers: Mapping[str, Any] = properties.headers or NOTHING if "headers" in feed.needs else NOTHING
     told: Mapping[str, object] = NOTHING
     if "properties" in feed.needs:
-        told = {name: value for name in PROPERTIES if (value := getattr(properties, name)) is not None}
+        told = properties_of(properties)
     time_ms = properties.timestamp * 1000 if properties.timestamp else round(time.time() * 1000)
     return Message(lane, offset, time_ms, None, body, headers, told)
+
+
+def messages_of(
+    lanes: list[str], offsets: list[int], told: list[BasicProperties], bodies: list[bytes], feed: Feed
+) -> Messages:
+    """The same of many, column by column."""
+    headers: Sequence[Mapping[str, object]] = ()
+    properties: Sequence[Mapping[str, object]] = ()
+    if "headers" in feed.needs:
+        headers = [each.headers or NOTHING for each in told]
+    if "properties" in feed.needs:
+        properties = [properties_of(each) for each in told]
+    now_ms = round(time.time() * 1000)
+    times_ms = [each.timestamp * 1000 if each.timestamp else now_ms for each in told]
+    return Messages(lanes, offsets, times_ms, [None] * len(lanes), bodies, headers, properties)
+
+
+def properties_of(properties: BasicProperties) -> dict[str, object]:
+    """What is said of a message beside its headers."""
+    return {name: value for name in PROPERTIES if (value := getattr(properties, name)) is not None}
 
 
 def looked_at(
@@ -136,6 +178,15 @@ def first_from(connection: BlockingConnection, queue: str, start: object, place:
     looking = looked_at(connection, queue, start, place)
     try:
         return next((offset for offset, *_ in looking), None)
+    finally:
+        looking.close()  # type: ignore[attr-defined]  # a generator
+
+
+def time_of_first(connection: BlockingConnection, queue: str, at: int, place: str) -> int:
+    """When the first message of a stream at an offset or behind it was written, epoch ms; 0 where its producer does not say."""
+    looking = looked_at(connection, queue, at, place)
+    try:
+        return next((1000 * (properties.timestamp or 0) for offset, properties, _ in looking if offset >= at), 0)
     finally:
         looking.close()  # type: ignore[attr-defined]  # a generator
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.sources.rabbitmq.queues import counted
 
@@ -20,11 +20,12 @@ STREAM_QUIET_S = 1.0  # a stream that sends nothing for so long behind its end i
 
 
 class Remaining:
-    """As of the last count; `counts` is empty from when a message came until they are counted again."""
+    """As of the last count, which says nothing of an end any more once a message has come behind it."""
 
     def __init__(self, kinds: Mapping[str, Kind]) -> None:
         self._kinds = kinds
         self.counts: dict[str, Counts] = {}
+        self._counted: Literal["before", "since"] = "before"  # the last message
         self._ends: dict[str, tuple[int, int]] = {}
         self._quiet_since = time.monotonic()
 
@@ -35,18 +36,19 @@ class Remaining:
     def came(self, now: float) -> None:
         """Messages came."""
         self._quiet_since = now
-        self.counts = {}
+        self._counted = "before"
 
     def count(self, channel: BlockingChannel) -> None:
         """Ask the broker."""
         self.counts = {queue: counted(channel, queue) for queue in self._kinds}
+        self._counted = "since"
 
     def none(self, places: Mapping[str, int]) -> bool:
         """Whether every queue is counted, and empty; `places` are the next offsets."""
-        return len(self.counts) == len(self._kinds) and not any(self.of(queue, places) for queue in self._kinds)
+        return self._counted == "since" and not any(self.of(queue, places) for queue in self._kinds)
 
-    def of(self, queue: str, places: Mapping[str, int]) -> int:
-        """How many wait in a queue."""
+    def of(self, queue: str, places: Mapping[str, int], open_messages: Literal["none", "some"] = "none") -> int:
+        """How many wait in a queue. `open_messages`: whether some are on their way, so that the broker may hold others back."""
         count = self.counts.get(queue)
         if count is None:
             return 0
@@ -54,6 +56,7 @@ class Remaining:
             return count.messages
         end, there = self._ends[queue]
         quiet = time.monotonic() - self._quiet_since >= STREAM_QUIET_S
+        left = end + count.messages - there - places[queue]
         if quiet and places[queue] >= end:
-            return 0  # it would have sent more
-        return max(1, end + count.messages - there - places[queue])
+            return 0 if open_messages == "none" else max(0, left)  # it would have sent more
+        return max(1, left)

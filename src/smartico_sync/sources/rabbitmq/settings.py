@@ -13,6 +13,7 @@ from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthen
 
 from smartico_sync.catalogue.engines import RABBITMQ
 from smartico_sync.sources.kit.broker_login import BrokerLogin
+from smartico_sync.sources.rabbitmq.deliveries import DeliveryConnection
 from smartico_sync.sources.rabbitmq.failures import failure_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Settings:
         failed: Exception | None = None
         for host, port in self.hosts:
             try:
-                return pika.BlockingConnection(self._parameters(host, port, purpose))
+                return pika.BlockingConnection(self._parameters(host, port, purpose), DeliveryConnection)
             except (ProbableAccessDeniedError, ProbableAuthenticationError) as error:
                 failed = error
                 break

@@ -7,10 +7,10 @@ and no consumer is cancelled: a channel that is closed gives all its open messag
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 from pika.exceptions import AMQPError
@@ -22,7 +22,7 @@ from smartico_sync.sources.rabbitmq.acknowledgements import acks
 from smartico_sync.sources.rabbitmq.beginning import counted_from, refuse, stream_step, timeless
 from smartico_sync.sources.rabbitmq.failures import translated
 from smartico_sync.sources.rabbitmq.other_consumers import shared, wait_for_others
-from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, counts, kind_of, leave, message_of
+from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, consume, counts, kind_of, leave, messages_of
 from smartico_sync.sources.rabbitmq.remaining import Remaining
 from smartico_sync.sources.rabbitmq.settings import version_of
 from smartico_sync.sources.stream import Lag, Page, Standing
@@ -70,7 +70,7 @@ class RabbitSubscription:
         self._given_up: set[str] = set()
         self._next: dict[str, int] = {}
         self._times: dict[str, int] = {}
-        self._last_tag = self._gap = 0
+        self._gap = 0
         self._deliveries = 1
         self._failed: Exception | None = None
         self._given_back: Literal["no", "yes", "the API is back"] = "no"
@@ -125,11 +125,11 @@ class RabbitSubscription:
     def _consume(self, queue: str, arguments: Mapping[str, object]) -> None:
         receive = self._received.append
 
-        def take(_channel: object, method: Any, properties: BasicProperties, body: bytes) -> None:
-            receive((queue, method.delivery_tag, method.redelivered, properties, body))
+        def take(tag: int, redelivered: int, properties: BasicProperties, body: bytes) -> None:
+            receive((queue, tag, redelivered, properties, body))
 
         with translated(self._place, queue):
-            self._channel.basic_consume(queue, take, arguments=dict(arguments))
+            consume(self._connection, self._channel, queue, take, arguments)
 
     # What the loop asks
 
@@ -210,9 +210,11 @@ class RabbitSubscription:
 
     def standing(self) -> Standing:
         """How it stands."""
+        here = Counter(queue for queue, *_ in self._received if self._kinds[queue] != "stream")
+        some: Literal["none", "some"] = "some" if self._open or self._received else "none"
         lags = tuple(
-            Lag(queue, self._remaining.of(queue, self._next), self._times.get(queue, 0))
-            for queue in self._remaining.counts
+            Lag(queue, self._remaining.of(queue, self._next, some) + here[queue], self._times.get(queue, 0))
+            for queue in self._kinds
         )
         return Standing(lags, 0, self._broken, self._gap, self._deliveries, notes=tuple(self._notes.values()))
 
@@ -238,24 +240,23 @@ class RabbitSubscription:
 
     def _page(self, limit: int, now: float) -> Page:
         """The next messages, as a page."""
-        found, first = [], self._received[0][1]
-        for _ in range(min(limit, len(self._received))):
-            queue, tag, redelivered, properties, body = self._received.popleft()
-            headers = properties.headers
-            if self._keep[queue] == "undelivered":
-                offset = int(headers[OFFSET_HEADER])
-                if self._feed.known_by == "place" and not properties.timestamp:
+        some = [self._received.popleft() for _ in range(min(limit, len(self._received)))]
+        queues, tags, again, told, bodies = map(list, zip(*some, strict=True))
+        offsets = [self._base + tag for tag in tags]
+        for place, queue in enumerate(queues) if "stream" in self._kinds.values() else ():
+            if self._kinds[queue] == "stream":
+                offsets[place] = int(told[place].headers[OFFSET_HEADER])
+                if self._feed.known_by == "place" and not told[place].timestamp:
                     raise timeless(self._feed, queue)
-            else:
-                offset = self._base + tag
-                if redelivered:
-                    self._delivered(int((headers or {}).get("x-delivery-count", 1)) + 1)
-            self._last_tag, self._next[queue] = tag, offset + 1
-            found.append(message_of(queue, offset, properties, body, self._feed))
-            self._times[queue] = found[-1].time_ms
-        self._open.append((self._last_tag, now))
+        for place, redelivered in enumerate(again) if any(again) else ():
+            if redelivered and self._kinds[queues[place]] != "stream":
+                self._delivered(int((told[place].headers or {}).get("x-delivery-count", 1)) + 1)
+        messages = messages_of(queues, offsets, told, bodies, self._feed)
+        self._next |= {queue: offset + 1 for queue, offset in messages.last.items()}
+        self._times |= dict(zip(queues, messages.times_ms, strict=True))
+        self._open.append((tags[-1], now))
         self._remaining.came(now)
-        return Page(found, dict.fromkeys(self._kinds, ""), range(first, self._last_tag + 1), self._keep)
+        return Page(messages, dict.fromkeys(self._kinds, ""), range(tags[0], tags[-1] + 1), self._keep)
 
     def _refuse(self, tag: int) -> None:
         """Hand a message to the queue's dead-letter exchange."""

@@ -50,7 +50,7 @@ def dotted(parts: Iterable[str | None]) -> str:
 
 
 def like(relation: Relation, names: Sequence[str]) -> str:
-    """The hint for a relation that does not exist: those that are called nearly so, or nothing."""
+    """The beginning of the hint for a relation that does not exist: those that are called nearly so, or nothing."""
     if relation.relation is None:
         return ""
     return suggestions.like(names_of(relation.relation)[-1], {name: names_of(name)[-1] for name in names})

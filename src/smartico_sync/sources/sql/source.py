@@ -95,7 +95,7 @@ class PooledSource(BaseSource[S, R]):
         except ViewAltered:
             raise
         except ViewBroken as broken:
-            raise ViewBroken(broken.message, hint=self._like(relation) or broken.hint) from None
+            raise ViewBroken(broken.message, hint=self._like(relation) + broken.hint) from None
         check_columns(self._place, what, relation, [column.name for column in columns])
         for column in columns:
             if column.type in self.unfit:
@@ -159,7 +159,7 @@ class PooledSource(BaseSource[S, R]):
         return None
 
     def _like(self, relation: Relation) -> str:
-        """Names close to a relation that does not exist."""
+        """Names close to a relation that does not exist, as the beginning of a hint."""
         with suppress(SourceError):
             return like(relation, self.relations())
         return ""

@@ -308,6 +308,7 @@ def _selected(
     return list(selected), tuple(positions)
 
 
+@lru_cache(maxsize=256)
 def _source(adapter: DialectAdapter, relation: Relation) -> sa.FromClause:
     columns = [_named(adapter, column.name) for column in relation.columns]
     if relation.query is not None:

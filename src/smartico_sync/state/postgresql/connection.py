@@ -106,9 +106,12 @@ def meaning(url: str, error: psycopg.Error) -> StateError:
             hint="bring the database back from its backup; without one, `smartico-sync state new` starts again at the configured `start_from`",
         )
     if code == "42501":
-        return StateUnwritable(
-            f"the state {place} cannot be used: {reason}", hint="GRANT CREATE ON DATABASE … TO the user of `state:`"
+        hint = (
+            "as its administrator: GRANT CREATE ON DATABASE … TO …, the database and the user of `state:`"
+            if "for database" in reason
+            else "its tables are another role's: name that one in `state:`, which \\dn smartico_sync shows, or as an administrator: GRANT … TO …, that role and the user of `state:`"
         )
+        return StateUnwritable(f"the state {place} cannot be used: {reason}", hint=hint)
     if not code or code.startswith(PASSING):
         return StateUnwritable(
             f"the state {place} cannot be used: {reason}",

@@ -1,0 +1,69 @@
+"""`secrets.env` beside the configuration: what the service's environment holds, for whoever types a command.
+
+A service has an environment of its own, which a shell has not. systemd reads the same file (`EnvironmentFile=`), and it is
+read here as there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import TYPE_CHECKING
+
+from smartico_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from pathlib import Path
+
+__all__ = ["NAME", "add_environment_file", "variables"]
+
+NAME = "secrets.env"
+LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=[ \t]*(.*?)[ \t]*")
+WHOLE = re.compile(r"""'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<plain>(?:[^'"\\]|\\.)*)""")
+IN_DOUBLE = re.compile(r"""\\(["\\`$])""")
+IN_PLAIN = re.compile(r"\\(.)")
+
+
+def add_environment_file(path: Path, environ: MutableMapping[str, str] = os.environ) -> str:
+    """Add what `secrets.env` in the configuration's folder holds, where the environment has no such variable.
+
+    A file that is not there, or not for this user, adds nothing. Returns what is worth telling of it, empty for nothing.
+    ConfigError names a line that cannot be read; it holds nothing of what is there.
+    """
+    file = path.absolute().parent / NAME
+    try:
+        text = file.read_text("utf-8-sig")
+        mode = file.stat().st_mode
+    except OSError:
+        return ""
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{file}:{line}:1: not UTF-8", hint=f"save {file} as UTF-8") from None
+    for name, value in variables(file, text).items():
+        environ.setdefault(name, value)
+    return f"{file} can be read by every user of this machine; chmod 600 it" if mode & stat.S_IROTH else ""
+
+
+def variables(file: Path, text: str) -> dict[str, str]:
+    """Names and values of the text; of a name that is there twice the last. Raises ConfigError."""
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        written = line.strip()
+        if not written or written[0] in "#;":
+            continue
+        named = LINE.fullmatch(written)
+        value = named and WHOLE.fullmatch(named[2])
+        if not named or not value:
+            raise ConfigError(
+                f"{file}:{number}:1: expected NAME=value, with the whole value in quotes where it holds one",
+                hint=f"correct it; systemd reads {NAME} likewise, so no `export`, and nothing behind the value",
+            )
+        if value["single"] is not None:
+            found[named[1]] = value["single"]
+        elif value["double"] is not None:
+            found[named[1]] = IN_DOUBLE.sub(r"\1", value["double"])
+        else:
+            found[named[1]] = IN_PLAIN.sub(r"\1", value["plain"])
+    return found

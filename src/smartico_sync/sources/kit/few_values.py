@@ -1,0 +1,113 @@
+"""A handful of texts as values, one by one: what the queries of `frames` make of texts as databases print them, for less than a query costs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from smartico_sync.sources.kit.dtypes import dtype
+from smartico_sync.sources.kit.values import FALSE, TRUE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from smartico_sync.core.relation import Column, Family
+
+__all__ = ["BOOLEANS", "NO_NUMBERS", "plain"]
+
+NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+BOOLEANS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
+INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?")
+DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+CLOCK = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?")
+EPOCH = dt.date(1970, 1, 1).toordinal()
+
+
+def plain(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: str) -> list[pl.Series] | None:
+    """The columns as typed values; None where any text is written in another way, and has to be looked at with more care."""
+    made = []
+    for column, text in zip(columns, texts, strict=True):
+        if text.dtype != pl.String:
+            made.append(text.alias(column.name))
+            continue
+        read = READERS.get(column.family)
+        values = text.to_list()
+        if column.family == "binary" or (column.family == "timestamp" and timezone != "UTC"):
+            return None
+        if column.family == "decimal" and not set(values).isdisjoint(NO_NUMBERS):
+            return None
+        if read is None:
+            made.append(text.alias(column.name))
+            continue
+        try:
+            numbers = [None if value is None else read(value) for value in values]
+        except (ValueError, KeyError):
+            return None
+        made.append(pl.Series(column.name, numbers, dtype=STORED[column.family]).cast(dtype(column.family)))
+    return made
+
+
+def integer(text: str) -> int:
+    """A whole number that fits 64 bits in any case."""
+    if not INTEGER.fullmatch(text):
+        raise ValueError
+    return int(text)
+
+
+def number(text: str) -> float:
+    """A number without an exponent."""
+    if not FLOAT.fullmatch(text):
+        raise ValueError
+    return float(text)
+
+
+def boolean(text: str) -> bool:
+    """A word in small letters."""
+    return BOOLEANS[text]
+
+
+def day(text: str) -> int:
+    """Days since 1970."""
+    found = DATE.fullmatch(text)
+    if found is None:
+        raise ValueError
+    return dt.date(*map(int, found.groups())).toordinal() - EPOCH
+
+
+def moment(text: str) -> int:
+    """Microseconds since 1970, of a time in UTC."""
+    found = CLOCK.fullmatch(text)
+    if found is None:
+        raise ValueError
+    *numbers, fraction = found.groups("")
+    year, month, of_month, hour, minute, second = map(int, numbers)
+    when = dt.datetime(year, month, of_month, hour, minute, second)  # noqa: DTZ001 - checked, and counted in UTC
+    seconds = (when.toordinal() - EPOCH) * 86_400 + hour * 3_600 + minute * 60 + second
+    return seconds * 1_000_000 + int(fraction.ljust(6, "0"))
+
+
+def instant(text: str) -> int:
+    """The same, as a time with its zone is printed."""
+    return moment(text.removesuffix("+00"))
+
+
+READERS: dict[Family, Callable[[str], object]] = {
+    "integer": integer,
+    "float": number,
+    "boolean": boolean,
+    "date": day,
+    "timestamp": moment,
+    "instant": instant,
+}
+STORED: dict[Family, pl.DataType] = {
+    "integer": pl.Int64(),
+    "float": pl.Float64(),
+    "boolean": pl.Boolean(),
+    "date": pl.Int32(),
+    "timestamp": pl.Int64(),
+    "instant": pl.Int64(),
+}
