@@ -9,12 +9,17 @@ from uuid import uuid4
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from smartico_sync.core.events import EID, PLAYER, POSITION, Events
 from smartico_sync.core.outbox import packed
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit, LaneStep
-from smartico_sync.errors import PositionMoved, StateHeld
+from smartico_sync.errors import PositionMoved, StateHeld, StateLocked, StateLost
+from smartico_sync.state.postgresql.tables import SCHEMA
+from state.test_members import MEMBERS, World
+from state.test_members import page as one_version
 
 A, B = "bets/0", "bets/1"
 
@@ -152,3 +157,121 @@ def test_members_draw_no_more_than_there_is_from_one_row(server_place):
     assert 0.9 * rate * seconds <= sum(given) <= rate * took + 1
     for each in budgets:
         each.close()
+
+
+class Topic(World):
+    """As World, for messages of one lane, which a broker gives to one of two members; who had it before may not know of it yet."""
+
+    given_to = "one"
+
+    def run(self, command, what):
+        if command == "give":
+            self.given_to = what
+        else:
+            super().run(command, what)
+
+    def step(self, name):
+        """Let a member go on to its next pause; who is refused, or lost its lease, begins anew."""
+        try:
+            next(self.members.setdefault(name, self.member(name)))
+        except PositionMoved:
+            self.members.pop(name)
+        except (StateLost, StateLocked):
+            self.kill(name)
+
+    def member(self, name):
+        """What a member does, with a pause wherever it may be paused."""
+        if name not in self.stores:
+            self.stores[name] = replace(self.place, member=name, id=uuid4()).beside("default", ("users", "bets")).open()
+            self.stores[name].begin("bets", "{}", "first", 1)
+        store = self.stores[name]
+        while self.given_to != name:
+            yield
+        yield
+        known = store.lanes("bets").get(A)
+        at = 1 if known is None else known.next
+        store.claim("bets", [step(A, None if known is None else at, at)])
+        yield
+        for each in store.outbox("bets"):
+            yield
+            yield from self.answer(each.events.frame.get_column(EID)[0])
+            store.commit(Commit("bets", 2, outbox=(each.id,)))
+        while True:
+            yield
+            if at > self.version:
+                continue
+            (number,) = store.keep_outbox_of_lanes("bets", {A: one_version(at)})
+            yield
+            yield from self.answer(f"p{at}")
+            store.commit(Commit("bets", 3, lanes=(step(A, at, at + 1),), outbox=(number,)))
+            at += 1
+
+    def settle(self):
+        """One member goes on alone, and all that hangs arrives."""
+        for name in MEMBERS:
+            self.kill(name)
+        self.run("expire", None)
+        self.given_to = "one"
+        while self.profile < self.version or self.hanging:
+            self.step("one")
+            self.arrive(0)
+
+
+GIVES = st.one_of(
+    st.tuples(st.just("step"), st.sampled_from(MEMBERS)),
+    st.tuples(st.just("step"), st.sampled_from(MEMBERS)),
+    st.tuples(st.just("step"), st.sampled_from(MEMBERS)),
+    st.tuples(st.just("change"), st.none()),
+    st.tuples(st.just("arrive"), st.integers(0, 5)),
+    st.tuples(st.just("give"), st.sampled_from(MEMBERS)),
+    st.tuples(st.just("kill"), st.sampled_from(MEMBERS)),
+)
+LATE = [
+    ("change", None),
+    *[("step", "one")] * 5,  # the page is written, and the request hangs
+    ("give", "two"),
+    ("change", None),
+    *[("step", "two")] * 6,
+    ("arrive", 1),
+    *[("step", "two")] * 6,
+    ("arrive", 1),
+    *[("step", "two")] * 3,
+    ("arrive", 0),  # what hung all the while
+    *[("step", "one")] * 3,
+]
+
+
+def tried(place, database, commands):
+    database.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+    place.open().close()
+    world = Topic(place, database)
+    try:
+        for command, what in commands:
+            world.run(command, what)
+        world.settle()
+    finally:
+        for name in MEMBERS:
+            world.kill(name)
+    assert world.profile == world.version
+
+
+def test_a_request_of_a_member_that_lost_its_lane_changes_nothing(server_place, state_database):
+    """It hangs while the lane goes to another member, which sends something newer, and then arrives."""
+    tried(server_place, state_database, LATE)
+
+
+@pytest.mark.slow
+def test_whatever_is_paused_while_a_lane_goes_from_one_to_the_other(server_place, state_database):
+    """Members, the broker and the API go on in any order, and a member may be killed at any step."""
+
+    @given(st.lists(GIVES, min_size=20, max_size=80))
+    @settings(
+        max_examples=12,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    def holds(commands):
+        tried(server_place, state_database, commands)
+
+    holds()
