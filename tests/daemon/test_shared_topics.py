@@ -54,7 +54,7 @@ class Team:
 
 
 def test_members_share_the_partitions_of_a_topic(operator, postgresql, kafka_broker, tmp_path):
-    """One joins, one is killed, one freezes past its session and leaves: every bet counts once, in order, and no old profile comes over a newer one."""
+    """They begin together, one is killed, freezes past its session, the other leaves: every bet counts once, in order, and no old profile comes over a newer one."""
     server = kafka_broker
     users, bets = server.topic(new_name("users"), 6), server.topic(new_name("bets"), 6)
     team = Team(operator, postgresql, tmp_path, f"{server.url}?{MEMBER}", VIEWS % (users, bets))
@@ -69,9 +69,7 @@ def test_members_share_the_partitions_of_a_topic(operator, postgresql, kafka_bro
 
     writer.start()
     try:
-        first = team.start("one")
-        reads(one=6)
-        second = team.start("two")
+        first, second = team.start("one"), team.start("two")
         reads(one=3, two=3)
         said = team["one"].sync("cluster", "show").stdout
         assert all(f"{view}: " in said for view in ("users", "bets"))

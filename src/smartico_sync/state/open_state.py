@@ -224,6 +224,9 @@ class OpenState:
 
     def number(self, view: str) -> int:
         """Return the number of a view in the tables. Raises LookupError for one that was never begun."""
+        if view not in self.numbers and self.owner is not None:  # another member may have begun it
+            with self.reading() as connection:
+                self.numbers = view_positions.numbers(connection)
         try:
             return self.numbers[view]
         except KeyError:

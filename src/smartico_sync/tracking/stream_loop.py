@@ -79,7 +79,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         self._subscription: Subscription | None = None
         self._reader = Reader(layout_of(equipment.view))
         self._reached: dict[str, LaneStep] = {}
-        self._moves: Literal["no", "let go"] = "no"
+        self._moves: Literal["no", "let go", "begin anew"] = "no"
         self._full_since = self._look_at = self._parked_at = self._held_at = 0.0
         self._aside: Page | None = None
         self._begun: Literal["not yet", "yes"] = "not yet"
@@ -123,7 +123,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         """Lanes went to somebody else: commit nothing."""
         self._let_go()
         if self._shares:
-            self._moves = "let go"
+            self._reached, self._aside, self._moves = {}, None, "begin anew"
 
     def released(self, lanes: Sequence[str]) -> None:
         """Let another member have lanes; after a bad end it finds out whose they were."""
@@ -134,6 +134,10 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         if self._aside is not None:
             messages = self._aside.messages
             self._aside = replace(self._aside, messages=messages.chosen([lane not in lanes for lane in messages.lanes]))
+        if self._moves == "let go" and not self._reached:
+            self._moves = (
+                "begin anew"  # all go, and come from where the state says: nobody need leave the group for that
+            )
         if self._moves == "no" and self._committed == "all":
             self._equipment.store.give_up(self.name, lanes)
 
@@ -188,6 +192,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
                 self._standing = replace(self._standing, progress="caught up")
         elif self._moves == "let go":
             self._drop_session()
+        elif self._moves == "begin anew":
+            self._begin_anew()
         elif self._flight.full:
             self._hold(subscription)
         else:
@@ -215,6 +221,14 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         self._session = session
         return session, subscription
 
+    def _begin_anew(self) -> None:
+        """What was on its way is taken back, and all lanes went: go on with those that were given since, as a member of the group all the while."""
+        self._doubt()
+        self._session = open_stream_session(self._equipment)
+        self._sender.begin(self._session.row)
+        self._sender.open.clear()
+        self._moves, self._outbox = "no", "unknown"
+
     def _take(self, session: StreamSession, subscription: Subscription) -> None:
         """Take what has come, and send it on its way; with nothing there and nothing in flight the view is level."""
         limit = min(self._equipment.view.page_rows, PAGE_MESSAGES)
@@ -222,7 +236,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         page, self._aside = self._aside or subscription.take(limit, BUSY_WAIT_S if len(self._flight) else WAIT_S), None
         if self._moves == "let go":
             return
-        if self._shares and self._outbox != "empty":
+        if self._shares and (self._outbox != "empty" or self._moves == "begin anew"):
             self._aside = page
             return
         messages, steps = fresh(page, self._reached)
