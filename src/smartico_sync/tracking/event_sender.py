@@ -224,8 +224,7 @@ class EventSender:
 
     def unsettled(self) -> list[OutboxPage]:
         """What an earlier session, or another process, may have left at the API, to be given to `again` in this order."""
-        own = self._going_again.union(*self._outbox.values())
-        return [page for page in self._tools.store.outbox(self._name) if page.id not in own]
+        return self._tools.store.outbox(self._name)
 
     def again(self, page: OutboxPage) -> Sent:
         """Send a page once more, under the same ids: then the API has seen all that a late request of it can hold."""

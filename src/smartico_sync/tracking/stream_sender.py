@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.events import Events
     from smartico_sync.core.messages.message import Message, Messages
     from smartico_sync.core.messages.rows import Table
+    from smartico_sync.core.outbox import OutboxPage
     from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.records import Commit, ParkedRow, Receipt
     from smartico_sync.sources.stream import Keep, Page, Subscription
@@ -124,6 +125,13 @@ class StreamSender(EventSender):
         self._first_load = claimed.first_load
         if claimed.left == "badly":
             self._trust = "doubted"
+
+    def unsettled(self) -> list[OutboxPage]:
+        """As of every view; lanes that are given come beside others, of which something is on its way from here."""
+        if self._equipment.store.owner is None:
+            return super().unsettled()
+        own = self._going_again.union(*self._outbox.values())
+        return [page for page in super().unsettled() if page.id not in own]
 
     def _written_ahead(self, batch: PreparedBatch, events: Events, profiles: pl.DataFrame) -> tuple[int, ...]:
         """As of every view; where members share lanes, a page for each, which goes to another member with it."""
