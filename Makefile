@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-all check docs audit sbom bench bench-guard torture soak failover failover-long format reference clean
+.PHONY: help setup run test test-slow test-all check docs audit sbom bench bench-guard torture soak failover failover-long streams-long format reference clean
 
 UV_VERSION := 0.13.9
 PIP_AUDIT_VERSION := 2.9.0
@@ -110,6 +110,10 @@ failover: servers ## Two members under load, and everything between them fails i
 failover-long: servers ## The same at a lease of 2 s: 50 kills and 100 stops, then the rest; half an hour
 	PYTHONPATH=tests $(BIN)/python -m bench.failover --lease 2 --rounds 50 --only killed stopped stopped
 	PYTHONPATH=tests $(BIN)/python -m bench.failover --rounds 6
+
+streams-long: servers ## 50 kills on each broker, members that come and go for two minutes; a quarter of an hour
+	SYNC_TEST_KILLS=50 SYNC_TEST_TURNS=24 $(BIN)/python -m pytest -m slow --timeout 1800 -k "kill or come_and_go" \
+		tests/daemon/test_kafka_crashes.py tests/daemon/test_kafka_members.py tests/daemon/test_rabbitmq.py
 
 format: setup ## Format the code
 	$(BIN)/ruff format .

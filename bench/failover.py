@@ -95,6 +95,16 @@ class Failures:
         time.sleep(LOADED_S)
         works.mend()
 
+    def state_clock_ahead(self, _: Member) -> None:
+        self.pair.set_state_clock(HOUR_S)
+        time.sleep(LOADED_S)
+        self.pair.set_state_clock(0)
+
+    def state_clock_behind(self, _: Member) -> None:
+        self.pair.set_state_clock(-HOUR_S)
+        time.sleep(LOADED_S)
+        self.pair.set_state_clock(0)
+
     def taken_from(self, member: Member) -> None:
         """Wait until the other one works."""
         while self.pair.holder() in ("", member.name):
@@ -104,7 +114,7 @@ class Failures:
 TAKEOVERS = ("killed", "stopped", "cut_from_state")
 EVERY = (
     *TAKEOVERS, "ended", "released", "cut_from_api", "cut_from_source", "state_restarted", "state_promoted", "commits_lost",
-    "clock_ahead", "clock_behind",
+    "clock_ahead", "clock_behind", "state_clock_ahead", "state_clock_behind",
 )  # fmt: skip
 
 

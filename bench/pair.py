@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -111,7 +112,9 @@ class Pair:
         self.stack = ExitStack()
         self.source = self._server()
         self.source.admin(*TABLES)
-        self.servers = [self._server()]
+        self.clock = self._public() / "clock"
+        self.set_state_clock(0)
+        self.servers = [self._server(faked_clock(self.clock.parent, self.clock))]
         self.servers.append(self.servers[0].create_standby())
         self.primary = 0
         self.synchronous("standby")
@@ -121,8 +124,18 @@ class Pair:
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._write, self._watch)]
         self.arrivals: list[float] = []
 
-    def _server(self) -> Server:
-        server = Server.create()
+    def _public(self) -> Path:
+        """A directory that the servers' user may read, too."""
+        made = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="smartico-sync-clock-")))
+        made.chmod(0o755)
+        return made
+
+    def set_state_clock(self, ahead_s: int) -> None:
+        """Set the wall clock of the state's servers."""
+        set_ahead(self.clock, ahead_s)
+
+    def _server(self, environ: dict[str, str] | None = None) -> Server:
+        server = Server.create(environ=environ)
         self.stack.callback(server.remove)
         return server
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import jsonschema
 import pytest
@@ -53,6 +54,29 @@ def test_editors_accept_the_examples(text):
     schema = reference.as_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(yaml.safe_load(text), schema)
+
+
+def test_editors_accept_what_the_documentation_shows():
+    """Whole files, sections, and keys of a view or a source, each by the schema of its place."""
+    schema = reference.as_schema()
+    places = [schema, *(schema["$defs"][name] for name in ("View", "SourceConfig"))]
+    pages = [reference.ROOT / "README.md", *sorted((reference.ROOT / "docs").rglob("*.md"))]
+    fragments = [
+        (page.name, text)
+        for page in pages
+        for text in re.findall(r"```ya?ml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    ]
+    assert len(fragments) > 20
+    for page, text in fragments:
+        shown = yaml.safe_load(text)
+        for each in shown if isinstance(shown, list) else [shown]:
+            keys = [place["properties"] for place in places if set(each) <= set(place["properties"])]
+            assert keys or set(each) <= {"rule_files", "scrape_configs"}, (
+                page,
+                each,
+            )  # the latter are Prometheus's own
+            for name, value in each.items() if keys else ():
+                jsonschema.validate(value, {"$defs": schema["$defs"], **keys[0][name]})
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,20 @@ def test_a_message_without_its_key_is_no_event():
     assert frame.get_column("@unreadable").to_list() == [None, "the message: id is missing, and it is its key"]
 
 
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("a.list.1.id", "2"), ("a.list.7.id", None), ("a.list.x", None), ("a.b.c", "dotted"), ("a.d.e", None), ("1", "one"),
+        ("a.list.0", '{"id":1.50}'),
+    ],
+)  # fmt: skip
+def test_paths_go_through_lists_and_names_with_dots(path, found):
+    """A number is an item of a list, and a name of an object; what is not there says nothing."""
+    body = b'{"a": {"list": [{"id": 1.50}, {"id": 2}], "b.c": "dotted", "d": 1}, "1": "one"}'
+    table = read([message(body)], Layout(fields=(field_of("x", path),), members="listed"))
+    assert as_text(table.cells["x"][0]) == found
+
+
 def test_conditions_and_paths():
     """`where` by member, header and key; `fields` from anywhere."""
     layout = Layout(

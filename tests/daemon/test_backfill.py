@@ -148,6 +148,24 @@ def test_what_cannot_be_backfilled_is_told(tail):
 
 
 @pytest.mark.slow
+def test_the_same_backfill_is_added_once(tail):
+    """As long as it is open, also without `--to`; another part of the history is another one."""
+    daemon = tail.start("run")
+    try:
+        words = ("backfill", "deposits", "--from", "2026-01-01T10:00:00", "--rate", "1")
+        until(lambda: tail.sync("reload").returncode == 0)
+        assert tail.sync(*words).returncode == 0
+        again = tail.sync(*words)
+        assert again.returncode == 0, again.stderr
+        assert "backfill 1 of deposits does that already" in again.stdout
+        assert tail.sync(*words, "--to", "2026-01-01T11:00:00").returncode == 0
+        assert [each["id"] for each in listed(tail)] == [1, 2]
+    finally:
+        daemon.terminate()
+        assert daemon.wait() == 0
+
+
+@pytest.mark.slow
 def test_a_backfill_is_cancelled_where_it_is(tail):
     """Cancelled in the running daemon, it sends nothing more."""
     daemon = tail.start("run")

@@ -7,11 +7,15 @@ import re
 import socket
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
 
 from daemon.command import run
 from daemon.deposits import DEPOSITS, VIEW, insert
+from smartico_sync.cli.dead_letters import change
+from smartico_sync.core.position import Position
+from smartico_sync.core.records import DeadLetter, UndeliveredRow
 from waiting import until
 
 
@@ -54,11 +58,24 @@ def test_a_rewind_that_would_lose_rows_says_how_many_and_asks(stopped, postgresq
 
 def test_a_rewind_that_loses_nothing_does_not_ask(stopped):
     """Back, also to the start, the same ids go again; new ones would count twice, and are asked for with their number."""
-    assert stopped.sync("watermark", "rewind", "deposits", "--to", "2026-01-31T12:00:10").returncode == 0
+    done = stopped.sync("watermark", "rewind", "deposits", "--to", "2026-01-31T12:00:10")
+    assert done.returncode == 0
+    plan, result = done.stdout.splitlines()
+    assert re.search(
+        r"from 2026-01-31 12:00:20\S* to 2026-01-31 12:00:10\S*: up to 20 acknowledged rows are read again", plan
+    )
+    assert "goes on after" in result
     refused = stopped.sync("watermark", "rewind", "deposits", "--to", "first", "--new-ids")
     assert refused.returncode == 2
     assert "delivered rows get new event ids" in refused.stderr
     assert stopped.sync("watermark", "rewind", "deposits", "--to", "first").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_new_state_after_a_rewind_says_what_was_delivered(stopped):
+    """Also of a view that stands at its start again."""
+    assert stopped.sync("watermark", "rewind", "deposits", "--to", "first").returncode == 0
+    assert "deposits: 20 rows delivered, and it stands at its start" in stopped.sync("state", "new").stderr
 
 
 def test_how_far_a_view_is_can_be_read(stopped):
@@ -136,6 +153,27 @@ def test_dead_letters_are_chosen_with_care(given_up):
     )
 
 
+def test_many_dead_letters_are_tried_again_before_somebody_s_eyes(capsys):
+    """In portions, with how many of them it was each time; a drop is done whole."""
+
+    class Context:
+        calls: ClassVar[list] = []
+
+        def call(self, name, plan, ids):
+            self.calls.append((name, len(ids), tuple(plan)))
+            return len(ids)
+
+    row = UndeliveredRow("deposits", "1", Position("1", ("1",)), "", "", "")
+    found = [DeadLetter(row, 2, "refused", 0, number) for number in range(2_300)]
+    change(Context(), "retry", found, "tried again")
+    change(Context(), "drop", found, "dropped")
+    assert [each[:2] for each in Context.calls] == [("retry", 1_000), ("retry", 1_000), ("retry", 300), ("drop", 2_300)]
+    assert Context.calls[2][2] == ("deposits: 300 with code 2",)
+    told = capsys.readouterr()
+    assert told.err.splitlines()[1:] == ["1,000 of 2,300 dead letters", "2,000 of 2,300 dead letters"]
+    assert told.out.splitlines() == ["2,300 dead letters are tried again", "2,300 dead letters are dropped"]
+
+
 def test_a_trace_says_when_and_ends_with_a_code(stopped, postgresql):
     """When a row was acknowledged; 3 for one that is nowhere, 2 for a key of another type."""
     found = json.loads(stopped.sync("trace", "deposits", "7", "--json").stdout)["rows"][0]
@@ -177,8 +215,34 @@ def test_missing_rows_are_told_in_ranges(stopped, postgresql):
     assert told[1].startswith("missing: 200 at ")
 
 
+@pytest.mark.slow
+def test_a_trace_reads_a_key_as_a_person_writes_it(operator, postgresql):
+    """A time in another form or zone, a number with zeros; what is no time at all is refused with its form."""
+    postgresql.execute(*DEPOSITS)
+    insert(postgresql, 1, at="'2026-01-31T12:00:00Z'")
+    keyed = ", key: [transaction_id, dt_finalized]"
+    operator.configure(postgresql.url, f"  - {VIEW % keyed}\n")
+    assert operator.sync("run", "--once").returncode == 0
+    for number, time in (
+        ("1", "2026-01-31T12:00:00Z"),
+        ("01", "2026-01-31 13:00+01:00"),
+        ("1", "2026-01-31 12:00:00+00"),
+    ):
+        done = operator.sync("trace", "deposits", number, time)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "deposits 1 2026-01-31 12:00:00+00: in the source" in done.stdout
+    wrong = operator.sync("trace", "deposits", "1", "yesterday")
+    assert wrong.returncode == 2
+    assert "is no dt_finalized" in wrong.stderr
+    assert "next: write a time" in wrong.stderr
+
+
 def test_what_is_for_profiles_is_refused_for_others(stopped):
-    """`--profiles all` on deposits would be ignored; it is refused, and no backfill begins."""
+    """`--profiles all` on deposits would be ignored; it is refused, and no backfill begins. So is `--resend-profiles`."""
+    stood = head(stopped)
+    refused = stopped.sync("watermark", "rewind", "deposits", "--to", "first", "--resend-profiles")
+    assert (refused.returncode, "is for views of profiles" in refused.stderr) == (2, True)
+    assert head(stopped) == stood
     refused = stopped.sync("backfill", "deposits", "--from", "2026-01-01", "--profiles", "all")
     assert refused.returncode == 2
     assert "kind deposits" in refused.stderr
@@ -300,3 +364,36 @@ def test_nonsense_is_refused_with_a_sentence(stopped, words, told):
     assert "internal error" not in done.stderr
     assert stopped.sync("watermark", "show", "--json").stdout == before
     assert json.loads(stopped.sync("backfill", "--list", "--json").stdout) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("state", "restore", "nowhere"), "there is no backup nowhere"),
+        (("state", "restore", "views.yaml"), "is no copy of a state"),
+        (("state", "backup", "views.yaml"), "is no copy of a state"),
+        (("state", "backup", "no/folder/copy.db"), "there is no directory"),
+        (("state", "backup", "state/sync.db"), "would replace the state itself"),
+        (("state", "move", "mysql://u:secret@h/d", "--key-file", "made.key"), "is no place of a state"),
+        (("state", "move", ""), "is no place of a state"),
+        (("state", "move", "postgresql://u:secret@127.0.0.1:1/d", "--key-file", "made.key"), "cannot be used"),
+        (("forget", "", "1", "--yes"), "it is empty"),
+        (("forget", "b", "\udcff\udcfe", "--yes"), "no text in UTF-8"),
+        (("trace", "deposits", "\udcff"), "no text in UTF-8"),
+    ],
+    ids=lambda each: " ".join(map(ascii, each)) if isinstance(each, tuple) else "",
+)
+def test_nonsense_leaves_no_file_behind(stopped, words, told):
+    """And replaces none: what makes no sense ends with 2, a server that is not there with 5."""
+    before = {
+        file: file.read_bytes() for file in stopped.home.rglob("*") if file.is_file() and "sync.db" not in file.name
+    }
+    done = stopped.sync(*words)
+    assert done.returncode == (5 if told == "cannot be used" else 2), done.stdout
+    assert told in done.stderr
+    assert "secret" not in done.stderr.replace("the state's secret", "")
+    after = {
+        file: file.read_bytes() for file in stopped.home.rglob("*") if file.is_file() and "sync.db" not in file.name
+    }
+    assert after == before

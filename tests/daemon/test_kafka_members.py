@@ -17,7 +17,7 @@ from servers.kafka import new_name
 from waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-TURNS = int(os.environ.get("SYNC_TEST_TURNS", "2"))  # of five seconds; 24 are the long form
+TURNS = int(os.environ.get("SYNC_TEST_TURNS", "2"))  # of five seconds; 24 are the long form, `make streams-long`
 BETS = "  - {name: bets, source: db, relation: %s, kind: custom, event_type: bet, key: [id], event_date: at, page_rows: 300}\n"
 
 

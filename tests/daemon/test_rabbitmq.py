@@ -15,11 +15,12 @@ import pytest
 
 from daemon.command import run
 from daemon.conftest import Operator
+from daemon.test_kafka_crashes import killed_at_work
 from waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 VIEW = "  - {name: bets, source: db, relation: %s, kind: casino_bets%s}\n"
-KILLS = int(os.environ.get("SYNC_TEST_KILLS", "12"))  # on each kind of queue; 50 are the long form
+KILLS = int(os.environ.get("SYNC_TEST_KILLS", "12"))  # on each kind of queue; 50 are the long form, `make streams-long`
 BREAKS = 8
 FAULTS = ["503:0.08", "429=1s:0.02", "reset-before:0.08", "reset-after:0.08", "garbage:0.05", "latency=30ms"]
 PLAYERS = 40
@@ -263,15 +264,12 @@ def test_kills_lose_nothing_double_nothing_and_keep_the_order(operator, rabbitmq
     writer.start()
     try:
         for _ in range(KILLS):
-            daemon = operator.start("run")
-            time.sleep(2 + dice.random() * 2)
-            daemon.kill()
-            daemon.wait()
+            killed_at_work(operator, dice)
     finally:
         writer.stopping.set()
         writer.join()
     operator.sandbox.set_faults([])
-    done = operator.sync("run", "--once", timeout=180)
+    done = operator.sync("run", "--once", timeout=500)
     assert done.returncode == 0, done.stderr
     proved(operator, writer)
 

@@ -12,7 +12,12 @@ import sys
 import pytest
 
 from daemon.deposits import DEPOSITS, VIEW, insert
+from smartico_sync.daemon.ending import Ending
+from smartico_sync.daemon.reload import Reload
 from smartico_sync.daemon.service_manager import ServiceManager
+from smartico_sync.daemon.start import Stopped
+from smartico_sync.errors import StateError
+from smartico_sync.pii.keys import new_key
 from waiting import until
 
 MORE = VIEW.replace("name: deposits", "name: more").replace("relation: deposits", "relation: more")
@@ -64,9 +69,13 @@ def test_views_come_and_go_with_the_file(daemon, postgresql):
 def test_a_file_that_cannot_be_used_is_refused_and_the_old_one_goes_on(daemon, postgresql):
     """By the command with code 2, and by SIGHUP; a finding says so until the file is mended."""
     good = daemon.config.read_text()
+    secret = daemon.home / "other.secret"
+    secret.write_text(new_key())
+    secret.chmod(0o600)
     for bad, told in (
         (good.replace("kind: deposits", "kind: nonsense"), "nonsense"),
-        (good.replace("state: ./state", "state: ./other"), "no daemon works with"),
+        (good.replace("state: ./state", "state: ./other"), "set it back, or restart that one"),
+        (good.replace("state: ./", "state_key_file: ./other.secret\nstate: ./"), "`state_key_file:` is another than"),
         (good.replace("key: ", "key: x"), "key"),
     ):
         daemon.config.write_text(bad)
@@ -99,6 +108,38 @@ def test_a_hang_up_while_the_daemon_starts_does_not_end_it(tmp_path):
     assert ended.returncode == 2, ended.stderr
     assert "there is no configuration" in ended.stderr
     assert subprocess.run([*words, "--once"], capture_output=True, check=False).returncode == -signal.SIGHUP
+
+
+def test_what_is_loaded_and_cannot_begin_makes_way_for_the_former(tmp_path):
+    """A file may pass every trial and fail at the state all the same; where the first one fails, there is nothing to go back to."""
+    file = tmp_path / "views.yaml"
+    file.write_text("one")
+    reload = Reload(file, Ending())
+    first, second = object(), object()
+    broken = StateError("damaged", hint="restore it")
+    with pytest.raises(StateError):
+        reload.back(first, broken)
+    reload._current = first
+    file.write_text("two")
+    reload._loaded_before, reload._loaded = reload._loaded, b"two"
+    assert reload.back(second, broken) is first
+    assert "it was refused, and the former one goes on: damaged" in reload.findings()[0].message
+    with pytest.raises(StateError):
+        reload.back(first, broken)
+    with pytest.raises(Stopped):
+        reload.back(second, Stopped("asked to end"))
+
+
+@pytest.mark.slow
+def test_a_section_that_wants_a_restart_is_told(daemon):
+    """By whoever reloads, and by a finding with the command, until it is set back or the daemon is restarted."""
+    good = daemon.config.read_text()
+    daemon.config.write_text(good.replace("listen: off", "listen: 127.0.0.1:9"))
+    assert "`health:` is taken up at the next restart only: systemctl restart" in daemon.sync("reload").stdout
+    until(lambda: any("`health:` is another than the one at work" in each for each in findings(daemon)))
+    daemon.config.write_text(good)
+    assert "restart" not in daemon.sync("reload").stdout
+    until(lambda: findings(daemon) == [])
 
 
 def test_nobody_to_reload_is_told(operator, postgresql):

@@ -247,7 +247,7 @@ def test_what_nobody_foresaw_is_told_and_tried_again(tracked, postgresql, monkey
     insert(postgresql, 1)
     day = tracked()
     with monkeypatch.context() as broken:
-        broken.setattr(day.loop._sender, "queue", lambda *_: [].pop())
+        broken.setattr(day.loop._sender, "queue", lambda *_, **__: [].pop())
         status = day.poll()
     assert status.state == "degraded"
     assert "internal error: IndexError" in status.error

@@ -75,6 +75,12 @@ def test_an_api_that_is_away_is_the_headline():
     assert sentence(views, assess(views, (away,))) == ("bad", "Not delivering: a, c need attention")
 
 
+def test_what_is_critical_is_in_the_headline():
+    """Also where every view is live: whose rows are refused, for instance."""
+    some = view(recent_rows=31, recent_refused=30, dead={0: 30})
+    assert sentence([some], assess([some], ())) == ("bad", "Not delivering: deposits needs attention")
+
+
 def test_what_is_missing_is_in_the_headline():
     """Rows that a comparison found, and columns that are sent no more: not everything is delivered then."""
     some = view(missing=1_096)

@@ -12,6 +12,7 @@ from smartico_sync.delivery.shared_limit import BudgetStatus
 from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, MemberStatus, lane_lines, with_cluster
 from smartico_sync.observe.finding import Finding
 from smartico_sync.observe.health import assess
+from smartico_sync.observe.journal import Journal
 from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.status_page import page
 from smartico_sync.state.group import LaneHolder
@@ -38,6 +39,20 @@ def test_ready_is_who_holds_what_it_should_or_stands_by_and_sees_the_state(clust
     health = with_cluster(assess((), ()), cluster)
     assert (health.alive, health.ready) == ("alive", ready)
     assert health.findings == cluster.findings, "standing by is no trouble"
+
+
+@pytest.mark.parametrize("cluster", [standing(), standing("works"), standing(held="no"), standing(sees="no")])
+def test_a_member_tells_what_it_finds_as_any_daemon_does(cluster):
+    """To the log, to webhooks and to `status`: what concerns its views, and what concerns the cluster."""
+    note = Finding("warning", "state", "the disk is nearly full", code="disk")
+    health = with_cluster(assess((), (), [note]), replace(cluster, findings=(LOST,)))
+    journal = Journal()
+    journal.watch(lambda: (health, ()))
+    journal.look()
+    assert [each.code for each in health.each] == ["cluster", "disk"]
+    dated = journal.dated(health)
+    assert [each.code for each in dated.findings] == ["cluster", "disk"]
+    assert all(each.since_ms for each in dated.findings)
 
 
 def test_the_page_says_who_works_with_what():

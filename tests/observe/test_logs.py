@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import threading
+from pathlib import Path
 
 import pytest
 import structlog
@@ -14,6 +16,8 @@ from smartico_sync.observe import logs
 from smartico_sync.observe.logs import LogWriter
 from smartico_sync.observe.metrics import exposition
 from waiting import until
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -111,3 +115,15 @@ def test_what_was_said_is_written_at_the_end(pipe):
         writer.msg(str(number))
     writer.flush()
     assert held(pipe[0]).split() == [b"%d" % number for number in range(200)]
+
+
+def test_every_event_is_on_the_page():
+    """Whoever searches the log for a word finds what it means."""
+    sources = (file.read_text("utf-8") for file in (ROOT / "src").rglob("*.py"))
+    events = {
+        event for text in sources for event in re.findall(r'\blog\.(?:info|warning|error|debug)\(\s*"([a-z_.]+)"', text)
+    }
+    page = (ROOT / "docs" / "log.md").read_text("utf-8")
+    known = set(re.findall(r"`([a-z_.]+)`", page))
+    assert len(events) > 40
+    assert {event for event in events if not event.startswith("backfill.")} - known == set()

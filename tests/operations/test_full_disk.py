@@ -61,9 +61,17 @@ def test_a_disk_that_is_full(disk, rehearsal, postgresql):
     rehearsal.daemon.wait()
     fill(disk)
     with rehearsal.log.open("ab") as err:
-        rehearsal.daemon = rehearsal.operator.start("run", err=err)
+        rehearsal.daemon = rehearsal.operator.start("run", err=err, quiet_s=2.0)
+    until(lambda: told_of_the_start(rehearsal, "began"))
     postgresql.execute(rows("deposits", 30_000, 30_004))
     (disk / "ballast").unlink()
     until(rehearsal.is_ready)
     until(lambda: len({event["eid"] for event in rehearsal.operator.accepted()}) == 20_010)
     assert len(rehearsal.operator.accepted()) == 20_010
+    until(lambda: told_of_the_start(rehearsal, "over"))
+
+
+def told_of_the_start(rehearsal, change):
+    """What the webhook heard of a start that waits: that it does, with what to do, or that this is over."""
+    posted = [each for body in rehearsal.webhook.bodies for each in body["changes"]]
+    return [each for each in posted if (each["code"], each["change"]) == ("start", change) and each["message"]]

@@ -11,9 +11,10 @@ import pytest
 
 from operations.rehearsal import TABLE, rows, view
 from operations.table import DOCUMENT, said, situations
+from smartico_sync.pii.keys import new_key
 from waiting import until
 
-REHEARSED = 22
+REHEARSED = 23
 
 
 @pytest.fixture
@@ -66,6 +67,26 @@ def test_trouble_of_the_state(rehearsed, postgresql):
     refuses_to_start(rehearsed, table["the state is damaged"])
     rehearsed.sync("state", "restore", copy)
     rehearsed.start()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_server_of_the_state_that_is_down(rehearsal, postgresql, private_postgresql):
+    """Where members share the state: it is told and waited for; with the server back all goes on by itself."""
+    situation = situations()["the server of the state is down"]
+    postgresql.execute(
+        TABLE.format(name="deposits"), "CREATE INDEX ON deposits (dt_finalized, transaction_id)", rows("deposits", 1, 5)
+    )
+    private_postgresql.admin("CREATE DATABASE state")
+    rehearsal.configure(view("deposits"), db=postgresql.url)
+    (rehearsal.home / "state.key").write_text(new_key())
+    there = f"state: '{private_postgresql.admin_url('state')}'\ncluster: {{lease: 3s, key_file: state.key}}"
+    rehearsal.change("state: ./state/sync.db", there)
+    rehearsal.start()
+    until(lambda: len(rehearsal.operator.accepted()) == 5)
+    rehearsal.outlives(private_postgresql, situation)
+    postgresql.execute(rows("deposits", 6, 9))
+    until(lambda: len({event["eid"] for event in rehearsal.operator.accepted()}) == 9)
 
 
 def refuses_to_start(rehearsed, situation):

@@ -70,7 +70,7 @@ def test_every_night_the_long_tests_run():
     assert {"schedule", "workflow_dispatch"} <= set(triggers(workflow))
     (job,) = workflow["jobs"].values()
     assert job["container"] == "debian:12"
-    assert job["strategy"]["matrix"]["target"] == ["torture", "soak", "bench-guard", "failover-long"]
+    assert job["strategy"]["matrix"]["target"] == ["torture", "soak", "bench-guard", "failover-long", "streams-long"]
     assert 'make "$TARGET"' in runs(job)
     made = (ROOT / "Makefile").read_text("utf-8")
     assert all(f"\n{target}: " in made for target in job["strategy"]["matrix"]["target"])

@@ -78,9 +78,10 @@ class Server:
     port: int
     process: subprocess.Popen | None = None
     databases: int = field(default=0)
+    environ: dict[str, str] = field(default_factory=dict)  # beside that of this process
 
     @classmethod
-    def create(cls, auth: str = "scram-sha-256") -> Server:
+    def create(cls, auth: str = "scram-sha-256", environ: dict[str, str] | None = None) -> Server:
         home = private_directory()
         secret = home / "password"
         secret.write_text(ADMIN_PASSWORD)
@@ -93,7 +94,7 @@ class Server:
             "--no-sync",
         )
         _run(binaries() / "initdb", "-D", home / "data", "-U", "admin", f"--pwfile={secret}", *options)
-        server = cls(home, free_port())
+        server = cls(home, free_port(), environ=environ or {})
         server.start()
         server.admin(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'", "GRANT pg_read_all_data TO reader")
         return server
@@ -112,7 +113,14 @@ class Server:
         ]
         command += [part for setting in SETTINGS for part in ("-c", setting)]
         log = (self.home / "log").open("ab")
-        self.process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, cwd="/", **account())
+        self.process = subprocess.Popen(
+            [str(part) for part in command],
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env={**os.environ, **self.environ},
+            **account(),
+        )
         log.close()
         end = time.monotonic() + START_S
         while True:
@@ -162,7 +170,7 @@ class Server:
             binaries() / "pg_basebackup", "-D", home / "data", "-R", "-X", "stream", "-c", "fast", "--no-sync",
             "-d", f"host={self.home} port={self.port} user=admin application_name=standby",
         )  # fmt: skip
-        standby = Server(home, free_port())
+        standby = Server(home, free_port(), environ=self.environ)
         standby.start()
         return standby
 

@@ -93,6 +93,7 @@ def test_a_moment_may_be_part_of_the_key(engine, walk, family):
             (each.cursor, *each.key) for each in positions
         }
         assert reading.by_key([positions[2].key]).select(names).rows() == [(positions[2].cursor, *positions[2].key)]
+        assert (positions[2].cursor, *positions[2].key) in reading.by_written_key(positions[2].key).select(names).rows()
         assert reading.keys(None, "1", 10, positions[3]).select(names).rows() == [
             (each.cursor, *each.key) for each in positions[4:]
         ]

@@ -19,6 +19,7 @@ from smartico_sync.observe.view_status import StatusBoard
 from smartico_sync.pii.keys import new_key
 from smartico_sync.state.store import Store
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.prepared_stream import never_seen
 from smartico_sync.tracking.status_recorder import StatusRecorder
 from smartico_sync.tracking.stream_loop import StreamLoop
 from smartico_sync.tracking.stream_session import StreamEquipment
@@ -433,6 +434,13 @@ def test_fields_name_the_columns(streamed):
     view.poll()
     (event,) = view.delivery.sent
     assert (event[KEY], event["@brand"], event["@user"], event["@date"]) == ("9", "casino", "7", 1_767_225_600_123)
+
+
+def test_any_name_of_a_column_is_enough(streamed):
+    """No other name of what is there is asked for."""
+    view = streamed(more=", fields: {user_ext_id: u, ext_brand_id: b, bet_id: i, bet_date: d, game_name: g, amount: a}")
+    (configured,) = view.configuration.views
+    assert never_seen(configured, dict.fromkeys(configured.fields, "text")) == ()
 
 
 def test_messages_without_a_key_are_known_by_their_place(streamed):

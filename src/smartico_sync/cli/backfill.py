@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.records import Backfill
     from smartico_sync.daemon.wiring import Parts
+    from smartico_sync.tracking.backfill import Stretch
 
 __all__ = ["backfill"]
 
@@ -101,7 +102,10 @@ def backfill(
                 hint="leave --profiles out: rows of other kinds are all sent, under the same event ids",
             )
         if low is None:
-            raise ConfigError("--from is missing", hint="name the first cursor to send: --from 2026-01-31T12:00:00")
+            raise ConfigError(
+                "--from is missing",
+                hint=f"smartico-sync backfill {name} --from first, or from a time or an id on, as its cursor {view.cursor} is",
+            )
         asked(context, name, low, high, rate, profiles)
     return worked(context, path)
 
@@ -126,12 +130,26 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
             f"{name} has no rows there that lie at or below its watermark",
             hint=f"smartico-sync watermark show {name}; what is above it is sent by the daemon",
         )
+    with context.reading() as store:
+        same = next((each for each in store.backfills() if is_same(each, name, part, high, profiles)), None)
+    if same is not None:
+        echo(f"backfill {same.id} of {name} does that already, from {same.low} to {same.high}; nothing was added")
+        return
     number = context.call(
         "backfill", view=name, low=part.low, high=part.high, rate=rate, profiles=profiles, total=part.rows
     )
     echo(
         f"backfill {number}: {part.rows:,} rows of {name} from {part.low} to {part.high}, at most {rate:,} a second: "
         f"{timedelta(seconds=part.rows // rate)} or more"
+    )
+
+
+def is_same(open_one: Backfill, view: str, part: Stretch, high: str | None, profiles: str) -> bool:
+    """Whether a backfill that is not over sends this already; without `--to` what came since was sent when it came."""
+    return (
+        (open_one.view, open_one.low, open_one.profiles) == (view, part.low, profiles)
+        and open_one.state == "open"
+        and (high is None or open_one.high == part.high)
     )
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["machine_findings", "taken", "tracing_findings"]
 
+NO_ADDRESS = "that is no HOST:PORT"
+
 
 def machine_findings(state: Place, listen: str) -> Iterator[Finding]:
     """Whether the state can be read and written, and whether the page's port is free. Leaves nothing behind."""
@@ -97,8 +99,10 @@ def daemon_runs(state: Place) -> bool:
 
 def taken(listen: str) -> str:
     """Why nobody can listen there; empty where somebody can."""
-    host, _, port = listen.rpartition(":")
+    host, colon, port = listen.rpartition(":")
     host = host.strip("[]")
+    if not colon:
+        return NO_ADDRESS
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -106,5 +110,5 @@ def taken(listen: str) -> str:
     except OSError as error:
         return (error.strerror or "no such address").lower()
     except (ValueError, OverflowError):
-        return "that is no HOST:PORT"
+        return NO_ADDRESS
     return ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from smartico_sync.cli.operator_context import OperatorContext
-from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.options import TEXT, WORD, config_option, json_option
 from smartico_sync.cli.output import echo, print_json
 from smartico_sync.errors import ConfigError
 from smartico_sync.observe.cluster_status import lane_lines
@@ -60,7 +60,7 @@ def show(path: Path, as_json: bool) -> None:
 
 
 @cluster.command()
-@click.argument("group", default="")
+@click.argument("group", default="", type=TEXT)
 @config_option
 def release(path: Path, group: str) -> None:
     """Have the member of this machine end the views of GROUP, or of all its groups, so that another one takes over. It goes on when none does."""
@@ -71,8 +71,8 @@ def release(path: Path, group: str) -> None:
 
 
 @cluster.command()
-@click.argument("group")
-@click.argument("member")
+@click.argument("group", type=WORD)
+@click.argument("member", type=WORD)
 @config_option
 def move(path: Path, group: str, member: str) -> None:
     """Have MEMBER work with GROUP from now on, whoever does so now. It stays there until it is moved again, or the member is gone; the other groups are evened out."""

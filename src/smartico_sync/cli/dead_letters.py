@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dead_letters", "moment"]
 
-MANY = 100  # dead letters from which on somebody who waits is told that it takes its time
+MANY = 1_000  # dead letters that are tried again in one go, which takes a busy daemon a second or two
 
 
 def filters(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -144,10 +144,16 @@ def some_are_chosen(chosen: Mapping[str, Any], everything: bool) -> None:
 
 
 def change(context: OperatorContext, name: str, found: Sequence[DeadLetter], said: str) -> None:
-    """Do something with dead letters."""
-    if len(found) > MANY:
-        echo(f"{dead(len(found))} of {len(counted(found))} views: this may take a while", err=True)
-    done = context.call(name, counted(found), ids=[each.id for each in found]) if found else 0
+    """Do something with dead letters; many are tried again in portions, so that one sees how far it is. A drop is done whole."""
+    size = MANY if name == "retry" else max(1, len(found))
+    done = 0
+    if len(found) > size:
+        echo(f"{dead(len(found))}: this may take a while", err=True)
+    for start in range(0, len(found), size):
+        portion = found[start : start + size]
+        done += context.call(name, counted(portion), ids=[each.id for each in portion])
+        if start + size < len(found):
+            echo(f"{start + size:,} of {dead(len(found))}", err=True)
     echo(f"{dead(done)} {'is' if done == 1 else 'are'} {said}" if found else "no dead letters fit: nothing is done")
 
 

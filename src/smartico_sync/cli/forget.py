@@ -9,7 +9,7 @@ import click
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext
-from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.options import WORD, config_option, json_option
 from smartico_sync.cli.output import echo, print_json
 from smartico_sync.daemon import erasure
 from smartico_sync.errors import ConfigError
@@ -33,8 +33,8 @@ REMOVED = {
 
 
 @click.command()
-@click.argument("brand")
-@click.argument("user")
+@click.argument("brand", type=WORD)
+@click.argument("user", type=WORD)
 @click.option("--tell", is_flag=True, help="First clear his personal properties at Smartico; starts no automation.")
 @click.option(
     "--status",

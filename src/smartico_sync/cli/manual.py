@@ -35,7 +35,8 @@ def as_roff() -> str:
         f'.TH SMARTICO-SYNC 1 "" "{PROGRAM}" "User Commands"', ".SH NAME", f"{PROGRAM} \\- {escaped(sentence(app))}",
         ".SH SYNOPSIS", f".B {PROGRAM}", "COMMAND [OPTION]…", ".SH DESCRIPTION",
         *paragraphs(EPILOG), ".SH COMMANDS", *commands(app, click.Context(app, info_name=PROGRAM, **app.context_settings)), ".SH FILES", ".TP", "views.yaml",
-        "What is watched, and where it goes; docs/configuration.md and the schema describe it.", ".SH ENVIRONMENT",
+        "What is watched, and where it goes; docs/configuration.md and the schema describe it.", ".TP", "secrets.env",
+        "Beside it: lines NAME=value for variables that the environment lacks.", ".SH ENVIRONMENT",
         ".TP", "SYNC_CONFIG", "The configuration, where \\-\\-config does not name one.", ".TP", "SYNC_DEBUG",
         "Show a traceback for an internal error.",
     ]  # fmt: skip

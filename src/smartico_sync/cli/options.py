@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-__all__ = ["config_option", "json_option"]
+__all__ = ["TEXT", "WORD", "config_option", "json_option"]
+
+
+class Text(click.ParamType[str]):
+    """What a database is asked for, in characters that it can hold; `shortest`: how many of them there must be."""
+
+    name = "text"
+
+    def __init__(self, shortest: int) -> None:
+        self.shortest = shortest
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text."""
+        text = str(value)
+        if len(text.strip()) < self.shortest:
+            self.fail("it is empty", param, ctx)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self.fail("its bytes are no text in UTF-8", param, ctx)
+        return text
+
+
+TEXT, WORD = Text(0), Text(1)
 
 HERE = Path("views.yaml")
 INSTALLED = Path("/etc/smartico-sync/views.yaml")  # where the systemd unit and the image have it

@@ -10,14 +10,14 @@ from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.reconciliation import is_time, units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["counted_twice", "passed_over"]
+__all__ = ["counted_twice", "messages_again", "passed_over", "read_again"]
 
 FAR = 2**62  # beyond every cursor: the ledger's numbers have 64 bits
 
@@ -46,8 +46,28 @@ def passed_over(reading: Reading, prepared: PreparedView, row: ViewRow | None, t
     yield f"{name}: {told} between {stands or 'its start'} and {target} would never be sent"
 
 
+def read_again(store: Store, row: ViewRow, place: str, from_ms: int | None) -> str:
+    """From where to where a view is put, and how many rows are read again; of the hour (or 3.6 million ids) that is cut, all."""
+    stands = "its start" if row.head is None else row.head.cursor
+    rows = delivered_from(store, row.view, from_ms)
+    return f"{row.view}: from {stands} to {place}: up to {rows:,} acknowledged rows are read again; their events have the same ids, and count once"
+
+
+def messages_again(view: str, known: Mapping[str, int], lanes_at: Mapping[str, int]) -> str:
+    """How many messages are read again when a view that stands at these offsets goes on at those."""
+    again = sum(max(0, known[lane] - at) for lane, at in lanes_at.items() if lane in known)
+    return (
+        f"{view}: {again:,} message{'s' * (again != 1)} are read again; their events have the same ids, and count once"
+    )
+
+
+def delivered_from(store: Store, view: str, from_ms: int | None) -> int:
+    """How many rows of the ledger lie there, of its first bucket all."""
+    low, high = (edge // BUCKET_MS * BUCKET_MS for edge in (-FAR if from_ms is None else from_ms, FAR))
+    return int(store.ledger_counts(view, low, high).get_column("n").sum())
+
+
 def counted_twice(store: Store, view: str, from_ms: int | None) -> str:
     """How many delivered rows get another event id when they are read again; of the hour (or 3.6 million ids) that is cut, all."""
-    low, high = (edge // BUCKET_MS * BUCKET_MS for edge in (-FAR if from_ms is None else from_ms, FAR))
-    delivered = int(store.ledger_counts(view, low, high).get_column("n").sum())
+    delivered = delivered_from(store, view, from_ms)
     return f"{view}: up to {delivered:,} delivered rows get new event ids when they are read again, and count twice at Smartico"

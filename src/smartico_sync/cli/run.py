@@ -109,38 +109,49 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         start.endpoint = endpoint
     alerts = Alerts()
     stack.callback(alerts.close)
-    journal = stack.enter_context(Journal(alerts.tell))
+    journal = start.journal = stack.enter_context(Journal(alerts.tell))
     boards = [board]
     stack.enter_context(ServiceManager(lambda: assess(boards[0].views(), ()).alive == "alive"))
     while True:
         alerts.use(configuration.alerts)
-        if is_server(configuration.state):
-            notes = partial(notes_of, reload, alerts)
-            following = take_part(path, configuration, start, ending, reload, board, endpoint, journal, notes)
-            if following is None:
-                return
-            configuration = following
-            boards[0] = board = board_of(configuration)
-            continue
-        if endpoint is not None:
-            endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
-            endpoint.notes, endpoint.waits_for, endpoint.dated = reload.findings, None, journal.dated
-            endpoint.sources, endpoint.sizes, endpoint.dead_letters = {}, None, no_dead_letters
-        with ExitStack() as inner:
-            parts = start.until(partial(assembled, configuration, base, inner, board))
-            stopping = reload.begin(configuration)
-            scheduler = Scheduler(parts.loops, parts.store, configuration, stopping)
-            reports = Reports(parts, reload, alerts, now_ms(), journal.dated)
-            ending.code = serve(scheduler, parts, endpoint, "forever", inner, reports, journal)
-        following = reload.following()
+        try:
+            if is_server(configuration.state):
+                notes = partial(notes_of, reload, alerts)
+                following = take_part(path, configuration, start, ending, reload, board, endpoint, journal, notes)
+            else:
+                following = work_alone(base, configuration, start, ending, reload, board, endpoint, journal, alerts)
+        except SyncError as error:
+            following = reload.back(configuration, error)
         if following is None:
             return
-        if following.health != configuration.health:
-            log.warning("reload", reason="`health:` is taken up at the next restart only")
         configuration = following
         gc.unfreeze()  # what was made for the configuration before
         gc.collect()
         boards[0] = board = board_of(configuration)
+
+
+def work_alone(
+    base: Path,
+    configuration: Configuration,
+    start: Start,
+    ending: Ending,
+    reload: Reload,
+    board: StatusBoard,
+    endpoint: Endpoint | None,
+    journal: Journal,
+    alerts: Alerts,
+) -> Configuration | None:
+    """Work with this configuration until another one is loaded, which is returned, or the daemon ends. Raises what no waiting mends."""
+    if endpoint is not None:
+        endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
+        endpoint.notes, endpoint.waits_for, endpoint.dated = reload.findings, None, journal.dated
+        endpoint.sources, endpoint.sizes, endpoint.dead_letters = {}, None, no_dead_letters
+    with ExitStack() as stack:
+        parts = start.until(partial(assembled, configuration, base, stack, board))
+        scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
+        reports = Reports(parts, reload, alerts, now_ms(), journal.dated)
+        ending.code = serve(scheduler, parts, endpoint, "forever", stack, reports, journal)
+    return reload.following()
 
 
 def loaded(path: Path) -> Configuration:

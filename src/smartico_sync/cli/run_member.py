@@ -103,10 +103,7 @@ def take_part(
             stack.enter_context(Progress(board.views, where))
         member.attend = attendance.look
         member.forever()
-    following = reload.following()
-    if following is not None and following.health != configuration.health:
-        log.warning("reload", reason="`health:` is taken up at the next restart only")
-    return following
+    return reload.following()
 
 
 class Attendance:

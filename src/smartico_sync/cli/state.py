@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from smartico_sync.catalogue.engines import STATE_SERVER, find
 from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option
 from smartico_sync.cli.output import echo
-from smartico_sync.config.state_checks import is_server
+from smartico_sync.cli.state_arguments import consequences, may_be_restored, may_be_written
+from smartico_sync.config.state_checks import is_server, shown_state
 from smartico_sync.daemon.state_place import secret_in, server_at
 from smartico_sync.errors import ConfigError, StateError
 from smartico_sync.state import recovery
@@ -22,8 +24,6 @@ from smartico_sync.state.moving import move as moved
 from smartico_sync.state.place import FilePlace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from smartico_sync.state.key_file import SecretPlace
     from smartico_sync.state.place import Place
 
@@ -49,6 +49,7 @@ def backup(target: Path, place: SecretPlace, path: Path) -> None:
     profiles that moved since in full.
     """
     context = OperatorContext(path)
+    may_be_written(target, context)
     context.call("backup", target=str(target.absolute()), place=place)
     if place == "beside":
         echo(f"the state is in {target}, its secret in {target}.key: keep both as you keep a password file")
@@ -88,6 +89,7 @@ def restore(source: Path, path: Path) -> None:
     Says for each view where it goes on and what is sent again. Owner and mode of the files stay.
     """
     context = OperatorContext(path)
+    may_be_restored(source)
     late = on_their_way(context.state)
     restored = context.state.restore(source)
     if restored.aside:
@@ -193,8 +195,14 @@ def move(target: str, key_file: Path | None, path: Path) -> None:
     that nothing goes on with it.
     """
     context = OperatorContext(path)
+    made = key_file is not None and not key_file.exists()
     place = wanted(context, target, key_file, path)
-    counts = moved(context.state, place)
+    try:
+        counts = moved(context.state, place)
+    except BaseException:
+        if made and key_file is not None:
+            key_file.unlink(missing_ok=True)  # nothing is half done
+        raise
     echo(f"the state is in {place}: {sum(counts.values()):,} rows of {len(counts)} tables, as many as there were")
     if isinstance(place, FilePlace):
         echo(f"next: write `state: {target}` into {path}, without `cluster:`, and start the daemon")
@@ -207,6 +215,11 @@ def move(target: str, key_file: Path | None, path: Path) -> None:
 def wanted(context: OperatorContext, target: str, key_file: Path | None, path: Path) -> Place:
     """Where the state is to go. ConfigError where that cannot be understood."""
     text = os.path.expandvars(target)
+    if not text.strip() or (is_server(text) and find(text.partition("://")[0]) is not STATE_SERVER):
+        raise ConfigError(
+            f"{shown_state(text) or 'nothing'} is no place of a state",
+            hint=f"name a file, or a {STATE_SERVER.scheme}:// URL: no other database holds the state",
+        )
     if not is_server(text):
         return FilePlace((path.absolute().parent / text).absolute())
     key = context.state.key()
@@ -222,26 +235,3 @@ def wanted(context: OperatorContext, target: str, key_file: Path | None, path: P
         )
     secret = secret_in(key_file, "--key-file") if key_file is not None else key.secret
     return server_at(text, secret, context.configuration)
-
-
-def consequences(context: OperatorContext, starts: Mapping[str, str]) -> list[str]:
-    """What a new beginning means for each view."""
-    rows = {}
-    with suppress(StateError), context.reading() as store:
-        rows = {row.view: row for row in store.views()}
-    sentences = []
-    for view in context.configuration.views:
-        row, start = rows.get(view.name), starts.get(view.name, view.start_from)
-        known = "nothing delivered"
-        if row is not None and row.head is not None:
-            again = row.counts.get("duplicate", 0)
-            known = f"{row.counts.get('delivered', 0):,} rows delivered" + (
-                f" and {again:,} known before" if again else ""
-            )
-            known += f", up to {row.head.cursor}"
-        then = {
-            "now": "what is not delivered by then is never sent",
-            "first": "all of them are read and sent again, under the same event ids",
-        }.get(start, f"what lies before {start} is not sent")
-        sentences.append(f"{view.name}: {known}; it begins again at `start_from: {start}`: {then}")
-    return [*sentences, "dead letters and rows that wait are not in the new state"]

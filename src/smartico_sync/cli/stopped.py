@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.cli.operator_context import OperatorContext
-from smartico_sync.errors import SyncError
+from smartico_sync.errors import SourceUnreachable, SyncError
 from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, MemberStatus
 from smartico_sync.state.place import ServerPlace
 from smartico_sync.tracking.clocks import now_ms
@@ -32,7 +31,8 @@ def stopped(configured: Configured) -> dict[str, Any]:
         with context.reading() as store:
             rows = {row.view: row for row in store.views()}
             sizes = asdict(store.sizes())
-            lanes = {name: waiting(context, store, name) for name in rows}
+            silent: set[str] = set()
+            lanes = {name: waiting(context, store, name, silent) for name in rows}
             parked, dead = store.parked_counts(), store.dead_letter_counts()
         cluster = elsewhere(context.state)
     held = {view for group in (cluster.groups if cluster else ()) if group.held == "yes" for view in group.views}
@@ -85,16 +85,26 @@ def coded(counts: Mapping[int, int]) -> dict[str, int]:
     return {str(code): count for code, count in counts.items()}
 
 
-def waiting(context: OperatorContext, store: Store, name: str) -> dict[str, Any]:
-    """What waits at the broker for a view of messages; nothing for others, and where the broker does not answer."""
+def waiting(context: OperatorContext, store: Store, name: str, silent: set[str]) -> dict[str, Any]:
+    """What waits at the broker for a view of messages; nothing for others, and where the broker does not answer.
+
+    `silent`: sources that do not answer, which are asked once.
+    """
     view = next((view for view in context.configuration.views if view.name == name), None)
     if view is None or not context.is_broker(view):
         return {}
-    with suppress(SyncError), context.broker(view) as (stream, feed):
-        lanes, now = stream.lags(feed, store.lanes(name)), now_ms()
-        told = [{"name": lag.lane, "lag": lag.messages, "lag_ms": age(lag, now)} for lag in lanes]
-        return {"stream": {"lanes": told}}
-    return {}
+    if view.source in silent:
+        return {}
+    try:
+        with context.broker(view) as (stream, feed):
+            lanes, now = stream.lags(feed, store.lanes(name)), now_ms()
+    except SourceUnreachable:
+        silent.add(view.source)
+        return {}
+    except SyncError:
+        return {}
+    told = [{"name": lag.lane, "lag": lag.messages, "lag_ms": age(lag, now)} for lag in lanes]
+    return {"stream": {"lanes": told}}
 
 
 def age(lag: Lag, now: int) -> int | None:

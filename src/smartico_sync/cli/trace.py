@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import click
 
 from smartico_sync.cli.dead_letters import moment
 from smartico_sync.cli.operator_context import OperatorContext
-from smartico_sync.cli.options import config_option, json_option
+from smartico_sync.cli.options import TEXT, config_option, json_option
 from smartico_sync.cli.output import echo, print_json
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import DATE, EID, POSITION, TYPE
@@ -39,18 +41,22 @@ if TYPE_CHECKING:
 
 __all__ = ["trace"]
 
-# What the columns of a key can hold, by family: how a person writes it, and what tells whether he did.
+TIME = "a time, such as 2026-01-31 12:00:00"
+# What the columns of a key can hold, by family: how a person writes it, and what reads it.
 FITS: dict[str, tuple[str, Callable[[str], object]]] = {
     "integer": ("a whole number", int),
     "decimal": ("a number", Decimal),
     "float": ("a number", float),
     "uuid": ("a UUID, such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301", UUID),
+    "timestamp": (TIME, datetime.fromisoformat),
+    "instant": (f"{TIME}+00:00", datetime.fromisoformat),
+    "date": ("a date, such as 2026-01-31", date.fromisoformat),
 }
 
 
 @click.command()
 @click.argument("name", metavar="VIEW")
-@click.argument("key", metavar="KEY…", nargs=-1, required=True)
+@click.argument("key", metavar="KEY…", nargs=-1, required=True, type=TEXT)
 @config_option
 @json_option
 def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCode:
@@ -67,6 +73,7 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
             found = messages_of(context, view, store, key)
         else:
             found = rows_in_source(context, view, store, key)
+        keys = {key, *(tuple(each["key"]) for each in found)}
         undelivered = [
             {
                 "stage": stage,
@@ -78,7 +85,7 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
             }
             for stage, some in (("given up", store.all_dead_letters()), ("waiting", store.parked(name, 2**62, 100_000)))
             for each in some
-            if each.row.view == name and each.row.position is not None and each.row.position.key == key
+            if each.row.view == name and each.row.position is not None and each.row.position.key in keys
         ]
     if as_json:
         # `letters` is what `undelivered` was called first, and stays.
@@ -99,18 +106,23 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
     return ExitCode.DEAD_LETTERS if lost else ExitCode.FINE
 
 
-def check_types(relation: Relation, key: tuple[str, ...]) -> None:
-    """Raise ConfigError for a value that the key's column cannot hold."""
+def as_typed(relation: Relation, key: tuple[str, ...]) -> tuple[str, ...]:
+    """A key as a person wrote it, each value in the form that every database reads. ConfigError for one that its column cannot hold."""
+    values = []
     for name, value in zip(relation.key, key, strict=True):
         column = relation.column(name)
-        expected, fits = FITS.get(column.family if column else "other", ("", str))
+        expected, read = FITS.get(column.family if column else "other", ("", str))
         try:
-            fits(value)
+            fit = read(value)
         except (ValueError, ArithmeticError):
             raise ConfigError(
                 f"{printable(value)!r} is no {name}: the column's type is {column.type if column else ''}",
                 hint=f"write {expected}",
             ) from None
+        if isinstance(fit, datetime) and fit.tzinfo and column and column.family == "timestamp":
+            fit = fit.astimezone(ZoneInfo(relation.timezone)).replace(tzinfo=None)
+        values.append(str(fit))
+    return tuple(values)
 
 
 def rows_in_source(context: OperatorContext, view: View, store: Store, key: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -118,9 +130,11 @@ def rows_in_source(context: OperatorContext, view: View, store: Store, key: tupl
     row = store.view(view.name)
     with context.source(view) as (source, prepared):
         check_key(prepared.relation, key)
-        check_types(prepared.relation, key)
+        typed = as_typed(prepared.relation, key)
         with source.reading(prepared.relation) as reading:
             rows = reading.by_key([key])
+            if not rows.height:
+                rows = reading.by_written_key(typed)
             clock_ms = reading.clock_ms
         found = [told(store, prepared, rows, place) for place in range(rows.height)]
         if prepared.mapping.kind.role == "profile" and row is not None:
@@ -167,7 +181,7 @@ def messages_of(context: OperatorContext, view: View, store: Store, key: tuple[s
             "event_type": "",
             "eid": "",
         }
-        found = [{"cursor": "", **told_of, "problem": ""}]
+        found = [{"key": list(key), "cursor": "", **told_of, "problem": ""}]
     return found
 
 
@@ -185,6 +199,7 @@ def told(store: Store, prepared: PreparedView | PreparedStream, rows: pl.DataFra
     mapped = events(prepared.mapping, one)
     event = mapped.events.frame.select(EID, TYPE, DATE, POSITION).to_dicts()
     return {
+        "key": [one.get_column(f"@key.{part}")[0] for part in range(len(prepared.relation.key))],
         "cursor": one.get_column("@cursor")[0],
         "acknowledged": when is not None and not there,
         "acknowledged_at": "" if when is None or there else moment(when),
@@ -210,10 +225,12 @@ def show(
         if row["cursor"] is None:
             echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
             continue
+        itself = printable(f"{name} {' '.join(row['key'])}")
         if row["cursor"]:
-            echo(f"{called}: in the source at {printable(row['cursor'])}, {row['event_type']} {row['eid']}")
+            event = f"{row['event_type']} {row['eid']}".rstrip()
+            echo(f"{itself}: in the source at {printable(row['cursor'])}{', ' if event else ''}{event}")
         else:
-            echo(f"{called}: a message that the broker does not show any more")
+            echo(f"{itself}: a message that the broker does not show any more")
         said = f"acknowledged at {row['acknowledged_at']}" if row["acknowledged"] else "not acknowledged"
         if not row["acknowledged"] and row["keys"] == "pruned":
             said += ", or longer ago than the ledger keeps keys"

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
-from smartico_sync.cli.rewind_consequences import counted_twice, passed_over
+from smartico_sync.cli.rewind_consequences import counted_twice, messages_again, passed_over, read_again
 from smartico_sync.cli.rewind_messages import lanes_from, skipped_over
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes, stopping
@@ -49,7 +50,9 @@ def show(names: tuple[str, ...], path: Path, as_json: bool) -> None:
     for name in names:
         context.view(name)
     with context.reading() as store:
+        order = {view.name: place for place, view in enumerate(context.configuration.views)}
         rows = [row for row in store.views() if not names or row.view in names]
+        rows.sort(key=lambda row: (order.get(row.view, len(order)), row.view))
         found = [told(row, {step.lane: step.next for step in store.lanes(row.view).values()}) for row in rows]
     if as_json:
         print_json(found)
@@ -137,6 +140,11 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
     from_ms: int | None = None
     definition: str | None = None
     lanes_at: dict[str, int] | None = None
+    if resend_profiles and kind(view.kind).role != "profile":
+        raise ConfigError(
+            f"--resend-profiles is for views of profiles, and {name} is of kind {view.kind}",
+            hint="leave it out: rows of other kinds are all sent again, under the same event ids",
+        )
     if context.is_broker(view):
         if not context.can_replay(view):
             only_streams(context, view)
@@ -144,6 +152,7 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
             known_lanes = {lane: step.next for lane, step in store.lanes(name).items()}
         lanes_at, from_ms = lanes_from(context, view, to, known_lanes)
         warnings += skipped_over(name, known_lanes, lanes_at)
+        plan = messages_again(name, known_lanes, lanes_at)
     elif to != "first":
         with context.source(view) as (source, prepared):
             from_ms = written(prepared, to)
@@ -154,12 +163,16 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
                 warnings += passed_over(reading, prepared, known, position[0])
             if not is_time(prepared):
                 from_ms += 1
-    if new_ids:
-        with context.reading() as store:
-            warnings.append(counted_twice(store, name, from_ms))
     place = position[0] if position else "its start"
     if lanes_at is not None:
         place = ", ".join(f"{lane}@{at}" for lane, at in sorted(lanes_at.items()))
+    with context.reading() as store:
+        if lanes_at is None:
+            plan = read_again(store, row, place, from_ms)
+        if new_ids:
+            warnings.append(counted_twice(store, name, from_ms))
+    if not new_ids:
+        echo(plan)
     if warnings:
         consent(f"let view {name} go on {'after' if lanes_at is None else 'at'} {place}", yes, *warnings)
     fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
@@ -175,10 +188,8 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
         definition=definition,
         lanes_at=lanes_at,
     )
-    if lanes_at is not None:
-        echo(f"view {name} goes on at {place}")
-        return
-    echo(f"view {name} goes on after {place}; it stood at {text(row.head)}")
+    stood = f"after {place}; it stood at {text(row.head)}"
+    echo(f"view {name} goes on {stood if lanes_at is None else f'at {place}'}")
 
 
 def only_streams(context: OperatorContext, view: View) -> None:

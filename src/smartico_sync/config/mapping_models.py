@@ -39,7 +39,6 @@ def ruled(value: Any) -> Any:
     raise ValueError("text: a property's name; or a mapping such as {property: deposit_amount, scale: 2}; or null")
 
 
-RULE_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "null"}, {"$ref": "#/$defs/ColumnRule"}]}
 ColumnRules = dict[str, Annotated[ColumnRule | None, BeforeValidator(ruled)]]
 
 

@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, BeforeValidator, SecretStr
 
 from smartico_sync.catalogue.engines import BROKERS, ENGINES
 from smartico_sync.config import models
+from smartico_sync.config.base import listed
 from smartico_sync.config.descriptions import descriptions
 from smartico_sync.config.engine_reference import SCHEME_PATTERN, broker_table, engine_table, with_parameters
 from smartico_sync.config.event_schemas import event_schemas
@@ -62,7 +63,8 @@ Start from [config/views.minimal.yaml](../config/views.minimal.yaml), or from
 
 - **Durations** are a whole number and a unit: `200ms`, `5s`, `10m`, `1h`, `7d`. A number alone is refused.
 - **Sizes** likewise: `512KB`, `10MB` (thousands), `8MiB` (1024s).
-- **Variables**: `${NAME}` and `${NAME:-default}` anywhere inside a value; a missing one is an error. `$$` is a `$`.
+- **Variables**: `${NAME}` and `${NAME:-default}` anywhere inside a value, from the environment, else from
+  `secrets.env` beside the file (`NAME=value` lines, as systemd reads them); a missing one is an error. `$$` is a `$`.
   Inside user and password of a URL of a source or the state special characters of the variable are percent-encoded.
 - **Secrets in files**: `token_file`, `key_file` and `password_file`, relative to the configuration file.
 - **Text** is taken as it is written: `bet: 1`, `listen: off` and `start_from: 2026-01-01` need no quotes.
@@ -77,6 +79,9 @@ BROKERS_INTRODUCTION = """Messages in place of rows: what a source's `url` may b
 `relation`, and has a `format`."""
 
 
+SHORTHANDS = ("columns", "fields")  # mappings of a view in which a name may stand for a rule that only names it
+
+
 def as_schema() -> dict[str, Any]:
     """Give the JSON Schema (draft 2020-12) of `views.yaml`; durations and sizes with defaults as people write them."""
     schema = Configuration.model_json_schema()
@@ -86,6 +91,10 @@ def as_schema() -> dict[str, Any]:
             properties[name] = dict(sorted({**properties[name], "description": told}.items()))
         for name, described in properties.items():
             described.pop("title", None)
+            if described.get("type") == "array" and any(
+                each == BeforeValidator(listed) for each in model.model_fields[name].metadata
+            ):
+                described["anyOf"] = [{"type": "string"}, {key: described.pop(key) for key in ("type", "items")}]
             if "default" not in described:
                 continue
             text = default_text(model, name)
@@ -93,6 +102,9 @@ def as_schema() -> dict[str, Any]:
                 described["default"] = text
             elif isinstance(described["default"], dict) or described["default"] is None:
                 del described["default"]
+    for name in SHORTHANDS:
+        within = schema["$defs"]["View"]["properties"][name]
+        within["additionalProperties"] = {"anyOf": [{"type": "string", "minLength": 1}, within["additionalProperties"]]}
     schema["$defs"]["SourceConfig"]["properties"]["url"]["pattern"] = SCHEME_PATTERN
     schema["title"] = "views.yaml of smartico-sync"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Mapped", "events", "keys_of", "told_by_difference", "told_whole", "wire_name"]
 
 SHAPES = 16  # pages of one view differ in how a value had to be carried, hardly ever in more ways
-AS_WRITTEN = (
-    pl.QueryOptFlags.none()
-)  # two steps, of which nothing is left out: to look for better ones costs more than a small page
 PREFIXES = {"replace": "", "add": "+", "sync": MARK}
 
 
@@ -79,7 +76,7 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
     if skipped:
         unread = unreadable(mapping.relation, frame)
     steps = steps_for(mapping, frame)
-    rows = frame.lazy().with_columns(steps.envelope).with_columns(steps.payload).collect(optimizations=AS_WRITTEN)
+    rows = frame.with_columns(steps.envelope).with_columns(steps.payload)
     flaws = Flaws(mapping, rows, unread)
     flaws.moments(steps.moments)
     flaws.envelope()

@@ -12,7 +12,8 @@ import structlog
 
 from smartico_sync.config.load import load
 from smartico_sync.config.state_checks import shown_state
-from smartico_sync.daemon.wiring import protection_of, sources_of
+from smartico_sync.daemon.start import Stopped
+from smartico_sync.daemon.wiring import protection_of, sources_of, streams_of, tracer_of
 from smartico_sync.delivery.router import Router
 from smartico_sync.errors import ConfigError, SyncError, Unexpected
 from smartico_sync.observe.finding import Finding
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from smartico_sync.config.models import Configuration
+    from smartico_sync.config.models import Configuration, Health
     from smartico_sync.daemon.ending import Ending
 
 __all__ = ["Changes", "Reload", "changes", "tried"]
+
+STATE = ("state", "state_key_file", "cluster")  # what the state is opened with: it is held as long as the daemon runs
+RESTART = "systemctl restart smartico-sync"
 
 log = structlog.get_logger()
 
@@ -64,8 +68,9 @@ class Reload:
         self._following: Configuration | None = None
         self._stopping = threading.Event()
         self._begun = threading.Event()
-        self._loaded = content(path)
+        self._loaded = self._loaded_before = content(path)
         self._refused: SyncError | None = None
+        self._health: Health | None = None  # as the endpoint was opened with it
         self._asked, self._ask = os.pipe()
         self._before: Any = None
         self._thread = threading.Thread(target=self._watch, name="reload", daemon=True)
@@ -99,6 +104,7 @@ class Reload:
         """Let a configuration be the one at work; the event ends it."""
         with self._lock:
             self._current, self._following = configuration, None
+            self._health = self._health or settled(configuration.health)
             self._stopping = threading.Event()
             self._begun.set()
         self.ending.also(self._stopping)
@@ -108,8 +114,20 @@ class Reload:
         """Which configuration is to be at work next; None when the daemon ends."""
         return None if self.ending.stopping.is_set() else self._following
 
+    def back(self, failed: Configuration, error: SyncError) -> Configuration:
+        """Which configuration goes on where one that was loaded could not begin. Raises the error where that was the first one, or had begun."""
+        with self._lock:
+            if self._current is None or self._current is failed or isinstance(error, Stopped):
+                raise error
+            self._refused, self._loaded = error, self._loaded_before
+            log.error("reload.refused", reason=error.message, hint=error.hint)
+            return self._current
+
     def ask(self) -> dict[str, Any]:
-        """Read the file, and take it up where it is good and differs; what differs. SyncError says why it is refused."""
+        """Read the file, and take it up where it is good and differs; what differs. SyncError says why it is refused.
+
+        `restart`: the sections that differ and are taken up by a restart only.
+        """
         with self._lock:
             if self._current is None or self._following is not None:
                 raise ConfigError("a reload is under way", hint="try again in a moment: smartico-sync reload")
@@ -119,15 +137,18 @@ class Reload:
             except SyncError as error:
                 self._refused = error
                 raise
-            self._refused, self._loaded = None, seen
+            self._refused, self._loaded, self._loaded_before = None, seen, self._loaded
             differs = changes(self._current, found)
             if any(asdict(differs).values()):
                 log.info("reload", **asdict(differs))
+                if settled(found.health) != self._health:
+                    log.warning("reload", reason="`health:` is taken up at the next restart only", hint=RESTART)
                 self._following = found
                 self._stopping.set()
             else:
                 log.info("reload", result="nothing differs")
-            return {name: list(names) for name, names in asdict(differs).items()}
+            told = {name: list(names) for name, names in asdict(differs).items()}
+            return told | {"restart": ["health"] if settled(found.health) != self._health else []}
 
     def _tried(self, current: Configuration) -> Configuration:
         """The file, as far as it can be tried without the state. Raises what keeps it from being used."""
@@ -160,7 +181,19 @@ class Reload:
                     f"smartico-sync check --config {self.path}; then: smartico-sync reload --config {self.path}", code="configuration",
                 ),
             )  # fmt: skip
+        if self._current is not None and settled(self._current.health) != self._health:
+            return (
+                Finding(
+                    "warning", self.path.name, "`health:` is another than the one at work, and is taken up at the next restart only",
+                    RESTART, code="configuration",
+                ),
+            )  # fmt: skip
         return ()
+
+
+def settled(health: Health) -> Health:
+    """What the endpoint is opened with; the content of a token's file is read again by itself."""
+    return health.model_copy(update={"token": None}) if health.token_file else health
 
 
 def tried(configuration: Configuration, base: Path) -> None:
@@ -168,16 +201,21 @@ def tried(configuration: Configuration, base: Path) -> None:
     protection_of(configuration)
     for source in sources_of(configuration).values():
         source.close()
+    for stream in streams_of(configuration).values():
+        stream.close()
+    tracer_of(configuration.tracing).close()
     Router(configuration.smartico, base).close(0)
 
 
 def same_state(before: Configuration, after: Configuration) -> None:
-    """Raise ConfigError where the state is another: it is held as long as the daemon runs."""
-    if before.state != after.state:
-        raise ConfigError(
-            f"`state:` is another than {shown_state(before.state)}, with which the daemon works",
-            hint="restart the daemon to work with another state, or set it back",
-        )
+    """Raise ConfigError where the state is another, or is to be opened in another way."""
+    for name in STATE:
+        if getattr(before, name) != getattr(after, name):
+            place = f"`state: {shown_state(before.state)}`" if name == "state" else f"the `{name}:`"
+            raise ConfigError(
+                f"`{name}:` is another than {place} with which the daemon works",
+                hint=f"set it back; or restart the daemon, which is then to work with another one: {RESTART}",
+            )
 
 
 def content(path: Path) -> bytes:

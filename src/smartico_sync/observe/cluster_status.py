@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from smartico_sync.observe.health import Health
+from smartico_sync.observe.finding import by_cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from smartico_sync.observe.finding import Finding
+    from smartico_sync.observe.health import Health
     from smartico_sync.state.group import LaneHolder
 
 __all__ = ["ClusterStatus", "GroupStatus", "MemberStatus", "lane_lines", "with_cluster"]
@@ -73,12 +74,13 @@ def lane_lines(lanes: Iterable[tuple[str, str, str]]) -> list[str]:
 
 def with_cluster(health: Health, cluster: ClusterStatus) -> Health:
     """Health of a member: it is ready when it delivers what it holds, or stands by and sees the state."""
-    findings = (*cluster.findings, *health.findings)
+    each = (*cluster.findings, *health.each)
+    told = replace(health, findings=tuple(by_cause(each)), each=each)
     if cluster.sees == "no":
-        return Health(health.alive, "not delivering", findings)
+        return replace(told, ready="not delivering")
     if any(group.role == "works" for group in cluster.groups):
-        return Health(health.alive, health.ready, findings)
+        return told
     free = [group.name for group in cluster.groups if group.held == "no"]
     if free or not cluster.groups:
-        return Health("alive", "starting", findings)
-    return Health("alive", "standing by", findings)
+        return replace(told, alive="alive", ready="starting")
+    return replace(told, alive="alive", ready="standing by")

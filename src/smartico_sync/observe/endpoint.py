@@ -115,10 +115,9 @@ class Endpoint:
 
     def health(self, views: Sequence[ViewStatus], destinations: Sequence[DestinationStatus]) -> Health:
         """How the daemon does; before its views are at work, what it waits for, which is life."""
-        health = self.dated(assess(views, destinations, self.notes()))
+        health, cluster = assess(views, destinations, self.notes()), self.cluster()
         if self.starting == "no":
-            cluster = self.cluster()
-            return health if cluster is None else with_cluster(health, cluster)
+            return self.dated(health if cluster is None else with_cluster(health, cluster))
         waits = self.waits_for
         if isinstance(waits, StateHeld):
             return Health(
@@ -127,6 +126,7 @@ class Endpoint:
                 (Finding("warning", "state", waits.message, waits.hint, code="start"), *self.notes()),
             )
         findings = (Finding("critical", "start", waits.message, waits.hint, code="start"),) if waits else ()
+        health = self.dated(health)
         return replace(health, alive="alive", ready="starting", findings=(*findings, *health.findings))
 
     def answer(self, path: str, reader: Reader = "known") -> Answer:

@@ -119,20 +119,24 @@ def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:
     """The headline and its tone."""
     if health.ready == "standing by":
         return "good", "Standing by"
-    ill = [view for view in views if view.state in ("degraded", "halted", "regressed")]
-    broken = [view.name for view in ill]
+    troubled = [view for view in views if view.state in ("degraded", "halted", "regressed")]
+    broken = [view.name for view in troubled]
     still = [view.name for view in views if view.standstill != "no"]
     behind = [view.name for view in views if view.state == "behind"]
     tone, answer = ("bad", "Not delivering: ") if health.ready == "not delivering" else ("warn", "")
     api = next((each.message.partition(": ")[0] for each in health.findings if each.code in API_CODES), "")
-    if api and all(view.polls.trouble is not None and view.polls.trouble.cause == "api" for view in ill):
+    if api and all(view.polls.trouble is not None and view.polls.trouble.cause == "api" for view in troubled):
         return tone, f"{answer}{api}"
     if broken:
         return tone, f"{answer}{named(broken)} {'needs' if len(broken) == 1 else 'need'} attention"
     if still:
         return tone, f"{answer}{named(still)} {'stands' if len(still) == 1 else 'stand'} still"
     if health.ready == "not delivering":
-        return "bad", "Not delivering"
+        ill = list(dict.fromkeys(each.subject for each in health.each if each.severity == "critical"))
+        return (
+            "bad",
+            f"{answer}{named(ill)} {'needs' if len(ill) == 1 else 'need'} attention" if ill else "Not delivering",
+        )
     if behind:
         return "note", f"Catching up: {named(behind)}"
     if health.ready == "starting":

@@ -97,7 +97,7 @@ def of_view(view: ViewStatus, *, api_is_told: bool = False) -> list[Finding]:
     findings += [*of_replica(view), *of_waiting(view), *of_refusals(view)]
     if dead := sum(view.dead.values()):
         hint = f"smartico-sync dead-letters list --view {view.name}"
-        told = f"{dead:,} rows were given up (dead letters)"
+        told = f"{dead:,} {'row was' if dead == 1 else 'rows were'} given up (dead letters)"
         findings.append(Finding("warning", view.name, told, hint, code="dead_letters"))
     if view.invalid:
         told = f"{sum(view.invalid.values())} values broke a rule or could not be read since the start: {listed(view.invalid)}"

@@ -139,6 +139,9 @@ class Reading(Protocol):
     def by_key(self, keys: Iterable[tuple[str, ...]]) -> pl.DataFrame:
         """The rows with one of these keys, whatever their cursor, any order; at most 1,000 keys a call. Not for keyless views."""
 
+    def by_written_key(self, key: tuple[str, ...]) -> pl.DataFrame:
+        """The rows that the database takes for those of this key, as a person wrote it: another form of a time, another letter case."""
+
     def without_cursor(self, limit: int, after: tuple[str, ...] = ()) -> pl.DataFrame:
         """Up to `limit` rows whose cursor is NULL (`@cursor` is null), in order of their key, after that key.
 

@@ -32,6 +32,7 @@ PIECE = 4_096  # profiles in one row of the log at most: some 150 KB, read and d
 SLICE = 2_048  # profiles moved in one transaction: some 6 ms of work, for which others may wait
 SLICE_ROWS = 16  # rows of the log deleted in one transaction: 2 MB
 RUN = 262_144  # profiles sorted as one in memory: merging two takes less than a commit may
+RUNS = 8  # of any size: a look into each costs less than merging two with every page
 SHARE = 16  # the log may take this part of the file: some ten profiles then go to one leaf of the tree, or more
 LEAST_BYTES = 4 * 1024 * 1024  # in memory; below it the tree fits SQLite's cache anyway
 MOST_BYTES = 64 * 1024 * 1024  # in memory; while it is moved there may be twice as much
@@ -60,6 +61,8 @@ class Held:
     def add(self, page: pl.DataFrame) -> None:
         """Take what came last; small runs are merged, so that there are few."""
         self.fresh.append(page)
+        if len(self.fresh) <= RUNS:
+            return
         while len(self.fresh) > 1:
             before, last = self.fresh[-2:]
             if before.height > 2 * last.height or before.height + last.height > RUN:
@@ -193,7 +196,7 @@ class ProfileLog:
                 some = []
             some.append(page)
         if some:
-            held.add(newest(some))
+            held.add(newest(some) if len(some) > 1 else some[0])
         held.loaded = loaded
         return held
 
@@ -206,7 +209,7 @@ def append(connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> 
     """
     if page.schema != NOTHING.schema:
         page = page.with_columns(pl.col("whole", "parts").cast(pl.Binary))
-    page = newest([page])
+    page = newest([page]) if page.height > 1 else slim(page)
     last = connection.execute(
         "SELECT seq, n FROM profile_log WHERE view_no = ? ORDER BY seq DESC LIMIT ?",
         (view_no, TOGETHER * PIECE.bit_length()),

@@ -23,6 +23,7 @@ from smartico_sync.tracking.mapping_options import options
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from smartico_sync.catalogue.kind import Kind
     from smartico_sync.config.models import Configuration, Pii, View
     from smartico_sync.core.relation import Family
     from smartico_sync.core.view_mapping import ViewMapping
@@ -153,7 +154,11 @@ def presumed(view: View, learnt: Mapping[str, Family]) -> dict[str, Family]:
             name for name, target in targets.items() if target is None
         }
 
-    wanted = [*known.required, ("user_ext_id",), *(() if view.brand else (("ext_brand_id",),))]
+    wanted = [
+        *(any_of(known, alternatives) for alternatives in known.required),
+        ("user_ext_id",),
+        *(() if view.brand else (("ext_brand_id",),)),
+    ]
     roles = tuple(view.type.roles) if view.type else known.row_roles if "" not in known.event_types else ("",)
     for role in roles:
         pairs = (*known.columns, *known.row_role(role).columns)
@@ -165,6 +170,12 @@ def presumed(view: View, learnt: Mapping[str, Family]) -> dict[str, Family]:
         if alternatives and not dated and not there() & set(alternatives):
             found[alternatives[0]] = "text"
     return found
+
+
+def any_of(known: Kind, alternatives: tuple[str, ...]) -> tuple[str, ...]:
+    """The alternatives of a kind, and what else fills the same properties."""
+    filled = {target for column, target in known.columns if column in alternatives}
+    return (*alternatives, *(column for column, target in known.columns if target in filled))
 
 
 def remembered(view: View, pii: Pii, families: Mapping[str, Family]) -> dict[str, Family]:

@@ -85,11 +85,15 @@ def row_of(configuration: Configuration, view: View, store: Store) -> ViewRow | 
     other = next((row for row in store.views() if row.identity == identity), None)
     if other is None:
         return None
-    if view.identity is None or any(each.name == other.view for each in configuration.views):
+    both = any(each.name == other.view for each in configuration.views)
+    if view.identity is None or both:
         raise ViewMisconfigured(
             f"view {view.name}: the identity {identity} is that of view {other.view}, and two views of one identity would make "
             "the same event ids",
-            hint=f"write another `identity:` for view {view.name}, such as {view.name}-2",
+            hint=f"write another `identity:` for view {view.name}, such as {view.name}-2"
+            if both
+            else f"where {other.view} is its former name: smartico-sync watermark adopt {view.name} --from {other.view}; for a view "
+            f"of other rows write another `identity:`, such as {view.name}-2",
         )
     return store.rename(other.view, view.name)
 

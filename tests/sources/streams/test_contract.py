@@ -148,6 +148,15 @@ def test_a_pattern_finds_topics(bus, server):
     assert {message.lane for message in found} == {f"{one.topic}/0"}
 
 
+def test_a_pattern_is_one_of_python_s(bus, server):
+    """Found anywhere in a name, with classes and groups that the client's own patterns do not have."""
+    made = bus()
+    made.put({"n": 1})
+    part = made.topic.partition(".")[2]
+    found = drained(made.subscribe(names=(rf"(?:\w*)\.{part[:-1]}\S$",), named_by="pattern"))
+    assert [message.value for message in found] == [b'{"n": 1}']
+
+
 def test_samples_are_the_newest(bus):
     """Without moving anybody."""
     made = bus()

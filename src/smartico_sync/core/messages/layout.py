@@ -78,11 +78,16 @@ def field_of(column: str, path: str, unit: str = "") -> Field:
 
 
 def walk(value: Any, path: tuple[str, ...]) -> Any:
-    """What is at a path; ABSENT where it leads nowhere."""
-    for name in path:
-        if not isinstance(value, dict):
+    """What is at a path; ABSENT where it leads nowhere. A number is an item of a list; the last names may be one with dots in it."""
+    for place, name in enumerate(path):
+        if isinstance(value, dict):
+            if name not in value:
+                return value.get(".".join(path[place:]), ABSENT)
+            value = value[name]
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
             return ABSENT
-        value = value.get(name, ABSENT)
     return value
 
 

@@ -12,7 +12,17 @@ from smartico_sync.errors import SyncError, ViewMisconfigured
 from smartico_sync.sources.kafka import assignment
 from smartico_sync.sources.kafka.assignment import Committed
 from smartico_sync.sources.kafka.failures import failure_of, translated
-from smartico_sync.sources.kafka.topics import ASK_S, TopicIds, at_time, ends, lane_of, parted, partitions_of
+from smartico_sync.sources.kafka.topics import (
+    ASK_S,
+    TELL_S,
+    TopicIds,
+    at_time,
+    ends,
+    lane_of,
+    matching,
+    parted,
+    partitions_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -40,6 +50,7 @@ class Membership:
         self._place = settings.place
         self._ids = TopicIds(settings)
         self._mirror: dict[str, int] = {}
+        self._topics: list[str] = []
         self.epochs: dict[str, str] = {}
         self.failed: SyncError | None = None
         self.rebalances = self.gap = 0
@@ -48,10 +59,21 @@ class Membership:
     def join(self, consumer: Client) -> None:
         """Ask to be given lanes. Raises ViewBroken for topics that are not there."""
         with consumer.asked(self._place):
-            partitions_of(consumer, self._feed, self._place)
-        topics = [f"^{self._feed.names[0]}"] if self._feed.named_by == "pattern" else list(self._feed.names)
+            self._subscribe(consumer, [*partitions_of(consumer, self._feed, self._place)])
+
+    def look_for_topics(self, consumer: Client) -> None:
+        """Ask to be given those that a pattern finds by now. The client's own patterns are of another grammar than Python's."""
+        if self._feed.named_by != "pattern":
+            return
+        with suppress(KafkaException, SyncError):  # whoever does not answer is asked again
+            found = matching(self._feed, consumer.list_topics(timeout=TELL_S).topics)
+            if set(found) - set(self._topics):
+                self._subscribe(consumer, found)
+
+    def _subscribe(self, consumer: Client, topics: list[str]) -> None:
         with translated(self._place):
             consumer.subscribe(topics, on_assign=self.given, on_revoke=self.taken, on_lost=self.lost)
+        self._topics = topics
 
     def fail(self, error: SyncError) -> None:
         """Something went wrong where nobody can hear it; the first counts."""

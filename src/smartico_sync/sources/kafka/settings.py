@@ -40,7 +40,8 @@ OURS = frozenset({
     "bootstrap.servers", "group.id", "group.instance.id", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset",
     "isolation.level", "enable.partition.eof", "security.protocol", "sasl.mechanism", "sasl.username", "sasl.password",
 })  # fmt: skip
-CONSUMING = {
+REFRESH = "topic.metadata.refresh.interval.ms"
+CONSUMING: dict[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",  # a position that is gone is said, never replaced
@@ -49,7 +50,7 @@ CONSUMING = {
     "fetch.queue.backoff.ms": 10,  # with the client's second a busy topic waits most of the time
     "queued.max.messages.kbytes": 65_536,
     "partition.assignment.strategy": "range",
-    "topic.metadata.refresh.interval.ms": 30_000,  # partitions that are added, and topics of a pattern
+    REFRESH: 30_000,  # partitions that are added, and topics of a pattern
 }
 READING = {  # beside a group: what is read again, sampled or compared
     **CONSUMING,
@@ -76,6 +77,11 @@ class Settings:
     def new_protocol(self) -> bool:
         """Whether the group is kept by the brokers (`group.protocol` consumer)."""
         return str(self.common.get("group.protocol", "classic")).lower() == "consumer"
+
+    @property
+    def refresh_s(self) -> float:
+        """How often topics are looked for."""
+        return int(self.common.get(REFRESH, CONSUMING[REFRESH])) / 1000
 
     def member(self, feed: Feed, more: Mapping[str, Any]) -> Client:
         """A member of a group; the feed's state names a single daemon. ConfigError for settings that the client refuses.

@@ -51,6 +51,7 @@ class KafkaSubscription:
         self._down_since = 0.0
         self._mirror_at = self._look_at = 0.0
         self._identity_at = time.monotonic() + IDENTITY_S
+        self._topics_at = time.monotonic() + settings.refresh_s
         self._replay: Replay | None = None
         self._replaying = threading.Lock()
         self._closed = False
@@ -243,6 +244,9 @@ class KafkaSubscription:
             self._member.identify()
             if self._lanes.waits_for_others:
                 self._let_come(self._lanes.others_are(self._keeper.known()))
+        if now >= self._topics_at:
+            self._topics_at = now + self._settings.refresh_s
+            self._member.look_for_topics(self._consumer)
         if now >= self._identity_at and self._lanes.next:
             self._identity_at = now + IDENTITY_S
             self._member.ask_identity()

@@ -94,6 +94,10 @@ class BaseReading(ABC):
         """The rows with one of these keys, whatever their cursor."""
         return self._asked_again(labels(self.relation)[1:], list(keys), exactly)
 
+    def by_written_key(self, key: tuple[str, ...]) -> pl.DataFrame:
+        """The rows with this key, in whatever form its values are written."""
+        return self._asked_again(labels(self.relation)[1:], [key], all_found)
+
     def moment(self, at_ms: int) -> str:
         """An epoch ms as a cursor's text."""
         return moment_text(self.relation, at_ms, offset=self.offset)

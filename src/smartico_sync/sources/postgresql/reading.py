@@ -99,12 +99,15 @@ class PostgresReading(ColumnReading[Session]):
         return self._parsed(data, statement.width) if data else []
 
     def _decoded(self, answer: Answer) -> list[pl.Series]:
+        if not answer.result.ntuples:
+            return []
+        columns = answer.columns
         try:
-            columns = answer.columns("strict")
-        except UnicodeDecodeError:
+            return [pl.Series(values, dtype=pl.Binary).cast(pl.String) for values in columns]
+        except pl.exceptions.PolarsError:
             self._bytes = "some that are no text"
-            columns = answer.columns(MARKED)
-        return [pl.Series(values, dtype=pl.String) for values in columns] if answer.result.ntuples else []
+        marked = [[value if value is None else value.decode(errors=MARKED) for value in values] for values in columns]
+        return [pl.Series(values, dtype=pl.String) for values in marked]
 
     def typed(self, columns: Sequence[Column], series: Sequence[pl.Series]) -> pl.DataFrame:
         """As of any engine; a value with bytes that are no text spoils its own row only."""

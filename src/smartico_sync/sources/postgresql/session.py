@@ -65,13 +65,11 @@ class Answer:
             for row in range(result.ntuples)
         )
 
-    def columns(self, errors: str) -> list[list[str | None]]:
-        """The values column by column. UnicodeDecodeError, or what the handler of `errors` makes of bytes that are no text."""
+    @property
+    def columns(self) -> list[list[bytes | None]]:
+        """The values column by column, as bytes."""
         value, rows = self.result.get_value, range(self.result.ntuples)
-        return [
-            [None if (data := value(row, column)) is None else data.decode("utf-8", errors) for row in rows]
-            for column in range(self.result.nfields)
-        ]
+        return [[value(row, column) for row in rows] for column in range(self.result.nfields)]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -189,17 +187,17 @@ class Session:
             pg.consume_input()
 
     def _copied(self) -> bytes:
-        chunks: list[bytes] = []
-        take = self._pg.get_copy_data
+        rows = bytearray()
+        take, add = self._pg.get_copy_data, rows.extend
         while True:
             size, data = take(1)
             if size > 0:
-                chunks.append(bytes(data))
+                add(data)
             elif size == 0:
                 self._wait(select.POLLIN)
                 self._pg.consume_input()
             else:
-                return b"".join(chunks)
+                return bytes(rows)
 
     def _wait(self, events: int) -> None:
         self._poll.register(self._pg.socket, events)

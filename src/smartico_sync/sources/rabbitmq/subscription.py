@@ -44,7 +44,7 @@ GIVEN_BACK_S = 600.0  # what waits longer for the API is given back: the broker'
 HELD_S = 600.0  # what is parked longer is kept by the state, for the same reason
 PAGES = 3  # in the prefetch: one comes while one is worked with and one is at the API
 BUSY = 100  # messages that came at once: more are coming
-GATHER_S = 0.005  # which are waited for then, as behind messages that are on their way: they share what a page costs
+GATHER_S = 0.1  # which are waited for then, as behind messages that are on their way: they share what a page costs
 
 log = structlog.get_logger()
 
@@ -233,10 +233,14 @@ class RabbitSubscription:
         """Take what the network holds, up to a page; behind messages that are on their way, also what comes in a moment."""
         with translated(self._place):
             self._connection.process_data_events(wait_s)
-            enough, before = min(limit, self._settings.prefetch // PAGES), -1
-            while before < len(self._received) < enough:
+            enough, before, until = min(limit, self._settings.prefetch // PAGES), 0, time.monotonic() + GATHER_S
+            while 0 < len(self._received) < enough:
+                left = until - time.monotonic()
+                gathering = left > 0 and (self._open or len(self._received) >= BUSY)
+                if not gathering and len(self._received) == before:
+                    return
                 before = len(self._received)
-                self._connection.process_data_events(GATHER_S if self._open or before >= BUSY else 0.0)
+                self._connection.process_data_events(left if gathering else 0.0)
 
     def _page(self, limit: int, now: float) -> Page:
         """The next messages, as a page."""
