@@ -20,6 +20,7 @@ CASES = [
     ("version: 1\n", "", "1:1: version: missing", ""),
     ("version: 1\n", "version: 1\nstate: mysql://u:pw-7@h/s\n", "2:8: state: expected a path, or a postgresql:// URL", ""),
     ("version: 1\n", "version: 1\nstate: postgresql://h/s\n", "2:8: state: a database never holds the state's secret", "cluster: {key_file: …}"),
+    ("version: 1\n", "version: 1\ncluster: {topics: shared}\n", "2:19: cluster.topics: members share topics over one state", "leased"),
     ("version: 1\n", "version: 1\ncluster: {key_file: k}\n", "2:21: cluster.key_file: is for a state in PostgreSQL", "state_key_file"),
     ("version: 1\n", "version: 1\nstate: postgresql://h/s\nstate_key_file: a\ncluster: {key_file: k}\n", "3:17: state_key_file: `cluster.key_file`", "one of the two"),
     ("version: 1\n", "version: 1\ncluster: {lease: 10ms}\n", "2:18: cluster.lease: found '10ms', expected at least", ""),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, MemberStatus, with_cluster
+from smartico_sync.cli.status_text import cluster_lines
+from smartico_sync.delivery.destination_status import DestinationStatus
+from smartico_sync.delivery.shared_limit import BudgetStatus
+from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, MemberStatus, lane_lines, with_cluster
 from smartico_sync.observe.finding import Finding
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.journal import Journal
 from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.status_page import page
+from smartico_sync.state.group import LaneHolder
 
 LOST = Finding("critical", "state", "it cannot be reached", "look at the server", code="cluster")
 
@@ -64,3 +68,33 @@ def test_the_page_says_who_works_with_what():
 def test_monitoring_knows_who_leads(role, value):
     """By group."""
     assert f'smartico_sync_leader{{group="lions"}} {value}'.encode() in exposition((), (), cluster=standing(role))
+
+
+def sharing():
+    lanes = tuple(LaneHolder("bets", f"a.bets/{n}", "one" if n < 2 else "two<" if n < 11 else "") for n in range(12))
+    groups = (GroupStatus("topics of lions", ("bets",), "works", "yes", "one, two<", "", 8.0, lanes),)
+    return ClusterStatus("one", "yes", groups, (MemberStatus("one", ("topics of lions",)),))
+
+
+def test_who_reads_what_of_a_topic_that_members_share_is_told():
+    """On the page, by status and to monitoring; a partition that nobody reads is told, too."""
+    lines = ["bets: one reads a.bets/0,1; two< reads a.bets/2,3,4,5,6,7,8,9,10; nobody reads a.bets/11"]
+    assert lane_lines((each.view, each.lane, each.member) for each in sharing().groups[0].lanes) == lines
+    shown = page((), with_cluster(assess((), ()), sharing()), (), "1", 0, cluster=sharing())
+    assert "two&lt; reads a.bets/2,3" in shown
+    assert lines[0] in cluster_lines(asdict(sharing()))
+    series = exposition((), (), cluster=sharing())
+    assert b'smartico_sync_partitions_read{member="two<",view="bets"} 9.0' in series
+
+
+def test_the_budget_that_members_share_is_told():
+    """What was drawn of it, what was lost, and how long requests waited for it; where there is none, nothing."""
+    without = DestinationStatus("smartico", "idle", "", None, 0, 0, 0, 1000)
+    drawing = replace(without, budget=BudgetStatus(120, 3, 1.5, "the state cannot be reached"))
+    series = exposition((), (drawing,))
+    assert b'smartico_sync_budget_requests_total{became="lost",destination="smartico"} 3.0' in series
+    assert b'smartico_sync_budget_wait_seconds_total{destination="smartico"} 1.5' in series
+    assert b"smartico_sync_budget_requests_total{" not in exposition((), (without,))
+    shown = page((), assess((), (drawing,)), (drawing,), "1", 0)
+    assert "120 requests drawn" in shown
+    assert "the state cannot be reached" in shown

@@ -98,7 +98,10 @@ def test_a_state_of_a_newer_version_is_refused(place, state_database):
 
 OLDER = (
     "DROP TABLE smartico_sync.member",
-    "ALTER TABLE smartico_sync.lease DROP member_id, DROP wanted",
+    "ALTER TABLE smartico_sync.lease DROP member_id, DROP wanted, DROP shares",
+    "ALTER TABLE smartico_sync.lane DROP owner, DROP level",
+    "ALTER TABLE smartico_sync.outbox DROP lane",
+    "DROP TABLE smartico_sync.budget",
     "UPDATE smartico_sync.version SET number = 1",
 )
 

@@ -11,6 +11,7 @@ from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import TEXT, WORD, config_option, json_option
 from smartico_sync.cli.output import echo, print_json
 from smartico_sync.errors import ConfigError
+from smartico_sync.observe.cluster_status import lane_lines
 from smartico_sync.state.place import ServerPlace
 
 if TYPE_CHECKING:
@@ -30,16 +31,26 @@ def cluster() -> None:
 def show(path: Path, as_json: bool) -> None:
     """Say which member works with which group of views, since when, until when it is left to it without a word, and who stands by."""
     place = shared(OperatorContext(path))
-    holders, members = place.holders(), place.members()
+    holders, members, lanes = place.holders(), place.members(), place.lanes()
     if as_json:
-        print_json({"groups": [asdict(each) for each in holders], "members": [asdict(each) for each in members]})
+        groups = [asdict(each) | {"member_id": str(each.member_id or "")} for each in holders]
+        there = [asdict(each) | {"resting": sorted(each.resting)} for each in members]
+        print_json({"groups": groups, "members": there, "partitions": [asdict(each) for each in lanes]})
         return
     for each in holders:
+        if each.shares:
+            if each.live:
+                echo(
+                    f"topics of {each.shares}: {each.member} since {each.since}; {each.left_s:.1f} s of its lease are left"
+                )
+            continue
         moved = f"; it is to go to {each.wanted}" if each.wanted and each.wanted != each.member else ""
         if each.live:
             echo(f"{each.name}: {each.member} since {each.since}; {each.left_s:.1f} s of its lease are left{moved}")
         else:
             echo(f"{each.name}: nobody; {each.member} was the last{moved}")
+    for line in lane_lines((each.view, each.lane, each.member) for each in lanes):
+        echo(line)
     busy = {str(each.member_id) for each in holders if each.live}
     for member in members:
         if member.id not in busy:

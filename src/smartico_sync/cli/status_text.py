@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smartico_sync.core.printable import printable
+from smartico_sync.observe.cluster_status import lane_lines
 from smartico_sync.observe.page_words import seconds
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def cluster_lines(cluster: dict[str, Any] | None) -> list[str]:
         + ("this member" if each["role"] == "works" else each["member"] if each["held"] == "yes" else "nobody")
         for each in cluster["groups"]
     ]
+    lanes = [lane for each in cluster["groups"] for lane in each.get("lanes") or ()]
+    groups += lane_lines((lane["view"], lane["lane"], lane["member"]) for lane in lanes)
     idle = [each["name"] for each in cluster["members"] if not each["groups"]]
     return [*groups, *([f"stands by: {', '.join(idle)}"] if idle else [])]
 

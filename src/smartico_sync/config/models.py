@@ -249,6 +249,8 @@ class Cluster(Model):
     """What this member is called, when not by the name of its machine: `${POD_NAME}`."""
     key_file: Word | None = None
     """A file with the state's secret, 32 bytes in base64, the same for every member, relative to the configuration file; the database never holds it. `smartico-sync keys new --quiet` prints one."""
+    topics: Literal["leased", "shared"] = "leased"
+    """`leased`: all of a Kafka view is read by the member that holds its group. `shared`: every member reads the partitions that Kafka gives it; all of them draw the requests of a token from one budget. Queues, and profiles with a `version:`, stay leased."""
 
 
 class Configuration(Model):

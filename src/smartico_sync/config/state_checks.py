@@ -31,6 +31,11 @@ def state_problems(configuration: Configuration) -> Iterator[Problem]:
     """What does not fit. Nothing of a URL is shown: it may hold a password."""
     cluster = configuration.cluster
     if not is_server(configuration.state):
+        if cluster.topics != "leased":
+            yield Problem(
+                ("cluster", "topics"),
+                f"members share topics over one state in {STATE_SERVER.title}: expected `state: {STATE_SERVER.scheme}://…`, or `leased`",
+            )
         if cluster.key_file is not None:
             yield Problem(
                 ("cluster", "key_file"),

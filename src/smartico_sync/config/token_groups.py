@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from smartico_sync.config.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from smartico_sync.config.models import Brand, Configuration, Smartico, View
 
@@ -27,6 +28,14 @@ class TokenGroup:
     views: tuple[View, ...]
     brands: tuple[str, ...]
     main: bool
+
+    def within(self, names: AbstractSet[str]) -> TokenGroup:
+        """The group with these of its views."""
+        return replace(self, views=tuple(view for view in self.views if view.name in names))
+
+    def without(self, names: AbstractSet[str]) -> TokenGroup:
+        """The group with its other views."""
+        return replace(self, views=tuple(view for view in self.views if view.name not in names))
 
     def part_of(self, configuration: Configuration) -> Configuration:
         """The configuration as far as it is the group's."""

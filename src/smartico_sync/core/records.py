@@ -211,7 +211,7 @@ class Commit:
     and late leaves them as they are. `resolved` are ids of dead letters or parked rows that this page settles. `anchors`
     join those of earlier pages; the newest few are kept. `ahead`: a frame like `ledger` of rows that were sent before their
     time, remembered until the head has passed them. `step`: the page belongs to a backfill. `lanes`: how far messages
-    are dealt with. `bodies`: messages of undelivered rows that the broker does not show again, by place (`packed`). `outbox`:
+    are dealt with; `held`: further lanes that have to be this member's, where members share them. `bodies`: messages of undelivered rows that the broker does not show again, by place (`packed`). `outbox`:
     ids of the pages that are settled with it.
     """
 
@@ -229,6 +229,7 @@ class Commit:
     ahead: pl.DataFrame | None = None
     step: Step | None = None
     lanes: tuple[LaneStep, ...] = ()
+    held: frozenset[str] = frozenset()
     bodies: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     outbox: tuple[int, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)

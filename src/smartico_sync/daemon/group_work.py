@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 class GroupWork:
     """Works with a group from `start` until `stop`, or until its lease is lost. `changed` is called when it has begun and when it is over.
 
-    `parts` are there while it works; `error` says why it could not. `elsewhere`: the views of other groups.
+    `called`: what the names of its destinations end with. `parts` are there while it works; `error` says why it could not. `elsewhere`: the views of other groups.
     """
 
     def __init__(
@@ -44,9 +45,11 @@ class GroupWork:
         board: StatusBoard,
         elsewhere: frozenset[str],
         changed: Callable[[], None],
+        called: str = "",
     ) -> None:
         self.group, self.configuration, self.base = group, group.part_of(configuration), base
         self.place, self.board, self.elsewhere, self.changed = place, board, elsewhere, changed
+        self.called = called
         self.parts: Parts | None = None
         self.scheduler: Scheduler | None = None
         self.error: SyncError | None = None
@@ -78,7 +81,8 @@ class GroupWork:
         if self.parts is None:
             return ()
         main = self.parts.delivery.default.name
-        return tuple(each for each in self.parts.delivery.status() if self.group.main or each.name != main)
+        mine = (each for each in self.parts.delivery.status() if self.group.main or each.name != main)
+        return tuple(replace(each, name=each.name + self.called) for each in mine)
 
     def _work(self) -> None:
         try:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import structlog
 
+from smartico_sync.config.shared_topics import shared_views
 from smartico_sync.config.token_groups import token_groups
 from smartico_sync.daemon.group_work import GroupWork
 from smartico_sync.errors import ConfigError, StateError, StateHeld
@@ -20,9 +21,11 @@ from smartico_sync.state.fair_share import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from smartico_sync.config.models import Configuration
+    from smartico_sync.config.token_groups import TokenGroup
     from smartico_sync.daemon.wiring import Parts
     from smartico_sync.errors import SyncError
     from smartico_sync.observe.view_status import StatusBoard
@@ -61,6 +64,9 @@ class Member:
         self.configuration, self.base, self.board, self.stopping = configuration, base, board, stopping
         self.place = place
         self.groups = {group.name: group for group in token_groups(configuration)}
+        shared = shared_views(configuration)
+        self.alone = {name: part for name, group in self.groups.items() if (part := group.without(shared)).views}
+        self.together = {name: part for name, group in self.groups.items() if (part := group.within(shared)).views}
         self.digests = digests_of(place)
         self.work: dict[str, GroupWork] = {}
         self.resting: dict[str, float] = {}  # groups that are left to others, until when
@@ -139,7 +145,8 @@ class Member:
             self._trouble = error
             return
         now = time.monotonic()
-        planned = plan(str(self.place.id), seen.members, seen.seats(), self.place.lease_s)
+        nobody_s = self.groups.keys() - self.alone.keys()
+        planned = plan(str(self.place.id), seen.members, seen.seats(), self.place.lease_s, nobody_s)
         if self._plan is None or planned.refused != self._plan.refused:
             for name, other in planned.refused.items():
                 log.warning(
@@ -150,16 +157,40 @@ class Member:
             if name in self.work:
                 self.work[name].stop("another member is to have it")
         for name in planned.take:
-            self.take(name)
+            group = self.alone[name]
+            self.take(name, group, self.place.only(name, names_of(group)))
+        self.take_part(planned)
+        self.share_slots()
 
-    def take(self, name: str) -> None:
-        """Begin to work with a group, in a thread of its own."""
+    def take_part(self, planned: Plan) -> None:
+        """Read topics together with the others: not with groups that another member knows otherwise, nor what an operator let go."""
+        resting, now = self.rests(), time.monotonic()
+        for name, group in self.together.items():
+            place = self.place.beside(name, names_of(group))
+            own = place.groups[0].name
+            if name in planned.refused and own in self.work:
+                self.work[own].stop("another member was there before, with other views")
+            elif name not in resting and name not in planned.refused and self.failed.get(own, (now,))[0] <= now:
+                self.take(own, group, place)
+
+    def share_slots(self) -> None:
+        """Let each that uses a token at this moment have its part of the requests that may be under way at once."""
+        for work in self.at_work():
+            if work.parts is not None and work.group.name in self.together:
+                name = work.group.name
+                users = sum(each.live and name in (each.name, each.shares) for each in self._seen.holders)
+                work.parts.delivery.share(users)
+
+    def take(self, name: str, group: TokenGroup, place: ServerPlace) -> None:
+        """Begin to work with views of a group, in a thread of its own."""
         if name in self.work or self.stopping.is_set():
             return
-        group = self.groups[name]
-        elsewhere = frozenset(view.name for other in self.groups.values() if other is not group for view in other.views)
-        place = replace(self.place.only(name), first="was there")  # since this member joined
-        work = GroupWork(group, self.configuration, self.base, place, self.board, elsewhere, self._looks.set)
+        mine = names_of(group)
+        elsewhere = frozenset(view.name for view in self.configuration.views if view.name not in mine)
+        place = replace(place, first="was there")  # since this member joined
+        # Where a member uses a token for topics and for views, what it sends is told apart.
+        called = " (topics)" if place.groups[0].shares in self.alone else ""
+        work = GroupWork(group, self.configuration, self.base, place, self.board, elsewhere, self._looks.set, called)
         with self._lock:
             self.work[name] = work
         work.start()
@@ -172,7 +203,7 @@ class Member:
                     del self.work[name]
                 if work.error is None:
                     self.failed.pop(name, None)
-                elif not isinstance(work.error, StateHeld):
+                elif not isinstance(work.error, StateHeld) or name not in self.alone:
                     self.failed[name] = (time.monotonic() + self.place.lease_s, work.error)
 
     def able(self) -> dict[str, str]:
@@ -204,7 +235,8 @@ class Member:
             )
         for work in mine:
             self.resting[work.group.name] = time.monotonic() + self.place.lease_s
-            self.place.want(work.group.name, "")
+            if work.group.name in self.alone:
+                self.place.want(work.group.name, "")
             work.stop("an operator released it")
 
     def store_of(self, view: str) -> Store:
@@ -229,10 +261,10 @@ class Member:
         """How the cluster stands, as this member sees it."""
         seen = self._seen
         fresh = time.monotonic() - self._seen_at <= self.place.lease_s
-        works = {work.group.name: work for work in self.at_work() if work.parts is not None}
+        works = self.names_at_work()
         holders = {each.name: each for each in seen.holders}
-        groups = []
-        for name, group in self.groups.items():
+        groups = [self.part_status(name, group, works) for name, group in self.together.items()]
+        for name, group in self.alone.items():
             holder, here = holders.get(name), name in works
             groups.append(
                 GroupStatus(
@@ -248,12 +280,36 @@ class Member:
         members = [
             MemberStatus(
                 each.name,
-                tuple(holder.name for holder in holders.values() if holder.live and str(holder.member_id) == each.id),
+                tuple(
+                    f"topics of {holder.shares}" if holder.shares else holder.name
+                    for holder in holders.values()
+                    if holder.live and str(holder.member_id) == each.id
+                ),
             )
             for each in seen.members
         ]
         return ClusterStatus(
             self.name, "yes" if fresh else "no", tuple(groups), tuple(members), tuple(self.findings(fresh=fresh))
+        )
+
+    def names_at_work(self) -> set[str]:
+        """The names of the leases under which this member works."""
+        with self._lock:
+            return {name for name, work in self.work.items() if work.parts is not None and not work.over}
+
+    def part_status(self, name: str, group: TokenGroup, works: AbstractSet[str]) -> GroupStatus:
+        """How it stands with topics that members read together."""
+        readers = [each for each in self._seen.holders if each.live and each.shares == name]
+        here = self.place.beside(name, ()).groups[0].name in works
+        return GroupStatus(
+            f"topics of {name}",
+            names_of(group),
+            "works" if here else "stands by",
+            "yes" if here or readers else "no",
+            ", ".join(each.member for each in readers),
+            min((each.since for each in readers), default=""),
+            max((each.left_s for each in readers), default=0.0),
+            tuple(each for each in self._seen.lanes if each.view in names_of(group)),
         )
 
     @property
@@ -274,11 +330,16 @@ class Member:
             told = f"the clock of this machine is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} that of the state's database"
             hint = "set both by NTP; leases go by the database's clock, and what is kept for a time by this machine's"
             found.append(Finding("warning", "clock", told, hint, code="clock"))
-        at_work = {work.group.name for work in self.at_work() if work.parts is not None}
+        at_work = self.names_at_work()
         for name, (_, error) in tuple(self.failed.items()):
             if name not in at_work:
                 found.append(Finding("critical", f"group {name}", error.message, error.hint, code="cluster"))
         return found
+
+
+def names_of(group: TokenGroup) -> tuple[str, ...]:
+    """The views of a group."""
+    return tuple(view.name for view in group.views)
 
 
 def digests_of(place: ServerPlace) -> dict[str, str]:

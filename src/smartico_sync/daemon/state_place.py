@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.catalogue.engines import STATE_SERVER
 from smartico_sync.config.secret_files import read_secret
+from smartico_sync.config.shared_topics import shared_views
 from smartico_sync.config.state_checks import is_server
 from smartico_sync.config.token_groups import token_groups
 from smartico_sync.errors import ConfigError, SecretsMissing
@@ -16,9 +17,11 @@ from smartico_sync.state.place import FilePlace, Place, ServerPlace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from smartico_sync.config.models import Configuration, View
+    from smartico_sync.config.token_groups import TokenGroup
 
 __all__ = ["secret_in", "server_at", "state_place"]
 
@@ -41,17 +44,23 @@ def state_place(configuration: Configuration, base: Path) -> Place:
 def server_at(url: str, secret: bytes, configuration: Configuration) -> ServerPlace:
     """A state in a database, for a member with this configuration."""
     _, _, rest = url.partition("://")
-    groups = tuple(
-        Group(each.name, tuple(view.name for view in each.views), views_digest(each.views))
-        for each in token_groups(configuration)
-    )
+    groups = tuple(group_of(each, shared_views(configuration)) for each in token_groups(configuration))
     cluster = configuration.cluster
     return ServerPlace(f"{STATE_SERVER.scheme}://{rest}", secret, cluster.lease / 1000, groups, cluster.member or "")
 
 
-def views_digest(views: Sequence[View]) -> str:
-    """A hash of configured views: members that share them have the same."""
-    told = [view.model_dump_json() for view in views]
+def group_of(group: TokenGroup, shared: AbstractSet[str]) -> Group:
+    """The group as the state knows it; `shared`: views that members read together."""
+    names = tuple(view.name for view in group.views)
+    budget: Literal["own", "shared"] = "own" if shared.isdisjoint(names) else "shared"
+    return Group(
+        group.name, names, views_digest(group.views, {name for name in names if name in shared}), budget=budget
+    )
+
+
+def views_digest(views: Sequence[View], shared: AbstractSet[str] = frozenset()) -> str:
+    """A hash of configured views, and which of them are shared: members of one group have the same."""
+    told = [view.model_dump_json() for view in views] + [f"shared {name}" for name in shared]
     return hashlib.blake2b("\n".join(sorted(told)).encode(), digest_size=8).hexdigest()
 
 

@@ -20,6 +20,7 @@ from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create
 from smartico_sync.sources.registry import open_source, open_stream
+from smartico_sync.state.place import ServerPlace
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.session import Equipment
@@ -141,10 +142,13 @@ def assemble(
     stack.callback(tracer.close)
     protection = protection_of(configuration)
     sources, streams = sources_of(configuration), streams_of(configuration)
-    store = stack.enter_context((place or state_place(configuration, base)).open())
+    place = place or state_place(configuration, base)
+    store = stack.enter_context(place.open())
     closes = [source.close for source in sources.values()] + [stream.close for stream in streams.values()]
     stack.callback(all_at_once, closes, CLOSE_S)
-    delivery = Router(configuration.smartico, base)
+    delivery = Router(
+        configuration.smartico, base, budget_of=place.budget_of if isinstance(place, ServerPlace) else None
+    )
     delivery.only_while(lambda: store.holding)
     if store.before == "badly":
         delivery.halve_for(configuration.smartico.timeout / 1000)  # requests of the member before may be under way

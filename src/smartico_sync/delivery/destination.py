@@ -199,6 +199,7 @@ class Destination:
                 ),
                 tuple(self.log.counts),
                 self.log.recent(),
+                budget=self.dispatch.rate_limit.budget_status(),
             )
 
     def next_try_ms(self, now: float, wall_ms: int) -> int:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.delivery.circuit_breaker import Circuit
     from smartico_sync.delivery.request_log import SentRequest
+    from smartico_sync.delivery.shared_limit import BudgetStatus
 
 __all__ = ["DestinationStatus", "HaltedBrand"]
 
@@ -31,7 +32,7 @@ class DestinationStatus:
     where waiting is all. `circuit`: whether requests may start; `next_try_ms`: when one that failed goes again, 0 when none has to.
     `durations` counts requests by how long the answer took (`request_log.BUCKETS_S`, one more for the rest), which was `seconds` in all.
     `recent`: the last requests of each view, the newest first. `clock_ahead_ms`: the clock of the API's last answer
-    minus ours, None where it told none.
+    minus ours, None where it told none. `budget`: how it stands with the requests that members of a cluster share, None where they do not.
     """
 
     name: str
@@ -55,3 +56,4 @@ class DestinationStatus:
     durations: tuple[int, ...] = ()
     recent: Mapping[str, tuple[SentRequest, ...]] = field(default_factory=dict)
     clock_ahead_ms: int | None = None
+    budget: BudgetStatus | None = None

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from smartico_sync.delivery.protocol import Priority
+    from smartico_sync.delivery.shared_limit import BudgetStatus
 
 __all__ = ["RateLimit"]
 
@@ -51,21 +52,38 @@ class RateLimit:
         now = self.clock()
         self.level = min(self.size, self.level + (now - self.filled_at) * self.rate)
         self.filled_at = now
-        reserve = RESERVE if priority == "backfill" else 0.0
-        slots = self.slots if now >= self.halved_until else self.slots // 2
-        if self.busy >= max(1, int(slots * (1 - reserve))):
+        if not self.free(priority, now):
             return GLANCE_S
-        wanted = 1 + self.size * reserve
+        wanted = 1 + self.size * (RESERVE if priority == "backfill" else 0.0)
         if self.level < min(wanted, self.size):
             return (wanted - self.level) / self.rate
         self.level -= 1
+        self.start(now)
+        return 0.0
+
+    def free(self, priority: Priority, now: float) -> bool:
+        """Whether there is a slot for a request."""
+        slots = self.slots if now >= self.halved_until else self.slots // 2
+        return self.busy < max(1, int(slots * (1 - (RESERVE if priority == "backfill" else 0.0))))
+
+    def start(self, now: float) -> None:
+        """A request begins."""
         self.busy += 1
         self.starts.append(now)
-        return 0.0
 
     def leave(self) -> None:
         """Give the slot back."""
         self.busy -= 1
+
+    def share(self, members: int) -> None:
+        """So many use the token: nothing to do where it is one."""
+
+    def budget_status(self) -> BudgetStatus | None:
+        """How it stands with requests that several members share; None where they do not."""
+        return None
+
+    def close(self) -> None:
+        """Let go of what it works with."""
 
     @property
     def calm(self) -> bool:

@@ -20,6 +20,7 @@ from smartico_sync.delivery.client import Client
 from smartico_sync.delivery.destination import Destination, DestinationStatus
 from smartico_sync.delivery.pending_receipt import PendingReceipt
 from smartico_sync.delivery.rate_limit import RateLimit
+from smartico_sync.delivery.shared_limit import SharedLimit
 from smartico_sync.delivery.token import Token
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Smartico
     from smartico_sync.core.records import Holds
     from smartico_sync.delivery.protocol import Priority, Requests
+    from smartico_sync.delivery.shared_limit import Budget
     from smartico_sync.errors import DeliveryError
 
 __all__ = ["Probe", "Router", "aliases_of", "under_aliases"]
@@ -50,15 +52,25 @@ class Router:
     """See `delivery.protocol.Delivery`.
 
     One destination per URL and token; brands without their own share the first. Destinations of one token share its limits.
+    `budget_of`: where the requests of a token are drawn from that other processes use, too; it is given what tells the token from others.
     """
 
-    def __init__(self, config: Smartico, base: Path = Path(), *, pauses_s: tuple[float, ...] = BACKOFF.steps_s) -> None:
+    def __init__(
+        self,
+        config: Smartico,
+        base: Path = Path(),
+        *,
+        pauses_s: tuple[float, ...] = BACKOFF.steps_s,
+        budget_of: Callable[[str], Budget] | None = None,
+    ) -> None:
         self.config = config
+        self.budget_of = budget_of
         self.order = threading.Lock()
         self.lock = threading.RLock()
         self.base = base
         self.pauses_s = pauses_s
         self.rate_limits: dict[tuple[str | None, str | None], RateLimit] = {}
+        self.made: list[Destination] = []
         self.aliases = aliases_of(config)
         self.default = self.destination("smartico", Brand(), "smartico")
         self.brands = {name: self.brand(name, brand) for name, brand in config.brands.items()}
@@ -81,16 +93,40 @@ class Router:
             encoding="gzip" if config.gzip else "identity",
             key=f"{own if brand.url else 'smartico'}.url",
         )
-        return Destination(
+        made = Destination(
             name,
             client,
-            self.rate_limits.setdefault(identity, RateLimit(per_minute, slots)),
+            self.limit_of(identity, per_minute, slots),
             self.lock,
             workers=slots,
             batch_events=config.batch_events,
             pauses_s=self.pauses_s,
             aliases=self.aliases,
         )
+        self.made.append(made)
+        return made
+
+    def limit_of(self, identity: tuple[str | None, str | None], per_minute: int, slots: int) -> RateLimit:
+        """The limits of a token."""
+        if identity not in self.rate_limits:
+            self.rate_limits[identity] = (
+                RateLimit(per_minute, slots)
+                if self.budget_of is None
+                else SharedLimit(per_minute, slots, self.budget_of(repr(identity)), self.lock, self.wake)
+            )
+        return self.rate_limits[identity]
+
+    def wake(self) -> None:
+        """Have those look that wait for the budget."""
+        with self.lock:
+            for destination in self.made:
+                destination.dispatch.wake("all")
+
+    def share(self, members: int) -> None:
+        """So many use the tokens at the same time, this one among them."""
+        with self.lock:
+            for limit in self.rate_limits.values():
+                limit.share(members)
 
     def brand(self, name: str, brand: Brand) -> Destination:
         """The destination of one brand: its own when URL or token differ."""
@@ -200,6 +236,8 @@ class Router:
             destination.begin_end()
         for destination in self.destinations():
             destination.close(max(0.0, until - time.monotonic()))
+        for limit in self.rate_limits.values():
+            limit.close()
 
 
 def aliases_of(config: Smartico) -> dict[str, str]:

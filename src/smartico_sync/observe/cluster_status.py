@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Literal
 from smartico_sync.observe.finding import by_cause
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from smartico_sync.observe.finding import Finding
     from smartico_sync.observe.health import Health
+    from smartico_sync.state.group import LaneHolder
 
-__all__ = ["ClusterStatus", "GroupStatus", "MemberStatus", "with_cluster"]
+__all__ = ["ClusterStatus", "GroupStatus", "MemberStatus", "lane_lines", "with_cluster"]
 
 ANSWERS = "give all members the same `views:`; until then the others work with it"
 
 
 @dataclass(frozen=True, slots=True)
 class GroupStatus:
-    """A group of views. `role`: whether this member works with it; `member`: who does, or did last; `since` is a time of the state's clock."""
+    """A group of views. `role`: whether this member works with it; `member`: who does, or did last; `since` is a time of the state's clock.
+
+    `lanes`: of topics that members read together, what each of them reads; None for what one member works with.
+    """
 
     name: str
     views: tuple[str, ...]
@@ -27,6 +33,7 @@ class GroupStatus:
     member: str
     since: str
     left_s: float
+    lanes: tuple[LaneHolder, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,23 @@ class ClusterStatus:
     groups: tuple[GroupStatus, ...]
     members: tuple[MemberStatus, ...]
     findings: tuple[Finding, ...] = ()
+
+
+def lane_lines(lanes: Iterable[tuple[str, str, str]]) -> list[str]:
+    """A line for each view whose topics members share: who reads which partitions. `lanes`: view, lane, and the member, empty for nobody."""
+    found: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for view, lane, member in lanes:
+        topic, _, number = lane.rpartition("/")
+        found.setdefault(view, {}).setdefault(member or "nobody", {}).setdefault(topic, []).append(number)
+    return [
+        f"{view}: "
+        + "; ".join(
+            f"{member} reads "
+            + ", ".join(f"{topic}/{','.join(sorted(numbers, key=int))}" for topic, numbers in topics.items())
+            for member, topics in readers.items()
+        )
+        for view, readers in found.items()
+    ]
 
 
 def with_cluster(health: Health, cluster: ClusterStatus) -> Health:

@@ -51,7 +51,21 @@ def of_destinations(destinations: Sequence[DestinationStatus]) -> list[Metric]:
         "How long a request waited for its answer, since the start.",
         labels=["destination"],
     )
+    drawn = CounterMetricFamily(
+        "smartico_sync_budget_requests",
+        "Requests that were drawn from the budget that members share, and of them those that were lost unused, since the start.",
+        labels=["destination", "became"],
+    )
+    waited = CounterMetricFamily(
+        "smartico_sync_budget_wait_seconds",
+        "How long requests that were ready waited for that budget, since the start.",
+        labels=["destination"],
+    )
     for destination in destinations:
+        if destination.budget is not None:
+            drawn.add_metric([destination.name, "drawn"], destination.budget.drawn)
+            drawn.add_metric([destination.name, "lost"], destination.budget.lost)
+            waited.add_metric([destination.name], destination.budget.waited_s)
         for verdict, count in {**dict.fromkeys(VERDICTS, 0), **destination.events}.items():
             sent.add_metric([destination.name, verdict], count)
         for decision, count in {**dict.fromkeys(DECISIONS, 0), **destination.requests}.items():
@@ -63,7 +77,7 @@ def of_destinations(destinations: Sequence[DestinationStatus]) -> list[Metric]:
         flight.add_metric([destination.name], destination.in_flight)
         queued.add_metric([destination.name], destination.queued_events)
         minute.add_metric([destination.name], destination.requests_last_minute)
-    return [states_of(destinations), flight, queued, minute, sent, asked, size, took, durations]
+    return [states_of(destinations), flight, queued, minute, sent, asked, size, took, durations, drawn, waited]
 
 
 def states_of(destinations: Sequence[DestinationStatus]) -> Metric:

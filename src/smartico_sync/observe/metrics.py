@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -90,7 +91,15 @@ def of_cluster(cluster: ClusterStatus | None) -> list[Metric]:
     members = GaugeMetricFamily(
         "smartico_sync_members", "Members that are there, this one among them.", value=len(cluster.members)
     )
-    return [leader, members]
+    read = GaugeMetricFamily(
+        "smartico_sync_partitions_read",
+        "Partitions of topics that members share, by the member that reads them; of an empty one nobody does.",
+        labels=["view", "member"],
+    )
+    lanes = Counter((lane.view, lane.member) for group in cluster.groups for lane in group.lanes or ())
+    for (view, member), count in sorted(lanes.items()):
+        read.add_metric([view, member], float(count))
+    return [leader, members, read]
 
 
 def standing_since(health: Health) -> dict[tuple[str, str, str], int]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING
 
+from smartico_sync.observe.cluster_status import lane_lines
 from smartico_sync.observe.health import ORDINARY_INTERVALS, named
 from smartico_sync.observe.page_frame import (
     document,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.delivery.destination import DestinationStatus
+    from smartico_sync.delivery.shared_limit import BudgetStatus
     from smartico_sync.observe.cluster_status import ClusterStatus
     from smartico_sync.observe.health import Health
     from smartico_sync.observe.view_status import ViewStatus
@@ -106,8 +108,11 @@ def cluster_table(cluster: ClusterStatus | None) -> str:
             for each in cluster.groups
         ),
     )
+    lanes = [lane for each in cluster.groups for lane in each.lanes or ()]
+    lines = lane_lines((lane.view, lane.lane, lane.member) for lane in lanes)
     members = (f"{each.name}: {', '.join(each.groups) if each.groups else 'stands by'}" for each in cluster.members)
-    return groups + f'<p class="sub">{" · ".join(escape(each) for each in members)}</p>'
+    told = "".join(f'<p class="sub">{escape(line)}</p>' for line in lines)
+    return groups + told + f'<p class="sub">{" · ".join(escape(each) for each in members)}</p>'
 
 
 def sentence(views: Sequence[ViewStatus], health: Health) -> tuple[str, str]:
@@ -225,6 +230,7 @@ def destination(each: DestinationStatus, now_ms: int) -> str:
             ("Requests in flight", number(each.in_flight)),
             ("Events queued", number(each.queued_events)),
             ("Requests last minute", number(each.requests_last_minute)),
+            ("Shared budget", shared(each.budget)),
             ("Answers take", f"{each.seconds / answers * 1000:,.0f} ms on average" if answers else ""),
             ("Accepted", number(each.events.get("delivered", 0)) if each.events else ""),
             ("Last error", long(each.last_error)),
@@ -234,6 +240,14 @@ def destination(each: DestinationStatus, now_ms: int) -> str:
             ),
         )
     )  # fmt: skip
+
+
+def shared(budget: BudgetStatus | None) -> str:
+    """What was drawn of the requests that members share; empty where they do not."""
+    if budget is None:
+        return ""
+    told = f"{budget.drawn:,} requests drawn · waited {budget.waited_s:,.1f} s for them"
+    return long(f"{told} · {budget.problem}") if budget.problem else told
 
 
 def long(text: str) -> str:

@@ -32,8 +32,8 @@ class Feed:
 
     `names`: topics or queues, or with `named_by` pattern one regular expression. `start`: where lanes begin that nobody has
     read: `first`, `now`, or an epoch ms. `needs`: `headers`, `properties`: what messages have to be filled with. `state`: the
-    identity of the state, by which a commit at the broker is known. `order`: whether messages of one player may be
-    read by several members of the group (transactions), or only where the state is shared (profiles). `older`: whether a profile that is older
+    identity of the state, by which a commit at the broker is known. `members`: whether the group may have others, with states
+    of their own (any); has none (alone: profiles are compared with one state); or has many that share this state. `older`: whether a profile that is older
     than what was delivered is known by its `version`. `known_by`: whether an event is the same again by its key, or by its
     place only. `dead_letters`: who keeps what is given up. `others`: by name, another view that reads the same.
     """
@@ -45,7 +45,7 @@ class Feed:
     start: Start | int = "first"
     needs: frozenset[str] = frozenset()
     state: str = ""
-    members: Literal["any", "alone"] = "any"
+    members: Literal["any", "alone", "many"] = "any"
     on_gap: Literal["stop", "continue"] = "stop"
     keyed: Literal["player", "event"] = "event"
     older: Literal["told", "unknown"] = "unknown"
@@ -118,6 +118,9 @@ class Keeper(Protocol):
 
     def lost(self) -> None:
         """Lanes went to somebody else already: commit nothing of what is on its way."""
+
+    def released(self, lanes: Sequence[str]) -> None:
+        """These lanes are not this member's any more; after `drain`, and not after `lost`."""
 
     def returning(self, lanes: Sequence[str]) -> None:
         """All messages of these lanes that were not acknowledged come again: forget what waits of them unless it is kept."""

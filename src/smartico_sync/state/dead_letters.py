@@ -10,6 +10,7 @@ from smartico_sync.core.records import DeadLetter, ParkedRow, UndeliveredRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from uuid import UUID
 
     from smartico_sync.state.statements import Statements
 
@@ -37,6 +38,11 @@ __all__ = [
 BEHIND_MS = 1 << 62  # the next try of a row that has no clock of its own: an earlier one of its player has
 LONGEST_MS = 60_000  # until the first row of a player is tried again; as the longest pause between two tries
 
+# A parked message's place is the first element of its position: its lane, `@`, its offset.
+OF_OWNER = (
+    " AND EXISTS (SELECT FROM lane AS n WHERE n.view_no = l.view_no AND n.owner = ? "
+    "AND n.name = regexp_replace(nullif(l.position, '')::json ->> 0, '@[0-9]+$', ''))"
+)
 STAGE = "l.code, l.reason, l.at_ms"
 ROW = "v.name, l.key, l.position, l.eid, l.event_type, l.fingerprint, l.player, l.content"
 KEEP = """
@@ -127,17 +133,20 @@ def try_now(connection: Statements, ids: Iterable[int], code: int, at_ms: int) -
     )
 
 
-def due(connection: Statements, view_no: int, due_ms: int, limit: int) -> list[ParkedRow]:
+def due(connection: Statements, view_no: int, due_ms: int, limit: int, owner: UUID | None = None) -> list[ParkedRow]:
     """Read parked rows whose next try has come, the longest due first and each player's in their order.
+
+    `owner`: those of its lanes only, where members share them.
 
     None waits longer than the longest pause: one that would was parked before the wall clock was set back, and is due.
     """
+    mine = "" if owner is None else OF_OWNER
     for low, high in ((0, due_ms + 1), (due_ms + 2 * LONGEST_MS, BEHIND_MS)):
         found = connection.execute(
             f"SELECT {STAGE}, l.next_try_ms, l.deadline_ms, l.tries, l.id, {ROW} FROM letter l "  # noqa: S608 - constants
             "JOIN view v ON v.no = l.view_no "
-            "WHERE l.view_no = ? AND l.next_try_ms >= ? AND l.next_try_ms < ? ORDER BY l.next_try_ms, l.id LIMIT ?",
-            (view_no, low, high, limit),
+            f"WHERE l.view_no = ? AND l.next_try_ms >= ? AND l.next_try_ms < ?{mine} ORDER BY l.next_try_ms, l.id LIMIT ?",
+            (view_no, low, high, *(() if owner is None else (owner,)), limit),
         ).fetchall()
         if found:
             return [ParkedRow(undelivered(*row[7:]), *row[:7]) for row in found]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["Member", "Plan", "Seat", "plan"]
 
@@ -56,14 +57,16 @@ class Plan:
     refused: Mapping[str, str]
 
 
-def plan(me: str, members: Sequence[Member], seats: Sequence[Seat], lease_s: float) -> Plan:
-    """What the member of that id does next."""
+def plan(
+    me: str, members: Sequence[Member], seats: Sequence[Seat], lease_s: float, shared: AbstractSet[str] = frozenset()
+) -> Plan:
+    """What the member of that id does next. `shared`: groups of which nothing is any member's alone."""
     mine = next((member for member in members if member.id == me), None)
     if mine is None:
         return Plan((), (), {})
     known = {seat.group: seat for seat in seats}
-    at = {group: known.get(group, Seat(group, "", float("inf"))) for group in mine.groups}
-    refused = {group: other.name for group in at if (other := before(mine, members, group)) is not None}
+    at = {group: known.get(group, Seat(group, "", float("inf"))) for group in mine.groups if group not in shared}
+    refused = {group: other.name for group in mine.groups if (other := before(mine, members, group)) is not None}
     peers = [member for member in members if any(before(member, members, group) is None for group in member.groups)]
     load = {member.id: sum(seat.holder == member.id for seat in seats) for member in peers}
     if me not in load:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["First", "Group"]
+__all__ = ["First", "Group", "LaneHolder"]
 
 First = Literal[
     "may begin",  # where there is no state yet, this is its very first start
@@ -14,9 +14,24 @@ First = Literal[
 
 
 @dataclass(frozen=True, slots=True)
+class LaneHolder:
+    """A lane of a view that members share, and the member that reads it; empty while nobody does."""
+
+    view: str
+    lane: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
-    """Views that one member works with. `digest`: a hash of their configuration, which members of one group share."""
+    """Views that one member works with. `digest`: a hash of their configuration, which members of one group share.
+
+    `shares`: the group whose topics this member reads together with others; empty for what one member works with alone.
+    `budget`: whether others use its token at the same time.
+    """
 
     name: str
     views: tuple[str, ...]
     digest: str
+    shares: str = ""
+    budget: Literal["own", "shared"] = "own"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
+    from uuid import UUID
 
     from smartico_sync.state.database import StateSizes
     from smartico_sync.state.key_file import KeyFile, SecretPlace
@@ -27,6 +28,11 @@ class Database(Protocol):
     """What holds a state: a file, or a server. Every method may be called from any thread."""
 
     key: KeyFile
+
+    @property
+    def owner(self) -> UUID | None:
+        """Whose lanes are those of this process, where members share them; None where it works with its views alone."""
+        ...
 
     @property
     def path(self) -> Path:
@@ -114,6 +120,11 @@ class OpenState:
     def path(self) -> Path:
         """Beside which the process that works with the state listens; that of the state, where it is a file."""
         return self.database.path
+
+    @property
+    def owner(self) -> UUID | None:
+        """Whose lanes are those of this process, where members share them; None where it works with its views alone."""
+        return self.database.owner
 
     @property
     def key(self) -> KeyFile:
@@ -213,6 +224,9 @@ class OpenState:
 
     def number(self, view: str) -> int:
         """Return the number of a view in the tables. Raises LookupError for one that was never begun."""
+        if view not in self.numbers and self.owner is not None:  # another member may have begun it
+            with self.reading() as connection:
+                self.numbers = view_positions.numbers(connection)
         try:
             return self.numbers[view]
         except KeyError:

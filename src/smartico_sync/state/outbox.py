@@ -15,16 +15,21 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from smartico_sync.core.outbox import OutboxPage, packed, unpacked, without
-from smartico_sync.errors import StateDamaged
+from smartico_sync.errors import PositionMoved, StateDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from uuid import UUID
 
     from smartico_sync.state.statements import Inserted, Statements
 
-__all__ = ["OUTBOX", "drop", "forget", "keep", "read", "remove", "seal", "unseal"]
+__all__ = ["OUTBOX", "drop", "forget", "keep", "read", "remove", "seal", "settle", "unseal"]
 
 SALT_BYTES = 16
+OF_OWNER = (
+    " AND (outbox.lane = '' OR EXISTS ("
+    "SELECT FROM lane WHERE lane.view_no = outbox.view_no AND lane.name = outbox.lane AND lane.owner = ?))"
+)
 NONCE = bytes(12)  # a key seals one page only
 
 OUTBOX = (
@@ -35,20 +40,28 @@ OUTBOX = (
 )
 
 
-def keep(connection: Statements, secret: bytes, view_no: int, page: bytes) -> Inserted:
-    """Keep a page; its number is higher than that of any before."""
+def keep(connection: Statements, secret: bytes, view_no: int, page: bytes, lane: str = "") -> Inserted:
+    """Keep a page; its number is higher than that of any before. `lane`: whose it is, where members share lanes."""
     salt = os.urandom(SALT_BYTES)
+    sealed = seal(secret, salt, view_no, page)
+    if lane:
+        return connection.insert(
+            "INSERT INTO outbox (view_no, salt, sealed, lane) VALUES (?, ?, ?, ?)", (view_no, salt, sealed, lane), "id"
+        )
     return connection.insert(
-        "INSERT INTO outbox (view_no, salt, sealed) VALUES (?, ?, ?)",
-        (view_no, salt, seal(secret, salt, view_no, page)),
-        "id",
+        "INSERT INTO outbox (view_no, salt, sealed) VALUES (?, ?, ?)", (view_no, salt, sealed), "id"
     )
 
 
-def read(connection: Statements, secret: bytes, view_no: int) -> list[OutboxPage]:
-    """The pages of a view in the order in which they were kept. Raises StateDamaged for one that is not what was written."""
+def read(connection: Statements, secret: bytes, view_no: int, owner: UUID | None = None) -> list[OutboxPage]:
+    """The pages of a view in the order in which they were kept. Raises StateDamaged for one that is not what was written.
+
+    `owner`: those of its lanes only, and those of no lane, where members share them.
+    """
+    mine = "" if owner is None else OF_OWNER
     found = connection.execute(
-        "SELECT id, salt, sealed FROM outbox WHERE view_no = ? ORDER BY id", (view_no,)
+        f"SELECT id, salt, sealed FROM outbox WHERE view_no = ?{mine} ORDER BY id",  # noqa: S608 - a constant
+        (view_no,) if owner is None else (view_no, owner),
     ).fetchall()
     return [unpacked(number, unseal(secret, salt, view_no, sealed)) for number, salt, sealed in found]
 
@@ -56,6 +69,19 @@ def read(connection: Statements, secret: bytes, view_no: int) -> list[OutboxPage
 def remove(connection: Statements, numbers: Iterable[int]) -> None:
     """Forget pages."""
     connection.executemany("DELETE FROM outbox WHERE id = ?", [(number,) for number in numbers])
+
+
+def settle(connection: Statements, view: str, numbers: Iterable[int], owner: UUID) -> None:
+    """Forget pages that this owner dealt with. Raises PositionMoved where another has taken one over, or dealt with it."""
+    for number in numbers:
+        connection.expect(
+            f"DELETE FROM outbox WHERE id = ?{OF_OWNER}",  # noqa: S608 - a constant
+            (number, owner),
+            PositionMoved(
+                f"view {view}: another member deals with what was on its way",
+                hint="nothing: it begins again where the state says",
+            ),
+        )
 
 
 def drop(connection: Statements) -> None:

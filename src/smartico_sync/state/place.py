@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import tempfile
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -14,13 +15,14 @@ from smartico_sync.errors import StateUnwritable
 from smartico_sync.state.key_file import key_path, read_key_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from smartico_sync.state.database import Access
     from smartico_sync.state.fair_share import Member
-    from smartico_sync.state.group import First, Group
+    from smartico_sync.state.group import First, Group, LaneHolder
     from smartico_sync.state.key_file import KeyFile
+    from smartico_sync.state.postgresql.budget import SharedBudget
     from smartico_sync.state.postgresql.lease import Holder
     from smartico_sync.state.postgresql.membership import Membership
     from smartico_sync.state.recovery import Restored
@@ -83,9 +85,21 @@ class ServerPlace:
     id: UUID | None = None
     first: First = "may begin"
 
-    def only(self, group: str) -> ServerPlace:
-        """The same for one group."""
-        return replace(self, groups=tuple(each for each in self.groups if each.name == group))
+    def only(self, group: str, views: tuple[str, ...] | None = None) -> ServerPlace:
+        """The same for one group, or those of its views that one member works with alone."""
+        one = next(each for each in self.groups if each.name == group)
+        return replace(self, groups=(replace(one, views=one.views if views is None else views),))
+
+    @property
+    def budget_of(self) -> Callable[[str], SharedBudget] | None:
+        """Where the requests of a token are drawn from, where members use it at the same time."""
+        return self.budget if any(group.budget == "shared" for group in self.groups) else None
+
+    def beside(self, group: str, views: tuple[str, ...]) -> ServerPlace:
+        """The same for views of a group that this member reads together with others."""
+        one = next(each for each in self.groups if each.name == group)
+        name = self.member or socket.gethostname()
+        return replace(self, groups=(replace(one, name=f"{group} at {name}", views=views, shares=group),))
 
     def __str__(self) -> str:
         scheme, _, rest = self.url.partition("://")
@@ -128,6 +142,11 @@ class ServerPlace:
         found: list[Member] = import_module(SERVER).members(self)
         return found
 
+    def lanes(self) -> list[LaneHolder]:
+        """Who reads which part of the topics that members share. Raises StateError."""
+        found: list[LaneHolder] = import_module(SERVER).lanes(self)
+        return found
+
     def membership(self) -> Membership:
         """Be there as a member, which may be given groups; makes the tables at the very first start. Raises what `open` raises."""
         joined: Membership = import_module(SERVER).joined(self)
@@ -136,6 +155,11 @@ class ServerPlace:
     def want(self, group: str, member: str) -> None:
         """Have a member hold a group, as soon as the one that holds it has let it go. Raises ConfigError where there is no such group or member."""
         import_module(SERVER).wanted(self, group, member)
+
+    def budget(self, account: str) -> SharedBudget:
+        """What members may send under one token; asks nobody yet."""
+        made: SharedBudget = import_module(SERVER).budget(self, account)
+        return made
 
     def key(self) -> KeyFile:
         """Its secret and identity. Raises StateError."""

@@ -122,6 +122,11 @@ class StateFile:
         return True
 
     @property
+    def owner(self) -> None:
+        """One process works with a file."""
+        return
+
+    @property
     def before(self) -> Literal["well", "badly"]:
         """Well: nobody else has it; what this machine's daemon left is judged at the opening."""
         return "well"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.state import erasure, view_positions
 from smartico_sync.state.state_file import StateFile
 from smartico_sync.state.stored_history import StoredHistory
+from smartico_sync.state.stored_lanes import StoredLanes
 from smartico_sync.state.stored_outbox import StoredOutbox
 from smartico_sync.state.stored_pages import StoredPages
 from smartico_sync.state.stored_undelivered import StoredUndelivered
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 
-class Store(StoredPages, StoredUndelivered, StoredHistory, StoredOutbox):
+class Store(StoredPages, StoredUndelivered, StoredHistory, StoredOutbox, StoredLanes):
     """What the daemon remembers. Every method may be called from any thread.
 
     Every method raises StateUnwritable while the state cannot be written, or its server not be reached (nothing of the call has

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.state import outbox
+from smartico_sync.state import lanes, outbox
 from smartico_sync.state.open_state import OpenState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.outbox import OutboxPage
 
@@ -29,12 +29,24 @@ class StoredOutbox(OpenState):
         return kept.number
 
     def outbox(self, view: str) -> list[OutboxPage]:
-        """Return the pages of a view that may have been sent and are not committed, in the order of sending."""
+        """Return the pages of a view that may have been sent and are not committed, in the order of sending.
+
+        Where members share its lanes: those of the lanes that are this member's.
+        """
         number = self.numbers.get(view)
         if number is None:
             return []
         with self.reading() as connection:
-            return outbox.read(connection, self.secret, number)
+            return outbox.read(connection, self.secret, number, self.owner)
+
+    def keep_outbox_of_lanes(self, view: str, pages: Mapping[str, bytes]) -> list[int]:
+        """The same as `keep_outbox_page` for lanes that members share, a page for each. Raises PositionMoved where one is another's now."""
+        number = self.number(view)
+        with self.committing("flushed") as connection:
+            if self.owner is not None:
+                lanes.hold(connection, number, view, pages, self.owner)
+            kept = [outbox.keep(connection, self.secret, number, page, lane) for lane, page in pages.items()]
+        return [each.number for each in kept]
 
     def empty_outbox(self, pages: Sequence[int]) -> None:
         """Forget pages that are settled without a commit."""

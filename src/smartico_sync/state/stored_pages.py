@@ -77,14 +77,18 @@ class StoredPages(StoredViews):
 
         0 when the page has no ledger rows. A commit that returned survives the end of the process. It may be lost in a
         power cut, together with all later ones and never without them. Raises PositionMoved, with nothing written, when a lane is
-        not where it was expected.
+        not where it was expected, or another member's.
         """
         number = self.number(commit.view)
         page = None
         with self.committing() as connection:
-            known = self.sealed.pop(number, None)
-            sealed = view_positions.advance(connection, self.secret, number, commit, known)
-            lanes.advance(connection, self.secret, number, commit.view, commit.lanes)
+            if self.owner is None:
+                known = self.sealed.pop(number, None)
+                sealed = view_positions.advance(connection, self.secret, number, commit, known)
+                lanes.advance(connection, self.secret, number, commit.view, commit.lanes)
+            else:  # other members write to the view, too: what tells where it is are its lanes
+                lanes.advance(connection, self.secret, number, commit.view, commit.lanes, self.owner)
+                lanes.hold(connection, number, commit.view, commit.held, self.owner)
             view_positions.add_totals(connection, number, commit.counts)
             if commit.profiles is not None and not commit.profiles.is_empty():
                 profiles.remember(connection, number, commit.profiles)
@@ -97,10 +101,14 @@ class StoredPages(StoredViews):
                 ahead.add(connection, number, commit.ahead)
             if commit.step is not None:
                 backfills.advance(connection, commit.step, commit.at_ms)
-            outbox.remove(connection, commit.outbox)
+            if self.owner is None:
+                outbox.remove(connection, commit.outbox)
+            else:
+                outbox.settle(connection, commit.view, commit.outbox, self.owner)
             if commit.ledger is not None:
                 page = ledger.append(connection, number, commit.at_ms, commit.ledger)
-            self.sealed[number] = sealed
+            if self.owner is None:
+                self.sealed[number] = sealed
         if commit.profiles is not None and not commit.profiles.is_empty():
             self.database.tidy(number, commit.profiles.height)
         return 0 if page is None else page.number

@@ -94,7 +94,7 @@ class StoredUndelivered(StoredViews):
         """
         number = self.number(view)
         with self.reading() as connection:
-            return dead_letters.due(connection, number, due_ms, limit)
+            return dead_letters.due(connection, number, due_ms, limit, self.owner)
 
     def parked_since(self, view: str) -> int:
         """Return since when (epoch ms) the parked row that waits longest has been waiting; 0 when none is."""

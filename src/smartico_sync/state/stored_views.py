@@ -122,10 +122,13 @@ class StoredViews(OpenState):
         return row
 
     def reached(self, view: str, at_ms: int) -> None:
-        """Note that a view has caught up for the first time."""
+        """Note that a view has caught up for the first time; where members share its lanes, as far as they are this member's."""
         number = self.number(view)
         with self.writing() as connection:
-            view_positions.reached(connection, number, at_ms)
+            if self.owner is None:
+                view_positions.reached(connection, number, at_ms)
+            else:
+                lanes.reached(connection, number, at_ms, self.owner)
 
     def judge_fingerprints(self, view: str, trust: Trust) -> None:
         """Say whether a view's fingerprints tell what Smartico has: doubted where it may have got more than was committed."""

@@ -147,7 +147,9 @@ def add_totals(connection: Statements, view_no: int, counts: Mapping[str, int]) 
     """Add to a view's totals, inside the caller's transaction."""
     connection.executemany(
         "INSERT INTO total (view_no, name, n) VALUES (?, ?, ?) ON CONFLICT (view_no, name) DO UPDATE SET n = total.n + excluded.n",
-        [(view_no, name, n) for name, n in counts.items() if n],
+        [
+            (view_no, name, n) for name, n in sorted(counts.items()) if n
+        ],  # members that share a view wait for each other in one order
     )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from concurrent.futures import Future
 
+    from smartico_sync.core.events import Events
     from smartico_sync.core.outbox import OutboxPage
     from smartico_sync.core.outcome import Retried
     from smartico_sync.core.pipeline import PreparedBatch
@@ -58,7 +59,8 @@ class EventSender:
         self._name = tools.view.name
         self._waiting: frozenset[int] = frozenset()
         self._open: list[Holds] = []
-        self._outbox: dict[Holds, int] = {}
+        self._outbox: dict[Holds, tuple[int, ...]] = {}
+        self._going_again: set[int] = set()
         self._retries: Retries = "none"
         self._first_load: Literal["under way", "over"] = "under way"
         self._trust: Trust = "trusted"
@@ -76,6 +78,7 @@ class EventSender:
         self._open.clear()
         self._empty = None
         self._outbox.clear()
+        self._going_again.clear()
         self._retries = "none"
         self._trust, self._head = row.fingerprints, row.head
         self._tell_undelivered()
@@ -196,8 +199,7 @@ class EventSender:
             if batch.profiles is not None:
                 session.fingerprints.sending(batch.profiles)
                 if len(events):
-                    page = packed(events, batch.profiles)
-                    self._outbox[batch.holds] = tools.store.keep_outbox_page(self._name, page)
+                    self._outbox[batch.holds] = self._written_ahead(batch, events, batch.profiles)
             holds = batch.holds if batch.profiles is None else None
             span = UNDER_WAY.get()
             if span is UNTRACED and len(events):  # what is no page of a database is a trace of its own
@@ -216,18 +218,24 @@ class EventSender:
             session.fingerprints.sent(batch.profiles)
         return receipt
 
+    def _written_ahead(self, batch: PreparedBatch, events: Events, profiles: pl.DataFrame) -> tuple[int, ...]:  # noqa: ARG002 - for others
+        """Write down what is about to be sent; the ids of its pages."""
+        return (self._tools.store.keep_outbox_page(self._name, packed(events, profiles)),)
+
     def unsettled(self) -> list[OutboxPage]:
-        """What an earlier session, or an earlier process, may have left at the API, to be given to `again` in this order."""
+        """What an earlier session, or another process, may have left at the API, to be given to `again` in this order."""
         return self._tools.store.outbox(self._name)
 
     def again(self, page: OutboxPage) -> Sent:
         """Send a page once more, under the same ids: then the API has seen all that a late request of it can hold."""
+        self._going_again.add(page.id)
         receipt = self._tools.delivery.send(self._name, page.events)
         return Sent(receipt, lambda receipt: self._settled(page, receipt))
 
     def _settled(self, page: OutboxPage, receipt: Receipt) -> None:
         """The API has seen a page that was sent once more."""
         self._tools.store.commit(page.commit(self._name, receipt, now_ms()))
+        self._going_again.discard(page.id)
 
     def outcome(self, session: Working, batch: PreparedBatch, receipt: Receipt) -> Commit:
         """What the receipt changes in the state.
@@ -274,7 +282,7 @@ class EventSender:
         """What the receipt changes in the state."""
         commit = build_commit(batch, receipt, session.options, now_ms(), retried, agreed_ms)
         if batch.holds in self._outbox:
-            commit = replace(commit, outbox=(self._outbox[batch.holds],))
+            commit = replace(commit, outbox=self._outbox[batch.holds])
         rows = [*(each.row for each in commit.parked), *(each.row for each in commit.dead_letters)]
         waits = [row.player for row in rows if row.player]
         if self._trust == "doubted" and batch.profiles is not None and waits:
@@ -312,8 +320,8 @@ class EventSender:
 
     def _take_out(self, batch: PreparedBatch) -> None:
         """Nothing of a batch that was not committed is on its way: older than what follows, it must not be sent again."""
-        if (page := self._outbox.pop(batch.holds, None)) is not None:
-            self._tools.store.empty_outbox([page])
+        if pages := self._outbox.pop(batch.holds, ()):
+            self._tools.store.empty_outbox(pages)
 
     def _tell_undelivered(self) -> None:
         """Look up how many rows wait and were given up, by reason code."""

@@ -20,10 +20,7 @@ from smartico_sync.core.messages.kept import packed
 from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.messages.reader import Reader
 from smartico_sync.core.records import Commit
-from smartico_sync.errors import (
-    StateError,
-    SyncError,
-)
+from smartico_sync.errors import PositionMoved, StateError, SyncError
 from smartico_sync.observe.view_status import LaneStatus, StreamStatus
 from smartico_sync.tracking.base_loop import GLANCE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.clocks import now_ms
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.messages.message import Message
     from smartico_sync.core.records import LaneStep
-    from smartico_sync.sources.stream import Lag, Subscription
+    from smartico_sync.sources.stream import Lag, Page, Subscription
     from smartico_sync.sources.stream import Standing as BrokerStanding
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
 
@@ -52,6 +49,7 @@ DRAIN_S = 10.0  # lanes that go to another member: what is in flight may still b
 SELDOM = (
     100_000  # new objects until Python searches for cycles: a page of messages is tens of thousands, and holds none
 )
+HELD_S = 5.0  # how often a member looks whether its lanes are still its own; what it would commit is refused anyway
 LOOK_S = 1.0  # how often lag and trouble are told
 RECONNECT = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0))  # a broker that is back has a queue that grew all the while
 PARKED_S = 1.0  # how often rows that wait for another try are looked up
@@ -82,8 +80,9 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         self._subscription: Subscription | None = None
         self._reader = Reader(layout_of(equipment.view))
         self._reached: dict[str, LaneStep] = {}
-        self._moves: Literal["no", "let go"] = "no"
-        self._full_since = self._look_at = self._parked_at = 0.0
+        self._moves: Literal["no", "let go", "begin anew"] = "no"
+        self._full_since = self._look_at = self._parked_at = self._held_at = 0.0
+        self._aside: Page | None = None
         self._begun: Literal["not yet", "yes"] = "not yet"
         self._before = StreamStatus(skipped=dict(self._sender.skipped))  # what subscriptions counted that have ended
         self._subscribed = 0
@@ -98,6 +97,11 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         self._begun = "yes"
         self._work_once(stopping, patience_s)
 
+    @property
+    def _shares(self) -> bool:
+        """Whether other members of a cluster read lanes of the same view, with the same state."""
+        return self._equipment.store.owner is not None
+
     # What the subscription asks
 
     def known(self) -> Mapping[str, LaneStep]:
@@ -105,9 +109,12 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         return self._equipment.store.lanes(self.name)
 
     def begin(self, steps: Sequence[LaneStep]) -> None:
-        """Write down where lanes begin."""
+        """Write down where lanes begin, and whose they are."""
+        if self._shares:
+            self._sender.claimed(self._equipment.store.claim(self.name, steps))
+            self._outbox = "unknown"  # what is on its way of them goes first
         new = tuple(step for step in steps if step.expected != step.next)
-        if new:
+        if new and not self._shares:
             self._equipment.store.commit(Commit(self.name, now_ms(), lanes=new))
         self._reached.update({step.lane: replace(step, expected=step.next) for step in steps})
 
@@ -119,6 +126,24 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
     def lost(self) -> None:
         """Lanes went to somebody else: commit nothing."""
         self._let_go()
+        if self._shares:
+            self._reached, self._aside, self._moves = {}, None, "begin anew"
+
+    def released(self, lanes: Sequence[str]) -> None:
+        """Let another member have lanes; after a bad end it finds out whose they were."""
+        if not self._shares:
+            return
+        for lane in lanes:
+            self._reached.pop(lane, None)
+        if self._aside is not None:
+            messages = self._aside.messages
+            self._aside = replace(self._aside, messages=messages.chosen([lane not in lanes for lane in messages.lanes]))
+        if self._moves == "let go" and not self._reached:
+            self._moves = (
+                "begin anew"  # all go, and come from where the state says: nobody need leave the group for that
+            )
+        if self._moves == "no" and self._committed == "all":
+            self._equipment.store.give_up(self.name, lanes)
 
     def returning(self, lanes: Sequence[str]) -> None:
         """What waits of these lanes comes again."""
@@ -152,11 +177,14 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
     def _advance(self) -> None:
         """With the view at work: commit what was acknowledged, else look after what waits, else take messages."""
         session, subscription = self._session, self._subscription
-        if session is None and self._empty_outbox() == "on its way":
+        if session is None and not self._shares and self._empty_outbox() == "on its way":
             return
         if session is None or subscription is None:
             session, subscription = self._subscribe()
         self._look(subscription)
+        if self._shares and self._moves == "no" and self._outbox != "empty" and self._empty_outbox() == "on its way":
+            subscription.take(0, 0.0)  # as long as it takes: who asks for nothing is a member all the same
+            return
         if page := self._flight.take():
             self._commit(page)
             self._well()
@@ -164,8 +192,12 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
                 self._equipment.recorder.behind()
             else:
                 self._equipment.recorder.caught_up(page.level)
+                # A topic that is written to all the time is never seen with nothing on its way, and transactions wait for this.
+                self._standing = replace(self._standing, progress="caught up")
         elif self._moves == "let go":
             self._drop_session()
+        elif self._moves == "begin anew":
+            self._begin_anew()
         elif self._flight.full:
             self._hold(subscription)
         else:
@@ -187,24 +219,38 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         equipment.recorder.poll_began()
         self._reached, self._moves = {}, "no"
         feed = feed_of(equipment.configuration, equipment.view, equipment.store.state_id)
+        if self._shares:
+            feed, self._outbox = replace(feed, members="many"), "empty"  # of no lane yet
         self._subscription = subscription = equipment.stream.subscribe(feed, self)
         self._session = session
         self._subscribed += 1
         return session, subscription
 
+    def _begin_anew(self) -> None:
+        """What was on its way is taken back, and all lanes went: go on with those that were given since, as a member of the group all the while."""
+        self._doubt()
+        self._session = open_stream_session(self._equipment)
+        self._sender.begin(self._session.row)
+        self._sender.open.clear()
+        self._moves, self._outbox = "no", "unknown"
+
     def _take(self, session: StreamSession, subscription: Subscription) -> None:
         """Take what has come, and send it on its way; with nothing there and nothing in flight the view is level."""
         limit = min(self._equipment.view.page_rows, PAGE_MESSAGES)
         began = self._equipment.recorder.reading_began()
-        page = subscription.take(limit, BUSY_WAIT_S if len(self._flight) else WAIT_S)
+        page, self._aside = self._aside or subscription.take(limit, BUSY_WAIT_S if len(self._flight) else WAIT_S), None
         if self._moves == "let go":
+            return
+        if self._shares and (self._outbox != "empty" or self._moves == "begin anew"):
+            self._aside = page
             return
         messages, steps = fresh(page, self._reached)
         if not messages:
             if len(self._flight):
                 self._look_at_api()
             if subscription.level == "level" and not len(self._flight):
-                self._sender.finish_first_load()
+                if self._reached or not self._shares:
+                    self._sender.finish_first_load()
                 self._failures, self._refused_since = 0, None
                 self._standing = Standing("caught up", self._standing.tries + 1)
                 self._well()
@@ -231,6 +277,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
             return
         self._parked_at = now + PARKED_S
         if parked := self._sender.due():
+            if self._shares:  # an operator may have asked another member for it
+                self._sender.look_again()
             self._flight.send(lambda: self._sender.retries(session, parked, subscription), 0, where="worker")
 
     def _hold(self, subscription: Subscription) -> None:
@@ -248,6 +296,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_S
+        if self._shares:
+            self._look_whose()
         found, now = subscription.standing(), now_ms()
         lanes = tuple(self._lane(each, now) for each in found.lanes)
         status = replace(self._counted(found), lanes=lanes, skipped=dict(self._sender.skipped))
@@ -262,6 +312,17 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
             gap_messages=before.gap_messages + found.gap_messages,
             deliveries=max(before.deliveries, found.deliveries),
         )
+
+    def _look_whose(self) -> None:
+        """Find out, with nothing to commit, that an operator has moved the view, or another member has a lane."""
+        if time.monotonic() < self._held_at:
+            return
+        self._held_at = time.monotonic() + HELD_S
+        if gone := self._reached.keys() - self._equipment.store.own_lanes(self.name):
+            raise PositionMoved(
+                f"view {self.name}: {', '.join(sorted(gone))} went to another member, or an operator has moved the view",
+                hint="nothing: it begins again where the state says",
+            )
 
     def _lane(self, lag: Lag, now: int) -> LaneStatus:
         """What waits of a lane: at the broker, and on its way to the API."""
@@ -278,6 +339,6 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
             self._before = self._counted(subscription.standing())
             with suppress(SyncError):
                 subscription.close()
-        self._reached, self._full_since = {}, 0.0
+        self._reached, self._full_since, self._aside = {}, 0.0, None
         self._sender.open.clear()
         self._standing = replace(self._standing, progress="behind")

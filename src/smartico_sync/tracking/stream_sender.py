@@ -9,9 +9,11 @@ from operator import lt
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.batches import weight
+from smartico_sync.core.events import POSITION
 from smartico_sync.core.messages.kept import packed, unpacked
-from smartico_sync.core.messages.message import place_of
+from smartico_sync.core.messages.message import place_of, split_place
 from smartico_sync.core.messages.rows import SKIPS, read
+from smartico_sync.core.outbox import packed as packed_page
 from smartico_sync.core.outcome import Retried
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import LaneStep
@@ -23,10 +25,16 @@ from smartico_sync.tracking.pages_in_flight import Sent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import polars as pl
+
+    from smartico_sync.core.events import Events
     from smartico_sync.core.messages.message import Message, Messages
     from smartico_sync.core.messages.rows import Table
+    from smartico_sync.core.outbox import OutboxPage
+    from smartico_sync.core.pipeline import PreparedBatch
     from smartico_sync.core.records import Commit, ParkedRow, Receipt
     from smartico_sync.sources.stream import Keep, Page, Subscription
+    from smartico_sync.state.stored_lanes import Claimed
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
 
 __all__ = ["StreamSender", "Taken", "counted", "fresh"]
@@ -112,6 +120,26 @@ class StreamSender(EventSender):
 
         return Sent(self.queue(session, batch, old=taken.table.snapshot), settle, weight(batch.send))
 
+    def claimed(self, claimed: Claimed) -> None:
+        """Lanes were given that members share: what is known of them, and whether it may be compared with."""
+        self._first_load = claimed.first_load
+        if claimed.left == "badly":
+            self._trust = "doubted"
+
+    def unsettled(self) -> list[OutboxPage]:
+        """As of every view; lanes that are given come beside others, of which something is on its way from here."""
+        if self._equipment.store.owner is None:
+            return super().unsettled()
+        own = self._going_again.union(*self._outbox.values())
+        return [page for page in super().unsettled() if page.id not in own]
+
+    def _written_ahead(self, batch: PreparedBatch, events: Events, profiles: pl.DataFrame) -> tuple[int, ...]:
+        """As of every view; where members share lanes, a page for each, which goes to another member with it."""
+        store = self._equipment.store
+        if store.owner is None:
+            return super()._written_ahead(batch, events, profiles)
+        return tuple(store.keep_outbox_of_lanes(self._name, by_lane(batch, events, profiles)))
+
     def with_lanes(self, commit: Commit, taken: Taken, session: StreamSession) -> Commit:
         """The commit with how far the lanes are, and with the messages that became no rows."""
         skipped = sum(taken.table.skipped.values())
@@ -133,7 +161,8 @@ class StreamSender(EventSender):
 
         def settle(receipt: Receipt) -> None:
             commit = self.built(session, batch, receipt, found.retried)
-            commit = replace(commit, bodies=kept(commit, there, self._keep))
+            lanes = frozenset(split_place(place)[0] for place in places)
+            commit = replace(commit, bodies=kept(commit, there, self._keep), held=lanes)
             self.somebody_is_known(commit)
             self._equipment.store.commit(commit)
             self._hand_over(commit, subscription)
@@ -155,6 +184,18 @@ class StreamSender(EventSender):
         """Let the broker have what is given up, where the view says so."""
         if commit.dead_letters and self._equipment.view.dead_letters == "broker":
             subscription.give_up([each.row.position.cursor for each in commit.dead_letters if each.row.position])
+
+
+def by_lane(batch: PreparedBatch, events: Events, profiles: pl.DataFrame) -> dict[str, bytes]:
+    """Events and what to remember of them, packed by the lane that each came from."""
+    lanes = batch.places.get_column("@cursor").str.replace("@[0-9]+$", "")
+    of_event, of_profile = (lanes.gather(frame.get_column(POSITION)) for frame in (events.frame, profiles))
+    return {
+        lane: packed_page(
+            replace(events, frame=events.frame.filter(of_event == lane)), profiles.filter(of_profile == lane)
+        )
+        for lane in of_event.unique().sort()
+    }
 
 
 def kept(commit: Commit, messages: Sequence[Message], keep: Mapping[str, Keep]) -> dict[str, bytes]:

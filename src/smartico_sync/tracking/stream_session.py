@@ -18,7 +18,7 @@ from smartico_sync.tracking.fingerprints import Fingerprints
 from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.prepared_stream import columns_in, columns_out, prepare_stream
 from smartico_sync.tracking.prepared_view import stopped
-from smartico_sync.tracking.view_identity import definition_of, kept_key, recorded, replaced, row_of
+from smartico_sync.tracking.view_identity import definition_of, recorded, replaced, row_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -73,12 +73,16 @@ class StreamSession:
         if found == self.prepared.learnt:
             return self
         equipment = self.equipment
-        key = self.prepared.relation.key if self.prepared.learnt or not self.row.blank else None
+        key = self.prepared.relation.key if self.prepared.learnt or settled(self.row) else None
         prepared = prepare_stream(equipment.configuration, equipment.view, found, key)
-        row = self.row
-        if self.row.blank and not self.prepared.learnt:
-            defined = definition_of(equipment.configuration, equipment.view, prepared.mapping)
-            row = equipment.store.redefine(equipment.view.name, defined.text())
+        row, store = self.row, equipment.store
+        first = not settled(self.row) and not self.prepared.learnt
+        text = definition_of(equipment.configuration, equipment.view, prepared.mapping).text() if first else None
+        if store.owner is not None:
+            store.learn(equipment.view.name, lambda known: columns_out({**columns_in(known), **found}), text)
+            row = store.row(equipment.view.name)
+        elif text is not None:
+            row = store.redefine(equipment.view.name, text)
         prepared = known_stream(prepared, row, equipment.store)
         log.info("view.columns", view=equipment.view.name, columns=len(found))
         equipment.recorder.learnt(prepared.mapping, equipment.protection)
@@ -102,14 +106,14 @@ def open_stream_session(equipment: StreamEquipment) -> StreamSession:
     configuration, view, store = equipment.configuration, equipment.view, equipment.store
     row = row_of(configuration, view, store)
     known = columns_in(row.late) if row is not None else {}
-    key = kept_key(view, row)
+    key = recorded(row).key if row is not None and settled(row) and view.key is None else None
     prepared = prepare_stream(configuration, view, known, key)
     defined = definition_of(configuration, view, prepared.mapping)
     if row is None:
         # A view of messages is placed lane by lane, by its subscription.
         row = store.begin(view.name, defined.text(), "first", now_ms(), identity=view.identity or "")
     elif found := changes(recorded(row), defined):
-        if row.blank:
+        if not settled(row):
             row = store.redefine(view.name, defined.text())
         elif lasting := stopping(found):
             raise stopped(view.name, lasting)
@@ -130,6 +134,11 @@ def open_stream_session(equipment: StreamEquipment) -> StreamSession:
     )
     sets = told_by_difference(prepared.mapping), told_whole(prepared.mapping)
     return StreamSession(equipment, prepared, row, options, Fingerprints(store, view.name, view.payload, *sets))
+
+
+def settled(row: ViewRow) -> bool:
+    """Whether it is known what messages are made of: by the first of them, which another member may have read."""
+    return not row.blank or bool(row.late)
 
 
 def known_stream(prepared: PreparedStream, row: ViewRow, store: Store) -> PreparedStream:

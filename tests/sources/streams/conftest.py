@@ -25,7 +25,7 @@ class Book:
     """A keeper that remembers, as the state does."""
 
     def __init__(self):
-        self.lanes, self.drained, self.gone = {}, 0, 0
+        self.lanes, self.drained, self.gone, self.released_lanes = {}, 0, 0, []
 
     def known(self):
         return dict(self.lanes)
@@ -37,6 +37,9 @@ class Book:
 
     def drain(self):
         self.drained += 1
+
+    def released(self, lanes):
+        self.released_lanes += lanes
 
     def lost(self):
         self.gone += 1

@@ -27,6 +27,7 @@ from smartico_sync.sources.kafka.lanes import Lanes
 from smartico_sync.sources.kafka.settings import settings_of
 from smartico_sync.sources.registry import open_stream
 from smartico_sync.sources.stream import Feed, Page
+from waiting import until
 
 from .conftest import Book, Bus, drained, failure, places, taken
 
@@ -436,3 +437,33 @@ def test_no_secret_is_logged(kafka_mock, capfd, monkeypatch):
     said = capfd.readouterr()
     assert "hunter2" not in said.out + said.err
     assert said.err == ""
+
+
+def test_partitions_that_are_added_wait_for_those_that_other_members_read():
+    """A player may have moved to one of them; what the others have still to read of him goes first. It is begun only then."""
+    lanes = Lanes(Feed("users", ("players",), "group", members="many"))
+    added = LaneStep("players/2", None, 0, "")
+    lanes.wait_for({"players/0": 5}, [added])
+    lanes.give([LaneStep("players/1", 3, 3, ""), added], {"players/0", "players/1"}, "all")
+    assert lanes.stopped == {"players/2"}
+    assert lanes.end("players/1") == set()
+    assert lanes.others_are({"players/0": LaneStep("players/0", 4, 4, "")}) == set()
+    assert lanes.others_are({"players/0": LaneStep("players/0", 5, 5, "")}) == {"players/2"}
+    assert lanes.begun({"players/2"}) == [added]
+    assert lanes.stopped == set()
+
+
+@pytest.mark.slow
+def test_the_first_of_many_members_places_every_partition(mock_bus):
+    """Also those that it is not given: another member that begins at the same time takes none of them for one that was added later."""
+    bus = mock_bus(4)
+    bus.put({"n": 1}, partition=3)
+    one, two = (bus.subscribe(members="many", start="now") for _ in range(2))
+
+    def shared():
+        for each in (one, two):
+            each.take(10, 0.01)
+        return len(one._lanes.next) == len(two._lanes.next) == 2
+
+    until(shared, 0)
+    assert {lane: step.next for lane, step in bus.book.lanes.items()} == {f"{bus.topic}/{n}": n == 3 for n in range(4)}

@@ -9,7 +9,7 @@ from smartico_sync.sources.kafka import assignment
 from smartico_sync.sources.stream import Lag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from smartico_sync.core.records import LaneStep
     from smartico_sync.sources.stream import Feed
@@ -33,6 +33,10 @@ class Lanes:
         self._heard_of: set[str] = set()  # those of which something came since they were given
         self._added: set[str] = set()  # new in their topic, until those that were there are read to their end
         self._suspects: dict[str, int] = {}
+        self._awaited: dict[
+            str, int
+        ] = {}  # lanes of other members, and how far these have to be before what was added may come
+        self._later: dict[str, LaneStep] = {}  # what was added, until it is begun
 
     def give(self, steps: Sequence[LaneStep], known: Collection[str], how: Literal["all", "more"]) -> None:
         """The group gives lanes, in place of those before (`all`) or beside them. `known`: lanes that the state knew before."""
@@ -44,9 +48,28 @@ class Lanes:
         self._ended -= given
         self._heard_of -= given
         self._added |= given.difference(known)
-        if self._added >= self.next.keys():  # nobody is there whom they would have to wait for
+        if self._added >= self.next.keys() and not self._awaited:  # nobody is there whom they would have to wait for
             self._added -= self.next.keys()
         self.let_come()
+
+    def wait_for(self, others: Mapping[str, int], added: Sequence[LaneStep]) -> None:
+        """What was added waits until lanes of other members are so far, too."""
+        self._awaited = dict(others)
+        self._later = {step.lane: step for step in added}
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether it is of interest how far others are."""
+        return bool(self._awaited)
+
+    def others_are(self, known: Mapping[str, LaneStep]) -> set[str]:
+        """How far all lanes are by the state. Returns those that waited for it."""
+        self._awaited = {lane: end for lane, end in self._awaited.items() if lane in known and known[lane].next < end}
+        return self.let_come()
+
+    def begun(self, freed: Collection[str]) -> list[LaneStep]:
+        """Where lanes begin that wait no more."""
+        return [self._later.pop(lane) for lane in sorted(freed) if lane in self._later]
 
     def forget(self, names: Collection[str]) -> None:
         """The group takes lanes. One that waited does so again when it comes back."""
@@ -58,6 +81,11 @@ class Lanes:
     def stopped(self) -> set[str]:
         """Lanes of which nothing is to come: all in a pause, else those that wait for others."""
         return set(self.next) if self.flow == "paused" else self._added & self.next.keys()
+
+    @property
+    def added(self) -> set[str]:
+        """Lanes that wait for others."""
+        return self._added & self.next.keys()
 
     def took(self, lane: str, offset: int, moment_ms: int) -> None:
         """A message came."""
@@ -74,7 +102,7 @@ class Lanes:
     def let_come(self) -> set[str]:
         """Lanes that wait no more: a player may have moved to them, and what the others hold of him is read."""
         waiting = self._added & self.next.keys()
-        if not waiting or not self._ended >= self.next.keys() - waiting:
+        if not waiting or self._awaited or not self._ended >= self.next.keys() - waiting:
             return set()
         self._added -= waiting
         return waiting

@@ -25,7 +25,7 @@ from smartico_sync.sources.kafka.topics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from confluent_kafka import Consumer
 
@@ -99,6 +99,7 @@ class Membership:
         try:
             self._keeper.drain()
             self.tell(consumer, "wait")
+            self._keeper.released([lane_of(each.topic, each.partition) for each in places])
         except SyncError as error:
             self.failed = error
         self._forget(consumer, places)
@@ -145,8 +146,42 @@ class Membership:
             steps += [
                 assignment.step(lane, None, at, self.epochs.get(parted(lane)[0], "")) for lane, at in found.items()
             ]
-        self._keeper.begin(steps)
+        later = self._later(consumer, steps, known) if self._feed.members == "many" else []
+        self._keeper.begin([step for step in steps if step not in later])
+        if self._feed.members == "many":
+            self._place_others(consumer, places, known)
         self._start(consumer, steps, known.keys())
+
+    def _later(self, consumer: Consumer, steps: Sequence[LaneStep], known: Mapping[str, LaneStep]) -> list[LaneStep]:
+        """Lanes that were added to a topic: they are begun once all members have read the others to the end that these have now."""
+        topics = {parted(lane)[0] for lane in known}
+        added = [step for step in steps if step.lane not in known and parted(step.lane)[0] in topics]
+        mine, of = {step.lane for step in steps}, {parted(step.lane)[0] for step in added}
+        others = [lane for lane in known if parted(lane)[0] in of and lane not in mine]
+        self._lanes.wait_for({lane: ends(consumer, lane, self._place)[1] for lane in others}, added)
+        return added
+
+    def _place_others(
+        self, consumer: Consumer, places: Sequence[TopicPartition], known: Mapping[str, LaneStep]
+    ) -> None:
+        """Who is the first to read a topic says where each of its partitions begins, whoever is given it: what is added later is known by that."""
+        new = {each.topic for each in places} - {parted(lane)[0] for lane in known}
+        if not new:
+            return
+        counts = partitions_of(consumer, self._feed, self._place)
+        mine = {lane_of(each.topic, each.partition) for each in places}
+        rest = [lane_of(topic, n) for topic in sorted(new) for n in range(counts.get(topic, 0))]
+        rest = [lane for lane in rest if lane not in mine]
+        how, at = {lane: assignment.begin_at(self._feed, lane, known) for lane in rest}, {}
+        if timed := [lane for lane in rest if how[lane] == "time"]:
+            at = at_time(consumer, timed, int(self._feed.start), self._place)
+        for lane in rest:
+            if lane not in at:
+                low, high = ends(consumer, lane, self._place)
+                at[lane] = low if how[lane] == "first" else high
+        epochs = {lane: self.epochs.get(parted(lane)[0], "") for lane in rest}
+        self._keeper.begin([assignment.step(lane, None, at[lane], epochs[lane]) for lane in rest])
+        self._keeper.released(rest)
 
     def _refuse_part(self, consumer: Consumer, places: Sequence[TopicPartition]) -> None:
         """Profiles are compared with what this state knows: all lanes, or none."""
@@ -183,6 +218,8 @@ class Membership:
         else:
             consumer.assign(places)
         self._lanes.give(steps, known, "more" if self._settings.new_protocol else "all")
+        if now := self._lanes.begun(self._lanes.next.keys() - self._lanes.added):
+            self._keeper.begin(now)
         stopped = self._lanes.stopped
         consumer.pause(partitions(stopped))
         # The client remembers pauses of lanes that went and come back.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.config.models import SourceConfig
+    from smartico_sync.sources.stream import Feed
 
 __all__ = ["Settings", "settings_of"]
 
@@ -55,6 +56,9 @@ READING = {  # beside a group: what is read again, sampled or compared
     **CONSUMING,
     "queued.max.messages.kbytes": 4_096,
 }
+SHARED_SESSION_MS = (
+    10_000  # one of many that is silent holds up its partitions only, and is replaced sooner; brokers take 6 s and more
+)
 OF_MEMBERS = frozenset({"group.protocol", "group.remote.assignor", "max.poll.interval.ms", "heartbeat.interval.ms"})
 
 
@@ -79,9 +83,15 @@ class Settings:
         """How often topics are looked for."""
         return int(self.common.get(REFRESH, CONSUMING[REFRESH])) / 1000
 
-    def member(self, group: str, state: str, more: Mapping[str, Any]) -> Client:
-        """A member of a group; `state` names the daemon. ConfigError for settings that the client refuses."""
-        own: dict[str, Any] = {**CONSUMING, "group.id": group, "session.timeout.ms": self.session_ms}
+    def member(self, feed: Feed, more: Mapping[str, Any]) -> Client:
+        """A member of a group; the feed's state names a single daemon. ConfigError for settings that the client refuses.
+
+        One of many leaves when it ends, so that others go on at once.
+        """
+        group, state, session_ms = feed.group, feed.state, self.session_ms
+        if feed.members == "many":
+            state, session_ms = "", min(session_ms, SHARED_SESSION_MS)
+        own: dict[str, Any] = {**CONSUMING, "group.id": group, "session.timeout.ms": session_ms}
         if self.new_protocol:
             del own["session.timeout.ms"], own["partition.assignment.strategy"]
         instance = self.instance or f"{group}-{state[:12]}"

@@ -55,7 +55,7 @@ class KafkaSubscription:
         self._replay: Replay | None = None
         self._replaying = threading.Lock()
         self._closed = False
-        self._consumer = settings.member(feed.group, feed.state, {"error_cb": self._client_fails})
+        self._consumer = settings.member(feed, {"error_cb": self._client_fails})
         try:
             self._member.join(self._consumer)
         except BaseException:
@@ -182,14 +182,22 @@ class KafkaSubscription:
         code = error.code()
         lane = lane_of(topic, partition)
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name
-            if (freed := self._lanes.end(lane)) and self._lanes.flow == "on":
-                with translated(self._place):
-                    self._consumer.resume(partitions(freed))
+            self._let_come(self._lanes.end(lane))
         elif code == KafkaError._AUTO_OFFSET_RESET and lane in self._lanes.next:  # noqa: SLF001 - the client's name
             self._out_of_range(lane)
         elif not error.retriable() and code not in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):  # noqa: SLF001 - the client's names
             about = f"topic {topic}" if topic else f"group {self._feed.group}"
             self._member.fail(failure_of(error, self._place, about))
+
+    def _let_come(self, freed: set[str]) -> None:
+        """Lanes that were added wait no more."""
+        if not freed:
+            return
+        if steps := self._lanes.begun(freed):
+            self._keeper.begin(steps)
+        if self._lanes.flow == "on":
+            with translated(self._place):
+                self._consumer.resume(partitions(freed))
 
     def _out_of_range(self, lane: str) -> None:
         """A position is not there: deleted unread, or of another topic."""
@@ -234,6 +242,8 @@ class KafkaSubscription:
             self._look_at = now + LOOK_S
             self._lags = self._lanes.lags(self._end)
             self._member.identify()
+            if self._lanes.waits_for_others:
+                self._let_come(self._lanes.others_are(self._keeper.known()))
         if now >= self._topics_at:
             self._topics_at = now + self._settings.refresh_s
             self._member.look_for_topics(self._consumer)

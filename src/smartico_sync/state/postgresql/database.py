@@ -34,6 +34,7 @@ __all__ = ["PostgresqlDatabase", "snapshot"]
 MARGIN = 0.1  # of the lease, before its end: no request starts any more
 GENERATION = "INSERT INTO generation (identity, number) VALUES (?, ?) ON CONFLICT (identity) DO UPDATE SET number = excluded.number"
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+ALONE = "LOCK TABLE view IN SHARE ROW EXCLUSIVE MODE"  # other members write to the same views
 FENCE = "UPDATE fence SET token = ? WHERE name = ANY(?::text[]) AND token = ANY(?::uuid[])"
 SIZE = (
     "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
@@ -60,6 +61,7 @@ class PostgresqlDatabase:
         )  # what the fence may hold: two, while it is not known what became of a commit
         self._turn = threading.RLock()
         self._closed = False
+        self._owner = lease.holder if lease and any(group.shares for group in wish.groups) else None
         self.lost_because = ""
         self._told_of_loss: Callable[[], None] = lambda: None
         self.renewal = Renewal(wish.url, lease, wish.lease_s, self._lose) if lease else None
@@ -97,6 +99,11 @@ class PostgresqlDatabase:
         return first_start.RESTORE
 
     @property
+    def owner(self) -> uuid.UUID | None:
+        """Whose lanes are those of this process, where it shares its views with other members."""
+        return self._owner
+
+    @property
     def before(self) -> Literal["well", "badly"]:
         """How whoever held it before ended; badly: requests of his may be under way."""
         return "badly" if self._lease is not None and "badly" in self._lease.ended.values() else "well"
@@ -131,7 +138,8 @@ class PostgresqlDatabase:
             connection, token = self._live(), uuid.uuid4()
             steps = Steps(connection)
             try:
-                steps.run(f"BEGIN;{self._fence(steps, token)}", self._lost)
+                alone = "" if self._owner is None else f";{ALONE}"
+                steps.run(f"BEGIN;{self._fence(steps, token)}{alone}", self._lost)
                 if care == "patient":
                     connection.execute("SET LOCAL statement_timeout = 0")
                 yield steps
@@ -271,7 +279,8 @@ def snapshot(wish: Wish) -> Iterator[Steps]:
 
 def doubt(steps: Steps, wish: Wish, lease: Lease) -> None:
     """Compare with nothing of the groups whose holder ended badly: it may have sent more than it noted."""
-    badly = {view for group in wish.groups if lease.ended[group.name] == "badly" for view in group.views}
+    alone = [group for group in wish.groups if not group.shares]  # of what is shared each lane tells whose it was
+    badly = {view for group in alone if lease.ended[group.name] == "badly" for view in group.views}
     for name, number in view_positions.numbers(steps).items() if badly else ():
         if name in badly:
             view_positions.judge_fingerprints(steps, "doubted", number)

@@ -73,7 +73,8 @@ def taken(connection: psycopg.Connection[Any], wish: Wish) -> tuple[KeyFile, Lea
     """The identity of a state that this member holds from now on. Raises StateLocked and what `ready` raises."""
     key = ready(connection, wish)
     groups = {group.name: group.digest for group in wish.groups}
-    held = lease.take(connection, groups, wish.lease_s, version=VERSION, who=wish.who)
+    shares = next((group.shares for group in wish.groups), "")
+    held = lease.take(connection, groups, wish.lease_s, version=VERSION, who=wish.who, shares=shares)
     if held is None:
         raise locked(connection, wish)
     return key, held
@@ -103,10 +104,15 @@ def ready(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
 
 def locked(connection: psycopg.Connection[Any], wish: Wish) -> StateHeld:
     """Why the state cannot be had now."""
-    other = lease.theirs(connection, [group.name for group in wish.groups])
+    other = lease.theirs(connection, [group.name for group in wish.groups], wish.who)
     who = f"{other.member} since {other.since}" if other else "another member"
     mine = {group.name: group.digest for group in wish.groups}
     part = f"group {other.name} of " if other is not None and len(mine) > 1 else ""
+    if other is not None and any(group.shares and group.name == other.name for group in wish.groups):
+        return StateHeld(
+            f"a member of this name works with {other.shares} already: {who}",
+            hint="give each member a name of its own: `cluster: {member: …}`",
+        )
     if other is not None and other.configuration != mine.get(other.name, other.configuration):
         return StateHeld(
             f"{part}the state {shown(wish.url)} is held by {who}, with other views than this configuration has",

@@ -29,27 +29,33 @@ AGAIN = 0.05  # of a lease: how soon one that failed is tried again, so that it 
 
 LIVE = "holder IS NOT NULL AND expires > clock_timestamp()"
 # All of them or none, and none of tables that are of another version than the one who takes them knows.
+# A command (it has no id) works with a group alone, and while it does nobody begins to share it.
+APART = (
+    "CASE WHEN %(member_id)s::uuid IS NULL THEN shares = ANY(%(names)s::text[]) "
+    "ELSE member_id IS NULL AND name = %(shares)s END"
+)
 TAKE = f"""WITH taken AS (
-    INSERT INTO lease AS l (name, holder, member, member_id, since, expires, configuration, ended)
+    INSERT INTO lease AS l (name, holder, member, member_id, since, expires, configuration, ended, shares)
     SELECT wanted.name, %(holder)s, %(member)s, %(member_id)s, clock_timestamp(), clock_timestamp() + %(lease)s * interval '1 s',
-        wanted.configuration, 'well'
+        wanted.configuration, 'well', %(shares)s
     FROM unnest(%(names)s::text[], %(configurations)s::text[]) AS wanted(name, configuration) ORDER BY wanted.name
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, member = excluded.member, member_id = excluded.member_id,
-        since = excluded.since, expires = excluded.expires, configuration = excluded.configuration,
+        since = excluded.since, expires = excluded.expires, configuration = excluded.configuration, shares = excluded.shares,
         ended = CASE WHEN l.holder IS NULL THEN 'well' ELSE 'badly' END
     WHERE NOT (l.{LIVE.replace("expires", "l.expires")})
     RETURNING name, ended)
 , fenced AS (
     INSERT INTO fence (name, token) SELECT name, %(token)s FROM taken
     ON CONFLICT (name) DO UPDATE SET token = excluded.token)
-SELECT name, ended, required((SELECT count(*) FROM taken) = %(many)s AND (SELECT number FROM version) = %(version)s, 'held')::text
+SELECT name, ended, required((SELECT count(*) FROM taken) = %(many)s AND (SELECT number FROM version) = %(version)s
+    AND NOT EXISTS (SELECT FROM lease WHERE {LIVE} AND {APART}), 'held')::text
 FROM taken"""  # noqa: S608 - constants
 RENEW = "UPDATE lease SET expires = clock_timestamp() + %s * interval '1 s' WHERE holder = %s"
 RELEASE = "UPDATE lease SET holder = NULL, expires = clock_timestamp() WHERE holder = %s"
 LOOK = (
     f"SELECT name, member, to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS+00:00'), {LIVE}, configuration, "  # noqa: S608 - constants
     "greatest(0, extract(epoch FROM expires - clock_timestamp()))::float, member_id, "
-    "greatest(0, extract(epoch FROM clock_timestamp() - expires))::float, wanted FROM lease ORDER BY name"
+    "greatest(0, extract(epoch FROM clock_timestamp() - expires))::float, wanted, shares FROM lease ORDER BY name"
 )
 
 
@@ -65,7 +71,7 @@ class Who:
 class Holder:
     """Who holds a lease, or held it last. `left_s`: until it may be taken, unless it is renewed; `free_s`: since when it may be.
 
-    `wanted`: the member that is to hold it, where an operator said so.
+    `wanted`: the member that is to hold it, where an operator said so. `shares`: the group whose topics it reads with others, else empty.
     """
 
     name: str
@@ -77,6 +83,7 @@ class Holder:
     member_id: uuid.UUID | None
     free_s: float
     wanted: str
+    shares: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +113,14 @@ def take(
     *,
     version: int,
     who: Who | None = None,
+    shares: str = "",
 ) -> Lease | None:
     """Take the leases of groups, each with a hash of its configuration, that nobody holds; None where somebody does. Raises psycopg.Error."""
     holder, token, asked_s, who = uuid.uuid4(), uuid.uuid4(), steady_s(), who or Who()
     given = {
         "names": list(groups), "configurations": list(groups.values()), "many": len(groups), "version": version,
         "holder": holder, "token": token, "member": who.name, "member_id": who.id, "lease": lease_s,
+        "shares": shares,
     }  # fmt: skip
     try:
         found = psycopg.ClientCursor(connection).execute(TAKE, given).fetchall()
@@ -127,9 +136,11 @@ def look(connection: psycopg.Connection[Any]) -> list[Holder]:
     return [Holder(*row) for row in psycopg.ClientCursor(connection).execute(LOOK).fetchall()]
 
 
-def theirs(connection: psycopg.Connection[Any], names: Collection[str]) -> Holder | None:
-    """Return who holds one of these leases; None where nobody does. Raises psycopg.Error."""
-    return next((each for each in look(connection) if each.name in names and each.live), None)
+def theirs(connection: psycopg.Connection[Any], names: Collection[str], who: Who | None = None) -> Holder | None:
+    """Return who holds one of these leases, or for a command shares one; None where nobody does. Raises psycopg.Error."""
+    live = [each for each in look(connection) if each.live]
+    alone = who is not None and who.id is None
+    return next((each for each in live if each.name in names or (alone and each.shares in names)), None)
 
 
 def release(connection: psycopg.Connection[Any], lease: Lease) -> None:

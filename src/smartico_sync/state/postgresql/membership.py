@@ -12,6 +12,7 @@ import psycopg
 
 from smartico_sync.errors import ConfigError
 from smartico_sync.state.fair_share import Member, Seat
+from smartico_sync.state.group import LaneHolder
 from smartico_sync.state.postgresql import first_start
 from smartico_sync.state.postgresql.connection import connect, told
 from smartico_sync.state.postgresql.lease import LIVE, look
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from smartico_sync.state.postgresql.first_start import Wish
     from smartico_sync.state.postgresql.lease import Holder
 
-__all__ = ["Membership", "Seen", "present", "want"]
+__all__ = ["Membership", "Seen", "lane_holders", "present", "want"]
 
 RESTS = "rests "  # before the hash of a group that its member leaves to others
 FORGOTTEN_S = 3600  # who was gone for longer is no news
@@ -30,7 +31,16 @@ HERE = """INSERT INTO member (id, name, since, expires, groups)
 VALUES (%s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 s', %s)
 ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, groups = excluded.groups"""
 FORGET = f"DELETE FROM member WHERE expires < clock_timestamp() - interval '{FORGOTTEN_S} s'"  # noqa: S608 - a number
+FORGET_SHARES = (
+    f"WITH gone AS (DELETE FROM lease WHERE shares <> '' AND expires < clock_timestamp() - interval '{FORGOTTEN_S} s' RETURNING name) "  # noqa: S608 - a number
+    "DELETE FROM fence USING gone WHERE fence.name = gone.name"
+)
 MEMBERS = "SELECT id::text, name, extract(epoch FROM now() - since)::float, groups FROM member WHERE expires > clock_timestamp() ORDER BY since, id"
+LANES = (
+    f"SELECT v.name, n.name, CASE WHEN {LIVE} THEN e.member ELSE '' END FROM lane AS n JOIN view AS v ON v.no = n.view_no "  # noqa: S608 - a constant
+    "LEFT JOIN lease AS e ON e.holder = n.owner AND e.shares <> '' "
+    "WHERE v.no IN (SELECT view_no FROM lane WHERE owner IS NOT NULL) ORDER BY v.name, n.name"
+)
 GLANCE = f"SELECT name, {LIVE}, wanted FROM lease ORDER BY name"  # noqa: S608 - a constant
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float"
 WANT = "UPDATE lease SET wanted = %s WHERE name = %s"
@@ -38,17 +48,19 @@ WANT = "UPDATE lease SET wanted = %s WHERE name = %s"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a member sees at one moment. `skew_s`: its own clock minus that of the database."""
+    """What a member sees at one moment. `skew_s`: its own clock minus that of the database; `lanes`: who reads what of topics that are shared."""
 
     members: tuple[Member, ...]
     holders: tuple[Holder, ...]
     skew_s: float
+    lanes: tuple[LaneHolder, ...] = ()
 
     def seats(self) -> tuple[Seat, ...]:
         """Who holds which group, by the ids of members."""
         return tuple(
             Seat(each.name, str(each.member_id) if each.live else "", each.free_s, each.wanted, str(each.member_id))
             for each in self.holders
+            if not each.shares
         )
 
 
@@ -67,6 +79,7 @@ class Membership:
             try:
                 first_start.ready(connection, wish)
                 connection.execute(FORGET.encode())
+                connection.execute(FORGET_SHARES.encode())
             except BaseException:
                 connection.close()
                 raise
@@ -89,7 +102,9 @@ class Membership:
                 before = time.time()
                 (now,) = cursor.execute(NOW).fetchone() or (before,)
                 skew = (before + time.time()) / 2 - now
-                return Seen(members, tuple(look(self._connection)), skew)
+                holders = tuple(look(self._connection))
+                shared = any(each.live and each.shares for each in holders)
+                return Seen(members, holders, skew, tuple(lane_holders(self._connection)) if shared else ())
             except psycopg.Error:
                 self._connection.close()
                 raise
@@ -123,6 +138,11 @@ def present(connection: psycopg.Connection[Any]) -> list[Member]:
         )
         for number, name, here_s, groups in psycopg.ClientCursor(connection).execute(MEMBERS).fetchall()
     ]  # fmt: skip
+
+
+def lane_holders(connection: psycopg.Connection[Any]) -> list[LaneHolder]:
+    """Who reads which lane of the views that are shared. Raises psycopg.Error."""
+    return [LaneHolder(*row) for row in psycopg.ClientCursor(connection).execute(LANES).fetchall()]
 
 
 def want(connection: psycopg.Connection[Any], group: str, member: str) -> None:

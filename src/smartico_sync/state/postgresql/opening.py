@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.state.postgresql.connection import connect, told  # isort: skip - first: it says how the driver is installed
 from smartico_sync.state.postgresql import database, first_start, recovery
+from smartico_sync.state.postgresql.budget import SharedBudget
 from smartico_sync.state.postgresql.first_start import Wish
 from smartico_sync.state.postgresql.lease import Who, look
-from smartico_sync.state.postgresql.membership import Membership, present, want
+from smartico_sync.state.postgresql.membership import Membership, lane_holders, present, want
 from smartico_sync.state.store import Store
 
 if TYPE_CHECKING:
@@ -19,18 +20,37 @@ if TYPE_CHECKING:
 
     from smartico_sync.state.database import Access
     from smartico_sync.state.fair_share import Member
+    from smartico_sync.state.group import LaneHolder
     from smartico_sync.state.place import ServerPlace
     from smartico_sync.state.postgresql.lease import Holder
     from smartico_sync.state.postgresql.statements import Steps
     from smartico_sync.state.recovery import Restored
 
-__all__ = ["cleared", "holders", "joined", "members", "opened", "renewed", "restored", "snapshot", "there", "wanted"]
+__all__ = [
+    "budget",
+    "cleared",
+    "holders",
+    "joined",
+    "lanes",
+    "members",
+    "opened",
+    "renewed",
+    "restored",
+    "snapshot",
+    "there",
+    "wanted",
+]
 
 
 def wished(place: ServerPlace) -> Wish:
     """The place as its own files know it."""
     who = Who(place.member, place.id) if place.member else Who(id=place.id)
     return Wish(place.url, place.secret, place.lease_s, place.groups, who, place.first)
+
+
+def budget(place: ServerPlace, account: str) -> SharedBudget:
+    """What members may send under one token."""
+    return SharedBudget(wished(place), account)
 
 
 def opened(place: ServerPlace, access: Access) -> Store:
@@ -84,6 +104,14 @@ def members(place: ServerPlace) -> list[Member]:
     with told(wish.url), closing(connect(wish.url, wish.lease_s, "look")) as connection:
         first_start.looked_at(connection, wish)
         return present(connection)
+
+
+def lanes(place: ServerPlace) -> list[LaneHolder]:
+    """Who reads which lane of the views that are shared."""
+    wish = wished(place)
+    with told(wish.url), closing(connect(wish.url, wish.lease_s, "look")) as connection:
+        first_start.looked_at(connection, wish)
+        return lane_holders(connection)
 
 
 def joined(place: ServerPlace) -> Membership:

@@ -140,6 +140,20 @@ GROUPS = (
     "ALTER TABLE lease ADD member_id uuid, ADD wanted text NOT NULL DEFAULT ''",
 )
 
+SHARED_TOPICS = (
+    # A lease beside those of a group: `shares` names the group whose topics its holder reads together with other members.
+    "ALTER TABLE lease ADD shares text NOT NULL DEFAULT ''",
+    # The holder of the lease under which a lane is read: what another one says of the lane is refused. Null after a clean end.
+    # `level`: whether all that it held was read once, where members share it.
+    "ALTER TABLE lane ADD owner uuid, ADD level boolean NOT NULL DEFAULT false",
+    # A page of a topic that members share is of one lane, and goes to another member with it.
+    "ALTER TABLE outbox ADD lane text NOT NULL DEFAULT ''",
+    # What several members may send under one token; `account` is a keyed hash of it. A bucket, by the clock of this database.
+    """CREATE TABLE budget (
+        account bytea PRIMARY KEY, level double precision NOT NULL, filled timestamptz NOT NULL, granted bigint NOT NULL
+    ) WITH (fillfactor = 50)""",
+)
+
 # Each further element brings the tables to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, GROUPS)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, GROUPS, SHARED_TOPICS)
 VERSION = len(MIGRATIONS)
