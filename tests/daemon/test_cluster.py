@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import signal
@@ -67,6 +68,32 @@ def test_a_member_takes_over(shared, postgresql):
 
 
 @pytest.mark.slow
+def test_a_member_that_stands_by_is_asked_too(shared, postgresql):
+    """It says that it stands by, takes up a changed file, and names who works to somebody who wants a change."""
+    postgresql.execute(*DEPOSITS)
+    operator = shared(f"  - {VIEW % ''}\n")
+    operator.config.write_text(operator.config.read_text().replace("cluster: {", "cluster: {member: works, "))
+    first = operator.start("run")
+    insert(postgresql, 1)
+    until(lambda: arrived(operator))
+    operator.config.write_text(operator.config.read_text().replace("member: works", "member: waits"))
+    second = operator.start("run")
+    until(lambda: json.loads(operator.sync("status", "--json").stdout)["ready"] == "standing by")
+    assert operator.sync("status").returncode == 0
+    refused = operator.sync("watermark", "rewind", "deposits", "--to", "first")
+    assert refused.returncode == 5
+    assert "is held by works" in refused.stderr
+    changed = operator.config.read_text()
+    operator.config.write_text(changed.replace("every: 50ms", "every: 60ms"))
+    assert "changed: deposits" in operator.sync("reload").stdout
+    until(lambda: operator.sync("status").returncode == 0)
+    assert "nothing differs" in operator.sync("reload").stdout
+    for member in (second, first):
+        member.terminate()
+        assert member.wait() == 0
+
+
+@pytest.mark.slow
 def test_commands_work_on_a_shared_state(shared, postgresql):
     """Whether a daemon runs or not: status, trace, watermark, reconcile, doctor, backup, check."""
     postgresql.execute(*DEPOSITS)
@@ -112,7 +139,7 @@ def test_a_member_that_stands_by_answers_its_operator(shared, postgresql):
     ):
         refused = operator.sync(*words)
         assert refused.returncode == 5
-        assert "stands by, and one works" in refused.stderr
+        assert "is held by one, and this member stands by" in refused.stderr
     works.kill()
     works.wait()
     until(lambda: operator.sync("status").stdout.startswith("delivering"))

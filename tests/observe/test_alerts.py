@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from servers.gateway import Gateway
 from servers.webhook import SECRET, Webhook
 from smartico_sync.config.models import AlertReceiver
 from smartico_sync.observe import alerts as module
@@ -127,6 +130,15 @@ def test_alerts_take_the_proxy_that_the_environment_names(receiver, webhook):
     receiver(f"http://hooks.example.com/{SECRET}", proxy).note([told("began")], "delivering")
     until(lambda: webhook.bodies)
     assert webhook.paths == [f"http://hooks.example.com/{SECRET}"]
+
+
+def test_a_proxy_that_refuses_is_told_as_the_proxy(receiver):
+    """Nobody looks for a wrong webhook because a proxy wants a login."""
+    with closing(Gateway(1, login="user:password")) as proxy:
+        one = receiver(f"https://hooks.example.com/{SECRET}", {"https_proxy": f"http://127.0.0.1:{proxy.port}"})
+        one.note([told("began")], "delivering")
+        until(lambda: one.finding() is not None)
+        assert "the proxy does not let us through: HTTP 407" in one.finding().message
 
 
 def test_what_a_journal_sees_reaches_the_receivers(receiver, webhook):

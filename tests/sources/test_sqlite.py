@@ -6,11 +6,12 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import sqlite3
+from contextlib import closing
 
 import pytest
 
 from smartico_sync.core.relation import Relation
-from smartico_sync.errors import SourceCancelled, SourceRefused, SourceUnreachable
+from smartico_sync.errors import SourceCancelled, SourceRefused, SourceUnreachable, ViewBroken
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
@@ -120,6 +121,16 @@ def test_a_missing_file_is_unreachable_and_not_created(tmp_path, configured):
         configured(f"sqlite:///{tmp_path}/none.db").facts()
     assert "url" in unreachable.value.hint
     assert not (tmp_path / "none.db").exists()
+
+
+def test_a_view_that_is_gone_is_told_with_what_to_do(tmp_path, configured):
+    """Also where others are called nearly so: it may have been mistyped, or dropped a minute ago."""
+    with closing(sqlite3.connect(tmp_path / "replica.db")) as database:
+        database.execute("CREATE TABLE bets_old (id INTEGER PRIMARY KEY)")
+    with pytest.raises(ViewBroken) as gone:
+        configured(f"sqlite:///{tmp_path}/replica.db").describe(BETS)
+    assert gone.value.hint.startswith("did you mean bets_old?")
+    assert "let the database have it again, or correct views.yaml and: smartico-sync reload" in gone.value.hint
 
 
 def test_another_file_is_refused(tmp_path, configured):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from smartico_sync.config.load import load
+from smartico_sync.core.backoff import Backoff
 from smartico_sync.core.events import EID, KEY
 from smartico_sync.core.outcome import revived
 from smartico_sync.core.reason_codes import UNKNOWN_USER
@@ -17,6 +18,7 @@ from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.errors import DeliveryUnavailable, SourceUnreachable
 from smartico_sync.observe.view_status import StatusBoard
 from smartico_sync.pii.keys import new_key
+from smartico_sync.sources.stream import Standing as Broker
 from smartico_sync.state.store import Store
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.prepared_stream import never_seen
@@ -25,7 +27,7 @@ from smartico_sync.tracking.stream_loop import StreamLoop
 from smartico_sync.tracking.stream_session import StreamEquipment
 from waiting import until
 
-from .memory_stream import MemoryStream
+from .memory_stream import MemoryStream, MemorySubscription
 
 BETS = "{name: bets, source: bus, relation: bets, kind: casino_bets%s}"
 USERS = "{name: users, source: bus, relation: bets, kind: users%s}"
@@ -370,6 +372,28 @@ def test_a_broker_that_is_gone_degrades_the_view_and_loses_nothing(streamed):
     view.poll()
     assert view.delivery.keys == ["b1", "b2"]
     assert len(view.stream.subscriptions) == 2
+
+
+def test_what_is_counted_is_counted_since_the_start(streamed, monkeypatch):
+    """There from the beginning, with 0; and on through subscriptions that end."""
+    monkeypatch.setattr("smartico_sync.tracking.stream_loop.LOOK_S", 0.0)
+    monkeypatch.setattr("smartico_sync.tracking.stream_loop.StreamLoop.backoff", Backoff((0.0,)))
+    monkeypatch.setattr(
+        MemorySubscription, "standing", lambda _: Broker(rebalances=1, gap_messages=2, deliveries=3, notes=("gap",))
+    )
+    view = streamed()
+
+    def told():
+        found = view.board.facts("bets").stream
+        return found.rebalances, found.reconnects, found.gap_messages, found.deliveries
+
+    assert told() == (0, 0, 0, 0)
+    view.poll()
+    assert told() == (1, 0, 2, 3)
+    view.stream.failing.append(SourceUnreachable("gone"))
+    view.loop.poll(view.stopping)
+    view.poll()
+    assert told() == (2, 1, 4, 3)
 
 
 def test_a_broker_is_asked_again_within_half_a_minute_however_long_it_is_away(streamed):

@@ -10,14 +10,14 @@ from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.reconciliation import is_time, units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["counted_twice", "messages_again", "passed_over", "read_again"]
+__all__ = ["counted_twice", "passed_over", "read_again"]
 
 FAR = 2**62  # beyond every cursor: the ledger's numbers have 64 bits
 
@@ -51,14 +51,6 @@ def read_again(store: Store, row: ViewRow, place: str, from_ms: int | None) -> s
     stands = "its start" if row.head is None else row.head.cursor
     rows = delivered_from(store, row.view, from_ms)
     return f"{row.view}: from {stands} to {place}: up to {rows:,} acknowledged rows are read again; their events have the same ids, and count once"
-
-
-def messages_again(view: str, known: Mapping[str, int], lanes_at: Mapping[str, int]) -> str:
-    """How many messages are read again when a view that stands at these offsets goes on at those."""
-    again = sum(max(0, known[lane] - at) for lane, at in lanes_at.items() if lane in known)
-    return (
-        f"{view}: {again:,} message{'s' * (again != 1)} are read again; their events have the same ids, and count once"
-    )
 
 
 def delivered_from(store: Store, view: str, from_ms: int | None) -> int:

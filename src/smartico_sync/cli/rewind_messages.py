@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from smartico_sync.cli.operator_context import OperatorContext
     from smartico_sync.config.models import View
 
-__all__ = ["lanes_from", "skipped_over", "time_of"]
+__all__ = ["lanes_from", "read_once_more", "skipped_over", "time_of"]
 
 SHOWN = 10  # lanes are named: a topic may have hundreds
 
@@ -59,6 +59,12 @@ def skipped_over(view: str, known: Mapping[str, int], wanted: Mapping[str, int])
         count = at - known.get(lane, at)
         if count > 0:
             yield f"{view}: {count:,} message{'s' * (count > 1)} of {lane}, from {known[lane]} on, would never be sent"
+
+
+def read_once_more(view: str, known: Mapping[str, int], wanted: Mapping[str, int]) -> str:
+    """How many messages are read again when the view goes on there."""
+    again = sum(max(0, known.get(lane, at) - at) for lane, at in wanted.items())
+    return f"{view}: {again:,} messages are read again; their events have the same ids, and count once"
 
 
 def time_of(text: str) -> int:

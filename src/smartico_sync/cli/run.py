@@ -16,7 +16,6 @@ from smartico_sync import __version__
 from smartico_sync.cli.environment_file import add_environment_file
 from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
-from smartico_sync.cli.run_member import take_part
 from smartico_sync.cli.run_reports import Reports, notes_of, tell_configuration, tell_outcome
 from smartico_sync.config.load import load
 from smartico_sync.config.state_checks import is_server
@@ -116,6 +115,8 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
         alerts.use(configuration.alerts)
         try:
             if is_server(configuration.state):
+                from smartico_sync.cli.run_member import take_part  # noqa: PLC0415 - only where members share a state
+
                 notes = partial(notes_of, reload, alerts)
                 following = take_part(path, configuration, start, ending, reload, board, endpoint, journal, notes)
             else:

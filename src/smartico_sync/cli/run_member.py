@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from smartico_sync import __version__
 from smartico_sync.cli.run_reports import tell
-from smartico_sync.daemon.asking import is_heard
+from smartico_sync.daemon import asking
 from smartico_sync.daemon.control import Control
 from smartico_sync.daemon.member import Member
 from smartico_sync.daemon.operations import Operations
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from smartico_sync.state.database import StateSizes
 
 __all__ = ["take_part"]
-
-Role = Literal["works", "stands by"]
 
 log = structlog.get_logger()
 
@@ -107,7 +105,10 @@ def take_part(
 
 
 class Attendance:
-    """Answers operators, also while this member stands by: what changes the state is then refused, with the name of who works."""
+    """Answers operators, also while this member stands by: it can be looked at, and be given another configuration.
+
+    Where two members of one name share a machine, the one that works listens.
+    """
 
     def __init__(
         self,
@@ -120,17 +121,15 @@ class Attendance:
         self.member, self.reload, self.endpoint, self.notes, self.dated = member, reload, endpoint, notes, dated
         self.started_ms = now_ms()
         self.control: Control | None = None
-        self.role: Role = "stands by"
 
     def look(self) -> None:
-        """Listen to this machine's commands: who works, else who stands by where no other does. From one thread."""
-        works: Role = "works" if self.member.parts() else "stands by"
+        """Listen, where nobody else does who works; from one thread."""
         if self.endpoint is not None:
             self.endpoint.sources = self.sources()
+        if self.control is not None and self.control.listens:
+            return
         path = self.member.place.path
-        begins = works == "works" and self.role != "works"
-        self.role = works
-        if begins or ((self.control is None or not self.control.found()) and not is_heard(path)):
+        if self.member.parts() or not asking.answered(path):
             self.close()
             self.control = Control(path, self, self.status, self.reload.ask)
 
@@ -145,12 +144,10 @@ class Attendance:
         works = [work for work in self.member.at_work() if work.parts is not None]
         parts = self.member.parts()
         if not parts:
-            working = sorted({group.member for group in self.member.status().groups if group.held == "yes"})
-            if not working:
-                raise StateError("nobody works with the state for now", hint="smartico-sync cluster show says who does")
+            busy = sorted({each.member for each in self.member.place.holders() if each.live})
             raise StateError(
-                f"this member stands by, and {' and '.join(working)} works with the state",
-                hint="run commands that change something there; or have this one work first: smartico-sync cluster move GROUP MEMBER",
+                f"{self.member.place} is held by {', '.join(busy) or 'nobody for now'}, and this member stands by",
+                hint="run commands that change something there; smartico-sync cluster show says who works",
             )
         loops = {loop.name: loop for part in parts for loop in part.loops}
         return Operations(

@@ -11,8 +11,8 @@ from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
-from smartico_sync.cli.rewind_consequences import counted_twice, messages_again, passed_over, read_again
-from smartico_sync.cli.rewind_messages import lanes_from, skipped_over
+from smartico_sync.cli.rewind_consequences import counted_twice, passed_over, read_again
+from smartico_sync.cli.rewind_messages import lanes_from, read_once_more, skipped_over
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes, stopping
 from smartico_sync.errors import ConfigError, ViewMisconfigured
@@ -152,7 +152,7 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
             known_lanes = {lane: step.next for lane, step in store.lanes(name).items()}
         lanes_at, from_ms = lanes_from(context, view, to, known_lanes)
         warnings += skipped_over(name, known_lanes, lanes_at)
-        plan = messages_again(name, known_lanes, lanes_at)
+        plan = read_once_more(name, known_lanes, lanes_at)
     elif to != "first":
         with context.source(view) as (source, prepared):
             from_ms = written(prepared, to)
@@ -174,7 +174,7 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
     if not new_ids:
         echo(plan)
     if warnings:
-        consent(f"let view {name} go on {'after' if lanes_at is None else 'at'} {place}", yes, *warnings)
+        consent(f"let view {name} go on {'at' if lanes_at is not None else 'after'} {place}", yes, *warnings)
     fingerprints: Literal["keep", "forget"] = "forget" if resend_profiles else "keep"
     ids: Literal["same", "new"] = "new" if new_ids else "same"
     context.call(
@@ -188,8 +188,10 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
         definition=definition,
         lanes_at=lanes_at,
     )
-    stood = f"after {place}; it stood at {text(row.head)}"
-    echo(f"view {name} goes on {stood if lanes_at is None else f'at {place}'}")
+    if lanes_at is not None:
+        echo(f"view {name} goes on at {place}")
+        return
+    echo(f"view {name} goes on after {place}; it stood at {text(row.head)}")
 
 
 def only_streams(context: OperatorContext, view: View) -> None:

@@ -12,7 +12,6 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from smartico_sync.config.checks import Parts, check, key_problem, public_key_problem, webhook
 from smartico_sync.config.document import Document, parse
-from smartico_sync.config.explain import explained
 from smartico_sync.config.models import AlertReceiver, Configuration, Health, Pii, Smartico, SourceConfig, Tracing, View
 from smartico_sync.config.problems import Loc, Problem, dotted
 from smartico_sync.config.secret_files import Shape, cleaned, password_of, read_secret, with_password
@@ -56,6 +55,8 @@ def load(
         try:
             configuration = Configuration.model_validate(document.data)
         except ValidationError as error:
+            from smartico_sync.config.explain import explained  # noqa: PLC0415 - only where there is something to explain
+
             problems += explained(error, document)
         if configuration is not None:
             problems += state_problems(configuration)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["LOOK_S", "DaemonHangs", "ask", "is_heard", "short", "socket_path"]
+__all__ = ["LOOK_S", "DaemonHangs", "answered", "ask", "short", "socket_path"]
 
 LOOK_S = 15.0  # a daemon that is busy lets somebody look sooner
 PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that says what became of it
@@ -26,6 +26,17 @@ def socket_path(state: Path) -> Path:
     return state.with_name(state.name + ".sock")
 
 
+def answered(state: Path) -> bool:
+    """Whether somebody listens there."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire, short(socket_path(state)) as path:
+            wire.settimeout(LOOK_S)
+            wire.connect(path)
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def short(path: Path) -> Iterator[str]:
     """A path by a name that the kernel takes for a socket, which is 108 bytes at most."""
@@ -34,19 +45,6 @@ def short(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{directory}/{path.name}"
     finally:
         os.close(directory)
-
-
-def is_heard(state: Path) -> bool:
-    """Whether any process listens there; a socket that one left behind when it was killed is nobody's."""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire, short(socket_path(state)) as path:
-            wire.settimeout(LOOK_S)
-            wire.connect(path)
-    except (FileNotFoundError, ConnectionRefusedError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 class Refused(SyncError):

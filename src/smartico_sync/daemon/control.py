@@ -156,8 +156,9 @@ class Control:
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.2,), name="control", daemon=True)
         self.thread.start()
 
-    def found(self) -> bool:
-        """Whether commands still come here, and not to another process of this machine."""
+    @property
+    def listens(self) -> bool:
+        """Whether the socket is still this one, and not another daemon's, or gone."""
         try:
             return self.path.lstat().st_ino == self.node
         except OSError:
@@ -167,6 +168,6 @@ class Control:
         """Stop serving, and take the socket away, unless it is another daemon's by now."""
         self.server.shutdown()
         self.server.server_close()
-        if self.found():
+        if self.listens:
             with suppress(OSError):
                 self.path.unlink()

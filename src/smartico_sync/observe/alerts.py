@@ -14,6 +14,7 @@ import structlog
 
 from smartico_sync import __version__
 from smartico_sync.core.backoff import Backoff
+from smartico_sync.delivery.failures import TurnedAway
 from smartico_sync.delivery.proxies import proxy_for
 from smartico_sync.delivery.transport import Transport
 from smartico_sync.errors import SyncError, Unexpected
@@ -112,6 +113,8 @@ class Receiver:
                 with suppress(httpx.HTTPError):
                     next(iter(answer.iter_raw(MOST_ANSWER_BYTES)), b"")
                 return "" if answer.status_code < 300 else f"HTTP {answer.status_code}"
+        except TurnedAway as error:
+            return f"the proxy does not let us through: {error}"
         except httpx.HTTPError as error:
             return str(error)  # see `delivery.failures`: it names the host, and nothing that is secret
         except Exception as error:  # noqa: BLE001 - whatever a receiver does, it is told and tried again

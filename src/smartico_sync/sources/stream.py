@@ -84,13 +84,12 @@ class Lag:
 class Standing:
     """How a subscription stands, for people and metrics. `notes`: sentences worth telling, as long as they are true.
 
-    Counts are since the start: `rebalances`, `reconnects`, `gap_messages` that the broker deleted unread, and `deliveries`: how
+    Counts are since it was subscribed: `rebalances`, `gap_messages` that the broker deleted unread, and `deliveries`: how
     often the message that was delivered most often has been. `lanes` are those that this member has now.
     """
 
     lanes: tuple[Lag, ...] = ()
     rebalances: int = 0
-    reconnects: int = 0
     gap_messages: int = 0
     deliveries: int = 0
     notes: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.messages.message import Message
     from smartico_sync.core.records import LaneStep
     from smartico_sync.sources.stream import Lag, Subscription
+    from smartico_sync.sources.stream import Standing as BrokerStanding
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
 
 __all__ = ["StreamLoop"]
@@ -84,6 +85,9 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         self._moves: Literal["no", "let go"] = "no"
         self._full_since = self._look_at = self._parked_at = 0.0
         self._begun: Literal["not yet", "yes"] = "not yet"
+        self._before = StreamStatus(skipped=dict(self._sender.skipped))  # what subscriptions counted that have ended
+        self._subscribed = 0
+        equipment.recorder.streaming(self._before, ())
 
     def run(self, stopping: threading.Event) -> None:
         """Work until the daemon ends; never raises for what an operator can mend. It begins when it is first asked to poll."""
@@ -185,6 +189,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         feed = feed_of(equipment.configuration, equipment.view, equipment.store.state_id)
         self._subscription = subscription = equipment.stream.subscribe(feed, self)
         self._session = session
+        self._subscribed += 1
         return session, subscription
 
     def _take(self, session: StreamSession, subscription: Subscription) -> None:
@@ -245,15 +250,18 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         self._look_at = time.monotonic() + LOOK_S
         found, now = subscription.standing(), now_ms()
         lanes = tuple(self._lane(each, now) for each in found.lanes)
-        status = StreamStatus(
-            lanes,
-            found.rebalances,
-            found.reconnects,
-            found.gap_messages,
-            found.deliveries,
-            dict(self._sender.skipped),
-        )
+        status = replace(self._counted(found), lanes=lanes, skipped=dict(self._sender.skipped))
         self._equipment.recorder.streaming(status, found.notes)
+
+    def _counted(self, found: BrokerStanding) -> StreamStatus:
+        """What was counted since the start: by a subscription, and by those before it."""
+        before = self._before
+        return StreamStatus(
+            rebalances=before.rebalances + found.rebalances,
+            reconnects=self._subscribed - 1,
+            gap_messages=before.gap_messages + found.gap_messages,
+            deliveries=max(before.deliveries, found.deliveries),
+        )
 
     def _lane(self, lag: Lag, now: int) -> LaneStatus:
         """What waits of a lane: at the broker, and on its way to the API."""
@@ -267,6 +275,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         super()._drop_session()
         subscription, self._subscription, self._session = self._subscription, None, None
         if subscription is not None:
+            self._before = self._counted(subscription.standing())
             with suppress(SyncError):
                 subscription.close()
         self._reached, self._full_since = {}, 0.0

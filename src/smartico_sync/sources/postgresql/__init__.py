@@ -15,7 +15,6 @@ from smartico_sync.sources.postgresql.login import Login
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading
 from smartico_sync.sources.postgresql.session import Answer, Session
-from smartico_sync.sources.postgresql.tables import ask_structures
 from smartico_sync.sources.postgresql.types import POSTGRESQL, family
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
@@ -96,6 +95,8 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         return ""
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
+        from smartico_sync.sources.postgresql.tables import ask_structures  # noqa: PLC0415 - only for a proposal
+
         return ask_structures(session)
 
     def _listed(self, session: Session) -> tuple[str, ...]:

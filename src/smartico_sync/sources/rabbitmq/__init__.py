@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -41,8 +39,6 @@ class RabbitStream:
         self._place = self._settings.place
         self.encryption = self._settings.encryption
         self._management = Management(self._settings) if self._settings.management else None
-        self._subscribed: Counter[str] = Counter()
-        self._turn = threading.Lock()
 
     @contextmanager
     def _asking(self) -> Iterator[BlockingConnection]:
@@ -69,10 +65,7 @@ class RabbitStream:
     def subscribe(self, feed: Feed, keeper: Keeper) -> Subscription:
         """Begin to read."""
         self._named(feed)
-        with self._turn:
-            broken = self._subscribed[feed.view]
-            self._subscribed[feed.view] += 1
-        return RabbitSubscription(self._settings, feed, keeper, broken)
+        return RabbitSubscription(self._settings, feed, keeper)
 
     def sample(self, feed: Feed, limit: int) -> list[Message]:
         """Some of the newest messages of streams; other queues show none without giving it away."""

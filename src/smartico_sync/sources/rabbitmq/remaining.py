@@ -47,8 +47,8 @@ class Remaining:
         """Whether every queue is counted, and empty; `places` are the next offsets."""
         return self._counted == "since" and not any(self.of(queue, places) for queue in self._kinds)
 
-    def of(self, queue: str, places: Mapping[str, int], open_messages: Literal["none", "some"] = "none") -> int:
-        """How many wait in a queue. `open_messages`: whether some are on their way, so that the broker may hold others back."""
+    def of(self, queue: str, places: Mapping[str, int], prefetch: Literal["free", "full"] = "free") -> int:
+        """How many wait in a queue. With a `prefetch` that is full the broker holds others back."""
         count = self.counts.get(queue)
         if count is None:
             return 0
@@ -58,5 +58,5 @@ class Remaining:
         quiet = time.monotonic() - self._quiet_since >= STREAM_QUIET_S
         left = end + count.messages - there - places[queue]
         if quiet and places[queue] >= end:
-            return 0 if open_messages == "none" else max(0, left)  # it would have sent more
+            return 0 if prefetch == "free" else max(0, left)  # it would have sent more
         return max(1, left)

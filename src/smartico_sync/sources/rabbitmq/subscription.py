@@ -59,10 +59,10 @@ class Held:
 
 
 class RabbitSubscription:
-    """As `sources.stream.Subscription` says, over one channel of one connection. `broken`: how often it broke before."""
+    """As `sources.stream.Subscription` says, over one channel of one connection."""
 
-    def __init__(self, settings: Settings, feed: Feed, keeper: Keeper, broken: int) -> None:
-        self._settings, self._feed, self._keeper, self._broken = settings, feed, keeper, broken
+    def __init__(self, settings: Settings, feed: Feed, keeper: Keeper) -> None:
+        self._settings, self._feed, self._keeper = settings, feed, keeper
         self._place = settings.place
         self._received: deque[tuple[str, int, int, BasicProperties, bytes]] = deque()
         self._open: deque[tuple[int, float]] = deque()  # the last tag of each page that is on its way, and since when
@@ -70,7 +70,7 @@ class RabbitSubscription:
         self._given_up: set[str] = set()
         self._next: dict[str, int] = {}
         self._times: dict[str, int] = {}
-        self._gap = 0
+        self._committed_tag = self._gap = 0
         self._deliveries = 1
         self._failed: Exception | None = None
         self._given_back: Literal["no", "yes", "the API is back"] = "no"
@@ -161,6 +161,7 @@ class RabbitSubscription:
         if not page.messages or not isinstance(page.token, range):
             return
         tags = page.token
+        self._committed_tag = tags[-1]
         if self._open and self._open[0][0] == tags[-1]:
             self._open.popleft()
         if self._given_back == "yes":
@@ -210,13 +211,15 @@ class RabbitSubscription:
 
     def standing(self) -> Standing:
         """How it stands."""
-        here = Counter(queue for queue, *_ in self._received if self._kinds[queue] != "stream")
-        some: Literal["none", "some"] = "some" if self._open or self._received else "none"
+        here = Counter(queue for queue, *_ in self._received)
+        came = {queue: at + (here[queue] if self._kinds[queue] == "stream" else 0) for queue, at in self._next.items()}
+        on_the_way = len(self._received) + (self._open[-1][0] - self._committed_tag if self._open else 0)
+        full: Literal["free", "full"] = "full" if on_the_way >= self._settings.prefetch else "free"
         lags = tuple(
-            Lag(queue, self._remaining.of(queue, self._next, some) + here[queue], self._times.get(queue, 0))
+            Lag(queue, self._remaining.of(queue, came, full) + here[queue], self._times.get(queue, 0))
             for queue in self._kinds
         )
-        return Standing(lags, 0, self._broken, self._gap, self._deliveries, notes=tuple(self._notes.values()))
+        return Standing(lags, 0, self._gap, self._deliveries, notes=tuple(self._notes.values()))
 
     def close(self) -> None:
         """Give all open messages back, in their order."""

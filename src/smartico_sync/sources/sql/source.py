@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, Part, ViewDefinition, gathered
 from smartico_sync.core.relation import Relation
-from smartico_sync.core.tables import Structure, Table
 from smartico_sync.errors import SourceError, ViewAltered, ViewBroken
 from smartico_sync.sources.kit.alterations import alteration
 from smartico_sync.sources.kit.pool import Pool
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from smartico_sync.core.relation import Column
-    from smartico_sync.core.tables import IndexPlan, ViewPlan
+    from smartico_sync.core.tables import IndexPlan, Structure, Table, ViewPlan
     from smartico_sync.sources.kit.login import BaseLogin
     from smartico_sync.sources.sql.statements import DialectAdapter
 
@@ -105,6 +104,8 @@ class PooledSource(BaseSource[S, R]):
 
     def tables(self) -> tuple[Table, ...]:
         """Tables and views with their columns; those that cannot be described are left out."""
+        from smartico_sync.core.tables import Structure, Table  # noqa: PLC0415 - only for a proposal
+
         names = [name for name in self.relations() if not self.home or names_of(name)[0] == self.home]
         with self._session() as session:
             with self._transaction(session, "the server"):
