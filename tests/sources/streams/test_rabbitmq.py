@@ -37,7 +37,7 @@ from waiting import until
 
 from .conftest import Book, drained, failure, taken
 
-real = [pytest.mark.slow, pytest.mark.timeout(60)]  # the broker alone takes ten seconds to start
+real = [pytest.mark.slow, pytest.mark.timeout(180)]  # the broker alone takes ten seconds to start
 KINDS = ("classic", "quorum", "stream")
 
 
