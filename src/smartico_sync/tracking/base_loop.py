@@ -101,6 +101,7 @@ class BaseLoop(ABC, Generic[T, S]):
         self._standing = Standing()
         self._committed: Literal["all", "less than was sent"] = "all"
         self._outbox: Literal["unknown", "on its way", "empty"] = "unknown"
+        self._announced: Literal["nothing", "sends again"] = "nothing"
         self._failures = 0
         self._resume_at = 0.0
         self._patience_s = math.inf
@@ -168,16 +169,17 @@ class BaseLoop(ABC, Generic[T, S]):
             unsettled = self._sender.unsettled()
             for each in unsettled:
                 self._flight.send(partial(self._sender.again, each), each.events.frame.estimated_size())
-            if unsettled:
+            if unsettled and self._announced == "nothing":  # once, however often the API must be asked
                 events = sum(len(each.events) for each in unsettled)
                 log.info("view.sends_again", view=self.name, pages=len(unsettled), events=events)
+                self._announced = "sends again"
             self._outbox = "on its way"
         if page := self._flight.take():
             self._commit(page)
         elif len(self._flight):
             self._await_answers()
         else:
-            self._outbox = "empty"
+            self._outbox, self._announced = "empty", "nothing"
         return self._outbox
 
     def _await_answers(self) -> None:
