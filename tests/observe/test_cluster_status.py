@@ -8,7 +8,7 @@ import pytest
 
 from smartico_sync.cli.status_text import cluster_lines
 from smartico_sync.delivery.destination_status import DestinationStatus
-from smartico_sync.delivery.shared_limit import BudgetStatus
+from smartico_sync.delivery.rate_limit import BudgetStatus
 from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, MemberStatus, lane_lines, with_cluster
 from smartico_sync.observe.finding import Finding
 from smartico_sync.observe.health import assess

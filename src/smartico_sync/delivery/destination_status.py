@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smartico_sync.delivery.circuit_breaker import Circuit
+    from smartico_sync.delivery.rate_limit import BudgetStatus
     from smartico_sync.delivery.request_log import SentRequest
-    from smartico_sync.delivery.shared_limit import BudgetStatus
 
 __all__ = ["DestinationStatus", "HaltedBrand"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from smartico_sync.delivery.protocol import Priority
-    from smartico_sync.delivery.shared_limit import BudgetStatus
 
-__all__ = ["RateLimit"]
+__all__ = ["BudgetStatus", "RateLimit"]
 
 MINUTE_S = 60.0
 HEADROOM = 0.98  # the API's minute and ours do not begin together
@@ -21,6 +21,16 @@ BURST = 10  # a tenth of a minute's requests may go at once; a bucket that held 
 RESERVE = 0.2  # of the bucket and of the slots, which a backfill leaves to what is live
 CALM = 0.25  # of the requests of a minute: below it more of them may be made of the same events
 GLANCE_S = 0.05  # how soon a free slot is noticed
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """What this member drew so far, of which `lost` was not used in time; `waited_s`: how long requests that were ready waited for it."""
+
+    drawn: int
+    lost: int
+    waited_s: float
+    problem: str = ""
 
 
 class RateLimit:

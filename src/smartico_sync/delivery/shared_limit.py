@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from smartico_sync.delivery.rate_limit import GLANCE_S, MINUTE_S, RESERVE, RateLimit
+from smartico_sync.delivery.rate_limit import GLANCE_S, MINUTE_S, RESERVE, BudgetStatus, RateLimit
 from smartico_sync.errors import SyncError
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.delivery.protocol import Priority
 
-__all__ = ["Budget", "BudgetStatus", "SharedLimit"]
+__all__ = ["Budget", "SharedLimit"]
 
 USED = 0.96  # of the limit: with a bucket of one second, and a part that is used a second after it was drawn, no minute has more
 KEPT_S = 1.0  # what is drawn and not used is lost after that: whoever is paused does not send it when it wakes
@@ -45,16 +44,6 @@ class Budget(Protocol):
     def close(self) -> None:
         """Let go of it; a `draw` that waits ends."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetStatus:
-    """What this member drew so far, of which `lost` was not used in time; `waited_s`: how long requests that were ready waited for it."""
-
-    drawn: int
-    lost: int
-    waited_s: float
-    problem: str = ""
 
 
 def steady_s() -> float:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.delivery.destination import DestinationStatus
-    from smartico_sync.delivery.shared_limit import BudgetStatus
+    from smartico_sync.delivery.rate_limit import BudgetStatus
     from smartico_sync.observe.cluster_status import ClusterStatus
     from smartico_sync.observe.health import Health
     from smartico_sync.observe.view_status import ViewStatus
