@@ -100,12 +100,13 @@ def test_a_wrong_token_halts_at_once_and_nothing_is_delivered(sandbox):
 
 
 def test_requests_are_full_where_a_backlog_lasts(ingest, sandbox):
-    """What is new goes in several requests, so that one player holds up few others; of a backlog each has all that it may."""
-    ingest.send("deposits", some_events(50, players=1000)).result(30)
+    """What is new goes in several requests, so that one player holds up few others; of a backlog in two, which an API that is slow
+    with one player tells apart from one that is down."""
+    ingest.send("deposits", some_events(80, players=1000)).result(30)
     spread = sandbox.stats()["requests"]
-    assert spread >= 2
-    ingest.send("deposits", some_events(50, players=1000, start=500), requests="full").result(30)
-    assert sandbox.stats()["requests"] == spread + 1
+    assert spread >= 3
+    ingest.send("deposits", some_events(80, players=1000, start=500), requests="full").result(30)
+    assert sandbox.stats()["requests"] == spread + 2
 
 
 def test_an_event_larger_than_a_body_is_refused_alone(sandbox):

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-__all__ = ["CALM_WORTH", "WORTH", "Batch", "batches", "encode", "parts", "weight"]
+__all__ = ["CALM_WORTH", "FULL_SPREAD", "SPREAD", "WORTH", "Batch", "batches", "encode", "parts", "weight"]
 
 # Groups of players, of about twenty events in a full page: what a part lacks to its limit is half a group.
 SLICES = 1024
 SPREAD = 4  # parts at least: one that must wait holds up a quarter of the players
+# Parts at least in a backlog: an API that answers one, and not the other, is slow with a player and not down.
+FULL_SPREAD = 2
 WORTH = 100  # events: a page is not spread into smaller parts than these
 CALM_WORTH = 25  # the same while the API would take many more requests: fewer share one with a player it is slow with
 APART = 8  # parts at most of what is sent apart
@@ -96,7 +98,13 @@ def weight(events: Events) -> float:
 
 
 def batches(
-    events: Events, most: int, most_bytes: int, *, worth: int = WORTH, apart: AbstractSet[int] = frozenset()
+    events: Events,
+    most: int,
+    most_bytes: int,
+    *,
+    worth: int = WORTH,
+    spread: int = SPREAD,
+    apart: AbstractSet[int] = frozenset(),
 ) -> tuple[list[Batch], list[Events]]:
     """Requests of at most `most` events and `most_bytes` bytes, and the single events that are larger than that.
 
@@ -115,11 +123,11 @@ def batches(
     if apart:
         theirs = frame.get_column(PLAYER).is_in(pl.Series(list(apart), dtype=pl.UInt64).implode())
         waiting = [
-            *cut_with_texts(frame.filter(~theirs), texts.filter(~theirs), most, worth, SPREAD),
+            *cut_with_texts(frame.filter(~theirs), texts.filter(~theirs), most, worth, spread),
             *cut_with_texts(frame.filter(theirs), texts.filter(theirs), most, 1, APART),
         ]
     else:
-        waiting = cut_with_texts(frame, texts, most, worth, SPREAD)
+        waiting = cut_with_texts(frame, texts, most, worth, spread)
     waiting.reverse()
     while waiting:
         piece, texts = waiting.pop()

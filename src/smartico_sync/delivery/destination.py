@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from smartico_sync.core.batches import CALM_WORTH, WORTH, batches
+from smartico_sync.core.batches import CALM_WORTH, FULL_SPREAD, SPREAD, WORTH, batches
 from smartico_sync.delivery.circuit_breaker import BACKOFF, EVERYTHING
 from smartico_sync.delivery.destination_status import DestinationStatus, HaltedBrand
 from smartico_sync.delivery.dispatch import GLANCE_S, Dispatch
@@ -80,9 +80,9 @@ class Destination:
         """The requests of some events, as the API takes them now, and the events that no request can hold."""
         with self.lock:
             most, worth = self.dispatch.batch_size.events, CALM_WORTH if self.dispatch.rate_limit.calm else WORTH
-            worth = most if requests == "full" else worth
             apart = frozenset(self.dispatch.slow.suspected)
-        return batches(events, most, most_bytes, worth=worth, apart=apart)
+        spread = FULL_SPREAD if requests == "full" else SPREAD
+        return batches(events, most, most_bytes, worth=worth, spread=spread, apart=apart)
 
     def work(self) -> None:
         """One worker. Whatever happens to a request, it goes on with the next."""

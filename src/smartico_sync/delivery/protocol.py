@@ -20,7 +20,7 @@ Priority = Literal[
 
 Requests = Literal[
     "spread",  # over several, so that one that has to wait holds up a part of the players only
-    "full",  # as few as the limits allow, while a backlog lasts
+    "full",  # over as few as the limits allow, but over two, while a backlog lasts
 ]
 
 
