@@ -61,6 +61,7 @@ def prometheus(home, target):
             assert found, said.read_text()
             there = Prometheus(f"http://{found[1]}")
             with there.http:
+                until(lambda: there.http.get("/-/ready").is_success)
                 yield there
         finally:
             server.terminate()

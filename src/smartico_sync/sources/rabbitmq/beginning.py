@@ -64,7 +64,7 @@ def stream_step(
     connection: BlockingConnection, feed: Feed, queue: str, known: LaneStep | None, place: str
 ) -> tuple[LaneStep, int, int]:
     """Where a stream goes on, its end, and how many messages were deleted unread before. Raises ViewRegressed and MessagesLost."""
-    low, high = ends(connection, queue, place)
+    low, high = ends(connection, queue, place, known.next if known else 0)
     if known is None:
         if isinstance(feed.start, int):
             # The broker goes by its chunks: some messages that are older may come with the first of them.

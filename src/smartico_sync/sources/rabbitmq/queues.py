@@ -42,6 +42,8 @@ __all__ = [
 Kind = Literal["classic", "quorum", "stream"]
 OFFSET_HEADER = "x-stream-offset"
 QUIET_S = 0.5  # a stream that sends nothing for so long has nothing more
+BUSY_S = 1.0  # a stream that is written to all the while never is quiet
+PATIENCE_S = 20.0  # until a busy stream comes to where it was read before: its last chunk may hold thousands
 LOOK_MESSAGES = 100  # of a stream, on their way at once while it is only looked at
 PROPERTIES = (
     "app_id", "content_encoding", "content_type", "correlation_id", "delivery_mode", "expiration", "message_id", "priority",
@@ -191,11 +193,23 @@ def time_of_first(connection: BlockingConnection, queue: str, at: int, place: st
         looking.close()  # type: ignore[attr-defined]  # a generator
 
 
-def ends(connection: BlockingConnection, queue: str, place: str) -> tuple[int, int]:
-    """The first offset of a stream that is there, and the one after its last; (0, 0) for one that never had a message."""
-    first = first_from(connection, queue, "first", place)
-    last = max((offset for offset, *_ in looked_at(connection, queue, "last", place)), default=-1)
-    return (first or 0), max(last + 1, first or 0)
+def ends(connection: BlockingConnection, queue: str, place: str, least: int = 0) -> tuple[int, int]:
+    """The first offset of a stream that is there, and the one after its last; (0, 0) for one that never had a message.
+
+    A stream that is written to all the while has no last one: it is looked at for a moment, or until it has come to `least`.
+    """
+    first, end = first_from(connection, queue, "first", place) or 0, 0
+    looking = looked_at(connection, queue, "last", place)
+    began = time.monotonic()
+    try:
+        for offset, *_ in looking:
+            end = max(end, offset + 1)
+            looked_s = time.monotonic() - began
+            if looked_s >= BUSY_S and (end >= least or looked_s >= PATIENCE_S):
+                break
+    finally:
+        looking.close()  # type: ignore[attr-defined]  # a generator
+    return first, max(end, first)
 
 
 def newest(connection: BlockingConnection, queue: str, limit: int, place: str, feed: Feed) -> list[Message]:
