@@ -32,6 +32,16 @@ def arrived(operator):
     return bets, levels
 
 
+def ends_complete(operator, writer, works):
+    """All arrives, once and in order, and the member that works ends cleanly."""
+    wanted = Counter(range(1, writer.number + 1))
+    until(lambda: Counter(number for numbers in arrived(operator)[0].values() for number in numbers) == wanted, 0.5)
+    until(lambda: arrived(operator)[1] == writer.levels, 0.5)
+    works.send_signal(signal.SIGTERM)
+    assert works.wait() == 0
+    assert arrived(operator)[0] == writer.wanted
+
+
 def test_members_with_one_state_hand_the_topics_over(operator, postgresql, private_kafka_mock, tmp_path):
     """One is killed, one frozen past its lease, one ends: every bet counts once, in order, and no old profile comes over a newer one."""
     server = private_kafka_mock
@@ -73,12 +83,7 @@ def test_members_with_one_state_hand_the_topics_over(operator, postgresql, priva
     finally:
         writer.stopping.set()
         writer.join()
-    wanted = Counter(range(1, writer.number + 1))
-    until(lambda: Counter(number for numbers in arrived(operator)[0].values() for number in numbers) == wanted, 0.5)
-    until(lambda: arrived(operator)[1] == writer.levels, 0.5)
-    second.send_signal(signal.SIGTERM)
-    assert second.wait() == 0
-    assert arrived(operator)[0] == writer.wanted
+    ends_complete(operator, writer, second)
 
 
 def test_members_with_a_state_each_are_refused_profiles(operator, private_kafka_mock, tmp_path):

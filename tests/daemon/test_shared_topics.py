@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections import Counter
 
 import psycopg
 import pytest
 
 from daemon.conftest import Operator
-from daemon.test_kafka_cluster import LEASE_S, SHARED, arrived
+from daemon.test_kafka_cluster import LEASE_S, SHARED, ends_complete
 from daemon.test_kafka_crashes import VIEWS, Writer
 from servers.kafka import new_name
 from smartico_sync.pii.keys import new_key
@@ -29,7 +28,7 @@ class Team:
         self.database = database
         (home / "state.key").write_text(new_key())
         self.members = {}
-        for name in ("one", "two"):
+        for name in ("one", "two", "idle"):
             each = self.members[name] = Operator(home / name, operator.sandbox)
             each.home.mkdir()
             each.key, each.log = operator.key, operator.log
@@ -74,6 +73,10 @@ def test_members_share_the_partitions_of_a_topic(operator, postgresql, kafka_bro
         said = team["one"].sync("cluster", "show").stdout
         assert all(f"{view}: " in said for view in ("users", "bets"))
         assert said.count(" reads ") == 4
+        alone = team["idle"].sync("status").stdout  # from a machine without a daemon
+        assert "topics of " in alone
+        assert alone.count(" reads ") == 4
+        assert alone.count("elsewhere") == 2
         first.kill()
         first.wait()
         reads(two=6)
@@ -89,10 +92,5 @@ def test_members_share_the_partitions_of_a_topic(operator, postgresql, kafka_bro
     finally:
         writer.stopping.set()
         writer.join()
-    wanted = Counter(range(1, writer.number + 1))
-    until(lambda: Counter(number for numbers in arrived(operator)[0].values() for number in numbers) == wanted, 0.5)
-    until(lambda: arrived(operator)[1] == writer.levels, 0.5)
-    first.send_signal(signal.SIGTERM)
-    assert first.wait() == 0
-    assert arrived(operator)[0] == writer.wanted
+    ends_complete(operator, writer, first)
     assert operator.sandbox.stats()["order_violations"] == 0

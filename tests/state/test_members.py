@@ -174,10 +174,11 @@ def page(version):
     return packed(Events(events), states)
 
 
-def tried(place, database, commands):
+def lived(world_of, place, database, commands):
+    """A world of its own after these commands, once it has come to rest: whatever happened, the newest profile is there."""
     database.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
     place.open().close()
-    world = World(place, database)
+    world = world_of(place, database)
     try:
         for command, what in commands:
             world.run(command, what)
@@ -186,6 +187,27 @@ def tried(place, database, commands):
         for name in MEMBERS:
             world.kill(name)
     assert world.profile == world.version
+    return world
+
+
+def in_any_order(commands, most, attempt):
+    """Try lists of such commands."""
+
+    @given(st.lists(commands, min_size=20, max_size=80))
+    @settings(
+        max_examples=most,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    def tried_in(some):
+        attempt(some)
+
+    tried_in()
+
+
+def tried(place, database, commands):
+    world = lived(World, place, database, commands)
     assert {f"b{number}" for number in range(1, world.version + 1)} <= world.known
 
 
@@ -211,15 +233,4 @@ def test_a_request_of_a_member_that_is_gone_changes_nothing(server_place, state_
 @pytest.mark.slow
 def test_whatever_is_paused_at_whatever_step(server_place, state_database):
     """Members, the API and the lease go on in any order, and a member may be killed at any step."""
-
-    @given(st.lists(COMMANDS, min_size=20, max_size=80))
-    @settings(
-        max_examples=25,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
-    def any_order(commands):
-        tried(server_place, state_database, commands)
-
-    any_order()
+    in_any_order(COMMANDS, 25, lambda commands: tried(server_place, state_database, commands))

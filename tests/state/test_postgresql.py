@@ -116,7 +116,7 @@ def test_older_tables_are_brought_up_while_nobody_works(place, store, state_data
     store.close()
     with place.open() as other:
         assert {row.view for row in other.views()} == {"users", "bets"}
-    assert place.members() == []
+    assert place.seen().members == ()
 
 
 def test_a_member_holds_the_groups_it_was_given(place, store, state_database):

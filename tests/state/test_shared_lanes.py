@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from smartico_sync.core.events import EID, PLAYER, POSITION, Events
@@ -17,8 +16,7 @@ from smartico_sync.core.outbox import packed
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit, LaneStep
 from smartico_sync.errors import PositionMoved, StateHeld, StateLocked, StateLost
-from smartico_sync.state.postgresql.tables import SCHEMA
-from state.test_members import MEMBERS, World
+from state.test_members import MEMBERS, World, in_any_order, lived
 from state.test_members import page as one_version
 
 A, B = "bets/0", "bets/1"
@@ -241,37 +239,12 @@ LATE = [
 ]
 
 
-def tried(place, database, commands):
-    database.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
-    place.open().close()
-    world = Topic(place, database)
-    try:
-        for command, what in commands:
-            world.run(command, what)
-        world.settle()
-    finally:
-        for name in MEMBERS:
-            world.kill(name)
-    assert world.profile == world.version
-
-
 def test_a_request_of_a_member_that_lost_its_lane_changes_nothing(server_place, state_database):
     """It hangs while the lane goes to another member, which sends something newer, and then arrives."""
-    tried(server_place, state_database, LATE)
+    lived(Topic, server_place, state_database, LATE)
 
 
 @pytest.mark.slow
 def test_whatever_is_paused_while_a_lane_goes_from_one_to_the_other(server_place, state_database):
     """Members, the broker and the API go on in any order, and a member may be killed at any step."""
-
-    @given(st.lists(GIVES, min_size=20, max_size=80))
-    @settings(
-        max_examples=12,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
-    def holds(commands):
-        tried(server_place, state_database, commands)
-
-    holds()
+    in_any_order(GIVES, 12, lambda commands: lived(Topic, server_place, state_database, commands))

@@ -31,7 +31,8 @@ def cluster() -> None:
 def show(path: Path, as_json: bool) -> None:
     """Say which member works with which group of views, since when, until when it is left to it without a word, and who stands by."""
     place = shared(OperatorContext(path))
-    holders, members, lanes = place.holders(), place.members(), place.lanes()
+    seen = place.seen()
+    holders, members, lanes = seen.holders, seen.members, seen.lanes
     if as_json:
         groups = [asdict(each) | {"member_id": str(each.member_id or "")} for each in holders]
         there = [asdict(each) | {"resting": sorted(each.resting)} for each in members]

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.cli.operator_context import OperatorContext
+from smartico_sync.daemon.cluster_view import divided, groups_of, members_of
 from smartico_sync.errors import SourceUnreachable, SyncError
-from smartico_sync.observe.cluster_status import ClusterStatus, GroupStatus, MemberStatus
+from smartico_sync.observe.cluster_status import ClusterStatus
 from smartico_sync.state.place import ServerPlace
 from smartico_sync.tracking.clocks import now_ms
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from smartico_sync.cli.configured import Configured
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.stream import Lag
-    from smartico_sync.state.place import Place
     from smartico_sync.state.store import Store
 
 __all__ = ["stopped"]
@@ -34,7 +34,7 @@ def stopped(configured: Configured) -> dict[str, Any]:
             silent: set[str] = set()
             lanes = {name: waiting(context, store, name, silent) for name in rows}
             parked, dead = store.parked_counts(), store.dead_letter_counts()
-        cluster = elsewhere(context.state)
+        cluster = elsewhere(context)
     held = {view for group in (cluster.groups if cluster else ()) if group.held == "yes" for view in group.views}
     names = [view.name for view in context.configuration.views]
     views = []
@@ -62,22 +62,13 @@ def stands(row: ViewRow | None, running: str) -> str:
     return running if row or running == "elsewhere" else "never started"
 
 
-def elsewhere(place: Place) -> ClusterStatus | None:
+def elsewhere(context: OperatorContext) -> ClusterStatus | None:
     """Which members work with the state, and who stands by; None for a file, which one machine has. Raises StateError."""
+    place = context.state
     if not isinstance(place, ServerPlace):
         return None
-    holders = {holder.name: holder for holder in place.holders() if holder.live}
-    groups = tuple(
-        GroupStatus(group.name, group.views, "stands by", "yes", holder.member, holder.since, holder.left_s)
-        if (holder := holders.get(group.name))
-        else GroupStatus(group.name, group.views, "stands by", "no", "", "", 0.0)
-        for group in place.groups
-    )
-    members = tuple(
-        MemberStatus(each.name, tuple(held.name for held in holders.values() if str(held.member_id) == each.id))
-        for each in place.members()
-    )
-    return ClusterStatus(place.member, "yes", groups, members)
+    seen = place.seen()
+    return ClusterStatus(place.member, "yes", groups_of(divided(context.configuration), place, seen), members_of(seen))
 
 
 def coded(counts: Mapping[int, int]) -> dict[str, int]:

@@ -11,17 +11,16 @@ from uuid import uuid4
 
 import structlog
 
-from smartico_sync.config.shared_topics import shared_views
 from smartico_sync.config.token_groups import token_groups
+from smartico_sync.daemon.cluster_view import divided, groups_of, members_of, names_of
 from smartico_sync.daemon.group_work import GroupWork
 from smartico_sync.errors import ConfigError, StateError, StateHeld
-from smartico_sync.observe.cluster_status import ANSWERS, ClusterStatus, GroupStatus, MemberStatus
+from smartico_sync.observe.cluster_status import ANSWERS, ClusterStatus
 from smartico_sync.observe.finding import Finding
 from smartico_sync.state.fair_share import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from smartico_sync.config.models import Configuration
@@ -37,9 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Member"]
 
 BEATS = 3  # in the time of a lease
-GLANCE_S = (
-    1.5  # how soon it is noticed that a group was let go; with the beats of a lease of 10 s two statements a second
-)
+# How soon it is noticed that a group was let go; with the beats of a lease of 10 s two statements a second.
+GLANCE_S = 1.5
 SKEW_S = 60.0  # clocks of one data centre differ by less; retentions and `max_age` go by the member's own
 
 log = structlog.get_logger()
@@ -64,9 +62,8 @@ class Member:
         self.configuration, self.base, self.board, self.stopping = configuration, base, board, stopping
         self.place = place
         self.groups = {group.name: group for group in token_groups(configuration)}
-        shared = shared_views(configuration)
-        self.alone = {name: part for name, group in self.groups.items() if (part := group.without(shared)).views}
-        self.together = {name: part for name, group in self.groups.items() if (part := group.within(shared)).views}
+        self.divided = divided(configuration)
+        self.alone, self.together = self.divided.alone, self.divided.together
         self.digests = digests_of(place)
         self.work: dict[str, GroupWork] = {}
         self.resting: dict[str, float] = {}  # groups that are left to others, until when
@@ -259,58 +256,15 @@ class Member:
 
     def status(self) -> ClusterStatus:
         """How the cluster stands, as this member sees it."""
-        seen = self._seen
+        seen, me = self._seen, self.name
         fresh = time.monotonic() - self._seen_at <= self.place.lease_s
-        works = self.names_at_work()
-        holders = {each.name: each for each in seen.holders}
-        groups = [self.part_status(name, group, works) for name, group in self.together.items()]
-        for name, group in self.alone.items():
-            holder, here = holders.get(name), name in works
-            groups.append(
-                GroupStatus(
-                    name,
-                    tuple(view.name for view in group.views),
-                    "works" if here else "stands by",
-                    "yes" if here or (holder is not None and holder.live) else "no",
-                    (self.name if here else holder.member if holder else ""),
-                    holder.since if holder else "",
-                    holder.left_s if holder else 0.0,
-                )
-            )
-        members = [
-            MemberStatus(
-                each.name,
-                tuple(
-                    f"topics of {holder.shares}" if holder.shares else holder.name
-                    for holder in holders.values()
-                    if holder.live and str(holder.member_id) == each.id
-                ),
-            )
-            for each in seen.members
-        ]
-        return ClusterStatus(
-            self.name, "yes" if fresh else "no", tuple(groups), tuple(members), tuple(self.findings(fresh=fresh))
-        )
+        groups = groups_of(self.divided, self.place, seen, me, self.names_at_work())
+        return ClusterStatus(me, "yes" if fresh else "no", groups, members_of(seen), tuple(self.findings(fresh=fresh)))
 
     def names_at_work(self) -> set[str]:
         """The names of the leases under which this member works."""
         with self._lock:
             return {name for name, work in self.work.items() if work.parts is not None and not work.over}
-
-    def part_status(self, name: str, group: TokenGroup, works: AbstractSet[str]) -> GroupStatus:
-        """How it stands with topics that members read together."""
-        readers = [each for each in self._seen.holders if each.live and each.shares == name]
-        here = self.place.beside(name, ()).groups[0].name in works
-        return GroupStatus(
-            f"topics of {name}",
-            names_of(group),
-            "works" if here else "stands by",
-            "yes" if here or readers else "no",
-            ", ".join(each.member for each in readers),
-            min((each.since for each in readers), default=""),
-            max((each.left_s for each in readers), default=0.0),
-            tuple(each for each in self._seen.lanes if each.view in names_of(group)),
-        )
 
     @property
     def name(self) -> str:
@@ -335,11 +289,6 @@ class Member:
             if name not in at_work:
                 found.append(Finding("critical", f"group {name}", error.message, error.hint, code="cluster"))
         return found
-
-
-def names_of(group: TokenGroup) -> tuple[str, ...]:
-    """The views of a group."""
-    return tuple(view.name for view in group.views)
 
 
 def digests_of(place: ServerPlace) -> dict[str, str]:

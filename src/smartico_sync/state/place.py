@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from smartico_sync.state.database import Access
-    from smartico_sync.state.fair_share import Member
-    from smartico_sync.state.group import First, Group, LaneHolder
+    from smartico_sync.state.group import First, Group
     from smartico_sync.state.key_file import KeyFile
     from smartico_sync.state.postgresql.budget import SharedBudget
     from smartico_sync.state.postgresql.lease import Holder
-    from smartico_sync.state.postgresql.membership import Membership
+    from smartico_sync.state.postgresql.membership import Membership, Seen
     from smartico_sync.state.recovery import Restored
     from smartico_sync.state.store import Store
 
@@ -132,20 +131,14 @@ class ServerPlace:
         opened: Store = import_module(SERVER).opened(self, access)
         return opened
 
-    def holders(self) -> list[Holder]:
+    def seen(self) -> Seen:
+        """Who is there, who holds each lease or held it last, and who reads which part of the topics that members share. Raises StateError."""
+        found: Seen = import_module(SERVER).seen(self)
+        return found
+
+    def holders(self) -> tuple[Holder, ...]:
         """Who holds each lease, or held it last. Raises StateError."""
-        found: list[Holder] = import_module(SERVER).holders(self)
-        return found
-
-    def members(self) -> list[Member]:
-        """Who is there, working or standing by. Raises StateError."""
-        found: list[Member] = import_module(SERVER).members(self)
-        return found
-
-    def lanes(self) -> list[LaneHolder]:
-        """Who reads which part of the topics that members share. Raises StateError."""
-        found: list[LaneHolder] = import_module(SERVER).lanes(self)
-        return found
+        return self.seen().holders
 
     def membership(self) -> Membership:
         """Be there as a member, which may be given groups; makes the tables at the very first start. Raises what `open` raises."""

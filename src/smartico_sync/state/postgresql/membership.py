@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from smartico_sync.state.postgresql.first_start import Wish
     from smartico_sync.state.postgresql.lease import Holder
 
-__all__ = ["Membership", "Seen", "lane_holders", "present", "want"]
+__all__ = ["Membership", "Seen", "look_around", "present", "want"]
 
 RESTS = "rests "  # before the hash of a group that its member leaves to others
 FORGOTTEN_S = 3600  # who was gone for longer is no news
@@ -48,7 +48,7 @@ WANT = "UPDATE lease SET wanted = %s WHERE name = %s"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a member sees at one moment. `skew_s`: its own clock minus that of the database; `lanes`: who reads what of topics that are shared."""
+    """What a member, or a command, sees at one moment. `skew_s`: this clock minus that of the database; `lanes`: who reads what of topics that are shared."""
 
     members: tuple[Member, ...]
     holders: tuple[Holder, ...]
@@ -98,13 +98,7 @@ class Membership:
             told_groups = {name: RESTS * (name in resting) + digest for name, digest in groups.items()}
             try:
                 cursor.execute(HERE, (who.id, who.name, self._wish.lease_s, json.dumps(told_groups)))
-                members = tuple(present(self._connection))
-                before = time.time()
-                (now,) = cursor.execute(NOW).fetchone() or (before,)
-                skew = (before + time.time()) / 2 - now
-                holders = tuple(look(self._connection))
-                shared = any(each.live and each.shares for each in holders)
-                return Seen(members, holders, skew, tuple(lane_holders(self._connection)) if shared else ())
+                return look_around(self._connection)
             except psycopg.Error:
                 self._connection.close()
                 raise
@@ -138,6 +132,16 @@ def present(connection: psycopg.Connection[Any]) -> list[Member]:
         )
         for number, name, here_s, groups in psycopg.ClientCursor(connection).execute(MEMBERS).fetchall()
     ]  # fmt: skip
+
+
+def look_around(connection: psycopg.Connection[Any]) -> Seen:
+    """What there is to be seen now. Raises psycopg.Error."""
+    members, before = tuple(present(connection)), time.time()
+    (now,) = psycopg.ClientCursor(connection).execute(NOW).fetchone() or (before,)
+    skew = (before + time.time()) / 2 - now
+    holders = tuple(look(connection))
+    shared = any(each.shares for each in holders)
+    return Seen(members, holders, skew, tuple(lane_holders(connection)) if shared else ())
 
 
 def lane_holders(connection: psycopg.Connection[Any]) -> list[LaneHolder]:

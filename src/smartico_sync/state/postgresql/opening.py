@@ -9,8 +9,8 @@ from smartico_sync.state.postgresql.connection import connect, told  # isort: sk
 from smartico_sync.state.postgresql import database, first_start, recovery
 from smartico_sync.state.postgresql.budget import SharedBudget
 from smartico_sync.state.postgresql.first_start import Wish
-from smartico_sync.state.postgresql.lease import Who, look
-from smartico_sync.state.postgresql.membership import Membership, lane_holders, present, want
+from smartico_sync.state.postgresql.lease import Who
+from smartico_sync.state.postgresql.membership import Membership, look_around, want
 from smartico_sync.state.store import Store
 
 if TYPE_CHECKING:
@@ -19,23 +19,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smartico_sync.state.database import Access
-    from smartico_sync.state.fair_share import Member
-    from smartico_sync.state.group import LaneHolder
     from smartico_sync.state.place import ServerPlace
-    from smartico_sync.state.postgresql.lease import Holder
+    from smartico_sync.state.postgresql.membership import Seen
     from smartico_sync.state.postgresql.statements import Steps
     from smartico_sync.state.recovery import Restored
 
 __all__ = [
     "budget",
     "cleared",
-    "holders",
     "joined",
-    "lanes",
-    "members",
     "opened",
     "renewed",
     "restored",
+    "seen",
     "snapshot",
     "there",
     "wanted",
@@ -90,28 +86,12 @@ def snapshot(place: ServerPlace) -> AbstractContextManager[Steps]:
     return database.snapshot(wished(place))
 
 
-def holders(place: ServerPlace) -> list[Holder]:
-    """Every lease there is, and who has it."""
+def seen(place: ServerPlace) -> Seen:
+    """Who is there, who has each lease there is, and who reads what of topics that members share."""
     wish = wished(place)
     with told(wish.url), closing(connect(wish.url, wish.lease_s, "look")) as connection:
         first_start.looked_at(connection, wish)
-        return look(connection)
-
-
-def members(place: ServerPlace) -> list[Member]:
-    """Who is there."""
-    wish = wished(place)
-    with told(wish.url), closing(connect(wish.url, wish.lease_s, "look")) as connection:
-        first_start.looked_at(connection, wish)
-        return present(connection)
-
-
-def lanes(place: ServerPlace) -> list[LaneHolder]:
-    """Who reads which lane of the views that are shared."""
-    wish = wished(place)
-    with told(wish.url), closing(connect(wish.url, wish.lease_s, "look")) as connection:
-        first_start.looked_at(connection, wish)
-        return lane_holders(connection)
+        return look_around(connection)
 
 
 def joined(place: ServerPlace) -> Membership:
