@@ -79,8 +79,8 @@ def told(findings: list[Finding], reports: list[ViewReport], code: ExitCode) -> 
 
 def everything(path: Path) -> Iterator[Finding | ViewReport]:
     """The configuration, the machine, each source with its views, and the API."""
-    warnings: list[str] = []
-    warnings += filter(None, [add_environment_file(path)])
+    about_file = add_environment_file(path)
+    warnings = [about_file] if about_file else []
     configuration = load(path, warnings=warnings)
     protection_of(configuration)
     views, sources = len(configuration.views), len(configuration.sources)

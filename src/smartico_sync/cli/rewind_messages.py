@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.cursor_time import written_ms
 from smartico_sync.core.messages.message import split_place
 from smartico_sync.errors import ConfigError
 
@@ -70,10 +70,9 @@ def read_once_more(view: str, known: Mapping[str, int], wanted: Mapping[str, int
 def time_of(text: str) -> int:
     """A time as a person writes it, as epoch ms; UTC where it names no zone."""
     try:
-        moment = datetime.fromisoformat(text)
+        return written_ms(text)
     except ValueError:
         raise ConfigError(
             f"{text!r} is no place of messages",
             hint="expected first, a time such as 2026-01-31T12:00:00, or offsets such as bets/0@120,bets/1@98",
         ) from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

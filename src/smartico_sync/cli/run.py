@@ -29,7 +29,6 @@ from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
 from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
 from smartico_sync.errors import ExitCode, SyncError
 from smartico_sync.observe.alerts import Alerts
-from smartico_sync.observe.endpoint import no_dead_letters
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.journal import Journal
 from smartico_sync.observe.logs import configure, flush
@@ -144,9 +143,7 @@ def work_alone(
 ) -> Configuration | None:
     """Work with this configuration until another one is loaded, which is returned, or the daemon ends. Raises what no waiting mends."""
     if endpoint is not None:
-        endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
-        endpoint.notes, endpoint.waits_for, endpoint.dated = reload.findings, None, journal.dated
-        endpoint.sources, endpoint.sizes, endpoint.dead_letters = {}, None, no_dead_letters
+        endpoint.begins(board, reload.findings, journal.dated)
     with ExitStack() as stack:
         parts = start.until(partial(assembled, configuration, base, stack, board))
         scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))

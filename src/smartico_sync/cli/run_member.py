@@ -19,7 +19,6 @@ from smartico_sync.daemon.reload import tried
 from smartico_sync.daemon.state_place import state_place
 from smartico_sync.errors import StateError
 from smartico_sync.observe.cluster_status import with_cluster
-from smartico_sync.observe.endpoint import no_dead_letters
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.status_document import status_document
 from smartico_sync.state.place import ServerPlace
@@ -62,14 +61,7 @@ def take_part(
     base = path.absolute().parent
     tried(configuration, base)
     if endpoint is not None:
-        endpoint.board, endpoint.destinations, endpoint.starting = board, tuple, "yes"
-        endpoint.notes, endpoint.waits_for, endpoint.dated = notes, None, journal.dated
-        endpoint.sources, endpoint.sizes, endpoint.dead_letters, endpoint.cluster = (
-            {},
-            None,
-            no_dead_letters,
-            lambda: None,
-        )
+        endpoint.begins(board, notes, journal.dated)
 
     def joined() -> Member:
         place = state_place(configuration, base)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.config.source_checks import engine_of
+from smartico_sync.config.state_checks import is_server
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
@@ -15,7 +16,7 @@ __all__ = ["shared_views"]
 
 def shared_views(configuration: Configuration) -> frozenset[str]:
     """Their names. A queue has one consumer; and of profiles with a `version:` a player may be in several partitions: those stay with one member."""
-    if configuration.cluster.topics == "leased" or "://" not in configuration.state:
+    if configuration.cluster.topics == "leased" or not is_server(configuration.state):
         return frozenset()
     return frozenset(view.name for view in configuration.views if may_be_shared(configuration, view))
 

@@ -13,7 +13,7 @@ from smartico_sync.core.zones import time_zone
 if TYPE_CHECKING:
     from smartico_sync.core.relation import CursorIs, Relation
 
-__all__ = ["DAY_MS", "PER_MS", "Grain", "cursor_ms", "epoch_text", "latest_ms", "looks_like", "now_ms"]
+__all__ = ["DAY_MS", "PER_MS", "Grain", "cursor_ms", "epoch_text", "latest_ms", "looks_like", "now_ms", "written_ms"]
 
 DAY_MS = 86_400_000
 QUARTER_MS = 900_000  # zones differ by whole quarters of an hour: days and hours are whole in their own only
@@ -108,3 +108,9 @@ def latest_ms(cursor: pl.Series, relation: Relation, grain_ms: int = 1) -> int:
     passes = [wall.replace(fold=fold).utcoffset() for fold in (0, 1)]
     first_pass, second_pass = (offset or timedelta() for offset in passes)
     return last + max(0, (first_pass - second_pass) // timedelta(milliseconds=1)) * (1 - wall.fold)
+
+
+def written_ms(text: str) -> int:
+    """A time as a person writes it, as epoch ms; UTC where it names no zone. ValueError for what is none."""
+    moment = datetime.fromisoformat(text)
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

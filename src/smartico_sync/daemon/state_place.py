@@ -17,7 +17,6 @@ from smartico_sync.state.place import FilePlace, Place, ServerPlace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from smartico_sync.config.models import Configuration, View
@@ -44,21 +43,20 @@ def state_place(configuration: Configuration, base: Path) -> Place:
 def server_at(url: str, secret: bytes, configuration: Configuration) -> ServerPlace:
     """A state in a database, for a member with this configuration."""
     _, _, rest = url.partition("://")
-    groups = tuple(group_of(each, shared_views(configuration)) for each in token_groups(configuration))
-    cluster = configuration.cluster
+    cluster, shared = configuration.cluster, shared_views(configuration)
+    groups = tuple(group_of(each, shared) for each in token_groups(configuration))
     return ServerPlace(f"{STATE_SERVER.scheme}://{rest}", secret, cluster.lease / 1000, groups, cluster.member or "")
 
 
-def group_of(group: TokenGroup, shared: AbstractSet[str]) -> Group:
+def group_of(group: TokenGroup, shared: frozenset[str]) -> Group:
     """The group as the state knows it; `shared`: views that members read together."""
     names = tuple(view.name for view in group.views)
-    budget: Literal["own", "shared"] = "own" if shared.isdisjoint(names) else "shared"
-    return Group(
-        group.name, names, views_digest(group.views, {name for name in names if name in shared}), budget=budget
-    )
+    mine = shared.intersection(names)
+    budget: Literal["own", "shared"] = "shared" if mine else "own"
+    return Group(group.name, names, views_digest(group.views, mine), budget=budget)
 
 
-def views_digest(views: Sequence[View], shared: AbstractSet[str] = frozenset()) -> str:
+def views_digest(views: Sequence[View], shared: frozenset[str] = frozenset()) -> str:
     """A hash of configured views, and which of them are shared: members of one group have the same."""
     told = [view.model_dump_json() for view in views] + [f"shared {name}" for name in shared]
     return hashlib.blake2b("\n".join(sorted(told)).encode(), digest_size=8).hexdigest()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from smartico_sync.observe.server import Answer, Reader
     from smartico_sync.observe.view_status import StatusBoard, ViewStatus
 
-__all__ = ["Endpoint", "as_it_is", "no_dead_letters"]
+__all__ = ["Endpoint", "as_it_is"]
 
 HTML = "text/html; charset=utf-8"
 WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # dead letters are counted by a code, which is a number
@@ -86,6 +86,14 @@ class Endpoint:
         self.server = self.bound()
         self.thread = threading.Thread(target=self.serve, name="health", daemon=True)
         self.thread.start()
+
+    def begins(
+        self, board: StatusBoard, notes: Callable[[], Sequence[Finding]], dated: Callable[[Health], Health]
+    ) -> None:
+        """A configuration begins: nothing is known yet of its connections and its state."""
+        self.board, self.notes, self.dated, self.starting, self.waits_for = board, notes, dated, "yes", None
+        self.destinations, self.sources, self.sizes = tuple, {}, None
+        self.dead_letters, self.cluster = no_dead_letters, lambda: None
 
     @property
     def url(self) -> str:

@@ -11,9 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PageSize"]
 
-FIRST_PAGE = (
-    245  # rows, before it is known how long they are; all pages of a backlog are 980 by a power of four: full requests
-)
+# Rows, before it is known how long they are; all pages of a backlog are 980 by a power of four: full requests.
+FIRST_PAGE = 245
 SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads
 LEVEL_PAGE = 2_000  # rows of a page that is read to see what is new; behind a full one a backlog is read in larger ones
 FEWEST = 10  # rows: what is left of a page where rows are larger than that

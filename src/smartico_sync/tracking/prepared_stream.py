@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.catalogue.properties import property_type
 from smartico_sync.config.personal import says_who, unprotected_pii
+from smartico_sync.core.cursor_time import written_ms
 from smartico_sync.core.mapping import keys_of
 from smartico_sync.core.messages.layout import Field, Layout, field_of
 from smartico_sync.core.messages.rows import LANE, OFFSET, PLACE_KEY, TIME
@@ -102,8 +102,7 @@ def start_of(view: View) -> Start | int:
         return "first"
     if view.start_from == "now":
         return "now"
-    moment = datetime.fromisoformat(view.start_from)
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return written_ms(view.start_from)
 
 
 def layout_of(view: View) -> Layout:

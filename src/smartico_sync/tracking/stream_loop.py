@@ -139,9 +139,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
             messages = self._aside.messages
             self._aside = replace(self._aside, messages=messages.chosen([lane not in lanes for lane in messages.lanes]))
         if self._moves == "let go" and not self._reached:
-            self._moves = (
-                "begin anew"  # all go, and come from where the state says: nobody need leave the group for that
-            )
+            # All go, and come from where the state says: nobody need leave the group for that.
+            self._moves = "begin anew"
         if self._moves == "no" and self._committed == "all":
             self._equipment.store.give_up(self.name, lanes)
 

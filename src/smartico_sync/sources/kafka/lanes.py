@@ -33,9 +33,8 @@ class Lanes:
         self._heard_of: set[str] = set()  # those of which something came since they were given
         self._added: set[str] = set()  # new in their topic, until those that were there are read to their end
         self._suspects: dict[str, int] = {}
-        self._awaited: dict[
-            str, int
-        ] = {}  # lanes of other members, and how far these have to be before what was added may come
+        # Lanes of other members, and how far these have to be before what was added may come.
+        self._awaited: dict[str, int] = {}
         self._later: dict[str, LaneStep] = {}  # what was added, until it is begun
 
     def give(self, steps: Sequence[LaneStep], known: Collection[str], how: Literal["all", "more"]) -> None:

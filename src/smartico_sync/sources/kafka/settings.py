@@ -56,9 +56,8 @@ READING = {  # beside a group: what is read again, sampled or compared
     **CONSUMING,
     "queued.max.messages.kbytes": 4_096,
 }
-SHARED_SESSION_MS = (
-    10_000  # one of many that is silent holds up its partitions only, and is replaced sooner; brokers take 6 s and more
-)
+# One of many that is silent holds up its partitions only, and is replaced sooner; brokers take 6 s and more.
+SHARED_SESSION_MS = 10_000
 OF_MEMBERS = frozenset({"group.protocol", "group.remote.assignor", "max.poll.interval.ms", "heartbeat.interval.ms"})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,7 @@ from smartico_sync.core.messages.message import NOTHING, Message, Messages
 from smartico_sync.sources.rabbitmq.failures import PRECONDITION, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from pika import BasicProperties
     from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
@@ -149,7 +149,7 @@ def properties_of(properties: BasicProperties) -> dict[str, object]:
 
 def looked_at(
     connection: BlockingConnection, queue: str, start: object, place: str
-) -> Iterator[tuple[int, BasicProperties, bytes]]:
+) -> Generator[tuple[int, BasicProperties, bytes]]:
     """The messages of a stream from a place on, until it sends no more for a while. Nobody's place is moved."""
     received: list[tuple[int, int, BasicProperties, bytes]] = []
 
@@ -177,20 +177,14 @@ def looked_at(
 
 def first_from(connection: BlockingConnection, queue: str, start: object, place: str) -> int | None:
     """The offset of the first message of a stream at a place or behind it; None where there is none."""
-    looking = looked_at(connection, queue, start, place)
-    try:
+    with closing(looked_at(connection, queue, start, place)) as looking:
         return next((offset for offset, *_ in looking), None)
-    finally:
-        looking.close()  # type: ignore[attr-defined]  # a generator
 
 
 def time_of_first(connection: BlockingConnection, queue: str, at: int, place: str) -> int:
     """When the first message of a stream at an offset or behind it was written, epoch ms; 0 where its producer does not say."""
-    looking = looked_at(connection, queue, at, place)
-    try:
+    with closing(looked_at(connection, queue, at, place)) as looking:
         return next((1000 * (properties.timestamp or 0) for offset, properties, _ in looking if offset >= at), 0)
-    finally:
-        looking.close()  # type: ignore[attr-defined]  # a generator
 
 
 def ends(connection: BlockingConnection, queue: str, place: str, least: int = 0) -> tuple[int, int]:
@@ -199,16 +193,13 @@ def ends(connection: BlockingConnection, queue: str, place: str, least: int = 0)
     A stream that is written to all the while has no last one: it is looked at for a moment, or until it has come to `least`.
     """
     first, end = first_from(connection, queue, "first", place) or 0, 0
-    looking = looked_at(connection, queue, "last", place)
     began = time.monotonic()
-    try:
+    with closing(looked_at(connection, queue, "last", place)) as looking:
         for offset, *_ in looking:
             end = max(end, offset + 1)
             looked_s = time.monotonic() - began
             if looked_s >= BUSY_S and (end >= least or looked_s >= PATIENCE_S):
                 break
-    finally:
-        looking.close()  # type: ignore[attr-defined]  # a generator
     return first, max(end, first)
 
 
