@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, replace  # noqa: TID251 - of ViewMapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec

@@ -101,19 +101,20 @@ class KeyWatch:
         resent = self._view.on_mutated == "resend"
         return Looked(copies if resent else copies | moved, moved if resent else none, int(moved.sum()))
 
-    def sending(self, rows: pl.DataFrame, ledger: pl.DataFrame, ahead: pl.Series | None) -> None:
-        """A page goes on its way; `ahead`: the keys of rows dated ahead of the clock. Raises what the state raises.
+    def sending(self, rows: pl.DataFrame, ledger: pl.DataFrame, ahead: pl.Series | None) -> int | None:
+        """A page goes on its way; `ahead`: the keys of rows dated ahead of the clock.
 
-        How far rows are sent is written down before they are.
+        How far rows are sent then, to be written down before they are; None where that is written already.
         """
         if ahead is not None:
             early = ledger.get_column("key").is_in(ahead.implode())
             ledger = ledger.with_columns(pl.when(~early).then("cursor_ms").alias("cursor_ms"))
-        high = ledger.get_column("cursor_ms").max()
-        if isinstance(high, int) and (self._sent_ms is None or high > self._sent_ms):
-            self._store.sending(self._view.name, high)
-            self._sent_ms = high
         self._pending.append(OnTheWay(rows, ledger))
+        high = ledger.get_column("cursor_ms").max()
+        if not isinstance(high, int) or (self._sent_ms is not None and high <= self._sent_ms):
+            return None
+        self._sent_ms = high
+        return high
 
     def answered(self, receipt: Receipt) -> Explained:
         """What the answer to the oldest page on its way says of its rows. Raises ViewMisconfigured as `compare`."""

@@ -134,11 +134,13 @@ class StreamSender(EventSender):
         own = self._going_again.union(*self._outbox.values())
         return [page for page in super().unsettled() if page.id not in own]
 
-    def _written_ahead(self, batch: PreparedBatch, events: Events, profiles: pl.DataFrame) -> tuple[int, ...]:
+    def _written_ahead(
+        self, batch: PreparedBatch, events: Events, profiles: pl.DataFrame, sent_ms: int | None
+    ) -> tuple[int, ...]:
         """As of every view; where members share lanes, a page for each, which goes to another member with it."""
         store = self._equipment.store
         if store.owner is None:
-            return super()._written_ahead(batch, events, profiles)
+            return super()._written_ahead(batch, events, profiles, sent_ms)
         return tuple(store.keep_outbox_of_lanes(self._name, by_lane(batch, events, profiles)))
 
     def with_lanes(self, commit: Commit, taken: Taken, session: StreamSession) -> Commit:
