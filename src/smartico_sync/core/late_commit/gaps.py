@@ -15,13 +15,13 @@ from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.mechanism import AskIds
 from smartico_sync.core.late_commit.missing_ids import (
-    SCHEMA,
     Stride,
     age,
     ask,
     bounded,
     missing,
     number,
+    schema,
     size,
     split,
     whole,
@@ -47,7 +47,7 @@ class Gaps(Struct, frozen=True):
 
     wait_ms: int = WAIT_MS
     heads: PendingHeads = field(default_factory=PendingHeads)
-    open: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCHEMA))
+    open: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=schema()))
     stride: Stride = field(default_factory=Stride)
     given_up: int = 0
     found: int = 0
@@ -92,7 +92,7 @@ class Gaps(Struct, frozen=True):
                 "asked": [None] * len(rows),
                 "ask": [0] * len(rows),
             },
-            schema=SCHEMA,
+            schema=schema(),
         ).filter(pl.col("low") <= pl.col("high"))
         return cls(
             wait_ms,
