@@ -16,7 +16,7 @@ from smartico_sync.core.reason_codes import UNKNOWN_USER
 from smartico_sync.core.records import Receipt, Refusal
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.errors import DeliveryUnavailable, SourceUnreachable
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.pii.keys import new_key
 from smartico_sync.sources.stream import Standing as Broker
 from smartico_sync.state.store import Store

@@ -23,7 +23,7 @@ from smartico_sync.core.records import Commit, Receipt, Refusal
 from smartico_sync.daemon.wiring import protection_of, sources_of
 from smartico_sync.errors import ViewMisconfigured
 from smartico_sync.observe.health import assess
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.state.store import Store
 from smartico_sync.tracking import key_watch
 from smartico_sync.tracking.clocks import now_ms

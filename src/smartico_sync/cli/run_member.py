@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from smartico_sync.observe.finding import Finding
     from smartico_sync.observe.health import Health
     from smartico_sync.observe.journal import Journal
-    from smartico_sync.observe.view_status import StatusBoard, ViewStatus
+    from smartico_sync.observe.status_board import StatusBoard
+    from smartico_sync.observe.view_status import ViewStatus
     from smartico_sync.state.database import StateSizes
 
 __all__ = ["take_part"]

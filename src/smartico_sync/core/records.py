@@ -190,8 +190,8 @@ class LaneStep:
     """How far messages of one lane (`topic/partition`) are dealt with: all before `next`.
 
     `expected`: what `next` was before, None where nothing was known; a step from elsewhere changes nothing. `epoch` names the
-    topic: one that was recreated under its name has another; empty where the broker does not tell, PLACED where an operator has
-    put the lane, whatever the topic.
+    topic, or the message before `next`: one that was recreated under its name has another; empty where nobody knows, PLACED where
+    an operator has put the lane, whatever the topic.
     """
 
     lane: str

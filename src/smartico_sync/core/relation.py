@@ -75,6 +75,10 @@ class Relation:
     columns_are: ColumnsAre = "declared"
     version: str | None = None
 
+    def __hash__(self) -> int:
+        """Of what tells relations apart: statements are kept by relation, and found some times in every poll."""
+        return hash((self.name, self.cursor, self.key, self.relation, self.query, len(self.columns)))
+
     def column(self, name: str) -> Column | None:
         """The described column of that name, or None."""
         return next((column for column in self.columns if column.name == name), None)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.token_groups import TokenGroup
     from smartico_sync.daemon.wiring import Parts
     from smartico_sync.delivery.destination import DestinationStatus
-    from smartico_sync.observe.view_status import StatusBoard
+    from smartico_sync.observe.status_board import StatusBoard
     from smartico_sync.state.place import ServerPlace
 
 __all__ = ["GroupWork"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.token_groups import TokenGroup
     from smartico_sync.daemon.wiring import Parts
     from smartico_sync.errors import SyncError
-    from smartico_sync.observe.view_status import StatusBoard
+    from smartico_sync.observe.status_board import StatusBoard
     from smartico_sync.state.fair_share import Plan
     from smartico_sync.state.place import ServerPlace
     from smartico_sync.state.postgresql.membership import Membership, Seen

@@ -15,7 +15,7 @@ from smartico_sync.delivery.token import Token
 from smartico_sync.errors import DriverMissing
 from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.server import Access
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create

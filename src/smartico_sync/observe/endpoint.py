@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from smartico_sync.errors import SyncError
     from smartico_sync.observe.cluster_status import ClusterStatus
     from smartico_sync.observe.server import Answer, Reader
-    from smartico_sync.observe.view_status import StatusBoard, ViewStatus
+    from smartico_sync.observe.status_board import StatusBoard
+    from smartico_sync.observe.view_status import ViewStatus
 
 __all__ = ["Endpoint", "as_it_is"]
 

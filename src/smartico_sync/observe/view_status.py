@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.observe.polls import Instant, Polls, State, WaitsFor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
     "BackfillStatus",
@@ -18,7 +18,6 @@ __all__ = [
     "ReplicaStatus",
     "SentProperty",
     "State",
-    "StatusBoard",
     "StreamStatus",
     "ViewFacts",
     "ViewStatus",
@@ -207,6 +206,10 @@ class ViewFacts:
     stream: StreamStatus | None = None
 
 
+FACTS = tuple(each.name for each in fields(ViewFacts))
+known = attrgetter(*FACTS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewStatus(ViewFacts):
     """The facts and what follows from them at one moment. Moments are epoch ms, 0 for never; ages are ms.
@@ -254,7 +257,7 @@ def derived(facts: ViewFacts, now: Instant) -> ViewStatus:
     trouble = polls.trouble
     behind_ms = facts.replica.lag_now_ms(now) if facts.replica and facts.replica.state != "unknown" else 0
     return ViewStatus(
-        **{each.name: getattr(facts, each.name) for each in fields(ViewFacts)},
+        **dict(zip(FACTS, known(facts), strict=True)),
         state=_state(facts, now),
         lag_ms=_lag_ms(polls, now) + behind_ms,
         standstill=_standstill(facts, now),
@@ -303,47 +306,3 @@ def _standstill(facts: ViewFacts, now: Instant) -> Literal["no", "hanging", "wai
         return "no" if polls.trouble is not None and polls.trouble.cause == "api" else "hanging"
     # Between polls there is a pause after an error, and before the first one profiles of another view may go first.
     return "no" if polls.trouble is not None or polls.ended is None else "waiting"
-
-
-class StatusBoard:
-    """The facts of every view, in the order of the configuration, and the clock of those who look. Thread-safe."""
-
-    def __init__(self, clock: Callable[[], Instant] = Instant.now) -> None:
-        self.clock = clock
-        self._lock = threading.Lock()
-        self._facts: dict[str, ViewFacts] = {}
-        self._left: frozenset[str] = frozenset()
-
-    def put(self, facts: ViewFacts) -> None:
-        """Begin with a view, or anew."""
-        with self._lock:
-            self._facts[facts.name] = facts
-            self._left -= {facts.name}
-
-    def leave(self, names: Iterable[str]) -> None:
-        """Tell no more of views that another member works with, until they are begun with again."""
-        with self._lock:
-            self._left |= set(names)
-
-    def change(self, name: str, changed: Callable[[ViewFacts], ViewFacts]) -> None:
-        """Replace the facts of a view by what follows from them. `changed` is called with the lock held, and calls nobody."""
-        with self._lock:
-            self._facts[name] = changed(self._facts[name])
-
-    def facts(self, name: str) -> ViewFacts:
-        """What is known of a view."""
-        with self._lock:
-            return self._facts[name]
-
-    def views(self) -> tuple[ViewStatus, ...]:
-        """How every view does now, all of them at the same moment."""
-        known, now = self._all(), self.clock()
-        return tuple(derived(facts, now) for facts in known)
-
-    def last_seen(self) -> tuple[ViewStatus, ...]:
-        """How every view did when it was last heard of: for a run in which each ends as soon as it has caught up."""
-        return tuple(derived(facts, facts.polls.seen) for facts in self._all())
-
-    def _all(self) -> tuple[ViewFacts, ...]:
-        with self._lock:
-            return tuple(facts for facts in self._facts.values() if facts.name not in self._left)

@@ -58,7 +58,7 @@ class Feed:
 class Page:
     """Messages that were taken together, those of one lane in order; empty where none came in time.
 
-    `epochs`: by lane, what names the topic that its messages are of. `token` is the engine's own: what `commit` needs.
+    `epochs`: by lane, what names the topic that its messages are of, or the last of them where topics have no name of their own. `token` is the engine's own: what `commit` needs.
     `keep`: by lane, which messages the state has to keep because the broker does not show them again; no other lane's.
     """
 
