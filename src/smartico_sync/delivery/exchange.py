@@ -182,16 +182,16 @@ class Exchange(HTTPConnection):
         else:
             self.together.append(data)
 
-    def request(self, *arguments: Any, body: bytes | None = None, **more: Any) -> None:
+    def request(self, *arguments: Any, **more: Any) -> None:
         """Write a request. Whoever answers before it is written (413, 401) may close: the answer that is there is read."""
         if self.sock is None:
             self.connect()
         sock: Any = self.sock
         timed: TimedSocket = getattr(sock, "socket", sock)  # through a proxy there may be TLS inside TLS
         timed.begin(self.seconds)
-        self.together = [] if body is not None and len(body) <= SMALL_BYTES else None
+        self.together = [] if len(more.get("body") or b"") <= SMALL_BYTES else None
         try:
-            super().request(*arguments, body=body, **more)
+            super().request(*arguments, **more)
             if self.together:
                 super().send(b"".join(self.together))
         except OSError:
