@@ -14,11 +14,10 @@ from smartico_sync.core.discreet import Discreet
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import polars as pl
-
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.conversion import Conversion
+    from smartico_sync.core.few_rows import Step
     from smartico_sync.core.relation import Column, Relation
 
 __all__ = [
@@ -128,14 +127,14 @@ class Misfit(Struct, frozen=True):
 
 
 class Steps(Struct, frozen=True):
-    """How pages of one shape become events: expressions for the envelope, the properties, and the frame that is kept.
+    """How pages of one shape become events: how to make the envelope, the properties, and the frame that is kept.
 
     `payload` hangs on `envelope`. `moments`: the columns that may say when, by role; `kept`: the column that each of an event's
     is made as; `raw` as in Events.
     """
 
-    envelope: tuple[pl.Expr, ...]
-    payload: tuple[pl.Expr, ...]
+    envelope: tuple[Step, ...]
+    payload: tuple[Step, ...]
     conversions: tuple[tuple[Property, Conversion], ...]
     moments: Mapping[str, tuple[tuple[Column, Conversion], ...]]
     kept: Mapping[str, str]

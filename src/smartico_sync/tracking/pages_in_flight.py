@@ -197,12 +197,20 @@ class PagesInFlight:
         return made
 
     def _watch(self, page: InFlight) -> None:
+        """Have the loop look when something happens; what it has just made itself is nothing to be told of."""
+
         def made(sent: Future[Sent]) -> None:
-            if not sent.cancelled() and sent.exception() is None:
-                sent.result().receipt.add_done_callback(lambda _: self._changed())
+            answered(sent)
             self._changed()
 
-        page.sent.add_done_callback(made)
+        def answered(sent: Future[Sent]) -> None:
+            if not sent.cancelled() and sent.exception() is None:
+                sent.result().receipt.add_done_callback(lambda _: self._changed())
+
+        if page.sent.done():
+            answered(page.sent)
+        else:
+            page.sent.add_done_callback(made)
 
     def take(self) -> InFlight | None:
         """The next that can be committed or has failed, taken out; None when there is none now."""
