@@ -10,7 +10,7 @@ import polars as pl
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.batches import batches, encode, parts
-from smartico_sync.core.diff import nothing_known, diff
+from smartico_sync.core.diff import diff, nothing_known
 from smartico_sync.core.events import Events
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events, keys_of

@@ -87,7 +87,7 @@ def few_converted(known: Property, schema: Mapping[str, pl.DataType]) -> few_row
         )
         for origin in known.origins
     ]
-    return few_rows.first(made, NO_COLUMN.get(known.target, pl.String()))
+    return few_rows.first(made, of_no_column().get(known.target, pl.String()))
 
 
 def hangs_on_role(known: Property) -> bool:
