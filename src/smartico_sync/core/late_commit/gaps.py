@@ -80,6 +80,7 @@ class Gaps(Struct, frozen=True):
         rows: list[list[int]] = recalled.get("gaps", [])
         if "gaps" not in recalled and watermark is not None and head is not None and watermark != head:
             rows = [[number(watermark.cursor) + 1, number(head.cursor) - 1, 1, 0]]
+        rows = [row for row in rows if row[0] <= row[1]]
         clock, server = recalled.get("clock", (read_time.clock_ms, read_time.server))
         clock = read_time.clock_ms if server == read_time.server else clock
         ranges = pl.DataFrame(
@@ -93,7 +94,7 @@ class Gaps(Struct, frozen=True):
                 "ask": [0] * len(rows),
             },
             schema=schema(),
-        ).filter(pl.col("low") <= pl.col("high"))
+        )
         return cls(
             wait_ms,
             heads,
