@@ -12,6 +12,8 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export UV_LINK_MODE := copy
 export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
+# Else each process of the tests compiles all that it imports, and each worker of pytest rewrites every assertion.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
