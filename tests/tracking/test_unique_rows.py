@@ -7,13 +7,13 @@ import tempfile
 import threading
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from smartico_sync.config.load import load
 from smartico_sync.core.events import EID, KEY, POSITION
@@ -23,7 +23,7 @@ from smartico_sync.core.records import Commit, Receipt, Refusal
 from smartico_sync.daemon.wiring import protection_of, sources_of
 from smartico_sync.errors import ViewMisconfigured
 from smartico_sync.observe.health import assess
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.state.store import Store
 from smartico_sync.tracking import key_watch
 from smartico_sync.tracking.clocks import now_ms

@@ -72,8 +72,10 @@ class Scheduler:
         from smartico_sync.daemon.timetable import Timetable  # noqa: PLC0415 - what runs once needs no schedule
 
         timetable = Timetable()
-        for loop in self.loops:
-            timetable.every(loop.equipment.view.every / 1000, loop.name, self.ask, loop)
+        # One job an interval: what APScheduler does for a job costs as much as a poll that finds nothing.
+        for every_ms in dict.fromkeys(loop.equipment.view.every for loop in self.loops):
+            due = tuple(loop for loop in self.loops if loop.equipment.view.every == every_ms)
+            timetable.every(every_ms / 1000, f"every {every_ms} ms", self.ask, *due)
         timetable.beside(PRUNE_EVERY_S, "prune", self.prune)
         threads = [
             threading.Thread(target=work, args=(self.stopping,), name=name, daemon=True)
@@ -109,10 +111,12 @@ class Scheduler:
             if left := left_after(threads, ABORTED_S):
                 log.warning("ending", reason="left behind", threads=[thread.name for thread in left])
 
-    def ask(self, loop: Loop) -> None:
-        """It is time for a view to poll, if its turn has come: profiles at once, the others after them."""
-        if loop.role == "profile" or all(profile.standing.settled for profile in self.profiles):
-            loop.mailbox.ask_to_poll()
+    def ask(self, *loops: Loop) -> None:
+        """It is time for views to poll, if their turn has come: profiles at once, the others after them."""
+        settled = all(profile.standing.settled for profile in self.profiles)
+        for loop in loops:
+            if settled or loop.role == "profile":
+                loop.mailbox.ask_to_poll()
 
     def prune(self) -> None:
         """Drop what is kept no longer, and give the space back; a little at a time.
