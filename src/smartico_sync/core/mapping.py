@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, SEED, TYPE, USER, Events
@@ -32,8 +32,7 @@ SHAPES = 16  # pages of one view differ in how a value had to be carried, hardly
 PREFIXES = {"replace": "", "add": "+", "sync": MARK}
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
+class Mapped(Struct, frozen=True):
     """`events`, and `rejects` with `@row` (UInt32), `@key` (String), `reason` (String, no value of the row) and `@player` (UInt64).
 
     `@player` is 0 where the row names none. `skipped` rows are left out as the configuration says; `invalid` counts values that were left out, by property.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from msgspec import Struct, field
 
 from smartico_sync.core.relation import TIMES
 
@@ -41,8 +42,7 @@ NullScan = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ServerFacts:
+class ServerFacts(Struct, frozen=True):
     """What the server is, for `smartico-sync check` and for the choice of a late-commit mechanism.
 
     `role`: primary, physical standby, logical replica, or unknown. `fence`: empty when the snapshot fence is valid here,
@@ -66,8 +66,7 @@ class ServerFacts:
         return "" if self.fence_for == "times" and cursor in TIMES else self.fence
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """How the engine runs the exact poll query. `uses_index`: whether the cursor is found by an index; None when unknown.
 
     `text` is the engine's own plan; `advice` the statement that would mend it (a CREATE INDEX), empty when nothing is wrong.

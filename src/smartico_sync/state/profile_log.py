@@ -14,10 +14,10 @@ import sqlite3
 import zlib
 from bisect import bisect_left
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.picked import picked, replaced
@@ -46,8 +46,7 @@ class DamagedLog(sqlite3.DatabaseError):
     """A row of the log is not what was written: the file is damaged, though SQLite does not notice."""
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """What memory holds of a view's log: runs, each in ascending order of its ids; a later run goes before an earlier one.
 
     `fresh` is what came after row `through` of the log, up to row `loaded`, and takes `fresh_bytes` of memory; `moving` is

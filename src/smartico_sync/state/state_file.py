@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import replace
 
 from smartico_sync.errors import StateError, StateMissing, StateUnwritable
 from smartico_sync.state import opening, recovery

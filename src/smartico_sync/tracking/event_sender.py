@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 import structlog
+from msgspec.structs import replace
 
 from smartico_sync.core.outbox import packed
 from smartico_sync.core.outcome import NOT_RETRIED, build_commit

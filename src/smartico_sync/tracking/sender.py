@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 import structlog
+from msgspec.structs import replace
 from structlog.contextvars import bound_contextvars
 
 from smartico_sync.core.batches import weight

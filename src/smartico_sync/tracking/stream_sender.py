@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import lt
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.core.batches import weight
 from smartico_sync.core.events import POSITION
@@ -40,8 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["StreamSender", "Taken", "counted", "fresh"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Taken:
+class Taken(Struct, frozen=True, eq=False):
     """Messages that were taken and read. `steps`: how far each lane is once they are dealt with.
 
     `waiting`: by lane, how many they are, and when the first was written (epoch ms, 0 where nobody says).

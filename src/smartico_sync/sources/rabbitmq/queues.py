@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec import Struct
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from smartico_sync.core.messages.message import NOTHING, Message, Messages
@@ -52,8 +52,7 @@ PROPERTIES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """Messages that are ready to be delivered (of a stream all that it holds), and consumers."""
 
     messages: int

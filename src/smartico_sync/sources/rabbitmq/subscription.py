@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import structlog
+from msgspec import Struct
 from pika.exceptions import AMQPError
 
 from smartico_sync.core.messages.message import place_of
@@ -49,8 +49,7 @@ GATHER_S = 0.1  # which are waited for then, as behind messages that are on thei
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A message that is parked, and open at the broker."""
 
     tag: int
