@@ -19,7 +19,7 @@ from smartico_sync.core.identity import row_hashes, row_ids, signed
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events, told_by_difference
 from smartico_sync.core.partial import absences
-from smartico_sync.core.picked import picked
+from smartico_sync.core.picked import picked, table
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors, older
 from smartico_sync.core.records import Anchor, Holds
@@ -137,9 +137,7 @@ def prepare(
     holds = holds or Holds()
     mapping = options.mapping
     mapped = events(mapping, rows)
-    places = pl.DataFrame(
-        [column for column in rows.get_columns() if column.name == "@cursor" or column.name[:5] == "@key."]
-    )
+    places = picked(rows, (name for name in rows.columns if name == "@cursor" or name[:5] == "@key."))
     ledger = ledger_of(rows, mapping)
     if not mapping.relation.key:
         places = places.with_columns(contents_of(ledger))
@@ -296,7 +294,7 @@ def optional_properties(mapping: ViewMapping, sent: Events) -> frozenset[str]:
 def ledger_of(rows: pl.DataFrame, mapping: ViewMapping) -> pl.DataFrame:
     """What the ledger keeps of rows: [key UInt64, cursor_ms Int64]; the cursor of a row without one is null."""
     moments = cursor_ms(rows.get_column(mapping.relation.cursor), mapping.relation.cursor_is)
-    ledger = pl.DataFrame({"key": ledger_keys(mapping, rows), "cursor_ms": moments})
+    ledger = table([ledger_keys(mapping, rows).alias("key"), moments.alias("cursor_ms")])
     cursors = rows.get_column("@cursor")
     return (
         ledger

@@ -20,6 +20,7 @@ import polars as pl
 from msgspec import Struct, field
 
 from smartico_sync.core.few_texts import FEW
+from smartico_sync.core.picked import picked, replaced
 from smartico_sync.state.profile_tree import complete, framed, nothing, read, read_few, upsert
 
 if TYPE_CHECKING:
@@ -339,7 +340,7 @@ def newest(runs: Sequence[pl.DataFrame]) -> pl.DataFrame:
     if sum(run.height for run in runs) <= FEW:
         last = {row[0]: row for run in runs for row in rows_of(run)}
         page = framed([last[number] for number in sorted(last)])
-        return slim(pl.DataFrame([page.get_column("id").set_sorted(), *page.get_columns()[1:]]))
+        return slim(replaced(page, [page.get_column("id").set_sorted()]))
     merged = pl.concat([complete(run) for run in runs] or [nothing()]).sort("id", maintain_order=True)
     ids = merged.get_column("id")
     return slim(merged.filter(ids.ne_missing(ids.shift(-1)))).set_sorted("id")
@@ -359,4 +360,4 @@ def following(run: pl.DataFrame, after: int | None) -> pl.DataFrame:
 def slim(page: pl.DataFrame) -> pl.DataFrame:
     """Profiles without a column that holds nothing."""
     empty = "parts" in page.columns and page.get_column("parts").null_count() == page.height
-    return page.drop("parts") if empty else page
+    return picked(page, (name for name in page.columns if name != "parts")) if empty else page

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from smartico_sync.core.picked import table
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
@@ -42,7 +44,7 @@ def framed(rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
     """Rows (id, whole, parts, cursor_at) as columns."""
     columns = zip(*rows, strict=True) if rows else ((), (), (), ())
     types = nothing().schema.items()
-    return pl.DataFrame([pl.Series(name, held, dtype=kind) for (name, kind), held in zip(types, columns, strict=True)])
+    return table(pl.Series(name, held, dtype=kind) for (name, kind), held in zip(types, columns, strict=True))
 
 
 def upsert(connection: sqlite3.Connection, view_no: int, profiles: pl.DataFrame) -> None:
