@@ -170,8 +170,9 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         if self._reading == "behind":
             memory.reserve(self.name, limit * self._size.row_bytes)
         span = self._equipment.tracer.begin("poll", view=self.name, source=self._equipment.view.source)
-        at = time.monotonic()
-        with within(span), self._equipment.source.reading(session.prepared.relation) as reading:
+        at, source = time.monotonic(), self._equipment.source
+        first = session.reader.foreseen(limit) if self._reading == "level" else None
+        with within(span), source.reading(session.prepared.relation, first) as reading:
             session.checks.recognise(reading, session.reader)
             read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
         level = read.page.height < limit and read.through is None

@@ -16,9 +16,11 @@ from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
 from smartico_sync.observe.view_status import LateStatus
+from smartico_sync.sources.protocol import FirstPage
 from smartico_sync.tracking import late_rows, late_scan
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.late_rows import LateRows, whole_numbers
+from smartico_sync.tracking.late_scan import find_again
 from smartico_sync.tracking.read_result import ReadResult
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.state.store import Store
+    from smartico_sync.tracking.late_scan import FoundNothing
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["PageReader"]
@@ -54,6 +57,8 @@ class PageReader:
         self.looked_ahead_ms: int | None = None
         self.ahead_after: Position | None = None  # behind which a look ahead goes on that was cut short
         self.scanned: Literal["whole", "in part"] = "whole"  # by the last rescan
+        self.dated: Literal["in order", "ahead"] = "in order"  # whether the last page without a bound went beyond it
+        self.found_nothing: FoundNothing | None = None  # the mechanism's last scan, where it did not
         self.late_rows = 0
         self.rescanned = 0
 
@@ -61,6 +66,13 @@ class PageReader:
     def unfinished(self) -> bool:
         """Whether rows out of the order are known to be left for the next reading."""
         return self.ahead_after is not None or self.scanned == "in part"
+
+    def foreseen(self, limit: int) -> FirstPage | None:
+        """What the next reading of a level view will ask for first; None where only the database can tell what is ahead."""
+        relation = self.relation
+        ordered = not relation.dated or relation.epoch or relation.cursor_column.family == "instant"
+        known = ordered or (relation.cursor_column.family == "timestamp" and relation.timezone == "UTC")
+        return FirstPage(self.head, limit) if known and self.dated == "in order" else None
 
     def read(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
         """The next page, and what a rescan finds below it, from one snapshot. The head moves on in memory only."""
@@ -78,13 +90,13 @@ class PageReader:
         bound = self.bound(reading, read_time)
         late = self.late or self.started(read_time)
         if late is None:
-            return ReadResult(read_time, reading.page(after, limit, bound), after=after)
+            return ReadResult(read_time, self.page(reading, after, limit, bound), after=after)
         if pace != "busy":
             self.scanned = "whole"
         mechanism, scan = late.mechanism.rescan(read_time, pace)
         watch, watched = late.watch.rescan(read_time, pace) if late.watch else (None, None)
         through = mechanism.safe_upper_bound
-        page = reading.page(after, limit, through or bound)
+        page = reading.page(after, limit, through) if through else self.page(reading, after, limit, bound)
         self.learn_grain(page)
         again = self.read_again(reading, page, limit, read_time)
         self.late = LateRows(self.with_target(mechanism, read_time, reading, page, limit, bound), watch)
@@ -97,6 +109,19 @@ class PageReader:
         return ReadResult(
             read_time, page, found, extra, again, repeated, ahead, scan, watched, cost, through, after, self.scanned
         )
+
+    def page(self, reading: Reading, after: Position | None, limit: int, bound: str | None) -> pl.DataFrame:
+        """The next page, up to the bound. One that came when the reading was opened came without."""
+        if bound is None or reading.first != FirstPage(after, limit):
+            return reading.page(after, limit, bound)
+        page = reading.page(after, limit)
+        if not page.height:
+            return page
+        last = page.get_column(self.view.cursor).tail(1)
+        if not last.null_count() and latest_ms(last, self.relation) < reading.clock_ms + self.view.future_tolerance:
+            return page
+        self.dated = "ahead"
+        return reading.page(after, limit, bound)
 
     def rescans(
         self, reading: Reading, page: pl.DataFrame, scan: KeyScan | AskIds | None, watched: AskIds | None
@@ -111,7 +136,10 @@ class PageReader:
             if each is None:
                 continue
             began = steady_ms()
-            late = late_scan.find(reading, self.mapping, each, known, most)
+            if each is scan and isinstance(scan, KeyScan):
+                late, self.found_nothing = find_again(reading, self.mapping, scan, known, self.found_nothing)
+            else:
+                late = late_scan.find(reading, self.mapping, each, known, most)
             self.rescanned += late.looked
             if each is scan:
                 cost = steady_ms() - began
@@ -171,7 +199,7 @@ class PageReader:
             self.looked_ahead_ms = read_time.steady_ms
             after = Position(bound)
             if not reading.page(after, 1).height:
-                self.ahead = DeliveredKeys()
+                self.ahead, self.dated = DeliveredKeys(), "in order"
                 return None
         head = reading.head()
         if head is None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
-from smartico_sync.errors import SourceError
+from smartico_sync.errors import SourceCancelled, SourceError, SourceUnreachable
 from smartico_sync.sources.kit.network_failures import broken, silent
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.postgresql.failures import connecting, failure
@@ -91,6 +91,7 @@ class Session:
         self._place = place
         self._what = "connecting"  # the view that is waited for, or whatever else
         self._silence_ms = int(login.silence_s * 1000)
+        self._end: Literal["answered", "on its way"] = "answered"
         try:
             self._connection = psycopg.connect(login.conninfo(), autocommit=True)
         except psycopg.Error as error:
@@ -120,23 +121,36 @@ class Session:
         """Open a read-only transaction. `what` names the view for messages, here and below."""
         self.run(f"{BEGIN}SELECT {self._settings}", what)
 
-    def begin_reading(self, what: str) -> Row:
+    def begin_reading(self, what: str, query: str = "") -> tuple[Row, Answer | None]:
         """As `begin`, in the same round trip with epoch ms of the clock, xmin and xmax where they can be a fence, and the server.
 
-        A server that refuses may be another one than was connected to, behind a pooler: the connection is closed, and the next
-        one asks anew what it answers.
+        And with the answer to a query; None where there is none, or it fails: that is told when it is asked again. A server that
+        refuses may be another one than was connected to, behind a pooler: the connection is closed, and the next one asks anew
+        what it answers.
         """
+        standing = _standing(self.version, self._identity)
         try:
-            standing = _standing(self.version, self._identity)
-            return self.run(f"{BEGIN}SELECT {standing}, {self._settings}", what)[0].rows[0][:4]
-        except SourceError:
+            begun, *answers = self.run(f"{BEGIN}SELECT {standing}, {self._settings};{query}", what)
+        except SourceError as error:
+            if query and not isinstance(error, SourceUnreachable | SourceCancelled):
+                self.end(what)
+                return self.begin_reading(what)
             self.close()
             raise
+        return begun.rows[0][:4], answers[0] if answers else None
 
     def end(self, what: str) -> None:
-        """End the transaction if one was begun, failed or not."""
-        if self._pg.status == ConnStatus.OK and self._pg.transaction_status != TransactionStatus.IDLE:
-            self.run("ROLLBACK", what)
+        """End the transaction if one was begun, failed or not. Its answer is not waited for: whoever comes next takes it."""
+        pg = self._pg
+        if pg.status != ConnStatus.OK or pg.transaction_status == TransactionStatus.IDLE or self._end == "on its way":
+            return
+        self._what = what
+        try:
+            pg.send_query(b"ROLLBACK")
+            pg.flush()
+        except psycopg.Error:
+            raise self._broken(what) from None
+        self._end = "on its way"
 
     def run(self, script: str, what: str) -> list[Answer]:
         """Run statements in one round trip; the answers in order. `what` names the view for messages.
@@ -145,6 +159,9 @@ class Session:
         """
         self._what = what
         try:
+            if self._end == "on its way":
+                self._collect()
+                self._end = "answered"
             self._pg.send_query(script.encode())
             answers, fault = self._collect()
         except psycopg.Error:
@@ -219,6 +236,8 @@ class Session:
     def usable(self) -> bool:
         """Alive, outside a transaction, and with nothing to read: a server that went away left its farewell there."""
         pg = self._pg
+        if pg.status == ConnStatus.OK and self._end == "on its way" and self._end_answered() == "not yet":
+            return True
         if pg.status != ConnStatus.OK or pg.transaction_status != TransactionStatus.IDLE:
             return False
         self._poll.register(pg.socket, select.POLLIN)
@@ -229,6 +248,20 @@ class Session:
         except psycopg.Error:
             return False
         return pg.status == ConnStatus.OK and not self._poll.poll(0)
+
+    def _end_answered(self) -> Literal["yes", "not yet", "never"]:
+        """Take the answer to the end of the last transaction, if it has come."""
+        pg = self._pg
+        try:
+            pg.consume_input()
+            if pg.is_busy():
+                return "not yet"
+            while pg.get_result() is not None:
+                pass
+        except psycopg.Error:
+            return "never"
+        self._end = "answered"
+        return "yes"
 
     def abort(self) -> None:
         """From another thread: ask the server to stop, and break the connection whatever it says."""
