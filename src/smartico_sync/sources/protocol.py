@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from smartico_sync.core.replication import Replication
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
 
-__all__ = ["Digest", "Encrypted", "End", "FirstPage", "NullScan", "Nulls", "Plan", "Reading", "ServerFacts", "Source"]
+__all__ = [
+    "Digest",
+    "Encrypted",
+    "End",
+    "FirstPage",
+    "News",
+    "NullScan",
+    "Nulls",
+    "Plan",
+    "Reading",
+    "ServerFacts",
+    "Source",
+]
 
 End = Literal[
     "through",  # the upper bound of a range belongs to it
@@ -94,6 +106,14 @@ class Digest:
 
     rows: int
     sum: str
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one server answered: of which of the positions that were asked for rows are `found` behind it."""
+
+    server: str
+    found: tuple[bool, ...]
 
 
 class Reading(Protocol):
@@ -232,6 +252,12 @@ class Source(Protocol):
 
         At its end ViewAltered is raised where rows were read and the relation has other columns than it was described with,
         but for engines where that takes long: there only where a value was not what its column promised.
+        """
+
+    def news(self, asked: Sequence[tuple[Relation, Position | None]]) -> News | None:
+        """Whether `page` would return any row behind each of these positions; said to be found where one of them cannot be asked.
+
+        In one round trip for all of them: None where the engine cannot.
         """
 
     def verify(self, relation: Relation) -> None:

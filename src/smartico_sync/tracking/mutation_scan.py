@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -88,9 +89,14 @@ class MutationScan:
         return pl.DataFrame({"key": ledger_keys(self.mapping, rows), "content": rows.select(self.columns).hash_rows()})
 
     @property
+    def due_ms(self) -> float:
+        """When (steady) a slice may be read."""
+        return self.next_ms if self.pages else math.inf
+
+    @property
     def due(self) -> bool:
         """Whether a slice may be read now."""
-        return bool(self.pages) and steady_ms() >= self.next_ms
+        return steady_ms() >= self.due_ms
 
     def changed(self, reading: Reading) -> pl.DataFrame | None:
         """Read the next slice again; the rows that hold something else than they did, None when there are none.

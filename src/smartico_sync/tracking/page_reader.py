@@ -16,8 +16,7 @@ from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
 from smartico_sync.observe.view_status import LateStatus
-from smartico_sync.sources.protocol import FirstPage
-from smartico_sync.tracking import late_rows, late_scan
+from smartico_sync.tracking import late_rows, late_scan, next_page
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.late_rows import LateRows, whole_numbers
 from smartico_sync.tracking.late_scan import find_again
@@ -67,12 +66,10 @@ class PageReader:
         """Whether rows out of the order are known to be left for the next reading."""
         return self.ahead_after is not None or self.scanned == "in part"
 
-    def foreseen(self, limit: int) -> FirstPage | None:
-        """What the next reading of a level view will ask for first; None where only the database can tell what is ahead."""
-        relation = self.relation
-        ordered = not relation.dated or relation.epoch or relation.cursor_column.family == "instant"
-        known = ordered or (relation.cursor_column.family == "timestamp" and relation.timezone == "UTC")
-        return FirstPage(self.head, limit) if known and self.dated == "in order" else None
+    @property
+    def reads_again(self) -> bool:
+        """Whether rows may change once more under the cursor value with which they were read."""
+        return self.mapping.kind.role == "profile" and self.relation.dated and self.grain.ms != 1
 
     def read(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
         """The next page, and what a rescan finds below it, from one snapshot. The head moves on in memory only."""
@@ -90,13 +87,13 @@ class PageReader:
         bound = self.bound(reading, read_time)
         late = self.late or self.started(read_time)
         if late is None:
-            return ReadResult(read_time, self.page(reading, after, limit, bound), after=after)
+            return ReadResult(read_time, next_page.read(self, reading, after, limit, bound), after=after)
         if pace != "busy":
             self.scanned = "whole"
         mechanism, scan = late.mechanism.rescan(read_time, pace)
         watch, watched = late.watch.rescan(read_time, pace) if late.watch else (None, None)
         through = mechanism.safe_upper_bound
-        page = reading.page(after, limit, through) if through else self.page(reading, after, limit, bound)
+        page = reading.page(after, limit, through) if through else next_page.read(self, reading, after, limit, bound)
         self.learn_grain(page)
         again = self.read_again(reading, page, limit, read_time)
         self.late = LateRows(self.with_target(mechanism, read_time, reading, page, limit, bound), watch)
@@ -109,19 +106,6 @@ class PageReader:
         return ReadResult(
             read_time, page, found, extra, again, repeated, ahead, scan, watched, cost, through, after, self.scanned
         )
-
-    def page(self, reading: Reading, after: Position | None, limit: int, bound: str | None) -> pl.DataFrame:
-        """The next page, up to the bound. One that came when the reading was opened came without."""
-        if bound is None or reading.first != FirstPage(after, limit):
-            return reading.page(after, limit, bound)
-        page = reading.page(after, limit)
-        if not page.height:
-            return page
-        last = page.get_column(self.view.cursor).tail(1)
-        if not last.null_count() and latest_ms(last, self.relation) < reading.clock_ms + self.view.future_tolerance:
-            return page
-        self.dated = "ahead"
-        return reading.page(after, limit, bound)
 
     def rescans(
         self, reading: Reading, page: pl.DataFrame, scan: KeyScan | AskIds | None, watched: AskIds | None
@@ -151,7 +135,7 @@ class PageReader:
 
     def read_again(self, reading: Reading, page: pl.DataFrame, limit: int, read_time: ReadTime) -> pl.DataFrame | None:
         """Profiles under coarse cursor values that are over since they were read: a second change may hide there."""
-        if self.mapping.kind.role != "profile" or not self.relation.dated or self.grain.ms == 1:
+        if not self.reads_again:
             return None
         now = now_ms(self.relation, read_time.clock_ms)
         over, rest = self.open.over(self.grain.ms, now)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.kit.login import BaseLogin
-    from smartico_sync.sources.protocol import FirstPage, Plan, ServerFacts
+    from smartico_sync.sources.protocol import FirstPage, News, Plan, ServerFacts
 
 __all__ = ["BaseSource"]
 
@@ -89,6 +89,10 @@ class BaseSource(ABC, Generic[S, R]):
         if self.describes == "with every page" or reading.brought == "doubtful rows":
             return True
         return reading.answered != self._answers.setdefault(reading.relation, reading.answered)
+
+    def news(self, asked: Sequence[tuple[Relation, Position | None]]) -> News | None:  # noqa: ARG002  - for engines that can
+        """See `protocol.Source`."""
+        return None
 
     def verify(self, relation: Relation) -> None:
         """Describe the relation again. ViewAltered when its columns are others by now."""

@@ -16,6 +16,7 @@ from smartico_sync.sources.kit.positions import compared, position_parameters, r
 from smartico_sync.sources.postgresql.facts import ask_pins
 from smartico_sync.sources.postgresql.replication import ask_replication
 from smartico_sync.sources.postgresql.session import Answer, Session, literal
+from smartico_sync.sources.postgresql.transaction import FIRST_TO_TIME_EACH
 from smartico_sync.sources.postgresql.types import POSTGRESQL
 from smartico_sync.sources.protocol import Digest
 from smartico_sync.sources.sql import statements
@@ -37,8 +38,6 @@ ABSENT = "\\" + secrets.token_hex(4)
 NO_TEXT = secrets.token_hex(8)  # stands for bytes that are no text, until their value is left out; likewise
 MARKED = "smartico-sync-marked"
 CHEAP = 1_000  # of the planner's units, each a page read in order: 8 MB
-RAW = "SQL_ASCII"  # there what is sent in one go with the settings is read before they hold
-FIRST_TO_TIME_EACH = 110_000  # PostgreSQL 11: of statements sent in one go each has the timeout to itself
 FIRST_TO_HASH = 110_000  # PostgreSQL 11: hashes of 64 bits
 DIGEST = "SELECT count(*), sum(hashtextextended(hashed::text, 0))"
 ALL_ROWS = 2**62
@@ -60,8 +59,9 @@ class PostgresReading(ColumnReading[Session]):
     def begin(self) -> None:
         """Open the transaction, if it can be with the page that will be asked for first."""
         self._first_query = self._foreseen_query()
-        (clock_ms, low, high, server), self._first_answer = self.session.begin_reading(self.what, self._first_query)
-        self.first = self.foreseen if self._first_answer is not None else None
+        (clock_ms, low, high, server), came = self.session.begin_reading(self.what, self._first_query)
+        self._first_answer = came[0] if came else None
+        self.first = self.foreseen if came else None
         self.clock_ms = int(clock_ms or 0)
         self.server = server or ""
         self.snapshot = None if low is None or high is None else Snapshot(int(low), int(high))
@@ -69,7 +69,7 @@ class PostgresReading(ColumnReading[Session]):
     def _foreseen_query(self) -> str:
         """The statement of the page that is foreseen; empty where it is to be asked for on its own."""
         first, session = self.foreseen, self.session
-        if first is None or first.limit >= FEW_ROWS or session.version < FIRST_TO_TIME_EACH or session.encoding == RAW:
+        if first is None or first.limit >= FEW_ROWS or session.version < FIRST_TO_TIME_EACH or session.raw:
             return ""
         statement = statements.page(self.adapter, self.relation, statements.shape(self.relation, first.after), "open")
         rows = first.limit + 1 if self.relation.key else first.limit
@@ -129,7 +129,7 @@ class PostgresReading(ColumnReading[Session]):
         try:
             if int(values.get("n", 0)) <= FEW_ROWS or not statement.columns:
                 came = self._first_answer if query == self._first_query else None
-                return self._decoded(came or self.ask(query))
+                return self._decoded(self.ask(query) if came is None else came)
             data = self.ask(f"COPY ({query}) TO STDOUT (FORMAT csv, NULL {literal(ABSENT)})").data
         except ViewBroken as broken:
             raise self._no_position(values) or broken from None
