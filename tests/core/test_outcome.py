@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -12,6 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.diff import NOTHING_KNOWN
@@ -60,7 +60,7 @@ def mapping_of(name):
 
 
 def options(name="deposits", *, park_ms=DAY, on_invalid="report"):
-    return PipelineOptions(mapping_of(name), SECRET, on_invalid=on_invalid, park_ms=park_ms)
+    return PipelineOptions(mapping=mapping_of(name), secret=SECRET, on_invalid=on_invalid, park_ms=park_ms)
 
 
 def page(name, rows):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION
@@ -107,7 +108,7 @@ class Daemon:
     """A view of profiles: pages are made ready ahead of the answers, and committed in order."""
 
     def __init__(self, payload):
-        self.options = PipelineOptions(mapping(), SECRET, payload, park_ms=10**9)
+        self.options = PipelineOptions(mapping=mapping(), secret=SECRET, payload=payload, park_ms=10**9)
         self.stored, self.receiver, self.flying = Stored(), Receiver(), deque()
         self.fingerprints = Fingerprints(self.stored, "users", payload)
         self.rows, self.dead, self.counts = {}, set(), {}
@@ -216,6 +217,9 @@ def test_smartico_ends_with_what_the_source_holds(payload, steps):
 @cache
 def player_hash(player):
     batch = prepare(
-        page([(0, player, "a", "a")]), PipelineOptions(mapping(), SECRET, park_ms=1), lambda _: Stored().profiles_of, 0
+        page([(0, player, "a", "a")]),
+        PipelineOptions(mapping=mapping(), secret=SECRET, park_ms=1),
+        lambda _: Stored().profiles_of,
+        0,
     )
     return batch.send.frame.get_column(PLAYER)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.lookback import BUCKETS_MS
 from smartico_sync.core.records import DeadLetter, UndeliveredRow

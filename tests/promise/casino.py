@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import polars as pl
+from msgspec.structs import replace
 
 from core.simulation.database import Database
 from smartico_sync.core.late_commit.view_definition import UNKNOWN

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from uuid import uuid4
 
 import polars as pl
 import pytest
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from smartico_sync.core.events import EID, PLAYER, POSITION, Events
 from smartico_sync.core.outbox import packed

@@ -7,13 +7,13 @@ import tempfile
 import threading
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from smartico_sync.config.load import load
 from smartico_sync.core.events import EID, KEY, POSITION

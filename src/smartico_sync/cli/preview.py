@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
 import orjson
+from msgspec import Struct, to_builtins
 
 from smartico_sync.cli.findings import Finding, show, wrapped
 from smartico_sync.cli.operator_context import OperatorContext
@@ -44,8 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["preview"]
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """Some rows of a view on their way: `page` as read, `batch` as prepared, `sent` as it leaves.
 
     `quiet`: the setting by which the events start no automations; empty where they may.
@@ -75,7 +74,7 @@ def preview(name: str, path: Path, limit: int, explain: bool, as_json: bool) -> 
         told = {
             "body": orjson.Fragment(body),
             "findings": [finding.told() for finding in findings],
-            **({"explained": [asdict(each) for each in explanations(context, made)]} if explain else {}),
+            **({"explained": [to_builtins(each) for each in explanations(context, made)]} if explain else {}),
         }
         echo_lines(indented(orjson.dumps(told).decode()))
         return ExitCode.FINE

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import to_builtins
 
 from smartico_sync.cli.configured import Configured
 from smartico_sync.cli.options import config_option, json_option
@@ -61,7 +61,7 @@ def current(context: Configured) -> dict[str, Any]:
     except DaemonHangs as error:
         told = known(context)
         views = [{**view, "state": "unknown"} for view in told["views"]]
-        return {**told, "views": views, "ready": "not answering", "findings": [asdict(hangs(error))]}
+        return {**told, "views": views, "ready": "not answering", "findings": [to_builtins(hangs(error))]}
     return known(context) if told is None else told
 
 

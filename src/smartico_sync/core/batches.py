@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, TYPE, USER, Events
 from smartico_sync.core.few_texts import FEW
@@ -39,8 +39,7 @@ ESCAPED_IN = re.compile(f"[{re.escape(''.join(ESCAPED))}]")
 Piece = tuple[pl.DataFrame, pl.Series]  # events, and the JSON text of each
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """One request: its body and the events in it."""
 
     body: bytes

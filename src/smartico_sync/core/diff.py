@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.core import few_profiles
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Events
@@ -41,8 +41,7 @@ OPERATORS = "!+-^"
 MANY = 3  # properties told apart, from which on it pays to look which rows are as they were
 
 
-@dataclass(frozen=True, slots=True)
-class Diffed:
+class Diffed(Struct, frozen=True):
     """What to send, and what to remember once that is acknowledged.
 
     `events` in order; `unchanged` rows that need not be sent; `states` [id UInt64, eid String, whole Binary(8), parts

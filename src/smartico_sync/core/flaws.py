@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.conversion import Hints, conversion
@@ -72,8 +72,7 @@ def reasons(text: str, relation: Relation) -> Iterator[tuple[str, str]]:
         yield name, text[at : after - 2]
 
 
-@dataclass
-class Flaws:
+class Flaws(Struct):
     """The rows of one page on their way to being events. Each step adds what it finds; `sorted_out` ends it."""
 
     mapping: ViewMapping

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import polars as pl
 import polars_hash as plh
+from msgspec import Struct
 
 from smartico_sync.core.few_texts import are_few, hmac_sha256, sha256, xxh64
 
@@ -51,8 +51,7 @@ NAMED = 8192  # names that are asked for again by every rescan; 200 bytes each
 CODE = 3  # characters that stand for a property's name: of 40 names, two share them once in 330 views
 
 
-@dataclass(frozen=True, slots=True)
-class Same:
+class Same(Struct, frozen=True):
     """A part of seeds that is the same in every row."""
 
     text: str

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.catalogue.events import EVENTS, FUTURE_MS
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
+from smartico_sync.core.discreet import Discreet
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
 from smartico_sync.core.folding import folded
 from smartico_sync.core.identity import row_hashes, row_ids, signed
@@ -56,8 +57,7 @@ NOTHING_QUIET = pl.DataFrame(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineOptions:
+class PipelineOptions(Discreet, frozen=True, kw_only=True):
     """How a view's rows become events: its mapping and policies, and the secret of the fingerprints.
 
     `on_refused_property`: what becomes of an event of which the API refuses a property by its name. `park_ms`: how long an
@@ -65,18 +65,19 @@ class PipelineOptions:
     be dated; `future_ms`: the same of what it says of itself.
     """
 
+    unprinted = frozenset({"secret"})
+
     mapping: ViewMapping
-    secret: bytes = field(repr=False)
+    secret: bytes
     payload: Literal["full", "changed"] = "full"
     on_invalid: InvalidPolicy = "report"
     future_ms: int = FUTURE_MS
-    on_refused_property: Literal["dead_letter", "omit"] = field(default="dead_letter", kw_only=True)
-    park_ms: int = field(kw_only=True)
-    ahead_ms: int = field(default=0, kw_only=True)
+    on_refused_property: Literal["dead_letter", "omit"] = "dead_letter"
+    park_ms: int
+    ahead_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedBatch:
+class PreparedBatch(Struct, frozen=True):
     """Rows that were read, and what became of them so far.
 
     `places` [@cursor String, @key.N String, for a keyless view @content String] and `ledger` [key UInt64, cursor_ms Int64] have one row for each that was read,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.catalogue.events import EVENTS
 from smartico_sync.core.conversion import CODED
@@ -33,8 +33,7 @@ ALIKE = 0.8  # of 1: a letter or two in a word
 MOST_WORDS = 20  # different values of a column that says what a row is; what has more is another column
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """Rows that cannot be events, by the reason, and the keys of some of them."""
 
     reason: str
@@ -42,8 +41,7 @@ class Refused:
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
+class Breach(Struct, frozen=True):
     """Values of a property that break a rule of the catalogue."""
 
     property: str
@@ -51,8 +49,7 @@ class Breach:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class Roleless:
+class Roleless(Struct, frozen=True):
     """A value of the type column that no role has, None for NULL; `near`: the configured value that was probably meant."""
 
     value: str | None
@@ -60,8 +57,7 @@ class Roleless:
     near: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(Struct, frozen=True):
     """What would become of rows. rows = sent + refused + skipped + same.
 
     `skipped` are left out as the configuration says, `same` are profiles that repeat the row before. `nulls`: how many rows are

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec.structs import replace
 
 from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.wiring import assemble

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import structlog
+from msgspec.structs import replace
 
 from smartico_sync.config.token_groups import token_groups
 from smartico_sync.daemon.cluster_view import divided, groups_of, members_of, names_of

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import compress
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.core.events import BRAND, USER, Events
 from smartico_sync.errors import ConfigError
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Protection"]
 
 
-@dataclass(frozen=True, slots=True)
-class Protection:
+class Protection(Struct, frozen=True):
     """The policy of the configuration. `encryptor` is set exactly when `mode` is encrypt.
 
     `aliases`: what Smartico calls a brand that the database calls otherwise; a value is bound to the player as Smartico

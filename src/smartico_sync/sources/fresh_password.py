@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import structlog
+from msgspec import Struct
 
 from smartico_sync.config.secret_files import read_secret, with_password, without_password
 from smartico_sync.errors import SourceUnreachable
@@ -30,8 +30,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Opened:
+class Opened(Struct):
     """A source with one password, and how many use it."""
 
     source: Source

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from msgspec import Struct, field
 
 from smartico_sync.core.relation import TIMES
 
@@ -53,8 +54,7 @@ NullScan = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ServerFacts:
+class ServerFacts(Struct, frozen=True):
     """What the server is, for `smartico-sync check` and for the choice of a late-commit mechanism.
 
     `role`: primary, physical standby, logical replica, or unknown. `fence`: empty when the snapshot fence is valid here,
@@ -78,8 +78,7 @@ class ServerFacts:
         return "" if self.fence_for == "times" and cursor in TIMES else self.fence
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """How the engine runs the exact poll query. `uses_index`: whether the cursor is found by an index; None when unknown.
 
     `text` is the engine's own plan; `advice` the statement that would mend it (a CREATE INDEX), empty when nothing is wrong.
@@ -92,24 +91,21 @@ class Plan:
     summary: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstPage:
+class FirstPage(Struct, frozen=True):
     """A page without an upper bound that a reading will most likely be asked for first: `page(after, limit)`."""
 
     after: Position | None
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(Struct, frozen=True):
     """So many `rows`, and a `sum` of their hashes."""
 
     rows: int
     sum: str
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(Struct, frozen=True):
     """What one server answered: of which of the positions that were asked for rows are `found` behind it."""
 
     server: str

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sys
 from array import array
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 import polars as pl
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,8 +51,7 @@ SCHEMA = {"key": pl.UInt64, "cursor_ms": pl.Int64}
 COUNTS = {"bucket": pl.Int64, "n": pl.Int64}
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """The keys of one acknowledged page, packed."""
 
     low_ms: int

@@ -21,15 +21,17 @@ GROUP = 256  # profiles written by one statement: after each the thread queues f
 
 def read(connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
     """Read the profiles with these ids (Int64, ascending): [id Int64, whole, parts, cursor_at], in no order."""
-    if ids.is_empty():
-        return NOTHING
-    numbers = ",".join(map(str, ids.to_list()))
-    rows = connection.execute(
+    return NOTHING if ids.is_empty() else framed(read_few(connection, view_no, ids.to_list()))
+
+
+def read_few(connection: sqlite3.Connection, view_no: int, ids: Sequence[int]) -> list[tuple[Any, ...]]:
+    """The same as rows."""
+    numbers = ",".join(map(str, ids))
+    return connection.execute(
         "SELECT p.id, p.whole, p.parts, p.cursor_at FROM json_each(?) AS wanted "
         "CROSS JOIN profile AS p ON p.view_no = ? AND p.id = wanted.value",
         (f"[{numbers}]", view_no),
     ).fetchall()
-    return framed(rows)
 
 
 def framed(rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:

@@ -23,10 +23,12 @@ CHUNK = 20_000  # ids looked up by one statement: bounds its memory, large enoug
 def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
     """Read the profiles with these ids, in no order; ids that are not known have no row."""
     there = ids if ids.len() == 1 and not ids.null_count() else ids.unique().drop_nulls()
-    wanted = signed(there.cast(pl.UInt64)).sort()  # ascending: neighbours share a database page
-    rows = []
-    for start in range(0, wanted.len(), CHUNK):
-        rows += connection.known_profiles(view_no, wanted.slice(start, CHUNK).to_list())
+    names = signed(there.cast(pl.UInt64))
+    # Ascending, because neighbours share a database page.
+    wanted = sorted(names.to_list()) if names.len() <= FEW else names.sort().to_list()
+    rows: list[tuple[int, bytes, bytes | None, int | None]] = []
+    for start in range(0, len(wanted), CHUNK):
+        rows += connection.known_profiles(view_no, wanted[start : start + CHUNK])
     if not rows:
         return pl.DataFrame(schema=SCHEMA)
     found, whole, parts, cursor_at = zip(*rows, strict=True)

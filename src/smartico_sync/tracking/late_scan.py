@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan
 from smartico_sync.core.ledger_keys import ledger_keys
@@ -26,8 +26,7 @@ ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
 MOST_ROWS = 50_000  # that one scan brings: a bulk load that commits late is read in parts
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The rows of a scan that are not known, in order of their keys, or None; `looked`: how many keys were looked at.
 
     `behind`: where it was cut short, the position behind which there may be more. `keys`: whether they alone tell one row from
@@ -40,8 +39,7 @@ class Found:
     keys: Literal["distinct", "not distinct"] = "not distinct"
 
 
-@dataclass(frozen=True, slots=True)
-class FoundNothing:
+class FoundNothing(Struct, frozen=True):
     """A scan in which every key was known, each of another row; `digest` of these keys, None where it was not asked for."""
 
     scan: KeyScan

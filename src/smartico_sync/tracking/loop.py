@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import structlog
+from msgspec.structs import replace
 
 from smartico_sync.core.tracing import UNTRACED, within
 from smartico_sync.errors import (

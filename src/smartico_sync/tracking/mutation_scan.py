@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.tracking.clocks import steady_ms
@@ -31,8 +31,7 @@ ROUND_MS = 10_000  # from one round over all that is remembered to the next: a r
 NOTHING = pl.DataFrame(schema={"key": pl.UInt64, "content": pl.UInt64})
 
 
-@dataclass(slots=True)
-class Delivered:
+class Delivered(Struct):
     """One page: everything after `after` up to `last`, so many `rows`. `contents`: [key UInt64, content UInt64], a row each."""
 
     after: Position | None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec.structs import replace
 
 from smartico_sync.core.cursor_time import Grain, cursor_ms, latest_ms, now_ms
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys

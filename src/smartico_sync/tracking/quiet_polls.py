@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct
 
 from smartico_sync.errors import SyncError, Unexpected
 from smartico_sync.tracking.clocks import steady_ms
@@ -24,8 +24,7 @@ __all__ = ["Quiet", "QuietPolls"]
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Quiet:
+class Quiet(Struct, frozen=True, eq=False):
     """A view that had caught up when `server` was asked, and why its loop need not poll: only rows behind `after` would be new.
 
     `until`: when (steady ms) it has something else to look at. A loop that does anything at all is quiet no longer.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ReadResult"]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadResult:
+class ReadResult(Struct, frozen=True, eq=False):
     """What one reading brought.
 
     `page`: rows in order; `late`: late rows that a rescan found below them; `extra`: rows out of the order, such as those
@@ -40,7 +40,7 @@ class ReadResult:
     through: str | None = None
     after: Position | None = None
     scanned: Literal["whole", "in part"] = "whole"
-    number: int = field(default_factory=partial(next, count(1)), compare=False)
+    number: int = field(default_factory=partial(next, count(1)))
 
     @property
     def size(self) -> float:

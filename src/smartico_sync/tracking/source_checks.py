@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
 import structlog
+from msgspec import Struct, field
 
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.late_commit.mechanism import ReadTime
@@ -52,8 +52,7 @@ BACK_MS = 10_000  # clocks of one server are set back by less; further back it i
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class CheckMemory:
+class CheckMemory(Struct):
     """What a view's checks remember for as long as the process lives. Used by the view's own loop only.
 
     `next_ms`, `next_replication_ms`: when the source is looked at, and asked how it follows its primary, again (steady clock).
@@ -74,8 +73,7 @@ class CheckMemory:
     gone: frozenset[Anchor] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """What one look brought: rows `without_cursor` that are to be sent; `mutated` delivered ones have changed; of `warnings` some are `advice`."""
 
     read_time: ReadTime

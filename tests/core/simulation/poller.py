@@ -269,4 +269,4 @@ class Poller:
 
 
 def vars_of(page):
-    return {name: getattr(page, name) for name in page.__dataclass_fields__}
+    return {name: getattr(page, name) for name in page.__struct_fields__}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
-from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import polars as pl
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.core.few_texts import FEW
 
@@ -19,16 +20,14 @@ SEARCH = 5
 EMPTY = pl.Series(dtype=pl.UInt64)
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """Sorted keys of ledger sequences up to `seq`."""
 
     seq: int
     keys: pl.Series
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveredKeys:
+class DeliveredKeys(Struct, frozen=True):
     """A set of UInt64 keys of delivered rows; 8 bytes a key. Frozen: every method returns a new one.
 
     A key that is unknown is a row that was not delivered above the watermark, up to a collision of 64-bit hashes: with a

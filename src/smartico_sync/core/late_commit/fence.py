@@ -16,10 +16,11 @@ cursor is one, else by its age here.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.lookback import NEAR_IDS, Lateness
 from smartico_sync.core.late_commit.pending_heads import PendingHead, PendingHeads, Stamp, recall
@@ -40,8 +41,7 @@ PinPolicy = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Fence:
+class Fence(Struct, frozen=True):
     """See `late.Mechanism`. `broken` counts moves of the watermark that the cap forced; reconcile finds what they hid.
 
     `lookback_ms`: 0 for the fence alone. `below`: late rows that the fence alone would have lost; `lateness`: how late they

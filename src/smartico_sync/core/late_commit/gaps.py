@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.mechanism import AskIds
 from smartico_sync.core.late_commit.missing_ids import (
@@ -42,8 +43,7 @@ LAST_PAUSE_MS = 5_000
 SLOW_MS = 60_000  # a row of a transaction is rarely so late; one of a block of ids often is
 
 
-@dataclass(frozen=True, slots=True)
-class Gaps:
+class Gaps(Struct, frozen=True):
     """See `late.Mechanism`. `open` holds the missing ranges, ascending; `given_up` counts ids nobody waits for any more."""
 
     wait_ms: int = WAIT_MS

@@ -8,10 +8,11 @@ remembered to know what is new in them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.gaps import PAUSES
 from smartico_sync.core.late_commit.mechanism import AskIds
@@ -35,8 +36,7 @@ LAST_HOLE_PAUSE_MS = 120_000
 Wide = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """Ids from `low` to `high`, both included, of which none was delivered; others may count on in it at any time.
 
     `grew_ms`: when the last row was found in it; `asked_ms`: when it was asked for last (None: not yet); both steady.
@@ -56,8 +56,7 @@ class Range:
         return steady_ms - self.asked_ms >= pause
 
 
-@dataclass(frozen=True, slots=True)
-class IdWatch:
+class IdWatch(Struct, frozen=True):
     """Frozen: every method returns the next one, to be adopted like a mechanism.
 
     `ranges` are watched for good, `holes` (SCHEMA of missing_ids) for a day. `delay_ms`: for so long the mechanism itself

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.errors import ConfigError
 
@@ -37,8 +37,7 @@ ASK_RANGES = 16  # longer ranges a reading, each one index scan
 FIRST_REACH = 1_048_576  # ids below the very first one that a writer may still hold: one range, and a cheap question
 
 
-@dataclass(frozen=True, slots=True)
-class Stride:
+class Stride(Struct, frozen=True):
     """The distance between two ids in turn: auto_increment_increment is 2 or more where several masters write.
 
     `masters`: unknown until a page holds EVIDENCE ids; one while all ids fit the step; several for good once one did not.
@@ -106,8 +105,7 @@ def missing(ids: pl.Series, before: int | None, step: int, read_time: ReadTime) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What of some ranges is asked for in one reading: ids, longer ranges, and the ranges with that noted."""
 
     ids: tuple[int, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import polars as pl
@@ -15,16 +16,14 @@ OVER_MS = 2_000  # what took its time while the value lasted is committed by the
 MOST_VALUES = 1_000  # a page of seconds holds two or three that are open
 
 
-@dataclass(frozen=True, slots=True)
-class Over:
+class Over(Struct, frozen=True):
     """Values that are over: from `low_ms` (epoch ms) to the one whose text is `through`."""
 
     low_ms: int
     through: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpenValues:
+class OpenValues(Struct, frozen=True):
     """Values (text, epoch ms) whose rows are read once more when they are over. Immutable.
 
     A row that changes again under the same cursor value stays where it is: neither the page nor a scan of keys sees it.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.mechanism import KeyScan, Mark
 from smartico_sync.errors import StateDamaged
@@ -30,8 +32,7 @@ RECENT_SHARE = (
 BEHIND_MS = 10_000  # a backlog wants throughput; its late rows can wait this long
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(Struct, frozen=True):
     """The transaction id that a server would give out next when a head had settled there; of no meaning on another server."""
 
     server: str
@@ -39,8 +40,7 @@ class Stamp:
     steady_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class PendingHead:
+class PendingHead(Struct, frozen=True):
     """A head since it was first seen, on both clocks; `clock_ms` is that of `server`.
 
     `page`: whole when everything between the head before and this one was already closed in the snapshot its page was
@@ -72,8 +72,7 @@ class PendingHead:
         return min(read_time.steady_ms - self.steady_ms, read_time.clock_ms - self.seen_ms(read_time))
 
 
-@dataclass(frozen=True, slots=True)
-class PendingHeads:
+class PendingHeads(Struct, frozen=True):
     """Heads in the order in which they were committed, oldest first; `watermark` lies below all of them.
 
     `scanned_ms`: when the last full scan was read; `cost_ms`: what it took, with all recent ones since. `recent_ms`: when the

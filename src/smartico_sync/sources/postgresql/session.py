@@ -10,10 +10,10 @@ import os
 import select
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
+from msgspec import Struct
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceUnreachable
@@ -32,8 +32,7 @@ CANCEL_TIMEOUT_S = 1.0  # asking the server to stop is a courtesy; closing the s
 Row = tuple[str | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What one statement gave: rows as text, or the bytes of a COPY."""
 
     result: Any = None
