@@ -7,6 +7,7 @@ higher id was seen. Ids that nobody will ever use, because their writer rolled b
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -158,6 +159,10 @@ class Gaps(Struct, frozen=True):
         back = pl.min_horizontal("clock", pl.lit(read_time.clock_ms))
         now = (read_time.steady_ms, read_time.clock_ms)
         return replace(self, open=self.open.with_columns(back), now=now, server=read_time.server)
+
+    def due_ms(self, read_time: ReadTime) -> float:
+        """See `late.Mechanism`. While ids are missing every reading may ask for some."""
+        return read_time.steady_ms if self.open.height or self.aim is not None else math.inf
 
     def patient(self, read_time: ReadTime) -> bool:
         """Whether a backlog has gone on long enough to look at the holes."""
