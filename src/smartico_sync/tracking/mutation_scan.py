@@ -28,9 +28,6 @@ AT_ONCE = 256  # rows of small pages that are hashed together: a query for each 
 ROUND_MS = 10_000  # from one round over all that is remembered to the next: a replica has other readers
 
 
-NOTHING = pl.DataFrame(schema={"key": pl.UInt64, "content": pl.UInt64})
-
-
 class Delivered(Struct):
     """One page: everything after `after` up to `last`, so many `rows`. `contents`: [key UInt64, content UInt64], a row each."""
 
@@ -38,7 +35,9 @@ class Delivered(Struct):
     last: Position
     rows: int
     at_ms: int
-    contents: pl.DataFrame = field(default_factory=lambda: NOTHING)  # a table has no hash, so it is no default
+    contents: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema={"key": pl.UInt64, "content": pl.UInt64})
+    )
 
 
 Slice = tuple["Position | None", "Position"]  # behind the first and up to the second
