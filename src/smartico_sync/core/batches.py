@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 from msgspec import Struct
@@ -37,7 +37,7 @@ QUOTED = 4096  # names of properties
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
 ESCAPED_IN = re.compile(f"[{re.escape(''.join(ESCAPED))}]")
 
-Piece = tuple[pl.DataFrame, pl.Series]  # events, and the JSON text of each
+Piece: TypeAlias = "tuple[pl.DataFrame, pl.Series]"  # events, and the JSON text of each
 
 
 class Batch(Struct, frozen=True):

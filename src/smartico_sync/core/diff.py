@@ -35,9 +35,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-__all__ = ["NOTHING_KNOWN", "UNSURE", "Diffed", "diff", "keyed"]
+__all__ = ["UNSURE", "Diffed", "diff", "keyed", "nothing_known"]
 
-NOTHING_KNOWN = pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary})
+
+@cache
+def nothing_known() -> pl.DataFrame:
+    """The fingerprints of nobody."""
+    return pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary})
+
+
 MANY = 3  # properties told apart, from which on it pays to look which rows are as they were
 
 
@@ -201,7 +207,7 @@ def renamed(frame: pl.DataFrame, eids: pl.Series, without: Sequence[str]) -> pl.
 
 def with_known(state: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """The states with what is known of each player beside them, null where nothing is."""
-    if not are_few(state) or known.height > FEW or known.width > len(NOTHING_KNOWN.columns):
+    if not are_few(state) or known.height > FEW or known.width > len(nothing_known().columns):
         return state.join(known, on="id", how="left", maintain_order="left")
     return state.hstack(few_profiles.beside(state.get_column("id"), known))
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 import polars_hash as plh
@@ -60,7 +60,7 @@ class Same(Struct, frozen=True):
     text: str
 
 
-Part = str | Same | pl.Expr  # a column by its name, a text, or what a row says
+Part: TypeAlias = "str | Same | pl.Expr"  # a column by its name, a text, or what a row says
 
 
 def seeds(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -10,7 +11,7 @@ from msgspec import Struct, field
 
 from smartico_sync.catalogue.events import EVENTS, FUTURE_MS
 from smartico_sync.core.cursor_time import cursor_ms
-from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
+from smartico_sync.core.diff import diff, keyed, nothing_known
 from smartico_sync.core.discreet import Discreet
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
 from smartico_sync.core.folding import folded
@@ -52,9 +53,14 @@ __all__ = [
 
 SKIP_CJM = "skip_cjm"
 QUIET = (POSITION, KEY, EID, TYPE, PLAYER)
-NOTHING_QUIET = pl.DataFrame(
-    schema={POSITION: pl.UInt32, KEY: pl.String, EID: pl.String, TYPE: pl.String, PLAYER: pl.UInt64}
-)
+
+
+@cache
+def nothing_quiet() -> pl.DataFrame:
+    """No profiles that say nothing new."""
+    return pl.DataFrame(
+        schema={POSITION: pl.UInt32, KEY: pl.String, EID: pl.String, TYPE: pl.String, PLAYER: pl.UInt64}
+    )
 
 
 class PipelineOptions(Discreet, frozen=True, kw_only=True):
@@ -96,7 +102,7 @@ class PreparedBatch(Struct, frozen=True):
     send: Events
     rejects: pl.DataFrame
     behind: pl.DataFrame
-    quiet: pl.DataFrame = field(default_factory=lambda: NOTHING_QUIET)
+    quiet: pl.DataFrame = field(default_factory=nothing_quiet)
     stale: int = 0
     repeated: int = 0
     profiles: pl.DataFrame | None = None
@@ -153,7 +159,7 @@ def prepare(
         )
     ids = send.frame.get_column(PLAYER)
     ids = ids if ids.len() == 1 else ids.unique()
-    delivered = known(ids) if ids.len() else NOTHING_KNOWN
+    delivered = known(ids) if ids.len() else nothing_known()
     cursor_at = cursors(rows, mapping.relation, now_ms + options.ahead_ms)
     there, stale = send, 0
     if "cursor_at" in delivered.columns:
@@ -214,7 +220,7 @@ def chosen(column: pl.Series, places: pl.Series) -> pl.Series:
 def unsent(there: pl.DataFrame, sent: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFrame:
     """The profiles that are neither sent nor rejected."""
     if sent.height == there.height:
-        return NOTHING_QUIET
+        return nothing_quiet()
     gone = pl.concat([sent.get_column(POSITION), rejects.get_column(POSITION)])
     return there.select(QUIET).filter(~pl.col(POSITION).is_in(gone.implode()))
 

@@ -21,7 +21,7 @@ from msgspec import Struct, field
 
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.picked import picked, replaced
-from smartico_sync.state.profile_tree import NOTHING, complete, framed, read, read_few, upsert
+from smartico_sync.state.profile_tree import complete, framed, nothing, read, read_few, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -134,7 +134,7 @@ class ProfileLog:
             if hits.height:
                 found.append(complete(hits))
                 wanted = wanted.join(hits, on="id", how="anti", maintain_order="left").set_sorted("id")
-        return pl.concat(found) if found else NOTHING
+        return pl.concat(found) if found else nothing()
 
     def few(self, connection: sqlite3.Connection, view_no: int, ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
         """Return what `logged` does of a handful of ids, by id: searched one by one, as a query would cost more."""
@@ -227,7 +227,7 @@ def append(connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> 
     Small rows at the end of the log are taken into the new one once there are some of its size, so that there are few however
     small the pages are.
     """
-    if page.schema != NOTHING.schema:
+    if page.schema != nothing().schema:
         page = page.with_columns(pl.col("whole", "parts").cast(pl.Binary))
     page = newest([page]) if page.height > 1 else slim(page)
     last = connection.execute(
@@ -341,7 +341,7 @@ def newest(runs: Sequence[pl.DataFrame]) -> pl.DataFrame:
         last = {row[0]: row for run in runs for row in rows_of(run)}
         page = framed([last[number] for number in sorted(last)])
         return slim(replaced(page, [page.get_column("id").set_sorted()]))
-    merged = pl.concat([complete(run) for run in runs] or [NOTHING]).sort("id", maintain_order=True)
+    merged = pl.concat([complete(run) for run in runs] or [nothing()]).sort("id", maintain_order=True)
     ids = merged.get_column("id")
     return slim(merged.filter(ids.ne_missing(ids.shift(-1)))).set_sorted("id")
 

@@ -13,9 +13,8 @@ from smartico_sync.core.picked import table
 if TYPE_CHECKING:
     from smartico_sync.state.statements import Statements
 
-__all__ = ["SCHEMA", "forget", "known", "remember"]
+__all__ = ["forget", "known", "remember"]
 
-SCHEMA = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64}
 FORGOTTEN = b""  # no fingerprint is equal to it
 CHUNK = 20_000  # ids looked up by one statement: bounds its memory, large enough that its cost does not show
 
@@ -30,7 +29,7 @@ def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
     for start in range(0, len(wanted), CHUNK):
         rows += connection.known_profiles(view_no, wanted[start : start + CHUNK])
     if not rows:
-        return pl.DataFrame(schema=SCHEMA)
+        return pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64})
     found, whole, parts, cursor_at = zip(*rows, strict=True)
     return table(
         [
