@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sender"]
 
-NO_KEYS = pl.Series(dtype=pl.UInt64)
 
 log = structlog.get_logger()
 
@@ -142,7 +141,7 @@ class Sender(EventSender):
             watermark = after.watermark.position if after and after.watermark else None
             if watermark != reader.watermark:
                 return "to be committed"
-            reader.adopt(after, read, 0, NO_KEYS, watermark)
+            reader.adopt(after, read, 0, pl.Series(dtype=pl.UInt64), watermark)
             self._equipment.recorder.read(read, reader)
         return "settled"
 
