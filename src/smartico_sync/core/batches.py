@@ -28,6 +28,7 @@ WORTH = 100  # events: a page is not spread into smaller parts than these
 CALM_WORTH = 25  # the same while the API would take many more requests: fewer share one with a player it is slow with
 APART = 8  # parts at most of what is sent apart
 JSON = "@json"  # an event's JSON text while a page is cut into requests
+KEPT = 250  # bytes beside an event until it is acknowledged: its place, ids and fingerprint, and its player among those who wait
 BRACKETS = 2  # bytes around the events of a body
 SHAPES = 256  # of pages of all views: which properties there are, and which of them some event lacks
 SAID = (DATE, BRAND, USER, TYPE)  # beside the payload
@@ -91,10 +92,10 @@ def ranges(sizes: list[int], limit: int, most: int) -> Iterator[tuple[int, int]]
 
 
 def weight(events: Events) -> float:
-    """Bytes that events take until they are acknowledged, about: their columns, and bodies that name each property."""
+    """Bytes that events take until they are acknowledged, about: in the order of their requests, and as bodies that name each property."""
     frame = events.frame
     names = sum(len(name) + len('"":"",') for name in frame.columns)
-    return 2.0 * frame.estimated_size() + frame.height * names
+    return 2.0 * frame.estimated_size() + frame.height * (names + KEPT)
 
 
 def batches(
