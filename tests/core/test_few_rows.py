@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.conversion import PLAIN, Hints, conversion
+from smartico_sync.core.diff import NOTHING_KNOWN, diff
+from smartico_sync.core.events import EID, PLAYER, POSITION, SEED, USER, Events
 from smartico_sync.core.few_rows import made, name, value
 from smartico_sync.core.few_texts import FEW
+from smartico_sync.core.folding import ALL
 from smartico_sync.core.mapping import events, keys_of, steps_for
+from smartico_sync.core.part_prints import UNSURE
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.core.row_values import name_of
@@ -178,3 +182,60 @@ def test_plain_rows_start_no_query(of_kind):
     rows = made(frame, steps.envelope)
     asked += [step.name for step in steps.payload if step.few is None or step.few(rows) is None]
     assert asked == []
+
+
+PROFILES = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from(["MT", "DE", None]), st.sampled_from([1, 1, 2, None]), st.none() | st.booleans()),
+    min_size=1, max_size=3,
+)  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(
+    PROFILES,
+    st.sampled_from(["as it was", "older layout", "nothing", "doubted", "unsure"]),
+    st.sets(st.sampled_from(["user_country", "core_is_sms_disabled_by_platform", ALL])),
+)
+def test_a_handful_of_profiles_is_compared_as_many_are(rows, before, clears):
+    """What is sent, what is remembered and what must not change: alone, and beside profiles of others."""
+    secret = bytes(range(32))
+
+    def profiles(rows):
+        frame = pl.DataFrame(
+            [(ord(user), at, user, country, born, on) for at, (user, country, born, on) in enumerate(rows)],
+            schema={
+                PLAYER: pl.UInt64, POSITION: pl.UInt32, USER: pl.String, "user_country": pl.String, "core_registration_date": pl.Int64,
+                "core_is_sms_disabled_by_platform": pl.Boolean,
+            }, orient="row",
+        )  # fmt: skip
+        return Events(frame.with_columns(pl.lit("").alias(EID), pl.col(USER).alias(SEED)))
+
+    others = [(chr(1000 + n), "MT", 1, True) for n in range(FEW)]
+    known = NOTHING_KNOWN
+    if before != "nothing":
+        first = profiles([(user, "MT", 1, True) for user in "ab"] + others)
+        if before == "older layout":
+            first = Events(first.frame.drop("core_registration_date"))
+        known = diff(first, NOTHING_KNOWN, secret, "full", clears=clears).upserts.drop("eid")
+    if before == "doubted":
+        known = known.with_columns(whole=pl.lit(b""), parts=pl.lit(None, pl.Binary))
+    if before == "unsure":
+        known = known.with_columns(
+            pl.concat_str(
+                pl.col("parts").bin.slice(0, 8).bin.encode("hex"),
+                pl.lit(UNSURE),
+                pl.col("parts").bin.slice(16).bin.encode("hex"),
+            )
+            .str.decode("hex")
+            .alias("parts")
+        )
+    some = known.filter(pl.col("id") < 1000)
+    alone = diff(profiles(rows), some, secret, "full", clears=clears)
+    many = diff(profiles(rows + others), known, secret, "full", clears=clears)
+    of_rows = many.events.frame.filter(pl.col(PLAYER) < 1000)
+    assert alone.events.raw == many.events.raw
+    assert alone.events.frame.equals(of_rows)
+    assert alone.states.equals(many.states.filter(pl.col("id") < 1000))
+    assert {name: mask.to_list() for name, mask in alone.moved.items() if mask.any()} == {
+        name: mask.to_list()[: alone.events.frame.height] for name, mask in many.moved.items() if mask.any()
+    }

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.core.diff import NOTHING_KNOWN
+from smartico_sync.core.diff import nothing_known
 from smartico_sync.core.events import EID, PLAYER, POSITION
 from smartico_sync.core.mapping import events, keys_of
 from smartico_sync.core.outcome import (
@@ -86,7 +86,7 @@ def prepared(rows, *, name="deposits", waiting=(), **more):
     """The rows as a batch, and its options."""
     chosen = options(name, **more)
     behind = {player_of(number) for number in waiting}
-    return prepare(page(name, rows), chosen, lambda _: NOTHING_KNOWN, NOW, behind), chosen
+    return prepare(page(name, rows), chosen, lambda _: nothing_known(), NOW, behind), chosen
 
 
 def answered(batch, fates):

@@ -59,7 +59,7 @@ def break_after(day, passing, monkeypatch):
     trouble = Trouble(passing)
     source, store = day.loop.equipment.source, day.loop.equipment.store
     opened = source.reading
-    monkeypatch.setattr(source, "reading", trouble.call(lambda relation: trouble.reading(opened(relation))))
+    monkeypatch.setattr(source, "reading", trouble.call(lambda *asked: trouble.reading(opened(*asked))))
     monkeypatch.setattr(source, "describe", trouble.call(source.describe))
     monkeypatch.setattr(source, "facts", trouble.call(source.facts))
     monkeypatch.setattr(store, "begin", trouble.call(store.begin))

@@ -78,7 +78,7 @@ class Casino:
         return replace(relation, columns=(*COLUMNS, CURSORS[self.cursor]))
 
     @contextmanager
-    def reading(self, relation):
+    def reading(self, relation, _first=None):
         reading = View(relation, self)
         with reading.open():
             yield reading

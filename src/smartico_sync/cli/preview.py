@@ -15,7 +15,7 @@ from smartico_sync.cli.output import echo, echo_lines, secho
 from smartico_sync.cli.pretty_json import indented
 from smartico_sync.core.batches import encode
 from smartico_sync.core.column_uses import unfilled
-from smartico_sync.core.diff import NOTHING_KNOWN
+from smartico_sync.core.diff import nothing_known
 from smartico_sync.core.events import EID, KEY, POSITION
 from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import prepare, without_automation
@@ -97,7 +97,7 @@ def previewed(context: OperatorContext, view: View, limit: int) -> Preview:
     else:
         with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
             page, now_ms = reading.page(None, limit), reading.clock_ms
-    batch = prepare(page, pipeline_options(configuration, view, prepared), lambda _: NOTHING_KNOWN, now_ms)
+    batch = prepare(page, pipeline_options(configuration, view, prepared), lambda _: nothing_known(), now_ms)
     sent = protection_of(configuration).apply(batch.send)
     row = context.known_row(view)
     first_load = row is None or row.level_ms == 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 from msgspec import Struct
@@ -31,12 +31,11 @@ JSON = "@json"  # an event's JSON text while a page is cut into requests
 BRACKETS = 2  # bytes around the events of a body
 SHAPES = 256  # of pages of all views: which properties there are, and which of them some event lacks
 QUOTED = 4096  # names of properties
-PRINTED = (pl.String, pl.Boolean, pl.Int64, pl.UInt64, pl.UInt32)  # dtypes whose values Python prints as polars does
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
 ESCAPED_IN = re.compile(f"[{re.escape(''.join(ESCAPED))}]")
 
-Piece = tuple[pl.DataFrame, pl.Series]  # events, and the JSON text of each
+Piece: TypeAlias = "tuple[pl.DataFrame, pl.Series]"  # events, and the JSON text of each
 
 
 class Batch(Struct, frozen=True):
@@ -140,6 +139,12 @@ def batches(
     return ready, large
 
 
+@cache
+def printed() -> frozenset[type[pl.DataType]]:
+    """Dtypes whose values Python prints as polars does."""
+    return frozenset({pl.String, pl.Boolean, pl.Int64, pl.UInt64, pl.UInt32})
+
+
 def cut_with_texts(frame: pl.DataFrame, texts: pl.Series, most: int, worth: int, spread: int) -> list[Piece]:
     """The `pieces` of events, each with its JSON texts."""
     order, cuts = cut(frame.get_column(PLAYER), most, worth, spread)
@@ -172,7 +177,7 @@ def objects(events: Events) -> pl.Series:
     kept = (*events.raw, EID, KEY)
     texts = tuple(column.name for column in columns if column.dtype == pl.String and column.name not in kept)
     escaped: frozenset[str] = with_escapes(frame, texts) if texts else frozenset()
-    if frame.height <= FEW and not escaped and all(column.dtype in PRINTED for column in columns):
+    if frame.height <= FEW and not escaped and all(column.dtype in printed() for column in columns):
         return pl.Series(
             JSON, [one_object(names, frozenset(texts), row) for row in frame.rows(named=True)], dtype=pl.String
         )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 import polars_hash as plh
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
+    "SEPARATOR",
     "Part",
     "Same",
     "content_prints",
+    "content_texts",
     "contents",
     "eids",
     "extended",
@@ -40,6 +42,7 @@ __all__ = [
     "row_ids",
     "seeds",
     "signed",
+    "uuid_text",
 ]
 
 FORMATS = 2  # of event ids, ledger keys and fingerprints; golden values in tests/golden/formats freeze them
@@ -57,7 +60,7 @@ class Same(Struct, frozen=True):
     text: str
 
 
-Part = str | Same | pl.Expr  # a column by its name, a text, or what a row says
+Part: TypeAlias = "str | Same | pl.Expr"  # a column by its name, a text, or what a row says
 
 
 def seeds(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
@@ -229,8 +232,13 @@ def row_ids(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
 
 def uuids_few(seeds: Iterable[str]) -> pl.Series:
     """The same for a handful."""
-    hexes = [sha256(seed) for seed in seeds]
-    return pl.Series("seed", [f"{each[:8]}-{each[8:12]}-8{each[12:15]}-8{each[15:18]}-{each[18:30]}" for each in hexes])
+    return pl.Series("seed", [uuid_text(seed) for seed in seeds], dtype=pl.String)
+
+
+def uuid_text(seed: str) -> str:
+    """The same of one."""
+    digits = sha256(seed)
+    return f"{digits[:8]}-{digits[8:12]}-8{digits[12:15]}-8{digits[15:18]}-{digits[18:30]}"
 
 
 def digest(seed: pl.Expr) -> pl.Expr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["BRAND_COLUMN", "USER_COLUMN", "converted", "envelope", "few_converted", "name_of"]
 
 BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
-# What a property is where no column fills it.
-NO_COLUMN: dict[PropertyType, pl.DataType] = {"date": pl.Int64(), "boolean": pl.Boolean(), "number": pl.Float64()}
+
+
+@cache
+def of_no_column() -> Mapping[PropertyType, pl.DataType]:
+    """What a property is where no column fills it; a text where it is not here."""
+    return {"date": pl.Int64(), "boolean": pl.Boolean(), "number": pl.Float64()}
 
 
 def envelope(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> tuple[Step, ...]:
@@ -82,7 +87,7 @@ def few_converted(known: Property, schema: Mapping[str, pl.DataType]) -> few_row
         )
         for origin in known.origins
     ]
-    return few_rows.first(made, NO_COLUMN.get(known.target, pl.String()))
+    return few_rows.first(made, of_no_column().get(known.target, pl.String()))
 
 
 def hangs_on_role(known: Property) -> bool:
@@ -119,7 +124,7 @@ def converted(known: Property, page: pl.DataFrame) -> Conversion:
         expr, again, given = (in_roles(origin.roles, part) for part in (made.expr, made.again, made.given))
         each.append(Conversion(expr, again, given, made.form))
     if not each:
-        nothing = pl.lit(None, NO_COLUMN.get(known.target, pl.String()))
+        nothing = pl.lit(None, of_no_column().get(known.target, pl.String()))
         return Conversion(nothing, nothing, pl.lit(value=False))
     if len(each) == 1:
         return each[0]

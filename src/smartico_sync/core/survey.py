@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from smartico_sync.catalogue.events import EVENTS
 from smartico_sync.core.conversion import CODED
-from smartico_sync.core.diff import NOTHING_KNOWN
+from smartico_sync.core.diff import nothing_known
 from smartico_sync.core.events import DATE, KEY, POSITION
 from smartico_sync.core.mapping import events
 from smartico_sync.core.moment_checks import Oddity, oddities
@@ -93,7 +93,7 @@ def survey(rows: pl.DataFrame, options: PipelineOptions, now_ms: int) -> Survey:
     """Send the rows through the pipeline as if none had been sent before. `now_ms` is the source's clock."""
     mapping = options.mapping
     mapped = events(mapping, rows)
-    batch = prepare(rows, options, lambda _: NOTHING_KNOWN, now_ms)
+    batch = prepare(rows, options, lambda _: nothing_known(), now_ms)
     rules = {name: rule for name, (_, rule) in broken(mapped.events.frame, now_ms, options.future_ms).items()}
     wrong = Counter(batch.invalid) - Counter(mapped.invalid)
     words = words_by_role(mapping, rows)

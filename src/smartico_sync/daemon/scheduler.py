@@ -17,6 +17,7 @@ from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import agreed_ms
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.profile_sweeps import ProfileSweeps
+from smartico_sync.tracking.quiet_polls import QuietPolls
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Scheduler:
         self.backfills = Backfills(polled, store)
         self.sweeps = ProfileSweeps(polled, store, self.backfills.wake)
         self.comparisons = ReconciliationRounds(polled, configuration.reconcile)
+        self.quiet = QuietPolls()
 
     def forever(self) -> None:
         """Poll every view on its schedule until `stop`. Trouble of one view never touches another.
@@ -97,6 +99,7 @@ class Scheduler:
         finally:
             self.stop()
             timetable.stop()
+            self.quiet.close()
             self.backfills.wake()
             for loop in self.loops:
                 loop.mailbox.wake()
@@ -114,9 +117,11 @@ class Scheduler:
     def ask(self, *loops: Loop) -> None:
         """It is time for views to poll, if their turn has come: profiles at once, the others after them."""
         settled = all(profile.standing.settled for profile in self.profiles)
-        for loop in loops:
-            if settled or loop.role == "profile":
-                loop.mailbox.ask_to_poll()
+        due = [loop for loop in loops if settled or loop.role == "profile"]
+        left: list[Loop] = [loop for loop in due if not isinstance(loop, ViewLoop)]
+        left += self.quiet.take(loop for loop in due if isinstance(loop, ViewLoop))
+        for loop in left:
+            loop.mailbox.ask_to_poll()
 
     def prune(self) -> None:
         """Drop what is kept no longer, and give the space back; a little at a time.

@@ -134,6 +134,10 @@ class Polls(Struct, frozen=True):
             return done
         return replace(done, ended=now, began=None, reading=None)
 
+    def found_nothing(self, began: Instant, rows: int, now: Instant) -> Self:
+        """A whole poll that began at that moment and found nothing, while no other was under way."""
+        return replace(self.marked(rows, now), outcome="caught_up", caught_up=began, ended=now, waits_for="")
+
     def failed(self, state: State, message: str, hint: str, now: Instant) -> Self:
         """The poll ended in an error."""
         trouble = Trouble(state, message, hint, "poll", self.trouble.since if self.trouble else now)

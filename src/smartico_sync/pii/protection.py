@@ -9,6 +9,7 @@ import polars as pl
 from msgspec import Struct, field
 
 from smartico_sync.core.events import BRAND, USER, Events
+from smartico_sync.core.picked import replaced
 from smartico_sync.errors import ConfigError
 from smartico_sync.pii.protocol import BindingEncryptor
 
@@ -69,9 +70,3 @@ def encrypted(name: str, values: pl.Series, encryptor: Encryptor, players: Seque
     if filled is texts:
         return cipher
     return pl.Series(name, [None] * texts.len(), dtype=pl.String).scatter(texts.is_not_null().arg_true(), cipher)
-
-
-def replaced(frame: pl.DataFrame, columns: Sequence[pl.Series]) -> pl.DataFrame:
-    """The frame with these columns in the place of those of their names."""
-    new = {column.name: column for column in columns}
-    return pl.DataFrame([new.get(column.name, column) for column in frame.get_columns()])

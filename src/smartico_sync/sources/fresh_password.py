@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
-    from smartico_sync.sources.protocol import Plan, Reading, ServerFacts, Source
+    from smartico_sync.sources.protocol import FirstPage, News, Plan, Reading, ServerFacts, Source
 
 __all__ = ["FreshPassword"]
 
@@ -108,9 +108,9 @@ class FreshPassword:
         return self._url if found.value is None else with_password(without_password(self._url), found.value)
 
     @contextmanager
-    def reading(self, relation: Relation) -> Iterator[Reading]:
+    def reading(self, relation: Relation, first: FirstPage | None = None) -> Iterator[Reading]:
         """See the protocol."""
-        with self._used() as source, source.reading(relation) as reading:
+        with self._used() as source, source.reading(relation, first) as reading:
             yield reading
 
     def _ask(self, question: Callable[[Source], T]) -> T:
@@ -120,6 +120,10 @@ class FreshPassword:
     def describe(self, relation: Relation) -> Relation:
         """See the protocol."""
         return self._ask(lambda source: source.describe(relation))
+
+    def news(self, asked: Sequence[tuple[Relation, Position | None]]) -> News | None:
+        """See the protocol."""
+        return self._ask(lambda source: source.news(asked))
 
     def verify(self, relation: Relation) -> None:
         """See the protocol."""

@@ -20,7 +20,8 @@ import polars as pl
 from msgspec import Struct, field
 
 from smartico_sync.core.few_texts import FEW
-from smartico_sync.state.profile_tree import NOTHING, complete, framed, read, read_few, upsert
+from smartico_sync.core.picked import picked, replaced
+from smartico_sync.state.profile_tree import complete, framed, nothing, read, read_few, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -133,7 +134,7 @@ class ProfileLog:
             if hits.height:
                 found.append(complete(hits))
                 wanted = wanted.join(hits, on="id", how="anti", maintain_order="left").set_sorted("id")
-        return pl.concat(found) if found else NOTHING
+        return pl.concat(found) if found else nothing()
 
     def few(self, connection: sqlite3.Connection, view_no: int, ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
         """Return what `logged` does of a handful of ids, by id: searched one by one, as a query would cost more."""
@@ -226,7 +227,7 @@ def append(connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> 
     Small rows at the end of the log are taken into the new one once there are some of its size, so that there are few however
     small the pages are.
     """
-    if page.schema != NOTHING.schema:
+    if page.schema != nothing().schema:
         page = page.with_columns(pl.col("whole", "parts").cast(pl.Binary))
     page = newest([page]) if page.height > 1 else slim(page)
     last = connection.execute(
@@ -339,8 +340,8 @@ def newest(runs: Sequence[pl.DataFrame]) -> pl.DataFrame:
     if sum(run.height for run in runs) <= FEW:
         last = {row[0]: row for run in runs for row in rows_of(run)}
         page = framed([last[number] for number in sorted(last)])
-        return slim(pl.DataFrame([page.get_column("id").set_sorted(), *page.get_columns()[1:]]))
-    merged = pl.concat([complete(run) for run in runs] or [NOTHING]).sort("id", maintain_order=True)
+        return slim(replaced(page, [page.get_column("id").set_sorted()]))
+    merged = pl.concat([complete(run) for run in runs] or [nothing()]).sort("id", maintain_order=True)
     ids = merged.get_column("id")
     return slim(merged.filter(ids.ne_missing(ids.shift(-1)))).set_sorted("id")
 
@@ -359,4 +360,4 @@ def following(run: pl.DataFrame, after: int | None) -> pl.DataFrame:
 def slim(page: pl.DataFrame) -> pl.DataFrame:
     """Profiles without a column that holds nothing."""
     empty = "parts" in page.columns and page.get_column("parts").null_count() == page.height
-    return page.drop("parts") if empty else page
+    return picked(page, (name for name in page.columns if name != "parts")) if empty else page

@@ -49,10 +49,14 @@ class ReadResult(Struct, frozen=True, eq=False):
         return float(sum(part.estimated_size() for part in parts if part is not None))
 
     @property
+    def has_rows(self) -> bool:
+        """Whether it brought any row."""
+        return self.page.height > 0 or any(part is not None for part in (self.late, self.extra, self.again))
+
+    @property
     def has_news(self) -> bool:
         """Whether there is anything to commit."""
-        parts = (self.late, self.extra, self.again)
-        return self.page.height > 0 or self.rescanned or any(part is not None for part in parts)
+        return self.has_rows or self.rescanned
 
     @property
     def rescanned(self) -> bool:

@@ -261,7 +261,8 @@ def unacknowledged(
         lost = rows.filter(~ledger_keys(prepared.mapping, rows).is_in(acknowledged)) if rows.height else rows
         count += lost.height
         found += names_of(prepared, lost[: LISTED - len(found)])
-        both = late_scan.tied(reading, prepared.mapping, keys) if prepared.relation.key else None
+        names = ledger_keys(prepared.mapping, keys) if prepared.relation.key else None
+        both = late_scan.tied(reading, prepared.mapping, keys, names) if names is not None else None
         if both is not None:  # one of them may be acknowledged, the other cannot be
             places = list(dict.fromkeys(positions_of(both)))
             count += both.height - len(places)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Sender"]
 
+NO_KEYS = pl.Series(dtype=pl.UInt64)
+
 log = structlog.get_logger()
 
 
@@ -131,6 +133,18 @@ class Sender(EventSender):
         self._unknown(explained.unknown)
         equipment.recorder.read(read, reader)
         self.committed(session, batch, commit)
+
+    def found_nothing(self, session: Session, read: ReadResult) -> Literal["settled", "to be committed"]:
+        """Of a reading without rows, behind which nothing is on its way: settle it here, unless the watermark moves by it."""
+        reader = session.reader
+        if read.rescanned:
+            after = reader.after(read, None)
+            watermark = after.watermark.position if after and after.watermark else None
+            if watermark != reader.watermark:
+                return "to be committed"
+            reader.adopt(after, read, 0, NO_KEYS, watermark)
+            self._equipment.recorder.read(read, reader)
+        return "settled"
 
     def without_cursor(self, session: Session, read_time: ReadTime, rows: pl.DataFrame) -> Sent:
         """Queue rows that have no place in the order."""

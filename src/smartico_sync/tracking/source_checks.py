@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
@@ -100,6 +101,12 @@ class SourceChecks:
     def due(self) -> bool:
         """Whether there is something to look at now."""
         return self.minute_is_over or (self.mutations is not None and self.mutations.due)
+
+    @property
+    def due_ms(self) -> float:
+        """When (steady) there is something to look at."""
+        mutations = self.mutations.due_ms if self.mutations is not None else math.inf
+        return min(self.memory.next_ms, self.memory.next_replication_ms, mutations)
 
     @property
     def minute_is_over(self) -> bool:

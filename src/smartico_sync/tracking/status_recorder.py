@@ -125,6 +125,13 @@ class StatusRecorder:
             self.name, lambda polls, facts: polls.caught_up_at(reading, facts.counts.get("read", 0), now)
         )
 
+    def found_nothing(self, began: Instant) -> None:
+        """A poll that began at that moment found nothing, and has ended."""
+        now = self.board.clock()
+        self.board.change_polls(
+            self.name, lambda polls, facts: polls.found_nothing(began, facts.counts.get("read", 0), now)
+        )
+
     def failed(self, error: SyncError, state: State) -> None:
         """The poll ended in an error, which leaves the view in that state."""
         self._poll(lambda polls, now: polls.failed(state, error.message, error.hint, now))

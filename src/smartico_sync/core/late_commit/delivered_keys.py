@@ -17,7 +17,6 @@ __all__ = ["DeliveredKeys"]
 CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
 # A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
 SEARCH = 5
-EMPTY = pl.Series(dtype=pl.UInt64)
 
 
 class Chunk(Struct, frozen=True):
@@ -35,7 +34,7 @@ class DeliveredKeys(Struct, frozen=True):
     """
 
     chunks: tuple[Chunk, ...] = field(default=())
-    held: pl.Series = field(default_factory=lambda: EMPTY)
+    held: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.UInt64))
 
     def __len__(self) -> int:
         """Return how many keys are kept, those included that a merged chunk keeps longer than needed."""

@@ -145,6 +145,11 @@ class Fence(Struct, frozen=True):
         stamp = Stamp(read_time.server, read_time.snapshot.xmax, read_time.steady_ms)
         return replace(head, stamps=(*head.stamps, stamp)[-SERVERS:])
 
+    def due_ms(self, read_time: ReadTime) -> float:
+        """See `late.Mechanism`. A head that is not stamped yet may be in the next reading."""
+        stamped = all(head.stamp(read_time.server) is not None for head in self.heads.waiting)
+        return self.heads.due_ms(read_time.steady_ms) if stamped and self.aim is None else read_time.steady_ms
+
     def delivered(self, page: Page) -> Fence:
         """See `late.Mechanism`."""
         read_time, broken = page.read_time, self.broken

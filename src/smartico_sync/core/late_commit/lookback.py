@@ -144,6 +144,10 @@ class Lookback(Struct, frozen=True):
         """See `late.Mechanism`."""
         return self, self.heads.scan(read_time, pace)
 
+    def due_ms(self, read_time: ReadTime) -> float:
+        """See `late.Mechanism`."""
+        return self.heads.due_ms(read_time.steady_ms)
+
     def delivered(self, page: Page) -> Lookback:
         """See `late.Mechanism`. Old rows, those of a first load, are released with their own page."""
         closed = page.head is not None and self.closed(page.head, page.read_time)

@@ -175,6 +175,9 @@ class Mechanism(Protocol):
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Self, KeyScan | AskIds | None]:
         """Decide what to look at again in this reading. Call it in every reading; adopt the returned mechanism at once."""
 
+    def due_ms(self, read_time: ReadTime) -> float:
+        """Return when (steady) a reading is wanted next, if no row comes until then: not in the future where the next is."""
+
     def delivered(self, page: Page) -> Self:
         """Return the mechanism as it is to be committed with the page; adopt it when the commit has succeeded."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -13,21 +14,8 @@ from smartico_sync.errors import ConfigError
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import ReadTime
 
-__all__ = ["SCHEMA", "Asked", "Stride", "age", "ask", "bounded", "missing", "number", "size", "split", "whole"]
+__all__ = ["Asked", "Stride", "age", "ask", "bounded", "missing", "number", "schema", "size", "split", "whole"]
 
-# low and high are inclusive and both may be missing; of the ids between them every `step`-th, counted from either end.
-# steady and clock: when first seen; asked: steady_ms of the last question; ask: its number.
-SCHEMA = pl.Schema(
-    {
-        "low": pl.Int128,
-        "high": pl.Int128,
-        "step": pl.Int128,
-        "steady": pl.Int64,
-        "clock": pl.Int64,
-        "asked": pl.Int64,
-        "ask": pl.Int64,
-    }
-)
 RANGES = 4_096  # what the state writes with every page stays below a quarter of a megabyte
 EVIDENCE = 64  # ids in a page that share a divisor by chance: never
 WIDEST = 64  # a larger common divisor is the pattern of a generator, not of masters that take turns
@@ -35,6 +23,26 @@ SHORT = 16  # ids: up to here a range is asked for id by id, which reads nothing
 ASK_IDS = 4_000  # ids a reading: four index look-ups of a thousand, some milliseconds
 ASK_RANGES = 16  # longer ranges a reading, each one index scan
 FIRST_REACH = 1_048_576  # ids below the very first one that a writer may still hold: one range, and a cheap question
+
+
+@cache
+def schema() -> pl.Schema:
+    """Of missing ids.
+
+    `low` and `high` are inclusive and both may be missing; of the ids between them every `step`-th, counted from either end.
+    `steady` and `clock`: when first seen; `asked`: steady_ms of the last question; `ask`: its number.
+    """
+    return pl.Schema(
+        {
+            "low": pl.Int128,
+            "high": pl.Int128,
+            "step": pl.Int128,
+            "steady": pl.Int64,
+            "clock": pl.Int64,
+            "asked": pl.Int64,
+            "ask": pl.Int64,
+        }
+    )
 
 
 class Stride(Struct, frozen=True):
@@ -168,7 +176,7 @@ def split(ranges: pl.DataFrame, found: pl.Series, read_time: ReadTime) -> tuple[
             steady, clock, asked, ask = read_time.steady_ms, read_time.clock_ms, None, 0
         pieces.append((low, high, step, steady, clock, asked, ask))
     kept = ranges.with_row_index("row").filter(~pl.col("row").is_in(touched["row"].implode())).drop("row")
-    rest = pl.DataFrame(pieces, schema=SCHEMA, orient="row").filter(pl.col("low") <= pl.col("high"))
+    rest = pl.DataFrame(pieces, schema=schema(), orient="row").filter(pl.col("low") <= pl.col("high"))
     return bounded(pl.concat([kept, rest]).sort("low")), hits.height
 
 
@@ -196,5 +204,5 @@ def bounded(ranges: pl.DataFrame) -> pl.DataFrame:
             pl.col("ask").min(),
         )
         .drop("group")
-        .cast(SCHEMA)
+        .cast(schema())
     )

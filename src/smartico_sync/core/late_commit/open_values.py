@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -36,6 +37,10 @@ class OpenValues(Struct, frozen=True):
         recent = moments > now_ms - grain_ms - OVER_MS
         found = dict(zip(cursors.filter(recent).to_list(), moments.filter(recent).to_list(), strict=True))
         return OpenValues(tuple({**dict(self.values), **found}.items())[-MOST_VALUES:])
+
+    def next_ms(self, grain_ms: int) -> float:
+        """When the first of them is over; infinite where there is none."""
+        return min((at_ms + grain_ms + OVER_MS for _, at_ms in self.values), default=math.inf)
 
     def over(self, grain_ms: int, now_ms: int) -> tuple[Over | None, OpenValues]:
         """Those that are over, and the others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from msgspec import Struct
@@ -137,6 +138,14 @@ class PendingHeads(Struct, frozen=True):
             return None
         old = [head.mark for head in self.waiting[:-1] if now - head.steady_ms >= RECENT_MS]
         return self.upto_newest(old[-1], "recent") if old else None
+
+    def due_ms(self, now_ms: int) -> float:
+        """Return when (steady) `scan` is to be asked next, if no head is added: at once while there are recent ones."""
+        if not self.waiting:
+            return math.inf
+        if self.scanned_ms is None or now_ms - self.waiting[-1].steady_ms < RECENT_MS:
+            return now_ms
+        return self.scanned_ms + max(self.cost_ms * SHARE, FULL_EVERY_MS)
 
     def upto_newest(self, after: Mark | None, extent: Literal["full", "recent"]) -> KeyScan:
         """Return the scan from a mark to the newest head."""
