@@ -9,10 +9,11 @@ from functools import cache
 
 import polars as pl
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from parts import parts
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION
 from smartico_sync.core.outcome import Retried, build_commit
@@ -168,6 +169,8 @@ def draw(told):
 
 
 @MODES
+@parts(4)
+@settings(max_examples=13)
 @given(steps=st.lists(STEP, max_size=14))
 @example(steps=[A_FIRST, ANSWER, ("read", [(0, 1, "b", "b")]), ("read", [(0, 1, "b", "a")]), ("answer", [True])])
 @example(steps=[A_FIRST, ANSWER, ("read", [(0, 1, "b", "a")]), ("read", [(0, 1, "b", "a")]), ("answer", [True])])
@@ -176,7 +179,7 @@ def draw(told):
     steps=[A_FIRST, ANSWER, ("read", [(0, 1, "b", "a"), (0, 1, "a", "a"), (0, 1, "a", "b")]), ("answer", [False, True])]
 )
 @example(steps=[A_FIRST, ("late", [(0, 1, "b", "b")]), ("answer", [True])])
-def test_smartico_ends_with_what_the_source_holds(payload, steps):
+def test_smartico_ends_with_what_the_source_holds(payload, part, steps):
     """Refusals of any profile, late rows and pages in flight: as if what was refused had never been read.
 
     Nothing older lands after something newer; when all is settled Smartico holds the newest row of each player, unless that very

@@ -68,6 +68,8 @@ class Sender(EventSender):
             receipt = self.queue(session, batch, requests=requests, sent_ms=sent_ms)
         span.past("prepare", time.monotonic() - began, events=len(batch.send))
         ends_with(span, receipt, "failed")
+        size = weight(batch.send)
+        batch, read = batch.without_payload(), read.without_payload(session.prepared.mapping.relation.cursor)
 
         def settle(receipt: Receipt) -> None:
             began = time.monotonic()
@@ -76,7 +78,7 @@ class Sender(EventSender):
             span.past("commit", time.monotonic() - began)
             span.end()
 
-        return Sent(receipt, settle, weight(batch.send))
+        return Sent(receipt, settle, size)
 
     def _made(self, session: Session, read: ReadResult) -> tuple[PreparedBatch, int, int | None]:
         """The events of what one reading brought, how many of its rows stood elsewhere before, and how far rows are sent then."""
